@@ -1,0 +1,1 @@
+"""Bytes to typed messages in base units (docs: the IRIS wire)."""

@@ -1,0 +1,1 @@
+"""Metric, span and log names, and how they are filled and printed."""

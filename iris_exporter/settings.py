@@ -1,0 +1,53 @@
+"""Frozen settings as the program uses them: seconds as float, sizes as int bytes, paths as Path.
+
+How they are read, checked and explained is `iris_exporter.config`; the defaults live there, beside each option.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSettings:
+    """One source. Option names are `stream.<field>` with dashes and without the unit suffix."""
+
+    name: str
+    url: str
+    protocol: str  # auto | websocket | sse | poll
+    snapshot_url: str | None  # None: derived from `url`
+    api_key_file: Path | None
+    connect_timeout_seconds: float
+    reconnect_initial_seconds: float
+    reconnect_max_seconds: float
+    reconnect_jitter: float
+    reconnect_attempts: int
+    stable_after_seconds: float
+    live_retry_interval_seconds: float
+    heartbeat_interval_seconds: float
+    heartbeat_timeout_seconds: float
+    poll_interval_seconds: float
+    stale_after_seconds: float
+    max_message_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class WebSettings:
+    """The HTTP door. `max_requests` 0 means no limit."""
+
+    listen_addresses: tuple[str, ...]
+    telemetry_path: str
+    config_file: Path | None
+    max_requests: int
+    disable_exporter_metrics: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything `serve` needs to know, checked."""
+
+    streams: tuple[StreamSettings, ...]
+    web: WebSettings
+    log_level: str
+    log_format: str
+    state_dir: Path | None
+    config_file: Path | None

@@ -1,0 +1,1 @@
+"""The HTTP door: /metrics, health, control and the landing page."""
