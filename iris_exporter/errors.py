@@ -1,12 +1,12 @@
 """The whole exception tree; each class says whose fault it is.
 
-    IrisExporterError
-      ConfigError        ours: the configuration, all problems at once
-      UsageError         ours: a call or a command that makes no sense now
-      SourceError        theirs
-        TransportError   the link: a `Failure` says what and what to do about it
-        DecodeError      one message: a reason from a closed list and the JSON path
-        LimitExceeded    more bytes than a limit allows
+IrisExporterError
+  ConfigError        ours: the configuration, all problems at once
+  UsageError         ours: a call or a command that makes no sense now
+  SourceError        theirs
+    TransportError   the link: a `Failure` says what and what to do about it
+    DecodeError      one message: a reason from a closed list and the JSON path
+    LimitExceededError more bytes than a limit allows
 """
 
 from dataclasses import dataclass
@@ -68,7 +68,7 @@ class DecodeError(SourceError):
         return f"{self.reason} at {self.path}: {self.detail}"
 
 
-class LimitExceeded(SourceError):
+class LimitExceededError(SourceError):
     """More than `limit_bytes` arrived for one `what` (message, event, line, body)."""
 
     def __init__(self, what: str, limit_bytes: int) -> None:

@@ -1,0 +1,35 @@
+"""What a stream's connection looks like from outside: the states of the contract and the facts beside them."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from iris_exporter.core.failures import Failure
+
+
+class State(StrEnum):
+    """The states of the contract, in the order in which they are printed."""
+
+    DISCONNECTED = "disconnected"  # asked for
+    CONNECTING = "connecting"  # first try, or waiting for the next one
+    LIVE = "live"
+    POLLING = "polling"
+    ERROR = "error"  # polling fails too, or upstream refuses us
+
+
+@dataclass(frozen=True, slots=True)
+class LinkStatus:
+    """One moment of a connection. Moments are Unix seconds, None for never or none planned.
+
+    `protocol` and `endpoint` are what is in use now (`none` and empty when nothing is); `endpoint` has no credentials.
+    `last_heard` is any byte, `last_message` any message of the source, heartbeats included.
+    """
+
+    state: State
+    protocol: str
+    endpoint: str
+    attempt: int
+    next_attempt_at: float | None
+    connected_at: float | None
+    last_heard: float | None
+    last_message: float | None
+    failure: Failure | None

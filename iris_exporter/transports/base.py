@@ -1,0 +1,174 @@
+"""What a link is to those who use it, and whom the supervisor tells about it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from iris_exporter.core.failures import Failure
+from iris_exporter.errors import SourceError
+
+
+class TransportError(SourceError):
+    """The link could not be made or has ended; `failure` says why. The link is closed afterwards."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure)
+        self.failure = failure
+
+    def __str__(self) -> str:
+        return str(self.failure)
+
+
+@dataclass(slots=True)
+class Received:
+    """What one read of the socket brought.
+
+    `messages` are JSON documents, whole and in order; it is empty for a control frame or an SSE comment, which still
+    prove that the link lives. `wire_bytes` is what they took on the wire: WebSocket frames with their headers, the
+    body of an SSE or poll response before decompression. `last_event_id` and `retry_seconds` are what an SSE stream
+    said last in this piece, None for nothing. `binary` counts binary frames, which carry nothing we know.
+    """
+
+    messages: list[bytes]
+    wire_bytes: int
+    last_event_id: str | None = None
+    retry_seconds: float | None = None
+    pongs: int = 0
+    binary: int = 0
+
+
+class Link(Protocol):
+    """An open connection; `read` until it raises `TransportError`, then `close`."""
+
+    protocol: str  # websocket | sse
+
+    async def read(self) -> Received:
+        """The next piece; waits for as long as it takes. A cancelled read loses nothing that was returned."""
+
+    async def send(self, message: bytes) -> bool:
+        """Send one JSON message; False where the protocol has no way to (SSE)."""
+
+    async def ping(self) -> bool:
+        """Send a protocol-level ping whose answer shows as `Received.pongs`; False where there is none (SSE)."""
+
+    async def close(self, code: int = 1000) -> None:
+        """End it with a close frame where there is one; safe to call twice, never raises, takes at most a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """What the reader of messages wants of the link: answers to send, and a failure that ends it."""
+
+    replies: tuple[bytes, ...] = ()
+    failure: Failure | None = None
+
+
+NO_REACTION = Reaction()
+
+
+class Sink(Protocol):
+    """Where what arrives goes: the rest of the program, seen from a socket. Never blocks, never raises."""
+
+    def receive(self, received: Received, protocol: str, at: float) -> Reaction:
+        """Take a piece of the stream that arrived at wall time `at`."""
+
+    def snapshot(self, body: bytes, at: float) -> Failure | None:
+        """Take a whole REST document; a failure when it could not be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """One change of state, as it is logged, traced and counted.
+
+    `attempt` counts the failed attempts since the link was last stable, `delay_seconds` is the time until the next
+    one, None when none is planned. `failure` is None for a change that nothing broken caused.
+    """
+
+    previous: str
+    state: str
+    failure: Failure | None
+    attempt: int
+    delay_seconds: float | None
+
+
+class Observer(Protocol):
+    """Whom the supervisor tells what happened to the connection. Each call is quick and never raises."""
+
+    def attempt_started(self) -> None:
+        """A dial begins."""
+
+    def attempt_failed(self, failure: Failure, seconds: float) -> None:
+        """A dial ended without a link."""
+
+    def connected(self, protocol: str, endpoint: str, seconds: float, at: float) -> None:
+        """A dial ended with a link; `at` is wall time, `endpoint` without credentials."""
+
+    def disconnected(self, failure: Failure) -> None:
+        """A link has ended."""
+
+    def heartbeat(self, round_trip_seconds: float) -> None:
+        """A ping was answered."""
+
+    def received(self, protocol: str, wire_bytes: int) -> None:
+        """Bytes arrived, on a link or in answer to a poll."""
+
+    def poll_started(self) -> None:
+        """A REST request begins: a snapshot or a poll."""
+
+    def poll_failed(self, failure: Failure) -> None:
+        """A REST request brought nothing usable."""
+
+    def state_changed(self, change: StateChange) -> None:
+        """The state is another one now, or the same one with a new attempt planned."""
+
+
+class Observers:
+    """Hands every call to several observers, in order."""
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self._observers = tuple(observers)
+
+    def attempt_started(self) -> None:
+        """See `Observer.attempt_started`."""
+        for observer in self._observers:
+            observer.attempt_started()
+
+    def attempt_failed(self, failure: Failure, seconds: float) -> None:
+        """See `Observer.attempt_failed`."""
+        for observer in self._observers:
+            observer.attempt_failed(failure, seconds)
+
+    def connected(self, protocol: str, endpoint: str, seconds: float, at: float) -> None:
+        """See `Observer.connected`."""
+        for observer in self._observers:
+            observer.connected(protocol, endpoint, seconds, at)
+
+    def disconnected(self, failure: Failure) -> None:
+        """See `Observer.disconnected`."""
+        for observer in self._observers:
+            observer.disconnected(failure)
+
+    def heartbeat(self, round_trip_seconds: float) -> None:
+        """See `Observer.heartbeat`."""
+        for observer in self._observers:
+            observer.heartbeat(round_trip_seconds)
+
+    def received(self, protocol: str, wire_bytes: int) -> None:
+        """See `Observer.received`."""
+        for observer in self._observers:
+            observer.received(protocol, wire_bytes)
+
+    def poll_started(self) -> None:
+        """See `Observer.poll_started`."""
+        for observer in self._observers:
+            observer.poll_started()
+
+    def poll_failed(self, failure: Failure) -> None:
+        """See `Observer.poll_failed`."""
+        for observer in self._observers:
+            observer.poll_failed(failure)
+
+    def state_changed(self, change: StateChange) -> None:
+        """See `Observer.state_changed`."""
+        for observer in self._observers:
+            observer.state_changed(change)
