@@ -1,0 +1,48 @@
+# Works on a machine with nothing but GNU make and Python 3.11 or newer: every target makes the .venv it needs.
+# The stamps below are newer than pyproject.toml once its dependencies are installed, so a second run starts at once.
+.DEFAULT_GOAL := help
+VENV    := .venv
+PY      := $(VENV)/bin/python
+RUNTIME := $(VENV)/.installed-runtime
+DEV     := $(VENV)/.installed-dev
+
+.PHONY: help demo test lint format generate bench tools clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(RUNTIME): pyproject.toml scripts/venv.sh
+	@scripts/venv.sh $(VENV) runtime
+
+$(DEV): $(RUNTIME)
+	@scripts/venv.sh $(VENV) dev
+
+demo: $(RUNTIME) ## run the reference backend and the sidecar together (options: ARGS="...")
+	@exec $(PY) -m iris_exporter demo $(ARGS)
+
+test: $(DEV) ## run the tests (a part of them: ARGS="tests/core -k sse")
+	@$(PY) -m pytest $(ARGS)
+
+lint: $(DEV) ## check style, format, types and generated files
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/mypy scripts
+	$(PY) scripts/generate.py --check
+
+format: $(DEV) ## put the code into the house format
+	$(VENV)/bin/ruff check --fix-only .
+	$(VENV)/bin/ruff format .
+
+generate: $(DEV) ## rewrite everything that is generated from the code
+	$(PY) scripts/generate.py
+
+bench: $(DEV) ## measure (options: ARGS="...")
+	@$(PY) -m benchmarks $(ARGS)
+
+tools: ## install the programs that integration tests run (Prometheus, Node, ...)
+	@scripts/tools.sh
+
+clean: ## remove .venv, .tools, caches and build results
+	rm -rf $(VENV) .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
