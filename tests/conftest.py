@@ -1,0 +1,93 @@
+"""Rules for all tests: programs that may be missing, `async def` tests, and nothing left running.
+
+See docs/development.md, "Tests".
+"""
+
+import asyncio
+import inspect
+import os
+import signal
+from collections.abc import Awaitable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from tests.processes import mark_children, marked_processes
+from tests.tools import find_tool
+
+REQUIRE_TOOLS = os.environ.get("IRIS_EXPORTER_REQUIRE_TOOLS", "") not in ("", "0")
+TIME_LIMIT_SECONDS = 30.0
+
+LEFT_OUT = pytest.StashKey[dict[str, tuple[str, ...]]]()
+LEFT_RUNNING = pytest.StashKey[dict[int, str]]()
+CHILD_MARK = pytest.StashKey[bytes]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start from an environment without settings of the program under test, of OpenTelemetry or of a proxy."""
+    for name in list(os.environ):
+        if name.startswith(("IRIS_EXPORTER_", "OTEL_")) or name.lower() in ("http_proxy", "https_proxy", "all_proxy"):
+            del os.environ[name]
+    config.stash[LEFT_OUT] = {}
+    config.stash[LEFT_RUNNING] = {}
+    config.stash[CHILD_MARK] = mark_children()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Leave out a test whose programs are missing, or fail it when IRIS_EXPORTER_REQUIRE_TOOLS is set."""
+    programs = {name for marker in item.iter_markers("needs") for name in marker.args}
+    missing = tuple(sorted(name for name in programs if find_tool(name) is None))
+    if not missing:
+        return
+    sentence = f"needs {', '.join(missing)}; install with `make tools`"
+    if REQUIRE_TOOLS:
+        pytest.fail(sentence, pytrace=False)
+    item.config.stash[LEFT_OUT][item.nodeid] = missing
+    pytest.skip(sentence)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run an `async def` test in a loop of its own."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    marker = pyfuncitem.get_closest_marker("time_limit")
+    limit = float(marker.args[0]) if marker else TIME_LIMIT_SECONDS
+    arguments: dict[str, Any] = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    asyncio.run(_run_alone(pyfuncitem.obj(**arguments), limit), debug=False)
+    return True
+
+
+async def _run_alone(test: Awaitable[None], limit_seconds: float) -> None:
+    async with asyncio.timeout(limit_seconds):
+        await test
+    # A task that was cancelled on the test's last line needs a few turns of the loop to end.
+    for _ in range(10):
+        await asyncio.sleep(0)
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    assert not left, f"tasks left behind: {[task.get_coro() for task in left]}"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """End processes that tests left running, and fail the run for them."""
+    left = marked_processes(session.config.stash[CHILD_MARK])
+    session.config.stash[LEFT_RUNNING] = left
+    for pid in left:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    if left and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """List the tests that were left out, and the processes that were left running."""
+    if config.stash[LEFT_OUT]:
+        terminalreporter.section("left out (install with `make tools`)")
+        for test, missing in config.stash[LEFT_OUT].items():
+            terminalreporter.line(f"{test}: {', '.join(missing)}")
+    if config.stash[LEFT_RUNNING]:
+        terminalreporter.section("processes left running by the tests", red=True)
+        for pid, command in config.stash[LEFT_RUNNING].items():
+            terminalreporter.line(f"{pid}: {command or '(ended, but nobody waited for it)'}")
