@@ -1,0 +1,166 @@
+"""Server-sent events, as the WHATWG text has them: bytes in, events out.
+
+Theory of operation. Bytes are buffered until a line is complete; a line ends with LF, CRLF or a lone CR. A CR at the
+very end of the buffer may be half of a CRLF, but the line it ends is complete either way, so it is processed at once
+and a following LF is swallowed: an event that a server ends with CR CR must not wait for the next byte to arrive.
+Nearly every real stream sends whole events with LF ends, so a regular expression takes those in one step; whatever it
+does not match, byte for byte, goes line by line. Lines are split on bytes, never on decoded text, because U+2028 and
+its kin are line ends to Python and not to the standard.
+
+The `data` of an event is given as bytes: JSON decoders want bytes, and an invalid UTF-8 sequence is theirs to report.
+
+Source: WHATWG HTML, 9.2.5 "Parsing an event stream" and 9.2.6 "Interpreting an event stream".
+"""
+
+import re
+from typing import NamedTuple
+
+from iris_exporter.errors import LimitExceededError
+
+_BOM = b"\xef\xbb\xbf"
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+# A whole event in the plain form: optional id and event lines, one data line, LF ends. The first byte of a line that
+# is none of these fields stops it, and so does any CR or, in an id, a NUL.
+_PLAIN_EVENT = re.compile(
+    rb"(?:id: ?(?P<id>[^\r\n\0]*)\n)?(?:event: ?(?P<name>[^\r\n]*)\n)?(?:id: ?(?P<id2>[^\r\n\0]*)\n)?"
+    rb"data: ?(?P<data>[^\r\n]*)\n\n"
+)
+
+
+class SseEvent(NamedTuple):
+    """One dispatched event. `name` is `message` when the stream gave none; `id` is the last event id in force."""
+
+    name: str
+    data: bytes
+    id: str
+
+
+class SseParser:
+    """Feed bytes, take events; then read `closed`, `last_event_id` and `retry_milliseconds`.
+
+    `last_event_id` is what a reconnect sends as `Last-Event-ID`: it moves when an event is dispatched or an empty
+    block with an id ends, not when an id line is read. `retry_milliseconds` is None until the stream says so.
+    `closed` is True once more than `max_event_bytes` were pending for one event (a line can be as long as an event,
+    so one number bounds both): what was complete before has been returned, and the connection should be dropped.
+    """
+
+    def __init__(self, max_event_bytes: int, last_event_id: str = "") -> None:
+        self.last_event_id = last_event_id
+        self.retry_milliseconds: int | None = None
+        self.closed = False
+        self._limit = max_event_bytes
+        self._pending: list[bytes] = []  # pieces of one incomplete line, joined only when its end has come
+        self._pending_bytes = 0
+        self._start_of_stream = True
+        self._after_cr = False
+        self._id_buffer = last_event_id
+        self._name = ""
+        self._data: list[bytes] = []
+        self._data_bytes = 0
+
+    def feed(self, chunk: bytes) -> list[SseEvent]:
+        """Consume a piece of the stream and return the events it completes, in order.
+
+        Args:
+            chunk: Any number of bytes, cut anywhere; empty is allowed and does nothing.
+
+        Raises:
+            LimitExceededError: The parser was closed by an earlier feed.
+
+        What is pending when the stream ends is discarded, as the standard wants: just stop feeding.
+        """
+        if self.closed:
+            raise LimitExceededError("SSE event", self._limit)
+        events: list[SseEvent] = []
+        if not chunk:
+            return events
+        if self._start_of_stream:
+            chunk = b"".join((*self._pending, chunk))
+            self._pending.clear()
+            if len(chunk) < len(_BOM) and _BOM.startswith(chunk):
+                self._pending.append(chunk)
+                return events
+            self._start_of_stream = False
+            chunk = chunk.removeprefix(_BOM)
+        if self._after_cr and chunk:
+            self._after_cr = False
+            if chunk[0] == 0x0A:
+                chunk = chunk[1:]
+        if self._pending and (b"\n" in chunk or b"\r" in chunk):
+            self._pending.append(chunk)
+            chunk = b"".join(self._pending)
+            self._pending.clear()
+            self._pending_bytes = 0
+        if not self._pending:
+            chunk = chunk[self._consume(chunk, events) :]
+        if chunk and not self.closed:
+            self._pending.append(chunk)
+            self._pending_bytes += len(chunk)
+            # The field name belongs to the line and not to the event, hence the small allowance.
+            if self._pending_bytes + self._data_bytes > self._limit + len(b"data: "):
+                self._close()
+        return events
+
+    def _consume(self, buffer: bytes, events: list[SseEvent]) -> int:
+        """Take every complete line; return where the first incomplete one begins."""
+        plain = _PLAIN_EVENT.match
+        find_line_end = _LINE_END.search
+        position = 0
+        end = len(buffer)
+        while position < end and not self.closed:
+            if not self._data and not self._name:
+                while (match := plain(buffer, position)) is not None:
+                    early_id, name, late_id, data = match.groups()
+                    if len(data) > self._limit:
+                        self._close()
+                        return end
+                    identifier = late_id if late_id is not None else early_id
+                    if identifier is not None:
+                        self._id_buffer = identifier.decode("utf-8", "replace")
+                    self.last_event_id = self._id_buffer
+                    events.append(
+                        SseEvent(name.decode("utf-8", "replace") if name else "message", data, self._id_buffer)
+                    )
+                    position = match.end()
+            line_end = find_line_end(buffer, position)
+            if line_end is None:
+                break
+            line = buffer[position : line_end.start()]
+            position = line_end.end()
+            if line:
+                self._field(line)
+            else:
+                self._dispatch(events)
+            self._after_cr = position == end and buffer[position - 1] == 0x0D
+        return position
+
+    def _close(self) -> None:
+        self.closed = True
+        self._pending.clear()
+        self._data.clear()
+
+    def _field(self, line: bytes) -> None:
+        name, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if name == b"data":
+            self._data.append(value)
+            self._data_bytes += len(value) + 1
+            if self._data_bytes - 1 > self._limit:
+                self._close()
+        elif name == b"event":
+            self._name = value.decode("utf-8", "replace")
+        elif name == b"id":
+            if b"\0" not in value:
+                self._id_buffer = value.decode("utf-8", "replace")
+        elif name == b"retry" and value.isdigit():  # bytes.isdigit takes ASCII digits alone
+            # Nobody waits 10**12 ms; more digits than that would only make the conversion slow.
+            self.retry_milliseconds = int(value) if len(value) <= 12 else 10**12
+        # An empty name is a comment; any other field is ignored.
+
+    def _dispatch(self, events: list[SseEvent]) -> None:
+        self.last_event_id = self._id_buffer
+        if self._data:
+            events.append(SseEvent(self._name or "message", b"\n".join(self._data), self._id_buffer))
+            self._data.clear()
+            self._data_bytes = 0
+        self._name = ""
