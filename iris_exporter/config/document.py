@@ -1,0 +1,145 @@
+"""YAML as a tree of text with line numbers: what an error message needs and a plain loader throws away.
+
+Nothing is constructed: no dates, no numbers, no objects of Python, so a file can do no harm and `name: 007` is "007".
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from iris_exporter.errors import Problem
+
+_MAX_FILE_BYTES = 16 * 1024 * 1024  # a thousand streams need a hundredth of it
+_NULL = "tag:yaml.org,2002:null"
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """Text as it stands in the file; None for nothing (`key:`, `~`, `null`)."""
+
+    text: str | None
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """A list."""
+
+    items: tuple["Node", ...]
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A mapping; `entries` keeps the order of the file, `lines` the line of each key."""
+
+    entries: Mapping[str, "Node"]
+    line: int
+    lines: Mapping[str, int] = field(default_factory=dict)
+
+
+Node = Scalar | Sequence | Table
+
+
+def read(path: Path) -> tuple[Table, list[Problem]]:
+    """Return the tree of the file at `path` and everything that is wrong with its form.
+
+    An empty file is an empty table. What cannot be read at all is an empty table and a problem.
+    """
+    empty = Table({}, 1)
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_FILE_BYTES + 1)
+    except OSError as error:
+        return empty, [Problem(str(path), "config.file", repr(str(path)), f"a readable file ({error.strerror})")]
+    if len(content) > _MAX_FILE_BYTES:
+        return empty, [Problem(str(path), "config.file", "more than 16 MiB", "a YAML file with streams")]
+    loader = None
+    try:
+        loader = yaml.SafeLoader(content)
+        root = loader.get_single_node()
+        if root is None:
+            return empty, []
+        tree = _Tree(path)
+        node = tree.convert(root, "(file)")
+    except (yaml.YAMLError, RecursionError) as error:
+        return empty, [_syntax(path, error)]
+    finally:
+        if loader is not None:
+            loader.dispose()
+    if isinstance(node, Table):
+        return node, tree.problems
+    if isinstance(node, Scalar) and node.text is None:
+        return empty, []
+    problem = Problem(f"{path}:{node.line}", "(file)", describe(node), "keys with values (streams: ..., web: ...)")
+    return empty, [*tree.problems, problem]
+
+
+def describe(node: Node) -> str:
+    """Return what kind of node this is, without its content."""
+    if isinstance(node, Sequence):
+        return "a list"
+    if isinstance(node, Table):
+        return "keys with values"
+    return "nothing" if node.text is None else "a single value"
+
+
+class _Tree:
+    """Converts the nodes of one file; an alias becomes the very node that its anchor became."""
+
+    def __init__(self, path: Path) -> None:
+        self.problems: list[Problem] = []
+        self._path = path
+        self._done: dict[int, Node] = {}  # by identity, or aliases of aliases would take exponential time
+        self._open: set[int] = set()
+
+    def convert(self, node: yaml.Node, key: str) -> Node:
+        """Return the tree below `node`, whose place in the file is `key`."""
+        if id(node) in self._done:
+            return self._done[id(node)]
+        line = node.start_mark.line + 1
+        if id(node) in self._open:
+            self._report(line, key, "an alias to what contains it", "a value that ends")
+            return Scalar(None, line)
+        self._open.add(id(node))
+        result: Node
+        if isinstance(node, yaml.MappingNode):
+            result = self._table(node, key, line)
+        elif isinstance(node, yaml.SequenceNode):
+            items = enumerate(node.value)
+            result = Sequence(tuple(self.convert(item, f"{key}[{index}]") for index, item in items), line)
+        else:
+            result = Scalar(None if node.tag == _NULL else node.value, line)
+        self._open.discard(id(node))
+        self._done[id(node)] = result
+        return result
+
+    def _table(self, node: yaml.MappingNode, key: str, line: int) -> Table:
+        entries: dict[str, Node] = {}
+        lines: dict[str, int] = {}
+        for name_node, value_node in node.value:
+            name_line = name_node.start_mark.line + 1
+            if not isinstance(name_node, yaml.ScalarNode):
+                self._report(name_line, key, "a list or a mapping as a key", "a name as a key")
+                continue
+            name = name_node.value
+            inner = name if key == "(file)" else f"{key}.{name}"
+            if name in entries:
+                self._report(name_line, inner, "the key a second time", f"it once (first on line {lines[name]})")
+                continue
+            lines[name] = name_line
+            entries[name] = self.convert(value_node, inner)
+        return Table(entries, line, lines)
+
+    def _report(self, line: int, key: str, value: str, expected: str) -> None:
+        self.problems.append(Problem(f"{self._path}:{line}", key, value, expected))
+
+
+def _syntax(path: Path, error: Exception) -> Problem:
+    """Describe text that is no YAML by its place; the text itself could hold a secret."""
+    mark = getattr(error, "problem_mark", None)
+    where = f"{path}:{mark.line + 1}" if mark is not None else str(path)
+    reason = getattr(error, "problem", None) or getattr(error, "reason", None) or "it is nested too deeply"
+    return Problem(where, "(file)", "text that is no YAML", f"valid YAML ({reason})")

@@ -1,0 +1,266 @@
+"""Kinds of values: each reads text, says what it expects, and writes the value back.
+
+Text is the one form in which flags, variables and files meet: a YAML scalar is read as it is written, so that `name:
+007` keeps its zeros and `30` is the same mistake everywhere.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from iris_exporter import logs, units
+from iris_exporter.config import urls
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
+_ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[A-Za-z0-9._-]*):(?P<port>\d{1,5})", re.ASCII)
+_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+/?", re.ASCII)
+# Served beside the metrics: a telemetry path there would hide them.
+_TAKEN = ("/-/", "/api/", "/config/")
+_MAX_KEY_BYTES = 8 * 1024  # what web servers accept as one header line
+_MAX_SHOWN = 80
+# In a URL's query. Shorter ones would turn half the log into masks, and are hardly secrets.
+_SHORTEST_SECRET = 6
+
+
+class BadValueError(Exception):
+    """A value is not what its option needs: `expected` completes "expected ...", `shown` is fit to be printed."""
+
+    def __init__(self, expected: str, shown: str | None = None) -> None:
+        super().__init__(expected, shown)
+        self.expected = expected
+        self.shown = shown
+
+
+def quoted(text: str) -> str:
+    """Return `text` in quotes, escaped, and cut to a length that fits a line."""
+    return repr(text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}...")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How an option's text is read and written.
+
+    Args:
+        syntax: What is expected, for documentation and errors.
+        read: Text and the directory that relative paths start from, to the value. Raises `BadValueError`.
+        write: The value, to text that `read` accepts.
+        shown: Text as it may appear in an error message, without secrets.
+        field_suffix: What the attribute's name has and the option's has not: its unit.
+        many: Takes a list: repeated as a flag, a sequence in a file, separated by commas in a variable.
+        switch: A flag that needs no value.
+    """
+
+    syntax: str
+    read: Callable[[str, Path], object]
+    write: Callable[[object], str] = str
+    shown: Callable[[str], str] = quoted
+    field_suffix: str = ""
+    many: bool = False
+    switch: bool = False
+
+
+def duration(least: float, most: float) -> Kind:
+    """A duration between `least` and `most` seconds."""
+    limits = f"between {units.format_duration(least)} and {units.format_duration(most)}"
+    syntax = f"a duration with a unit (500ms, 3s, 1m30s) {limits}"
+
+    def read(text: str, _base: Path) -> float:
+        try:
+            seconds = units.parse_duration(text)
+        except ValueError:
+            raise BadValueError(syntax) from None
+        if not least <= seconds <= most:
+            raise BadValueError(syntax)
+        return seconds
+
+    return Kind(syntax, read, lambda value: units.format_duration(cast("float", value)), field_suffix="_seconds")
+
+
+def size(least: int, most: int) -> Kind:
+    """A number of bytes between `least` and `most`."""
+    syntax = f"a size (100KiB, 1MiB, 1MB) between {units.format_size(least)} and {units.format_size(most)}"
+
+    def read(text: str, _base: Path) -> int:
+        try:
+            number = units.parse_size(text)
+        except ValueError:
+            raise BadValueError(syntax) from None
+        if not least <= number <= most:
+            raise BadValueError(syntax)
+        return number
+
+    return Kind(syntax, read, lambda value: units.format_size(cast("int", value)))
+
+
+def integer(least: int, most: int) -> Kind:
+    """A whole number between `least` and `most`."""
+    syntax = f"a whole number between {least} and {most}"
+
+    def read(text: str, _base: Path) -> int:
+        # No int(): it also takes blanks, underscores and the digits of every script.
+        if not re.fullmatch("[0-9]{1,12}", text) or not least <= int(text) <= most:
+            raise BadValueError(syntax)
+        return int(text)
+
+    return Kind(syntax, read)
+
+
+def choice(*values: str) -> Kind:
+    """One of a few words."""
+    syntax = "one of " + ", ".join(values)
+
+    def read(text: str, _base: Path) -> str:
+        if text not in values:
+            raise BadValueError(syntax)
+        return text
+
+    return Kind(syntax, read)
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Return host and port of `host:port`, `:port` or `[::1]:port`.
+
+    The host is empty for all interfaces, and has no brackets; port 0 lets the system choose.
+
+    Raises:
+        ValueError: Not such an address.
+    """
+    match = _ADDRESS.fullmatch(text)
+    if match is None or int(match["port"]) > 65_535:
+        raise ValueError(text)
+    return match["host"].strip("[]"), int(match["port"])
+
+
+def read_key(path: Path) -> str:
+    """Return the API key in the file at `path`, without the line end that editors leave.
+
+    Raises:
+        BadValueError: The file cannot be read, or what it holds cannot be sent in a header; never shows the content.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_KEY_BYTES + 1)
+    except OSError as error:
+        raise BadValueError(f"a readable file with the API key ({error.strerror})", quoted(str(path))) from error
+    key = content.removesuffix(b"\n").removesuffix(b"\r")
+    shown = quoted(str(path))
+    if not key.strip():
+        raise BadValueError("a file with the API key (it is empty)", shown)
+    if len(content) > _MAX_KEY_BYTES:
+        raise BadValueError(f"a file with the API key alone (it has more than {_MAX_KEY_BYTES} bytes)", shown)
+    if any(byte < 0x21 or byte > 0x7E for byte in key):
+        raise BadValueError(
+            "a file with one line of printable ASCII, the API key alone (it holds other characters)", shown
+        )
+    return key.decode("ascii")
+
+
+def _read_ratio(text: str, _base: Path) -> float:
+    if not re.fullmatch(r"[0-9]{1,3}(?:\.[0-9]{1,4})?", text) or float(text) > 1:
+        raise BadValueError(RATIO.syntax)
+    return float(text)
+
+
+def _read_switch(text: str, _base: Path) -> bool:
+    if text not in {"true", "false"}:
+        raise BadValueError(SWITCH.syntax)
+    return text == "true"
+
+
+def _read_name(text: str, _base: Path) -> str:
+    if not _NAME.fullmatch(text):
+        raise BadValueError(NAME.syntax)
+    return text
+
+
+def _read_address(text: str, _base: Path) -> str:
+    try:
+        parse_address(text)
+    except ValueError:
+        raise BadValueError(ADDRESSES.syntax) from None
+    return text
+
+
+def _read_telemetry_path(text: str, _base: Path) -> str:
+    if not _PATH.fullmatch(text) or f"{text}/".startswith(_TAKEN):
+        raise BadValueError(TELEMETRY_PATH.syntax)
+    return text
+
+
+def _read_stream_url(text: str, _base: Path) -> str:
+    return _read_url(text, ("http", "https", "ws", "wss"), STREAM_URL)
+
+
+def _read_snapshot_url(text: str, _base: Path) -> str:
+    return _read_url(text, ("http", "https"), SNAPSHOT_URL)
+
+
+def _read_url(text: str, schemes: tuple[str, ...], kind: Kind) -> str:
+    problem = urls.problem(text, schemes)
+    if problem:
+        raise BadValueError(f"{kind.syntax} ({problem})")
+    for secret in urls.secrets(text):
+        if len(secret) >= _SHORTEST_SECRET:
+            logs.protect(secret)
+    return text
+
+
+def _read_file(text: str, base: Path) -> Path:
+    path = _resolve(text, base, FILE)
+    try:
+        with path.open("rb"):
+            return path
+    except OSError as error:
+        raise BadValueError(f"{FILE.syntax} ({error.strerror})", quoted(str(path))) from error
+
+
+def _read_directory(text: str, base: Path) -> Path:
+    path = _resolve(text, base, DIRECTORY)
+    if path.exists() and not path.is_dir():
+        raise BadValueError(f"{DIRECTORY.syntax} (this is a file)")
+    return path
+
+
+def _read_key_file(text: str, base: Path) -> Path:
+    path = _resolve(text, base, KEY_FILE)
+    try:
+        # Hidden here and not where it is used, so that no other problem can let it slip out.
+        logs.protect(read_key(path))
+    except BadValueError as error:
+        raise BadValueError(error.expected, _show_key_path(text) if path.exists() else _show_missing(text)) from error
+    return path
+
+
+def _resolve(text: str, base: Path, kind: Kind) -> Path:
+    if not text or "\0" in text:
+        raise BadValueError(kind.syntax)
+    return base / Path(text).expanduser()
+
+
+def _show_key_path(text: str) -> str:
+    return quoted(text)
+
+
+def _show_missing(text: str) -> str:
+    """Return a path that does not exist, unless it looks like a key that somebody put in place of a path."""
+    looks_like_path = text.startswith(("/", "./", "../", "~")) or "." in text[-8:] or len(text) < 16
+    return quoted(text) if looks_like_path else "something that is no file (not shown: it could be the key itself)"
+
+
+RATIO = Kind("a number between 0 and 1", _read_ratio)
+SWITCH = Kind("true or false", _read_switch, lambda value: "true" if value else "false", switch=True)
+NAME = Kind("1 to 64 letters, digits, dots, dashes or underscores", _read_name)
+PROTOCOL = choice("auto", "websocket", "sse", "poll")
+ADDRESSES = Kind("an address such as 127.0.0.1:14747, :14747 or [::1]:14747", _read_address, many=True)
+TELEMETRY_PATH = Kind(
+    "a path such as /metrics that is not used otherwise (/, /config, /-/..., /api/...)", _read_telemetry_path
+)
+STREAM_URL = Kind(
+    "an http://, https://, ws:// or wss:// URL", _read_stream_url, shown=lambda text: quoted(urls.redact(text))
+)
+SNAPSHOT_URL = Kind("an http:// or https:// URL", _read_snapshot_url, shown=lambda text: quoted(urls.redact(text)))
+FILE = Kind("a readable file", _read_file)
+DIRECTORY = Kind("a directory", _read_directory)
+KEY_FILE = Kind("a readable file with the API key", _read_key_file, shown=_show_missing)

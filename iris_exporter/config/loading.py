@@ -1,0 +1,367 @@
+"""From flags, variables and a file to `Settings`, or to every problem at once.
+
+Three steps: collect what was given and where (`_Given`), read each value by its option's kind, check what belongs
+together. No step stops at the first problem; a step leaves out what an earlier one has already complained about.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from iris_exporter.config import document, kinds, urls
+from iris_exporter.config.document import Node, Scalar, Sequence, Table
+from iris_exporter.config.kinds import BadValueError
+from iris_exporter.config.options import BY_KEY, OPTIONS, PREFIX, STREAM_OPTIONS, Option
+from iris_exporter.errors import ConfigError, Problem
+from iris_exporter.settings import Settings, StreamSettings, WebSettings
+
+# Kubernetes describes a Service called iris-exporter to every container of its namespace in variables that start as
+# ours do; they are not ours.
+_SERVICE_VARIABLE = re.compile(
+    PREFIX + r"(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)"
+)
+_NOT_IN_DEFAULTS = ("name", "url")
+_HOW_TO_GIVE_A_STREAM = (
+    "the address of a source: --stream.url, IRIS_EXPORTER_STREAM_URL, or streams: in the file of --config.file"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A value as it was given: `texts` has several for a list; `key` and `where` are for messages."""
+
+    option: Option
+    texts: tuple[str, ...]
+    where: str
+    key: str
+    base: Path  # where relative paths start
+
+
+@dataclass(slots=True)
+class _Stream:
+    """What was given for one stream, by option name, and what became of it."""
+
+    where: str
+    key: str  # what messages about the stream as a whole call it
+    given: dict[str, _Given]
+    values: dict[str, Any]
+
+
+def load(flags: Mapping[str, object], environment: Mapping[str, str]) -> Settings:
+    """Return the settings that flags, variables, the file named by `config.file` and defaults make, in that order.
+
+    Args:
+        flags: By option key, text or a list of text; None is not given.
+        environment: All variables; those that do not start with `IRIS_EXPORTER_` are ignored, and so are empty ones.
+    Raises:
+        ConfigError: With every problem found.
+    """
+    return _Loader(flags, environment).load()
+
+
+def stream_settings(**changes: Any) -> StreamSettings:
+    """Return the settings of a stream with defaults, for tests and the demo.
+
+    Args:
+        changes: By field of `StreamSettings`, taken as they are and not checked. The default `url` is the overview
+            of the reference backend.
+    """
+    values = {option.field: _default(option) for option in STREAM_OPTIONS.values()}
+    values["url"] = "http://127.0.0.1:14748/api/stream/overview"
+    return StreamSettings(**{**values, **changes})
+
+
+class _Loader:
+    """One run of `load`; `problems` grows in the order found."""
+
+    def __init__(self, flags: Mapping[str, object], environment: Mapping[str, str]) -> None:
+        self.problems: list[Problem] = []
+        self._general: dict[str, _Given] = {}
+        self._file_is_broken = False
+        self._take_environment(environment)
+        self._take_flags(flags)
+        self._outside_file = dict(self._general)
+
+    def load(self) -> Settings:
+        """See `load`."""
+        file = self._read(self._general["config.file"]) if "config.file" in self._general else None
+        streams: list[_Stream] | None = None
+        defaults: dict[str, _Given] = {}
+        if isinstance(file, Path):
+            table, problems = document.read(file)
+            self.problems += problems
+            self._file_is_broken = bool(problems)
+            defaults, streams = self._take_file(file, table)
+        values = {key: self._read(given) for key, given in self._general.items() if BY_KEY[key].group != "stream"}
+        if streams is None:
+            streams = self._single_stream()
+        self._read_streams(streams, defaults)
+        self._check_together(streams)
+        if self.problems:
+            # Once each: what is wrong in `defaults:` shows up again for every stream.
+            raise ConfigError(list(dict.fromkeys(self.problems)))
+        return _build(values, [_stream(stream) for stream in streams], file if isinstance(file, Path) else None)
+
+    def _problem(self, given: _Given, value: str, expected: str) -> None:
+        self.problems.append(Problem(given.where, given.key, value, expected))
+
+    # Collecting
+
+    def _take_environment(self, environment: Mapping[str, str]) -> None:
+        variables = {option.variable: option for option in OPTIONS}
+        for name in sorted(environment):
+            if not name.startswith(PREFIX) or _SERVICE_VARIABLE.fullmatch(name):
+                continue
+            option = variables.get(name)
+            if option is None:
+                expected = "the variable of an option" + did_you_mean(name, variables)
+                self.problems.append(Problem(name, "(environment)", "an unknown variable", expected))
+            elif environment[name]:
+                # Compose files pass on what is unset as an empty text: that is not given, too.
+                text = environment[name]
+                texts = tuple(part.strip() for part in text.split(",")) if option.kind.many else (text,)
+                self._general[option.key] = _Given(option, texts, name, option.key, Path())
+
+    def _take_flags(self, flags: Mapping[str, object]) -> None:
+        for key, value in flags.items():
+            if value is not None:
+                option = BY_KEY[key]
+                texts = tuple(map(str, value)) if isinstance(value, list | tuple) else (str(value),)
+                self._general[key] = _Given(option, texts, option.flag, key, Path())
+
+    def _take_file(self, path: Path, table: Table) -> tuple[dict[str, _Given], list[_Stream] | None]:
+        """Take over the file's options; return its `defaults:` and its `streams:` (None: it has none)."""
+        sections = {option.group for option in OPTIONS if option.in_file}
+        defaults: dict[str, _Given] = {}
+        streams: list[_Stream] | None = None
+        single: dict[str, _Given] = {}
+        for name, node in table.entries.items():
+            where = f"{path}:{table.lines[name]}"
+            if name == "defaults":
+                defaults = self._stream_keys(path, node, name, where, leave_out=_NOT_IN_DEFAULTS)
+            elif name == "streams":
+                streams = self._streams(path, node, where)
+            elif name == "stream":
+                single = self._stream_keys(path, node, name, where)
+            elif name in sections:
+                self._section(path, node, name, where)
+            else:
+                self._unknown(where, name, name, [*sections, "streams", "defaults"], "one of the sections")
+        if streams is not None:
+            self._refuse_single(f"{path}:{table.lines['streams']}", single)
+            return defaults, streams
+        for name, given in single.items():
+            self._general.setdefault(f"stream.{name}", given)
+        return defaults, None
+
+    def _refuse_single(self, streams_at: str, single: Mapping[str, _Given]) -> None:
+        """One stream beside a list of streams: nobody could tell which of them it should change."""
+        outside = [given for key, given in self._outside_file.items() if BY_KEY[key].group == "stream"]
+        for given in [*outside, *single.values()]:
+            expected = f"none, because {streams_at} lists streams; put it there, or below defaults: for all of them"
+            self._problem(given, "an option of a single stream", expected)
+
+    def _streams(self, path: Path, node: Node, where: str) -> list[_Stream] | None:
+        if isinstance(node, Scalar) and node.text is None:
+            return None
+        if not isinstance(node, Sequence):
+            self.problems.append(Problem(where, "streams", document.describe(node), "a list of streams"))
+            self._file_is_broken = True
+            return []
+        if not node.items:
+            self.problems.append(Problem(where, "streams", "an empty list", "at least one stream"))
+        streams = []
+        for index, item in enumerate(node.items):
+            key, place = f"streams[{index}]", f"{path}:{item.line}"
+            given = self._stream_keys(path, item, key, place)
+            if isinstance(item, Table):
+                streams.append(_Stream(place, key, given, {}))
+        return streams
+
+    def _stream_keys(
+        self, path: Path, node: Node, key: str, where: str, leave_out: Iterable[str] = ()
+    ) -> dict[str, _Given]:
+        known = {name: option for name, option in STREAM_OPTIONS.items() if name not in leave_out}
+        return self._options(path, node, key, where, known)
+
+    def _section(self, path: Path, node: Node, section: str, where: str) -> None:
+        """Take over `web:`, `log:` and so on; flags and variables have been there before."""
+        known = {option.name: option for option in OPTIONS if option.group == section and option.in_file}
+        for given in self._options(path, node, section, where, known).values():
+            self._general.setdefault(given.option.key, given)
+
+    def _options(self, path: Path, node: Node, key: str, where: str, known: Mapping[str, Option]) -> dict[str, _Given]:
+        """Return what a table gives for the options in `known`, whose names may have dots for deeper tables."""
+        if isinstance(node, Scalar) and node.text is None:
+            return {}  # a section of which every line is commented out
+        if not isinstance(node, Table):
+            self.problems.append(Problem(where, key, document.describe(node), "keys with values"))
+            return {}
+        result: dict[str, _Given] = {}
+        for name, value in node.entries.items():
+            inner, place = f"{key}.{name}", f"{path}:{node.lines[name]}"
+            below = {rest.removeprefix(f"{name}."): o for rest, o in known.items() if rest.startswith(f"{name}.")}
+            option = known.get(name) if "." not in name else None
+            if below:
+                result |= self._options(path, value, inner, place, below)
+            elif option is None:
+                self._unknown(place, inner, name, known, f"a key of {key}")
+            else:
+                texts = self._texts(value, option, place, inner)
+                if texts is not None:
+                    result[option.name] = _Given(option, texts, place, inner, path.parent)
+        return result
+
+    def _texts(self, node: Node, option: Option, where: str, key: str) -> tuple[str, ...] | None:
+        items = node.items if isinstance(node, Sequence) and option.kind.many else (node,)
+        texts = [item.text for item in items if isinstance(item, Scalar) and item.text is not None]
+        if texts and len(texts) == len(items):
+            return tuple(texts)
+        wrong = next((item for item in items if not isinstance(item, Scalar) or item.text is None), node)
+        got = "an empty list" if not items else document.describe(wrong)
+        hint = "; leave the key out for the default" if got == "nothing" else ""
+        self.problems.append(Problem(where, key, got, option.kind.syntax + hint))
+        return None
+
+    def _unknown(self, where: str, key: str, name: str, known: Iterable[str], what: str) -> None:
+        """Report a key that is none, without its value: what was meant could be a secret."""
+        hint = did_you_mean(name, known)
+        if name in BY_KEY:
+            hint = f" ({name} is written as {name.replace('.', ': ')})" if BY_KEY[name].in_file else " (a flag only)"
+        self.problems.append(Problem(where, _plain(key), "an unknown key", what + hint))
+
+    def _single_stream(self) -> list[_Stream]:
+        given = {BY_KEY[key].name: given for key, given in self._general.items() if BY_KEY[key].group == "stream"}
+        if "url" not in given:
+            # A file that could not be read in full may well have held it.
+            if not self._file_is_broken and not any(p.key in {"config.file", "(file)"} for p in self.problems):
+                self.problems.append(Problem("command line", "stream.url", "nothing", _HOW_TO_GIVE_A_STREAM))
+            self._read_all(given)
+            return []
+        return [_Stream(given["url"].where, "stream", given, {})]
+
+    # Reading
+
+    def _read(self, given: _Given) -> Any:
+        """Return the value, or None after adding a problem (no value of a given option is None)."""
+        values: list[Any] = []
+        for text in given.texts:
+            try:
+                values.append(given.option.kind.read(text, given.base))
+            except BadValueError as error:
+                self._problem(given, error.shown or given.option.kind.shown(text), error.expected)
+        if len(values) < len(given.texts):
+            return None
+        if not given.option.kind.many:
+            return values[0]
+        for text in sorted({text for text in values if values.count(text) > 1}):
+            self._problem(given, f"{kinds.quoted(text)} twice", "each of them once")
+        return tuple(values)
+
+    def _read_all(self, given: Mapping[str, _Given]) -> dict[str, Any]:
+        """Return what could be read, by option name."""
+        values = {name: self._read(each) for name, each in given.items()}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def _read_streams(self, streams: list[_Stream], defaults: Mapping[str, _Given]) -> None:
+        """Read each stream's values; those of `defaults:` once, or one mistake would be told for every stream."""
+        common = self._read_all(defaults)
+        built_in = {name: _default(option) for name, option in STREAM_OPTIONS.items()}
+        for stream in streams:
+            own = self._read_all(stream.given)
+            # A broken value must not be replaced by a default in checks of what belongs together.
+            broken = (stream.given.keys() - own.keys()) | (defaults.keys() - common.keys() - stream.given.keys())
+            stream.values = {name: v for name, v in {**built_in, **common, **own}.items() if name not in broken}
+            stream.given = {**defaults, **stream.given}
+            if "url" not in stream.given:
+                self.problems.append(Problem(stream.where, f"{stream.key}.url", "nothing", kinds.STREAM_URL.syntax))
+            if len(streams) > 1 and "name" not in stream.given:
+                expected = "a name that no other stream has"
+                self.problems.append(Problem(stream.where, f"{stream.key}.name", "nothing", expected))
+                del stream.values["name"]
+
+    # Checking what belongs together
+
+    def _check_together(self, streams: list[_Stream]) -> None:
+        names: dict[str, _Stream] = {}
+        endpoints: dict[tuple[str, str, int, str, str], _Stream] = {}
+        for stream in streams:
+            self._check_limits(stream)
+            self._check_scheme(stream)
+            name = stream.values.get("name")
+            if name is not None and (first := names.setdefault(name, stream)) is not stream:
+                expected = f"a name that no other stream has ({first.key}.name, {first.where})"
+                self._problem(stream.given["name"], kinds.quoted(name), expected)
+            url = stream.values.get("url")
+            if url is not None and (first := endpoints.setdefault(urls.endpoint(url), stream)) is not stream:
+                expected = f"an endpoint that no other stream has ({first.key}.url, {first.where})"
+                self._problem(stream.given["url"], kinds.STREAM_URL.shown(url), expected)
+
+    def _check_limits(self, stream: _Stream) -> None:
+        """Compare pairs of durations; the complaint goes to the one that was given."""
+        for lower, upper, may_be_equal in (
+            ("reconnect-initial", "reconnect-max", True),
+            ("heartbeat-interval", "heartbeat-timeout", False),
+        ):
+            low, high = stream.values.get(lower), stream.values.get(upper)
+            if low is None or high is None or low < high or (may_be_equal and low == high):
+                continue
+            name, relation, other = (lower, "at most", upper) if lower in stream.given else (upper, "at least", lower)
+            if not may_be_equal:
+                relation = "less than" if name == lower else "more than"
+            given, kind = stream.given[name], STREAM_OPTIONS[name].kind
+            expected = f"{relation} {other}, which is {kind.write(stream.values[other])}"
+            self._problem(given, kind.shown(given.texts[0]), expected)
+
+    def _check_scheme(self, stream: _Stream) -> None:
+        url, protocol = stream.values.get("url"), stream.values.get("protocol")
+        if url is not None and protocol in {"sse", "poll"} and url.lower().startswith("ws"):
+            expected = f"an http:// or https:// URL, because protocol is {protocol}"
+            self._problem(stream.given["url"], kinds.STREAM_URL.shown(url), expected)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return ` (did you mean X?)` when one of `known` is close to `name`, else nothing."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _plain(key: str) -> str:
+    """Return a key that somebody made up so that it cannot confuse a terminal or fill a screen."""
+    return key if key.isprintable() and len(key) <= 100 else repr(key[:100])
+
+
+def _default(option: Option) -> Any:
+    """Return the value of an option's default; None where there is none."""
+    if option.default is None:
+        return None
+    value = option.kind.read(option.default, Path())
+    return (value,) if option.kind.many else value
+
+
+def _stream(stream: _Stream) -> StreamSettings:
+    return StreamSettings(**{STREAM_OPTIONS[name].field: value for name, value in stream.values.items()})
+
+
+def _build(values: Mapping[str, Any], streams: list[StreamSettings], file: Path | None) -> Settings:
+    def value(key: str) -> Any:
+        return values[key] if key in values else _default(BY_KEY[key])
+
+    web = WebSettings(
+        listen_addresses=value("web.listen-address"),
+        telemetry_path=value("web.telemetry-path"),
+        config_file=value("web.config.file"),
+        max_requests=value("web.max-requests"),
+        disable_exporter_metrics=value("web.disable-exporter-metrics"),
+    )
+    return Settings(
+        streams=tuple(streams),
+        web=web,
+        log_level=value("log.level"),
+        log_format=value("log.format"),
+        state_dir=value("state.dir"),
+        config_file=file,
+    )

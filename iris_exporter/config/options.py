@@ -1,0 +1,269 @@
+"""Every option once: its name in three spellings, kind, default with the reason for it, and help.
+
+Flags, environment variables, YAML keys, `--help` and docs/configuration.md are made from `OPTIONS`. Defaults are
+written as an operator would write them, so that they are read, shown and documented by the same code as any value.
+"""
+
+from dataclasses import dataclass
+
+from iris_exporter import logs
+from iris_exporter.config import kinds
+from iris_exporter.config.kinds import Kind
+
+PREFIX = "IRIS_EXPORTER_"
+
+GROUPS = {
+    "config": "Configuration",
+    "stream": "Stream",
+    "web": "Web",
+    "log": "Logging",
+    "state": "State",
+}
+"""Headings by the first part of a key, in the order in which options are listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One setting.
+
+    `default` None means that the option is not set. `reason` says why the default is what it is. `in_file` is false
+    for what only makes sense outside a file. `restart` is true where a reload cannot apply a change.
+    """
+
+    key: str
+    kind: Kind
+    default: str | None
+    help: str
+    reason: str
+    in_file: bool = True
+    restart: bool = False
+
+    @property
+    def flag(self) -> str:
+        """The command line's spelling."""
+        return f"--{self.key}"
+
+    @property
+    def variable(self) -> str:
+        """The environment's spelling."""
+        return PREFIX + self.key.replace(".", "_").replace("-", "_").upper()
+
+    @property
+    def group(self) -> str:
+        """The first part of the key; a key of `GROUPS`."""
+        return self.key.partition(".")[0]
+
+    @property
+    def name(self) -> str:
+        """The key without its group: how it is written within its section of a file."""
+        return self.key.partition(".")[2]
+
+    @property
+    def field(self) -> str:
+        """The attribute of `StreamSettings` that holds the value of a `stream.` option."""
+        return self.name.replace("-", "_") + self.kind.field_suffix
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option(
+        "config.file",
+        kinds.FILE,
+        None,
+        "YAML file to read; read again on SIGHUP and on POST /-/reload",
+        "one stream needs no file",
+        in_file=False,
+    ),
+    Option(
+        "config.check",
+        kinds.SWITCH,
+        "false",
+        "check the configuration, say what is wrong with it, and stop",
+        "for deployment pipelines; exit code 0 or 2",
+        in_file=False,
+    ),
+    Option(
+        "stream.name",
+        kinds.NAME,
+        "default",
+        "value of the label `stream` on all metrics of this stream",
+        "needs a choice only where there are several",
+    ),
+    Option(
+        "stream.url",
+        kinds.STREAM_URL,
+        None,
+        "address of the stream, such as https://iris.example.com/api/stream/overview",
+        "only you know it; it is the one thing that has to be given",
+    ),
+    Option(
+        "stream.protocol",
+        kinds.PROTOCOL,
+        "auto",
+        "how to receive; auto asks the server",
+        "the URL and the server's answer say it reliably",
+    ),
+    Option(
+        "stream.snapshot-url",
+        kinds.SNAPSHOT_URL,
+        None,
+        "REST address of the overview, for the first load and for polling",
+        "derived from the stream's URL when not set",
+    ),
+    Option(
+        "stream.api-key-file",
+        kinds.KEY_FILE,
+        None,
+        "file with the key that is sent as `Authorization: Bearer`; read again at each connection",
+        "a key on a command line or in an environment can be seen by others",
+    ),
+    Option(
+        "stream.connect-timeout",
+        kinds.duration(0.001, 3600),
+        "10s",
+        "longest wait for a connection, and for the head of an answer",
+        "covers three lost SYN packets (1 s, 2 s and 4 s apart) and a slow handshake",
+    ),
+    Option(
+        "stream.reconnect-initial",
+        kinds.duration(0.001, 3600),
+        "3s",
+        "delay before the first reconnection; doubles with each failure",
+        "what IRIS asks of its clients",
+    ),
+    Option(
+        "stream.reconnect-max",
+        kinds.duration(0.001, 86400),
+        "60s",
+        "longest delay between reconnections, before jitter",
+        "what IRIS asks of its clients; 60 attempts an hour stay below its limit of 100",
+    ),
+    Option(
+        "stream.reconnect-jitter",
+        kinds.RATIO,
+        "0.2",
+        "share by which each delay varies at random, up or down",
+        "keeps clients of a restarted server from returning in step",
+    ),
+    Option(
+        "stream.reconnect-attempts",
+        kinds.integer(1, 1_000_000),
+        "10",
+        "failed attempts in a row after which polling begins",
+        "what IRIS asks of its clients; about six minutes with the default delays",
+    ),
+    Option(
+        "stream.stable-after",
+        kinds.duration(0, 86400),
+        "30s",
+        "time a connection has to last before failed attempts are forgotten",
+        "a server that accepts and closes at once must not be hammered",
+    ),
+    Option(
+        "stream.live-retry-interval",
+        kinds.duration(0.001, 86400),
+        "5m",
+        "time between attempts to leave polling and errors for the live stream",
+        "twelve attempts an hour, well below IRIS's limit of 100 connections",
+    ),
+    Option(
+        "stream.heartbeat-interval",
+        kinds.duration(0.001, 86400),
+        "30s",
+        "time between pings",
+        "what IRIS asks of its clients",
+    ),
+    Option(
+        "stream.heartbeat-timeout",
+        kinds.duration(0.001, 86400),
+        "60s",
+        "silence after which a connection is dead; longer than the interval",
+        "two heartbeats missed in a row",
+    ),
+    Option(
+        "stream.poll-interval",
+        kinds.duration(0.001, 86400),
+        "30s",
+        "time between two polls while the stream is not live",
+        "what IRIS asks of its clients",
+    ),
+    Option(
+        "stream.stale-after",
+        kinds.duration(0.001, 31 * 86400),
+        "5m",
+        "age of the last data at which mirrored gauges leave /metrics",
+        "how long Prometheus itself goes on showing a series that is gone",
+    ),
+    Option(
+        "stream.max-message-bytes",
+        kinds.size(1 << 10, 1 << 30),
+        "1MiB",
+        "largest message and largest snapshot that is accepted",
+        "ten times what IRIS promises not to exceed (100 KB)",
+    ),
+    Option(
+        "web.listen-address",
+        kinds.ADDRESSES,
+        ":14747",
+        "address to serve on; can be given several times",
+        "all interfaces, as Prometheus exporters do",
+        restart=True,
+    ),
+    Option(
+        "web.telemetry-path",
+        kinds.TELEMETRY_PATH,
+        "/metrics",
+        "path of the metrics",
+        "where Prometheus looks for them",
+        restart=True,
+    ),
+    Option(
+        "web.config.file",
+        kinds.FILE,
+        None,
+        "file that switches on TLS or passwords, in the format of Prometheus's exporters",
+        "plain HTTP without passwords when not set",
+        restart=True,
+    ),
+    Option(
+        "web.max-requests",
+        kinds.integer(0, 100_000),
+        "40",
+        "scrapes answered at the same time; 0 is no limit",
+        "the value of Prometheus's exporters",
+        restart=True,
+    ),
+    Option(
+        "web.disable-exporter-metrics",
+        kinds.SWITCH,
+        "false",
+        "leave process_* and python_* out of /metrics",
+        "they show the exporter's own memory and CPU time",
+        restart=True,
+    ),
+    Option(
+        "log.level",
+        kinds.choice(*logs.LEVELS),
+        "info",
+        "least severity that is logged; debug adds tracebacks",
+        "one line for each change of state",
+    ),
+    Option(
+        "log.format",
+        kinds.choice(*logs.FORMATS),
+        "logfmt",
+        "form of the log lines on stderr",
+        "the form of Prometheus's exporters",
+    ),
+    Option(
+        "state.dir",
+        kinds.DIRECTORY,
+        None,
+        "directory for what should survive a restart",
+        "kept in memory only when not set",
+        restart=True,
+    ),
+)
+
+BY_KEY = {option.key: option for option in OPTIONS}
+STREAM_OPTIONS = {option.name: option for option in OPTIONS if option.group == "stream"}
+"""The options of one stream, by their name within `streams:`."""

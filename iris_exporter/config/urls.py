@@ -1,0 +1,79 @@
+"""Addresses of streams: what is wrong with one, how to show one, and when two are the same."""
+
+import re
+from urllib.parse import SplitResult, unquote_plus, urlsplit, urlunsplit
+
+MASK = "redacted"
+"""Stands for a secret in a URL; needs no escaping there."""
+
+_SECRET = re.compile(r"key|token|secret|passw|pwd|auth|credential|signature|\bsig\b|session|jwt", re.IGNORECASE)
+_HOST = re.compile(r"[A-Za-z0-9._~-]+|[0-9A-Fa-f:.]+(?:%25[\w.-]+)?", re.ASCII)
+_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
+# Two schemes name the same endpoint: a WebSocket begins as an HTTP request to it.
+_SAME = {"ws": "http", "wss": "https"}
+
+
+def problem(url: str, schemes: tuple[str, ...]) -> str | None:
+    """Return what keeps `url` from being the address of an endpoint, or None; never quotes a secret."""
+    if not url.isascii() or not url.isprintable() or " " in url:
+        return "blanks and characters beyond ASCII have to be escaped"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return "the host or the port is not valid"
+    if parts.scheme.lower() not in schemes:
+        return "the scheme is missing" if not parts.scheme or not parts.netloc else f"the scheme is {parts.scheme}"
+    if "@" in parts.netloc:
+        return "no user or password in it; put the key in a file and name it by api-key-file"
+    if not parts.hostname or not _HOST.fullmatch(parts.hostname) or port == 0:
+        return "the host is missing or not valid" if port != 0 else "port 0 cannot be connected to"
+    return "a fragment (#) is never sent" if parts.fragment else None
+
+
+def redact(url: str) -> str:
+    """Return `url` without user, password, and the values of query parameters whose names suggest a secret.
+
+    Takes any text: what cannot be taken apart as a URL loses everything up to an `@` and after a `?`.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        head = url.partition("?")[0]
+        return head.rpartition("@")[2]
+    netloc = parts.netloc
+    path = parts.path
+    if "@" in netloc:
+        netloc = f"{MASK}@{netloc.rpartition('@')[2]}"
+    elif "@" in path:
+        path = f"{MASK}@{path.rpartition('@')[2]}"
+    return urlunsplit(SplitResult(parts.scheme, netloc, path, _redact_query(parts.query), parts.fragment and MASK))
+
+
+def secrets(url: str) -> list[str]:
+    """Return the values of query parameters that `redact` hides, decoded, for the log's own redaction."""
+    return [unquote_plus(value) for name, value in _parameters(urlsplit(url).query) if value and _is_secret(name)]
+
+
+def endpoint(url: str) -> tuple[str, str, int, str, str]:
+    """Return what two URLs share exactly when they lead to the same endpoint; `url` is valid."""
+    parts = urlsplit(url)
+    scheme = parts.scheme.lower()
+    port = parts.port or _PORTS[scheme]
+    return _SAME.get(scheme, scheme), (parts.hostname or "").rstrip("."), port, parts.path or "/", parts.query
+
+
+def _redact_query(query: str) -> str:
+    pieces = []
+    for piece in query.split("&"):
+        name, equals, value = piece.partition("=")
+        pieces.append(f"{name}={MASK}" if equals and value and _is_secret(name) else piece)
+    return "&".join(pieces)
+
+
+def _parameters(query: str) -> list[tuple[str, str]]:
+    return [(name, value) for name, _, value in (piece.partition("=") for piece in query.split("&"))]
+
+
+def _is_secret(name: str) -> bool:
+    return _SECRET.search(unquote_plus(name)) is not None
