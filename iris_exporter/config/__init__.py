@@ -9,12 +9,13 @@ from iris_exporter.config.dumping import Differences, differences, dump
 from iris_exporter.config.kinds import BadValueError, parse_address
 from iris_exporter.config.kinds import read_key as _read_key
 from iris_exporter.config.loading import did_you_mean, load, stream_settings
-from iris_exporter.config.options import OPTIONS, Option
+from iris_exporter.config.options import BY_KEY, OPTIONS, Option
 from iris_exporter.config.urls import redact as redact_url
 from iris_exporter.errors import ConfigError, Problem
 from iris_exporter.logs import protect
 
 __all__ = [
+    "BY_KEY",
     "OPTIONS",
     "Differences",
     "Option",

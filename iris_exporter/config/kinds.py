@@ -44,6 +44,7 @@ class Kind:
 
     Args:
         syntax: What is expected, for documentation and errors.
+        metavar: What stands for the value in `--help`.
         read: Text and the directory that relative paths start from, to the value. Raises `BadValueError`.
         write: The value, to text that `read` accepts.
         shown: Text as it may appear in an error message, without secrets.
@@ -53,6 +54,7 @@ class Kind:
     """
 
     syntax: str
+    metavar: str
     read: Callable[[str, Path], object]
     write: Callable[[object], str] = str
     shown: Callable[[str], str] = quoted
@@ -75,7 +77,9 @@ def duration(least: float, most: float) -> Kind:
             raise BadValueError(syntax)
         return seconds
 
-    return Kind(syntax, read, lambda value: units.format_duration(cast("float", value)), field_suffix="_seconds")
+    return Kind(
+        syntax, "DURATION", read, lambda value: units.format_duration(cast("float", value)), field_suffix="_seconds"
+    )
 
 
 def size(least: int, most: int) -> Kind:
@@ -91,7 +95,7 @@ def size(least: int, most: int) -> Kind:
             raise BadValueError(syntax)
         return number
 
-    return Kind(syntax, read, lambda value: units.format_size(cast("int", value)))
+    return Kind(syntax, "SIZE", read, lambda value: units.format_size(cast("int", value)))
 
 
 def integer(least: int, most: int) -> Kind:
@@ -104,7 +108,7 @@ def integer(least: int, most: int) -> Kind:
             raise BadValueError(syntax)
         return int(text)
 
-    return Kind(syntax, read)
+    return Kind(syntax, "NUMBER", read)
 
 
 def choice(*values: str) -> Kind:
@@ -116,7 +120,7 @@ def choice(*values: str) -> Kind:
             raise BadValueError(syntax)
         return text
 
-    return Kind(syntax, read)
+    return Kind(syntax, "|".join(values), read)
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -229,7 +233,7 @@ def _read_key_file(text: str, base: Path) -> Path:
         # Hidden here and not where it is used, so that no other problem can let it slip out.
         logs.protect(read_key(path))
     except BadValueError as error:
-        raise BadValueError(error.expected, _show_key_path(text) if path.exists() else _show_missing(text)) from error
+        raise BadValueError(error.expected, quoted(text) if path.exists() else _show_missing(text)) from error
     return path
 
 
@@ -239,8 +243,8 @@ def _resolve(text: str, base: Path, kind: Kind) -> Path:
     return base / Path(text).expanduser()
 
 
-def _show_key_path(text: str) -> str:
-    return quoted(text)
+def _show_url(text: str) -> str:
+    return quoted(urls.redact(text))
 
 
 def _show_missing(text: str) -> str:
@@ -249,18 +253,16 @@ def _show_missing(text: str) -> str:
     return quoted(text) if looks_like_path else "something that is no file (not shown: it could be the key itself)"
 
 
-RATIO = Kind("a number between 0 and 1", _read_ratio)
-SWITCH = Kind("true or false", _read_switch, lambda value: "true" if value else "false", switch=True)
-NAME = Kind("1 to 64 letters, digits, dots, dashes or underscores", _read_name)
+RATIO = Kind("a number between 0 and 1", "RATIO", _read_ratio)
+SWITCH = Kind("true or false", "true|false", _read_switch, lambda value: "true" if value else "false", switch=True)
+NAME = Kind("1 to 64 letters, digits, dots, dashes or underscores", "NAME", _read_name)
 PROTOCOL = choice("auto", "websocket", "sse", "poll")
-ADDRESSES = Kind("an address such as 127.0.0.1:14747, :14747 or [::1]:14747", _read_address, many=True)
+ADDRESSES = Kind("an address such as 127.0.0.1:14747, :14747 or [::1]:14747", "ADDRESS", _read_address, many=True)
 TELEMETRY_PATH = Kind(
-    "a path such as /metrics that is not used otherwise (/, /config, /-/..., /api/...)", _read_telemetry_path
+    "a path such as /metrics that is not used otherwise (/, /config, /-/..., /api/...)", "PATH", _read_telemetry_path
 )
-STREAM_URL = Kind(
-    "an http://, https://, ws:// or wss:// URL", _read_stream_url, shown=lambda text: quoted(urls.redact(text))
-)
-SNAPSHOT_URL = Kind("an http:// or https:// URL", _read_snapshot_url, shown=lambda text: quoted(urls.redact(text)))
-FILE = Kind("a readable file", _read_file)
-DIRECTORY = Kind("a directory", _read_directory)
-KEY_FILE = Kind("a readable file with the API key", _read_key_file, shown=_show_missing)
+STREAM_URL = Kind("an http://, https://, ws:// or wss:// URL", "URL", _read_stream_url, shown=_show_url)
+SNAPSHOT_URL = Kind("an http:// or https:// URL", "URL", _read_snapshot_url, shown=_show_url)
+FILE = Kind("a readable file", "FILE", _read_file)
+DIRECTORY = Kind("a directory", "DIRECTORY", _read_directory)
+KEY_FILE = Kind("a readable file with the API key", "FILE", _read_key_file, shown=_show_missing)

@@ -176,9 +176,10 @@ class _Loader:
         streams = []
         for index, item in enumerate(node.items):
             key, place = f"streams[{index}]", f"{path}:{item.line}"
-            given = self._stream_keys(path, item, key, place)
             if isinstance(item, Table):
-                streams.append(_Stream(place, key, given, {}))
+                streams.append(_Stream(place, key, self._stream_keys(path, item, key, place), {}))
+            else:
+                self.problems.append(Problem(place, key, document.describe(item), "keys with values"))
         return streams
 
     def _stream_keys(
