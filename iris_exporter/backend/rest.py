@@ -1,0 +1,112 @@
+"""The REST endpoints: overview, events, anomalies, patterns, project details and health."""
+
+import re
+
+from aiohttp import web
+
+from iris_exporter.backend.objects import iso_time
+from iris_exporter.backend.replies import SERVICE, accepts_gzip, error_response, json_response
+from iris_exporter.backend.wire import array, deployed_event
+
+DEFAULT_EVENTS = 50
+MAX_EVENTS = 1000
+"""Most events in one answer; more are there page by page with `after`."""
+
+
+async def overview(request: web.Request) -> web.Response:
+    """Answer with the whole state, or 304 when the client has it already."""
+    deployed = request.path.startswith("/api/iris/")
+    document = request.app[SERVICE].feed.overview_document(deployed=deployed)
+    headers = {"ETag": document.etag, "Vary": "Accept-Encoding"}
+    if _matches(request.headers.get("If-None-Match"), document.etag):
+        return web.Response(status=304, headers={**headers, "Cache-Control": "no-cache"})
+    if accepts_gzip(request.headers.get("Accept-Encoding")):
+        return json_response(document.compressed, headers={**headers, "Content-Encoding": "gzip"})
+    return json_response(document.body, headers=headers)
+
+
+def _matches(header: str | None, etag: str) -> bool:
+    """Compare weakly, as RFC 9110, 13.1.2 wants it for If-None-Match."""
+    if header is None:
+        return False
+    tags = {tag.strip().removeprefix("W/") for tag in header.split(",")}
+    return "*" in tags or etag.removeprefix("W/") in tags
+
+
+async def events(request: web.Request) -> web.Response:
+    """Answer with recent events, newest first; with `after`, with what followed that position, oldest first."""
+    service = request.app[SERVICE]
+    history = service.feed.history
+    text = request.query.get("limit", str(DEFAULT_EVENTS))
+    if not re.fullmatch(r"\d{1,9}", text, re.ASCII):
+        return error_response(400, "INVALID_REQUEST", "limit is a whole number")
+    limit = min(int(text), MAX_EVENTS)
+    after = request.query.get("after")
+    headers: dict[str, str] = {}
+    if after is None:
+        entries = history.newest(limit)
+        headers["Iris-Cursor"] = history.position(entries[0].offset if entries else None)
+    else:
+        replay = history.resume(after)
+        entries = replay.entries[:limit]
+        # An empty page leaves the client before what it has not taken yet, which is nothing unless the limit is 0.
+        last = entries[-1].offset if entries else history.last - len(replay.entries)
+        headers["Iris-Cursor"] = history.position(last)
+        headers["Iris-Resume"] = replay.outcome
+        headers["Iris-Missed"] = str(replay.missed)
+        headers["Iris-More"] = "true" if len(replay.entries) > len(entries) else "false"
+    if request.path.startswith("/api/iris/"):
+        return json_response([deployed_event(entry.event) for entry in entries], headers=headers)
+    return json_response(array([entry.json for entry in entries]), headers=headers)
+
+
+async def anomalies(request: web.Request) -> web.Response:
+    """Answer with the anomalies, of one project when `projectId` or `project` says so."""
+    service = request.app[SERVICE]
+    project = request.query.get("projectId") or request.query.get("project")
+    found = [item for item in service.feed.installation.anomalies() if project in (None, item.project)]
+    if request.path.startswith("/api/iris/"):
+        wrapped = {
+            "success": True,
+            "data": found,
+            "count": len(found),
+            "projectId": project,
+            "timestamp": iso_time(service.clock.wall()),
+        }
+        return json_response(wrapped)
+    return json_response(found)
+
+
+async def patterns(request: web.Request) -> web.Response:
+    """Answer with the combinations that keep working."""
+    return json_response(request.app[SERVICE].feed.installation.patterns())
+
+
+async def project_details(request: web.Request) -> web.Response:
+    """Answer with one project and its recent history."""
+    project = request.query.get("id")
+    if not project:
+        return error_response(400, "INVALID_REQUEST", "id names the project")
+    details = request.app[SERVICE].feed.installation.details(project)
+    if details is None:
+        return error_response(404, "PROJECT_NOT_FOUND")
+    return json_response(details)
+
+
+async def health(request: web.Request) -> web.Response:
+    """Answer that telemetry is there."""
+    metrics = request.app[SERVICE].feed.installation.metrics()
+    return json_response({"ok": True, "message": f"telemetry of {metrics.total_projects} projects is available"})
+
+
+GET_ROUTES = {
+    "/api/overview": overview,
+    "/api/iris/overview": overview,
+    "/api/events": events,
+    "/api/iris/events": events,
+    "/api/anomalies": anomalies,
+    "/api/iris/anomalies": anomalies,
+    "/api/patterns": patterns,
+    "/api/project-details": project_details,
+    "/api/telemetry/health": health,
+}

@@ -1,0 +1,283 @@
+"""The HTTP shell of the reference backend: routes, authentication, faults before the answer, start and stop."""
+
+import asyncio
+import ipaddress
+import logging
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Self
+
+import msgspec
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from iris_exporter.backend.access import offered_key
+from iris_exporter.backend.faults import DEFAULT_RETRY_AFTER_SECONDS, Faults, describe_faults
+from iris_exporter.backend.replies import SERVICE, error_response, json_response
+from iris_exporter.backend.rest import GET_ROUTES
+from iris_exporter.backend.service import BackendSettings, Service
+from iris_exporter.backend.streams import PATHS, stream
+from iris_exporter.backend.wire import encode
+from iris_exporter.clock import Clock
+from iris_exporter.errors import ConfigError, UsageError
+
+_log = logging.getLogger(__name__)
+
+HANG_CHECK_SECONDS = 0.25
+"""How often a request that hangs looks whether the client has left or the fault is off."""
+SHUTDOWN_SECONDS = 3.0
+"""How long open requests get to end; a stop must be over within five seconds."""
+FAULT_CODES = {
+    "401": "AUTH_REQUIRED",
+    "403": "FORBIDDEN",
+    "404": "INVALID_ENDPOINT",
+    "429": "RATE_LIMIT_EXCEEDED",
+    "503": "STREAM_UNAVAILABLE",
+}
+HTML_PAGE = "<!doctype html>\n<html><head><title>IRIS</title></head><body><h1>Please sign in</h1></body></html>\n"
+
+
+def make_app(service: Service) -> web.Application:
+    """Build the application around `service`; it ticks while the application runs."""
+    app = web.Application(middlewares=[_errors_and_origins, _faults, _authentication])
+    app[SERVICE] = service
+    for path in PATHS:
+        app.router.add_get(path, stream, allow_head=False)
+    for path, handler in GET_ROUTES.items():
+        app.router.add_get(path, handler)
+    app.router.add_get("/", _index)
+    app.router.add_get("/-/faults", _get_faults)
+    app.router.add_post("/-/faults", _post_faults)
+    app.cleanup_ctx.append(_ticking)
+    app.on_shutdown.append(_shut_down)
+    return app
+
+
+async def _ticking(app: web.Application) -> AsyncIterator[None]:
+    task = asyncio.create_task(app[SERVICE].run(), name="backend")
+    task.add_done_callback(_report_crash)
+    yield
+    app[SERVICE].shutdown()
+    task.cancel()
+    await asyncio.wait([task])
+
+
+def _report_crash(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and task.exception() is not None:
+        _log.error("the installation stopped moving", exc_info=task.exception())
+
+
+async def _shut_down(app: web.Application) -> None:
+    app[SERVICE].shutdown()
+
+
+def _area(request: web.Request) -> str | None:
+    """Say which faults can hit a request: `stream`, `rest`, or None for what is not the product's interface."""
+    if request.path in PATHS or request.path.startswith("/api/stream/"):
+        return "stream"
+    return "rest" if request.path.startswith("/api/") else None
+
+
+@web.middleware
+async def _errors_and_origins(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give errors below /api the wire's form, and answer browsers of the allowed origin."""
+    settings = request.app[SERVICE].settings
+    allowed = settings.cors_origin is not None and request.headers.get("Origin") == settings.cors_origin
+    if allowed and request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+        response: web.StreamResponse = web.Response(status=204)
+        response.headers["Access-Control-Allow-Methods"] = "GET, OPTIONS"
+        response.headers["Access-Control-Allow-Headers"] = "Authorization, Last-Event-ID, If-None-Match"
+    else:
+        try:
+            response = await handler(request)
+        except web.HTTPException as error:
+            if _area(request) is None:
+                raise
+            code = "INVALID_ENDPOINT" if error.status == 404 else "INVALID_REQUEST"
+            headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
+            response = error_response(
+                error.status, code, None if error.status == 404 else error.reason, headers=headers
+            )
+    if allowed and settings.cors_origin is not None and not response.prepared:
+        response.headers["Access-Control-Allow-Origin"] = settings.cors_origin
+        response.headers["Access-Control-Allow-Credentials"] = "true"
+        response.headers["Vary"] = "Origin, Accept-Encoding"
+    return response
+
+
+@web.middleware
+async def _faults(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Let the faults act that come before the head of an answer."""
+    service = request.app[SERVICE]
+    area = _area(request)
+    if area is None:
+        return await handler(request)
+    faults = service.faults
+    if faults.hits("refuse", area) or faults.flapped_away(area):
+        if request.transport is not None:
+            request.transport.abort()
+        return web.Response(status=503)
+    slow = faults.hits("slow", area)
+    if slow:
+        await service.clock.sleep(slow.seconds)
+    while faults.hits("hang", area) and not service.stopping and not _left(request):
+        await service.clock.sleep(HANG_CHECK_SECONDS)
+    for status, code in FAULT_CODES.items():
+        fault = faults.hits(status, area)
+        if fault is None:
+            continue
+        if status == "503" and request.path == "/api/telemetry/health":
+            return json_response({"ok": False, "error": "telemetry is not available"}, status=503)
+        wait = int(fault.seconds if fault.numbers else DEFAULT_RETRY_AFTER_SECONDS) if status == "429" else None
+        meaning = "SERVICE_UNAVAILABLE" if status == "503" and area == "rest" else code
+        return error_response(int(status), meaning, retry_after=wait)
+    if faults.hits("html", area):
+        return web.Response(text=HTML_PAGE, content_type="text/html")
+    return await handler(request)
+
+
+def _left(request: web.Request) -> bool:
+    return request.transport is None or request.transport.is_closing()
+
+
+@web.middleware
+async def _authentication(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Ask for the key on everything below /api; a WebSocket is refused before the upgrade."""
+    key = request.app[SERVICE].key
+    if key is not None and request.path.startswith("/api/"):
+        offered = offered_key(request.headers.get("Authorization"), request.query.get("api_key"))
+        if offered is None or not key.accepts(offered):
+            return error_response(401, "AUTH_REQUIRED")
+    return await handler(request)
+
+
+async def _index(request: web.Request) -> web.Response:
+    service = request.app[SERVICE]
+    lines = [
+        "IRIS reference backend (synthetic data)",
+        "",
+        "Streams, each as WebSocket or server-sent events:",
+        *(f"  {path}" for path in PATHS if path.startswith("/api/stream/")),
+        "The older socket (WebSocket only):",
+        *(f"  {path}" for path in PATHS if not path.startswith("/api/stream/")),
+        "REST:",
+        *(f"  {path}" for path in GET_ROUTES),
+        "",
+        f"A key is {'needed: Authorization: Bearer <key>' if service.key else 'not needed'}.",
+        f"Open streams: {len(service.connections)}, events so far: {service.feed.history.last}, seed: {service.seed}",
+        f"Faults on now: {', '.join(service.faults.active()) or 'none'}",
+        "",
+        "Turn faults on and off from this machine, with names as keys; {} turns all off:",
+        "  curl --json '{\"drop\": 5}' <this address>/-/faults",
+        describe_faults(),
+        "",
+    ]
+    return web.Response(text="\n".join(lines))
+
+
+def _on_loopback(request: web.Request) -> bool:
+    try:
+        return ipaddress.ip_address((request.remote or "").partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+async def _get_faults(request: web.Request) -> web.Response:
+    return json_response(request.app[SERVICE].faults.active())
+
+
+async def _post_faults(request: web.Request) -> web.Response:
+    """Change the faults; from loopback alone, and as JSON so that no web page can do it through a form."""
+    if not _on_loopback(request):
+        return error_response(403, "FORBIDDEN", "faults are switched from the backend's own machine")
+    if request.content_type != "application/json":
+        return error_response(415, "INVALID_REQUEST", "send JSON, with Content-Type: application/json")
+    faults = request.app[SERVICE].faults
+    try:
+        values = msgspec.json.decode(await request.read(), type=dict[str, float | int | bool | str | None])
+        faults.update(values)
+    except msgspec.MsgspecError as error:
+        return error_response(400, "INVALID_REQUEST", f"expected an object of fault names and values: {error}")
+    except ConfigError as error:
+        return error_response(400, "INVALID_REQUEST", str(error))
+    return json_response(encode(faults.active()))
+
+
+class Backend:
+    """A backend on a socket of its own; `async with Backend(settings) as backend` starts and stops it.
+
+    A stopped backend may be started again: that is a new process to its clients, with a new epoch, on the same port
+    when that was given and on another one when it was 0.
+    """
+
+    def __init__(self, settings: BackendSettings | None = None, *, clock: Clock | None = None) -> None:
+        """Set up without opening a socket. Raises `ConfigError` for a bad fault or key file."""
+        self._settings = settings or BackendSettings()
+        self._clock = clock
+        self._service: Service | None = Service(self._settings, clock)
+        self._runner: web.AppRunner | None = None
+        self._port = 0
+
+    @property
+    def service(self) -> Service:
+        """The running backend without its HTTP shell: `publish`, `feed`, `connections`."""
+        if self._service is None:
+            raise UsageError("the backend is stopped")
+        return self._service
+
+    @property
+    def faults(self) -> Faults:
+        """The faults that are on; set and clear them at any time."""
+        return self.service.faults
+
+    @property
+    def open_connections(self) -> int:
+        """Streams that are open now."""
+        return len(self.service.connections)
+
+    @property
+    def opened_connections(self) -> int:
+        """Streams accepted since the start."""
+        return self.service.opened
+
+    @property
+    def url(self) -> str:
+        """Where the backend is, as in `http://127.0.0.1:14748`. Raises `UsageError` before `start`."""
+        if self._runner is None:
+            raise UsageError("the backend is not started")
+        host = self._settings.host
+        return f"http://[{host}]:{self._port}" if ":" in host else f"http://{host}:{self._port}"
+
+    async def start(self) -> None:
+        """Open the socket and let the installation move. Raises `OSError` when the address cannot be had."""
+        if self._runner is not None:
+            raise UsageError("the backend is started already")
+        if self._service is None:
+            self._service = Service(self._settings, self._clock)
+        # No access log: request lines may carry the key as a query parameter.
+        runner = web.AppRunner(make_app(self._service), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+        await runner.setup()
+        site = web.TCPSite(runner, self._settings.host, self._settings.port)
+        try:
+            await site.start()
+        except OSError:
+            await runner.cleanup()
+            raise
+        self._runner = runner
+        self._port = int(runner.addresses[0][1])
+
+    async def stop(self) -> None:
+        """End all streams with a goodbye, close the socket and forget everything; does nothing when stopped."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
+            self._service = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
