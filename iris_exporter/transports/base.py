@@ -57,10 +57,14 @@ class Link(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Reaction:
-    """What the reader of messages wants of the link: answers to send, and a failure that ends it."""
+    """What the reader of messages wants of the link: answers to send, and a failure that ends it.
+
+    `pong` says that one of the messages was the answer to our own JSON ping.
+    """
 
     replies: tuple[bytes, ...] = ()
     failure: Failure | None = None
+    pong: bool = False
 
 
 NO_REACTION = Reaction()
@@ -74,6 +78,12 @@ class Sink(Protocol):
 
     def snapshot(self, body: bytes, at: float) -> Failure | None:
         """Take a whole REST document; a failure when it could not be read."""
+
+    def unchanged(self, at: float) -> None:
+        """The source says that nothing changed since the last document, which is as good as hearing it again."""
+
+    def forget(self) -> None:
+        """Somebody asked to start again: clear what is believed about the source; what was counted stays counted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,152 @@
+"""From settings to an open link: carries out the probes that `core.detection` asks for."""
+
+import asyncio
+from dataclasses import dataclass
+
+import aiohttp
+
+from iris_exporter.clock import Clock
+from iris_exporter.core import detection
+from iris_exporter.core.detection import Answer, Probe
+from iris_exporter.core.failures import Failure, from_status
+from iris_exporter.core.headers import retry_after_seconds
+from iris_exporter.settings import StreamSettings
+from iris_exporter.transports.base import Link, TransportError
+from iris_exporter.transports.credentials import Credentials
+from iris_exporter.transports.polling import read_body
+from iris_exporter.transports.recognise import LINK_ERRORS, failure_of
+from iris_exporter.transports.sse import SseLink
+from iris_exporter.transports.websocket import WebSocketLink
+
+
+@dataclass(frozen=True, slots=True)
+class PollInstead:
+    """There is nothing to keep open: `url` is to be polled. `body` is what it said already, None when not asked."""
+
+    url: str
+    body: bytes | None
+    wire_bytes: int
+
+
+class Dialer:
+    """Dials one stream, and remembers which protocol worked."""
+
+    def __init__(
+        self, settings: StreamSettings, session: aiohttp.ClientSession, credentials: Credentials, clock: Clock
+    ) -> None:
+        self._settings = settings
+        self._session = session
+        self._credentials = credentials
+        self._clock = clock
+        self._remembered: str | None = None
+
+    @property
+    def needs_network(self) -> bool:
+        """Whether a dial makes a request at all; a stream that is configured to be polled has nothing to dial."""
+        return self._settings.protocol != "poll"
+
+    def forget(self) -> None:
+        """Forget which protocol worked."""
+        self._remembered = None
+
+    async def key_changed(self) -> bool:
+        """Whether the key on disk is another one than the dial used."""
+        return await self._credentials.changed()
+
+    async def dial(self, last_event_id: str) -> Link | PollInstead:
+        """Open a link, or find out that there is only something to poll.
+
+        Args:
+            last_event_id: Where an event stream is asked to go on; empty for now.
+
+        Raises:
+            TransportError: Neither; what was remembered is forgotten when the answer did not fit it.
+        """
+        probe = detection.first_probe(self._settings.protocol, self._settings.url, self._remembered)
+        if probe is Probe.POLL:
+            return PollInstead(detection.as_http(self._settings.url), None, 0)
+        try:
+            link = await self._probe(probe, last_event_id)
+        except TransportError as error:
+            if error.failure.reason in detection.MISFITS:
+                self._remembered = None
+            raise
+        self._remembered = link.protocol if not isinstance(link, PollInstead) else None
+        return link
+
+    async def _probe(self, probe: Probe, last_event_id: str) -> Link | PollInstead:
+        try:
+            async with asyncio.timeout(self._settings.connect_timeout_seconds):
+                if probe is Probe.UPGRADE:
+                    return await self._upgrade()
+                return await self._get(probe, last_event_id)
+        except TransportError:
+            raise
+        except LINK_ERRORS as error:
+            raise TransportError(failure_of(error)) from error
+
+    async def _upgrade(self) -> WebSocketLink:
+        try:
+            socket = await self._session.ws_connect(
+                detection.as_websocket(self._settings.url),
+                headers=await self._credentials.headers(),
+                autoping=False,
+                max_msg_size=self._settings.max_message_bytes,
+                timeout=aiohttp.ClientWSTimeout(ws_receive=None, ws_close=1.0),
+                decode_text=False,
+            )
+        except aiohttp.WSServerHandshakeError as error:
+            retry_after = error.headers.get("Retry-After") if error.headers is not None else None
+            hint = retry_after_seconds(retry_after, self._clock.wall())
+            if error.status == 101:
+                raise TransportError(Failure("handshake", error.message)) from error
+            if error.status == 200:
+                raise TransportError(Failure("upgrade_refused", "the answer is not a WebSocket")) from error
+            raise TransportError(from_status(error.status, retry_after_seconds=hint)) from error
+        return WebSocketLink(socket)
+
+    async def _get(self, probe: Probe, last_event_id: str) -> Link | PollInstead:
+        url = detection.as_http(self._settings.url)
+        headers = {
+            "Accept": detection.accept_header(probe),
+            "Accept-Encoding": "identity",
+            "Cache-Control": "no-store",
+            **(await self._credentials.headers()),
+        }
+        if last_event_id:
+            headers["Last-Event-ID"] = last_event_id
+        response = await self._session.get(url, headers=headers, allow_redirects=False)
+        keep = False
+        try:
+            match detection.read_answer(probe, response.status, response.content_type.lower()):
+                case Answer.EVENT_STREAM:
+                    link = SseLink(response, self._settings.max_message_bytes, last_event_id)
+                    keep = True
+                    return link
+                case Answer.JSON:
+                    body, wire_bytes = await read_body(response)
+                    return PollInstead(url, body, wire_bytes)
+                case Answer.TRY_UPGRADE:
+                    return await self._upgrade_instead(response)
+                case Answer.NOT_A_STREAM:
+                    detail = f"the answer is {response.content_type}, not an event stream"
+                    raise TransportError(Failure("not_a_stream", detail))
+                case Answer.FAILED:
+                    raise TransportError(self._refusal(response))
+        finally:
+            if not keep:
+                response.close()
+
+    async def _upgrade_instead(self, response: aiohttp.ClientResponse) -> Link:
+        """Try the upgrade that may cure the refusal; when it does not, the first answer is the one that counts."""
+        try:
+            return await self._upgrade()
+        except TransportError as error:
+            status_of_get = self._refusal(response)
+            if response.status == 426 or error.failure.reason in ("unauthorized", "forbidden", "rate_limited"):
+                raise
+            raise TransportError(status_of_get) from error
+
+    def _refusal(self, response: aiohttp.ClientResponse) -> Failure:
+        hint = retry_after_seconds(response.headers.get("Retry-After"), self._clock.wall())
+        return from_status(response.status, retry_after_seconds=hint)

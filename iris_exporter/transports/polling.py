@@ -1,0 +1,107 @@
+"""REST on aiohttp: one GET at a time, with ETag and Retry-After; no decisions.
+
+Source: RFC 9110, sections 8.8.3 (ETag), 13.1.2 (If-None-Match), 10.2.3 (Retry-After).
+"""
+
+import asyncio
+from dataclasses import dataclass
+
+import aiohttp
+
+from iris_exporter.clock import Clock
+from iris_exporter.core.failures import Failure, from_status
+from iris_exporter.core.headers import retry_after_seconds
+from iris_exporter.core.inflate import Inflater
+from iris_exporter.settings import StreamSettings
+from iris_exporter.transports.base import TransportError
+from iris_exporter.transports.credentials import Credentials
+from iris_exporter.transports.recognise import LINK_ERRORS, failure_of
+
+# An overview of ten thousand projects takes some 3 MB; a body beyond this is not one.
+MAX_BODY_BYTES = 16 * 1024 * 1024
+# The head has the connect timeout; a body that takes longer than this would outlast the next poll.
+_BODY_SECONDS = 20.0
+_JSON_TYPES = ("application/json", "text/json")
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """An answer. `body` is None when the source says that nothing changed (304)."""
+
+    body: bytes | None
+    wire_bytes: int
+
+
+class Poller:
+    """Asks REST addresses of one stream, and remembers the entity tag of each."""
+
+    def __init__(
+        self, settings: StreamSettings, session: aiohttp.ClientSession, credentials: Credentials, clock: Clock
+    ) -> None:
+        self._settings = settings
+        self._session = session
+        self._credentials = credentials
+        self._clock = clock
+        self._tags: dict[str, str] = {}
+
+    async def fetch(self, url: str) -> Polled:
+        """GET `url`; the body is returned whole, inflated and unread.
+
+        Raises:
+            TransportError: No usable answer; a 429 or 503 carries the source's hint.
+        """
+        headers = {"Accept": "application/json", "Accept-Encoding": "gzip", **(await self._credentials.headers())}
+        if tag := self._tags.get(url):
+            headers["If-None-Match"] = tag
+        try:
+            async with asyncio.timeout(self._settings.connect_timeout_seconds):
+                response = await self._session.get(url, headers=headers, allow_redirects=False)
+            try:
+                return await self._read(url, response)
+            finally:
+                response.release()
+        except LINK_ERRORS as error:
+            raise TransportError(failure_of(error)) from error
+
+    def forget(self) -> None:
+        """Forget the entity tags, so that the next answer is a whole one."""
+        self._tags.clear()
+
+    async def _read(self, url: str, response: aiohttp.ClientResponse) -> Polled:
+        if response.status == 304:
+            return Polled(None, 0)
+        if response.status != 200:
+            hint = retry_after_seconds(response.headers.get("Retry-After"), self._clock.wall())
+            raise TransportError(from_status(response.status, retry_after_seconds=hint))
+        if response.content_type not in _JSON_TYPES and not response.content_type.endswith("+json"):
+            raise TransportError(Failure("not_json", f"the answer is {response.content_type}"))
+        body, wire_bytes = await read_body(response)
+        tag = response.headers.get("ETag")
+        # A tag is sent back as it came; one that no header can carry is not worth remembering.
+        if tag and tag.isprintable() and len(tag) <= 1024:
+            self._tags[url] = tag
+        else:
+            self._tags.pop(url, None)
+        return Polled(body, wire_bytes)
+
+
+async def read_body(response: aiohttp.ClientResponse) -> tuple[bytes, int]:
+    """The inflated body and its size on the wire.
+
+    Raises:
+        TransportError, and what aiohttp raises: too large, too slow, damaged or in an unknown encoding.
+    """
+    try:
+        inflater = Inflater(response.headers.get("Content-Encoding", "").strip().lower())
+    except ValueError as error:
+        raise TransportError(Failure("not_json", "a content encoding we did not ask for")) from error
+    pieces: list[bytes] = []
+    left = MAX_BODY_BYTES
+    wire_bytes = 0
+    async with asyncio.timeout(_BODY_SECONDS):
+        while piece := await response.content.readany():
+            wire_bytes += len(piece)
+            inflated = inflater.feed(piece, left)
+            left -= len(inflated)
+            pieces.append(inflated)
+    return b"".join(pieces), wire_bytes

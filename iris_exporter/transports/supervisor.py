@@ -1,0 +1,352 @@
+"""The only reconnect loop: feeds the connection machine, carries out its actions, hands data to a sink.
+
+One supervisor looks after one stream. It has at most four tasks: the link (a dial, then reading), its heartbeat, the
+timer of the next attempt, and the polls. Every decision is `core.connection`'s; every wait goes through the clock.
+
+The snapshot is loaded between the opening of a link and its first read. Meanwhile what the source sends waits in
+the socket's buffers, so updates are merged into the snapshot in the order in which they were made.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from urllib.parse import urlsplit, urlunsplit
+
+from iris_exporter.clock import Clock
+from iris_exporter.core import detection
+from iris_exporter.core.backoff import Backoff
+from iris_exporter.core.connection import STATES, Action, Connection, Input, Phase, Rules, Step
+from iris_exporter.core.failures import RETRY_AFTER_CAP_SECONDS, Failure
+from iris_exporter.core.status import LinkStatus, State
+from iris_exporter.settings import StreamSettings
+from iris_exporter.transports.base import Link, Observer, Sink, StateChange, TransportError
+from iris_exporter.transports.dialer import Dialer, PollInstead
+from iris_exporter.transports.polling import Poller
+
+PING = b'{"type":"ping"}'
+_GOING_AWAY = 1001
+_NORMAL = 1000
+_CLOSED_BY_US = Failure("requested", "closed by request")
+
+
+class Supervisor:
+    """Keeps one stream connected. Start it with `connect`; `stop` ends it for good.
+
+    `connect`, `disconnect` and `reset` return at once; the tasks do the rest. Everything happens on one event loop.
+    """
+
+    def __init__(
+        self,
+        settings: StreamSettings,
+        dialer: Dialer,
+        poller: Poller,
+        sink: Sink,
+        observer: Observer,
+        clock: Clock,
+        random: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._dialer = dialer
+        self._poller = poller
+        self._sink = sink
+        self._observer = observer
+        self._clock = clock
+        self._backoff = Backoff(
+            settings.reconnect_initial_seconds, settings.reconnect_max_seconds, settings.reconnect_jitter, random
+        )
+        self._connection = Connection(
+            Rules(settings.reconnect_attempts, settings.stable_after_seconds, settings.live_retry_interval_seconds),
+            self._backoff,
+        )
+        self._link_task: asyncio.Task[None] | None = None
+        self._retry_task: asyncio.Task[None] | None = None
+        self._poll_task: asyncio.Task[None] | None = None
+        self._ending: set[asyncio.Task[None]] = set()
+        self._close_code = _NORMAL
+
+        self._protocol = "none"
+        self._endpoint = ""
+        self._failure: Failure | None = None
+        self._next_attempt_at: float | None = None
+        self._connected_at: float | None = None
+        self._last_heard: float | None = None
+        self._last_message: float | None = None
+        self._heard = 0.0  # monotonic
+        self._ping_sent: float | None = None  # monotonic; None when no answer is awaited
+        self._last_event_id = ""
+        self._retry_hint: float | None = None  # what an SSE stream asked for with `retry:`
+        self._poll_urls = self._snapshot_urls()
+
+    # What others see and ask for
+
+    def status(self) -> LinkStatus:
+        """What the connection looks like now."""
+        return LinkStatus(
+            state=self._connection.state,
+            protocol=self._protocol,
+            endpoint=self._endpoint,
+            attempt=0 if self._connection.state is State.LIVE else self._connection.attempt,
+            next_attempt_at=self._next_attempt_at,
+            connected_at=self._connected_at,
+            last_heard=self._last_heard,
+            last_message=self._last_message,
+            failure=self._failure,
+        )
+
+    def connect(self) -> None:
+        """Connect, or make the next attempt now; does nothing when live or while an attempt is under way."""
+        self._carry_out(self._connection.feed(Input.CONNECT), None)
+
+    def disconnect(self) -> None:
+        """End the link and stay disconnected until asked again."""
+        self._failure = None
+        self._carry_out(self._connection.feed(Input.DISCONNECT), None)
+
+    def reset(self) -> None:
+        """Clear everything that is believed about the source, then connect."""
+        self._failure = None
+        self._carry_out(self._connection.feed(Input.RESET), None)
+
+    async def stop(self) -> None:
+        """Disconnect with a "going away" close frame and return when every task has ended."""
+        self._close_code = _GOING_AWAY
+        self.disconnect()
+        if self._ending:
+            await asyncio.gather(*self._ending, return_exceptions=True)
+
+    # The machine
+
+    def _carry_out(self, step: Step, failure: Failure | None) -> None:
+        before = STATES[step.previous]
+        for action in step.actions:
+            self._act(action, step.delay_seconds or 0.0)
+        state = self._connection.state
+        if step.phase in (Phase.POLLING, Phase.POLLING_DIALING):
+            self._protocol, self._endpoint = "poll", _without_credentials(self._poll_urls[0])
+        elif state is not State.LIVE:
+            self._protocol, self._endpoint = "none", ""
+        if state is State.LIVE:
+            self._failure = None
+        if before is not state or step.delay_seconds is not None:
+            change = StateChange(before, state, failure, self._connection.attempt, step.delay_seconds)
+            self._observer.state_changed(change)
+
+    def _act(self, action: Action, delay_seconds: float) -> None:
+        match action:
+            case Action.DIAL:
+                self._link_task = self._spawn(self._run_link(), "link")
+            case Action.CLOSE:
+                self._end(self._link_task)
+            case Action.PLAN_RETRY | Action.PLAN_SLOW_RETRY:
+                self._end(self._retry_task)
+                self._next_attempt_at = self._clock.wall() + delay_seconds
+                self._retry_task = self._spawn(self._wait_for_retry(delay_seconds), "retry")
+            case Action.CANCEL_RETRY:
+                self._end(self._retry_task)
+                self._next_attempt_at = None
+            case Action.START_POLLS:
+                if self._poll_task is None or self._poll_task.done():
+                    self._poll_task = self._spawn(self._poll_for_ever(), "polls")
+            case Action.STOP_POLLS:
+                self._end(self._poll_task)
+                self._poll_task = None
+            case Action.FORGET:
+                self._forget()
+
+    def _spawn(self, work: Coroutine[object, object, None], what: str) -> asyncio.Task[None]:
+        return asyncio.get_running_loop().create_task(work, name=f"{self._settings.name}: {what}")
+
+    def _end(self, task: asyncio.Task[None] | None) -> None:
+        """Cancel a task unless it is the one that is running: that one is about to return by itself."""
+        if task is not None and not task.done() and task is not asyncio.current_task():
+            task.cancel()
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+
+    def _forget(self) -> None:
+        self._sink.forget()
+        self._dialer.forget()
+        self._poller.forget()
+        self._last_event_id = ""
+        self._last_message = None
+        self._poll_urls = self._snapshot_urls()
+
+    def _snapshot_urls(self) -> tuple[str, ...]:
+        if self._settings.snapshot_url is not None:
+            return (detection.as_http(self._settings.snapshot_url),)
+        if self._settings.protocol == "poll":
+            return (detection.as_http(self._settings.url),)
+        return detection.snapshot_addresses(self._settings.url)
+
+    async def _wait_for_retry(self, seconds: float) -> None:
+        await self._clock.sleep(seconds)
+        self._next_attempt_at = None
+        self._carry_out(self._connection.feed(Input.DUE), None)
+
+    # The link
+
+    async def _run_link(self) -> None:
+        if self._ending:  # at most one connection: the one before this one has to be gone
+            await asyncio.gather(*self._ending, return_exceptions=True)
+        link = await self._dial()
+        if link is None:
+            return
+        failure = _CLOSED_BY_US
+        try:
+            failure = await self._use(link)
+        finally:
+            await link.close(self._close_code)
+            self._connected_at = None
+            self._observer.disconnected(failure)
+        if failure.retry_after_seconds is None:
+            failure = replace(failure, retry_after_seconds=self._retry_hint)
+        await self._failed(failure)
+
+    async def _dial(self) -> Link | None:
+        started = self._clock.monotonic()
+        if self._dialer.needs_network:
+            self._observer.attempt_started()
+        try:
+            link = await self._dialer.dial(self._last_event_id)
+        except TransportError as error:
+            self._observer.attempt_failed(error.failure, self._clock.monotonic() - started)
+            await self._failed(error.failure)
+            return None
+        now = self._clock.monotonic()
+        if isinstance(link, PollInstead):
+            self._poll_urls = (link.url,)
+            if link.body is not None:
+                self._observer.received("poll", link.wire_bytes)
+                self._take_document(link.body)
+            self._carry_out(self._connection.feed(Input.TO_POLL), None)
+            return None
+        self._protocol, self._endpoint = link.protocol, _without_credentials(self._settings.url)
+        self._heard = now
+        self._last_heard = self._connected_at = self._clock.wall()
+        self._observer.connected(link.protocol, self._endpoint, now - started, self._connected_at)
+        self._carry_out(self._connection.opened(now), None)
+        return link
+
+    async def _failed(self, failure: Failure) -> None:
+        key_changed = failure.reason == "unauthorized" and await self._dialer.key_changed()
+        self._failure = failure
+        self._carry_out(self._connection.failed(failure, self._clock.monotonic(), key_changed=key_changed), failure)
+
+    async def _use(self, link: Link) -> Failure:
+        """Load the snapshot, then read until the link ends or is found dead; return why."""
+        await self._poll_once()
+        self._heard = self._clock.monotonic()
+        self._ping_sent = None
+        reading = asyncio.create_task(self._read(link), name=f"{self._settings.name}: read")
+        beating = asyncio.create_task(self._beat(link), name=f"{self._settings.name}: heartbeat")
+        try:
+            done, _ = await asyncio.wait({reading, beating}, return_when=asyncio.FIRST_COMPLETED)
+            return done.pop().result()
+        finally:
+            for task in (reading, beating):
+                task.cancel()
+            await asyncio.gather(reading, beating, return_exceptions=True)
+
+    async def _read(self, link: Link) -> Failure:
+        protocol = link.protocol
+        monotonic, wall = self._clock.monotonic, self._clock.wall
+        observe, receive = self._observer.received, self._sink.receive
+        while True:
+            try:
+                received = await link.read()
+            except TransportError as error:
+                return error.failure
+            self._heard = monotonic()
+            now = wall()
+            self._last_heard = now
+            observe(protocol, received.wire_bytes)
+            if received.last_event_id is not None:
+                self._last_event_id = received.last_event_id
+                self._retry_hint = received.retry_seconds
+            if received.messages or received.binary:
+                self._last_message = now
+                reaction = receive(received, protocol, now)
+                for reply in reaction.replies:
+                    await link.send(reply)
+                if reaction.pong:
+                    self._ponged()
+                if reaction.failure is not None:
+                    return reaction.failure
+            if received.pongs:
+                self._ponged()
+
+    def _ponged(self) -> None:
+        """The first answer to a ping, be it the protocol's or the source's, gives the round trip."""
+        if self._ping_sent is not None:
+            self._observer.heartbeat(self._clock.monotonic() - self._ping_sent)
+            self._ping_sent = None
+
+    async def _beat(self, link: Link) -> Failure:
+        """Send the pings; return when nothing was heard for too long."""
+        interval, timeout = self._settings.heartbeat_interval_seconds, self._settings.heartbeat_timeout_seconds
+        next_ping = self._clock.monotonic() + interval
+        while True:
+            now = self._clock.monotonic()
+            if now - self._heard >= timeout:
+                return Failure("heartbeat_timeout", f"nothing heard for {timeout:g} s")
+            if now >= next_ping:
+                next_ping = now + interval
+                # A peer that does not read blocks the write as well; this must not keep us from noticing.
+                try:
+                    async with asyncio.timeout(timeout):
+                        if await link.send(PING) and await link.ping():
+                            self._ping_sent = now
+                except TimeoutError:
+                    return Failure("heartbeat_timeout", f"could not send a ping for {timeout:g} s")
+            await self._clock.sleep(min(next_ping, self._heard + timeout) - now)
+
+    # The polls
+
+    async def _poll_for_ever(self) -> None:
+        while True:
+            failure = await self._poll_once()
+            hint = None
+            if failure is None:
+                self._carry_out(self._connection.feed(Input.POLLED), None)
+            else:
+                self._failure = failure
+                hint = failure.retry_after_seconds
+                self._carry_out(self._connection.feed(Input.POLL_FAILED), failure)
+            if self._connection.phase is Phase.LIVE or self._poll_task is not asyncio.current_task():
+                return
+            delay = self._backoff.spread(self._settings.poll_interval_seconds)
+            await self._clock.sleep(delay if hint is None else max(delay, min(hint, RETRY_AFTER_CAP_SECONDS)))
+
+    async def _poll_once(self) -> Failure | None:
+        """Load a REST document from the first address that has one; that address is the only one asked from then on."""
+        failure: Failure | None = None
+        for url in self._poll_urls:
+            self._observer.poll_started()
+            try:
+                polled = await self._poller.fetch(url)
+            except TransportError as error:
+                failure = error.failure
+            else:
+                self._observer.received("poll", polled.wire_bytes)
+                if polled.body is None:
+                    self._sink.unchanged(self._clock.wall())
+                    failure = None
+                else:
+                    failure = self._take_document(polled.body)
+            if failure is None:
+                self._last_heard = self._last_message = self._clock.wall()
+                self._poll_urls = (url,)
+                return None
+            self._observer.poll_failed(failure)
+            if failure.reason != "not_found":
+                return failure
+        return failure
+
+    def _take_document(self, body: bytes) -> Failure | None:
+        return self._sink.snapshot(body, self._clock.wall())
+
+
+def _without_credentials(url: str) -> str:
+    """The address as far as it may be shown: no user, no query, no fragment."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))

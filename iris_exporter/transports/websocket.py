@@ -1,0 +1,108 @@
+"""WebSocket on aiohttp: frames in, JSON documents out; no decisions.
+
+Pings and pongs are handled here and not by aiohttp, because each of them is a sign of life that must be seen.
+Source: RFC 6455.
+"""
+
+import asyncio
+from collections.abc import Sized
+from contextlib import suppress
+
+import aiohttp
+from aiohttp import ClientWebSocketResponse, WSMsgType
+
+from iris_exporter.core.failures import Failure, from_close_code
+from iris_exporter.transports.base import Received, TransportError
+from iris_exporter.transports.recognise import failure_of
+
+_CLOSE_SECONDS = 1.0
+# How many frames one read may bring: some 5 ms of work, so that a scrape gets its turn.
+_BATCH_FRAMES = 512
+
+
+def _wire_size(payload_bytes: int) -> int:
+    """The size of an unmasked frame, header included (RFC 6455, section 5.2)."""
+    if payload_bytes < 126:
+        return payload_bytes + 2
+    return payload_bytes + (4 if payload_bytes < 65536 else 10)
+
+
+class WebSocketLink:
+    """An open WebSocket; see `transports.base.Link`."""
+
+    protocol = "websocket"
+
+    def __init__(self, socket: ClientWebSocketResponse[bool]) -> None:
+        self._socket = socket
+        # Frames that aiohttp has parsed and not handed out yet. Where a version hides them every read brings one
+        # frame, which is slower and otherwise the same.
+        self._end: Failure | None = None
+        self._queued: Sized = getattr(getattr(socket, "_reader", None), "_buffer", ())
+
+    async def read(self) -> Received:
+        """See `Link.read`."""
+        received = Received([], 0)
+        messages = received.messages
+        receive = self._socket.receive
+        while True:
+            frame = await receive()
+            kind = frame.type
+            if kind is WSMsgType.TEXT:
+                data = frame.data if isinstance(frame.data, bytes) else str(frame.data).encode()
+                messages.append(data)
+                received.wire_bytes += _wire_size(len(data))
+            elif kind is WSMsgType.BINARY:
+                received.binary += 1
+                received.wire_bytes += _wire_size(len(frame.data))
+            elif kind is WSMsgType.PING:
+                received.wire_bytes += _wire_size(len(frame.data))
+                await self._answer(frame.data)
+            elif kind is WSMsgType.PONG:
+                received.pongs += 1
+                received.wire_bytes += _wire_size(len(frame.data))
+            elif received.wire_bytes:
+                # What came before the end is delivered first; asked again, a closed socket says CLOSED again.
+                self._end = self._ended(kind, frame.data, frame.extra)
+                return received
+            else:
+                raise TransportError(self._ended(kind, frame.data, frame.extra))
+            if not self._queued or len(messages) >= _BATCH_FRAMES:
+                return received
+
+    def _ended(self, kind: WSMsgType, data: object, extra: object) -> Failure:
+        if self._end is not None:
+            return self._end
+        if isinstance(data, aiohttp.WebSocketError):
+            return from_close_code(data.code, "the frame was refused")
+        if isinstance(data, BaseException):
+            return failure_of(data)
+        if kind is WSMsgType.CLOSE and isinstance(data, int):
+            return from_close_code(data, _printable(extra))
+        return from_close_code(self._socket.close_code)
+
+    async def _answer(self, payload: bytes) -> None:
+        with suppress(ConnectionError, RuntimeError, aiohttp.ClientError):
+            await self._socket.pong(payload)
+
+    async def send(self, message: bytes) -> bool:
+        """See `Link.send`; a link that has just ended swallows the message, the next read says why it ended."""
+        with suppress(ConnectionError, RuntimeError, aiohttp.ClientError):
+            await self._socket.send_str(message.decode())
+        return True
+
+    async def ping(self) -> bool:
+        """See `Link.ping`."""
+        with suppress(ConnectionError, RuntimeError, aiohttp.ClientError):
+            await self._socket.ping(b"iris")
+        return True
+
+    async def close(self, code: int = 1000) -> None:
+        """See `Link.close`."""
+        with suppress(Exception):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self._socket.close(code=code)
+
+
+def _printable(text: object) -> str:
+    """The reason of a close frame as far as it is fit for a log: 123 bytes of the peer's choice."""
+    return "".join(letter for letter in str(text or "") if letter.isprintable())[:123]
