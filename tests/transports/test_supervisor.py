@@ -1,0 +1,493 @@
+"""The reconnect loop on a fake clock, against scripted dials and polls; no sockets."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from iris_exporter.config import stream_settings
+from iris_exporter.core.failures import Failure
+from iris_exporter.core.status import State
+from iris_exporter.transports.base import NO_REACTION, Reaction, Received, StateChange, TransportError
+from iris_exporter.transports.dialer import PollInstead
+from iris_exporter.transports.polling import Polled
+from iris_exporter.transports.supervisor import PING, Supervisor
+from tests.fakes import FakeClock, settle
+
+
+class FakeLink:
+    """A link whose reads are what the test puts into it; an exception put in is raised."""
+
+    def __init__(self, protocol: str = "websocket") -> None:
+        self.protocol = protocol
+        self.sent: list[bytes] = []
+        self.pings = 0
+        self.closed: list[int] = []
+        self._queue: asyncio.Queue[Received | TransportError] = asyncio.Queue()
+
+    def put(self, *messages: bytes, pongs: int = 0, retry: float | None = None) -> None:
+        size = sum(map(len, messages)) + pongs
+        self._queue.put_nowait(Received(list(messages), size, last_event_id="", retry_seconds=retry, pongs=pongs))
+
+    def end(self, reason: str = "closed", retry_after: float | None = None) -> None:
+        self._queue.put_nowait(TransportError(Failure(reason, "", retry_after)))
+
+    async def read(self) -> Received:
+        item = await self._queue.get()
+        if isinstance(item, TransportError):
+            raise item
+        return item
+
+    async def send(self, message: bytes) -> bool:
+        if self.protocol == "sse":
+            return False
+        self.sent.append(message)
+        return True
+
+    async def ping(self) -> bool:
+        self.pings += 1
+        return self.protocol != "sse"
+
+    async def close(self, code: int = 1000) -> None:
+        self.closed.append(code)
+
+
+class FakeDialer:
+    """Answers each dial with the next item of its script; when that is used up, with a refused connection."""
+
+    def __init__(self, *script: FakeLink | PollInstead | Failure) -> None:
+        self.script = list(script)
+        self.dials = 0
+        self.open = 0
+        self.forgotten = 0
+        self.needs_network = True
+        self.changed_keys = [False]
+        self.hang = False
+
+    async def dial(self, last_event_id: str) -> FakeLink | PollInstead:
+        self.dials += 1
+        if self.hang:
+            await asyncio.get_running_loop().create_future()
+        item = self.script.pop(0) if self.script else Failure("connection_refused")
+        if isinstance(item, Failure):
+            raise TransportError(item)
+        return item
+
+    def forget(self) -> None:
+        self.forgotten += 1
+
+    async def key_changed(self) -> bool:
+        return self.changed_keys.pop(0) if self.changed_keys else False
+
+
+class FakePoller:
+    """Answers polls with `answer`, and notes which addresses were asked."""
+
+    def __init__(self, answer: Polled | Failure) -> None:
+        self.answer: Polled | Failure = answer
+        self.asked: list[str] = []
+
+    async def fetch(self, url: str) -> Polled:
+        self.asked.append(url)
+        if isinstance(self.answer, Failure):
+            raise TransportError(self.answer)
+        return self.answer
+
+    def forget(self) -> None:
+        pass
+
+
+class Recorder:
+    """Sink and observer in one: keeps everything it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[object, ...]] = []
+        self.messages: list[bytes] = []
+        self.documents: list[bytes] = []
+        self.reactions: dict[bytes, Reaction] = {}
+        self.changes: list[StateChange] = []
+        self.beats: list[float] = []
+
+    def receive(self, received: Received, protocol: str, at: float) -> Reaction:
+        self.messages += received.messages
+        return self.reactions.get(received.messages[-1], NO_REACTION)
+
+    def snapshot(self, body: bytes, at: float) -> Failure | None:
+        self.documents.append(body)
+        return Failure("decode") if body == b"broken" else None
+
+    def unchanged(self, at: float) -> None:
+        self.told.append(("unchanged",))
+
+    def forget(self) -> None:
+        self.told.append(("forget",))
+
+    def attempt_started(self) -> None:
+        self.told.append(("attempt",))
+
+    def attempt_failed(self, failure: Failure, seconds: float) -> None:
+        self.told.append(("attempt failed", failure.reason))
+
+    def connected(self, protocol: str, endpoint: str, seconds: float, at: float) -> None:
+        self.told.append(("connected", protocol, endpoint))
+
+    def disconnected(self, failure: Failure) -> None:
+        self.told.append(("disconnected", failure.reason))
+
+    def heartbeat(self, round_trip_seconds: float) -> None:
+        self.beats.append(round_trip_seconds)
+
+    def received(self, protocol: str, wire_bytes: int) -> None:
+        self.told.append(("bytes", protocol, wire_bytes))
+
+    def poll_started(self) -> None:
+        self.told.append(("poll",))
+
+    def poll_failed(self, failure: Failure) -> None:
+        self.told.append(("poll failed", failure.reason))
+
+    def state_changed(self, change: StateChange) -> None:
+        self.changes.append(change)
+
+    def count(self, *what: object) -> int:
+        return self.told.count(what)
+
+    @property
+    def states(self) -> list[str]:
+        """The states gone through, each once per stay."""
+        return [str(change.state) for change in self.changes if change.state != change.previous]
+
+
+class Bench:
+    """A supervisor with its fakes."""
+
+    def __init__(self, dialer: FakeDialer, poll: Polled | Failure, **settings: object) -> None:
+        self.clock = FakeClock()
+        self.dialer = dialer
+        self.poller = FakePoller(poll)
+        self.seen = Recorder()
+        chosen = stream_settings(**{"url": "http://user@h/api/stream/overview?x=1", **settings})
+        self.stream = Supervisor(
+            chosen,
+            dialer,
+            self.poller,
+            self.seen,
+            self.seen,
+            self.clock,
+            lambda: 0.5,  # type: ignore[arg-type]
+        )
+
+    @property
+    def state(self) -> State:
+        return self.stream.status().state
+
+
+NOTHING_THERE = Failure("not_found")
+DOCUMENT = Polled(b"{}", 2)
+
+
+@asynccontextmanager
+async def bench(
+    *script: FakeLink | PollInstead | Failure, poll: Polled | Failure = NOTHING_THERE, **settings: object
+) -> AsyncIterator[Bench]:
+    made = Bench(FakeDialer(*script), poll, **settings)
+    made.stream.connect()
+    await settle()
+    try:
+        yield made
+    finally:
+        await made.stream.stop()
+
+
+async def test_snapshot_first_then_the_stream_in_order() -> None:
+    link = FakeLink()
+    link.put(b"1", b"2")
+    async with bench(link, poll=DOCUMENT) as b:
+        assert b.seen.documents == [b"{}"]
+        assert b.seen.messages == [b"1", b"2"]
+        order = [entry[0] for entry in b.seen.told if entry[0] in ("connected", "poll", "bytes")]
+        assert order == ["connected", "poll", "bytes", "bytes"]
+        status = b.stream.status()
+        assert (status.state, status.protocol, status.endpoint) == (
+            State.LIVE,
+            "websocket",
+            "http://h/api/stream/overview",
+        )
+
+
+async def test_goes_live_connecting_polling_live_when_the_backend_leaves_and_returns() -> None:
+    first, second = FakeLink(), FakeLink("sse")
+    async with bench(first, poll=DOCUMENT, reconnect_attempts=2) as b:
+        first.end()
+        await settle()
+        assert b.state is State.CONNECTING
+        assert b.stream.status().attempt == 1
+        assert b.stream.status().next_attempt_at == pytest.approx(b.clock.wall() + 3.0)
+        await b.clock.advance(3.0)
+        assert b.stream.status().attempt == 2
+        await b.clock.advance(6.0)
+        assert b.state is State.POLLING
+        assert b.stream.status().protocol == "poll"
+        polls = len(b.poller.asked)
+        await b.clock.advance(90.0)
+        assert len(b.poller.asked) == polls + 3
+        b.dialer.script.append(second)
+        await b.clock.advance(210.0)
+        assert b.state is State.LIVE
+        assert b.stream.status().attempt == 0
+        polls = len(b.poller.asked)
+        await b.clock.advance(25.0)
+        assert len(b.poller.asked) == polls, "polling is off while live"
+        assert b.seen.states == ["connecting", "live", "connecting", "polling", "live"]
+
+
+async def test_a_server_that_accepts_and_closes_at_once_is_not_hammered() -> None:
+    async with bench(poll=DOCUMENT) as b:
+        for _ in range(50):
+            link = FakeLink()
+            link.end()
+            b.dialer.script.append(link)
+        b.stream.connect()
+        await b.clock.advance(3600.0)
+        # 10 attempts with backoff in the first seven minutes, then one in five minutes.
+        assert b.dialer.dials <= 11 + 12
+        assert b.state is State.POLLING
+
+
+async def test_pings_on_schedule_and_times_the_answer() -> None:
+    link = FakeLink()
+    async with bench(link) as b:
+        await b.clock.advance(30.0)
+        assert (link.sent, link.pings) == ([PING], 1)
+        b.clock.now += 0.25
+        link.put(pongs=1)
+        await settle()
+        assert b.seen.beats == [0.25]
+        link.put(pongs=1)
+        await settle()
+        assert len(b.seen.beats) == 1, "an answer nobody waits for is no round trip"
+        await b.clock.advance(30.0)
+        assert link.pings == 2
+
+
+async def test_a_json_pong_counts_as_an_answer() -> None:
+    link = FakeLink()
+    async with bench(link) as b:
+        b.seen.reactions[b"pong"] = Reaction(pong=True)
+        await b.clock.advance(30.0)
+        b.clock.now += 0.5
+        link.put(b"pong")
+        await settle()
+        assert b.seen.beats == [0.5]
+
+
+@pytest.mark.parametrize("protocol", ["websocket", "sse"])
+async def test_a_link_without_a_byte_for_the_timeout_is_dead(protocol: str) -> None:
+    link = FakeLink(protocol)
+    async with bench(link) as b:
+        await b.clock.advance(59.0)
+        link.put(pongs=1)
+        await b.clock.advance(59.0)
+        assert b.state is State.LIVE, "any byte proves life"
+        await b.clock.advance(1.0)
+        assert b.seen.count("disconnected", "heartbeat_timeout") == 1
+        assert link.closed == [1000]
+        assert b.state is State.CONNECTING
+
+
+async def test_answers_and_failures_that_the_sink_asks_for() -> None:
+    link = FakeLink()
+    async with bench(link) as b:
+        b.seen.reactions[b"ping"] = Reaction(replies=(b"pong",))
+        b.seen.reactions[b"error"] = Reaction(failure=Failure("unavailable", "STREAM_UNAVAILABLE"))
+        link.put(b"ping")
+        await settle()
+        assert link.sent == [b"pong"]
+        b.poller.answer = DOCUMENT
+        link.put(b"error")
+        await settle()
+        assert b.state is State.POLLING
+
+
+@pytest.mark.parametrize("reason", ["unauthorized", "forbidden", "not_found"])
+async def test_a_refusal_is_the_error_state_and_is_retried_slowly(reason: str) -> None:
+    async with bench(Failure(reason, "no"), Failure(reason, "no"), poll=DOCUMENT) as b:
+        assert b.state is State.ERROR
+        assert b.stream.status().failure == Failure(reason, "no")
+        await b.clock.advance(299.0)
+        assert (b.dialer.dials, b.poller.asked) == (1, [])
+        await b.clock.advance(1.0)
+        assert b.dialer.dials == 2
+        assert b.state is State.ERROR
+
+
+async def test_a_rotated_key_is_tried_soon() -> None:
+    async with bench(Failure("unauthorized"), FakeLink()) as b:
+        await b.clock.advance(0)
+        assert b.state is State.ERROR
+    made = Bench(FakeDialer(Failure("unauthorized"), FakeLink()), NOTHING_THERE)
+    made.dialer.changed_keys = [True]
+    made.stream.connect()
+    await made.clock.advance(3.0)
+    assert made.state is State.LIVE
+    await made.stream.stop()
+
+
+async def test_retry_after_is_obeyed() -> None:
+    async with bench(Failure("rate_limited", "", 120.0), FakeLink()) as b:
+        await b.clock.advance(119.0)
+        assert b.dialer.dials == 1
+        await b.clock.advance(20.0)
+        assert b.state is State.LIVE
+
+
+async def test_the_retry_field_of_an_event_stream_is_obeyed() -> None:
+    link = FakeLink("sse")
+    async with bench(link, FakeLink("sse")) as b:
+        link.put(b"x", retry=20.0)
+        link.end()
+        await b.clock.advance(19.0)
+        assert b.dialer.dials == 1
+        await b.clock.advance(4.0)
+        assert b.dialer.dials == 2
+
+
+async def test_polling_that_fails_is_the_error_state_and_recovers_by_itself() -> None:
+    async with bench(Failure("unavailable"), poll=Failure("http_server_error")) as b:
+        assert b.state is State.ERROR
+        b.poller.answer = DOCUMENT
+        b.dialer.script.append(FakeLink())
+        await b.clock.advance(30.0)
+        assert b.state is State.LIVE, "the source answers again, so live is tried at once"
+
+
+async def test_a_poll_that_is_refused_for_now_waits_for_the_hint() -> None:
+    async with bench(Failure("unavailable"), poll=Failure("rate_limited", "", 200.0)) as b:
+        asked = len(b.poller.asked)
+        await b.clock.advance(199.0)
+        assert len(b.poller.asked) == asked
+        await b.clock.advance(2.0)
+        assert len(b.poller.asked) == asked + 1
+
+
+async def test_a_source_that_can_only_be_polled_is_polled_where_it_was_found() -> None:
+    found = PollInstead("http://h/api/events", b"[]", 2)
+    async with bench(found, poll=Polled(None, 0)) as b:
+        assert b.state is State.POLLING
+        assert b.seen.documents == [b"[]"]
+        assert b.poller.asked == ["http://h/api/events"]
+        assert b.seen.count("unchanged") == 1
+        assert b.seen.count("attempt failed") == 0
+
+
+async def test_the_second_address_of_the_snapshot_is_tried_when_the_first_is_not_there() -> None:
+    class Second(FakePoller):
+        async def fetch(self, url: str) -> Polled:
+            self.asked.append(url)
+            if "/iris/" not in url:
+                raise TransportError(NOTHING_THERE)
+            return DOCUMENT
+
+    made = Bench(FakeDialer(FakeLink(), FakeLink()), NOTHING_THERE)
+    made.poller = made.stream._poller = Second(DOCUMENT)  # type: ignore[assignment]
+    made.stream.connect()
+    await settle()
+    made.stream.reset()
+    await settle()
+    assert made.poller.asked == ["http://user@h/api/overview", "http://user@h/api/iris/overview"] * 2
+    await made.stream.stop()
+
+
+async def test_a_broken_document_is_a_failed_poll() -> None:
+    async with bench(Failure("unavailable"), poll=Polled(b"broken", 6)) as b:
+        assert b.state is State.ERROR
+        assert b.seen.count("poll failed", "decode") == 1
+
+
+async def test_disconnect_connect_and_reset_by_hand() -> None:
+    first, second, third = FakeLink(), FakeLink(), FakeLink()
+    async with bench(first, second, third) as b:
+        b.stream.disconnect()
+        await settle()
+        assert b.state is State.DISCONNECTED
+        assert first.closed == [1000]
+        assert b.seen.count("disconnected", "requested") == 1
+        await b.clock.advance(1000.0)
+        assert b.dialer.dials == 1
+        b.stream.connect()
+        await settle()
+        assert b.state is State.LIVE
+        b.stream.reset()
+        await settle()
+        assert b.state is State.LIVE
+        assert second.closed == [1000]
+        assert b.seen.count("forget") == 1
+        assert b.dialer.forgotten == 1
+
+
+async def test_connect_while_waiting_does_not_wait() -> None:
+    async with bench(Failure("dns"), FakeLink()) as b:
+        assert b.state is State.CONNECTING
+        b.stream.connect()
+        await settle()
+        assert b.state is State.LIVE
+        assert b.stream.status().next_attempt_at is None
+
+
+async def test_never_two_connections_whatever_is_asked() -> None:
+    """The link before has been closed before the next one is dialled."""
+    alive = 0
+    most = 0
+
+    class Counting(FakeLink):
+        async def close(self, code: int = 1000) -> None:
+            nonlocal alive
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            alive -= 1
+            self.closed.append(code)
+
+    class CountingDialer(FakeDialer):
+        async def dial(self, last_event_id: str) -> FakeLink | PollInstead:
+            nonlocal alive, most
+            alive += 1
+            most = max(most, alive)
+            return Counting()
+
+    made = Bench(CountingDialer(), NOTHING_THERE)
+    for _ in range(20):
+        made.stream.reset()
+        await settle()
+        made.stream.reset()
+        made.stream.disconnect()
+        made.stream.connect()
+    await settle()
+    assert (alive, most) == (1, 1)
+    await made.stream.stop()
+    assert alive == 0
+
+
+async def test_stop_closes_with_going_away_also_in_the_middle_of_a_dial() -> None:
+    link = FakeLink()
+    async with bench(link):
+        pass
+    assert link.closed == [1001]
+    made = Bench(FakeDialer(), NOTHING_THERE)
+    made.dialer.hang = True
+    made.stream.connect()
+    await settle()
+    await made.stream.stop()
+    assert made.state is State.DISCONNECTED
+
+
+async def test_every_change_of_state_is_told_once_with_its_cause() -> None:
+    async with bench(Failure("dns", "cannot resolve h"), FakeLink()) as b:
+        await b.clock.advance(3.0)
+        told = [(str(c.previous), str(c.state), c.failure and c.failure.reason, c.attempt) for c in b.seen.changes]
+        assert told == [
+            ("disconnected", "connecting", None, 0),
+            ("connecting", "connecting", "dns", 1),
+            ("connecting", "live", None, 1),
+        ]
+        assert b.seen.changes[1].delay_seconds == 3.0
