@@ -1,0 +1,79 @@
+"""What the catalogue says about a metric."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+OTHER = "other"
+"""What a label says when the value is not one of the known ones, or when there are too many of them."""
+
+
+class Kind(StrEnum):
+    """What a metric is. A stateset is exposed as a gauge: its label is not named after the metric (a stable choice)."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+    INFO = "info"
+    STATESET = "stateset"
+
+
+class Stability(StrEnum):
+    """What users may rely on."""
+
+    STABLE = "stable"
+    EXPERIMENTAL = "experimental"
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One label. `values` are the known ones (empty: open), `zero` those that exist at 0 from the start.
+
+    `limit` is how many values, known or not, may get a series of their own before the rest is `other`; 0 admits the
+    known ones alone.
+    """
+
+    name: str
+    values: tuple[str, ...] = ()
+    zero: tuple[str, ...] = ()
+    limit: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric. `name` is what a query names: counters end in `_total`, infos in `_info`.
+
+    `unit` is a base unit that the name ends in, or empty for a plain number; `source` is the wire field or the part of
+    the program that it comes from; `buckets` are upper bounds in `unit`, without the infinite one.
+    """
+
+    name: str
+    kind: Kind
+    help: str
+    group: str
+    labels: tuple[Label, ...] = ()
+    unit: str = ""
+    source: str = ""
+    stability: Stability = Stability.STABLE
+    buckets: tuple[float, ...] = ()
+    family: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        suffix = {Kind.COUNTER: "_total", Kind.INFO: "_info"}.get(self.kind, "")
+        object.__setattr__(self, "family", self.name.removesuffix(suffix))
+
+    @property
+    def exposed_type(self) -> str:
+        """The word after `# TYPE` in OpenMetrics; the older text format also calls an info a gauge."""
+        return Kind.GAUGE if self.kind is Kind.STATESET else self.kind
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Names in the order of `labels`."""
+        return tuple(label.name for label in self.labels)
+
+    @property
+    def sample_names(self) -> tuple[str, ...]:
+        """Names that samples of this metric have."""
+        if self.kind is Kind.HISTOGRAM:
+            return tuple(f"{self.name}_{suffix}" for suffix in ("bucket", "count", "sum"))
+        return (self.name,)

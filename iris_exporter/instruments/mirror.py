@@ -1,0 +1,231 @@
+"""What a snapshot says, as lines of text: written once for each project and kept until the project changes.
+
+Theory of operation. A scrape of 100,000 series must not take the event loop from the stream, and between two scrapes
+few projects change. A project keeps its identity from one snapshot to the next while nothing about it changed, so the
+lines of each project are kept beside the object they were made of; a scrape then joins what it finds. `view` is a
+generator that yields (nothing) every few hundred projects, where the caller may let others run, and returns the view;
+two scrapes at once each build their own and share what was kept.
+
+Everything here is bounded: projects, event label sets, event types and severities have limits from the catalogue, and
+what is beyond them is counted.
+"""
+
+from collections.abc import Generator, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from iris_exporter.decoding.messages import Anomaly, Metrics, Project
+from iris_exporter.instruments import catalog
+from iris_exporter.instruments.metric import OTHER, Metric
+from iris_exporter.instruments.text import clean_label, escape_label, format_value
+from iris_exporter.model.snapshot import EventKey, Snapshot
+
+HEADLINES: tuple[tuple[Metric, str], ...] = (
+    (catalog.PROJECTS, "projects"),
+    (catalog.RUNS_TODAY, "runs_today"),
+    (catalog.SUCCESS_RATIO, "success_ratio"),
+    (catalog.ACTIVE_EXPERTS, "active_experts"),
+    (catalog.REFLEXIONS, "reflexions"),
+)
+"""Which field of `Metrics` each headline gauge shows."""
+
+STATUS_FIELDS = {"healthy": "healthy_projects", "warning": "warning_projects", "critical": "critical_projects"}
+"""Which field of `Metrics` each status of `iris_projects_by_status` shows."""
+
+PROJECT_FIELDS: tuple[tuple[Metric, str], ...] = (
+    (catalog.PROJECT_HEALTH_RATIO, "health_ratio"),
+    (catalog.PROJECT_SUCCESS_RATIO, "success_ratio"),
+    (catalog.PROJECT_RUNS, "runs"),
+    (catalog.PROJECT_ACTIVE_EXPERTS, "active_experts"),
+    (catalog.PROJECT_REFLEXIONS, "reflexions"),
+    (catalog.PROJECT_LATENCY, "latency_seconds"),
+    (catalog.PROJECT_LAST_RUN, "last_run_timestamp"),
+)
+"""Which field of `Project` each gauge shows."""
+
+COLUMNS: dict[str, int] = {
+    metric.name: index
+    for index, metric in enumerate(
+        (*(metric for metric, _ in PROJECT_FIELDS), catalog.PROJECT_STATUS, catalog.PROJECT_INFO)
+    )
+}
+"""Where in a row the lines of each project metric are."""
+
+ZERO_ANOMALIES = len(COLUMNS)
+"""Where in a row the anomaly lines of a project without anomalies are."""
+
+STEP = 200
+"""Projects written, or event series read, before the caller may let others run: about a millisecond of work."""
+
+Row = tuple[bytes, ...]
+
+
+class Bounded:
+    """Admits the first so many values that it meets, besides the known ones, and calls all others `other`."""
+
+    def __init__(self, known: Iterable[str], limit: int) -> None:
+        self._values = {value: value for value in (*known, OTHER)}
+        self._limit = limit
+
+    def admit(self, value: str) -> str:
+        """The clean value, or `other` when the set is full."""
+        found = self._values.get(value)
+        if found is not None:
+            return found
+        if len(self._values) >= self._limit:
+            return OTHER
+        found = self._values[value] = clean_label(value)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One snapshot, ready to be printed: lines for text, keys and numbers for everybody else."""
+
+    metrics: Metrics | None = None
+    projects: Mapping[str, Project] = field(default_factory=dict)  # by clean id
+    rows: tuple[Row, ...] = ()
+    anomalies: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # by clean project id, by severity
+    anomaly_lines: tuple[bytes, ...] = ()
+    events: Mapping[EventKey, int] = field(default_factory=dict)
+
+
+def status_of(project: Project) -> str | None:
+    """The project's status as a label value; None when the source did not say."""
+    if project.status is None:
+        return None
+    return project.status if project.status in catalog.STATUSES else OTHER
+
+
+def _row(key: str, project: Project, tail: str) -> Row:
+    """Write all lines of one project; `tail` is the stream's `stream="x"} `."""
+    label = f'project="{escape_label(key)}",'
+    series = f"{{{label}{tail}"
+    row = []
+    for metric, name in PROJECT_FIELDS:
+        value = getattr(project, name)
+        row.append(b"" if value is None else f"{metric.name}{series}{format_value(value)}\n".encode())
+    row.append(_status_lines(label, status_of(project), tail).encode())
+    info = ""
+    if project.name is not None:
+        name = escape_label(clean_label(project.name))
+        info = f'{catalog.PROJECT_INFO.name}{{name="{name}",{label}{tail}1.0\n'
+    row.append(info.encode())
+    row.append(_anomaly_lines(key, dict.fromkeys(catalog.ANOMALY_SEVERITIES, 0), tail))
+    return tuple(row)
+
+
+def _status_lines(label: str, current: str | None, tail: str) -> str:
+    if current is None:
+        return ""
+    return "".join(
+        [
+            f'{catalog.PROJECT_STATUS.name}{{{label}status="{status}",{tail}{"1.0" if status == current else "0.0"}\n'
+            for status in catalog.STATUSES
+        ]
+    )
+
+
+def _anomaly_lines(project: str, counts: Mapping[str, int], tail: str) -> bytes:
+    start = f'{catalog.ANOMALIES.name}{{project="{escape_label(project)}",severity="'
+    lines = [f'{start}{escape_label(name)}",{tail}{format_value(count)}\n' for name, count in counts.items()]
+    return "".join(lines).encode()
+
+
+class Mirror:
+    """Keeps the lines of one stream between scrapes."""
+
+    def __init__(self, tail: str) -> None:
+        self._tail = tail
+        self._kept: dict[str, tuple[Project, str, Row]] = {}
+        self._keys: dict[EventKey, EventKey] = {}
+        self._event_types = Bounded((), catalog.MAX_EVENT_TYPES)
+        self._severities = Bounded(catalog.SEVERITIES, catalog.MAX_SEVERITIES)
+        self._anomaly_severities = Bounded(catalog.ANOMALY_SEVERITIES, catalog.MAX_SEVERITIES)
+        self._left_out: set[str] = set()
+        self.dropped = dict.fromkeys(catalog.SERIES_DROPPED.labels[1].zero, 0)
+
+    def view(self, snapshot: Snapshot, *, entities: bool = True) -> Generator[None, None, View]:
+        """Make the view of a snapshot; of a stale one only the event counts are left.
+
+        Without `entities` it holds the headline figures alone and costs nothing.
+        """
+        if not entities:
+            return View(None if snapshot.stale else snapshot.metrics)
+        events = yield from self._count_events(snapshot.event_counts)
+        if snapshot.stale:
+            return View(events=events)
+        projects, rows = yield from self._write_projects(snapshot.projects)
+        anomalies = self._count_anomalies(projects, snapshot.anomalies)
+        lines = self._write_anomalies(projects, rows, anomalies)
+        return View(snapshot.metrics, projects, rows, anomalies, lines, events)
+
+    def _write_projects(
+        self, projects: tuple[Project, ...]
+    ) -> Generator[None, None, tuple[Mapping[str, Project], tuple[Row, ...]]]:
+        kept: dict[str, tuple[Project, str, Row]] = {}
+        shown: dict[str, Project] = {}
+        rows: list[Row] = []
+        left_out: set[str] = set()
+        for index, project in enumerate(projects):
+            if index % STEP == 0:
+                yield
+            entry = self._kept.get(project.id)
+            key = entry[1] if entry else clean_label(project.id)
+            if key in shown or len(rows) >= catalog.MAX_PROJECTS:
+                left_out.add(project.id)
+                continue
+            if entry is None or entry[0] is not project:
+                entry = (project, key, _row(key, project, self._tail))
+            kept[project.id] = entry
+            shown[key] = project
+            rows.append(entry[2])
+        self.dropped[catalog.PROJECT_INFO.name] += len(left_out - self._left_out)
+        self._kept, self._left_out = kept, left_out
+        return shown, tuple(rows)
+
+    def _count_anomalies(
+        self, projects: Mapping[str, Project], anomalies: tuple[Anomaly, ...]
+    ) -> dict[str, dict[str, int]]:
+        """Count unresolved anomalies by clean labels; projects we do not know are `other` once there are too many."""
+        counts: dict[str, dict[str, int]] = {}
+        for anomaly in anomalies:
+            if anomaly.resolved:
+                continue
+            project = clean_label(anomaly.project)
+            if project not in counts and project not in projects and len(counts) >= catalog.MAX_PROJECTS:
+                project = OTHER
+            severities = counts.setdefault(project, dict.fromkeys(catalog.ANOMALY_SEVERITIES, 0))
+            severity = self._anomaly_severities.admit(anomaly.severity)
+            severities[severity] = severities.get(severity, 0) + 1
+        return counts
+
+    def _write_anomalies(
+        self, projects: Iterable[str], rows: tuple[Row, ...], anomalies: Mapping[str, Mapping[str, int]]
+    ) -> tuple[bytes, ...]:
+        strangers = dict(anomalies)
+        lines = []
+        for key, row in zip(projects, rows, strict=True):
+            counts = strangers.pop(key, None) if strangers else None
+            lines.append(row[ZERO_ANOMALIES] if counts is None else _anomaly_lines(key, counts, self._tail))
+        lines.extend(_anomaly_lines(key, counts, self._tail) for key, counts in strangers.items())
+        return tuple(lines)
+
+    def _count_events(self, counts: Mapping[EventKey, int]) -> Generator[None, None, dict[EventKey, int]]:
+        """Sum the counts by the labels they are shown under; a key never changes its labels, so no sum ever falls."""
+        totals: dict[EventKey, int] = {}
+        for index, (raw, count) in enumerate(list(counts.items())):
+            if index % STEP == 0:
+                yield
+            key = self._keys.get(raw) or self._admit(raw)
+            totals[key] = totals.get(key, 0) + count
+        return totals
+
+    def _admit(self, raw: EventKey) -> EventKey:
+        if len(self._keys) >= catalog.MAX_EVENT_SERIES:
+            self.dropped[catalog.EVENTS.name] += 1
+            key = (OTHER, OTHER, OTHER)
+        else:
+            project, event_type, severity = raw
+            key = (clean_label(project), self._event_types.admit(event_type), self._severities.admit(severity))
+        self._keys[raw] = key
+        return key

@@ -1,0 +1,62 @@
+"""Counters and facts about the exporter itself."""
+
+from collections.abc import Iterator
+
+from iris_exporter.instruments import catalog
+from iris_exporter.instruments.catalog import SIGNALS
+from iris_exporter.instruments.metric import Metric
+from iris_exporter.instruments.text import Sample, clean_label
+
+
+class SelfMetrics:
+    """What the composition root, the web server and the OTLP exporters report about themselves.
+
+    `version`, `revision` and `python_version` are what `--version` prints.
+    """
+
+    def __init__(self, version: str, revision: str, python_version: str) -> None:
+        build = {"version": version, "revision": revision, "pythonversion": python_version}
+        self._build = {name: clean_label(value) for name, value in build.items()}
+        self._values: dict[str, float] = {catalog.HTTP_ERRORS.name: 0, catalog.SCRAPES_REFUSED.name: 0}
+        otlp = (catalog.OTLP_EXPORTED, catalog.OTLP_FAILED, catalog.OTLP_DROPPED)
+        self._otlp = {metric.name: dict.fromkeys(SIGNALS, 0) for metric in otlp}
+
+    def config_reloaded(self, ok: bool, at: float) -> None:
+        """The configuration was loaded, or (not `ok`) could not be; `at` is Unix time. Call it at the start too."""
+        self._values[catalog.RELOAD_SUCCESSFUL.name] = 1 if ok else 0
+        if ok:
+            self._values[catalog.RELOAD_TIMESTAMP.name] = at
+
+    def otlp_exported(self, signal: str, count: int) -> None:
+        """The collector took `count` items; `signal` is `traces` or `logs`, KeyError for another word."""
+        self._otlp[catalog.OTLP_EXPORTED.name][signal] += count
+
+    def otlp_failed(self, signal: str, count: int) -> None:
+        """`count` items were refused or could not be sent."""
+        self._otlp[catalog.OTLP_FAILED.name][signal] += count
+
+    def otlp_dropped(self, signal: str, count: int) -> None:
+        """`count` items found the queue full."""
+        self._otlp[catalog.OTLP_DROPPED.name][signal] += count
+
+    def http_error(self) -> None:
+        """A request ended in an internal error."""
+        self._values[catalog.HTTP_ERRORS.name] += 1
+
+    def scrape_refused(self) -> None:
+        """A scrape found too many others under way."""
+        self._values[catalog.SCRAPES_REFUSED.name] += 1
+
+    def scrape_finished(self, seconds: float) -> None:
+        """A whole scrape was written."""
+        self._values[catalog.SCRAPE_DURATION.name] = seconds
+
+    def samples(self, metric: Metric) -> Iterator[Sample]:
+        """The series of one metric of the group; none for what has not happened yet."""
+        if metric is catalog.BUILD_INFO:
+            yield Sample(metric.name, self._build, 1)
+        elif metric.name in self._otlp:
+            for signal, count in self._otlp[metric.name].items():
+                yield Sample(metric.name, {"signal": signal}, count)
+        elif metric.name in self._values:
+            yield Sample(metric.name, {}, self._values[metric.name])

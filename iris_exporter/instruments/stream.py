@@ -1,0 +1,123 @@
+"""What happens to one stream, counted directly; what the source says is mirrored elsewhere (`mirror`)."""
+
+from collections.abc import Iterable, Iterator
+
+from iris_exporter.core.failures import Failure
+from iris_exporter.instruments import catalog
+from iris_exporter.instruments.metric import Kind, Metric
+from iris_exporter.instruments.primitives import Counter, Histogram
+from iris_exporter.instruments.text import Exemplar, Sample, clean_label, pairs_text
+from iris_exporter.transports.base import StateChange
+
+
+class StreamInstruments:
+    """The counters of one stream: an `Observer` of its connection, and what decoding and the model report.
+
+    Every call is quick, never raises for whatever a source may send, and takes numbers for whole batches.
+    """
+
+    def __init__(self, stream: str) -> None:
+        self.stream = clean_label(stream)
+        self.tail = f"{pairs_text([('stream', self.stream)])}}} "
+        counters = (metric for metric in catalog.CATALOG if metric.kind is Kind.COUNTER)
+        own = (metric for metric in counters if metric.group in (catalog.LINK, catalog.TRAFFIC))
+        self._counters = {metric.name: Counter(metric) for metric in own}
+        histograms = (metric for metric in catalog.CATALOG if metric.kind is Kind.HISTOGRAM)
+        self._histograms = {metric.name: Histogram(metric) for metric in histograms}
+        # The hot path goes without a lookup by name.
+        self._messages = self._counters[catalog.MESSAGES.name]
+        self._received = self._counters[catalog.RECEIVED_BYTES.name]
+        self._delay = self._histograms[catalog.MESSAGE_DELAY.name]
+
+    def counter(self, metric: Metric) -> Counter:
+        """The counter of a metric of the catalogue; KeyError for one that is not counted here."""
+        return self._counters[metric.name]
+
+    def histogram(self, metric: Metric) -> Histogram:
+        """The histogram of a metric of the catalogue; KeyError for one that is not one."""
+        return self._histograms[metric.name]
+
+    def samples(self, metric: Metric) -> Iterator[Sample]:
+        """The series of one counted metric."""
+        instrument = self._counters.get(metric.name) or self._histograms[metric.name]
+        return instrument.samples(self.stream)
+
+    def write(self, metric: Metric, out: list[str], *, exemplars: bool) -> None:
+        """Append the lines of one counted metric."""
+        instrument = self._counters.get(metric.name) or self._histograms[metric.name]
+        instrument.write(self.tail, out, exemplars=exemplars)
+
+    # The connection: see `transports.base.Observer`.
+
+    def attempt_started(self) -> None:
+        """See `Observer.attempt_started`."""
+        self.counter(catalog.CONNECT_ATTEMPTS).inc()
+
+    def attempt_failed(self, failure: Failure, seconds: float) -> None:  # noqa: ARG002 - failed ones are not timed
+        """See `Observer.attempt_failed`."""
+        self.counter(catalog.CONNECT_FAILURES).inc(1, failure.reason)
+
+    def connected(self, protocol: str, endpoint: str, seconds: float, at: float) -> None:  # noqa: ARG002
+        """See `Observer.connected`; what is in use, and since when, is read from the status."""
+        self.histogram(catalog.CONNECT_DURATION).observe(seconds)
+
+    def disconnected(self, failure: Failure) -> None:
+        """See `Observer.disconnected`."""
+        self.counter(catalog.DISCONNECTS).inc(1, failure.reason)
+
+    def heartbeat(self, round_trip_seconds: float) -> None:
+        """See `Observer.heartbeat`."""
+        self.histogram(catalog.HEARTBEAT_RTT).observe(round_trip_seconds)
+
+    def received(self, protocol: str, wire_bytes: int) -> None:
+        """See `Observer.received`."""
+        self._received.inc(wire_bytes, protocol)
+
+    def poll_started(self) -> None:
+        """See `Observer.poll_started`."""
+        self.counter(catalog.POLLS).inc()
+
+    def poll_failed(self, failure: Failure) -> None:
+        """See `Observer.poll_failed`."""
+        self.counter(catalog.POLL_FAILURES).inc(1, failure.reason)
+
+    def state_changed(self, change: StateChange) -> None:
+        """See `Observer.state_changed`; the state is read from the status at each scrape, so there is nothing to do."""
+
+    # Messages.
+
+    def message(self, message_type: str, count: int = 1) -> None:
+        """`count` messages of a type, in the wire's spelling; an unknown type is counted as `other`."""
+        self._messages.inc(count, message_type)
+
+    def decode_error(self, reason: str, count: int = 1) -> None:
+        """`count` messages, or parts of one, that could not be read."""
+        self.counter(catalog.DECODE_ERRORS).inc(count, reason)
+
+    def upstream_error(self, code: str) -> None:
+        """The source said `error`; an unknown code is counted as `other`."""
+        self.counter(catalog.UPSTREAM_ERRORS).inc(1, code)
+
+    def delay(self, seconds: float, exemplar: Exemplar | None = None) -> None:
+        """One message took this long; a negative time (the source's clock is ahead) counts as 0."""
+        self._delay.observe(seconds, exemplar)
+
+    def delays(self, seconds: Iterable[float]) -> None:
+        """The same for several messages."""
+        self._delay.observe_many(seconds)
+
+    def event_duplicate(self, count: int = 1) -> None:
+        """Events that had been seen before."""
+        self.counter(catalog.EVENTS_DUPLICATE).inc(count)
+
+    def event_replayed(self, count: int = 1) -> None:
+        """Events marked as replayed."""
+        self.counter(catalog.EVENTS_REPLAYED).inc(count)
+
+    def event_gap(self, count: int = 1) -> None:
+        """Events that never arrived."""
+        self.counter(catalog.EVENT_GAPS).inc(count)
+
+    def resume(self, outcome: str) -> None:
+        """The source answered a request to resume."""
+        self.counter(catalog.RESUMES).inc(1, outcome)
