@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import contextlib
-import logging
 import signal
 import sys
 from pathlib import Path
@@ -22,8 +21,11 @@ EXIT_BAD_INPUT = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of the command; values are checked in `run`, which names all that is wrong at once."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    """Declare the options of the command; values are checked in `run`, which names all that is wrong at once.
+
+    The parser should show its epilog as it is (`RawDescriptionHelpFormatter`): it is the table of faults. Logging is
+    set up by the caller, from `log_level`.
+    """
     parser.epilog = (
         "faults ([all:|stream:|rest:]NAME[=VALUE], for streams unless told, flap for all):\n" + describe_faults()
     )
@@ -78,7 +80,6 @@ def run(arguments: argparse.Namespace) -> int:
         for problem in error.problems:
             print(f"iris-exporter backend: {problem}", file=sys.stderr)
         return EXIT_BAD_INPUT
-    logging.basicConfig(level=arguments.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         asyncio.run(_serve(backend))
     except OSError as error:
