@@ -107,7 +107,7 @@ OPTIONS: tuple[Option, ...] = (
         kinds.SNAPSHOT_URL,
         None,
         "REST address of the overview, for the first load and for polling",
-        "derived from the stream's URL when not set",
+        "then derived from the stream's URL",
     ),
     Option(
         "stream.api-key-file",
@@ -221,7 +221,7 @@ OPTIONS: tuple[Option, ...] = (
         kinds.FILE,
         None,
         "file that switches on TLS or passwords, in the format of Prometheus's exporters",
-        "plain HTTP without passwords when not set",
+        "then plain HTTP without passwords",
         restart=True,
     ),
     Option(
@@ -259,7 +259,7 @@ OPTIONS: tuple[Option, ...] = (
         kinds.DIRECTORY,
         None,
         "directory for what should survive a restart",
-        "kept in memory only when not set",
+        "then all is kept in memory only",
         restart=True,
     ),
 )
