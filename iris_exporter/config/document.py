@@ -3,6 +3,7 @@
 Nothing is constructed: no dates, no numbers, no objects of Python, so a file can do no harm and `name: 007` is "007".
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ import yaml
 from iris_exporter.errors import Problem
 
 _MAX_FILE_BYTES = 16 * 1024 * 1024  # a thousand streams need a hundredth of it
+_STANDARD_TAGS = "tag:yaml.org,2002:"
 _NULL = "tag:yaml.org,2002:null"
 
 
@@ -111,6 +113,8 @@ class _Tree:
             items = enumerate(node.value)
             result = Sequence(tuple(self.convert(item, f"{key}[{index}]") for index, item in items), line)
         else:
+            if not node.tag.startswith(_STANDARD_TAGS):
+                self._report(line, key, "a value with a tag of its own (!...)", "a plain value")
             result = Scalar(None if node.tag == _NULL else node.value, line)
         self._open.discard(id(node))
         self._done[id(node)] = result
@@ -142,4 +146,6 @@ def _syntax(path: Path, error: Exception) -> Problem:
     mark = getattr(error, "problem_mark", None)
     where = f"{path}:{mark.line + 1}" if mark is not None else str(path)
     reason = getattr(error, "problem", None) or getattr(error, "reason", None) or "it is nested too deeply"
+    # The parser quotes names of aliases and tags: `*` or `!` may be how a password begins.
+    reason = re.sub(r"'[^'<>]{2,}'", "'...'", reason)
     return Problem(where, "(file)", "text that is no YAML", f"valid YAML ({reason})")

@@ -84,7 +84,8 @@ def _written(option: Option, value: Any) -> Any:
     text = option.kind.write(value)
     if option.name.endswith("url"):
         return urls.redact(text)
-    return int(text) if text.isdecimal() and isinstance(value, int) else text
+    is_number = isinstance(value, int | float) and text.isdecimal()
+    return int(text) if is_number else text
 
 
 def _put(target: dict[str, Any], path: list[str], value: Any) -> None:

@@ -238,7 +238,7 @@ def _read_key_file(text: str, base: Path) -> Path:
 
 
 def _resolve(text: str, base: Path, kind: Kind) -> Path:
-    if not text or "\0" in text:
+    if not text or not text.isprintable():
         raise BadValueError(kind.syntax)
     return base / Path(text).expanduser()
 

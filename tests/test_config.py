@@ -1,0 +1,366 @@
+"""Reading the configuration: spellings, precedence, every mistake at once, dump and differences."""
+
+import dataclasses
+import re
+import subprocess
+import sys
+import typing
+from pathlib import Path
+
+import pytest
+
+from iris_exporter import config, logs
+from iris_exporter.config.loading import _SERVICE_VARIABLE
+from iris_exporter.config.options import BY_KEY, GROUPS, STREAM_OPTIONS
+from iris_exporter.errors import ConfigError
+from iris_exporter.settings import Settings, StreamSettings
+
+DATA = Path(__file__).parent / "data" / "config"
+ROOT = Path(__file__).parent.parent
+URL = "http://one.example.com/api/stream/overview"
+
+
+@pytest.fixture(autouse=True)
+def own_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "_redactor", logs.Redactor())
+
+
+def load_text(tmp_path: Path, text: str, flags: dict[str, object] | None = None, **environment: str) -> Settings:
+    file = tmp_path / "iris.yaml"
+    file.write_text(text)
+    return config.load({**(flags or {}), "config.file": str(file)}, environment)
+
+
+def problems(error: pytest.ExceptionInfo[ConfigError]) -> list[str]:
+    return str(error.value).splitlines()
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in DATA.glob("*.bad.yaml")))
+def test_a_bad_file_gives_exactly_these_errors(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(DATA)
+    with pytest.raises(ConfigError) as error:
+        config.load({"config.file": name}, {})
+    assert str(error.value) + "\n" == Path(name).with_suffix(".txt").read_text()
+    assert "s3cr3t" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in DATA.glob("*.good.yaml")))
+def test_a_good_file_gives_these_settings(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(DATA)
+    text = config.dump(config.load({"config.file": name}, {}))
+    assert text == Path(name).with_suffix(".txt").read_text()
+    assert "s3cr3t" not in text
+
+
+@pytest.mark.parametrize("name", ["streams", "minimal", "anchors", "single-with-defaults"])
+def test_a_dump_can_be_loaded_and_means_the_same(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(DATA)
+    first = config.load({"config.file": f"{name}.good.yaml"}, {})
+    dumped = tmp_path / "dump.yaml"
+    # Relative paths start from the file's directory.
+    dumped.write_text(
+        config.dump(first).replace("file: a.key", f"file: {DATA}/a.key").replace("file: min", f"file: {DATA}/min")
+    )
+    second = config.load({"config.file": str(dumped)}, {})
+    for one, two in zip(first.streams, second.streams, strict=True):
+        secret = "api_key" in one.url
+        assert dataclasses.replace(one, api_key_file=None, url="" if secret else one.url) == dataclasses.replace(
+            two, api_key_file=None, url="" if secret else two.url
+        )
+    assert first.web.listen_addresses == second.web.listen_addresses
+    assert first.log_level == second.log_level
+
+
+@pytest.mark.parametrize("name", ["single", "several"])
+def test_the_examples_are_valid(name: str, tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "examples" / f"{name}.yaml").read_text()
+    for key in ("iris-api-key", "iris-staging-api-key"):
+        (tmp_path / key).write_text("0123456789\n")
+    assert load_text(tmp_path, text.replace("/run/secrets", str(tmp_path))).streams
+
+
+VALUES = {
+    "config.file": ("minimal.good.yaml", Path("minimal.good.yaml")),
+    "config.check": ("true", True),
+    "stream.name": ("x", "x"),
+    "stream.url": (URL, URL),
+    "stream.protocol": ("sse", "sse"),
+    "stream.snapshot-url": (URL, URL),
+    "stream.api-key-file": ("a.key", Path("a.key")),
+    "stream.connect-timeout": ("5s", 5.0),
+    "stream.reconnect-initial": ("500ms", 0.5),
+    "stream.reconnect-max": ("1m30s", 90.0),
+    "stream.reconnect-jitter": ("0.5", 0.5),
+    "stream.reconnect-attempts": ("3", 3),
+    "stream.stable-after": ("0", 0.0),
+    "stream.live-retry-interval": ("1h", 3600.0),
+    "stream.heartbeat-interval": ("1s", 1.0),
+    "stream.heartbeat-timeout": ("90s", 90.0),
+    "stream.poll-interval": ("2s", 2.0),
+    "stream.stale-after": ("1d", 86400.0),
+    "stream.max-message-bytes": ("100KiB", 102400),
+    "web.listen-address": ("127.0.0.1:0", ("127.0.0.1:0",)),
+    "web.telemetry-path": ("/m/x", "/m/x"),
+    "web.config.file": ("a.key", Path("a.key")),
+    "web.max-requests": ("0", 0),
+    "web.disable-exporter-metrics": ("true", True),
+    "log.level": ("debug", "debug"),
+    "log.format": ("json", "json"),
+    "state.dir": ("state", Path("state")),
+}
+
+
+def value_of(settings: Settings, key: str) -> object:
+    group, _, name = key.partition(".")
+    if group == "stream":
+        return getattr(settings.streams[0], STREAM_OPTIONS[name].field)
+    if key == "web.listen-address":
+        return settings.web.listen_addresses
+    target = settings.web if group == "web" else settings
+    return getattr(target, (name if group == "web" else key).replace("-", "_").replace(".", "_"))
+
+
+def test_the_table_above_covers_every_option() -> None:
+    assert list(VALUES) == [option.key for option in config.OPTIONS]
+
+
+@pytest.mark.parametrize("key", [key for key in VALUES if key != "config.check"])
+def test_each_option_is_a_flag_and_a_variable(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(DATA)
+    text, value = VALUES[key]
+    base: dict[str, object] = {} if key == "stream.url" or key == "config.file" else {"stream.url": URL}
+    assert value_of(config.load({**base, key: text}, {}), key) == value
+    assert value_of(config.load(base, {BY_KEY[key].variable: text}), key) == value
+
+
+@pytest.mark.parametrize("key", [key for key in VALUES if BY_KEY[key].in_file])
+def test_each_option_is_a_key_and_flag_beats_variable_beats_file(
+    key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.key").write_text("abcdefgh")
+    monkeypatch.chdir(tmp_path)
+    text, value = VALUES[key]
+    *path, last = key.split(".")
+    lines = [f"{'  ' * depth}{part}:" for depth, part in enumerate(path)] + [f"{'  ' * len(path)}{last}: {text}"]
+    if key != "stream.url":
+        lines += [f"  url: {URL}"] if path == ["stream"] else ["stream:", f"  url: {URL}"]
+    Path("iris.yaml").write_text("\n".join(lines))
+    flags: dict[str, object] = {"config.file": "iris.yaml"}
+    wrong = {BY_KEY[key].variable: "\x01"}
+    assert value_of(config.load(flags, {}), key) == value
+    with pytest.raises(ConfigError, match=re.escape(f"{BY_KEY[key].variable}: {key}: got ")):
+        config.load(flags, wrong)
+    assert value_of(config.load({**flags, key: text}, wrong), key) == value
+
+
+def test_defaults_need_only_the_address_and_have_the_documented_values() -> None:
+    settings = config.load({"stream.url": URL}, {})
+    assert settings.streams == (config.stream_settings(url=URL),)
+    stream = settings.streams[0]
+    assert (stream.name, stream.protocol, stream.snapshot_url, stream.api_key_file) == ("default", "auto", None, None)
+    assert (stream.reconnect_initial_seconds, stream.reconnect_max_seconds, stream.reconnect_jitter) == (3, 60, 0.2)
+    assert (stream.reconnect_attempts, stream.heartbeat_interval_seconds, stream.heartbeat_timeout_seconds) == (
+        10,
+        30,
+        60,
+    )
+    assert (stream.poll_interval_seconds, stream.stale_after_seconds, stream.max_message_bytes) == (30, 300, 1 << 20)
+    assert (stream.connect_timeout_seconds, stream.stable_after_seconds) == (10, 30)
+    assert stream.live_retry_interval_seconds == 300
+    assert (settings.web.listen_addresses, settings.web.telemetry_path) == ((":14747",), "/metrics")
+    assert (settings.web.max_requests, settings.web.disable_exporter_metrics, settings.web.config_file) == (
+        40,
+        False,
+        None,
+    )
+    assert (settings.log_level, settings.log_format, settings.state_dir) == ("info", "logfmt", None)
+
+
+def test_every_field_has_an_option_and_the_type_it_declares() -> None:
+    stream = config.stream_settings()
+    hints = typing.get_type_hints(StreamSettings)
+    assert {option.field for option in STREAM_OPTIONS.values()} == set(hints)
+    for name, hint in hints.items():
+        assert isinstance(getattr(stream, name), hint), name
+
+
+def test_stream_settings_take_changes_and_refuse_unknown_ones() -> None:
+    assert config.stream_settings(name="a", stale_after_seconds=0.1).stale_after_seconds == 0.1
+    with pytest.raises(TypeError):
+        config.stream_settings(nmae="a")
+
+
+def test_nothing_at_all_says_how_to_give_a_stream() -> None:
+    with pytest.raises(ConfigError) as error:
+        config.load({}, {})
+    assert problems(error) == [
+        (
+            "command line: stream.url: got nothing, expected the address of a source: --stream.url, "
+            "IRIS_EXPORTER_STREAM_URL, or streams: in the file of --config.file"
+        )
+    ]
+
+
+def test_all_problems_of_flags_variables_and_file_come_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_text(
+            tmp_path, "web: {max-requests: x}\nstream: {poll-interval: 1, url: http://a}\n", {"log.level": "loud"},
+            IRIS_EXPORTER_STREM_URL="s3cr3t", IRIS_EXPORTER_STREAM_PROTOCOL="x", OTHER="y",
+        )  # fmt: skip
+    file = tmp_path / "iris.yaml"
+    duration = "a duration with a unit (500ms, 3s, 1m30s) between 1ms and 1d"
+    assert sorted(problems(error)) == sorted(
+        [
+            (
+                "IRIS_EXPORTER_STREM_URL: (environment): got an unknown variable, expected the variable of an option "
+                "(did you mean IRIS_EXPORTER_STREAM_URL?)"
+            ),
+            "--log.level: log.level: got 'loud', expected one of debug, info, warn, error",
+            "IRIS_EXPORTER_STREAM_PROTOCOL: stream.protocol: got 'x', expected one of auto, websocket, sse, poll",
+            f"{file}:1: web.max-requests: got 'x', expected a whole number between 0 and 100000",
+            f"{file}:2: stream.poll-interval: got '1', expected {duration}",
+        ]
+    )
+
+
+def test_an_empty_variable_is_not_given() -> None:
+    assert config.load({"stream.url": URL}, {"IRIS_EXPORTER_LOG_LEVEL": ""}).log_level == "info"
+
+
+def test_an_empty_flag_is_a_mistake() -> None:
+    with pytest.raises(ConfigError, match=r"--stream\.url: stream\.url: got ''"):
+        config.load({"stream.url": ""}, {})
+
+
+@pytest.mark.parametrize(
+    "suffix",
+    ["SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_14747_TCP", "PORT_14747_TCP_ADDR",
+     "EU_SERVICE_HOST", "EU_PORT_14747_TCP_PROTO"],
+)  # fmt: skip
+def test_variables_of_a_kubernetes_service_with_our_name_are_ignored(suffix: str) -> None:
+    assert config.load({"stream.url": URL}, {f"IRIS_EXPORTER_{suffix}": "tcp://10.0.0.1:14747"}).streams
+
+
+def test_no_option_looks_like_a_variable_of_kubernetes() -> None:
+    assert not [option.variable for option in config.OPTIONS if _SERVICE_VARIABLE.fullmatch(option.variable)]
+
+
+def test_several_addresses_as_flags_variable_and_list(tmp_path: Path) -> None:
+    wanted = ("127.0.0.1:1", "[::1]:2")
+    assert config.load({"stream.url": URL, "web.listen-address": list(wanted)}, {}).web.listen_addresses == wanted
+    variable = {"IRIS_EXPORTER_WEB_LISTEN_ADDRESS": "127.0.0.1:1, [::1]:2"}
+    assert config.load({"stream.url": URL}, variable).web.listen_addresses == wanted
+    text = f"stream: {{url: '{URL}'}}\nweb: {{listen-address: ['127.0.0.1:1', '[::1]:2']}}\n"
+    assert load_text(tmp_path, text).web.listen_addresses == wanted
+
+
+def test_flags_and_variables_of_one_stream_beside_a_list_name_both(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_text(
+            tmp_path, f"streams: [{{url: '{URL}'}}]\n", {"stream.url": URL}, IRIS_EXPORTER_STREAM_POLL_INTERVAL="3s"
+        )
+    expected = f"because {tmp_path / 'iris.yaml'}:1 lists streams"
+    assert [(line.split(":")[0], expected in line) for line in problems(error)] == [
+        ("IRIS_EXPORTER_STREAM_POLL_INTERVAL", True),
+        ("--stream.url", True),
+    ]
+
+
+def test_the_name_may_be_left_out_where_there_is_one_stream(tmp_path: Path) -> None:
+    assert load_text(tmp_path, f"streams: [{{url: '{URL}'}}]\n").streams[0].name == "default"
+
+
+def test_own_keys_beat_defaults_and_a_file_of_one_stream_has_them_too(tmp_path: Path) -> None:
+    text = (
+        "defaults: {poll-interval: 1m, stale-after: 9m}\nstreams:\n"
+        "- {name: a, url: http://a, poll-interval: 2m}\n- {name: b, url: http://b}\n"
+    )
+    first, second = load_text(tmp_path, text).streams
+    assert (first.poll_interval_seconds, first.stale_after_seconds) == (120, 540)
+    assert (second.poll_interval_seconds, second.stale_after_seconds) == (60, 540)
+    single = load_text(tmp_path, "defaults: {poll-interval: 1m}\n", {"stream.url": URL}).streams[0]
+    assert single.poll_interval_seconds == 60
+
+
+def test_a_missing_or_unreadable_file_is_one_problem(tmp_path: Path) -> None:
+    for path, reason in ((tmp_path / "none.yaml", "No such file or directory"), (tmp_path, "Is a directory")):
+        with pytest.raises(ConfigError) as error:
+            config.load({"config.file": str(path)}, {})
+        assert problems(error) == [f"--config.file: config.file: got '{path}', expected a readable file ({reason})"]
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"a: \x00", b"a: 'b", b"%YAML 9\n---\n", b"{" * 5000])
+def test_what_is_no_text_or_no_yaml_is_one_problem(content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "iris.yaml"
+    file.write_bytes(content)
+    with pytest.raises(ConfigError) as error:
+        config.load({"config.file": str(file)}, {})
+    assert len(problems(error)) == 1
+    assert "got text that is no YAML" in str(error.value)
+
+
+def test_aliases_of_aliases_take_no_time(tmp_path: Path) -> None:
+    lines = ["a0: &a0 [x]"] + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 30)]
+    with pytest.raises(ConfigError) as error:
+        load_text(tmp_path, "\n".join(lines), {"stream.url": URL})
+    assert len(problems(error)) == 30
+
+
+def test_a_thousand_streams_are_fine(tmp_path: Path) -> None:
+    text = "streams:\n" + "".join(f"- {{name: s{n}, url: 'http://h/{n}'}}\n" for n in range(1000))
+    assert len(load_text(tmp_path, text).streams) == 1000
+
+
+def test_one_mistake_in_defaults_is_told_once(tmp_path: Path) -> None:
+    text = "defaults: {heartbeat-interval: 2m}\nstreams:\n" + "".join(
+        f"- {{name: s{n}, url: 'http://h/{n}'}}\n" for n in range(3)
+    )
+    with pytest.raises(ConfigError) as error:
+        load_text(tmp_path, text)
+    assert len(problems(error)) == 1
+
+
+def test_relative_paths_start_from_the_file_or_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "key").write_text("abcdefgh")
+    (tmp_path / "etc" / "iris.yaml").write_text(f"stream: {{url: '{URL}', api-key-file: key}}\n")
+    monkeypatch.chdir(tmp_path)
+    assert config.load({"config.file": "etc/iris.yaml"}, {}).streams[0].api_key_file == Path("etc/key")
+    flags: dict[str, object] = {"stream.url": URL, "stream.api-key-file": "etc/key"}
+    assert config.load(flags, {}).streams[0].api_key_file == Path("etc/key")
+
+
+def test_differences_go_by_name_and_say_what_needs_a_restart(tmp_path: Path) -> None:
+    old = load_text(
+        tmp_path, "streams:\n- {name: a, url: http://a}\n- {name: b, url: http://b}\n- {name: c, url: http://c}\n"
+    )
+    new = load_text(
+        tmp_path,
+        "streams:\n- {name: d, url: http://d}\n- {name: c, url: http://c}\n"
+        "- {name: b, url: http://b, poll-interval: 1m}\n"
+        "web: {listen-address: ':1', config: {file: iris.yaml}}\nlog: {level: debug}\nstate: {dir: x}\n",
+    )
+    found = config.differences(old, new)
+    assert [stream.name for stream in found.added] == ["d"]
+    assert [stream.name for stream in found.removed] == ["a"]
+    assert [(stream.name, stream.poll_interval_seconds) for stream in found.changed] == [("b", 60.0)]
+    assert found.needs_restart == ("web.listen-address", "web.config.file", "state.dir")
+    assert config.differences(new, new) == config.Differences((), (), (), ())
+
+
+def test_each_option_is_explained_and_its_default_is_valid() -> None:
+    for option in config.OPTIONS:
+        assert option.group in GROUPS
+        assert option.help
+        assert option.reason
+        assert option.help[-1] not in ".;"
+        if option.default is not None:
+            value = option.kind.read(option.default, Path())
+            assert option.kind.read(option.kind.write(value), Path()) == value
+
+
+def test_the_documentation_is_up_to_date() -> None:
+    code = f"import sys; sys.path[:0] = {[str(ROOT / 'scripts'), str(ROOT)]!r}; import generate_options as page; "
+    code += "sys.stdout.write(page.render())"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == (ROOT / "docs" / "configuration.md").read_text()
