@@ -51,13 +51,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = _wants_tracebacks(arguments, os.environ)
     try:
-        return _dispatch(arguments, os.environ)
-    except SystemExit as leave:  # argparse after --help and --version
-        return leave.code if isinstance(leave.code, int) else _OK
+        code = _dispatch(arguments, os.environ)
+        # Here and not at the interpreter's end, where a reader that has left would cause a traceback.
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
-        # `iris-exporter --help | head`: leave nothing for the interpreter's last flush to complain about.
+        # What is still in the buffer goes nowhere, or the interpreter would try again and complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _FAILED
     except _UsageExit as error:
@@ -76,6 +77,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(arguments: list[str], environment: Mapping[str, str]) -> int:
+    try:
+        return _run(arguments, environment)
+    except SystemExit as leave:  # argparse after --help and --version
+        return leave.code if isinstance(leave.code, int) else _OK
+
+
+def _run(arguments: list[str], environment: Mapping[str, str]) -> int:
     command = "serve"
     if arguments and not arguments[0].startswith("-"):
         command = arguments.pop(0)
