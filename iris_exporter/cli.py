@@ -51,10 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = _wants_tracebacks(arguments, os.environ)
     try:
-        code = _dispatch(arguments, os.environ)
-        # Here and not at the interpreter's end, where a reader that has left would cause a traceback.
-        sys.stdout.flush()
-        return code
+        return _dispatch(arguments, os.environ)
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
@@ -78,9 +75,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _dispatch(arguments: list[str], environment: Mapping[str, str]) -> int:
     try:
-        return _run(arguments, environment)
+        code = _run(arguments, environment)
     except SystemExit as leave:  # argparse after --help and --version
-        return leave.code if isinstance(leave.code, int) else _OK
+        code = leave.code if isinstance(leave.code, int) else _OK
+    # Here and not at the interpreter's end, where a reader that has left would cause a traceback.
+    sys.stdout.flush()
+    return code
 
 
 def _run(arguments: list[str], environment: Mapping[str, str]) -> int:

@@ -134,7 +134,8 @@ def test_none_is_left_out_and_reserved_names_keep_their_meaning() -> None:
 def test_levels_below_the_chosen_one_are_silent(level: str, written: str) -> None:
     stream = lines(level)
     log = logs.get_logger("t")
-    log.debug("d"), log.warning("w"), log.info("i"), log.error("e")
+    for write in (log.debug, log.warning, log.info, log.error):
+        write(write.__name__)
     assert "".join(re.findall(r"event=(\w)", stream.getvalue())) == written
 
 
@@ -257,6 +258,7 @@ def test_an_event_below_the_level_is_not_counted_as_suppressed() -> None:
     stream = lines("warn")
     clock = FakeClock()
     log = logs.get_logger("t").limited(1, clock)
-    log.info("e"), log.info("e")
+    log.info("e")
+    log.info("e")
     log.warning("e")
     assert body(stream) == "level=warn logger=t event=e"
