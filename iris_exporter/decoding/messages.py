@@ -3,6 +3,8 @@
 Seconds, ratios 0 to 1, Unix timestamps. Source of every field: the IRIS wire, section 3.
 """
 
+from typing import ClassVar
+
 import msgspec
 
 
@@ -38,7 +40,10 @@ class Project(msgspec.Struct, frozen=True):
 
 
 class Event(msgspec.Struct, frozen=True):
-    """One event. `metadata` is the JSON object as sent (`{}` when absent)."""
+    """One event. `metadata` is a JSON object in UTF-8, as sent or equal to it (`{}` when absent).
+
+    `severity` is as sent, lower-cased, so a source may use words other than `info`, `warning`, `error`, `critical`.
+    """
 
     id: str
     timestamp: float | None = None
@@ -50,7 +55,10 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class Anomaly(msgspec.Struct, frozen=True):
-    """One anomaly; an unresolved one is shown, a resolved one is dropped from the model."""
+    """One anomaly; an unresolved one is shown, a resolved one is dropped from the model.
+
+    `severity` is as sent, lower-cased: `critical`, `warning`, `info`, from REST also `low`, `medium`, `high`.
+    """
 
     id: str
     timestamp: float | None = None
@@ -77,3 +85,101 @@ class Overview(msgspec.Struct, frozen=True):
     events: tuple[Event, ...] | None = None
     anomalies: tuple[Anomaly, ...] | None = None
     cursor: str | None = None
+
+
+class Update(msgspec.Struct, frozen=True, gc=False):
+    """State from the stream: `update`, `telemetry`, or an older socket's `project_update` and `anomaly_detected`.
+
+    `timestamp` is when the source sent it, None when it did not say. `replay` marks what a resumed stream sends again.
+    `position` is the source's own id of the message, as sent (`<epoch>-<offset>`), None where it has none.
+    """
+
+    overview: Overview
+    message_type: str = "update"
+    timestamp: float | None = None
+    replay: bool = False
+    position: str | None = None
+
+
+class EventMessage(msgspec.Struct, frozen=True, gc=False):
+    """One event from the stream; an older socket's named changes (`system_alert`, ...) are events too.
+
+    `timestamp` is when the source sent it: the envelope's, else the event's own. The rest is as in `Update`.
+    """
+
+    event: Event
+    message_type: str = "event"
+    timestamp: float | None = None
+    replay: bool = False
+    position: str | None = None
+
+
+class Ping(msgspec.Struct, frozen=True, gc=False):
+    """The source asks for a sign of life (`ping`, or `heartbeat` where a source writes it so)."""
+
+    message_type: ClassVar[str] = "ping"
+
+
+class Pong(msgspec.Struct, frozen=True, gc=False):
+    """The answer to our own ping."""
+
+    message_type: ClassVar[str] = "pong"
+
+
+class UpstreamError(msgspec.Struct, frozen=True, gc=False):
+    """The source reports a failure. `code` is as sent, empty when absent; `core.failures` knows what it asks for."""
+
+    code: str
+    message: str = ""
+    retry_after_seconds: float | None = None
+    message_type: ClassVar[str] = "error"
+
+
+class Resumed(msgspec.Struct, frozen=True, gc=False):
+    """The source's answer to a request to resume (docs/protocol.md).
+
+    `replayed` messages follow marked as replays; `missed` ones are lost for good. Both are 0 when not said.
+    """
+
+    outcome: str
+    replayed: int = 0
+    missed: int = 0
+    epoch: str | None = None
+    last_event_id: str | None = None
+    message_type: ClassVar[str] = "resumed"
+
+
+class Unknown(msgspec.Struct, frozen=True, gc=False):
+    """A kind we do not know; to be counted and skipped. `type` is as sent, cut to a readable length."""
+
+    type: str
+    message_type: ClassVar[str] = "unknown"
+
+
+Message = Update | EventMessage | Ping | Pong | UpstreamError | Resumed | Unknown
+"""What one JSON envelope can be. `message_type` is bounded, so it can be a label value."""
+
+OLDER_EVENT_TYPES = (
+    "expert_rotated",
+    "evaluation_complete",
+    "remediation_progress",
+    "system_alert",
+    "reflexion_created",
+    "consensus_reached",
+)
+"""The older socket's named changes that become events of that type."""
+
+MESSAGE_TYPES = (
+    "update",
+    "telemetry",
+    "event",
+    "ping",
+    "pong",
+    "error",
+    "resumed",
+    "project_update",
+    "anomaly_detected",
+    *OLDER_EVENT_TYPES,
+    "unknown",
+)
+"""Every value that `message_type` can have."""

@@ -1,0 +1,344 @@
+"""JSON bytes to typed messages.
+
+Theory. Nearly every message is an `event`, so there is a quick path for events whose fields have the JSON types they
+should have: one typed decode, no dictionary, no conversion that is not needed. Whatever deviates (a number for an id,
+a missing type, NUL in a text) raises or is noticed there and goes the general way: plain JSON values, then the tables
+of `objects`, which convert, note and go on. Both ways give the same result for the same bytes.
+
+What fails as a whole raises `DecodeError`; what fails in part is noted in `Decoder.problems`, to be taken by the caller
+after each message or now and then. All reasons are in `problems.REASONS`, all corners of JSON in `jsontext`.
+
+Source: the IRIS wire, sections 2 and 3.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from iris_exporter.decoding import values
+from iris_exporter.decoding.documents import overview_of
+from iris_exporter.decoding.jsontext import MAX_METADATA_DEPTH, nested_deeper, parse
+from iris_exporter.decoding.messages import (
+    OLDER_EVENT_TYPES,
+    Event,
+    EventMessage,
+    Message,
+    Overview,
+    Ping,
+    Pong,
+    Resumed,
+    Unknown,
+    Update,
+    UpstreamError,
+)
+from iris_exporter.decoding.objects import (
+    JsonObject,
+    anomaly_from,
+    event_from,
+    overview_from,
+    project_from,
+)
+from iris_exporter.decoding.problems import REASONS, FieldProblem, Problems
+from iris_exporter.decoding.values import MAX_LABEL_CHARS, UnusableValueError
+from iris_exporter.errors import DecodeError
+
+__all__ = ["REASONS", "Decoder", "FieldProblem"]
+
+MAX_TYPE_CHARS = 60
+"""An unknown type is shown in a log line, not stored."""
+
+_PING, _PONG = Ping(), Pong()
+_ABSENT = msgspec.Raw()
+_BRACE = ord("{")
+_BACKSLASH = ord("\\")
+# What follows the seconds in the usual spelling of a moment. Neighbours in a stream share their second, so most moments
+# cost two look-ups; no sum of these differs from what parsing the whole would give.
+_FRACTIONS: dict[str, float] = {"Z": 0.0} | {f".{thousandths:03}Z": thousandths / 1000 for thousandths in range(1000)}
+_SEVERITIES = frozenset(
+    {"info", "warning", "error", "critical", "low", "medium", "high", "debug"}
+)  # as they are stored
+
+
+class _WireEvent(msgspec.Struct, gc=False):
+    """An event as it should be on the wire."""
+
+    id: str
+    event_type: str
+    timestamp: str | None = None
+    project: str = ""
+    severity: str = "info"
+    message: str = ""
+    metadata: msgspec.Raw = _ABSENT
+    details: msgspec.Raw = _ABSENT
+
+
+class _WireEnvelope(msgspec.Struct, gc=False, tag_field="type", tag="event"):
+    """The envelope of an event."""
+
+    data: _WireEvent
+    timestamp: str | None = None
+    id: str | None = None
+    replay: bool = False
+
+
+class Decoder:
+    """Decodes what one source sends. Not for use by two threads at a time.
+
+    `problems` is falsy while nothing was left out; `take_problems` empties it.
+    """
+
+    __slots__ = ("_second", "_second_text", "_wire", "problems")
+
+    def __init__(self) -> None:
+        self.problems = Problems()
+        self._wire = msgspec.json.Decoder(_WireEnvelope).decode
+        self._second_text = ""
+        self._second = 0.0
+
+    def take_problems(self) -> list[FieldProblem]:
+        """Return and forget what was left out of messages and documents since the last call."""
+        return self.problems.take()
+
+    def decode(self, data: bytes) -> Message:
+        """One envelope of the stream.
+
+        Raises:
+            DecodeError: The message is lost; the decoder can go on with the next one.
+        """
+        try:
+            wire = self._wire(data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return self._decode_any(data)
+        message = self._quick(wire, data)
+        return self._decode_any(data) if message is None else message
+
+    def decode_document(self, body: bytes, kind: str | None = None) -> Overview:
+        """A REST document of any known shape; `kind` as in `documents.overview_of`.
+
+        Raises:
+            DecodeError: Nothing in the document could be used.
+        """
+        return overview_of(parse(body), self.problems, kind)
+
+    def _quick(self, wire: _WireEnvelope, data: bytes) -> EventMessage | None:
+        """The message of a well-formed event; None when something about it needs the general way."""
+        event = wire.data
+        event_id = event.id
+        project = event.project
+        event_type = event.event_type
+        severity = event.severity
+        if not (event_id and project and event_type):
+            return None
+        if len(event_id) + len(project) + len(event_type) > MAX_LABEL_CHARS:
+            return None  # one of them may be too long
+        # One byte is found much faster than six, and few messages have a backslash.
+        if _BACKSLASH in data and b"\\u0000" in data:
+            return None
+        text = event.timestamp
+        sent_text = wire.timestamp
+        moment = sent = None
+        if text is not None and (moment := self._moment(text)) is None:
+            return None
+        if sent_text is None or sent_text == text:
+            sent = moment
+        elif (sent := self._moment(sent_text)) is None:
+            return None
+        elif text is None:
+            moment = sent
+        raw = event.metadata
+        # Copied, since a raw value holds on to the whole message.
+        metadata = bytes(raw if raw is not _ABSENT else event.details) or b"{}"
+        if metadata[0] != _BRACE or (len(metadata) > 2 * MAX_METADATA_DEPTH and nested_deeper(metadata)):
+            return None
+        if not data.isascii() and not _is_utf8(data):
+            return None
+        if severity not in _SEVERITIES:
+            return None
+        return EventMessage(
+            Event(event_id, moment, project, event_type, severity, event.message, metadata),
+            "event",
+            sent,
+            wire.replay,
+            wire.id or None,
+        )
+
+    def _moment(self, text: str) -> float | None:
+        """Unix seconds of a well-formed moment; None when `values.timestamp` must look at it."""
+        if text[:19] == self._second_text:
+            fraction = _FRACTIONS.get(text[19:])
+            if fraction is not None:
+                return self._second + fraction
+        moment = values.iso_seconds(text)
+        if moment is not None and text[16:17] == ":" and text[19:] in _FRACTIONS:
+            self._second_text = text[:19]
+            self._second = float(math.floor(moment))
+        return moment
+
+    def _decode_any(self, data: bytes) -> Message:
+        envelope = parse(data)
+        if not isinstance(envelope, dict):
+            raise DecodeError("not_an_object", "$", "the envelope must be an object")
+        message_type = envelope.get("type")
+        if message_type is None:
+            raise DecodeError("no_type", "$.type", "the envelope has no type")
+        if not isinstance(message_type, str):
+            raise DecodeError("wrong_type", "$.type", "the type must be a text")
+        read = _READERS.get(message_type)
+        if read is None:
+            return Unknown(message_type[:MAX_TYPE_CHARS])
+        self.problems.base = "$"
+        try:
+            return read(envelope, self.problems)
+        finally:
+            self.problems.base = "$"
+
+
+def _is_utf8(data: bytes) -> bool:
+    """Whether all of it is UTF-8: the typed decoder does not look into what it skips or leaves raw."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _sent_at(envelope: JsonObject, problems: Problems) -> float | None:
+    try:
+        return values.timestamp(envelope.get("timestamp"))
+    except UnusableValueError as error:
+        problems.add(error.reason, "timestamp")
+        return None
+
+
+def _position(envelope: JsonObject, problems: Problems, name: str = "id") -> str | None:
+    try:
+        return values.identifier(envelope.get(name))
+    except UnusableValueError as error:
+        problems.add(error.reason, name)
+        return None
+
+
+def _is_replay(envelope: JsonObject, problems: Problems) -> bool:
+    try:
+        return bool(values.flag(envelope.get("replay")))
+    except UnusableValueError as error:
+        problems.add(error.reason, "replay")
+        return False
+
+
+def _payload(envelope: JsonObject) -> JsonObject:
+    data = envelope.get("data")
+    if isinstance(data, dict):
+        return data
+    if data is None:
+        raise DecodeError("no_data", "$.data", "the message has no data")
+    raise DecodeError("not_an_object", "$.data", "the data must be an object")
+
+
+def _update(envelope: JsonObject, problems: Problems) -> Update:
+    payload = _payload(envelope)
+    moment = _sent_at(envelope, problems)
+    replay, position = _is_replay(envelope, problems), _position(envelope, problems)
+    problems.base = "$.data"
+    return Update(overview_from(payload, problems, moment), envelope["type"], moment, replay, position)
+
+
+def _event(envelope: JsonObject, problems: Problems) -> EventMessage:
+    payload = _payload(envelope)
+    moment = _sent_at(envelope, problems)
+    replay, position = _is_replay(envelope, problems), _position(envelope, problems)
+    problems.base = "$.data"
+    older_type = None if envelope["type"] == "event" else envelope["type"]
+    event = event_from(payload, problems, moment, older_type)
+    return EventMessage(event, envelope["type"], event.timestamp if moment is None else moment, replay, position)
+
+
+def _project_update(envelope: JsonObject, problems: Problems) -> Update | EventMessage:
+    """A partial project; what names no project is an event."""
+    payload = _payload(envelope)
+    inner = payload.get("project")
+    data = inner if isinstance(inner, dict) else payload
+    if not any(data.get(name) not in (None, "") for name in ("id", "project", "project_id", "projectId")):
+        return _event(envelope, problems)
+    moment = _sent_at(envelope, problems)
+    replay, position = _is_replay(envelope, problems), _position(envelope, problems)
+    problems.base = "$.data" if data is payload else "$.data.project"
+    project = project_from(data, problems)
+    return Update(Overview(projects=() if project is None else (project,)), envelope["type"], moment, replay, position)
+
+
+def _anomaly_detected(envelope: JsonObject, problems: Problems) -> Update:
+    payload = _payload(envelope)
+    inner = payload.get("anomaly")
+    data = inner if isinstance(inner, dict) else payload
+    moment = _sent_at(envelope, problems)
+    replay, position = _is_replay(envelope, problems), _position(envelope, problems)
+    problems.base = "$.data" if data is payload else "$.data.anomaly"
+    return Update(Overview(anomalies=(anomaly_from(data, problems),)), envelope["type"], moment, replay, position)
+
+
+def _error(envelope: JsonObject, problems: Problems) -> UpstreamError:
+    """`error: {code, message, retryAfter}`; the object may also be `data`, and a mere text is the message."""
+    found = envelope.get("error")
+    name = "error"
+    if found is None:
+        found, name = envelope.get("data"), "data"
+    if isinstance(found, str):
+        return UpstreamError("", found)
+    if not isinstance(found, dict):
+        if found is not None:
+            problems.add("not_an_object", name)
+        return UpstreamError("")
+    problems.base = f"$.{name}"
+    retry_after = None
+    for hint in ("retryAfter", "retry_after"):
+        try:
+            retry_after = values.count(found.get(hint)) if retry_after is None else retry_after
+        except UnusableValueError as error:
+            problems.add(error.reason, hint)
+    return UpstreamError(_words(found, "code", problems), _words(found, "message", problems), retry_after)
+
+
+def _resumed(envelope: JsonObject, problems: Problems) -> Resumed:
+    data = envelope.get("data")
+    found: JsonObject = data if isinstance(data, dict) else envelope
+    problems.base = "$.data" if isinstance(data, dict) else "$"
+    amounts = []
+    for name in ("replayed", "missed"):
+        try:
+            amounts.append(int(values.count(found.get(name)) or 0))
+        except UnusableValueError as error:
+            problems.add(error.reason, name)
+            amounts.append(0)
+    return Resumed(
+        outcome=_words(found, "outcome", problems),
+        replayed=amounts[0],
+        missed=amounts[1],
+        epoch=_position(found, problems, "epoch"),
+        last_event_id=_position(found, problems, "last_event_id"),
+    )
+
+
+def _words(data: JsonObject, name: str, problems: Problems) -> str:
+    try:
+        return values.text(data.get(name)) or ""
+    except UnusableValueError as error:
+        problems.add(error.reason, name)
+        return ""
+
+
+_READERS: dict[str, Callable[[dict[str, Any], Problems], Message]] = {
+    "update": _update,
+    "telemetry": _update,
+    "event": _event,
+    "ping": lambda _envelope, _problems: _PING,
+    "heartbeat": lambda _envelope, _problems: _PING,
+    "pong": lambda _envelope, _problems: _PONG,
+    "error": _error,
+    "resumed": _resumed,
+    "project_update": _project_update,
+    "anomaly_detected": _anomaly_detected,
+    **dict.fromkeys(OLDER_EVENT_TYPES, _event),
+}

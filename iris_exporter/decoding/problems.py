@@ -1,0 +1,66 @@
+"""What can be wrong with a message or with one field of it, and where it was.
+
+A message that is lost raises `DecodeError`. A field that is lost while its object is kept, and an element that is lost
+while its list is kept, are noted here and drained by the caller. Both use the same closed list of reasons.
+"""
+
+from typing import NamedTuple
+
+REASONS: dict[str, str] = {
+    "not_utf8": "the bytes are not UTF-8",
+    "not_json": "the text is not JSON",
+    "not_an_object": "something else stands where an object must",
+    "no_type": "the envelope has no `type`",
+    "no_data": "the envelope of an event has no `data`",
+    "no_id": "an object that is merged by its id has none",
+    "wrong_type": "a value of another JSON type than the field can have",
+    "not_a_number": "text that is not a number",
+    "not_finite": "NaN, an infinity or a number too large to hold",
+    "not_a_timestamp": "neither ISO 8601 nor a Unix time",
+    "out_of_range": "a share outside 0 to 100 %, a negative count, a moment that cannot be",
+    "too_deep": "nested deeper than is read",
+    "too_long": "text longer than a label value may be; cut",
+    "unknown_shape": "a document or an element that is no overview, project, event or anomaly",
+    "upstream_error": "the document says that the request failed",
+}
+"""Every reason a message or a field can be refused for; a label value, so renaming one is a breaking change."""
+
+MAX_PATHS = 100
+"""Distinct places remembered between two drains. More come from one huge broken document, whose log nobody reads."""
+
+
+class FieldProblem(NamedTuple):
+    """One thing that was left out of an otherwise good message; `path` is its JSON path, `times` how often."""
+
+    reason: str
+    path: str
+    times: int
+
+
+class Problems:
+    """Collects problems of fields until somebody takes them; counts stay exact when paths no longer fit.
+
+    `base` is the JSON path of the object being read. A falsy collector has nothing to take.
+    """
+
+    __slots__ = ("_counts", "base")
+
+    def __init__(self) -> None:
+        self.base = "$"
+        self._counts: dict[tuple[str, str], int] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._counts)
+
+    def add(self, reason: str, field: str = "") -> None:
+        """Note that `field` of the object at `base` (the object itself when empty) could not be used."""
+        key = (reason, f"{self.base}.{field}" if field else self.base)
+        if key not in self._counts and len(self._counts) >= MAX_PATHS:
+            key = (reason, "$")
+        self._counts[key] = self._counts.get(key, 0) + 1
+
+    def take(self) -> list[FieldProblem]:
+        """Return what was noted since the last call, in the order of first sight, and forget it."""
+        taken = [FieldProblem(reason, path, times) for (reason, path), times in self._counts.items()]
+        self._counts.clear()
+        return taken
