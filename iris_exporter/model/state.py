@@ -1,0 +1,306 @@
+"""The state of one stream: messages and snapshots in, what changed out, a frozen view for readers.
+
+Rules of merging. Headline figures and projects merge field by field, and what is not said stays. Anomalies merge by
+id, and a resolved one leaves. An event counts once, whichever way it arrives first: both stream channels, a replay
+after a reconnect and every REST snapshot (the first one included) share one memory of ids. New events go in front of
+the feed. A full snapshot is the whole truth about the projects and anomalies that it carries, so those it lacks
+vanish; it never removes events. Counters only rise, also over `forget`.
+
+Nothing here reads a clock: `now` is wall time in Unix seconds, given by the caller.
+Source: the IRIS wire, section 4.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+
+import msgspec
+
+from iris_exporter.core.sequence import Sequence
+from iris_exporter.decoding.messages import (
+    Anomaly,
+    Event,
+    EventMessage,
+    Message,
+    Metrics,
+    Overview,
+    Project,
+    Resumed,
+    Update,
+    UpstreamError,
+)
+from iris_exporter.model.merge import merge_anomaly, merge_known
+from iris_exporter.model.snapshot import EventKey, Snapshot
+
+MAX_FEED_EVENTS = 100
+"""Events kept for readers (the IRIS wire, section 4)."""
+
+MAX_EVENT_KEYS = 10_000
+"""Combinations of labels counted apart. A source that invents more (an id in a label) would fill the memory; the rest
+is counted under `OVERFLOW_KEY`, so that the sum stays right."""
+
+MAX_PROJECTS = 20_000
+"""Projects kept: twice what the largest installation in the benchmarks has."""
+
+MAX_ANOMALIES = 20_000
+"""Open anomalies kept."""
+
+OVERFLOW_KEY: EventKey = ("other", "other", "other")
+
+
+class Changes(msgspec.Struct, frozen=True, gc=False):
+    """What one message, or one batch, changed.
+
+    `events` are those seen for the first time, oldest first. `duplicates` counts events seen before, `replayed` those
+    that a resumed stream marked as sent again (new or not), `gap` messages known to be lost. `delay_seconds` is how
+    long the message was under way, at least 0; None for replays, events seen before (they may be unmarked replays),
+    snapshots and what carries no moment. `metrics` says whether a headline figure changed. `projects` are ids added or
+    changed, `vanished` ids gone. `dropped` counts objects over a limit.
+    """
+
+    events: tuple[Event, ...] = ()
+    duplicates: int = 0
+    replayed: int = 0
+    gap: int = 0
+    delay_seconds: float | None = None
+    metrics: bool = False
+    projects: tuple[str, ...] = ()
+    vanished: tuple[str, ...] = ()
+    opened: tuple[Anomaly, ...] = ()
+    closed: tuple[Anomaly, ...] = ()
+    dropped: int = 0
+
+
+NO_CHANGES = Changes()
+_DUPLICATE = Changes(duplicates=1)
+_DUPLICATE_REPLAY = Changes(duplicates=1, replayed=1)
+
+
+class StreamState:
+    """What one stream is believed to be.
+
+    `stale_after_seconds`: without any message of the source, heartbeats included, for that long the mirrored state is
+    no longer shown. `sequence` is the memory of what was seen; one of its own when None.
+    """
+
+    def __init__(self, name: str, stale_after_seconds: float, sequence: Sequence | None = None) -> None:
+        self.name = name
+        self.sequence = Sequence() if sequence is None else sequence
+        self.stale_after_seconds = stale_after_seconds
+        self._metrics: Metrics | None = None
+        self._projects: dict[str, Project] = {}
+        self._anomalies: dict[str, Anomaly] = {}
+        self._feed: deque[Event] = deque(maxlen=MAX_FEED_EVENTS)
+        self._counts: dict[EventKey, int] = {}
+        self._heard_at: float | None = None
+        self._data_at: float | None = None
+        # The last view, and its parts; a part is None when it has changed since.
+        self._view: Snapshot | None = None
+        self._projects_view: tuple[Project, ...] | None = None
+        self._anomalies_view: tuple[Anomaly, ...] | None = None
+
+    def apply(self, message: Message, now: float) -> Changes:
+        """Take one message of the stream; `now` is when it arrived.
+
+        Every message is a sign of life, except that an `error` says the opposite.
+        """
+        if type(message) is EventMessage:
+            self._heard_at = now
+            return self._apply_event(message, now)
+        if isinstance(message, UpstreamError):
+            return NO_CHANGES
+        self._heard_at = now
+        if isinstance(message, Update):
+            return self._apply_update(message, now)
+        if isinstance(message, Resumed):
+            self.sequence.skip(message.missed)
+            if message.epoch is not None:
+                self.sequence.start_epoch(message.epoch)
+            return Changes(gap=message.missed) if message.missed else NO_CHANGES
+        return NO_CHANGES
+
+    def apply_events(self, messages: Iterable[EventMessage], now: float) -> list[Changes]:
+        """Take several events that arrived together, in order; what each one changed."""
+        self._heard_at = now
+        return [self._apply_event(message, now) for message in messages]
+
+    def apply_snapshot(self, overview: Overview, now: float, full: bool = True) -> Changes:
+        """Take a REST document; `full` when it is the whole overview rather than one part or page of it."""
+        self._heard_at = now
+        if overview.cursor is not None:
+            self.sequence.start_at(overview.cursor)
+        return self._merge(overview, now, full)
+
+    def heard(self, now: float) -> None:
+        """Note a sign of life without data: a heartbeat, or an answer that nothing has changed."""
+        self._heard_at = now
+
+    def forget(self) -> None:
+        """Clear the mirrored state and the feed. Counters, seen ids and the position stay: no event counts twice."""
+        self._metrics = None
+        self._projects.clear()
+        self._anomalies.clear()
+        self._feed.clear()
+        self._heard_at = self._data_at = None
+        self._view = self._projects_view = self._anomalies_view = None
+
+    def view(self, now: float) -> Snapshot:
+        """The state for readers; the same object as long as nothing has changed."""
+        stale = self._heard_at is not None and now - self._heard_at >= self.stale_after_seconds
+        view = self._view
+        if view is not None and view.stale == stale:
+            return view
+        if self._projects_view is None:
+            self._projects_view = tuple(self._projects.values())
+        if self._anomalies_view is None:
+            self._anomalies_view = tuple(self._anomalies.values())
+        self._view = Snapshot(
+            stream=self.name,
+            metrics=None if stale else self._metrics,
+            projects=() if stale else self._projects_view,
+            anomalies=() if stale else self._anomalies_view,
+            events=tuple(self._feed),
+            event_counts=self._counts.copy(),
+            last_data_timestamp=self._data_at,
+            stale=stale,
+        )
+        return self._view
+
+    def _apply_event(self, message: EventMessage, now: float) -> Changes:
+        """The hot path: a new event costs a few dictionary operations, a known one two look-ups."""
+        position = message.position
+        gap = 0 if position is None else self.sequence.advance(position)
+        self._data_at = now
+        self._view = None
+        replay = message.replay
+        event = message.event
+        if not self.sequence.see(event.id):
+            if gap:
+                return Changes(duplicates=1, replayed=int(replay), gap=gap)
+            return _DUPLICATE_REPLAY if replay else _DUPLICATE
+        self._count(event)
+        self._feed.appendleft(event)
+        if replay:
+            return Changes((event,), 0, 1, gap)
+        sent = message.timestamp
+        if sent is None:
+            return Changes((event,), 0, 0, gap)
+        delay = now - sent
+        return Changes((event,), 0, 0, gap, max(delay, 0.0))
+
+    def _count(self, event: Event) -> None:
+        key = (event.project, event.event_type, event.severity)
+        counts = self._counts
+        if key in counts:
+            counts[key] += 1
+        elif len(counts) < MAX_EVENT_KEYS:
+            counts[key] = 1
+        else:
+            counts[OVERFLOW_KEY] = counts.get(OVERFLOW_KEY, 0) + 1
+
+    def _apply_update(self, message: Update, now: float) -> Changes:
+        gap = 0 if message.position is None else self.sequence.advance(message.position)
+        changes = self._merge(message.overview, now, full=False)
+        delay = None
+        if message.timestamp is not None and not message.replay:
+            delay = max(0.0, now - message.timestamp)
+        if not gap and delay is None and not message.replay:
+            return changes
+        replayed = len(message.overview.events or ()) if message.replay else 0
+        return msgspec.structs.replace(changes, gap=gap, delay_seconds=delay, replayed=replayed)
+
+    def _merge(self, overview: Overview, now: float, full: bool) -> Changes:
+        self._data_at = now
+        self._view = None
+        metrics_changed = False
+        if overview.metrics is not None:
+            merged = overview.metrics if self._metrics is None else merge_known(self._metrics, overview.metrics)
+            metrics_changed = merged is not self._metrics
+            self._metrics = merged
+        changed, vanished, dropped = self._merge_projects(overview.projects, full)
+        opened, closed, more_dropped = self._merge_anomalies(overview.anomalies, full)
+        events, duplicates = self._merge_events(overview.events)
+        return Changes(
+            events=events,
+            duplicates=duplicates,
+            metrics=metrics_changed,
+            projects=changed,
+            vanished=vanished,
+            opened=opened,
+            closed=closed,
+            dropped=dropped + more_dropped,
+        )
+
+    def _merge_projects(
+        self, projects: tuple[Project, ...] | None, full: bool
+    ) -> tuple[tuple[str, ...], tuple[str, ...], int]:
+        if projects is None:
+            return (), (), 0
+        known = self._projects
+        vanished: tuple[str, ...] = ()
+        if full:
+            said = {project.id for project in projects}
+            vanished = tuple(project_id for project_id in known if project_id not in said)
+            for project_id in vanished:
+                del known[project_id]
+        changed = []
+        dropped = 0
+        for project in projects:
+            before = known.get(project.id)
+            if before is None and len(known) >= MAX_PROJECTS:
+                dropped += 1
+                continue
+            after = project if before is None else merge_known(before, project)
+            if after is not before:
+                known[project.id] = after
+                changed.append(project.id)
+        if changed or vanished:
+            self._projects_view = None
+        return tuple(changed), vanished, dropped
+
+    def _merge_anomalies(
+        self, anomalies: tuple[Anomaly, ...] | None, full: bool
+    ) -> tuple[tuple[Anomaly, ...], tuple[Anomaly, ...], int]:
+        if anomalies is None:
+            return (), (), 0
+        known = self._anomalies
+        opened, closed = [], []
+        dropped = 0
+        changed = False
+        if full:
+            said = {anomaly.id for anomaly in anomalies}
+            closed = [known.pop(anomaly_id) for anomaly_id in list(known) if anomaly_id not in said]
+        for anomaly in anomalies:
+            before = known.get(anomaly.id)
+            if anomaly.resolved:
+                if before is not None:
+                    closed.append(known.pop(anomaly.id))
+            elif before is None:
+                if len(known) >= MAX_ANOMALIES:
+                    dropped += 1
+                    continue
+                known[anomaly.id] = anomaly
+                opened.append(anomaly)
+            else:
+                after = merge_anomaly(before, anomaly)
+                if after is not before:
+                    known[anomaly.id] = after
+                    changed = True
+        if opened or closed or changed:
+            self._anomalies_view = None
+        return tuple(opened), tuple(closed), dropped
+
+    def _merge_events(self, events: tuple[Event, ...] | None) -> tuple[tuple[Event, ...], int]:
+        """Lists come newest first or oldest first; where all moments are known they decide."""
+        if not events:
+            return (), 0
+        see = self.sequence.see
+        new = [event for event in events if see(event.id)]
+        duplicates = len(events) - len(new)
+        if all(event.timestamp is not None for event in new):
+            new.sort(key=lambda event: event.timestamp or 0.0)
+        else:
+            new.reverse()
+        for event in new:
+            self._count(event)
+            self._feed.appendleft(event)
+        return tuple(new), duplicates
