@@ -24,7 +24,7 @@ class Ending:
 class Connection:
     """What one client is owed, and how its connection ends.
 
-    The fan-out calls `offer`; the writer waits on `wake`, calls `take`, and stops once `ending` is set or `cut`.
+    The fan-out calls `offer`; the writer waits on `wake`, calls `take`, and stops once `finished`.
     """
 
     def __init__(
@@ -75,6 +75,9 @@ class Connection:
 
     def offer(self, frames: Sequence[Frame]) -> bool:
         """Queue live messages; False when the client is too slow for them, and its connection should be cut."""
+        if self.ending is not None:
+            # Otherwise a busy stream would never be empty, and so never end.
+            return True
         self._queue.extend(frames)
         self._queued_bytes += sum(len(frame.body) for frame in frames)
         self.wake.set()
@@ -97,6 +100,11 @@ class Connection:
         if not self._backlog and not self._queue and self.ending is None:
             self.wake.clear()
         return taken
+
+    @property
+    def finished(self) -> bool:
+        """Whether the writer may stop: the connection is to be ended, and nothing is left to send or to send it on."""
+        return self.was_cut or (self.ending is not None and not self._backlog and not self._queue)
 
     def end(self, ending: Ending) -> None:
         """Ask the writer to end the connection politely; the first wish counts."""

@@ -48,6 +48,7 @@ def make_app(service: Service) -> web.Application:
     app.router.add_get("/", _index)
     app.router.add_get("/-/faults", _get_faults)
     app.router.add_post("/-/faults", _post_faults)
+    app.on_response_prepare.append(_allow_origin)
     app.cleanup_ctx.append(_ticking)
     app.on_shutdown.append(_shut_down)
     return app
@@ -81,28 +82,36 @@ def _area(request: web.Request) -> str | None:
 @web.middleware
 async def _errors_and_origins(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give errors below /api the wire's form, and answer browsers of the allowed origin."""
-    settings = request.app[SERVICE].settings
-    allowed = settings.cors_origin is not None and request.headers.get("Origin") == settings.cors_origin
-    if allowed and request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
-        response: web.StreamResponse = web.Response(status=204)
-        response.headers["Access-Control-Allow-Methods"] = "GET, OPTIONS"
-        response.headers["Access-Control-Allow-Headers"] = "Authorization, Last-Event-ID, If-None-Match"
-    else:
-        try:
-            response = await handler(request)
-        except web.HTTPException as error:
-            if _area(request) is None:
-                raise
-            code = "INVALID_ENDPOINT" if error.status == 404 else "INVALID_REQUEST"
-            headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
-            response = error_response(
-                error.status, code, None if error.status == 404 else error.reason, headers=headers
-            )
-    if allowed and settings.cors_origin is not None and not response.prepared:
-        response.headers["Access-Control-Allow-Origin"] = settings.cors_origin
+    if _from_allowed_origin(request) and "Access-Control-Request-Method" in request.headers:
+        return web.Response(
+            status=204,
+            headers={
+                "Access-Control-Allow-Methods": "GET, OPTIONS",
+                "Access-Control-Allow-Headers": "Authorization, Last-Event-ID, If-None-Match",
+            },
+        )
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        if _area(request) is None:
+            raise
+        code = "INVALID_ENDPOINT" if error.status == 404 else "INVALID_REQUEST"
+        headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
+        return error_response(error.status, code, None if error.status == 404 else error.reason, headers=headers)
+
+
+def _from_allowed_origin(request: web.Request) -> bool:
+    origin = request.app[SERVICE].settings.cors_origin
+    return origin is not None and _area(request) is not None and request.headers.get("Origin") == origin
+
+
+async def _allow_origin(request: web.Request, response: web.StreamResponse) -> None:
+    """Add the headers that let a page of the allowed origin read the answer, streams included."""
+    if _from_allowed_origin(request):
+        response.headers["Access-Control-Allow-Origin"] = request.headers["Origin"]
         response.headers["Access-Control-Allow-Credentials"] = "true"
+        response.headers["Access-Control-Expose-Headers"] = "ETag, Iris-Cursor, Iris-Resume, Iris-Missed, Iris-More"
         response.headers["Vary"] = "Origin, Accept-Encoding"
-    return response
 
 
 @web.middleware

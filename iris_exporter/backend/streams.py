@@ -1,7 +1,6 @@
 """The stream endpoints: one handler that speaks WebSocket or SSE, as the request asks."""
 
 import asyncio
-import contextlib
 import logging
 import math
 
@@ -96,7 +95,7 @@ async def _serve_sse(request: web.Request, service: Service, channel: str) -> we
             frames = service.outgoing(connection)
             if frames:
                 await response.write(b"".join([frame.sse for frame in frames]))
-            if connection.ending is not None:
+            if connection.finished:
                 break
     except ConnectionError:
         _log.debug("the client of %s went away", channel)
@@ -115,62 +114,57 @@ async def _serve_websocket(request: web.Request, service: Service, channel: str)
         return socket
     connection = _open(request, service, channel, "websocket")
     service.greet(connection)
+    reader = asyncio.create_task(_read_websocket(socket, service, connection))
     writer = asyncio.create_task(_write_websocket(socket, service, connection))
     try:
-        await _read_websocket(socket, service, connection)
-    except ConnectionError:
-        _log.debug("the client of %s went away", channel)
+        await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
     finally:
+        reader.cancel()
+        writer.cancel()
+        outcomes = await asyncio.gather(reader, writer, return_exceptions=True)
         service.close(connection)
-        if connection.ending is None:
-            writer.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await writer
-        _log.info("stream closed: %s over websocket, code %s", channel, socket.close_code)
+    for outcome in outcomes:
+        if isinstance(outcome, Exception) and not isinstance(outcome, ConnectionError):
+            raise outcome
+    ending = connection.ending
+    if ending is not None and not connection.was_cut:
+        # Only now that nobody reads: a close beside a waiting `receive` hangs up without awaiting the answer.
+        await socket.close(code=ending.code, message=ending.reason.encode())
+    _log.info("stream closed: %s over websocket, code %s", channel, socket.close_code)
     return socket
 
 
 async def _write_websocket(socket: web.WebSocketResponse, service: Service, connection: Connection) -> None:
-    try:
-        while True:
-            await connection.wake.wait()
-            for frame in service.outgoing(connection):
-                await socket.send_frame(frame.body, WSMsgType.BINARY if frame.binary else WSMsgType.TEXT)
-            ending = connection.ending
-            if ending is not None:
-                if not connection.was_cut:
-                    await socket.close(code=ending.code, message=ending.reason.encode())
-                return
-    except ConnectionError:
-        _log.debug("the client of %s went away", connection.channel)
+    """Send what is queued; returns once the connection is to be ended and everything before that is sent."""
+    while True:
+        await connection.wake.wait()
+        for frame in service.outgoing(connection):
+            await socket.send_frame(frame.body, WSMsgType.BINARY if frame.binary else WSMsgType.TEXT)
+        if connection.finished:
+            return
 
 
 async def _read_websocket(socket: web.WebSocketResponse, service: Service, connection: Connection) -> None:
+    """React to what the client says; returns when it has closed the connection."""
     limit = service.settings.limits.messages_per_minute
     window = None if limit is None else RateWindow(limit, 60.0)
     while True:
         message = await socket.receive()
-        now = service.clock.monotonic()
         if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING, WSMsgType.PONG):
             return
+        if connection.ending is not None:
+            continue
+        now = service.clock.monotonic()
         connection.last_heard_at = now
         if window is not None and (wait := window.use(now)) is not None:
             service.endings["flood"] += 1
-            connection.prepend([Frame("error", error_body("RATE_LIMIT_EXCEEDED", retry_after=math.ceil(wait)))])
+            service.send(connection, Frame("error", error_body("RATE_LIMIT_EXCEEDED", retry_after=math.ceil(wait))))
             connection.end(Ending(1008, "too many messages"))
-            await _drain(socket)
-            return
-        if message.type is WSMsgType.PING:
+        elif message.type is WSMsgType.PING:
             if not service.is_silent(connection):
                 await socket.pong(message.data)
         elif message.type is WSMsgType.TEXT:
             _answer(service, connection, message.data)
-
-
-async def _drain(socket: web.WebSocketResponse) -> None:
-    """Read on, and forget, until the close handshake that the writer began is done."""
-    while (await socket.receive()).type in (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING, WSMsgType.PONG):
-        pass
 
 
 def _answer(service: Service, connection: Connection, text: str) -> None:
