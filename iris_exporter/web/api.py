@@ -1,0 +1,86 @@
+"""The JSON API: what each stream is, what it says, and the three switches."""
+
+from typing import Any
+
+import msgspec
+from aiohttp import hdrs, web
+
+from iris_exporter.logs import get_logger
+from iris_exporter.web.context import StreamControl, WebContext
+from iris_exporter.web.negotiation import prefers_html
+from iris_exporter.web.views import BadParameterError, overview_object, select_events, stream_object
+
+PREFIX = "/api/v1/streams"
+
+_log = get_logger(__name__)
+
+
+def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    """An answer in JSON with a final line feed, for people with curl."""
+    body = msgspec.json.encode(value) + b"\n"
+    return web.Response(status=status, body=body, content_type="application/json", charset="utf-8", headers=headers)
+
+
+class StreamsApi:
+    """Handlers under `/api/v1/streams`."""
+
+    def __init__(self, context: WebContext) -> None:
+        self._context = context
+
+    def routes(self) -> list[web.RouteDef]:
+        """All routes; aiohttp answers other methods on them with 405 and `Allow`."""
+        one = PREFIX + "/{name}"
+        return [
+            web.get(PREFIX, self._list),
+            web.get(one, self._one),
+            web.get(f"{one}/overview", self._overview),
+            web.get(f"{one}/events", self._events),
+            *(web.post(f"{one}/{action}", self._switch) for action in ("connect", "disconnect", "reset")),
+        ]
+
+    def _stream(self, request: web.Request) -> StreamControl:
+        name = request.match_info["name"]
+        streams = self._context.streams()
+        control = streams.get(name)
+        if control is None:
+            raise UnknownStreamError(name, list(streams))
+        return control
+
+    async def _list(self, _: web.Request) -> web.Response:
+        return json_response([stream_object(control) for control in self._context.streams().values()])
+
+    async def _one(self, request: web.Request) -> web.Response:
+        return json_response(stream_object(self._stream(request)))
+
+    async def _overview(self, request: web.Request) -> web.Response:
+        return json_response(overview_object(self._stream(request).snapshot()))
+
+    async def _events(self, request: web.Request) -> web.Response:
+        control = self._stream(request)
+        try:
+            return json_response(select_events(control.snapshot(), request.query))
+        except BadParameterError as error:
+            answer = {"error": str(error), "parameter": error.name, "expected": error.expected}
+            return json_response(answer, status=400)
+
+    async def _switch(self, request: web.Request) -> web.Response:
+        control = self._stream(request)
+        action = request.path.rpartition("/")[2]
+        {"connect": control.connect, "disconnect": control.disconnect, "reset": control.reset}[action]()
+        _log.info("stream.switched", stream=control.name, action=action, remote=request.remote)
+        if prefers_html(request.headers.get(hdrs.ACCEPT, "")):
+            # The form on the landing page: back to where it was.
+            return web.Response(status=303, headers={hdrs.LOCATION: f"/#stream-{control.name}"})
+        return json_response(stream_object(control))
+
+
+class UnknownStreamError(LookupError):
+    """No stream has this name; `known` are those that exist."""
+
+    def __init__(self, name: str, known: list[str]) -> None:
+        super().__init__(name, known)
+        self.name = name
+        self.known = known
+
+    def __str__(self) -> str:
+        return f"no stream is named {self.name!r}; there are: {', '.join(self.known) or 'none'}"

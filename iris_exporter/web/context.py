@@ -1,0 +1,68 @@
+"""What the web server needs of the rest of the program; the composition root supplies it."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from iris_exporter.core.status import LinkStatus
+from iris_exporter.instruments.collector import Exposition
+from iris_exporter.model.snapshot import Snapshot
+from iris_exporter.version import VersionInfo
+
+
+class StreamControl(Protocol):
+    """One stream, as the API and the page show it and as an operator may switch it."""
+
+    @property
+    def name(self) -> str:
+        """The name in the configuration."""
+
+    @property
+    def url(self) -> str:
+        """The configured URL as it may be shown: without credentials."""
+
+    def status(self) -> LinkStatus:
+        """The connection now."""
+
+    def snapshot(self) -> Snapshot:
+        """What is believed now."""
+
+    def connect(self) -> None:
+        """Try the live stream now, from whatever state. Returns at once."""
+
+    def disconnect(self) -> None:
+        """Close the stream and leave it closed. Returns at once."""
+
+    def reset(self) -> None:
+        """Forget what is believed, then connect. Returns at once."""
+
+
+class WebContext(Protocol):
+    """The program around the server. Nothing here waits for a network."""
+
+    @property
+    def exposition(self) -> Exposition:
+        """What a scrape prints."""
+
+    @property
+    def version(self) -> VersionInfo:
+        """What the page names."""
+
+    @property
+    def telemetry_path(self) -> str:
+        """Where a scrape goes; begins with a slash."""
+
+    @property
+    def max_requests(self) -> int:
+        """Scrapes at the same time before more are refused; 0 for no limit."""
+
+    def ready(self) -> bool:
+        """Whether a scrape can be served; a source that is away is no reason to say no."""
+
+    def streams(self) -> Mapping[str, StreamControl]:
+        """All streams by name, in the order of the configuration."""
+
+    def config_text(self) -> str:
+        """The configuration in use as YAML, redacted."""
+
+    async def reload(self) -> None:
+        """Load the configuration again and apply it; ConfigError when it is broken and the old one stays."""

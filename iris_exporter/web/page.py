@@ -1,0 +1,101 @@
+"""The landing page: one self-contained HTML document, without script, that shows the streams and switches them."""
+
+from collections.abc import Iterable, Mapping
+from html import escape
+from typing import Any
+
+from iris_exporter.version import VersionInfo
+
+REFRESH_SECONDS = 10
+
+# The colours of the dashboard that this program replaces. Source: the IRIS wire, section 6.
+_BADGES = {
+    "live": ("Live", "green"),
+    "connecting": ("Connecting", "yellow"),
+    "polling": ("Polling", "orange"),
+    "error": ("Error", "red"),
+    "disconnected": ("Disconnected", "grey"),
+}
+
+_STYLE = """
+:root { color-scheme: light dark; --text: #1c1e21; --back: #fff; --line: #d8dbe0; --soft: #5b6270 }
+@media (prefers-color-scheme: dark) { :root { --text: #e6e8eb; --back: #16181c; --line: #363a42; --soft: #a0a7b4 } }
+body { margin: 2rem auto; max-width: 72rem; padding: 0 1rem; font: 15px/1.5 system-ui, sans-serif;
+  color: var(--text); background: var(--back) }
+h1 { font-size: 1.5rem; margin-bottom: 0 }
+p.version, small { color: var(--soft) }
+p.version { margin-top: 0 }
+a { color: inherit }
+nav a { margin-right: 1.2rem }
+.wide { overflow-x: auto }
+table { border-collapse: collapse; width: 100%; margin: 1.5rem 0 }
+th, td { text-align: left; vertical-align: top; padding: .5rem .7rem; border-bottom: 1px solid var(--line) }
+td.text { overflow-wrap: anywhere }
+form { display: inline }
+button { font: inherit; padding: .1rem .6rem; cursor: pointer }
+.badge { display: inline-block; padding: 0 .6rem; border-radius: 1rem; font-weight: 600; white-space: nowrap }
+.green { background: #1a7f37; color: #fff } .yellow { background: #f2cc2f; color: #1c1e21 }
+.orange { background: #e8730c; color: #1c1e21 } .red { background: #c92a2a; color: #fff }
+.grey { background: #6a707c; color: #fff }
+"""
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+"""Sent with the page: nothing is loaded, nothing is run, and nobody may put it in a frame."""
+
+
+def landing_page(version: VersionInfo, telemetry_path: str, streams: Iterable[Mapping[str, Any]]) -> str:
+    """The page; `streams` are the objects that the API answers. Everything in them is escaped."""
+    rows = "".join(_row(stream) for stream in streams)
+    links = (
+        (telemetry_path, "Metrics"),
+        ("/api/v1/streams", "Streams (JSON)"),
+        ("/config", "Configuration"),
+        ("/-/healthy", "Health"),
+        ("/-/ready", "Readiness"),
+    )
+    navigation = "".join(f'<a href="{escape(path)}">{escape(text)}</a>' for path, text in links)
+    table = f"""<div class="wide"><table>
+<thead><tr><th>Stream</th><th>State</th><th>Last update</th><th>Error</th><th>Switch</th></tr></thead>
+<tbody>{rows}</tbody></table></div>"""
+    return f"""<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>IRIS exporter</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="refresh" content="{REFRESH_SECONDS}">
+<style>{_STYLE}</style></head><body>
+<h1>IRIS exporter</h1>
+<p class="version">Version {escape(version.version)}, revision {escape(version.revision)}, \
+Python {escape(version.python)}</p>
+<nav>{navigation}</nav>
+{table if rows else "<p>No stream is configured.</p>"}
+</body></html>
+"""
+
+
+def _row(stream: Mapping[str, Any]) -> str:
+    name = str(stream["name"])
+    base = f"/api/v1/streams/{name}"
+    buttons = " ".join(
+        f'<form method="post" action="{escape(f"{base}/{action}")}"><button>{action.capitalize()}</button></form>'
+        for action in ("connect", "disconnect", "reset")
+    )
+    error = stream["error"]
+    url = escape(str(stream["url"]))
+    return f"""<tr id="{escape(f"stream-{name}")}">
+<td class="text"><a href="{escape(base)}/overview">{escape(name)}</a><br><small>{url}</small></td>
+<td>{_badge(stream)}<br><small>{escape(str(stream["protocol"]))}</small></td>
+<td>{escape(stream["last_update"] or "never")}</td>
+<td class="text">{escape(str(error)) if error is not None else ""}</td>
+<td>{buttons}</td></tr>"""
+
+
+def _badge(stream: Mapping[str, Any]) -> str:
+    state, attempt = str(stream["state"]), stream["reconnect_attempt"]
+    text, colour = _BADGES.get(state, (state, "grey"))
+    if state == "connecting" and attempt:
+        text += f" (attempt {attempt})"
+    badge = f'<span class="badge {colour}">{escape(text)}</span>'
+    if stream["next_attempt_at"] is not None and state != "live":
+        badge += f"<br><small>next attempt {escape(stream['next_attempt_at'])}</small>"
+    return badge
