@@ -7,8 +7,8 @@ import signal
 import sys
 from pathlib import Path
 
-from iris_exporter.backend.access import NO_LIMITS, PROMISED_LIMITS
-from iris_exporter.backend.faults import describe_faults
+from iris_exporter.backend.access import NO_LIMITS, PROMISED_LIMITS, KeyFile
+from iris_exporter.backend.faults import describe_faults, parse_fault
 from iris_exporter.backend.server import Backend
 from iris_exporter.backend.service import BackendSettings
 from iris_exporter.errors import ConfigError, Problem
@@ -110,6 +110,16 @@ def _read_settings(arguments: argparse.Namespace) -> BackendSettings:
         seed = None if arguments.seed is None else int(arguments.seed)
     except ValueError:
         check("--seed", arguments.seed, "a whole number")
+    for spec in arguments.fault:
+        try:
+            parse_fault(spec, 0.0)
+        except ConfigError as error:
+            problems += error.problems
+    if arguments.api_key_file is not None:
+        try:
+            KeyFile(arguments.api_key_file)
+        except ConfigError as error:
+            problems += error.problems
     if problems:
         raise ConfigError(problems)
     return BackendSettings(
@@ -127,7 +137,7 @@ def _read_settings(arguments: argparse.Namespace) -> BackendSettings:
 def parse_address(text: str) -> tuple[str, int]:
     """Split `host:port`, `[v6]:port` or `:port` (all interfaces). Raises `ValueError`."""
     host, colon, port = text.rpartition(":")
-    if not colon or not port.isdecimal() or not 0 <= int(port) <= 65535:
+    if not colon or not (port.isascii() and port.isdecimal()) or not 0 <= int(port) <= 65535:
         raise ValueError(text)
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]

@@ -125,7 +125,7 @@ def _read_value(spec: str, kind: FaultKind, value: str) -> tuple[tuple[float, ..
 
 
 def _problem(spec: str, expected: str) -> ConfigError:
-    return ConfigError([Problem(where="fault", key="--fault", value=repr(spec), expected=expected)])
+    return ConfigError([Problem(where="faults", key="--fault", value=repr(spec), expected=expected)])
 
 
 class Faults:

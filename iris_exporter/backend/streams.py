@@ -23,7 +23,7 @@ PATHS = {
     "/api/stream/telemetry": TELEMETRY,
     "/api/iris/ws": CHANGES,
 }
-CLOSE_TIMEOUT_SECONDS = 2.0
+CLOSE_TIMEOUT_SECONDS = 1.0
 """How long a client may take to answer our close frame; well below the five seconds that a stop may last."""
 MAX_CLIENT_MESSAGE_BYTES = 100 * 1024
 """Section 5 of the wire description: 100 KB a message."""

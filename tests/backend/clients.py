@@ -55,7 +55,7 @@ class SseClient:
     async def _line(self) -> bytes:
         try:
             line = await self.response.content.readuntil(b"\n")
-        except aiohttp.ClientError as error:
+        except (aiohttp.ClientError, RuntimeError) as error:
             raise Ended(clean=False) from error
         if not line:
             raise Ended(clean=True)
