@@ -97,3 +97,9 @@ def snapshot_addresses(url: str) -> tuple[str, ...]:
     if "/api/iris/" in parts.path:
         paths.reverse()
     return tuple(urlunsplit(parts._replace(path=path, query="", fragment="")) for path in paths)
+
+
+def without_credentials(url: str) -> str:
+    """The address as far as it may be shown: no user, no query, no fragment."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))

@@ -6,9 +6,10 @@ the old one and the former old one is dropped. That costs two look-ups, keeps at
 more than twice as many. An id that is met again moves to the young generation: an event that a source repeats in
 every snapshot is never forgotten, however many others pass by.
 
-Independent of the ids, a source may number its messages: a position `<epoch>-<offset>` whose offset grows by one from
-message to message while the epoch stays. A jump is a gap; a smaller offset is a repetition and moves nothing; another
-epoch is a new numbering, across which nothing can be said.
+Independent of the ids, a source may number its events (docs/protocol.md, "The cursor"): a message has the position
+`<epoch>-<offset>` of its last event, and offsets grow by one from event to event while the epoch stays. A jump over
+more events than the message carries is a gap, unless a snapshot brought them; a smaller offset is a repetition and
+moves nothing; another epoch is a new numbering, across which nothing can be said.
 """
 
 from typing import TypedDict
@@ -16,7 +17,7 @@ from typing import TypedDict
 DEFAULT_MAX_IDS = 10_000
 """Ids remembered at least: ten minutes at the thousand messages a minute that a backend promises to send at most."""
 
-_MAX_OFFSET_DIGITS = 18  # more cannot be a count of messages, and converting it costs time
+_MAX_OFFSET_DIGITS = 18  # more cannot be a count of events, and converting it costs time
 
 
 class SequenceState(TypedDict):
@@ -31,7 +32,7 @@ class SequenceState(TypedDict):
 class Sequence:
     """What has been seen of one source. Call `see` for each event id and `advance` for each position."""
 
-    __slots__ = ("_max_ids", "_offset", "_old", "_prefix", "_young", "last_event_id")
+    __slots__ = ("_aside", "_max_ids", "_offset", "_old", "_prefix", "_young", "last_event_id")
 
     def __init__(self, max_ids: int = DEFAULT_MAX_IDS) -> None:
         if max_ids < 1:
@@ -41,6 +42,7 @@ class Sequence:
         self._old: dict[str, None] = {}
         self._prefix: str | None = None  # the epoch and its dash
         self._offset = 0
+        self._aside = 0  # new events from snapshots since the stream last moved
         self.last_event_id: str | None = None
         """The position to resume from, as sent; None when the source never sent one."""
 
@@ -56,25 +58,29 @@ class Sequence:
             self._young = {}
         return first
 
-    def advance(self, position: str) -> int:
-        """Move to the position of a message that arrived; return how many messages before it are missing.
+    def advance(self, position: str, carried: int = 1, new: int = 1) -> int:
+        """Move to the position of a message that arrived; return how many events before it are missing.
 
-        0 when nothing is missing or nothing can be said: the first position, another epoch, a repetition, or a
-        position that is not `<epoch>-<digits>` (which is still kept as the place to resume from).
+        `carried` is how many events the message brought, `new` how many of them were seen for the first time. The
+        result is 0 when nothing is missing or nothing can be said: the first position, another epoch, a repetition,
+        or a position that is not `<epoch>-<digits>` (which is still kept as the place to resume from).
         """
         prefix = self._prefix
         if prefix is not None and position.startswith(prefix):
             digits = position[len(prefix) :]
-            if digits.isdigit() and digits.isascii() and len(digits) <= _MAX_OFFSET_DIGITS:
+            if digits.isdecimal() and digits.isascii() and len(digits) <= _MAX_OFFSET_DIGITS:
                 offset = int(digits)
-                gap = offset - self._offset - 1
-                if gap < 0:
+                step = offset - self._offset
+                if step <= 0:
                     return 0
+                gap = 0 if step <= carried else max(0, step - new - self._aside)
                 self._offset = offset
+                self._aside = 0
                 self.last_event_id = position
                 return gap
         epoch, dash, digits = position.rpartition("-")
-        if dash and digits.isdigit() and digits.isascii() and len(digits) <= _MAX_OFFSET_DIGITS:
+        self._aside = 0
+        if dash and digits.isdecimal() and digits.isascii() and len(digits) <= _MAX_OFFSET_DIGITS:
             self._prefix = epoch + dash
             self._offset = int(digits)
         else:
@@ -82,13 +88,17 @@ class Sequence:
         self.last_event_id = position or None
         return 0
 
+    def aside(self, new: int) -> None:
+        """Note that a snapshot brought `new` events not seen before: they are no gap when the stream jumps over them."""
+        self._aside += new
+
     def start_at(self, position: str) -> None:
         """Take the position of a snapshot as the place where the stream begins, unless one is known already."""
         if self.last_event_id is None:
             self.advance(position)
 
     def skip(self, missed: int) -> None:
-        """Move over messages that the source itself declared lost, so that they are not found missing again."""
+        """Move over events that the source itself declared lost, so that they are not found missing again."""
         if self._prefix is not None and missed > 0:
             self._offset += missed
 
@@ -127,4 +137,5 @@ class Sequence:
         epoch, offset = state["epoch"], state["offset"]
         self._prefix = None if epoch is None or offset is None else f"{epoch}-"
         self._offset = offset or 0
+        self._aside = 0
         self.last_event_id = state["last_event_id"]

@@ -10,7 +10,6 @@ the socket's buffers, so updates are merged into the snapshot in the order in wh
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from urllib.parse import urlsplit, urlunsplit
 
 from iris_exporter.clock import Clock
 from iris_exporter.core import detection
@@ -122,7 +121,7 @@ class Supervisor:
             self._act(action, step.delay_seconds or 0.0)
         state = self._connection.state
         if step.phase in (Phase.POLLING, Phase.POLLING_DIALING):
-            self._protocol, self._endpoint = "poll", _without_credentials(self._poll_urls[0])
+            self._protocol, self._endpoint = "poll", detection.without_credentials(self._poll_urls[0])
         elif state is not State.LIVE:
             self._protocol, self._endpoint = "none", ""
         if state is State.LIVE:
@@ -220,7 +219,7 @@ class Supervisor:
                 self._take_document(link.body)
             self._carry_out(self._connection.feed(Input.TO_POLL), None)
             return None
-        self._protocol, self._endpoint = link.protocol, _without_credentials(self._settings.url)
+        self._protocol, self._endpoint = link.protocol, detection.without_credentials(self._settings.url)
         self._heard = now
         self._last_heard = self._connected_at = self._clock.wall()
         self._observer.connected(link.protocol, self._endpoint, now - started, self._connected_at)
@@ -344,9 +343,3 @@ class Supervisor:
 
     def _take_document(self, body: bytes) -> Failure | None:
         return self._sink.snapshot(body, self._clock.wall())
-
-
-def _without_credentials(url: str) -> str:
-    """The address as far as it may be shown: no user, no query, no fragment."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))

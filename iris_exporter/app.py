@@ -1,0 +1,221 @@
+"""The composition root: the one place that knows all the parts; start, reload and stop.
+
+Everything runs on one event loop. A start that fails leaves nothing running; a reload that fails leaves the old
+configuration in force; a stop takes less than five seconds, whatever the sources do.
+"""
+
+import asyncio
+import random
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+from aiohttp import web
+
+from iris_exporter import config, logs
+from iris_exporter.clock import Clock, SystemClock
+from iris_exporter.errors import ConfigError, IrisExporterError
+from iris_exporter.instruments.collector import Exposition, Source
+from iris_exporter.instruments.selfmetrics import SelfMetrics
+from iris_exporter.settings import Settings, StreamSettings
+from iris_exporter.stream import Stream
+from iris_exporter.transports.session import open_session
+from iris_exporter.version import VersionInfo, version_info
+from iris_exporter.web.server import make_app
+
+_log = logs.get_logger("app")
+
+STREAMS_STOP_SECONDS = 3.0
+"""Close frames take a second at most; what has not ended after this is left to the end of the process."""
+SERVER_STOP_SECONDS = 1.0
+"""For scrapes under way; a client that reads slower is cut."""
+
+
+class ListenError(IrisExporterError):
+    """An address cannot be listened on."""
+
+
+class Exporter:
+    """The running sidecar, and what the web server needs to know of it (`web.server.WebContext`).
+
+    Use it as `async with`; inside, `addresses` are the URLs it listens on. `load` reads the configuration again and
+    is called in a thread; it raises ConfigError.
+    """
+
+    def __init__(self, settings: Settings, load: Callable[[], Settings], clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.addresses: list[str] = []
+        self.version: VersionInfo = version_info()
+        self.self_metrics = SelfMetrics(self.version.version, self.version.revision, self.version.python)
+        self.exposition = Exposition(
+            self._sources, self.self_metrics, process_metrics=not settings.web.disable_exporter_metrics
+        )
+        self._load = load
+        self._clock = clock or SystemClock()
+        self._streams: dict[str, Stream] = {}
+        self._session: aiohttp.ClientSession | None = None
+        self._cleanup = AsyncExitStack()
+        self._reloading = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            self._session = await stack.enter_async_context(open_session())
+            await self._listen(stack)
+            self.self_metrics.config_reloaded(ok=True, at=self._clock.wall())
+            for stream in self.settings.streams:
+                self._add(stream)
+            stack.push_async_callback(self._stop_streams)
+            self._cleanup = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._cleanup.aclose()
+
+    async def _listen(self, stack: AsyncExitStack) -> None:
+        runner = web.AppRunner(
+            make_app(self), handle_signals=False, access_log=None, shutdown_timeout=SERVER_STOP_SECONDS
+        )
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        for address in self.settings.web.listen_addresses:
+            host, port = config.parse_address(address)
+            site = web.TCPSite(runner, host or None, port)
+            try:
+                await site.start()
+            except OSError as error:
+                raise ListenError(f"--web.listen-address: cannot listen on {address}: {_reason(error)}") from error
+        for name in runner.addresses:
+            host, port = name[0], name[1]
+            url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+            self.addresses.append(url)
+            _log.info("web.listening", address=url, metrics=url + self.settings.web.telemetry_path)
+
+    def _add(self, settings: StreamSettings) -> None:
+        assert self._session is not None  # noqa: S101 (set before any stream is added)
+        stream = Stream(settings, self._session, self._clock, random.random, logs.protect)
+        self._streams[settings.name] = stream
+        stream.connect()
+
+    async def _stop_streams(self) -> None:
+        if not self._streams:
+            return
+        tasks = [asyncio.create_task(stream.stop()) for stream in self._streams.values()]
+        _, late = await asyncio.wait(tasks, timeout=STREAMS_STOP_SECONDS)
+        for task in late:
+            task.cancel()
+        if late:
+            _log.warning("streams.late", count=len(late), seconds=STREAMS_STOP_SECONDS)
+
+    def _sources(self) -> Iterator[Source]:
+        for stream in self._streams.values():
+            yield Source(stream.instruments, stream.status(), stream.snapshot())
+
+    # What the web server asks
+
+    @property
+    def telemetry_path(self) -> str:
+        """Where /metrics is."""
+        return self.settings.web.telemetry_path
+
+    @property
+    def max_requests(self) -> int:
+        """How many scrapes at once; 0 is any number."""
+        return self.settings.web.max_requests
+
+    def streams(self) -> Mapping[str, Stream]:
+        """The configured streams by name, in the order of the configuration."""
+        return self._streams
+
+    def ready(self) -> bool:
+        """Whether a scrape can be served: from the moment every configured stream exists."""
+        return bool(self.addresses) and len(self._streams) == len(self.settings.streams)
+
+    def config_text(self) -> str:
+        """The configuration in force as YAML, without secrets."""
+        return config.dump(self.settings)
+
+    async def reload(self) -> None:
+        """Read the configuration again and bring the streams in line with it; untouched ones do not notice.
+
+        Raises:
+            ConfigError: It cannot be used; the old one stays in force.
+        """
+        async with self._reloading:
+            try:
+                settings = await asyncio.to_thread(self._load)
+            except ConfigError as error:
+                self.self_metrics.config_reloaded(ok=False, at=self._clock.wall())
+                for problem in error.problems:
+                    _log.error("config.rejected", problem=str(problem))
+                raise
+            await self._apply(settings)
+            self.self_metrics.config_reloaded(ok=True, at=self._clock.wall())
+
+    async def _apply(self, settings: Settings) -> None:
+        differences = config.differences(self.settings, settings)
+        for removed in differences.removed:
+            await self._streams.pop(removed.name).stop()
+        for changed in differences.changed:
+            await self._streams[changed.name].reconfigure(changed)
+        for added in differences.added:
+            self._add(added)
+        self._streams = {stream.name: self._streams[stream.name] for stream in settings.streams}
+        logs.setup(settings.log_level, settings.log_format)
+        self.settings = settings
+        _log.info(
+            "config.reloaded",
+            added=len(differences.added),
+            removed=len(differences.removed),
+            changed=len(differences.changed),
+            unchanged=len(settings.streams) - len(differences.added) - len(differences.changed),
+        )
+        if differences.needs_restart:
+            _log.warning("config.needs_restart", options=" ".join(differences.needs_restart))
+
+
+def _reason(error: OSError) -> str:
+    # asyncio puts the address into strerror; the system's own words are shorter.
+    return (error.strerror or str(error)).rpartition(": ")[2]
+
+
+def serve(settings: Settings, reload: Callable[[], Settings]) -> int:
+    """Run the sidecar until SIGTERM or SIGINT; SIGHUP reloads. Return the exit code.
+
+    Raises:
+        ListenError: An address cannot be listened on; nothing is left running.
+    """
+    asyncio.run(_serve(settings, reload))
+    return 0
+
+
+async def _serve(settings: Settings, load: Callable[[], Settings]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with Exporter(settings, load) as exporter:
+        reloads: set[asyncio.Task[None]] = set()
+
+        def reload_now() -> None:
+            task = loop.create_task(_reload_logged(exporter))
+            reloads.add(task)
+            task.add_done_callback(reloads.discard)
+
+        loop.add_signal_handler(signal.SIGHUP, reload_now)
+        await stop.wait()
+        _log.info("app.stopping", streams=len(exporter.streams()))
+        for task in reloads:
+            task.cancel()
+
+
+async def _reload_logged(exporter: Exporter) -> None:
+    """A reload by signal has nobody to answer to; `reload` has logged what was wrong."""
+    try:
+        await exporter.reload()
+    except ConfigError:
+        return
