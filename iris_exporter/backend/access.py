@@ -1,14 +1,14 @@
 """Who may come in: the key in a file, and the limits of section 5 of the wire description."""
 
 import hmac
-import logging
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
 from iris_exporter.errors import ConfigError, Problem
+from iris_exporter.logs import get_logger, protect
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 class KeyFile:
@@ -35,6 +35,8 @@ class KeyFile:
         key = self._path.read_bytes().strip()
         if not key:
             raise ValueError("the file is empty")
+        # Before it is used: no line of this process may show it.
+        protect(key.decode("utf-8", "replace"))
         self._key = key
         self._seen = seen
 
@@ -46,7 +48,8 @@ class KeyFile:
         try:
             self._refresh()
         except (OSError, ValueError) as error:
-            _log.warning("the key file cannot be read again, the last key stays in force: %s", error)
+            # The error names the file; what was in it stays in force.
+            _log.warning("key.unreadable", error=error)
         return hmac.compare_digest(offered.encode("utf-8", "surrogateescape"), self._key)
 
 

@@ -12,6 +12,7 @@ from iris_exporter.backend.faults import describe_faults, parse_fault
 from iris_exporter.backend.server import Backend
 from iris_exporter.backend.service import BackendSettings
 from iris_exporter.errors import ConfigError, Problem
+from iris_exporter.logs import FORMATS, LEVELS
 
 DEFAULT_ADDRESS = "127.0.0.1:14748"
 MAX_RATE = 100_000.0
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command; values are checked in `run`, which names all that is wrong at once.
 
     The parser should show its epilog as it is (`RawDescriptionHelpFormatter`): it is the table of faults. Logging is
-    set up by the caller, from `log_level`.
+    set up by the caller, from `log_level` and `log_format`.
     """
     parser.epilog = (
         "faults ([all:|stream:|rest:]NAME[=VALUE], for streams unless told, flap for all):\n" + describe_faults()
@@ -62,8 +63,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--log.level",
         dest="log_level",
         default="info",
-        choices=("debug", "info", "warning", "error"),
+        choices=tuple(LEVELS),
         help="the least that is logged (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--log.format",
+        dest="log_format",
+        default=FORMATS[0],
+        choices=FORMATS,
+        help="how it is written (default: %(default)s)",
     )
 
 

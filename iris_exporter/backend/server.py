@@ -2,7 +2,6 @@
 
 import asyncio
 import ipaddress
-import logging
 from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Self
@@ -20,8 +19,9 @@ from iris_exporter.backend.streams import PATHS, stream
 from iris_exporter.backend.wire import encode
 from iris_exporter.clock import Clock
 from iris_exporter.errors import ConfigError, UsageError
+from iris_exporter.logs import get_logger
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 HANG_CHECK_SECONDS = 0.25
 """How often a request that hangs looks whether the client has left or the fault is off."""
@@ -65,7 +65,7 @@ async def _ticking(app: web.Application) -> AsyncIterator[None]:
 
 def _report_crash(task: "asyncio.Task[None]") -> None:
     if not task.cancelled() and task.exception() is not None:
-        _log.error("the installation stopped moving", exc_info=task.exception())
+        _log.error("installation.stopped", error=task.exception())
 
 
 async def _shut_down(app: web.Application) -> None:

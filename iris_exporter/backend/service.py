@@ -1,6 +1,5 @@
 """The running backend: moves the installation on, fans messages out, and lets the faults act. No HTTP in here."""
 
-import logging
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -16,8 +15,9 @@ from iris_exporter.backend.objects import Event, iso_time
 from iris_exporter.backend.source import Installation
 from iris_exporter.backend.wire import Frame, error_body, garbled, padded, ping
 from iris_exporter.clock import Clock, SystemClock
+from iris_exporter.logs import get_logger
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 TICK_SECONDS = 0.05
 """How often the installation moves: events leave within this time, in batches at high rates."""
@@ -124,7 +124,7 @@ class Service:
 
     def _offer(self, connection: Connection, frames: Sequence[Frame]) -> None:
         if not connection.offer(frames) and not connection.was_cut:
-            _log.warning("a slow %s client of %s is cut", connection.protocol, connection.channel)
+            _log.warning("client.slow", channel=connection.channel, protocol=connection.protocol)
             self.endings["slow"] += 1
             connection.cut()
 

@@ -1,7 +1,6 @@
 """The stream endpoints: one handler that speaks WebSocket or SSE, as the request asks."""
 
 import asyncio
-import logging
 import math
 
 import msgspec
@@ -14,8 +13,9 @@ from iris_exporter.backend.objects import iso_time
 from iris_exporter.backend.replies import SERVICE, accepts, error_response
 from iris_exporter.backend.service import GOING_AWAY, Service
 from iris_exporter.backend.wire import RECONNECT_HINT, Frame, error_body, pong
+from iris_exporter.logs import get_logger
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 PATHS = {
     "/api/stream/overview": OVERVIEW,
@@ -51,7 +51,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
     wait = service.admission.refuse(request.remote or "", len(service.connections), service.clock.monotonic())
     if wait is not None:
         return error_response(429, "RATE_LIMIT_EXCEEDED", retry_after=math.ceil(wait))
-    _log.info("stream opened: %s over %s", channel, "websocket" if upgrade else "sse")
+    _log.info("stream.opened", channel=channel, protocol="websocket" if upgrade else "sse")
     if upgrade:
         return await _serve_websocket(request, service, channel)
     return await _serve_sse(request, service, channel)
@@ -98,10 +98,10 @@ async def _serve_sse(request: web.Request, service: Service, channel: str) -> we
             if connection.finished:
                 break
     except ConnectionError:
-        _log.debug("the client of %s went away", channel)
+        _log.debug("client.left", channel=channel)
     finally:
         service.close(connection)
-        _log.info("stream closed: %s over sse", channel)
+        _log.info("stream.closed", channel=channel, protocol="sse")
     return response
 
 
@@ -130,7 +130,7 @@ async def _serve_websocket(request: web.Request, service: Service, channel: str)
     if ending is not None and not connection.was_cut:
         # Only now that nobody reads: a close beside a waiting `receive` hangs up without awaiting the answer.
         await socket.close(code=ending.code, message=ending.reason.encode())
-    _log.info("stream closed: %s over websocket, code %s", channel, socket.close_code)
+    _log.info("stream.closed", channel=channel, protocol="websocket", code=socket.close_code)
     return socket
 
 
