@@ -1,0 +1,128 @@
+"""The sink of a stream: what arrives is decoded, believed and counted, and what is broken ends nothing."""
+
+import pytest
+
+from iris_exporter.core.failures import Failure
+from iris_exporter.instruments import catalog
+from iris_exporter.instruments.catalog import Metric
+from iris_exporter.instruments.stream import StreamInstruments
+from iris_exporter.model.state import StreamState
+from iris_exporter.stream import PONG, StreamSink
+from iris_exporter.streamlog import StreamLog
+from iris_exporter.transports.base import NO_REACTION, Reaction, Received
+from tests.fakes import FakeClock
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.state = StreamState("s", 300.0)
+        self.instruments = StreamInstruments("s")
+        self.sink = StreamSink(self.state, self.instruments, StreamLog("s", self.clock))
+
+    def feed(self, *messages: str | bytes, binary: int = 0) -> Reaction:
+        raw = [message.encode() if isinstance(message, str) else message for message in messages]
+        return self.sink.receive(Received(raw, sum(map(len, raw)), binary=binary), "sse", self.clock.wall())
+
+    def count(self, metric: Metric, **labels: str) -> float:
+        """The sum of the series whose labels include `labels`."""
+        found = [sample for sample in self.instruments.samples(metric) if labels.items() <= sample.labels.items()]
+        return sum(sample.value for sample in found if not sample.name.endswith(("_sum", "_bucket")))
+
+
+EVENT = '{"type":"event","timestamp":"2023-11-14T22:13:19Z","data":{"id":"%s","event_type":"info","project":"p"}}'
+
+ERROR = '{"type":"error","error":{"code":"%s","message":"m","retryAfter":7}}'
+
+
+def test_messages_are_counted_by_type_and_events_once() -> None:
+    bench = Bench()
+    bench.feed(EVENT % "1", EVENT % "2", EVENT % "1", '{"type":"update","data":{"metrics":{"total_projects":5}}}')
+    assert bench.count(catalog.MESSAGES, message_type="event") == 3
+    assert bench.count(catalog.MESSAGES, message_type="update") == 1
+    assert bench.count(catalog.EVENTS_DUPLICATE) == 1
+    view = bench.state.view(bench.clock.wall())
+    assert sum(view.event_counts.values()) == 2
+    assert view.metrics is not None
+    assert view.metrics.projects == 5
+
+
+def test_the_delay_of_a_message_is_observed() -> None:
+    bench = Bench()
+    bench.feed(EVENT % "1")
+    assert bench.count(catalog.MESSAGE_DELAY) == 1
+
+
+def test_a_ping_is_answered_and_a_pong_is_passed_on() -> None:
+    bench = Bench()
+    assert bench.feed('{"type":"ping"}').replies == (PONG,)
+    assert bench.feed('{"type":"pong"}').pong
+    assert bench.feed(EVENT % "1") is NO_REACTION
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("AUTH_REQUIRED", "unauthorized"),
+        ("RATE_LIMIT_EXCEEDED", "rate_limited"),
+        ("STREAM_UNAVAILABLE", "unavailable"),
+        ("INVALID_ENDPOINT", "not_found"),
+    ],
+)
+def test_an_error_message_ends_the_link_with_its_reason(code: str, reason: str) -> None:
+    bench = Bench()
+    error = ERROR % code
+    reaction = bench.feed(error, EVENT % "9")
+    assert reaction.failure == Failure(reason, f"{code}: m", 7.0)
+    assert bench.count(catalog.UPSTREAM_ERRORS, code=code) == 1
+    assert bench.count(catalog.MESSAGES, message_type="event") == 1, "what came with it is not lost"
+
+
+def test_an_unknown_error_code_is_counted_and_ends_nothing() -> None:
+    bench = Bench()
+    assert bench.feed('{"type":"error","error":{"code":"E_NEW"}}') is NO_REACTION
+    assert bench.count(catalog.UPSTREAM_ERRORS, code="other") == 1
+
+
+def test_broken_messages_are_counted_by_reason_and_their_neighbours_kept() -> None:
+    bench = Bench()
+    assert bench.feed("{", EVENT % "1", b"\xff", "[]", "{}", '{"type":"unheard"}', binary=2) is NO_REACTION
+    for reason, count in {"not_json": 1, "not_utf8": 1, "not_an_object": 1, "no_type": 1}.items():
+        assert bench.count(catalog.DECODE_ERRORS, reason=reason) == count, reason
+    assert bench.count(catalog.DECODE_ERRORS, reason="binary") == 2
+    assert bench.count(catalog.MESSAGES, message_type="event") == 1
+    assert bench.count(catalog.MESSAGES, message_type="other") == 1, "an unknown type is counted as other"
+
+
+def test_a_bad_field_is_counted_and_its_object_kept() -> None:
+    bench = Bench()
+    bench.feed('{"type":"update","data":{"metrics":{"total_projects":"many","active_experts":"7"}}}')
+    assert bench.count(catalog.DECODE_ERRORS) == 1
+    metrics = bench.state.view(bench.clock.wall()).metrics
+    assert metrics is not None
+    assert (metrics.projects, metrics.active_experts) == (None, 7)
+
+
+def test_a_snapshot_is_taken_and_a_broken_one_is_a_failure() -> None:
+    bench = Bench()
+    body = b'{"metrics":{"total_projects":1},"projects":[{"id":"p"}],"events":[{"id":"1","event_type":"info"}]}'
+    assert bench.sink.snapshot(body, bench.clock.wall()) is None
+    failure = bench.sink.snapshot(b"<html>", bench.clock.wall())
+    assert failure is not None
+    assert failure.reason == "decode"
+    assert bench.count(catalog.DECODE_ERRORS) == 1
+    assert [project.id for project in bench.state.view(bench.clock.wall()).projects] == ["p"]
+
+
+async def test_stale_gauges_go_and_counters_stay() -> None:
+    bench = Bench()
+    bench.feed(EVENT % "1", '{"type":"update","data":{"metrics":{"total_projects":5},"projects":[{"id":"p"}]}}')
+    await bench.clock.advance(299.0)
+    assert bench.state.view(bench.clock.wall()).metrics is not None
+    bench.sink.unchanged(bench.clock.wall())
+    await bench.clock.advance(299.0)
+    assert not bench.state.view(bench.clock.wall()).stale, "a sign of life keeps what is believed"
+    await bench.clock.advance(1.0)
+    view = bench.state.view(bench.clock.wall())
+    assert (view.stale, view.metrics, view.projects) == (True, None, ())
+    assert sum(view.event_counts.values()) == 1

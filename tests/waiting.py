@@ -1,0 +1,13 @@
+"""Waiting for real sockets: a condition and a deadline, never a fixed pause."""
+
+import asyncio
+from collections.abc import Callable
+
+_LOOK_EVERY_SECONDS = 0.005
+
+
+async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Return when `condition` holds; TimeoutError when it does not within `seconds`."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 (what is waited for is no event of ours)
+            await asyncio.sleep(_LOOK_EVERY_SECONDS)
