@@ -1,0 +1,44 @@
+"""docs/backend.md and docs/protocol.md name what there is."""
+
+import argparse
+import re
+from pathlib import Path
+
+from iris_exporter.backend.cli import add_arguments
+from iris_exporter.backend.faults import KINDS
+from iris_exporter.backend.feed import MAX_TELEMETRY_EVENTS, MAX_UPDATE_EVENTS
+from iris_exporter.backend.rest import DEFAULT_EVENTS, GET_ROUTES, MAX_EVENTS
+from iris_exporter.backend.service import BackendSettings
+from iris_exporter.backend.streams import PATHS
+from iris_exporter.backend.wire import CHANGE_TYPES, ERROR_MESSAGES
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_every_fault_has_a_row_with_its_usage() -> None:
+    rows = [line.split("|")[1] for line in (DOCS / "backend.md").read_text().splitlines() if line.startswith("| `")]
+    named = {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
+    assert {kind.usage for kind in KINDS.values()} <= named
+
+
+def test_every_option_is_described() -> None:
+    parser = argparse.ArgumentParser(add_help=False)
+    add_arguments(parser)
+    text = (DOCS / "backend.md").read_text()
+    assert [option for option in parser._option_string_actions if f"`{option}" not in text] == []
+
+
+def test_every_endpoint_error_code_and_older_message_type_is_described() -> None:
+    text = (DOCS / "protocol.md").read_text()
+    words = [*PATHS, *GET_ROUTES, *ERROR_MESSAGES, *CHANGE_TYPES.values()]
+    assert [word for word in words if f"`{word}" not in text] == []
+
+
+def test_the_numbers_are_those_of_the_program() -> None:
+    settings = BackendSettings()
+    text = (DOCS / "backend.md").read_text()
+    assert f"The last {settings.history_events:,} events" in text
+    assert f"`{settings.host}:{settings.port}`" in text
+    protocol = (DOCS / "protocol.md").read_text()
+    assert f"`update` carries at most {MAX_UPDATE_EVENTS} events, `telemetry` {MAX_TELEMETRY_EVENTS}" in protocol
+    assert f"{DEFAULT_EVENTS} unless told, {MAX_EVENTS} at most" in protocol
