@@ -30,8 +30,8 @@ _ADDRESSES = """
     {sidecar}/api/v1/streams/demo/events?limit=5
     {backend}/              the backend: its endpoints, and faults to play with
 
-  Watch it reconnect:  curl -X POST -d '{{"drop": 5}}' {backend}/-/faults
-  and make it whole:   curl -X POST -d '{{}}' {backend}/-/faults
+  Watch it reconnect:  curl --json '{{"drop": 5}}' {backend}/-/faults
+  and make it whole:   curl --json '{{}}' {backend}/-/faults
   Ctrl-C stops both.
 """
 
