@@ -24,6 +24,13 @@ LEFT_RUNNING = pytest.StashKey[dict[int, str]]()
 CHILD_MARK = pytest.StashKey[bytes]()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what is too slow for every run."""
+    parser.addoption(
+        "--real-time", action="store_true", help="also run the Node test server at its own pace (a minute)"
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Start from an environment without settings of the program under test, of OpenTelemetry or of a proxy."""
     for name in list(os.environ):
