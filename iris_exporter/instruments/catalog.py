@@ -6,6 +6,7 @@ changing it is a breaking change. Wire fields are those of the IRIS wire, sectio
 
 from iris_exporter.core.failures import ERROR_CODE, REMEDIES
 from iris_exporter.core.status import State
+from iris_exporter.decoding import problems
 from iris_exporter.instruments.metric import OTHER, Kind, Label, Metric
 
 STATUSES = ("healthy", "warning", "critical", OTHER)
@@ -33,6 +34,7 @@ MESSAGE_TYPES = (
     OTHER,
 )
 REASONS = tuple(REMEDIES)
+DECODE_REASONS = tuple(problems.REASONS)
 
 MAX_PROJECTS = 10_000
 """Projects of one stream that get series; each has 15, and 150,000 is where a scrape begins to hurt Prometheus."""
@@ -40,8 +42,6 @@ MAX_EVENT_SERIES = 20_000
 """Label sets of one stream's event counter; the rest is counted under `other`."""
 MAX_EVENT_TYPES = 64
 """Event types of one stream with a label value of their own: the wire knows nine, a careless source invents more."""
-MAX_DECODE_REASONS = 32
-"""Reasons come from the decoder's own closed list, which is shorter; this only guards against a mistake in it."""
 MAX_SEVERITIES = 16
 """Severities of one stream with a label value of their own: the wire knows seven."""
 
@@ -132,7 +132,7 @@ MESSAGES = _traffic(
 DECODE_ERRORS = _traffic(
     "iris_stream_decode_errors_total",
     "Messages, or parts of one, that could not be read, by reason.",
-    Label("reason", (), ("not_json", "wrong_type"), MAX_DECODE_REASONS),
+    Label("reason", (*DECODE_REASONS, OTHER), ("not_json", "wrong_type")),
     source="decoder",
 )
 RECEIVED_BYTES = _traffic(

@@ -18,14 +18,14 @@ from iris_exporter.instruments.catalog import CATALOG
 from iris_exporter.instruments.exposition import END, Family, Format, only
 from iris_exporter.instruments.metric import Kind, Metric
 from iris_exporter.instruments.mirror import Mirror, View
-from iris_exporter.instruments.moment import MANY, Moment
+from iris_exporter.instruments.moment import MANY, Moment, Present, present_of
 from iris_exporter.instruments.selfmetrics import SelfMetrics
 from iris_exporter.instruments.stream import StreamInstruments
 from iris_exporter.instruments.text import Sample, format_value, sample_line
 from iris_exporter.model.snapshot import Snapshot
 
-STREAMS_PER_PIECE = 100
-"""Streams written before the caller may let others run: a histogram of that many takes about a millisecond."""
+STREAMS_PER_PIECE = 50
+"""Streams looked at before the caller may let others run: a histogram of that many takes about a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,15 @@ class Source:
     instruments: StreamInstruments
     status: LinkStatus
     snapshot: Snapshot
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What one stream keeps between scrapes."""
+
+    instruments: StreamInstruments
+    mirror: Mirror
+    present: Present | None = None
 
 
 class Exposition:
@@ -48,12 +57,13 @@ class Exposition:
         self, sources: Callable[[], Iterable[Source]], self_metrics: SelfMetrics, *, process_metrics: bool = True
     ) -> None:
         self._sources = sources
-        self._process = CollectorRegistry()
+        # Its collectors describe nothing, and a filter by name would then find nothing.
+        self._process = CollectorRegistry(auto_describe=True)
         if process_metrics:
             ProcessCollector(registry=self._process)
             PlatformCollector(registry=self._process)
             GCCollector(registry=self._process)
-        self._mirrors: dict[str, tuple[StreamInstruments, Mirror]] = {}
+        self._kept: dict[str, _Kept] = {}
         self._series: int | None = None
         self.self_metrics = self_metrics
 
@@ -101,7 +111,8 @@ class Exposition:
             yield "".join(lines).encode()
         elif metric.name in MANY:
             for moment in moments:
-                yield from moment.pieces(metric)
+                if moment.has_entities:
+                    yield from moment.pieces(metric)
         else:
             for start in range(0, len(moments), STREAMS_PER_PIECE):
                 out: list[str] = []
@@ -112,21 +123,22 @@ class Exposition:
     def _moments(self, metrics: Collection[Metric]) -> Generator[bytes, None, list[Moment]]:
         """Look at every stream; entities only when a metric wants them, because that is the expensive part."""
         entities = any(metric.name in MANY for metric in metrics)
-        sources = list(self._sources())
-        mirrors = {}
-        for source in sources:
-            instruments = source.instruments
-            kept = self._mirrors.get(instruments.stream)
-            if kept is None or kept[0] is not instruments:
-                kept = (instruments, Mirror(instruments.tail))
-            mirrors[instruments.stream] = kept
-        self._mirrors = mirrors
+        kept: dict[str, _Kept] = {}
         moments = []
-        for source in sources:
-            mirror = mirrors[source.instruments.stream][1]
-            view = yield from _pausing(mirror.view(source.snapshot, entities=entities))
-            stale = source.snapshot.stale
-            moments.append(Moment(source.instruments, source.status, mirror, view, stale=stale))
+        for index, source in enumerate(list(self._sources())):
+            if index % STREAMS_PER_PIECE == 0:
+                yield b""
+            instruments, snapshot = source.instruments, source.snapshot
+            keeper = self._kept.get(instruments.stream)
+            if keeper is None or keeper.instruments is not instruments:
+                keeper = _Kept(instruments, Mirror(instruments.tail))
+            kept[instruments.stream] = keeper
+            view = yield from _pausing(keeper.mirror.view(snapshot, entities=entities))
+            keeper.present = present_of(
+                instruments, source.status, view.metrics, keeper.mirror, stale=snapshot.stale, kept=keeper.present
+            )
+            moments.append(Moment(instruments, view, keeper.present))
+        self._kept = kept
         return moments
 
     def samples(self) -> Iterator[tuple[Family, list[Sample]]]:

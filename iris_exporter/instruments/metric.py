@@ -26,16 +26,11 @@ class Stability(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """One label. `values` are the known ones (empty: open), `zero` those that exist at 0 from the start.
-
-    `limit` is how many values, known or not, may get a series of their own before the rest is `other`; 0 admits the
-    known ones alone.
-    """
+    """One label. `values` are the known values (empty: open), `zero` those that exist at 0 from the start."""
 
     name: str
     values: tuple[str, ...] = ()
     zero: tuple[str, ...] = ()
-    limit: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,18 +19,6 @@ from iris_exporter.instruments.metric import OTHER, Metric
 from iris_exporter.instruments.text import clean_label, escape_label, format_value
 from iris_exporter.model.snapshot import EventKey, Snapshot
 
-HEADLINES: tuple[tuple[Metric, str], ...] = (
-    (catalog.PROJECTS, "projects"),
-    (catalog.RUNS_TODAY, "runs_today"),
-    (catalog.SUCCESS_RATIO, "success_ratio"),
-    (catalog.ACTIVE_EXPERTS, "active_experts"),
-    (catalog.REFLEXIONS, "reflexions"),
-)
-"""Which field of `Metrics` each headline gauge shows."""
-
-STATUS_FIELDS = {"healthy": "healthy_projects", "warning": "warning_projects", "critical": "critical_projects"}
-"""Which field of `Metrics` each status of `iris_projects_by_status` shows."""
-
 PROJECT_FIELDS: tuple[tuple[Metric, str], ...] = (
     (catalog.PROJECT_HEALTH_RATIO, "health_ratio"),
     (catalog.PROJECT_SUCCESS_RATIO, "success_ratio"),

@@ -5,7 +5,8 @@ the catalogue's closed list; whatever else arrives is counted under `other`, so 
 need no class: they are computed from the link's status and the snapshot when somebody asks.
 
 All instruments here belong to one stream. `stream` is the last of our label names in the alphabet, therefore a line is
-the beginning shared by all streams (`text.head`), the stream's own tail, and the value.
+the beginning shared by all streams (`text.head`), the stream's own tail, and the value. The text is kept until the
+total has changed: most of a thousand streams stand still between two scrapes, and the hot path need not know of it.
 """
 
 from bisect import bisect_left
@@ -15,74 +16,111 @@ from iris_exporter.instruments.metric import OTHER, Metric
 from iris_exporter.instruments.text import Exemplar, Sample, exemplar_text, format_value, head
 
 
-class Counter:
-    """Counts by the one label that its metric has beside `stream`, or without (the value is then the empty string)."""
+class Instrument:
+    """What counters and histograms have in common: their text, kept while nothing was counted."""
 
-    __slots__ = ("_exemplars", "_known", "_label", "_limit", "_metric", "_values")
+    __slots__ = ("_kept", "_metric")
 
     def __init__(self, metric: Metric) -> None:
-        own = [label for label in metric.labels if label.name != "stream"]
         self._metric = metric
+        self._kept: tuple[int, str] = (-1, "")
+
+    def total(self) -> int:
+        """All that was ever counted; it changes whenever a series does."""
+        raise NotImplementedError
+
+    def has_exemplars(self) -> bool:
+        """Whether the text differs between the formats."""
+        raise NotImplementedError
+
+    def samples(self, stream: str) -> Iterator[Sample]:
+        """The series, in the order in which they are printed."""
+        raise NotImplementedError
+
+    def write(self, tail: str, out: list[str], *, exemplars: bool) -> None:
+        """Append the lines of `samples`; `tail` is the stream's `stream="x"} `, the same each time."""
+        if exemplars and self.has_exemplars():
+            out.append("".join(self._lines(tail, exemplars=True)))
+            return
+        total = self.total()
+        if total != self._kept[0]:
+            self._kept = (total, "".join(self._lines(tail, exemplars=False)))
+        out.append(self._kept[1])
+
+    def _lines(self, tail: str, *, exemplars: bool) -> list[str]:
+        raise NotImplementedError
+
+
+class Counter(Instrument):
+    """Counts by the one label that its metric has beside `stream`, or without (the value is then the empty string)."""
+
+    __slots__ = ("_exemplars", "_known", "_label", "_values")
+
+    def __init__(self, metric: Metric) -> None:
+        super().__init__(metric)
+        own = [label for label in metric.labels if label.name != "stream"]
         self._label = own[0].name if own else ""
         self._known = own[0].values if own else ("",)
-        self._limit = own[0].limit if own else 0
-        self._values: dict[str, float] = dict.fromkeys(own[0].zero if own else ("",), 0)
+        self._values: dict[str, int] = dict.fromkeys(own[0].zero if own else ("",), 0)
         self._exemplars: dict[str, Exemplar] | None = None
 
-    def inc(self, amount: float = 1, value: str = "", exemplar: Exemplar | None = None) -> None:
+    def inc(self, amount: int = 1, value: str = "", exemplar: Exemplar | None = None) -> None:
         """Add `amount` (not negative) for this label value; an unknown one counts as `other`."""
         try:
             self._values[value] += amount
         except KeyError:
-            if value not in self._known and len(self._values) >= self._limit:
-                value = OTHER
+            value = value if value in self._known else OTHER
             self._values[value] = self._values.get(value, 0) + amount
         if exemplar is not None and exemplar.fits():
             if self._exemplars is None:
                 self._exemplars = {}
             self._exemplars[value] = exemplar
 
-    def value(self, value: str = "") -> float:
+    def value(self, value: str = "") -> int:
         """What has been counted for this label value; 0 for nothing yet."""
         return self._values.get(value, 0)
 
+    def total(self) -> int:
+        """See `Instrument.total`; a series that begins with 0 is not worth new text."""
+        return sum(self._values.values())
+
+    def has_exemplars(self) -> bool:
+        """See `Instrument.has_exemplars`."""
+        return self._exemplars is not None
+
     def samples(self, stream: str) -> Iterator[Sample]:
-        """The series, in the order in which their label values were first seen."""
+        """See `Instrument.samples`: known values first, others as they were first seen."""
         for value, count in self._values.items():
             labels = {self._label: value, "stream": stream} if self._label else {"stream": stream}
             exemplar = self._exemplars.get(value) if self._exemplars else None
             yield Sample(self._metric.name, labels, count, exemplar)
 
-    def write(self, tail: str, out: list[str], *, exemplars: bool) -> None:
-        """Append a line for each series; `tail` is the stream's `stream="x"} `."""
+    def _lines(self, tail: str, *, exemplars: bool) -> list[str]:
         name, label = self._metric.name, self._label
+        lines = []
         for value, count in self._values.items():
             start = head(name, ((label, value),) if label else ())
             exemplar = self._exemplars.get(value) if exemplars and self._exemplars else None
             suffix = exemplar_text(exemplar) if exemplar else ""
-            out.append(f"{start}{tail}{format_value(count)}{suffix}\n")
+            lines.append(f"{start}{tail}{format_value(count)}{suffix}\n")
+        return lines
 
 
-class Histogram:
+class Histogram(Instrument):
     """Counts observations in the catalogue's buckets."""
 
-    __slots__ = ("_bounds", "_counts", "_exemplars", "_metric", "_sum")
+    __slots__ = ("_bounds", "_counts", "_exemplars", "_sum")
 
     def __init__(self, metric: Metric) -> None:
-        self._metric = metric
+        super().__init__(metric)
         self._bounds = metric.buckets
         self._counts = [0] * (len(metric.buckets) + 1)
         self._sum = 0.0
         self._exemplars: list[Exemplar | None] | None = None
 
     @property
-    def count(self) -> int:
-        """Observations so far."""
-        return sum(self._counts)
-
-    @property
     def sum(self) -> float:
-        """Their sum, in the metric's unit."""
+        """The sum of all observations, in the metric's unit."""
         return self._sum
 
     def observe(self, value: float, exemplar: Exemplar | None = None) -> None:
@@ -108,6 +146,14 @@ class Histogram:
                 counts[0] += 1
         self._sum += total
 
+    def total(self) -> int:
+        """See `Instrument.total`: the number of observations."""
+        return sum(self._counts)
+
+    def has_exemplars(self) -> bool:
+        """See `Instrument.has_exemplars`."""
+        return self._exemplars is not None
+
     def _cumulative(self) -> Iterator[tuple[str, int, Exemplar | None]]:
         total = 0
         for index, count in enumerate(self._counts):
@@ -116,18 +162,20 @@ class Histogram:
             yield bound, total, self._exemplars[index] if self._exemplars else None
 
     def samples(self, stream: str) -> Iterator[Sample]:
-        """The buckets from the smallest bound on, cumulative, then the count and the sum."""
+        """See `Instrument.samples`: the buckets from the smallest bound on, cumulative, then the count and the sum."""
         name = self._metric.name
         for bound, total, exemplar in self._cumulative():
             yield Sample(f"{name}_bucket", {"le": bound, "stream": stream}, total, exemplar)
-        yield Sample(f"{name}_count", {"stream": stream}, self.count)
+        yield Sample(f"{name}_count", {"stream": stream}, self.total())
         yield Sample(f"{name}_sum", {"stream": stream}, self._sum)
 
-    def write(self, tail: str, out: list[str], *, exemplars: bool) -> None:
-        """Append the lines of `samples`; `tail` is the stream's `stream="x"} `."""
+    def _lines(self, tail: str, *, exemplars: bool) -> list[str]:
         name = self._metric.name
         bucket = f"{name}_bucket"
+        lines = []
         for bound, total, exemplar in self._cumulative():
             suffix = exemplar_text(exemplar) if exemplars and exemplar else ""
-            out.append(f"{head(bucket, (('le', bound),))}{tail}{format_value(total)}{suffix}\n")
-        out.append(f"{name}_count{{{tail}{format_value(self.count)}\n{name}_sum{{{tail}{format_value(self._sum)}\n")
+            lines.append(f"{head(bucket, (('le', bound),))}{tail}{format_value(total)}{suffix}\n")
+        lines.append(f"{name}_count{{{tail}{format_value(self.total())}\n")
+        lines.append(f"{name}_sum{{{tail}{format_value(self._sum)}\n")
+        return lines

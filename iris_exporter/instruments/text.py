@@ -93,7 +93,7 @@ def head(name: str, pairs: tuple[tuple[str, str], ...]) -> str:
     """The beginning of a series whose last label is still to come: `name{a="x",`.
 
     Cached because every stream has the same beginnings: only the `stream` label, last in the alphabet of our labels,
-    tells them apart. Use it with values from a closed list only.
+    tells them apart. Not for values of which a stream has many (projects).
     """
     return f"{name}{{{pairs_text(pairs)}," if pairs else f"{name}{{"
 

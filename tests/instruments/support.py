@@ -1,0 +1,108 @@
+"""Streams to print."""
+
+from typing import Any
+
+from iris_exporter.core.failures import Failure
+from iris_exporter.core.status import LinkStatus, State
+from iris_exporter.decoding.messages import Anomaly, Metrics, Project
+from iris_exporter.instruments.collector import Exposition, Source
+from iris_exporter.instruments.exposition import Format
+from iris_exporter.instruments.selfmetrics import SelfMetrics
+from iris_exporter.instruments.stream import StreamInstruments
+from iris_exporter.instruments.text import Exemplar
+from iris_exporter.model.snapshot import Snapshot
+
+NOON = 1_700_000_000.0
+
+
+def link(state: State = State.LIVE, **changes: Any) -> LinkStatus:
+    facts: dict[str, Any] = {
+        "state": state, "protocol": "sse", "endpoint": "http://iris.test/api/stream/overview", "attempt": 0,
+        "next_attempt_at": None, "connected_at": NOON, "last_heard": NOON, "last_message": NOON + 1.5, "failure": None,
+    }  # fmt: skip
+    return LinkStatus(**{**facts, **changes})
+
+
+def picture(stream: str = "main", **changes: Any) -> Snapshot:
+    facts: dict[str, Any] = {
+        "stream": stream, "metrics": None, "projects": (), "anomalies": (), "events": (), "event_counts": {},
+        "last_data_timestamp": None, "stale": False,
+    }  # fmt: skip
+    return Snapshot(**{**facts, **changes})
+
+
+def source(stream: str = "main", status: LinkStatus | None = None, **changes: Any) -> Source:
+    return Source(StreamInstruments(stream), status or link(), picture(stream, **changes))
+
+
+def exposition(*sources: Source, process_metrics: bool = False) -> Exposition:
+    self_metrics = SelfMetrics("1.2.3", "abc", "3.11.7")
+    return Exposition(lambda: sources, self_metrics, process_metrics=process_metrics)
+
+
+def text(printer: Exposition, form: Format = Format.TEXT, names: list[str] | None = None) -> str:
+    return b"".join(printer.render(form, names)).decode()
+
+
+def series(printer: Exposition, name: str) -> list[str]:
+    """The sample lines of one metric."""
+    return [line for line in text(printer).splitlines() if line.startswith((name + "{", name + " "))]
+
+
+def busy_exposition() -> Exposition:
+    """Two streams to which everything has happened that can be seen, with text that needs care."""
+    main = source(
+        "main",
+        metrics=Metrics(
+            projects=3.0, healthy_projects=1.0, warning_projects=1.0, critical_projects=1.0, runs_today=1234567.0,
+            success_ratio=0.925, active_experts=7.0, reflexions=12.0,
+        ),
+        projects=(
+            Project(
+                id="alpha", name='Al "the first" \\ pha\n', status="healthy", health_ratio=0.97, success_ratio=1.0,
+                runs=2e6, active_experts=3.0, reflexions=4.0, latency_seconds=0.2345, last_run_timestamp=NOON,
+            ),
+            Project(id="bêta", name="", status="strange", health_ratio=0.0, runs=5.0),
+            Project(id="", status="critical", latency_seconds=1e-05),
+        ),
+        anomalies=(
+            Anomaly(id="1", project="alpha", severity="critical"),
+            Anomaly(id="2", project="alpha", severity="critical"),
+            Anomaly(id="3", project="alpha", severity="high"),
+            Anomaly(id="4", project="unknown", severity="info"),
+            Anomaly(id="5", project="alpha", severity="warning", resolved=True),
+        ),
+        event_counts={("alpha", "evaluation", "info"): 17, ("bêta", 'odd"type', "error"): 2_000_000},
+        last_data_timestamp=NOON,
+    )  # fmt: skip
+    main.instruments.attempt_started()
+    main.instruments.connected("sse", "http://iris.test/", 0.034, NOON)
+    main.instruments.message("event", 17)
+    main.instruments.message("surprise")
+    main.instruments.received("sse", 123_456_789)
+    main.instruments.delays([0.004, 0.005, 0.0051, 0.3, 99.0])
+    main.instruments.delay(0.07, Exemplar((("trace_id", "4bf92f3577b34da6a3ce929d0e0e4736"),), 0.07, NOON))
+    main.instruments.heartbeat(0.0125)
+    main.instruments.decode_error("not_json", 2)
+    main.instruments.upstream_error("RATE_LIMIT_EXCEEDED")
+    main.instruments.upstream_error("SOMETHING_NEW")
+    main.instruments.resume("partial")
+    main.instruments.event_replayed(3)
+    main.instruments.event_duplicate(2)
+    main.instruments.event_gap(1)
+    waiting = link(
+        State.CONNECTING, protocol="none", endpoint="", attempt=3, connected_at=None, last_message=None,
+        failure=Failure("dns", "no such host"),
+    )  # fmt: skip
+    other = source("other", waiting)
+    other.instruments.attempt_started()
+    other.instruments.attempt_failed(Failure("dns"), 0.1)
+    other.instruments.disconnected(Failure("going_away"))
+    other.instruments.poll_started()
+    other.instruments.poll_failed(Failure("not_json"))
+    printer = exposition(main, other)
+    printer.self_metrics.config_reloaded(True, NOON)
+    printer.self_metrics.config_reloaded(False, NOON + 60)
+    printer.self_metrics.otlp_exported("traces", 5)
+    printer.self_metrics.scrape_finished(0.25)
+    return printer

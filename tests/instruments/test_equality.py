@@ -1,0 +1,73 @@
+"""Whatever a source may send, we print what the client library prints for the same families."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prometheus_client import generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+
+from iris_exporter.core.status import State
+from iris_exporter.decoding.messages import Anomaly, Metrics, Project
+from iris_exporter.instruments.client import prometheus_registry
+from iris_exporter.instruments.collector import Source
+from iris_exporter.instruments.exposition import Format
+from iris_exporter.instruments.stream import StreamInstruments
+from iris_exporter.instruments.text import Exemplar
+from tests.instruments.support import exposition, link, picture, text
+
+names = st.one_of(
+    st.sampled_from(["", "a", "b", "healthy", "info", "other", 'q"', "\\", "x\ny", "ü\ud800", "e" * 300]), st.text()
+)
+numbers = st.one_of(st.none(), st.floats(), st.integers(0, 10**15).map(float))
+projects = st.builds(
+    Project, id=names, name=st.one_of(st.none(), names), status=st.one_of(st.none(), names), health_ratio=numbers,
+    success_ratio=numbers, runs=numbers, active_experts=numbers, reflexions=numbers, latency_seconds=numbers,
+    last_run_timestamp=numbers,
+)  # fmt: skip
+anomalies = st.builds(Anomaly, id=names, project=names, severity=names, resolved=st.booleans())
+metrics = st.one_of(
+    st.none(),
+    st.builds(Metrics, projects=numbers, healthy_projects=numbers, runs_today=numbers, success_ratio=numbers),
+)
+statuses = st.builds(
+    link, st.sampled_from(list(State)), protocol=names, endpoint=names, attempt=st.integers(0, 99),
+    connected_at=numbers, last_message=numbers,
+)  # fmt: skip
+snapshots = st.builds(
+    picture, metrics=metrics, projects=st.lists(projects, max_size=4).map(tuple),
+    anomalies=st.lists(anomalies, max_size=4).map(tuple),
+    event_counts=st.dictionaries(st.tuples(names, names, names), st.integers(0, 10**9), max_size=4),
+    stale=st.booleans(),
+)  # fmt: skip
+exemplars = st.one_of(
+    st.none(),
+    st.builds(Exemplar, st.text("abc", max_size=150).map(lambda trace: (("trace_id", trace),)), st.floats(0, 9)),
+)
+
+
+@st.composite
+def sources(draw: st.DrawFn) -> list[Source]:
+    found = []
+    for name in draw(st.lists(st.sampled_from(["a", 'b"\n', "\\c"]), max_size=2, unique=True)):
+        instruments = StreamInstruments(name)
+        instruments.delays(draw(st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=3)))
+        instruments.delay(draw(st.floats(0, 99)), draw(exemplars))
+        instruments.message(draw(names), draw(st.integers(0, 10**9)))
+        instruments.upstream_error(draw(names))
+        found.append(Source(instruments, draw(statuses), draw(snapshots)))
+    return found
+
+
+@settings(max_examples=150, deadline=None)
+@given(sources())
+def test_our_bytes_are_the_client_librarys_and_no_series_appears_twice(found: list[Source]) -> None:
+    printer = exposition(*found)
+    registry = prometheus_registry(printer)
+    for _ in range(2):  # the second time from what was kept
+        printed = text(printer)
+        assert printed.encode() == generate_latest(registry)
+        openmetrics = text(printer, Format.OPENMETRICS)
+        assert openmetrics.encode() == generate_openmetrics(registry)
+    keys = [line.rpartition(" ")[0] for line in printed.split("\n") if line and not line.startswith("#")]
+    assert len(set(keys)) == len(keys)
+    assert sum(1 for _ in parse_openmetrics(openmetrics)) >= 7
