@@ -87,7 +87,7 @@ def parse(header: str) -> list[Range]:
     """Take a header with weights apart; elements that break the grammar of weights are left out."""
     ranges = []
     for element in _ITEM.findall(header):
-        value, *rest = (part.strip() for part in _PARAMETER.findall(element))
+        value, *rest = [part.strip() for part in _PARAMETER.findall(element)] or [""]
         parameters = {}
         for part in rest:
             name, equals, text = part.partition("=")
