@@ -1,0 +1,226 @@
+"""The cursor: where a source has been read to, whatever order live messages and replays come in."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from iris_exporter.core.cursor import Cursor, CursorState, Outcome, Position, parse_position
+
+
+def at(offset: int, epoch: str = "e", *, confirmed: bool = True) -> Cursor:
+    return Cursor(CursorState(epoch, offset, confirmed))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("e-1", Position("e", 1)),
+        ("9f31c2-1042", Position("9f31c2", 1042)),
+        ("a-b-3", Position("a-b", 3)),
+        ("e-007", Position("e", 7)),
+        ("-1", None),
+        ("e-", None),
+        ("17", None),
+        ("", None),
+        ("e-1.5", None),
+        ("e-\u00b2", None),
+        ("e-" + "9" * 19, None),
+    ],
+)
+def test_a_position_is_an_epoch_and_digits(text: str, expected: Position | None) -> None:
+    assert parse_position(text) == expected
+
+
+def test_a_fresh_cursor_has_nothing_to_go_on_from() -> None:
+    assert Cursor().resume_from == ""
+
+
+def test_live_messages_move_the_cursor_and_a_jump_is_a_gap() -> None:
+    cursor = at(10)
+    assert cursor.live("e-11", 1) == 0
+    assert cursor.live("e-14", 3) == 0
+    assert cursor.live("e-20", 1) == 5
+    assert cursor.live("e-19", 1) == 0, "a repetition moves nothing"
+    assert cursor.resume_from == "e-20"
+
+
+def test_a_message_may_carry_more_than_what_is_new() -> None:
+    """The first update of a connection carries events from before it."""
+    cursor = at(10)
+    assert cursor.live("e-15", 100) == 0
+    assert cursor.resume_from == "e-15"
+
+
+def test_ids_that_look_like_positions_make_no_gaps_until_the_source_confirms_them() -> None:
+    cursor = Cursor()
+    assert cursor.live("order-20251101", 1) == 0
+    assert cursor.live("order-20251205", 1) == 0
+    assert cursor.document("order-20251205", 0, polling=False) == 0
+    assert cursor.live("order-20251207", 1) == 1
+
+
+def test_other_ids_are_kept_to_be_sent_back() -> None:
+    cursor = Cursor()
+    assert cursor.live("17", 1) == 0
+    cursor.note_id("18")
+    assert cursor.resume_from == "18"
+    cursor.note_id("")
+    assert cursor.resume_from == "", "an empty id resets"
+    known = at(3)
+    known.note_id("18")
+    assert known.resume_from == "e-3"
+
+
+def test_the_cursor_follows_the_replay_and_not_the_live_messages_before_it() -> None:
+    cursor = at(10)
+    cursor.begin(asked=True)
+    assert cursor.live("e-21", 1) == 0
+    assert cursor.live("e-22", 1) == 0
+    assert cursor.resume_from == "e-10"
+    assert cursor.answered(Outcome.FULL, 10, 0, "e", "e-20") == 0
+    for offset in range(11, 20):
+        cursor.replayed(f"e-{offset}")
+        assert cursor.resume_from == f"e-{offset}"
+    assert cursor.live("e-23", 1) == 0
+    cursor.replayed("e-20")
+    assert cursor.resume_from == "e-23"
+    assert cursor.live("e-24", 1) == 0
+
+
+def test_live_messages_that_jump_during_a_replay_are_a_gap() -> None:
+    cursor = at(10)
+    cursor.begin(asked=True)
+    cursor.live("e-21", 1)
+    assert cursor.live("e-25", 1) == 3
+
+
+def test_nothing_to_replay() -> None:
+    cursor = at(10)
+    cursor.begin(asked=True)
+    cursor.live("e-11", 1)
+    cursor.answered(Outcome.FULL, 0, 0, "e", "e-10")
+    assert cursor.resume_from == "e-11"
+
+
+def test_what_the_source_has_lost_is_a_gap() -> None:
+    cursor = at(10)
+    cursor.begin(asked=True)
+    assert cursor.answered(Outcome.PARTIAL, 5, 85, "e", "e-100") == 85
+    for offset in range(96, 101):
+        cursor.replayed(f"e-{offset}")
+    assert cursor.live("e-101", 1) == 0
+    assert cursor.resume_from == "e-101"
+
+
+def test_a_restarted_source_replays_what_it_has_in_its_new_numbering() -> None:
+    cursor = at(1000)
+    cursor.begin(asked=True)
+    assert cursor.live("f-4", 1) == 0
+    assert cursor.resume_from == "e-1000", "a crash now must ask for the replay again"
+    assert cursor.answered(Outcome.RESTARTED, 3, 0, "f", "f-3") == 0
+    assert cursor.resume_from == "f-0"
+    for offset in (1, 2, 3):
+        cursor.replayed(f"f-{offset}")
+    assert cursor.resume_from == "f-4"
+    assert cursor.live("f-6", 1) == 1
+
+
+def test_a_source_that_loses_its_history_while_connected() -> None:
+    cursor = at(1000)
+    assert cursor.live("f-4", 1) == 0
+    assert cursor.live("f-9", 1) == 0, "not confirmed yet"
+    assert cursor.resume_from == "f-9"
+
+
+def test_a_position_from_the_future_is_corrected() -> None:
+    cursor = at(1000)
+    cursor.begin(asked=True)
+    cursor.answered(Outcome.NONE, 0, 0, "e", "e-20")
+    assert cursor.resume_from == "e-20"
+
+
+def test_a_source_that_never_answers_is_given_up_on() -> None:
+    cursor = at(10)
+    cursor.begin(asked=True)
+    cursor.live("e-15", 1)
+    assert cursor.awaiting_answer
+    assert cursor.give_up() == 4
+    assert cursor.resume_from == "e-15"
+    assert cursor.give_up() == 0
+    other = at(10)
+    other.begin(asked=True)
+    other.live("f-3", 1)
+    assert other.give_up() == 0
+    assert other.resume_from == "f-3"
+
+
+def test_a_document_beside_a_live_connection_gives_only_the_first_cursor() -> None:
+    cursor = Cursor()
+    assert cursor.document("e-50", 100, polling=False) == 0
+    assert cursor.resume_from == "e-50"
+    assert cursor.document("e-90", 0, polling=False) == 0
+    assert cursor.resume_from == "e-50"
+
+
+def test_a_polled_document_says_what_is_missing_between() -> None:
+    cursor = at(10)
+    assert cursor.document("e-40", 30, polling=True) == 0
+    assert cursor.resume_from == "e-40"
+    assert cursor.document("e-400", 100, polling=True) == 260
+    assert cursor.resume_from == "e-40"
+    cursor.page("e-300")
+    cursor.page("e-400")
+    assert cursor.resume_from == "e-400"
+    assert cursor.document("f-7", 7, polling=True) == 0
+    assert cursor.resume_from == "f-7"
+
+
+def test_the_state_survives_a_restart() -> None:
+    cursor = at(10)
+    cursor.live("e-11", 1)
+    again = Cursor(cursor.state)
+    assert again.resume_from == "e-11"
+    assert again.live("e-13", 1) == 1
+
+
+@given(
+    start=st.integers(0, 50),
+    replay=st.integers(0, 50),
+    live=st.integers(0, 50),
+    early=st.integers(0, 50),
+    data=st.data(),
+)
+def test_no_false_gap_and_no_lost_event_whatever_the_interleaving(
+    start: int, replay: int, live: int, early: int, data: st.DataObject
+) -> None:
+    """The server replays start+1..began and streams what follows; a crash at any moment asks for all not dealt with."""
+    began = start + replay
+    cursor = at(start)
+    cursor.begin(asked=True)
+    early = min(early, live)
+    dealt = set(range(1, start + 1))
+    lives = list(range(began + 1, began + live + 1))
+    replays = list(range(start + 1, began + 1))
+
+    def check() -> None:
+        position = cursor.position
+        assert position is not None
+        assert set(range(1, position.offset + 1)) <= dealt
+
+    for offset in lives[:early]:
+        dealt.add(offset)
+        assert cursor.live(f"e-{offset}", 1) == 0
+        check()
+    cursor.answered(Outcome.FULL, replay, 0, "e", f"e-{began}")
+    check()
+    rest = lives[early:]
+    while replays or rest:
+        take_replay = bool(replays) and (not rest or data.draw(st.booleans()))
+        offset = (replays if take_replay else rest).pop(0)
+        dealt.add(offset)
+        if take_replay:
+            cursor.replayed(f"e-{offset}")
+        else:
+            assert cursor.live(f"e-{offset}", 1) == 0
+        check()
+    assert cursor.position == Position("e", began + live)

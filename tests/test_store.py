@@ -1,0 +1,84 @@
+"""Cursors on disk: committed as a whole or not at all, and whatever lies there instead ends nothing."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from iris_exporter.core.cursor import CursorState
+from iris_exporter.errors import ConfigError
+from iris_exporter.store import CursorStore, Kept
+
+KEPT = Kept("s", "http://h/x", CursorState("e", 7, confirmed=True), ["1", "2"])
+
+
+def test_what_is_committed_is_loaded(tmp_path: Path) -> None:
+    store = CursorStore(tmp_path / "new" / "dir")
+    assert store.load("s", "http://h/x") is None
+    staged = store.stage([KEPT, Kept("t", "http://h/y", CursorState(opaque="17"), [])])
+    assert store.load("s", "http://h/x") is None, "staged is not committed"
+    staged.commit()
+    again = CursorStore(tmp_path / "new" / "dir")
+    assert again.load("s", "http://h/x") == KEPT
+    assert again.load("t", "http://h/y") == Kept("t", "http://h/y", CursorState(opaque="17"), [])
+
+
+def test_what_is_discarded_or_left_staged_by_a_crash_is_gone(tmp_path: Path) -> None:
+    store = CursorStore(tmp_path)
+    store.stage([KEPT]).commit()
+    store.stage([Kept("s", "http://h/x", CursorState("e", 8), [])]).discard()
+    store.stage([Kept("s", "http://h/x", CursorState("e", 9), [])])
+    assert CursorStore(tmp_path).load("s", "http://h/x") == KEPT
+    assert [path.name for path in tmp_path.iterdir()] == ["s.cursor"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: b"",
+        lambda content: content[:-1],
+        lambda content: content.replace(b'"offset":7', b'"offset":8'),
+        lambda content: content.replace(b"cursor 1 ", b"cursor 2 "),
+        lambda content: b"\x00" * len(content),
+        lambda content: b"[]",
+    ],
+)
+def test_a_damaged_file_is_set_aside(tmp_path: Path, damage: "type[bytes]", capsys: pytest.CaptureFixture[str]) -> None:
+    store = CursorStore(tmp_path)
+    store.stage([KEPT]).commit()
+    file = tmp_path / "s.cursor"
+    file.write_bytes(damage(file.read_bytes()))
+    assert store.load("s", "http://h/x") is None
+    assert (tmp_path / "s.cursor.aside").exists()
+    assert not file.exists()
+    store.stage([KEPT]).commit()
+    assert store.load("s", "http://h/x") == KEPT
+
+
+def test_a_file_of_another_endpoint_is_set_aside(tmp_path: Path) -> None:
+    store = CursorStore(tmp_path)
+    store.stage([KEPT]).commit()
+    assert store.load("s", "http://elsewhere/x") is None
+    assert (tmp_path / "s.cursor.aside").exists()
+
+
+def test_a_directory_that_cannot_be_used_is_a_configuration_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"state\.dir"):
+        CursorStore(tmp_path / "file" / "dir")
+
+
+def test_staging_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    store = CursorStore(tmp_path)
+    (tmp_path / "t.cursor.next").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        store.stage([KEPT, Kept("t", "e", CursorState(), [])])
+    assert not (tmp_path / "s.cursor.next").exists()
+
+
+@given(content=st.binary(max_size=300))
+def test_any_content_is_none_or_kept(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    directory = tmp_path_factory.mktemp("state")
+    (directory / "s.cursor").write_bytes(content)
+    assert CursorStore(directory).load("s", "http://h/x") is None
