@@ -16,7 +16,7 @@ import pytest
 from tests.processes import mark_children, marked_processes
 from tests.tools import find_tool
 
-REQUIRE_TOOLS = os.environ.get("IRIS_EXPORTER_REQUIRE_TOOLS", "") not in ("", "0")
+REQUIRE_TOOLS = os.environ.get("TESTS_REQUIRE_TOOLS", "") not in ("", "0")
 TIME_LIMIT_SECONDS = 30.0
 
 LEFT_OUT = pytest.StashKey[dict[str, tuple[str, ...]]]()
@@ -42,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Leave out a test whose programs are missing, or fail it when IRIS_EXPORTER_REQUIRE_TOOLS is set."""
+    """Leave out a test whose programs are missing, or fail it when TESTS_REQUIRE_TOOLS is set."""
     programs = {name for marker in item.iter_markers("needs") for name in marker.args}
     missing = tuple(sorted(name for name in programs if find_tool(name) is None))
     if not missing:

@@ -161,7 +161,7 @@ def test_a_test_whose_program_is_missing_is_left_out_and_listed(tmp_path: Path) 
 
 def test_a_missing_program_fails_the_test_where_all_are_required(tmp_path: Path) -> None:
     """As in `.ci/run`."""
-    result = run_pytest(tmp_path, NEEDS, IRIS_EXPORTER_REQUIRE_TOOLS="1")
+    result = run_pytest(tmp_path, NEEDS, TESTS_REQUIRE_TOOLS="1")
     assert result.returncode == 1
     assert "needs no-such-program; install with `make tools`" in result.stdout
 
