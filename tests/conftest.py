@@ -11,6 +11,7 @@ from collections.abc import Awaitable
 from contextlib import suppress
 from typing import Any
 
+import hypothesis
 import pytest
 
 from tests.processes import mark_children, marked_processes
@@ -18,6 +19,10 @@ from tests.tools import find_tool
 
 REQUIRE_TOOLS = os.environ.get("TESTS_REQUIRE_TOOLS", "") not in ("", "0")
 TIME_LIMIT_SECONDS = 30.0
+
+# A machine that is busy with something else must not fail a property.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 LEFT_OUT = pytest.StashKey[dict[str, tuple[str, ...]]]()
 LEFT_RUNNING = pytest.StashKey[dict[int, str]]()
