@@ -89,7 +89,7 @@ class Sequence:
         return 0
 
     def aside(self, new: int) -> None:
-        """Note that a snapshot brought `new` events not seen before: they are no gap when the stream jumps over them."""
+        """Note that a snapshot brought `new` events not seen before: no gap when the stream jumps over them."""
         self._aside += new
 
     def start_at(self, position: str) -> None:

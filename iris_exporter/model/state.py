@@ -51,7 +51,7 @@ class Changes(msgspec.Struct, frozen=True, gc=False):
     """What one message, or one batch, changed.
 
     `events` are those seen for the first time, oldest first. `duplicates` counts events seen before, `replayed` those
-    that a resumed stream marked as sent again (new or not), `gap` messages known to be lost. `delay_seconds` is how
+    that a resumed stream marked as sent again (new or not), `gap` events known to be lost. `delay_seconds` is how
     long the message was under way, at least 0; None for replays, events seen before (they may be unmarked replays),
     snapshots and what carries no moment. `metrics` says whether a headline figure changed. `projects` are ids added or
     changed, `vanished` ids gone. `dropped` counts objects over a limit.
@@ -126,9 +126,11 @@ class StreamState:
     def apply_snapshot(self, overview: Overview, now: float, full: bool = True) -> Changes:
         """Take a REST document; `full` when it is the whole overview rather than one part or page of it."""
         self._heard_at = now
+        changes = self._merge(overview, now, full)
+        self.sequence.aside(len(changes.events))
         if overview.cursor is not None:
             self.sequence.start_at(overview.cursor)
-        return self._merge(overview, now, full)
+        return changes
 
     def heard(self, now: float) -> None:
         """Note a sign of life without data: a heartbeat, or an answer that nothing has changed."""
@@ -167,16 +169,18 @@ class StreamState:
 
     def _apply_event(self, message: EventMessage, now: float) -> Changes:
         """The hot path: a new event costs a few dictionary operations, a known one two look-ups."""
-        position = message.position
-        gap = 0 if position is None else self.sequence.advance(position)
         self._data_at = now
         self._view = None
+        sequence = self.sequence
+        position = message.position
         replay = message.replay
         event = message.event
-        if not self.sequence.see(event.id):
+        if not sequence.see(event.id):
+            gap = 0 if position is None else sequence.advance(position, 1, 0)
             if gap:
                 return Changes(duplicates=1, replayed=int(replay), gap=gap)
             return _DUPLICATE_REPLAY if replay else _DUPLICATE
+        gap = 0 if position is None else sequence.advance(position)
         self._count(event)
         self._feed.appendleft(event)
         if replay:
@@ -198,8 +202,12 @@ class StreamState:
             counts[OVERFLOW_KEY] = counts.get(OVERFLOW_KEY, 0) + 1
 
     def _apply_update(self, message: Update, now: float) -> Changes:
-        gap = 0 if message.position is None else self.sequence.advance(message.position)
         changes = self._merge(message.overview, now, full=False)
+        gap = 0
+        if message.position is not None:
+            # A message without a list of events (an anomaly that opened) stands for one.
+            carried = max(1, len(message.overview.events or ()))
+            gap = self.sequence.advance(message.position, carried, len(changes.events))
         delay = None
         if message.timestamp is not None and not message.replay:
             delay = max(0.0, now - message.timestamp)
