@@ -317,7 +317,7 @@ def _resumed(envelope: JsonObject, problems: Problems) -> Resumed:
         replayed=amounts[0],
         missed=amounts[1],
         epoch=_position(found, problems, "epoch"),
-        last_event_id=_position(found, problems, "last_event_id"),
+        last_event_id=_position(found, problems, "lastEventId"),
     )
 
 

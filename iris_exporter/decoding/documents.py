@@ -68,7 +68,10 @@ def _check_success(document: Mapping[str, Any]) -> None:
 
 
 def _sorted_by_kind(elements: list[Any], kind: str | None, problems: Problems) -> dict[str, list[Any]]:
-    """A bare list as the overview it would be part of; what is of no kind is noted and left out."""
+    """A bare list as the overview it would be part of; what is of no kind is noted and left out.
+
+    Problems further inside are noted under the path in that overview (`$.events[0]`).
+    """
     if kind is not None:
         return {kind: elements}
     sorted_: dict[str, list[Any]] = {}

@@ -7,6 +7,7 @@ while its list is kept, are noted here and drained by the caller. Both use the s
 from typing import NamedTuple
 
 REASONS: dict[str, str] = {
+    "binary": "a binary frame, where JSON travels as text",
     "not_utf8": "the bytes are not UTF-8",
     "not_json": "the text is not JSON",
     "not_an_object": "something else stands where an object must",
@@ -53,8 +54,8 @@ class Problems:
         return bool(self._counts)
 
     def add(self, reason: str, field: str = "") -> None:
-        """Note that `field` of the object at `base` (the object itself when empty) could not be used."""
-        key = (reason, f"{self.base}.{field}" if field else self.base)
+        """Note what could not be used: a field of the object at `base`, `[index]` of a list, or `base` when empty."""
+        key = (reason, f"{self.base}.{field}" if field and field[0] != "[" else self.base + field)
         if key not in self._counts and len(self._counts) >= MAX_PATHS:
             key = (reason, "$")
         self._counts[key] = self._counts.get(key, 0) + 1

@@ -97,7 +97,7 @@ def ratio(value: object) -> float | None:
     result = number(value)
     if result is None:
         return None
-    return _share(result / 100 if result > 1 + SHARE_TOLERANCE else result)
+    return _share(_hundredth(result) if result > 1 + SHARE_TOLERANCE else result)
 
 
 def percentage(value: object) -> float | None:
@@ -105,7 +105,12 @@ def percentage(value: object) -> float | None:
     if isinstance(value, str):
         value = value.strip().removesuffix("%")
     result = number(value)
-    return None if result is None else _share(result / 100)
+    return None if result is None else _share(_hundredth(result))
+
+
+def _hundredth(percent: float) -> float:
+    """One hundredth, without the digits that binary fractions add: 87.4 % is 0.874 and not 0.8740000000000001."""
+    return round(percent / 100, 12)
 
 
 def _share(result: float) -> float:

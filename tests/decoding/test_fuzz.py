@@ -1,0 +1,91 @@
+"""The decoder's promise: any bytes are a message or one documented error, and both ways through it agree."""
+
+import json
+from typing import Any
+
+import msgspec
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from iris_exporter.decoding.decoder import Decoder
+from iris_exporter.decoding.messages import MESSAGE_TYPES, EventMessage, Message, Unknown
+from iris_exporter.decoding.problems import REASONS
+from iris_exporter.errors import DecodeError
+from tests.decoding.strategies import ENVELOPES, KNOWN, PLAIN_EVENTS, check_printable
+
+GOOD = (
+    b'{"type":"event","timestamp":"2026-11-23T09:15:00.250Z","id":"k3v-12","replay":true,"data":{"id":"evt-1","timestamp":'
+    b'"2026-11-23T09:15:00Z","project":"triage-bot","event_type":"evaluation","severity":"info","message":"18 of 20",'
+    b'"metadata":{"run":7}}}'
+)
+
+
+def check(data: bytes) -> None:
+    """The promise: a message, or one documented error; nothing that could break an exposition."""
+    decoder = Decoder()
+    try:
+        message = decoder.decode(data)
+    except DecodeError as error:
+        assert error.reason in REASONS
+        str(error).encode()
+    else:
+        assert message.message_type in MESSAGE_TYPES
+        if not isinstance(message, Unknown):
+            check_printable(message)
+    for problem in decoder.take_problems():
+        assert problem.reason in REASONS
+        assert problem.path.startswith("$")
+
+
+@given(st.binary())
+@example(b'{"type":"event","data":{"metadata":{"a":"\\ud800"},"id":"a","project":"b","event_type":"c"}}')
+def test_any_bytes_are_a_message_or_a_documented_error(data: bytes) -> None:
+    check(data)
+
+
+@given(ENVELOPES)
+def test_any_json_is_a_message_or_a_documented_error(value: Any) -> None:
+    check(json.dumps(value).encode())
+
+
+@given(st.data())
+def test_any_damage_to_a_good_message_is_a_message_or_a_documented_error(data: st.DataObject) -> None:
+    message = bytearray(GOOD)
+    for _ in range(data.draw(st.integers(min_value=1, max_value=4))):
+        begin = data.draw(st.integers(min_value=0, max_value=len(message)))
+        end = data.draw(st.integers(min_value=begin, max_value=min(len(message), begin + 12)))
+        message[begin:end] = data.draw(st.binary(max_size=6) | st.sampled_from([b"\\u0000", b"NaN", b"{", b"[", b'"']))
+    check(bytes(message))
+
+
+def compared(message: Message) -> Message:
+    """With metadata in one spelling, since the quick way keeps it as sent."""
+    if not isinstance(message, EventMessage):
+        return message
+    metadata = json.dumps(json.loads(message.event.metadata), sort_keys=True).encode()
+    return msgspec.structs.replace(message, event=msgspec.structs.replace(message.event, metadata=metadata))
+
+
+@given(
+    st.fixed_dictionaries(
+        {"type": st.just("event"), "data": PLAIN_EVENTS | KNOWN},
+        optional={
+            "timestamp": st.datetimes().map(lambda moment: moment.isoformat() + "Z"),
+            "id": st.text(max_size=9),
+            "replay": st.booleans(),
+        },
+    ),
+    st.booleans(),
+)
+def test_both_ways_through_the_decoder_give_the_same(value: Any, ensure_ascii: bool) -> None:
+    """The quick way for events is only quicker: what it makes is what the general way makes."""
+    data = json.dumps(value, ensure_ascii=ensure_ascii).encode(errors="replace")
+    decoder = Decoder()
+    results = []
+    for way in (decoder.decode, decoder._decode_any):
+        try:
+            message: Any = compared(way(data))
+        except DecodeError as error:
+            message = str(error)
+        results.append((message, decoder.take_problems()))
+    assert results[0] == results[1]
