@@ -1,0 +1,293 @@
+"""What one stream is believed to be, message after message."""
+
+import pytest
+
+from iris_exporter.core.sequence import Sequence
+from iris_exporter.decoding.messages import Anomaly, EventMessage, Metrics, Overview, Project, Resumed, Update
+from iris_exporter.model import state as state_module
+from iris_exporter.model.state import MAX_FEED_EVENTS, NO_CHANGES, OVERFLOW_KEY, Changes, StreamState
+from tests.model.short import NOW, STALE_AFTER, counted, event, feed, message, update
+
+
+@pytest.fixture
+def state() -> StreamState:
+    return StreamState("default", STALE_AFTER)
+
+
+# Nothing yet
+
+
+def test_a_new_stream_shows_nothing_and_is_not_stale(state: StreamState) -> None:
+    view = state.view(NOW)
+    assert (view.stream, view.metrics, view.projects, view.anomalies, view.events) == ("default", None, (), (), ())
+    assert (dict(view.event_counts), view.last_data_timestamp, view.stale) == ({}, None, False)
+
+
+# Metrics
+
+
+def test_headline_figures_replace_field_by_field(state: StreamState) -> None:
+    assert state.apply(update(metrics=Metrics(projects=3.0, runs_today=10.0)), NOW).metrics
+    assert state.apply(update(metrics=Metrics(runs_today=11.0, active_experts=0.0)), NOW).metrics
+    assert state.view(NOW).metrics == Metrics(projects=3.0, runs_today=11.0, active_experts=0.0)
+
+
+def test_figures_that_did_not_change_are_no_change(state: StreamState) -> None:
+    state.apply(update(metrics=Metrics(projects=3.0)), NOW)
+    assert not state.apply(update(metrics=Metrics(projects=3.0)), NOW).metrics
+
+
+def test_a_snapshot_without_a_figure_keeps_it(state: StreamState) -> None:
+    """The deployed REST interface sends fewer fields than the stream; they must not come and go."""
+    state.apply(update(metrics=Metrics(projects=3.0, reflexions=7.0)), NOW)
+    state.apply_snapshot(Overview(metrics=Metrics(projects=4.0)), NOW)
+    assert state.view(NOW).metrics == Metrics(projects=4.0, reflexions=7.0)
+
+
+# Projects
+
+
+def test_projects_merge_by_id_and_field(state: StreamState) -> None:
+    state.apply_snapshot(Overview(projects=(Project("a", name="A", runs=5.0), Project("b"))), NOW)
+    changes = state.apply(update(projects=(Project("a", runs=6.0), Project("c"))), NOW)
+    assert changes.projects == ("a", "c")
+    assert state.view(NOW).projects == (Project("a", name="A", runs=6.0), Project("b"), Project("c"))
+
+
+def test_a_partial_update_removes_no_project(state: StreamState) -> None:
+    state.apply_snapshot(Overview(projects=(Project("a"), Project("b"))), NOW)
+    assert state.apply(update(projects=()), NOW).vanished == ()
+    assert len(state.view(NOW).projects) == 2
+
+
+def test_what_a_full_snapshot_lacks_vanishes(state: StreamState) -> None:
+    state.apply(update(projects=(Project("a", latency_seconds=0.5), Project("b"))), NOW)
+    changes = state.apply_snapshot(Overview(projects=(Project("a", runs=1.0),)), NOW)
+    assert (changes.projects, changes.vanished) == (("a",), ("b",))
+    assert state.view(NOW).projects == (Project("a", latency_seconds=0.5, runs=1.0),)
+
+
+def test_a_part_of_the_overview_says_nothing_about_the_rest(state: StreamState) -> None:
+    state.apply_snapshot(Overview(projects=(Project("a"),), anomalies=(Anomaly("x"),)), NOW)
+    state.apply_snapshot(Overview(metrics=Metrics(projects=1.0)), NOW)
+    state.apply_snapshot(Overview(projects=(Project("b"),), anomalies=(Anomaly("y"),)), NOW, full=False)
+    view = state.view(NOW)
+    assert [project.id for project in view.projects] == ["a", "b"]
+    assert [anomaly.id for anomaly in view.anomalies] == ["x", "y"]
+
+
+def test_a_project_stays_the_same_object_until_something_about_it_changes(state: StreamState) -> None:
+    state.apply(update(projects=(Project("a", runs=1.0), Project("b", runs=1.0))), NOW)
+    before = state.view(NOW).projects
+    state.apply(update(projects=(Project("a", runs=1.0), Project("b", runs=2.0))), NOW)
+    after = state.view(NOW).projects
+    assert after[0] is before[0]
+    assert after[1] is not before[1]
+    state.apply_snapshot(Overview(projects=(Project("a", runs=1.0), Project("b", runs=2.0))), NOW)
+    assert state.view(NOW).projects is after
+
+
+# Anomalies
+
+
+def test_an_anomaly_opens_changes_and_closes(state: StreamState) -> None:
+    opened = Anomaly("x", project="a", severity="critical", metric="m", value=1.0)
+    assert state.apply(update(anomalies=(opened,)), NOW).opened == (opened,)
+    changed = state.apply(update(anomalies=(Anomaly("x", value=2.0),)), NOW)
+    assert (changed.opened, changed.closed) == ((), ())
+    merged = Anomaly("x", project="a", severity="critical", metric="m", value=2.0)
+    assert state.view(NOW).anomalies == (merged,)
+    assert state.apply(update(anomalies=(Anomaly("x", resolved=True),)), NOW).closed == (merged,)
+    assert state.view(NOW).anomalies == ()
+
+
+def test_a_severity_may_fall_to_info(state: StreamState) -> None:
+    state.apply(update(anomalies=(Anomaly("x", severity="critical", metric="m"),)), NOW)
+    state.apply(update(anomalies=(Anomaly("x", severity="info", metric="m"),)), NOW)
+    assert state.view(NOW).anomalies[0].severity == "info"
+
+
+def test_an_anomaly_that_is_resolved_before_it_was_known_is_nothing(state: StreamState) -> None:
+    changes = state.apply(update(anomalies=(Anomaly("x", resolved=True),)), NOW)
+    assert (changes.opened, changes.closed) == ((), ())
+    assert state.view(NOW).anomalies == ()
+
+
+def test_a_full_snapshot_closes_the_anomalies_it_lacks(state: StreamState) -> None:
+    state.apply(update(anomalies=(Anomaly("x"), Anomaly("y"))), NOW)
+    changes = state.apply_snapshot(Overview(anomalies=(Anomaly("y"), Anomaly("z"))), NOW)
+    assert [anomaly.id for anomaly in changes.closed] == ["x"]
+    assert [anomaly.id for anomaly in changes.opened] == ["z"]
+    assert [anomaly.id for anomaly in state.view(NOW).anomalies] == ["y", "z"]
+
+
+# Events
+
+
+def test_an_event_counts_once_over_all_ways_it_arrives(state: StreamState) -> None:
+    assert state.apply(message(1), NOW).events == (event(1),)
+    assert state.apply(message(1), NOW) == Changes(duplicates=1)
+    assert state.apply(Update(Overview(events=(event(1), event(2))), "telemetry"), NOW).duplicates == 1
+    assert state.apply_snapshot(Overview(events=(event(2), event(1))), NOW).duplicates == 2
+    assert state.apply(message(2, replay=True), NOW) == Changes(duplicates=1, replayed=1)
+    assert state.view(NOW).event_counts == {("a", "evaluation", "info"): 2}
+
+
+def test_the_events_of_the_first_snapshot_count(state: StreamState) -> None:
+    assert len(state.apply_snapshot(Overview(events=(event(2), event(1))), NOW).events) == 2
+    assert counted(state) == 2
+
+
+def test_counts_are_kept_by_project_type_and_severity(state: StreamState) -> None:
+    state.apply(EventMessage(event(1, project="b", severity="error")), NOW)
+    state.apply(EventMessage(event(2, project="b", severity="error")), NOW)
+    state.apply(EventMessage(event(3, event_type="rotation")), NOW)
+    assert state.view(NOW).event_counts == {("b", "evaluation", "error"): 2, ("a", "rotation", "info"): 1}
+
+
+def test_new_events_stand_in_front_and_the_feed_is_cut(state: StreamState) -> None:
+    for number in range(MAX_FEED_EVENTS + 5):
+        state.apply(message(number), NOW)
+    assert feed(state) == [f"evt-{number}" for number in range(MAX_FEED_EVENTS + 4, 4, -1)]
+    assert counted(state) == MAX_FEED_EVENTS + 5
+
+
+@pytest.mark.parametrize("numbers", [(3, 2, 1), (1, 2, 3), (2, 3, 1)])
+def test_a_list_of_events_is_put_in_front_by_its_moments(state: StreamState, numbers: tuple[int, ...]) -> None:
+    """Some sources list the newest first, others the oldest."""
+    state.apply(message(9), NOW)
+    changes = state.apply(update(events=tuple(event(number) for number in numbers)), NOW)
+    assert [event.id for event in changes.events] == ["evt-1", "evt-2", "evt-3"]
+    assert feed(state) == ["evt-3", "evt-2", "evt-1", "evt-9"]
+
+
+def test_a_list_without_moments_is_taken_as_newest_first(state: StreamState) -> None:
+    events = tuple(event(number, timestamp=None) for number in (3, 2, 1))
+    changes = state.apply(update(events=events), NOW)
+    assert [event.id for event in changes.events] == ["evt-1", "evt-2", "evt-3"]
+    assert feed(state) == ["evt-3", "evt-2", "evt-1"]
+
+
+def test_a_full_snapshot_removes_no_event(state: StreamState) -> None:
+    state.apply(message(1), NOW)
+    state.apply_snapshot(Overview(events=()), NOW)
+    assert feed(state) == ["evt-1"]
+
+
+def test_a_batch_is_the_same_as_its_messages_one_by_one(state: StreamState) -> None:
+    messages = [message(1), message(2), message(1)]
+    other = StreamState("default", STALE_AFTER)
+    assert state.apply_events(messages, NOW) == [other.apply(each, NOW) for each in messages]
+    assert state.view(NOW) == other.view(NOW)
+
+
+def test_a_duplicate_makes_no_objects(state: StreamState) -> None:
+    state.apply(message(1), NOW)
+    assert state.apply(message(1), NOW) is state.apply(message(1), NOW)
+    assert state.apply(message(1, replay=True), NOW) is state.apply(message(1, replay=True), NOW)
+
+
+# Delay
+
+
+def test_the_delay_of_a_live_message_is_given(state: StreamState) -> None:
+    assert state.apply(message(1, timestamp=NOW - 0.25), NOW).delay_seconds == 0.25
+    assert state.apply(Update(Overview(), timestamp=NOW - 0.5), NOW).delay_seconds == 0.5
+
+
+def test_a_clock_that_is_ahead_gives_no_negative_delay(state: StreamState) -> None:
+    assert state.apply(message(1, timestamp=NOW + 5), NOW).delay_seconds == 0
+    assert state.apply(Update(Overview(), timestamp=NOW + 5), NOW).delay_seconds == 0
+
+
+def test_what_is_not_live_has_no_delay(state: StreamState) -> None:
+    assert state.apply(message(1, timestamp=NOW - 9, replay=True), NOW).delay_seconds is None
+    assert state.apply(message(2), NOW).delay_seconds is None
+    assert state.apply(message(2, timestamp=NOW - 9), NOW).delay_seconds is None  # seen before
+    assert state.apply(Update(Overview(), timestamp=NOW - 9, replay=True), NOW).delay_seconds is None
+    assert state.apply_snapshot(Overview(events=(event(3),)), NOW).delay_seconds is None
+
+
+# Replays, positions and gaps
+
+
+def test_replays_are_counted(state: StreamState) -> None:
+    assert state.apply(message(1, replay=True), NOW) == Changes(events=(event(1),), replayed=1)
+    changes = state.apply(Update(Overview(events=(event(1), event(2))), replay=True), NOW)
+    assert (changes.replayed, changes.duplicates, changes.events) == (2, 1, (event(2),))
+
+
+def test_a_gap_in_the_positions_is_told(state: StreamState) -> None:
+    gaps = [state.apply(message(number, position=f"e-{number}"), NOW).gap for number in (1, 2, 5, 5, 6)]
+    assert gaps == [0, 0, 2, 0, 0]
+    assert state.apply(message(1, position="e-9"), NOW) == Changes(duplicates=1, gap=3)
+
+
+def test_an_update_moves_over_the_events_it_carries(state: StreamState) -> None:
+    state.apply(message(1, position="e-1"), NOW)
+    state.apply_snapshot(Overview(events=(event(2), event(3))), NOW)
+    several = Update(Overview(events=(event(2), event(3), event(4))), position="e-4")
+    assert state.apply(several, NOW).gap == 0
+    assert state.apply(Update(Overview(anomalies=(Anomaly("x"),)), position="e-5"), NOW).gap == 0
+    assert state.apply(Update(Overview(events=(event(7),)), position="e-7"), NOW).gap == 1
+
+
+def test_events_of_a_snapshot_are_not_missing_after_a_reconnect(state: StreamState) -> None:
+    state.apply(message(1, position="e-1"), NOW)
+    state.apply_snapshot(Overview(events=(event(4), event(3)), cursor="e-4"), NOW)
+    assert state.apply(message(5, position="e-5"), NOW).gap == 1
+
+
+def test_the_first_snapshot_says_where_the_stream_begins(state: StreamState) -> None:
+    state.apply_snapshot(Overview(events=(event(4),), cursor="e-4"), NOW)
+    assert state.sequence.last_event_id == "e-4"
+    assert state.apply(message(7, position="e-7"), NOW).gap == 2
+
+
+def test_what_a_resume_declares_missed_is_one_gap(state: StreamState) -> None:
+    state.apply(message(1, position="e-1"), NOW)
+    assert state.apply(Resumed("partial", replayed=1, missed=3, epoch="e"), NOW).gap == 3
+    assert state.apply(message(5, position="e-5", replay=True), NOW).gap == 0
+
+
+def test_a_resume_that_misses_nothing_changes_nothing(state: StreamState) -> None:
+    assert state.apply(Resumed("full", replayed=2), NOW) is NO_CHANGES
+
+
+def test_a_restarted_source_begins_another_numbering(state: StreamState) -> None:
+    state.apply(message(1, position="e-900"), NOW)
+    state.apply(Resumed("restarted", epoch="f"), NOW)
+    assert state.apply(message(2, position="f-1"), NOW).gap == 0
+
+
+def test_the_memory_of_ids_can_be_handed_in() -> None:
+    sequence = Sequence()
+    sequence.see("evt-1")
+    assert StreamState("default", STALE_AFTER, sequence).apply(message(1), NOW) == Changes(duplicates=1)
+
+
+# Limits
+
+
+def test_labels_without_end_are_counted_together(state: StreamState, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state_module, "MAX_EVENT_KEYS", 2)
+    for number in range(5):
+        state.apply(EventMessage(event(number, project=f"p{number}")), NOW)
+    counts = state.view(NOW).event_counts
+    assert len(counts) == 3
+    assert counts[OVERFLOW_KEY] == 3
+
+
+def test_objects_over_the_limit_are_dropped_and_told(state: StreamState, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state_module, "MAX_PROJECTS", 2)
+    monkeypatch.setattr(state_module, "MAX_ANOMALIES", 1)
+    changes = state.apply(
+        update(
+            projects=tuple(Project(name) for name in "abca"),
+            anomalies=(Anomaly("x"), Anomaly("y"), Anomaly("x", value=1.0)),
+        ),
+        NOW,
+    )
+    assert changes.dropped == 2
+    assert [project.id for project in state.view(NOW).projects] == ["a", "b"]
+    assert state.view(NOW).anomalies == (Anomaly("x", value=1.0),)
