@@ -1,0 +1,55 @@
+"""`python -m benchmarks [--quick] [NAME ...]`: measure, and print one table."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+
+from benchmarks import delay, ingest, memory, startup
+from benchmarks.processes import BenchmarkError
+from benchmarks.report import Row, table
+from benchmarks.scale import FULL, QUICK, Scale
+
+
+async def _scrape(_scale: Scale) -> list[Row]:
+    from benchmarks import scrape  # it needs half of the program, which the others shall not find loaded
+
+    return await scrape.run()
+
+
+BENCHMARKS: dict[str, Callable[[Scale], Awaitable[list[Row]]]] = {
+    "ingest": ingest.run,
+    "delay": delay.run,
+    "scrape": _scrape,
+    "memory": memory.run,
+    "start": startup.run,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the named benchmarks, or all; the exit code is 1 when something did not happen that should have."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer messages; the figures vary more")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    arguments = parser.parse_args(argv)
+    for name in arguments.names:
+        if name not in BENCHMARKS:
+            parser.error(f"unknown benchmark {name}; there are {', '.join(BENCHMARKS)}")
+    rows: list[Row] = []
+    try:
+        for name in arguments.names or BENCHMARKS:
+            print(f"measuring {name} ...", file=sys.stderr, flush=True)
+            rows += asyncio.run(_run(name, QUICK if arguments.quick else FULL))
+    except BenchmarkError as error:
+        print(f"benchmarks: {error}", file=sys.stderr)
+        return 1
+    print(table(rows))
+    return 0
+
+
+async def _run(name: str, scale: Scale) -> list[Row]:
+    return await BENCHMARKS[name](scale)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,162 @@
+"""Ingest: the exporter's own way from a socket into the model, beside a bare loop that receives and decodes.
+
+Both run in this process, one after the other, in turns; the sender is another process and off this one's CPU clock.
+What counts is messages per CPU second of this process (user and system), from the order to send to the last message.
+"""
+
+import asyncio
+import random
+import statistics
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import msgspec
+
+from benchmarks import processes
+from benchmarks.processes import DEADLINE_SECONDS, BenchmarkError, Source
+from benchmarks.report import Row
+from benchmarks.scale import Scale
+from iris_exporter.clock import SystemClock
+from iris_exporter.config import stream_settings
+from iris_exporter.core.status import State
+from iris_exporter.instruments import catalog
+from iris_exporter.stream import Stream
+from iris_exporter.transports.session import open_session
+
+NAMES = {
+    "websocket": "ingest over WebSocket",
+    "sse": "ingest over SSE",
+    "sse-chunked": "ingest over SSE, an HTTP chunk for each event",
+}
+_POLL_SECONDS = 0.005
+
+Send = Callable[[], None]
+
+
+class _Event(msgspec.Struct):
+    """The fields that the model reads, as they are on the wire."""
+
+    id: str
+    timestamp: str
+    project: str
+    event_type: str
+    severity: str
+    message: str
+    metadata: msgspec.Raw
+
+
+class _Envelope(msgspec.Struct, tag_field="type", tag="event"):
+    id: str
+    timestamp: str
+    data: _Event
+
+
+_decode = msgspec.json.Decoder(_Envelope).decode
+
+
+async def run(scale: Scale) -> list[Row]:
+    """Messages per CPU second of each transport, its floor, and the ratio of the two."""
+    rows = []
+    async with processes.source() as source:
+        for framing, name in NAMES.items():
+            source.order(do="prepare", framing=framing, count=scale.ingest_events)
+            await source.answer()
+            value, floor = await compare(source, framing, scale.ingest_events, scale.rounds)
+            rows.append(Row(name, value, "messages/CPU s", floor, value / floor))
+    return rows
+
+
+async def compare(source: Source, framing: str, count: int, rounds: int) -> tuple[float, float]:
+    """The medians of product and floor, which take turns so that a busy machine slows both."""
+
+    def send() -> None:
+        source.order(do="flood", framing=framing, count=count)
+
+    floor = websocket_floor if framing == "websocket" else sse_floor
+    values, floors = [], []
+    for _ in range(rounds):
+        floors.append(count / await floor(source.url(framing), count, send))
+        await source.answer()
+        values.append(count / await product(source, framing, count, send))
+        await source.answer()
+    return statistics.median(values), statistics.median(floors)
+
+
+async def product(source: Source, framing: str, count: int, send: Send) -> float:
+    """CPU seconds in which the exporter's stream takes `count` events into its model.
+
+    Raises:
+        BenchmarkError: Not all of them arrived, or one was not understood.
+    """
+    async with connected(source, framing) as stream:
+        messages = stream.instruments.counter(catalog.MESSAGES)
+        before = time.process_time()
+        send()
+        await until(lambda: messages.value("event") >= count, f"{count} messages")
+        seconds = time.process_time() - before
+        counted = sum(stream.snapshot().event_counts.values())
+        if counted != count:
+            raise BenchmarkError(f"{counted} of {count} events are in the model")
+    return seconds
+
+
+@asynccontextmanager
+async def connected(source: Source, framing: str) -> AsyncIterator[Stream]:
+    """A stream of the exporter that is live and has loaded its snapshot."""
+    settings = stream_settings(
+        url=source.url(framing),
+        protocol="websocket" if framing == "websocket" else "sse",
+        snapshot_url=source.snapshot_url,
+    )
+    async with open_session() as session:
+        stream = Stream(settings, session, SystemClock(), random.random, lambda _: None)
+        stream.connect()
+        try:
+            await until(
+                lambda: stream.status().state is State.LIVE and stream.snapshot().last_data_timestamp is not None,
+                "a live stream",
+            )
+            yield stream
+        finally:
+            await stream.stop()
+
+
+async def websocket_floor(url: str, count: int, send: Send) -> float:
+    """CPU seconds of a bare loop: `receive`, decode, next."""
+    async with open_session() as session, session.ws_connect(url, autoping=False, decode_text=False) as socket:
+        before = time.process_time()
+        send()
+        for _ in range(count):
+            _decode((await socket.receive()).data)
+        return time.process_time() - before
+
+
+async def sse_floor(url: str, count: int, send: Send) -> float:
+    """CPU seconds of a bare loop: read what is there, split at blank lines, decode the data line."""
+    async with open_session() as session, session.get(url, headers={"Accept-Encoding": "identity"}) as response:
+        before = time.process_time()
+        send()
+        left, rest = count, b""
+        while left:
+            piece = await response.content.readany()
+            if not piece:
+                raise BenchmarkError("the sender has ended the stream")
+            *events, rest = (rest + piece).split(b"\n\n")
+            for event in events:
+                _decode(event[event.index(b"data: ") + 6 :])
+            left -= len(events)
+        return time.process_time() - before
+
+
+async def until(check: Callable[[], bool], what: str) -> None:
+    """Return when `check` is true; asked every 5 ms, which costs next to nothing.
+
+    Raises:
+        BenchmarkError: It was not within `DEADLINE_SECONDS`.
+    """
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not check():
+        if time.monotonic() > deadline:
+            raise BenchmarkError(f"not within {DEADLINE_SECONDS:g} s: {what}")
+        await asyncio.sleep(_POLL_SECONDS)

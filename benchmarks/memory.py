@@ -1,0 +1,59 @@
+"""Memory: resident size of the exporter as a process, idle, with many streams, and after many events."""
+
+import tempfile
+from pathlib import Path
+
+from benchmarks import processes
+from benchmarks.processes import Source
+from benchmarks.report import Row
+from benchmarks.scale import Scale
+
+FRAMING = "websocket"
+_KIB, _MIB = 1024, 1024 * 1024
+# Up to the first point everything that is bounded (ids, the feed) has filled up; from there on the curve must be flat.
+_CURVE = (0.1, 0.25, 0.5, 1.0)
+
+
+async def run(scale: Scale) -> list[Row]:
+    """One idle stream, each further one, and the curve over many events."""
+    async with processes.source() as source:
+        one = await _idle(source, 1)
+        many = await _idle(source, 1 + scale.streams)
+        curve = await _over_events(source, [round(scale.memory_events * share) for share in _CURVE])
+    return [
+        Row("memory with one idle stream", one / _MIB, "MiB"),
+        Row(f"memory for each of {scale.streams} further streams", (many - one) / scale.streams / _KIB, "KiB"),
+        *(Row(f"memory after {count:,} events", size / _MIB, "MiB") for count, size in curve),
+    ]
+
+
+async def _idle(source: Source, streams: int) -> int:
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory) / "iris-exporter.yaml"
+        file.write_text(configuration(source, streams))
+        async with processes.exporter(f"--config.file={file}") as exporter:
+            await exporter.until_live()
+            return exporter.rss_bytes()
+
+
+async def _over_events(source: Source, points: list[int]) -> list[tuple[int, int]]:
+    """Number of events and resident bytes at each of the points, which rise."""
+    curve = []
+    before = 0
+    url = f"--stream.url={source.url(FRAMING)}"
+    async with processes.exporter(url, f"--stream.snapshot-url={source.snapshot_url}") as exporter:
+        await exporter.until_live()
+        for point in points:
+            source.order(do="flood", framing=FRAMING, first=before, count=point - before)
+            await source.answer()
+            await exporter.until_events(point)
+            curve.append((point, exporter.rss_bytes()))
+            before = point
+    return curve
+
+
+def configuration(source: Source, streams: int) -> str:
+    """A file of the exporter with that many streams of one source."""
+    lines = ["defaults:", "  protocol: websocket", f"  snapshot-url: {source.snapshot_url}", "streams:"]
+    lines += [f"  - {{name: stream-{number}, url: '{source.url(FRAMING, number)}'}}" for number in range(streams)]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,40 @@
+"""How much is measured: whole, quick, or just enough to show that a benchmark works."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Sizes of one run.
+
+    `rounds` is how often product and floor take turns, `starts` how often a process is started; of both the median
+    is shown. `delay_events` are sent at `delay_rate` a second. `streams` are idle ones beside the first.
+    """
+
+    ingest_events: int
+    rounds: int
+    delay_events: int
+    delay_rate: int
+    streams: int
+    memory_events: int
+    starts: int
+
+
+FULL = Scale(
+    ingest_events=200_000,
+    rounds=5,
+    delay_events=100_000,
+    delay_rate=10_000,
+    streams=100,
+    memory_events=1_000_000,
+    starts=5,
+)
+QUICK = Scale(
+    ingest_events=20_000,
+    rounds=5,
+    delay_events=20_000,
+    delay_rate=10_000,
+    streams=100,
+    memory_events=100_000,
+    starts=5,
+)

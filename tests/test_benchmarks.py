@@ -1,0 +1,111 @@
+"""Each benchmark runs and measures what it says; how fast anything is, is not tested."""
+
+import json
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+import pytest
+
+from benchmarks import delay, ingest, memory, startup
+from benchmarks.__main__ import main
+from benchmarks.delay import delays_of
+from benchmarks.processes import BenchmarkError, source
+from benchmarks.report import Row, table
+from benchmarks.scale import Scale
+from benchmarks.wire import BLOCK_BYTES, EVENT_BYTES, Events, blocks, sse_chunk, sse_event, websocket_frame
+from iris_exporter.core.sse import SseParser
+from iris_exporter.decoding.decoder import Decoder
+
+TINY = Scale(ingest_events=600, rounds=1, delay_events=200, delay_rate=10_000, streams=2, memory_events=400, starts=1)
+STARTED = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("number", [0, 7, 999, 123_456, 99_999_999])
+def test_event_has_its_size_and_is_understood(number: int) -> None:
+    """Every envelope is 300 bytes long and decodes without a complaint."""
+    envelope = Events(STARTED).envelope(number)
+    decoder = Decoder()
+    message = decoder.decode(envelope)
+    assert len(envelope) == EVENT_BYTES
+    assert message.message_type == "event"
+    assert not decoder.problems
+
+
+def test_events_are_distinct() -> None:
+    """No id and no cursor comes twice."""
+    events = Events(STARTED)
+    envelopes = [json.loads(events.envelope(number)) for number in range(2000)]
+    assert len({envelope["id"] for envelope in envelopes}) == 2000
+    assert len({envelope["data"]["id"] for envelope in envelopes}) == 2000
+
+
+def test_framings_carry_the_envelope() -> None:
+    """A frame, an event and a chunk hold the same bytes."""
+    envelope = Events(STARTED).envelope(5)
+    frame, event, chunk = websocket_frame(envelope), sse_event(envelope), sse_chunk(envelope)
+    assert frame == b"\x81\x7e\x01\x2c" + envelope
+    assert [(found.id, found.data) for found in SseParser(1000).feed(event)] == [("bench-5", envelope)]
+    size, _, rest = chunk.partition(b"\r\n")
+    assert rest == event + b"\r\n"
+    assert int(size, 16) == len(event)
+
+
+def test_blocks_are_large_and_whole() -> None:
+    """Blocks joined are the frames joined, and all but the last are full."""
+    events = Events(STARTED)
+    found = list(blocks(events, "websocket", 10, 2000))
+    assert b"".join(found) == b"".join(websocket_frame(events.envelope(number)) for number in range(10, 2010))
+    assert [len(block) >= BLOCK_BYTES for block in found] == [True, True, False]
+
+
+def test_delay_is_counted_to_the_first_answer_that_shows_the_message() -> None:
+    """Each message has its own delay, also when several were written or shown at once."""
+    sent = [(2, 1.0), (3, 2.0)]
+    answers = [(0, 0.5), (1, 1.25), (3, 2.5), (3, 3.0)]
+    assert delays_of(sent, answers) == [0.25, 1.5, 0.5]
+
+
+def test_table_has_a_heading_and_leaves_out_what_is_not_known() -> None:
+    """Figures are readable and aligned."""
+    lines = table([Row("much", 123456.7, "1/s", 200000.0, 0.617), Row("little", 0.0123, "s")]).splitlines()
+    assert lines[0].split() == ["figure", "value", "unit", "floor", "ratio"]
+    assert lines[1].split() == ["much", "123,457", "1/s", "200,000", "0.617"]
+    assert lines[2].split() == ["little", "0.0123", "s"]
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("run", "names"),
+    [
+        (ingest.run, ["WebSocket", "SSE", "chunk"]),
+        (delay.run, ["median", "p99", "scrape"]),
+        (memory.run, ["idle", "2 further", "40 ev", "100 ev", "200 ev", "400 ev"]),
+        (startup.run, ["ready"]),
+    ],
+)
+async def test_benchmark_returns_its_figures(run: Callable[[Scale], Awaitable[list[Row]]], names: list[str]) -> None:
+    """At the smallest scale each benchmark ends by itself with every figure that it promises."""
+    rows = await run(TINY)
+    assert len(rows) == len(names)
+    for row, name in zip(rows, names, strict=True):
+        assert name in row.name
+        assert row.value > 0 or "further" in row.name  # two idle streams may fit into pages that are there already
+        assert row.floor is None or (row.floor > 0 and row.ratio == pytest.approx(row.value / row.floor))
+
+
+@pytest.mark.integration
+async def test_ingest_fails_when_events_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sender that stops early is an error and not a figure."""
+    monkeypatch.setattr(ingest, "DEADLINE_SECONDS", 0.2)
+    async with source() as sender:
+        with pytest.raises(BenchmarkError, match="20 messages"):
+            await ingest.product(
+                sender, "websocket", 20, lambda: sender.order(do="flood", framing="websocket", count=19)
+            )
+
+
+def test_unknown_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """A name that is none says which there are."""
+    with pytest.raises(SystemExit):
+        main(["ingets"])
+    assert "there are ingest, delay, scrape, memory, start" in capsys.readouterr().err
