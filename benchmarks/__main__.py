@@ -27,7 +27,10 @@ BENCHMARKS: dict[str, Callable[[Scale], Awaitable[list[Row]]]] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the named benchmarks, or all; the exit code is 1 when something did not happen that should have."""
+    """Run the named benchmarks, or all.
+
+    The exit code is 1 when something did not happen that should have; what was measured before is printed all the same.
+    """
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer messages; the figures vary more")
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
@@ -36,15 +39,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         if name not in BENCHMARKS:
             parser.error(f"unknown benchmark {name}; there are {', '.join(BENCHMARKS)}")
     rows: list[Row] = []
+    code = 0
     try:
         for name in arguments.names or BENCHMARKS:
             print(f"measuring {name} ...", file=sys.stderr, flush=True)
             rows += asyncio.run(_run(name, QUICK if arguments.quick else FULL))
     except BenchmarkError as error:
         print(f"benchmarks: {error}", file=sys.stderr)
-        return 1
+        code = 1
     print(table(rows))
-    return 0
+    return code
 
 
 async def _run(name: str, scale: Scale) -> list[Row]:
