@@ -137,7 +137,7 @@ class Exposition:
             keeper.present = present_of(
                 instruments, source.status, view.metrics, keeper.mirror, stale=snapshot.stale, kept=keeper.present
             )
-            moments.append(Moment(instruments, view, keeper.present))
+            moments.append(Moment(instruments, view, keeper.present, source.status.last_message))
         self._kept = kept
         return moments
 

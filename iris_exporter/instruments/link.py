@@ -26,7 +26,7 @@ Series = dict[str, list[tuple[Pairs, float]]]
 
 
 def link_series(status: LinkStatus, metrics: Metrics | None, dropped: Mapping[str, int], *, stale: bool) -> Series:
-    """All series of one stream that stand for its present; a value that is not known has none.
+    """The series of one stream that stand for its present; a value that is not known has none.
 
     `stale` means that the source's data is too old to be shown; `metrics` is then None.
     """
@@ -35,7 +35,6 @@ def link_series(status: LinkStatus, metrics: Metrics | None, dropped: Mapping[st
         catalog.UP: 1 if up else 0,
         catalog.RECONNECT_ATTEMPT: 0 if status.state is State.LIVE else status.attempt,
         catalog.CONNECTED_TIMESTAMP: status.connected_at,
-        catalog.LAST_MESSAGE_TIMESTAMP: status.last_message,
         **{metric: getattr(metrics, name, None) for metric, name in HEADLINES},
     }
     series: Series = {metric.name: [] if value is None else [((), value)] for metric, value in plain.items()}

@@ -75,6 +75,7 @@ class View:
     anomalies: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # by clean project id, by severity
     anomaly_lines: tuple[bytes, ...] = ()
     events: Mapping[EventKey, int] = field(default_factory=dict)
+    event_lines: tuple[bytes, ...] = ()
 
 
 def status_of(project: Project) -> str | None:
@@ -84,14 +85,19 @@ def status_of(project: Project) -> str | None:
     return project.status if project.status in catalog.STATUSES else OTHER
 
 
-def _row(key: str, project: Project, tail: str) -> Row:
-    """Write all lines of one project; `tail` is the stream's `stream="x"} `."""
+def _row(key: str, project: Project, tail: str, old: Project | None, before: Row) -> Row:
+    """Write all lines of one project; take those of fields that are as they were in `old` from the row `before`."""
     label = f'project="{escape_label(key)}",'
     series = f"{{{label}{tail}"
     row = []
-    for metric, name in PROJECT_FIELDS:
+    for index, (metric, name) in enumerate(PROJECT_FIELDS):
         value = getattr(project, name)
-        row.append(b"" if value is None else f"{metric.name}{series}{format_value(value)}\n".encode())
+        if old is not None and value == getattr(old, name):
+            row.append(before[index])
+        else:
+            row.append(b"" if value is None else f"{metric.name}{series}{format_value(value)}\n".encode())
+    if old is not None and (project.status, project.name) == (old.status, old.name):
+        return (*row, *before[len(row) :])
     row.append(_status_lines(label, status_of(project), tail).encode())
     info = ""
     if project.name is not None:
@@ -119,6 +125,12 @@ def _anomaly_lines(project: str, counts: Mapping[str, int], tail: str) -> bytes:
     return "".join(lines).encode()
 
 
+def _event_line(key: EventKey, count: int, tail: str) -> bytes:
+    project, event_type, severity = map(escape_label, key)
+    labels = f'event_type="{event_type}",project="{project}",severity="{severity}"'
+    return f"{catalog.EVENTS.name}{{{labels},{tail}{format_value(count)}\n".encode()
+
+
 class Mirror:
     """Keeps the lines of one stream between scrapes."""
 
@@ -126,6 +138,7 @@ class Mirror:
         self._tail = tail
         self._kept: dict[str, tuple[Project, str, Row]] = {}
         self._keys: dict[EventKey, EventKey] = {}
+        self._event_lines: dict[EventKey, tuple[int, bytes]] = {}
         self._event_types = Bounded((), catalog.MAX_EVENT_TYPES)
         self._severities = Bounded(catalog.SEVERITIES, catalog.MAX_SEVERITIES)
         self._anomaly_severities = Bounded(catalog.ANOMALY_SEVERITIES, catalog.MAX_SEVERITIES)
@@ -140,12 +153,13 @@ class Mirror:
         if not entities:
             return View(None if snapshot.stale else snapshot.metrics)
         events = yield from self._count_events(snapshot.event_counts)
+        event_lines = yield from self._write_events(events)
         if snapshot.stale:
-            return View(events=events)
+            return View(events=events, event_lines=event_lines)
         projects, rows = yield from self._write_projects(snapshot.projects)
         anomalies = self._count_anomalies(projects, snapshot.anomalies)
         lines = self._write_anomalies(projects, rows, anomalies)
-        return View(snapshot.metrics, projects, rows, anomalies, lines, events)
+        return View(snapshot.metrics, projects, rows, anomalies, lines, events, event_lines)
 
     def _write_projects(
         self, projects: tuple[Project, ...]
@@ -162,8 +176,10 @@ class Mirror:
             if key in shown or len(rows) >= catalog.MAX_PROJECTS:
                 left_out.add(project.id)
                 continue
-            if entry is None or entry[0] is not project:
-                entry = (project, key, _row(key, project, self._tail))
+            if entry is None:
+                entry = (project, key, _row(key, project, self._tail, None, ()))
+            elif entry[0] is not project:
+                entry = (project, key, _row(key, project, self._tail, entry[0], entry[2]))
             kept[project.id] = entry
             shown[key] = project
             rows.append(entry[2])
@@ -207,6 +223,19 @@ class Mirror:
             key = self._keys.get(raw) or self._admit(raw)
             totals[key] = totals.get(key, 0) + count
         return totals
+
+    def _write_events(self, totals: Mapping[EventKey, int]) -> Generator[None, None, tuple[bytes, ...]]:
+        """One line for each total; of those that have not moved the one of the scrape before."""
+        kept = self._event_lines
+        lines = []
+        for index, (key, count) in enumerate(totals.items()):
+            if index % STEP == 0:
+                yield
+            entry = kept.get(key)
+            if entry is None or entry[0] != count:
+                entry = kept[key] = (count, _event_line(key, count, self._tail))
+            lines.append(entry[1])
+        return tuple(lines)
 
     def _admit(self, raw: EventKey) -> EventKey:
         if len(self._keys) >= catalog.MAX_EVENT_SERIES:

@@ -5,7 +5,6 @@ The two spellings come from the same numbers; tests hold them to the same bytes.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 
 from iris_exporter.core.status import LinkStatus
 from iris_exporter.decoding.messages import Metrics
@@ -14,13 +13,10 @@ from iris_exporter.instruments.link import Series, link_lines, link_series
 from iris_exporter.instruments.metric import Metric
 from iris_exporter.instruments.mirror import COLUMNS, PROJECT_FIELDS, Mirror, View, status_of
 from iris_exporter.instruments.stream import StreamInstruments
-from iris_exporter.instruments.text import Sample, clean_label, escape_label, format_value
+from iris_exporter.instruments.text import Sample, clean_label, format_value
 
-ROWS_PER_PIECE = 1000
-"""Kept lines are joined in pieces of this many projects: some 100 KB, a fraction of a millisecond."""
-EVENTS_PER_PIECE = 500
-"""Event series are written anew for each scrape: about half a millisecond for this many."""
-
+LINES_PER_PIECE = 1000
+"""Kept lines are joined in pieces of this many: some 100 KB, a fraction of a millisecond."""
 MANY = frozenset({*COLUMNS, catalog.ANOMALIES.name, catalog.EVENTS.name})
 """Metrics with more series than streams: they come in pieces. All others have a few for each stream."""
 
@@ -29,12 +25,12 @@ _PROJECT_ATTRIBUTES = {metric.name: name for metric, name in PROJECT_FIELDS}
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """The series of the link, their lines, and what they were made of: kept while a stream stands still."""
+    """The series of the link, their lines, and what they were made of: kept while a stream does what it did before.
 
-    status: LinkStatus
-    metrics: Metrics | None
-    stale: bool
-    dropped: int
+    The moment of the last message is left out of it: it is another one at each scrape of a stream that lives.
+    """
+
+    facts: tuple[object, ...]
     series: Series
     lines: dict[str, str]
 
@@ -42,13 +38,16 @@ class Present:
 class Moment:
     """What the status, the view and the counters of one stream say; counters are read when they are printed."""
 
-    __slots__ = ("_instruments", "_lines", "_view", "present")
+    __slots__ = ("_instruments", "_last_message", "_lines", "_series", "_view")
 
-    def __init__(self, instruments: StreamInstruments, view: View, present: Present) -> None:
+    def __init__(
+        self, instruments: StreamInstruments, view: View, present: Present, last_message: float | None
+    ) -> None:
         self._instruments = instruments
         self._view = view
-        self.present = present
+        self._series = present.series
         self._lines = present.lines
+        self._last_message = last_message
 
     @property
     def has_entities(self) -> bool:
@@ -57,43 +56,34 @@ class Moment:
 
     def pieces(self, metric: Metric) -> Iterator[bytes]:
         """The lines of a metric of `MANY`; pieces may be empty."""
-        if metric is catalog.EVENTS:
-            yield from self._event_pieces()
-            return
-        if metric is catalog.ANOMALIES:
-            lines = self._view.anomaly_lines
-            for start in range(0, len(lines), ROWS_PER_PIECE):
-                yield b"".join(lines[start : start + ROWS_PER_PIECE])
+        if metric is catalog.EVENTS or metric is catalog.ANOMALIES:
+            lines = self._view.event_lines if metric is catalog.EVENTS else self._view.anomaly_lines
+            for start in range(0, len(lines), LINES_PER_PIECE):
+                yield b"".join(lines[start : start + LINES_PER_PIECE])
             return
         column, rows = COLUMNS[metric.name], self._view.rows
-        for start in range(0, len(rows), ROWS_PER_PIECE):
-            yield b"".join([row[column] for row in rows[start : start + ROWS_PER_PIECE]])
-
-    def _event_pieces(self) -> Iterator[bytes]:
-        name, tail, items = catalog.EVENTS.name, self._instruments.tail, iter(self._view.events.items())
-        while batch := list(islice(items, EVENTS_PER_PIECE)):
-            yield "".join(
-                [
-                    f'{name}{{event_type="{escape_label(event_type)}",project="{escape_label(project)}",'
-                    f'severity="{escape_label(severity)}",{tail}{format_value(count)}\n'
-                    for (project, event_type, severity), count in batch
-                ]
-            ).encode()
+        for start in range(0, len(rows), LINES_PER_PIECE):
+            yield b"".join([row[column] for row in rows[start : start + LINES_PER_PIECE]])
 
     def write(self, metric: Metric, out: list[str], *, exemplars: bool) -> None:
         """Append the lines of any other metric with the label `stream`."""
         lines = self._lines.get(metric.name)
-        if lines is None:
-            self._instruments.write(metric, out, exemplars=exemplars)
-        else:
+        if lines is not None:
             out.append(lines)
+        elif metric is not catalog.LAST_MESSAGE_TIMESTAMP:
+            self._instruments.write(metric, out, exemplars=exemplars)
+        elif self._last_message is not None:
+            out.append(f"{metric.name}{{{self._instruments.tail}{format_value(self._last_message)}\n")
 
     def samples(self, metric: Metric) -> Iterator[Sample]:
         """The same series, and those of `pieces`, for whoever does not want text."""
         stream, name = self._instruments.stream, metric.name
-        if name in self.present.series:
-            for pairs, value in self.present.series[name]:
+        if name in self._series:
+            for pairs, value in self._series[name]:
                 yield Sample(name, {**dict(pairs), "stream": stream}, value)
+        elif metric is catalog.LAST_MESSAGE_TIMESTAMP:
+            if self._last_message is not None:
+                yield Sample(name, {"stream": stream}, self._last_message)
         elif metric is catalog.EVENTS:
             for (project, event_type, severity), count in self._view.events.items():
                 labels = {"event_type": event_type, "project": project, "severity": severity, "stream": stream}
@@ -129,8 +119,9 @@ def present_of(
     kept: Present | None,
 ) -> Present:  # fmt: skip
     """Write the series of the link, or take those of the scrape before when nothing about them has changed."""
-    dropped = sum(mirror.dropped.values())
-    if kept is not None and (kept.status, kept.metrics, kept.stale, kept.dropped) == (status, metrics, stale, dropped):
+    link = (status.state, status.protocol, status.endpoint, status.attempt, status.connected_at)
+    facts = (*link, metrics, stale, *mirror.dropped.values())
+    if kept is not None and kept.facts == facts:
         return kept
     series = link_series(status, metrics, mirror.dropped, stale=stale)
-    return Present(status, metrics, stale, dropped, series, link_lines(series, instruments.tail))
+    return Present(facts, series, link_lines(series, instruments.tail))

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from iris_exporter.core.failures import Failure
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.metric import Kind, Metric
-from iris_exporter.instruments.primitives import Counter, Histogram
+from iris_exporter.instruments.primitives import Counter, Histogram, Instrument
 from iris_exporter.instruments.text import Exemplar, Sample, clean_label, pairs_text
 from iris_exporter.transports.base import StateChange
 
@@ -24,6 +24,7 @@ class StreamInstruments:
         self._counters = {metric.name: Counter(metric) for metric in own}
         histograms = (metric for metric in catalog.CATALOG if metric.kind is Kind.HISTOGRAM)
         self._histograms = {metric.name: Histogram(metric) for metric in histograms}
+        self._instruments: dict[str, Instrument] = {**self._counters, **self._histograms}
         # The hot path goes without a lookup by name.
         self._messages = self._counters[catalog.MESSAGES.name]
         self._received = self._counters[catalog.RECEIVED_BYTES.name]
@@ -39,13 +40,11 @@ class StreamInstruments:
 
     def samples(self, metric: Metric) -> Iterator[Sample]:
         """The series of one counted metric."""
-        instrument = self._counters.get(metric.name) or self._histograms[metric.name]
-        return instrument.samples(self.stream)
+        return self._instruments[metric.name].samples(self.stream)
 
     def write(self, metric: Metric, out: list[str], *, exemplars: bool) -> None:
         """Append the lines of one counted metric."""
-        instrument = self._counters.get(metric.name) or self._histograms[metric.name]
-        instrument.write(self.tail, out, exemplars=exemplars)
+        self._instruments[metric.name].write(self.tail, out, exemplars=exemplars)
 
     # The connection: see `transports.base.Observer`.
 

@@ -1,18 +1,22 @@
 """Whatever a source may send, we print what the client library prints for the same families."""
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
-from iris_exporter.core.status import State
+from iris_exporter.core.status import LinkStatus, State
 from iris_exporter.decoding.messages import Anomaly, Metrics, Project
 from iris_exporter.instruments.client import prometheus_registry
-from iris_exporter.instruments.collector import Source
+from iris_exporter.instruments.collector import Exposition, Source
 from iris_exporter.instruments.exposition import Format
+from iris_exporter.instruments.selfmetrics import SelfMetrics
 from iris_exporter.instruments.stream import StreamInstruments
 from iris_exporter.instruments.text import Exemplar
+from iris_exporter.model.snapshot import Snapshot
 from tests.instruments.support import exposition, link, picture, text
 
 names = st.one_of(
@@ -71,3 +75,25 @@ def test_our_bytes_are_the_client_librarys_and_no_series_appears_twice(found: li
     keys = [line.rpartition(" ")[0] for line in printed.split("\n") if line and not line.startswith("#")]
     assert len(set(keys)) == len(keys)
     assert sum(1 for _ in parse_openmetrics(openmetrics)) >= 7
+
+
+positive = numbers.map(lambda value: None if value is None else value + 0.0)  # -0.0 equals 0.0, and keeps its line
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(statuses, snapshots, st.lists(positive, min_size=2, max_size=2)), min_size=2, max_size=4))
+def test_what_is_kept_from_one_scrape_never_shows_in_the_next(
+    scrapes: list[tuple[LinkStatus, Snapshot, list[float | None]]],
+) -> None:
+    """One exposition that lives through all scrapes prints what a new one prints."""
+    instruments = StreamInstruments("a")
+    found: list[Source] = []
+    lasting = Exposition(lambda: found, SelfMetrics("1", "r", "3"), process_metrics=False)
+    for number, (status, snapshot, (health, runs)) in enumerate(scrapes):
+        steady = Project(id="steady", name="n", status="healthy", health_ratio=health, runs=runs, reflexions=4.0)
+        shown = replace(snapshot, projects=(steady,), event_counts={("p", "info", "info"): number // 2})
+        instruments.delay(0.1)
+        found[:] = [Source(instruments, status, shown)]
+        fresh = Exposition(lambda: found, SelfMetrics("1", "r", "3"), process_metrics=False)
+        for form in Format:
+            assert text(lasting, form) == text(fresh, form)
