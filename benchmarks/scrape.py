@@ -1,0 +1,211 @@
+"""How long `/metrics` takes beside `prometheus_client.generate_latest` on the same families, and whom it keeps waiting.
+
+The floor prints families that were collected before, so it is charged with printing alone. Ours is charged with
+looking at the streams too. Both take turns, and the median is shown.
+"""
+
+import asyncio
+import gc
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+
+import msgspec
+from aiohttp import web
+from prometheus_client import generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from benchmarks.report import Row
+from iris_exporter.core.status import LinkStatus, State
+from iris_exporter.decoding.messages import Metrics, Project
+from iris_exporter.instruments.client import PrometheusCollector
+from iris_exporter.instruments.collector import Exposition, Source
+from iris_exporter.instruments.exposition import Format
+from iris_exporter.instruments.selfmetrics import SelfMetrics
+from iris_exporter.instruments.stream import StreamInstruments
+from iris_exporter.model.snapshot import Snapshot
+from iris_exporter.version import VersionInfo, version_info
+from iris_exporter.web.context import StreamControl
+from iris_exporter.web.server import make_app
+
+ROUNDS = 5
+SERIES_PER_PROJECT = 16  # 15 of the project itself, and one event counter
+SERIES_PER_STREAM = 100
+NOW = 1_750_000_000.0
+
+_FETCH = """
+import sys, urllib.request
+request = urllib.request.Request(sys.argv[1], headers={sys.argv[2]: "gzip"})
+print(len(urllib.request.urlopen(request).read()))
+"""
+
+
+class Program:
+    """Streams that stand in memory, as the web server sees them."""
+
+    telemetry_path = "/metrics"
+    max_requests = 0
+    version: VersionInfo = version_info()
+
+    def __init__(self, streams: int, projects: int) -> None:
+        self.found = [_source(f"stream-{number}", projects) for number in range(streams)]
+        self_metrics = SelfMetrics("1.0.0", "unknown", "3.11")
+        self.exposition = Exposition(lambda: self.found, self_metrics, process_metrics=False)
+
+    def change(self, step: int) -> None:
+        """Let something happen everywhere: a message on each stream, and news of one project in `step`."""
+        for index, source in enumerate(self.found):
+            source.instruments.message("event")
+            source.instruments.delay(0.02)
+            projects = tuple(
+                msgspec.structs.replace(project, runs=(project.runs or 0) + 1) if number % step == 0 else project
+                for number, project in enumerate(source.snapshot.projects)
+            )
+            status = replace(source.status, last_message=(source.status.last_message or 0) + 1)
+            self.found[index] = Source(source.instruments, status, replace(source.snapshot, projects=projects))
+
+    def ready(self) -> bool:
+        """See `WebContext.ready`."""
+        return True
+
+    def streams(self) -> Mapping[str, StreamControl]:
+        """See `WebContext.streams`."""
+        return {}
+
+    def config_text(self) -> str:
+        """See `WebContext.config_text`."""
+        return ""
+
+    async def reload(self) -> None:
+        """See `WebContext.reload`."""
+
+
+class _Collected(Collector):
+    """Families that were collected before."""
+
+    def __init__(self, exposition: Exposition) -> None:
+        self._families = list(PrometheusCollector(exposition).collect())
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
+
+
+def _source(name: str, projects: int) -> Source:
+    status = LinkStatus(State.LIVE, "websocket", "wss://iris.test/stream", 0, None, NOW, NOW, NOW, None)
+    snapshot = Snapshot(
+        stream=name,
+        metrics=Metrics(projects=float(projects), runs_today=4321.0, success_ratio=0.93, active_experts=12.0),
+        projects=tuple(_project(number) for number in range(projects)),
+        anomalies=(),
+        events=(),
+        event_counts={(f"project-{number}", "evaluation", "info"): number for number in range(projects)},
+        last_data_timestamp=NOW,
+        stale=False,
+    )
+    return Source(StreamInstruments(name), status, snapshot)
+
+
+def _project(number: int) -> Project:
+    return Project(
+        id=f"project-{number}",
+        name=f"Project number {number}",
+        status="warning" if number % 7 == 0 else "healthy",
+        health_ratio=0.5 + number % 50 / 100,
+        success_ratio=0.25 + number % 70 / 100,
+        runs=float(number * 31),
+        active_experts=float(number % 9),
+        reflexions=float(number % 400),
+        latency_seconds=0.1 + number % 90 / 1000,
+        last_run_timestamp=NOW + number,
+    )
+
+
+def _printed(exposition: Exposition) -> int:
+    """Print a whole scrape without pausing; the number of bytes."""
+    return sum(map(len, list(exposition.render(Format.TEXT))))
+
+
+def _turns(ours: Callable[[], object], floor: Callable[[], object], before: Callable[[], None]) -> tuple[float, float]:
+    """Median seconds of both; `before` runs before each round and is not timed."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for _ in range(ROUNDS):
+        before()
+        for what, found in zip((ours, floor), times, strict=True):
+            started = time.perf_counter()
+            what()
+            found.append(time.perf_counter() - started)
+    return statistics.median(times[0]), statistics.median(times[1])
+
+
+def _compare(name: str, program: Program, changed: float) -> Row:
+    """Print when nothing has changed (0), or one project in ten (0.1), or all (1) since the scrape before."""
+    _printed(program.exposition)
+    collected = _Collected(program.exposition)
+    step = round(1 / changed) if changed else 0
+    value, floor = _turns(
+        lambda: _printed(program.exposition),
+        lambda: generate_latest(collected),
+        lambda: program.change(step) if step else None,
+    )
+    return Row(name, value * 1000, "ms", floor * 1000, floor / value)
+
+
+async def run() -> list[Row]:
+    """Scrapes of 1,000, 10,000 and 100,000 series, and the longest time that one keeps the event loop."""
+    rows = []
+    for series in (1_000, 10_000, 100_000):
+        program = Program(1, (series - SERIES_PER_STREAM) // SERIES_PER_PROJECT)
+        rows.append(_compare(f"scrape of {series:,} series, 1 in 10 projects changed", program, 0.1))
+    rows.append(_compare("scrape of 100,000 series, nothing changed", program, 0.0))
+    rows.append(_compare("scrape of 100,000 series, all projects changed", program, 1.0))
+    streams = Program(1_000, 0)
+    rows.append(_compare("scrape of 1,000 streams without projects, all active", streams, 1.0))
+    for name, coding in (("gzip", "Accept-Encoding"), ("no compression", "X-None")):
+        longest, whole = await _longest_hold(program, coding)
+        rows.append(Row(f"longest hold of the event loop, 100,000 series, {name}", longest * 1000, "ms"))
+        rows.append(Row(f"whole answer over HTTP, 100,000 series, {name}", whole * 1000, "ms"))
+    return rows
+
+
+async def _longest_hold(program: Program, coding: str) -> tuple[float, float]:
+    """Serve scrapes to another process; median over the rounds of the longest gap between two turns of the loop.
+
+    The second figure is the median time that the client's process took, less the time it takes for a health check.
+    """
+    runner = web.AppRunner(make_app(program), access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        base = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        gc.collect()
+        holds, scrapes, checks = [], [], []
+        for _ in range(ROUNDS):
+            program.change(10)
+            hold, seconds = await _fetch(f"{base}/metrics", coding)
+            holds.append(hold)
+            scrapes.append(seconds)
+            checks.append((await _fetch(f"{base}/-/healthy", coding))[1])
+        return statistics.median(holds), statistics.median(scrapes) - statistics.median(checks)
+    finally:
+        await runner.cleanup()
+
+
+async def _fetch(url: str, coding: str) -> tuple[float, float]:
+    """The longest gap between two turns while another process fetches `url`, and how long it took."""
+    started = time.perf_counter()
+    client = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _FETCH, url, coding, stdout=asyncio.subprocess.PIPE
+    )
+    reading = asyncio.create_task(client.communicate())
+    longest, last = 0.0, time.perf_counter()
+    while not reading.done():
+        await asyncio.sleep(0)
+        now = time.perf_counter()
+        longest, last = max(longest, now - last), now
+    size = int((await reading)[0])
+    if not size:
+        raise RuntimeError(f"{url} answered nothing")
+    return longest, time.perf_counter() - started
