@@ -11,9 +11,9 @@ after each message or now and then. All reasons are in `problems.REASONS`, all c
 Source: the IRIS wire, sections 2 and 3.
 """
 
-import math
 from collections.abc import Callable
-from typing import Any
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -41,7 +41,7 @@ from iris_exporter.decoding.objects import (
     project_from,
 )
 from iris_exporter.decoding.problems import REASONS, FieldProblem, Problems
-from iris_exporter.decoding.values import MAX_LABEL_CHARS, UnusableValueError
+from iris_exporter.decoding.values import MAX_ID_CHARS, MAX_LABEL_CHARS, UnusableValueError
 from iris_exporter.errors import DecodeError
 
 __all__ = ["REASONS", "Decoder", "FieldProblem"]
@@ -53,22 +53,20 @@ _PING, _PONG = Ping(), Pong()
 _ABSENT = msgspec.Raw()
 _BRACE = ord("{")
 _BACKSLASH = ord("\\")
-# What follows the seconds in the usual spelling of a moment. Neighbours in a stream share their second, so most moments
-# cost two look-ups; no sum of these differs from what parsing the whole would give.
-_FRACTIONS: dict[str, float] = {"Z": 0.0} | {f".{thousandths:03}Z": thousandths / 1000 for thousandths in range(1000)}
-_SEVERITIES = frozenset(
-    {"info", "warning", "error", "critical", "low", "medium", "high", "debug"}
-)  # as they are stored
+
+# Limits in the types are checked by the parser, at no cost; what breaks one goes the general way.
+_Label = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_LABEL_CHARS)]
+_Severity = Literal["info", "warning", "error", "critical", "low", "medium", "high", "debug"]  # as they are stored
 
 
 class _WireEvent(msgspec.Struct, gc=False):
     """An event as it should be on the wire."""
 
-    id: str
-    event_type: str
-    timestamp: str | None = None
-    project: str = ""
-    severity: str = "info"
+    id: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_CHARS)]
+    project: _Label
+    event_type: _Label
+    timestamp: datetime | None = None
+    severity: _Severity = "info"
     message: str = ""
     metadata: msgspec.Raw = _ABSENT
     details: msgspec.Raw = _ABSENT
@@ -78,7 +76,7 @@ class _WireEnvelope(msgspec.Struct, gc=False, tag_field="type", tag="event"):
     """The envelope of an event."""
 
     data: _WireEvent
-    timestamp: str | None = None
+    timestamp: datetime | None = None
     id: str | None = None
     replay: bool = False
 
@@ -89,13 +87,11 @@ class Decoder:
     `problems` is falsy while nothing was left out; `take_problems` empties it.
     """
 
-    __slots__ = ("_second", "_second_text", "_wire", "problems")
+    __slots__ = ("_wire", "problems")
 
     def __init__(self) -> None:
         self.problems = Problems()
         self._wire = msgspec.json.Decoder(_WireEnvelope).decode
-        self._second_text = ""
-        self._second = 0.0
 
     def take_problems(self) -> list[FieldProblem]:
         """Return and forget what was left out of messages and documents since the last call."""
@@ -125,28 +121,19 @@ class Decoder:
     def _quick(self, wire: _WireEnvelope, data: bytes) -> EventMessage | None:
         """The message of a well-formed event; None when something about it needs the general way."""
         event = wire.data
-        event_id = event.id
-        project = event.project
-        event_type = event.event_type
-        severity = event.severity
-        if not (event_id and project and event_type):
-            return None
-        if len(event_id) + len(project) + len(event_type) > MAX_LABEL_CHARS:
-            return None  # one of them may be too long
         # One byte is found much faster than six, and few messages have a backslash.
         if _BACKSLASH in data and b"\\u0000" in data:
             return None
-        text = event.timestamp
-        sent_text = wire.timestamp
-        moment = sent = None
-        if text is not None and (moment := self._moment(text)) is None:
+        own, sent = event.timestamp, wire.timestamp
+        own_seconds = None if own is None else _seconds(own)
+        if sent is None or sent == own:
+            sent_seconds = own_seconds
+        else:
+            sent_seconds = _seconds(sent)
+            if own is None:
+                own_seconds = sent_seconds
+        if (own_seconds is not None and own_seconds < 0) or (sent_seconds is not None and sent_seconds < 0):
             return None
-        if sent_text is None or sent_text == text:
-            sent = moment
-        elif (sent := self._moment(sent_text)) is None:
-            return None
-        elif text is None:
-            moment = sent
         raw = event.metadata
         # Copied, since a raw value holds on to the whole message.
         metadata = bytes(raw if raw is not _ABSENT else event.details) or b"{}"
@@ -154,27 +141,13 @@ class Decoder:
             return None
         if not data.isascii() and not _is_utf8(data):
             return None
-        if severity not in _SEVERITIES:
-            return None
         return EventMessage(
-            Event(event_id, moment, project, event_type, severity, event.message, metadata),
+            Event(event.id, own_seconds, event.project, event.event_type, event.severity, event.message, metadata),
             "event",
-            sent,
+            sent_seconds,
             wire.replay,
             wire.id or None,
         )
-
-    def _moment(self, text: str) -> float | None:
-        """Unix seconds of a well-formed moment; None when `values.timestamp` must look at it."""
-        if text[:19] == self._second_text:
-            fraction = _FRACTIONS.get(text[19:])
-            if fraction is not None:
-                return self._second + fraction
-        moment = values.iso_seconds(text)
-        if moment is not None and text[16:17] == ":" and text[19:] in _FRACTIONS:
-            self._second_text = text[:19]
-            self._second = float(math.floor(moment))
-        return moment
 
     def _decode_any(self, data: bytes) -> Message:
         envelope = parse(data)
@@ -193,6 +166,11 @@ class Decoder:
             return read(envelope, self.problems)
         finally:
             self.problems.base = "$"
+
+
+def _seconds(moment: datetime) -> float:
+    """Unix seconds; no offset means UTC."""
+    return moment.timestamp() if moment.tzinfo is not None else moment.replace(tzinfo=UTC).timestamp()
 
 
 def _is_utf8(data: bytes) -> bool:
