@@ -26,7 +26,7 @@ from iris_exporter.instruments.collector import Exposition, Source
 from iris_exporter.instruments.exposition import Format
 from iris_exporter.instruments.selfmetrics import SelfMetrics
 from iris_exporter.instruments.stream import StreamInstruments
-from iris_exporter.model.snapshot import Snapshot
+from iris_exporter.model.snapshot import DataFlow, Snapshot
 from iris_exporter.version import VersionInfo, version_info
 from iris_exporter.web.context import StreamControl
 from iris_exporter.web.server import make_app
@@ -103,7 +103,7 @@ def _source(name: str, projects: int) -> Source:
         events=(),
         event_counts={(f"project-{number}", "evaluation", "info"): number for number in range(projects)},
         last_data_timestamp=NOW,
-        stale=False,
+        flow=DataFlow.FLOWING,
     )
     return Source(StreamInstruments(name), status, snapshot)
 

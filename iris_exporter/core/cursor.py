@@ -68,7 +68,7 @@ class Cursor:
     carries events, `answered` for the answer to a resume, `give_up` when none came. `document` and `page` are for REST.
     """
 
-    __slots__ = ("_answer_due", "_live", "_live_epoch", "_live_from", "_prefix", "_replay_end", "_state")
+    __slots__ = ("_answer_due", "_aside", "_live", "_live_epoch", "_live_from", "_prefix", "_replay_end", "_state")
 
     def __init__(self, state: CursorState | None = None) -> None:
         self._state = state or CursorState()
@@ -104,6 +104,7 @@ class Cursor:
         self._live: int | None = None  # the last live offset on this connection
         self._live_epoch = self._state.epoch
         self._live_from = 0  # where the live messages of this connection begin
+        self._aside = 0  # new events that documents brought since then
 
     def live(self, position: str, events: int) -> int:
         """A live message arrived that carries `events`; return how many events before them are missing."""
@@ -199,9 +200,9 @@ class Cursor:
         if self._live_epoch != self._state.epoch:
             self._move(CursorState(self._live_epoch, self._live))
             return 0
-        skipped = max(0, self._live_from - self._state.offset) if self._state.confirmed else 0
+        skipped = self._live_from - self._state.offset - self._aside if self._state.confirmed else 0
         self._replay_ended()
-        return skipped
+        return max(0, skipped)
 
     def document(self, cursor: str, new_events: int, *, polling: bool) -> int:
         """A whole REST document with a `cursor` arrived, with `new_events` not seen before.
@@ -227,6 +228,7 @@ class Cursor:
         if not state.confirmed:
             self._move(CursorState(state.epoch, state.offset, confirmed=True))
         if not polling:
+            self._aside += new_events
             return 0
         missing = found.offset - state.offset - new_events
         if missing <= 0:

@@ -5,11 +5,24 @@ Everything in it is immutable or replaced rather than changed, so a reader may t
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from iris_exporter.decoding.messages import Anomaly, Event, Metrics, Project
 
 EventKey = tuple[str, str, str]
 """(project, event_type, severity): the labels of the event counter."""
+
+
+class DataFlow(StrEnum):
+    """Whether the source has something to say; what the link is like is another question (`core.status`).
+
+    The limit is `stale-after` in both cases. A heartbeat is a message that the source sends by itself; the answer to a
+    ping of ours shows that the link is alive and no more.
+    """
+
+    FLOWING = "flowing"  # data arrives
+    IDLE = "idle"  # no data, but heartbeats: the source says that there is nothing
+    SILENT = "silent"  # neither, or nothing yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,4 +42,9 @@ class Snapshot:
     events: tuple[Event, ...]
     event_counts: Mapping[EventKey, int]
     last_data_timestamp: float | None
-    stale: bool
+    flow: DataFlow
+
+    @property
+    def stale(self) -> bool:
+        """Whether what was heard is too old to be shown, or nothing was heard yet."""
+        return self.flow is DataFlow.SILENT

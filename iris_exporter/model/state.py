@@ -15,7 +15,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from iris_exporter.core.sequence import Sequence
+from iris_exporter.core.cursor import Cursor, Outcome
+from iris_exporter.core.seen import SeenIds
 from iris_exporter.decoding.messages import (
     Anomaly,
     Event,
@@ -23,13 +24,14 @@ from iris_exporter.decoding.messages import (
     Message,
     Metrics,
     Overview,
+    Pong,
     Project,
     Resumed,
     Update,
     UpstreamError,
 )
 from iris_exporter.model.merge import merge_anomaly, merge_known
-from iris_exporter.model.snapshot import EventKey, Snapshot
+from iris_exporter.model.snapshot import DataFlow, EventKey, Snapshot
 
 MAX_FEED_EVENTS = 100
 """Events kept for readers (the IRIS wire, section 4)."""
@@ -54,7 +56,8 @@ class Changes(msgspec.Struct, frozen=True, gc=False):
     that a resumed stream marked as sent again (new or not), `gap` events known to be lost. `delay_seconds` is how
     long the message was under way, at least 0; None for replays, events seen before (they may be unmarked replays),
     snapshots and what carries no moment. `metrics` says whether a headline figure changed. `projects` are ids added or
-    changed, `vanished` ids gone. `dropped` counts objects over a limit.
+    changed, `vanished` ids gone. `dropped` counts objects over a limit. `missing` counts events that a polled document
+    shows to lie between the cursor and itself; they may still be asked for.
     """
 
     events: tuple[Event, ...] = ()
@@ -68,6 +71,7 @@ class Changes(msgspec.Struct, frozen=True, gc=False):
     opened: tuple[Anomaly, ...] = ()
     closed: tuple[Anomaly, ...] = ()
     dropped: int = 0
+    missing: int = 0
 
 
 NO_CHANGES = Changes()
@@ -79,12 +83,15 @@ class StreamState:
     """What one stream is believed to be.
 
     `stale_after_seconds`: without any message of the source, heartbeats included, for that long the mirrored state is
-    no longer shown. `sequence` is the memory of what was seen; one of its own when None.
+    no longer shown. `seen` and `cursor` say what an earlier life had dealt with; fresh ones when None.
     """
 
-    def __init__(self, name: str, stale_after_seconds: float, sequence: Sequence | None = None) -> None:
+    def __init__(
+        self, name: str, stale_after_seconds: float, seen: SeenIds | None = None, cursor: Cursor | None = None
+    ) -> None:
         self.name = name
-        self.sequence = Sequence() if sequence is None else sequence
+        self.seen = SeenIds() if seen is None else seen
+        self.cursor = Cursor() if cursor is None else cursor
         self.stale_after_seconds = stale_after_seconds
         self._metrics: Metrics | None = None
         self._projects: dict[str, Project] = {}
@@ -101,21 +108,21 @@ class StreamState:
     def apply(self, message: Message, now: float) -> Changes:
         """Take one message of the stream; `now` is when it arrived.
 
-        Every message is a sign of life, except that an `error` says the opposite.
+        Every message is a sign of life of the source, except that an `error` says the opposite, and that the answer
+        to our own ping says only that the link is alive.
         """
         if type(message) is EventMessage:
             self._heard_at = now
             return self._apply_event(message, now)
-        if isinstance(message, UpstreamError):
+        if isinstance(message, UpstreamError | Pong):
             return NO_CHANGES
         self._heard_at = now
         if isinstance(message, Update):
             return self._apply_update(message, now)
         if isinstance(message, Resumed):
-            self.sequence.skip(message.missed)
-            if message.epoch is not None:
-                self.sequence.start_epoch(message.epoch)
-            return Changes(gap=message.missed) if message.missed else NO_CHANGES
+            outcome = outcome_of(message)
+            gap = self.cursor.answered(outcome, message.replayed, message.missed, message.epoch, message.last_event_id)
+            return Changes(gap=gap) if gap else NO_CHANGES
         return NO_CHANGES
 
     def apply_events(self, messages: Iterable[EventMessage], now: float) -> list[Changes]:
@@ -123,14 +130,22 @@ class StreamState:
         self._heard_at = now
         return [self._apply_event(message, now) for message in messages]
 
-    def apply_snapshot(self, overview: Overview, now: float, full: bool = True) -> Changes:
-        """Take a REST document; `full` when it is the whole overview rather than one part or page of it."""
+    def apply_snapshot(self, overview: Overview, now: float, *, full: bool = True, polling: bool = False) -> Changes:
+        """Take a REST document.
+
+        Args:
+            overview: What it says.
+            now: When it arrived.
+            full: Whether it is the whole overview rather than one part or page of it.
+            polling: Whether documents are all there is now; then `Changes.missing` says how many events lie between
+                what is known and the document.
+        """
         self._heard_at = now
         changes = self._merge(overview, now, full)
-        self.sequence.aside(len(changes.events))
-        if overview.cursor is not None:
-            self.sequence.start_at(overview.cursor)
-        return changes
+        if overview.cursor is None:
+            return changes
+        missing = self.cursor.document(overview.cursor, len(changes.events), polling=polling)
+        return msgspec.structs.replace(changes, missing=missing) if missing else changes
 
     def heard(self, now: float) -> None:
         """Note a sign of life without data: a heartbeat, or an answer that nothing has changed."""
@@ -147,10 +162,11 @@ class StreamState:
 
     def view(self, now: float) -> Snapshot:
         """The state for readers; the same object as long as nothing has changed."""
-        stale = self._heard_at is not None and now - self._heard_at >= self.stale_after_seconds
+        flow = self._flow(now)
         view = self._view
-        if view is not None and view.stale == stale:
+        if view is not None and view.flow is flow:
             return view
+        stale = flow is DataFlow.SILENT
         if self._projects_view is None:
             self._projects_view = tuple(self._projects.values())
         if self._anomalies_view is None:
@@ -163,28 +179,39 @@ class StreamState:
             events=tuple(self._feed),
             event_counts=self._counts.copy(),
             last_data_timestamp=self._data_at,
-            stale=stale,
+            flow=flow,
         )
         return self._view
+
+    def _flow(self, now: float) -> DataFlow:
+        """Whether the source speaks, and whether it says anything."""
+        if self._heard_at is None or now - self._heard_at >= self.stale_after_seconds:
+            return DataFlow.SILENT
+        if self._data_at is None or now - self._data_at >= self.stale_after_seconds:
+            return DataFlow.IDLE
+        return DataFlow.FLOWING
 
     def _apply_event(self, message: EventMessage, now: float) -> Changes:
         """The hot path: a new event costs a few dictionary operations, a known one two look-ups."""
         self._data_at = now
         self._view = None
-        sequence = self.sequence
         position = message.position
         replay = message.replay
         event = message.event
-        if not sequence.see(event.id):
-            gap = 0 if position is None else sequence.advance(position, 1, 0)
+        gap = 0
+        if position is not None:
+            if replay:
+                self.cursor.replayed(position)
+            else:
+                gap = self.cursor.live(position, 1)
+        if not self.seen.see(event.id):
             if gap:
-                return Changes(duplicates=1, replayed=int(replay), gap=gap)
+                return Changes(duplicates=1, gap=gap)
             return _DUPLICATE_REPLAY if replay else _DUPLICATE
-        gap = 0 if position is None else sequence.advance(position)
         self._count(event)
         self._feed.appendleft(event)
         if replay:
-            return Changes((event,), 0, 1, gap)
+            return Changes((event,), 0, 1)
         sent = message.timestamp
         if sent is None:
             return Changes((event,), 0, 0, gap)
@@ -205,9 +232,11 @@ class StreamState:
         changes = self._merge(message.overview, now, full=False)
         gap = 0
         if message.position is not None:
-            # A message without a list of events (an anomaly that opened) stands for one.
-            carried = max(1, len(message.overview.events or ()))
-            gap = self.sequence.advance(message.position, carried, len(changes.events))
+            if message.replay:
+                self.cursor.replayed(message.position)
+            else:
+                # A message without a list of events (an anomaly that opened) stands for one.
+                gap = self.cursor.live(message.position, max(1, len(message.overview.events or ())))
         delay = None
         if message.timestamp is not None and not message.replay:
             delay = max(0.0, now - message.timestamp)
@@ -298,17 +327,24 @@ class StreamState:
         return tuple(opened), tuple(closed), dropped
 
     def _merge_events(self, events: tuple[Event, ...] | None) -> tuple[tuple[Event, ...], int]:
-        """Lists come newest first or oldest first; where all moments are known they decide."""
+        """Lists come newest first or oldest first; their moments say which, and newest first is the custom."""
         if not events:
             return (), 0
-        see = self.sequence.see
-        new = [event for event in events if see(event.id)]
+        see = self.seen.see
+        ascending = (events[0].timestamp or 0.0) < (events[-1].timestamp or 0.0)
+        new = [event for event in (events if ascending else reversed(events)) if see(event.id)]
         duplicates = len(events) - len(new)
         if all(event.timestamp is not None for event in new):
             new.sort(key=lambda event: event.timestamp or 0.0)
-        else:
-            new.reverse()
         for event in new:
             self._count(event)
             self._feed.appendleft(event)
         return tuple(new), duplicates
+
+
+def outcome_of(answer: Resumed) -> Outcome:
+    """What a source says about a resume; a word that nobody knows promises nothing."""
+    try:
+        return Outcome(answer.outcome)
+    except ValueError:
+        return Outcome.NONE

@@ -137,6 +137,17 @@ def test_inflates_gzip_and_deflate_in_pieces() -> None:
     for encoding, body in (("gzip", gzip.compress(text)), ("deflate", zlib.compress(text)), ("", text)):
         inflater = Inflater(encoding)
         assert b"".join(inflater.feed(body[i : i + 7], 10_000) for i in range(0, len(body), 7)) == text
+        assert inflater.complete
+
+
+def test_a_compressed_body_says_when_it_is_cut_short() -> None:
+    body = gzip.compress(b"telemetry " * 100)
+    for missing in (1, 8, len(body) - 1):
+        inflater = Inflater("gzip")
+        inflater.feed(body[:-missing], 10_000)
+        assert not inflater.complete
+    assert not Inflater("deflate").complete
+    assert Inflater("").complete
 
 
 def test_a_bomb_is_refused_before_it_exists() -> None:

@@ -10,7 +10,7 @@ from iris_exporter.instruments.exposition import Format
 from iris_exporter.instruments.selfmetrics import SelfMetrics
 from iris_exporter.instruments.stream import StreamInstruments
 from iris_exporter.instruments.text import Exemplar
-from iris_exporter.model.snapshot import Snapshot
+from iris_exporter.model.snapshot import DataFlow, Snapshot
 
 NOON = 1_700_000_000.0
 
@@ -23,10 +23,12 @@ def link(state: State = State.LIVE, **changes: Any) -> LinkStatus:
     return LinkStatus(**{**facts, **changes})
 
 
-def picture(stream: str = "main", **changes: Any) -> Snapshot:
+def picture(stream: str = "main", *, stale: bool = False, **changes: Any) -> Snapshot:
+    if stale:
+        changes["flow"] = DataFlow.SILENT
     facts: dict[str, Any] = {
         "stream": stream, "metrics": None, "projects": (), "anomalies": (), "events": (), "event_counts": {},
-        "last_data_timestamp": None, "stale": False,
+        "last_data_timestamp": None, "flow": DataFlow.FLOWING,
     }  # fmt: skip
     return Snapshot(**{**facts, **changes})
 

@@ -1,11 +1,13 @@
 """What one stream is believed to be, message after message."""
 
+import msgspec
 import pytest
 
-from iris_exporter.core.sequence import Sequence
+from iris_exporter.core.cursor import Cursor, CursorState, Outcome
+from iris_exporter.core.seen import SeenIds
 from iris_exporter.decoding.messages import Anomaly, EventMessage, Metrics, Overview, Project, Resumed, Update
 from iris_exporter.model import state as state_module
-from iris_exporter.model.state import MAX_FEED_EVENTS, NO_CHANGES, OVERFLOW_KEY, Changes, StreamState
+from iris_exporter.model.state import MAX_FEED_EVENTS, NO_CHANGES, OVERFLOW_KEY, Changes, StreamState, outcome_of
 from tests.model.short import NOW, STALE_AFTER, counted, event, feed, message, update
 
 
@@ -17,10 +19,10 @@ def state() -> StreamState:
 # Nothing yet
 
 
-def test_a_new_stream_shows_nothing_and_is_not_stale(state: StreamState) -> None:
+def test_a_new_stream_shows_nothing(state: StreamState) -> None:
     view = state.view(NOW)
     assert (view.stream, view.metrics, view.projects, view.anomalies, view.events) == ("default", None, (), (), ())
-    assert (dict(view.event_counts), view.last_data_timestamp, view.stale) == ({}, None, False)
+    assert (dict(view.event_counts), view.last_data_timestamp) == ({}, None)
 
 
 # Metrics
@@ -217,53 +219,66 @@ def test_replays_are_counted(state: StreamState) -> None:
     assert (changes.replayed, changes.duplicates, changes.events) == (2, 1, (event(2),))
 
 
-def test_a_gap_in_the_positions_is_told(state: StreamState) -> None:
+def known(offset: int) -> StreamState:
+    """A stream whose source is known to number its events, read up to `offset`."""
+    return StreamState("default", STALE_AFTER, cursor=Cursor(CursorState("e", offset, confirmed=True)))
+
+
+def test_a_gap_in_the_positions_is_told() -> None:
+    state = known(0)
     gaps = [state.apply(message(number, position=f"e-{number}"), NOW).gap for number in (1, 2, 5, 5, 6)]
     assert gaps == [0, 0, 2, 0, 0]
-    assert state.apply(message(1, position="e-9"), NOW) == Changes(duplicates=1, gap=3)
+    assert state.apply(message(1, position="e-9"), NOW) == Changes(duplicates=1, gap=2)
 
 
-def test_an_update_moves_over_the_events_it_carries(state: StreamState) -> None:
-    state.apply(message(1, position="e-1"), NOW)
-    state.apply_snapshot(Overview(events=(event(2), event(3))), NOW)
+def test_an_update_moves_over_the_events_it_carries() -> None:
+    state = known(1)
     several = Update(Overview(events=(event(2), event(3), event(4))), position="e-4")
     assert state.apply(several, NOW).gap == 0
     assert state.apply(Update(Overview(anomalies=(Anomaly("x"),)), position="e-5"), NOW).gap == 0
     assert state.apply(Update(Overview(events=(event(7),)), position="e-7"), NOW).gap == 1
 
 
-def test_events_of_a_snapshot_are_not_missing_after_a_reconnect(state: StreamState) -> None:
-    state.apply(message(1, position="e-1"), NOW)
-    state.apply_snapshot(Overview(events=(event(4), event(3)), cursor="e-4"), NOW)
-    assert state.apply(message(5, position="e-5"), NOW).gap == 1
-
-
 def test_the_first_snapshot_says_where_the_stream_begins(state: StreamState) -> None:
     state.apply_snapshot(Overview(events=(event(4),), cursor="e-4"), NOW)
-    assert state.sequence.last_event_id == "e-4"
+    assert state.cursor.resume_from == "e-4"
     assert state.apply(message(7, position="e-7"), NOW).gap == 2
 
 
-def test_what_a_resume_declares_missed_is_one_gap(state: StreamState) -> None:
-    state.apply(message(1, position="e-1"), NOW)
-    assert state.apply(Resumed("partial", replayed=1, missed=3, epoch="e"), NOW).gap == 3
+def test_a_polled_document_says_what_lies_between(state: StreamState) -> None:
+    state.apply_snapshot(Overview(events=(event(4),), cursor="e-4"), NOW, polling=True)
+    assert state.apply_snapshot(Overview(events=(event(9), event(8)), cursor="e-9"), NOW, polling=True).missing == 3
+    assert state.cursor.resume_from == "e-4"
+
+
+def test_what_a_resume_declares_missed_is_one_gap() -> None:
+    state = known(1)
+    state.cursor.begin(asked=True)
+    answer = Resumed("partial", replayed=1, missed=3, epoch="e", last_event_id="e-5")
+    assert state.apply(answer, NOW).gap == 3
     assert state.apply(message(5, position="e-5", replay=True), NOW).gap == 0
+    assert state.apply(message(6, position="e-6"), NOW).gap == 0
 
 
 def test_a_resume_that_misses_nothing_changes_nothing(state: StreamState) -> None:
     assert state.apply(Resumed("full", replayed=2), NOW) is NO_CHANGES
 
 
-def test_a_restarted_source_begins_another_numbering(state: StreamState) -> None:
-    state.apply(message(1, position="e-900"), NOW)
-    state.apply(Resumed("restarted", epoch="f"), NOW)
-    assert state.apply(message(2, position="f-1"), NOW).gap == 0
+@pytest.mark.parametrize("word", ["none", "no-such-outcome", ""])
+def test_an_outcome_that_nobody_knows_promises_nothing(word: str) -> None:
+    assert outcome_of(Resumed(word)) is Outcome.NONE
+
+
+def test_events_of_the_same_moment_keep_their_order(state: StreamState) -> None:
+    """Lists come newest first; a moment that two share must not turn them around."""
+    same = tuple(msgspec.structs.replace(event(number), timestamp=NOW) for number in (3, 2, 1))
+    state.apply_snapshot(Overview(events=same), NOW)
+    assert [shown.id for shown in state.view(NOW).events] == ["evt-3", "evt-2", "evt-1"]
 
 
 def test_the_memory_of_ids_can_be_handed_in() -> None:
-    sequence = Sequence()
-    sequence.see("evt-1")
-    assert StreamState("default", STALE_AFTER, sequence).apply(message(1), NOW) == Changes(duplicates=1)
+    seen = SeenIds(ids=["evt-1"])
+    assert StreamState("default", STALE_AFTER, seen).apply(message(1), NOW) == Changes(duplicates=1)
 
 
 # Limits

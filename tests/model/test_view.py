@@ -21,6 +21,7 @@ from iris_exporter.decoding.messages import (
     Unknown,
     UpstreamError,
 )
+from iris_exporter.model.snapshot import DataFlow
 from iris_exporter.model.state import NO_CHANGES, Changes, StreamState
 from tests.model.short import NOW, STALE_AFTER, counted, event, feed, message, update
 
@@ -44,7 +45,7 @@ def test_what_was_not_confirmed_for_long_is_not_shown(state: StreamState) -> Non
     assert view.last_data_timestamp == NOW
 
 
-@pytest.mark.parametrize("sign", [Ping(), Pong(), Unknown("x"), Resumed("none")])
+@pytest.mark.parametrize("sign", [Ping(), Unknown("x"), Resumed("none")])
 def test_a_heartbeat_keeps_the_state_but_is_no_data(state: StreamState, sign: Any) -> None:
     state.apply(update(projects=(Project("a"),)), NOW)
     assert state.apply(sign, NOW + 200) is NO_CHANGES
@@ -54,6 +55,21 @@ def test_a_heartbeat_keeps_the_state_but_is_no_data(state: StreamState, sign: An
     assert state.view(NOW + 500).stale
     state.heard(NOW + 501)
     assert state.view(NOW + 501).projects == (Project("a"),)
+
+
+def test_an_answer_to_our_own_ping_shows_only_that_the_link_is_alive(state: StreamState) -> None:
+    state.apply(update(projects=(Project("a"),)), NOW)
+    assert state.apply(Pong(), NOW + 200) is NO_CHANGES
+    assert state.view(NOW + STALE_AFTER).flow is DataFlow.SILENT
+
+
+def test_three_kinds_of_quiet_are_told_apart(state: StreamState) -> None:
+    assert state.view(NOW).flow is DataFlow.SILENT, "nothing was heard yet"
+    state.apply(message(1), NOW)
+    assert state.view(NOW + STALE_AFTER - 1).flow is DataFlow.FLOWING
+    state.apply(Ping(), NOW + STALE_AFTER - 1)
+    assert state.view(NOW + STALE_AFTER).flow is DataFlow.IDLE
+    assert state.view(NOW + 2 * STALE_AFTER).flow is DataFlow.SILENT
 
 
 def test_an_error_of_the_source_is_no_sign_of_life(state: StreamState) -> None:
@@ -87,11 +103,11 @@ def test_forgetting_clears_what_is_shown_and_keeps_what_was_counted(state: Strea
     state.forget()
     view = state.view(NOW)
     assert (view.metrics, view.projects, view.anomalies, view.events) == (None, (), (), ())
-    assert (view.last_data_timestamp, view.stale) == (None, False)
+    assert (view.last_data_timestamp, view.flow) == (None, DataFlow.SILENT)
     assert view.event_counts == counts
     assert state.apply_snapshot(full, NOW).duplicates == 1
     assert counted(state) == 1
-    assert state.sequence.last_event_id == "e-1"
+    assert state.cursor.resume_from == "e-1"
 
 
 # Any order

@@ -13,7 +13,7 @@ from iris_exporter.decoding.messages import Anomaly, Event, Metrics, Project
 from iris_exporter.instruments.collector import Exposition, Source
 from iris_exporter.instruments.selfmetrics import SelfMetrics
 from iris_exporter.instruments.stream import StreamInstruments
-from iris_exporter.model.snapshot import Snapshot
+from iris_exporter.model.snapshot import DataFlow, Snapshot
 from iris_exporter.version import VersionInfo
 from iris_exporter.web.server import make_app
 
@@ -45,7 +45,7 @@ def picture(stream: str = "main", **changes: Any) -> Snapshot:
         ),
         "event_counts": {("alpha", "evaluation", "info"): 50, ("beta", "evaluation", "warning"): 20},
         "last_data_timestamp": NOON,
-        "stale": False,
+        "flow": DataFlow.FLOWING,
     }  # fmt: skip
     return Snapshot(**{**facts, **changes})
 

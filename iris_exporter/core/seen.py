@@ -1,0 +1,62 @@
+"""Which events were seen: each event once, in bounded memory.
+
+Theory. The same event arrives on two channels, again in the next snapshot and again after a reconnect, so events are
+told apart by id. Ids are remembered in two generations: new ones go to the young one, and when that is full it becomes
+the old one and the former old one is dropped. That costs two look-ups, keeps at least the last `max_ids` ids and never
+more than twice as many. An id that is met again moves to the young generation: an event that a source repeats in
+every snapshot is never forgotten, however many others pass by.
+"""
+
+from collections.abc import Iterable
+from typing import Self
+
+DEFAULT_MAX_IDS = 10_000
+"""Ids remembered at least: ten minutes at the thousand messages a minute that a backend promises to send at most."""
+
+
+class SeenIds:
+    """The ids of one source. `ids` are those to begin with, from the oldest to the youngest."""
+
+    __slots__ = ("_max_ids", "_old", "_young")
+
+    def __init__(self, max_ids: int = DEFAULT_MAX_IDS, ids: Iterable[str] = ()) -> None:
+        if max_ids < 1:
+            raise ValueError("max_ids must be at least 1")
+        self._max_ids = max_ids
+        self._young: dict[str, None] = {}
+        # Never changed in place: it is dropped as a whole, so copies can share it.
+        self._old: dict[str, None] = dict.fromkeys(list(ids)[-2 * max_ids :])
+
+    def see(self, event_id: str) -> bool:
+        """Remember an id; True when it is the first time."""
+        young = self._young
+        if event_id in young:
+            return False
+        first = event_id not in self._old
+        young[event_id] = None
+        if len(young) >= self._max_ids:
+            self._old = young
+            self._young = {}
+        return first
+
+    def knows(self, event_id: str) -> bool:
+        """Whether an id is remembered; nothing changes."""
+        return event_id in self._young or event_id in self._old
+
+    def copy(self) -> Self:
+        """The same memory, frozen at this moment; costs as much as the young generation is large."""
+        twin = type(self)(self._max_ids)
+        twin._old, twin._young = self._old, self._young.copy()  # noqa: SLF001 (its own kind)
+        return twin
+
+    def ids(self) -> list[str]:
+        """Every id once, from the oldest to the youngest."""
+        young = self._young
+        ids = [event_id for event_id in self._old if event_id not in young]
+        ids.extend(young)
+        return ids
+
+    def __len__(self) -> int:
+        """How many ids are remembered; at most twice `max_ids`."""
+        old, young = self._old, self._young
+        return len(young) + sum(1 for event_id in old if event_id not in young)
