@@ -88,6 +88,15 @@ def test_the_view_is_made_once_until_something_changes(state: StreamState) -> No
     assert state.view(NOW + 1000) is state.view(NOW + 1001)
 
 
+def test_a_view_shows_what_only_vanished_or_only_changed(state: StreamState) -> None:
+    state.apply_snapshot(Overview(projects=(Project("a"), Project("b")), anomalies=(Anomaly("x", value=1.0),)), NOW)
+    state.view(NOW)
+    state.apply_snapshot(Overview(projects=(Project("a"),), anomalies=(Anomaly("x", value=2.0),)), NOW)
+    view = state.view(NOW)
+    assert view.projects == (Project("a"),)
+    assert view.anomalies == (Anomaly("x", value=2.0),)
+
+
 def test_a_view_that_somebody_holds_does_not_change(state: StreamState) -> None:
     state.apply(message(1), NOW)
     view = state.view(NOW)
