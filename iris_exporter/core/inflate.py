@@ -37,3 +37,8 @@ class Inflater:
         if len(inflated) > limit_bytes:
             raise LimitExceededError("decompressed body", limit_bytes)
         return inflated
+
+    @property
+    def complete(self) -> bool:
+        """Whether the body may end here: a compressed one says where its end is, any other leaves it to the framing."""
+        return self._inflate is None or self._inflate.eof

@@ -89,7 +89,7 @@ async def read_body(response: aiohttp.ClientResponse) -> tuple[bytes, int]:
     """The inflated body and its size on the wire.
 
     Raises:
-        TransportError, and what aiohttp raises: too large, too slow, damaged or in an unknown encoding.
+        TransportError, and what aiohttp raises: too large, too slow, damaged, cut short or in an unknown encoding.
     """
     try:
         inflater = Inflater(response.headers.get("Content-Encoding", "").strip().lower())
@@ -104,4 +104,8 @@ async def read_body(response: aiohttp.ClientResponse) -> tuple[bytes, int]:
             inflated = inflater.feed(piece, left)
             left -= len(inflated)
             pieces.append(inflated)
+    if not inflater.complete:
+        # A proxy that gave up may have framed what it had as if that were all. What is missing can be so little that
+        # the rest reads well, and then the entity tag would keep it from ever being asked for again.
+        raise TransportError(Failure("abnormal_closure", "the compressed body ended early"))
     return b"".join(pieces), wire_bytes
