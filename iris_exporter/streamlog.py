@@ -72,6 +72,11 @@ class StreamLog:
         """A message, or a part of one, that could not be read; `path` is the JSON path."""
         self._broken.warning("message.broken", stream=self._name, reason=reason, path=path, detail=detail or None)
 
+    def resumed(self, outcome: str) -> None:
+        """A connection goes on where the last one ended, or does not."""
+        write = _log.info if outcome == "full" else _log.warning
+        write("stream.resumed", stream=self._name, outcome=outcome)
+
     def upstream_error(self, code: str, message: str) -> None:
         """The source said `error`."""
         self._broken.warning("upstream.error", stream=self._name, code=code, detail=message or None)

@@ -7,7 +7,7 @@ Source: the IRIS wire, section 4, and the issue of protocol detection in the con
 """
 
 from enum import StrEnum
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 UPGRADE_MAY_CURE = frozenset({400, 404, 405, 426})
 """Statuses with which servers that only speak WebSocket answer a plain GET."""
@@ -97,6 +97,16 @@ def snapshot_addresses(url: str) -> tuple[str, ...]:
     if "/api/iris/" in parts.path:
         paths.reverse()
     return tuple(urlunsplit(parts._replace(path=path, query="", fragment="")) for path in paths)
+
+
+def page_address(snapshot_url: str, after: str, limit: int) -> str | None:
+    """Where the events that follow a position are, beside a snapshot's address; None for an address of another kind."""
+    parts = urlsplit(snapshot_url)
+    base, found, _ = parts.path.rpartition("/overview")
+    if not found:
+        return None
+    query = urlencode({"after": after, "limit": limit})
+    return urlunsplit(parts._replace(path=f"{base}/events", query=query, fragment=""))
 
 
 def without_credentials(url: str) -> str:

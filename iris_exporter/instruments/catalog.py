@@ -7,7 +7,9 @@ changing it is a breaking change. Wire fields are those of the IRIS wire, sectio
 from iris_exporter.core.failures import ERROR_CODE, REMEDIES
 from iris_exporter.core.status import State
 from iris_exporter.decoding import problems
+from iris_exporter.instruments.door import DOOR
 from iris_exporter.instruments.metric import OTHER, Kind, Label, Metric
+from iris_exporter.model.snapshot import DataFlow
 
 STATUSES = ("healthy", "warning", "critical", OTHER)
 SEVERITIES = ("info", "warning", "error", "critical")
@@ -82,12 +84,20 @@ def _self(name: str, kind: Kind, text: str, *labels: Label, unit: str = "", sour
     return Metric(name, kind, text, SELF, labels, unit, source)
 
 
-UP = _link("iris_up", Kind.GAUGE, "1 while data arrives, live or polled, and is not stale; else 0.")
+UP = _link(
+    "iris_up", Kind.GAUGE, "1 while live or polling and the source was heard within --stream.stale-after; else 0."
+)
 STREAM_STATE = _link(
     "iris_stream_state",
     Kind.STATESET,
     "1 for the state of the connection, 0 for the other states.",
     Label("state", tuple(State), tuple(State)),
+)
+DATA_FLOW = _link(
+    "iris_stream_data_flow",
+    Kind.STATESET,
+    "1 for what arrives while connected: flowing, idle (the source sends heartbeats and no data) or silent (neither).",
+    Label("flow", tuple(DataFlow), tuple(DataFlow)),
 )
 STREAM_INFO = _link(
     "iris_stream_info",
@@ -383,6 +393,7 @@ CATALOG: tuple[Metric, ...] = (
     HTTP_ERRORS,
     SCRAPES_REFUSED,
     SCRAPE_DURATION,
+    *DOOR,
     SERIES_DROPPED,
     SERIES,
 )

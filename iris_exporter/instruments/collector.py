@@ -135,7 +135,7 @@ class Exposition:
             kept[instruments.stream] = keeper
             view = yield from _pausing(keeper.mirror.view(snapshot, entities=entities))
             keeper.present = present_of(
-                instruments, source.status, view.metrics, keeper.mirror, stale=snapshot.stale, kept=keeper.present
+                instruments, source.status, view.metrics, keeper.mirror, snapshot.flow, kept=keeper.present
             )
             moments.append(Moment(instruments, view, keeper.present, source.status.last_message))
         self._kept = kept

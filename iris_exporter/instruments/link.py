@@ -7,6 +7,7 @@ from iris_exporter.decoding.messages import Metrics
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.metric import Metric
 from iris_exporter.instruments.text import clean_label, format_value, head
+from iris_exporter.model.snapshot import DataFlow
 
 HEADLINES: tuple[tuple[Metric, str], ...] = (
     (catalog.PROJECTS, "projects"),
@@ -25,12 +26,13 @@ Series = dict[str, list[tuple[Pairs, float]]]
 """Labels (without `stream`, in alphabetical order) and values, by metric name."""
 
 
-def link_series(status: LinkStatus, metrics: Metrics | None, dropped: Mapping[str, int], *, stale: bool) -> Series:
+def link_series(status: LinkStatus, metrics: Metrics | None, dropped: Mapping[str, int], flow: DataFlow) -> Series:
     """The series of one stream that stand for its present; a value that is not known has none.
 
-    `stale` means that the source's data is too old to be shown; `metrics` is then None.
+    `metrics` is None when the flow is silent: what was heard is too old to be shown.
     """
-    up = status.state in (State.LIVE, State.POLLING) and not stale
+    connected = status.state in (State.LIVE, State.POLLING)
+    up = connected and flow is not DataFlow.SILENT
     plain = {
         catalog.UP: 1 if up else 0,
         catalog.RECONNECT_ATTEMPT: 0 if status.state is State.LIVE else status.attempt,
@@ -39,6 +41,7 @@ def link_series(status: LinkStatus, metrics: Metrics | None, dropped: Mapping[st
     }
     series: Series = {metric.name: [] if value is None else [((), value)] for metric, value in plain.items()}
     series[catalog.STREAM_STATE.name] = [((("state", state.value),), state is status.state) for state in State]
+    series[catalog.DATA_FLOW.name] = [((("flow", name.value),), connected and name is flow) for name in DataFlow]
     endpoint, protocol = clean_label(status.endpoint), clean_label(status.protocol)
     series[catalog.STREAM_INFO.name] = [((("endpoint", endpoint), ("protocol", protocol)), 1)]
     by_status = {name: getattr(metrics, attribute, None) for name, attribute in STATUS_FIELDS.items()}

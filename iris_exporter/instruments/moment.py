@@ -14,6 +14,7 @@ from iris_exporter.instruments.metric import Metric
 from iris_exporter.instruments.mirror import COLUMNS, PROJECT_FIELDS, Mirror, View, status_of
 from iris_exporter.instruments.stream import StreamInstruments
 from iris_exporter.instruments.text import Sample, clean_label, format_value
+from iris_exporter.model.snapshot import DataFlow
 
 LINES_PER_PIECE = 1000
 """Kept lines are joined in pieces of this many: some 100 KB, a fraction of a millisecond."""
@@ -115,13 +116,13 @@ class Moment:
 
 
 def present_of(
-    instruments: StreamInstruments, status: LinkStatus, metrics: Metrics | None, mirror: Mirror, *, stale: bool,
+    instruments: StreamInstruments, status: LinkStatus, metrics: Metrics | None, mirror: Mirror, flow: DataFlow, *,
     kept: Present | None,
 ) -> Present:  # fmt: skip
     """Write the series of the link, or take those of the scrape before when nothing about them has changed."""
     link = (status.state, status.protocol, status.endpoint, status.attempt, status.connected_at)
-    facts = (*link, metrics, stale, *mirror.dropped.values())
+    facts = (*link, metrics, flow, *mirror.dropped.values())
     if kept is not None and kept.facts == facts:
         return kept
-    series = link_series(status, metrics, mirror.dropped, stale=stale)
+    series = link_series(status, metrics, mirror.dropped, flow)
     return Present(facts, series, link_lines(series, instruments.tail))

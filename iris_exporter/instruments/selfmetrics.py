@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.catalog import SIGNALS
+from iris_exporter.instruments.door import DOOR, DoorMetrics
 from iris_exporter.instruments.metric import Metric
 from iris_exporter.instruments.text import Sample, clean_label
 
@@ -18,6 +19,7 @@ class SelfMetrics:
         build = {"version": version, "revision": revision, "pythonversion": python_version}
         self._build = {name: clean_label(value) for name, value in build.items()}
         self._values: dict[str, float] = {catalog.HTTP_ERRORS.name: 0, catalog.SCRAPES_REFUSED.name: 0}
+        self.door = DoorMetrics()
         otlp = (catalog.OTLP_EXPORTED, catalog.OTLP_FAILED, catalog.OTLP_DROPPED)
         self._otlp = {metric.name: dict.fromkeys(SIGNALS, 0) for metric in otlp}
 
@@ -60,3 +62,5 @@ class SelfMetrics:
                 yield Sample(metric.name, {"signal": signal}, count)
         elif metric.name in self._values:
             yield Sample(metric.name, {}, self._values[metric.name])
+        elif metric in DOOR:
+            yield from self.door.samples(metric)

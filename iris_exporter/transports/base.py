@@ -70,14 +70,43 @@ class Reaction:
 NO_REACTION = Reaction()
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of the events that follow a position (docs/protocol.md, section 4, REST).
+
+    `cursor` is the position after the page, None from a source that cannot page; `missed` counts events lost before
+    it; `more` says that another page waits.
+    """
+
+    body: bytes
+    cursor: str | None
+    missed: int
+    more: bool
+
+
 class Sink(Protocol):
     """Where what arrives goes: the rest of the program, seen from a socket. Never blocks, never raises."""
+
+    def resume_from(self) -> str:
+        """What a connection asks to go on from; empty when there is nothing to go on from."""
+
+    def resume_message(self) -> bytes | None:
+        """What to send first on a link that can be written to; None where the source has shown no positions."""
+
+    def link_opened(self, at: float, *, asked: bool) -> None:
+        """A link begins at wall time `at`; `asked` when it was told where to go on."""
 
     def receive(self, received: Received, protocol: str, at: float) -> Reaction:
         """Take a piece of the stream that arrived at wall time `at`."""
 
-    def snapshot(self, body: bytes, at: float) -> Failure | None:
-        """Take a whole REST document; a failure when it could not be read."""
+    def snapshot(self, body: bytes, at: float, *, polling: bool) -> Failure | None:
+        """Take a whole REST document; a failure when it could not be read. `polling` when there is no link."""
+
+    def missing_after(self) -> str | None:
+        """The position after which the last document lacks events; None when it lacks none."""
+
+    def page(self, page: Page | None, at: float) -> bool:
+        """Take a page of missing events, None when it cannot be had; whether another one should be asked for."""
 
     def unchanged(self, at: float) -> None:
         """The source says that nothing changed since the last document, which is as good as hearing it again."""

@@ -4,7 +4,8 @@ Source: RFC 9110, sections 8.8.3 (ETag), 13.1.2 (If-None-Match), 10.2.3 (Retry-A
 """
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import aiohttp
 
@@ -13,7 +14,7 @@ from iris_exporter.core.failures import Failure, from_status
 from iris_exporter.core.headers import retry_after_seconds
 from iris_exporter.core.inflate import Inflater
 from iris_exporter.settings import StreamSettings
-from iris_exporter.transports.base import TransportError
+from iris_exporter.transports.base import Page, TransportError
 from iris_exporter.transports.credentials import Credentials
 from iris_exporter.transports.recognise import LINK_ERRORS, failure_of
 
@@ -30,6 +31,17 @@ class Polled:
 
     body: bytes | None
     wire_bytes: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def page(self) -> Page:
+        """The answer as a page of events; `missed` is 0 where the header is no number."""
+        missed = self.headers.get("Iris-Missed", "")
+        return Page(
+            self.body or b"[]",
+            self.headers.get("Iris-Cursor"),
+            int(missed) if missed.isascii() and missed.isdigit() and len(missed) <= 18 else 0,
+            self.headers.get("Iris-More", "").lower() == "true",
+        )
 
 
 class Poller:
@@ -44,8 +56,8 @@ class Poller:
         self._clock = clock
         self._tags: dict[str, str] = {}
 
-    async def fetch(self, url: str) -> Polled:
-        """GET `url`; the body is returned whole, inflated and unread.
+    async def fetch(self, url: str, *, remember: bool = True) -> Polled:
+        """GET `url`; the body is returned whole, inflated and unread. `remember` keeps its entity tag for later.
 
         Raises:
             TransportError: No usable answer; a 429 or 503 carries the source's hint.
@@ -57,7 +69,7 @@ class Poller:
             async with asyncio.timeout(self._settings.connect_timeout_seconds):
                 response = await self._session.get(url, headers=headers, allow_redirects=False)
             try:
-                return await self._read(url, response)
+                return await self._read(url, response, remember=remember)
             finally:
                 response.release()
         except LINK_ERRORS as error:
@@ -67,7 +79,7 @@ class Poller:
         """Forget the entity tags, so that the next answer is a whole one."""
         self._tags.clear()
 
-    async def _read(self, url: str, response: aiohttp.ClientResponse) -> Polled:
+    async def _read(self, url: str, response: aiohttp.ClientResponse, *, remember: bool) -> Polled:
         if response.status == 304:
             return Polled(None, 0)
         if response.status != 200:
@@ -78,11 +90,11 @@ class Poller:
         body, wire_bytes = await read_body(response)
         tag = response.headers.get("ETag")
         # A tag is sent back as it came; one that no header can carry is not worth remembering.
-        if tag and tag.isprintable() and len(tag) <= 1024:
+        if remember and tag and tag.isprintable() and len(tag) <= 1024:
             self._tags[url] = tag
-        else:
+        elif remember:
             self._tags.pop(url, None)
-        return Polled(body, wire_bytes)
+        return Polled(body, wire_bytes, response.headers)
 
 
 async def read_body(response: aiohttp.ClientResponse) -> tuple[bytes, int]:

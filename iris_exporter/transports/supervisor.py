@@ -17,6 +17,7 @@ from iris_exporter.core.backoff import Backoff
 from iris_exporter.core.connection import STATES, Action, Connection, Input, Phase, Rules, Step
 from iris_exporter.core.failures import RETRY_AFTER_CAP_SECONDS, Failure
 from iris_exporter.core.status import LinkStatus, State
+from iris_exporter.logs import get_logger
 from iris_exporter.settings import StreamSettings
 from iris_exporter.transports.base import Link, Observer, Sink, StateChange, TransportError
 from iris_exporter.transports.dialer import Dialer, PollInstead
@@ -26,6 +27,10 @@ PING = b'{"type":"ping"}'
 _GOING_AWAY = 1001
 _NORMAL = 1000
 _CLOSED_BY_US = Failure("requested", "closed by request")
+# The most that the protocol allows in a page, and enough pages for twice what a source keeps by default.
+_PAGE_EVENTS = 1000
+_MAX_PAGES = 20
+_log = get_logger(__name__)
 
 
 class Supervisor:
@@ -61,6 +66,7 @@ class Supervisor:
         self._retry_task: asyncio.Task[None] | None = None
         self._poll_task: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
+        self._crashed = False
         self._close_code = _NORMAL
 
         self._protocol = "none"
@@ -72,7 +78,6 @@ class Supervisor:
         self._last_message: float | None = None
         self._heard = 0.0  # monotonic
         self._ping_sent: float | None = None  # monotonic; None when no answer is awaited
-        self._last_event_id = ""
         self._retry_hint: float | None = None  # what an SSE stream asked for with `retry:`
         self._poll_urls = self._snapshot_urls()
 
@@ -91,6 +96,11 @@ class Supervisor:
             last_message=self._last_message,
             failure=self._failure,
         )
+
+    @property
+    def has_crashed(self) -> bool:
+        """Whether one of its tasks ended by an error that nobody expected: then nothing drives the stream any more."""
+        return self._crashed
 
     def connect(self) -> None:
         """Connect, or make the next attempt now; does nothing when live or while an attempt is under way."""
@@ -153,7 +163,16 @@ class Supervisor:
                 self._forget()
 
     def _spawn(self, work: Coroutine[object, object, None], what: str) -> asyncio.Task[None]:
-        return asyncio.get_running_loop().create_task(work, name=f"{self._settings.name}: {what}")
+        self._crashed = False
+        task = asyncio.get_running_loop().create_task(work, name=f"{self._settings.name}: {what}")
+        task.add_done_callback(self._note_crash)
+        return task
+
+    def _note_crash(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            _log.error("stream.crashed", stream=self._settings.name, task=task.get_name(), error=error)
+            self._crashed = task not in self._ending
 
     def _end(self, task: asyncio.Task[None] | None) -> None:
         """Cancel a task unless it is the one that is running: that one is about to return by itself."""
@@ -166,7 +185,6 @@ class Supervisor:
         self._sink.forget()
         self._dialer.forget()
         self._poller.forget()
-        self._last_event_id = ""
         self._last_message = None
         self._poll_urls = self._snapshot_urls()
 
@@ -206,7 +224,7 @@ class Supervisor:
         if self._dialer.needs_network:
             self._observer.attempt_started()
         try:
-            link = await self._dialer.dial(self._last_event_id)
+            link = await self._dialer.dial(self._sink.resume_from())
         except TransportError as error:
             self._observer.attempt_failed(error.failure, self._clock.monotonic() - started)
             await self._failed(error.failure)
@@ -216,15 +234,24 @@ class Supervisor:
             self._poll_urls = (link.url,)
             if link.body is not None:
                 self._observer.received("poll", link.wire_bytes)
-                self._take_document(link.body)
+                self._sink.snapshot(link.body, self._clock.wall(), polling=True)
             self._carry_out(self._connection.feed(Input.TO_POLL), None)
             return None
         self._protocol, self._endpoint = link.protocol, detection.without_credentials(self._settings.url)
         self._heard = now
         self._last_heard = self._connected_at = self._clock.wall()
         self._observer.connected(link.protocol, self._endpoint, now - started, self._connected_at)
+        await self._ask_to_resume(link)
         self._carry_out(self._connection.opened(now), None)
         return link
+
+    async def _ask_to_resume(self, link: Link) -> None:
+        """An event stream was asked by a header of the dial; a WebSocket is asked by its first message."""
+        message = self._sink.resume_message()
+        asked = bool(self._sink.resume_from())
+        if link.protocol == "websocket":
+            asked = message is not None and await link.send(message)
+        self._sink.link_opened(self._clock.wall(), asked=asked)
 
     async def _failed(self, failure: Failure) -> None:
         key_changed = failure.reason == "unauthorized" and await self._dialer.key_changed()
@@ -233,7 +260,7 @@ class Supervisor:
 
     async def _use(self, link: Link) -> Failure:
         """Load the snapshot, then read until the link ends or is found dead; return why."""
-        await self._poll_once()
+        await self._poll_once(polling=False)
         self._heard = self._clock.monotonic()
         self._ping_sent = None
         reading = asyncio.create_task(self._read(link), name=f"{self._settings.name}: read")
@@ -260,7 +287,6 @@ class Supervisor:
             self._last_heard = now
             observe(protocol, received.wire_bytes)
             if received.last_event_id is not None:
-                self._last_event_id = received.last_event_id
                 self._retry_hint = received.retry_seconds
             if received.messages or received.binary:
                 self._last_message = now
@@ -303,7 +329,7 @@ class Supervisor:
 
     async def _poll_for_ever(self) -> None:
         while True:
-            failure = await self._poll_once()
+            failure = await self._poll_once(polling=True)
             hint = None
             if failure is None:
                 self._carry_out(self._connection.feed(Input.POLLED), None)
@@ -316,30 +342,51 @@ class Supervisor:
             delay = self._backoff.spread(self._settings.poll_interval_seconds)
             await self._clock.sleep(delay if hint is None else max(delay, min(hint, RETRY_AFTER_CAP_SECONDS)))
 
-    async def _poll_once(self) -> Failure | None:
+    async def _poll_once(self, *, polling: bool) -> Failure | None:
         """Load a REST document from the first address that has one; that address is the only one asked from then on."""
         failure: Failure | None = None
         for url in self._poll_urls:
-            self._observer.poll_started()
-            try:
-                polled = await self._poller.fetch(url)
-            except TransportError as error:
-                failure = error.failure
-            else:
-                self._observer.received("poll", polled.wire_bytes)
-                if polled.body is None:
-                    self._sink.unchanged(self._clock.wall())
-                    failure = None
-                else:
-                    failure = self._take_document(polled.body)
+            failure = await self._load(url, polling=polling)
             if failure is None:
                 self._last_heard = self._last_message = self._clock.wall()
                 self._poll_urls = (url,)
+                if polling:
+                    await self._fill(url)
                 return None
             self._observer.poll_failed(failure)
             if failure.reason != "not_found":
                 return failure
         return failure
 
-    def _take_document(self, body: bytes) -> Failure | None:
-        return self._sink.snapshot(body, self._clock.wall())
+    async def _load(self, url: str, *, polling: bool) -> Failure | None:
+        self._observer.poll_started()
+        try:
+            polled = await self._poller.fetch(url)
+        except TransportError as error:
+            return error.failure
+        self._observer.received("poll", polled.wire_bytes)
+        if polled.body is None:
+            self._sink.unchanged(self._clock.wall())
+            return None
+        return self._sink.snapshot(polled.body, self._clock.wall(), polling=polling)
+
+    async def _fill(self, url: str) -> None:
+        """Load the events that lie between the cursor and a polled document, page by page."""
+        for _ in range(_MAX_PAGES):
+            after = self._sink.missing_after()
+            address = None if after is None else detection.page_address(url, after, _PAGE_EVENTS)
+            if after is None:
+                return
+            page = None
+            if address is not None:
+                self._observer.poll_started()
+                try:
+                    polled = await self._poller.fetch(address, remember=False)
+                except TransportError as error:
+                    self._observer.poll_failed(error.failure)
+                else:
+                    self._observer.received("poll", polled.wire_bytes)
+                    page = polled.page()
+            if not self._sink.page(page, self._clock.wall()):
+                return
+        # A source that always has another page: what is left is loaded after the next poll.

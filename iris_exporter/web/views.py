@@ -46,7 +46,7 @@ def timestamp(seconds: float | None) -> str | None:
 
 def stream_object(control: StreamControl) -> dict[str, Any]:
     """One stream with the keys of the contract; all times RFC 3339 or null."""
-    status = control.status()
+    status, snapshot = control.status(), control.snapshot()
     return {
         "name": control.name,
         "url": control.url,
@@ -57,7 +57,8 @@ def stream_object(control: StreamControl) -> dict[str, Any]:
         "using_fallback": status.state is State.POLLING,
         "reconnect_attempt": 0 if status.state is State.LIVE else status.attempt,
         "next_attempt_at": timestamp(status.next_attempt_at),
-        "last_update": timestamp(control.snapshot().last_data_timestamp),
+        "last_update": timestamp(snapshot.last_data_timestamp),
+        "data_flow": snapshot.flow.value if status.state in (State.LIVE, State.POLLING) else None,
         "error": None if status.failure is None else redact(str(status.failure)),
     }
 

@@ -9,7 +9,7 @@ import pytest
 from iris_exporter.config import stream_settings
 from iris_exporter.core.failures import Failure
 from iris_exporter.core.status import State
-from iris_exporter.transports.base import NO_REACTION, Reaction, Received, StateChange, TransportError
+from iris_exporter.transports.base import NO_REACTION, Page, Reaction, Received, StateChange, TransportError
 from iris_exporter.transports.dialer import PollInstead
 from iris_exporter.transports.polling import Polled
 from iris_exporter.transports.supervisor import PING, Supervisor
@@ -59,7 +59,7 @@ class FakeDialer:
     def __init__(self, *script: FakeLink | PollInstead | Failure) -> None:
         self.script = list(script)
         self.dials = 0
-        self.open = 0
+        self.asked: list[str] = []
         self.forgotten = 0
         self.needs_network = True
         self.changed_keys = [False]
@@ -67,6 +67,7 @@ class FakeDialer:
 
     async def dial(self, last_event_id: str) -> FakeLink | PollInstead:
         self.dials += 1
+        self.asked.append(last_event_id)
         if self.hang:
             await asyncio.get_running_loop().create_future()
         item = self.script.pop(0) if self.script else Failure("connection_refused")
@@ -87,9 +88,12 @@ class FakePoller:
     def __init__(self, answer: Polled | Failure) -> None:
         self.answer: Polled | Failure = answer
         self.asked: list[str] = []
+        self.broken: str | None = None
 
-    async def fetch(self, url: str) -> Polled:
+    async def fetch(self, url: str, *, remember: bool = True) -> Polled:
         self.asked.append(url)
+        if self.broken is not None and self.broken in url:
+            raise TransportError(NOTHING_THERE)
         if isinstance(self.answer, Failure):
             raise TransportError(self.answer)
         return self.answer
@@ -108,12 +112,32 @@ class Recorder:
         self.reactions: dict[bytes, Reaction] = {}
         self.changes: list[StateChange] = []
         self.beats: list[float] = []
+        self.position = ""
+        self.missing: list[str] = []
+        self.pages: list[Page | None] = []
 
     def receive(self, received: Received, protocol: str, at: float) -> Reaction:
         self.messages += received.messages
         return self.reactions.get(received.messages[-1], NO_REACTION)
 
-    def snapshot(self, body: bytes, at: float) -> Failure | None:
+    def resume_from(self) -> str:
+        return self.position
+
+    def resume_message(self) -> bytes | None:
+        return b"resume" if self.position else None
+
+    def link_opened(self, at: float, *, asked: bool) -> None:
+        self.told.append(("opened", asked))
+
+    def missing_after(self) -> str | None:
+        return self.missing[0] if self.missing else None
+
+    def page(self, page: Page | None, at: float) -> bool:
+        self.pages.append(page)
+        self.missing = self.missing[1:] if page is not None else []
+        return bool(self.missing)
+
+    def snapshot(self, body: bytes, at: float, *, polling: bool) -> Failure | None:
         self.documents.append(body)
         return Failure("decode") if body == b"broken" else None
 
@@ -383,7 +407,7 @@ async def test_a_source_that_can_only_be_polled_is_polled_where_it_was_found() -
 
 async def test_the_second_address_of_the_snapshot_is_tried_when_the_first_is_not_there() -> None:
     class Second(FakePoller):
-        async def fetch(self, url: str) -> Polled:
+        async def fetch(self, url: str, *, remember: bool = True) -> Polled:
             self.asked.append(url)
             if "/iris/" not in url:
                 raise TransportError(NOTHING_THERE)
@@ -491,3 +515,39 @@ async def test_every_change_of_state_is_told_once_with_its_cause() -> None:
             ("connecting", "live", None, 1),
         ]
         assert b.seen.changes[1].delay_seconds == 3.0
+
+
+async def test_a_reconnect_asks_to_go_on_where_the_last_one_ended() -> None:
+    first, second, third = FakeLink(), FakeLink(), FakeLink("sse")
+    async with bench(first, second, third) as b:
+        assert (first.sent, b.seen.count("opened", False)) == ([], 1)
+        b.seen.position = "e-7"
+        first.end()
+        await b.clock.advance(3.0)
+        assert second.sent == [b"resume"], "before anything else, and before the snapshot"
+        second.end()
+        await b.clock.advance(6.0)
+        assert b.dialer.asked == ["", "e-7", "e-7"]
+        assert third.sent == []
+        assert b.seen.count("opened", True) == 2
+
+
+async def test_events_between_two_polls_are_asked_for_page_by_page() -> None:
+    async with bench(Failure("unavailable"), poll=DOCUMENT) as b:
+        b.seen.missing = ["e-1", "e-1001"]
+        await b.clock.advance(31.0)
+        assert b.poller.asked[-2:] == [
+            "http://user@h/api/events?after=e-1&limit=1000",
+            "http://user@h/api/events?after=e-1001&limit=1000",
+        ]
+        assert len(b.seen.pages) == 2
+
+
+async def test_what_cannot_be_asked_for_is_given_up() -> None:
+    async with bench(Failure("unavailable"), poll=DOCUMENT) as b:
+        b.poller.broken = "/events"
+        b.seen.missing = ["e-1", "e-1001"]
+        await b.clock.advance(31.0)
+        assert b.seen.pages == [None]
+        assert b.seen.count("poll failed", "not_found") == 1
+        assert b.state is State.POLLING

@@ -7,7 +7,7 @@ from iris_exporter.instruments import catalog
 from iris_exporter.instruments.catalog import Metric
 from iris_exporter.instruments.stream import StreamInstruments
 from iris_exporter.model.state import StreamState
-from iris_exporter.stream import PONG, StreamSink
+from iris_exporter.sink import PONG, StreamSink
 from iris_exporter.streamlog import StreamLog
 from iris_exporter.transports.base import NO_REACTION, Reaction, Received
 from tests.fakes import FakeClock
@@ -106,8 +106,8 @@ def test_a_bad_field_is_counted_and_its_object_kept() -> None:
 def test_a_snapshot_is_taken_and_a_broken_one_is_a_failure() -> None:
     bench = Bench()
     body = b'{"metrics":{"total_projects":1},"projects":[{"id":"p"}],"events":[{"id":"1","event_type":"info"}]}'
-    assert bench.sink.snapshot(body, bench.clock.wall()) is None
-    failure = bench.sink.snapshot(b"<html>", bench.clock.wall())
+    assert bench.sink.snapshot(body, bench.clock.wall(), polling=False) is None
+    failure = bench.sink.snapshot(b"<html>", bench.clock.wall(), polling=False)
     assert failure is not None
     assert failure.reason == "decode"
     assert bench.count(catalog.DECODE_ERRORS) == 1

@@ -1,0 +1,223 @@
+"""The sink of a stream: what its connection brings is decoded, applied to the model and counted.
+
+It also keeps the place: what a connection asks to go on from, what the source answers, and which events between two
+polled documents have to be asked for.
+"""
+
+import msgspec
+
+from iris_exporter.core.cursor import Outcome
+from iris_exporter.core.failures import Failure, from_error_code
+from iris_exporter.decoding.decoder import Decoder
+from iris_exporter.decoding.messages import (
+    EventMessage,
+    Message,
+    Overview,
+    Ping,
+    Pong,
+    Resumed,
+    Update,
+    UpstreamError,
+)
+from iris_exporter.errors import DecodeError
+from iris_exporter.instruments.stream import StreamInstruments
+from iris_exporter.model.state import Changes, StreamState, outcome_of
+from iris_exporter.streamlog import StreamLog
+from iris_exporter.transports.base import NO_REACTION, Page, Reaction, Received
+
+PONG = b'{"type":"pong"}'
+_PONG_REACTION = Reaction(pong=True)
+_ANSWER_REACTION = Reaction(replies=(PONG,))
+_CONTROL = frozenset(kind.message_type for kind in (Ping, Pong, Resumed, UpstreamError))
+ANSWER_SECONDS = 10.0
+"""A source that answers a resume does so at once; a heartbeat later it is clear that this one never will."""
+
+
+class StreamSink:
+    """Takes what a connection brings: decodes it, applies it to the model, counts it."""
+
+    def __init__(self, state: StreamState, instruments: StreamInstruments, log: StreamLog) -> None:
+        self._decoder = Decoder()
+        self._state = state
+        self._instruments = instruments
+        self._log = log
+        # Of the connection that was opened last:
+        self._resumes = False  # whether an outcome of a resume is still to be told
+        self._opened_at = 0.0
+        self._replay_before: float | None = None  # messages older than this may be replays that are not marked
+        self._missing = 0  # events that the last polled document lacks, up to the position that it has
+        self._missing_until = ""
+
+    # Going on where it ended
+
+    def resume_from(self) -> str:
+        """See `Sink.resume_from`."""
+        return self._state.cursor.resume_from
+
+    def resume_message(self) -> bytes | None:
+        """See `Sink.resume_message`. Source: docs/protocol.md, section 4."""
+        position = self._state.cursor.position
+        if position is None:
+            return None
+        return msgspec.json.encode({"type": "resume", "lastEventId": str(position)})
+
+    def link_opened(self, at: float, *, asked: bool) -> None:
+        """See `Sink.link_opened`."""
+        cursor = self._state.cursor
+        cursor.begin(asked=asked)
+        self._resumes = asked or len(self._state.seen) > 0
+        self._opened_at = at
+        self._replay_before = at if asked and not cursor.awaiting_answer else None
+
+    def _give_up_waiting(self, at: float) -> None:
+        """A source that knows positions and does not answer a resume will not do so later."""
+        if self._state.cursor.awaiting_answer and at - self._opened_at >= ANSWER_SECONDS:
+            self._instruments.event_gap(self._state.cursor.give_up())
+            self._told(Outcome.NONE)
+
+    def _told(self, outcome: Outcome) -> None:
+        if self._resumes:
+            self._resumes = False
+            self._instruments.resume(outcome)
+            self._log.resumed(outcome)
+
+    # What arrives
+
+    def receive(self, received: Received, protocol: str, at: float) -> Reaction:  # noqa: ARG002 (see Sink)
+        """See `Sink.receive`."""
+        decode, apply = self._decoder.decode, self._state.apply
+        counts: dict[str, int] = {}
+        delays: list[float] = []
+        reaction = NO_REACTION
+        for data in received.messages:
+            try:
+                message = decode(data)
+            except DecodeError as error:
+                self._broken(error.reason, error.path, 1, error.detail)
+                continue
+            kind = message.message_type
+            counts[kind] = counts.get(kind, 0) + 1
+            changes = apply(message, at)
+            if changes.delay_seconds is not None and (
+                self._replay_before is None or not self._is_old(message, changes)
+            ):
+                delays.append(changes.delay_seconds)
+            if changes.duplicates or changes.replayed or changes.gap:
+                self._count(changes)
+            if kind in _CONTROL and reaction.failure is None:
+                reaction = self._control(message) or reaction
+        for kind, count in counts.items():
+            self._instruments.message(kind, count)
+        self._instruments.delays(delays)
+        self._finish(received, at)
+        return reaction
+
+    def _finish(self, received: Received, at: float) -> None:
+        """What is due once for each piece, and not for each message."""
+        if received.binary:
+            self._broken("binary", "$", received.binary)
+        if self._decoder.problems:
+            self._report_problems()
+        if received.last_event_id is not None:
+            self._state.cursor.note_id(received.last_event_id)
+        if self._resumes:
+            self._give_up_waiting(at)
+
+    def _is_old(self, message: Message, changes: Changes) -> bool:
+        """Whether a message that is not marked as a replay is one: it was sent before this connection began.
+
+        The first one that is not ends the search, so that a source whose clock is behind loses few delays.
+        """
+        sent = message.timestamp if isinstance(message, EventMessage | Update) else None
+        if sent is None or self._replay_before is None or sent >= self._replay_before:
+            self._replay_before = None
+            return False
+        self._instruments.event_replayed(len(changes.events))
+        return True
+
+    def _control(self, message: Message) -> Reaction | None:
+        if isinstance(message, Ping):
+            return _ANSWER_REACTION
+        if isinstance(message, Pong):
+            return _PONG_REACTION
+        if isinstance(message, Resumed):
+            self._told(outcome_of(message))
+        elif isinstance(message, UpstreamError):
+            self._instruments.upstream_error(message.code)
+            self._log.upstream_error(message.code, message.message)
+            failure = from_error_code(message.code, message.message, message.retry_after_seconds)
+            return None if failure is None else Reaction(failure=failure)
+        return None
+
+    def _count(self, changes: Changes) -> None:
+        if changes.duplicates:
+            self._instruments.event_duplicate(changes.duplicates)
+        if changes.replayed:
+            self._instruments.event_replayed(changes.replayed)
+        if changes.gap:
+            self._instruments.event_gap(changes.gap)
+
+    def snapshot(self, body: bytes, at: float, *, polling: bool) -> Failure | None:
+        """See `Sink.snapshot`."""
+        overview = self._document(body)
+        if isinstance(overview, Failure):
+            return overview
+        events = overview.events
+        continues = events is not None and any(self._state.seen.knows(event.id) for event in events)
+        changes = self._state.apply_snapshot(overview, at, polling=polling)
+        self._count(changes)
+        self._missing, self._missing_until = changes.missing, overview.cursor or ""
+        if events and not self._state.cursor.awaiting_answer:
+            # A source without positions: recent events that reach back to a known one leave nothing out.
+            self._told(Outcome.FULL if continues else Outcome.NONE)
+        return None
+
+    def missing_after(self) -> str | None:
+        """See `Sink.missing_after`."""
+        return self._state.cursor.resume_from if self._missing else None
+
+    def page(self, page: Page | None, at: float) -> bool:
+        """See `Sink.page`."""
+        overview = None if page is None or page.cursor is None else self._document(page.body)
+        if page is None or page.cursor is None or not isinstance(overview, Overview):
+            # It cannot be had: what is missing stays missing, and the next document starts from its own position.
+            self._instruments.event_gap(self._missing)
+            self._state.cursor.skip_to(self._missing_until)
+            self._missing = 0
+            return False
+        changes = self._state.apply_snapshot(msgspec.structs.replace(overview, cursor=None), at, full=False)
+        self._count(changes)
+        if changes.events:
+            self._instruments.event_replayed(len(changes.events))
+        if page.missed:
+            self._instruments.event_gap(page.missed)
+        self._state.cursor.page(page.cursor)
+        if not page.more:
+            self._missing = 0
+        return page.more
+
+    def _document(self, body: bytes) -> Overview | Failure:
+        try:
+            return self._decoder.decode_document(body)
+        except DecodeError as error:
+            self._broken(error.reason, error.path, 1, error.detail)
+            return Failure("decode", str(error))
+        finally:
+            if self._decoder.problems:
+                self._report_problems()
+
+    def unchanged(self, at: float) -> None:
+        """See `Sink.unchanged`."""
+        self._state.heard(at)
+
+    def forget(self) -> None:
+        """See `Sink.forget`."""
+        self._state.forget()
+
+    def _broken(self, reason: str, path: str, count: int, detail: str = "") -> None:
+        self._instruments.decode_error(reason, count)
+        self._log.broken(reason, path, detail)
+
+    def _report_problems(self) -> None:
+        for reason, path, count in self._decoder.problems.take():
+            self._broken(reason, path, count)
