@@ -10,7 +10,7 @@ from benchmarks.scale import Scale
 
 FRAMING = "websocket"
 _KIB, _MIB = 1024, 1024 * 1024
-# Up to the first point everything that is bounded (ids, the feed) has filled up; from there on the curve must be flat.
+# In a whole run everything that is bounded (ids, the feed) is full at the first point; from there on it must be flat.
 _CURVE = (0.1, 0.25, 0.5, 1.0)
 
 

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -108,7 +108,7 @@ class Exporter:
     async def _all_live(self) -> bool:
         return all(stream["state"] == "live" for stream in json.loads(await self.get("/api/v1/streams")))
 
-    async def _until(self, check: Any, what: str) -> None:
+    async def _until(self, check: Callable[[], Awaitable[bool]], what: str) -> None:
         deadline = time.monotonic() + DEADLINE_SECONDS
         while not await check():
             if time.monotonic() > deadline:
