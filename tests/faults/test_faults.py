@@ -17,12 +17,10 @@ from tests.faults.proxy import Faults
 from tests.faults.rig import TRANSPORTS, Rig, most_attempts, rig
 from tests.waiting import until
 
-EVENTS_DURING = {"websocket": 120, "sse": 120, "poll": 40}
+EVENTS_DURING = 120
 """Events that happen during a fault. A snapshot shows the last 50 and a stream that starts anew none of these, so that
-120 come back through a resume or not at all."""
+120 come back because they are asked for, or not at all."""
 EVENTS_AFTER = 30
-RESUMES = False
-"""Whether the exporter asks for what it missed. Without that, only what a snapshot shows is not lost."""
 
 DISCONNECTS = "iris_stream_disconnects_total"
 CONNECT_FAILURES = "iris_stream_connect_failures_total"
@@ -53,8 +51,7 @@ class Case:
     stream: Seen
     poll: Seen
     settings: dict[str, float] = field(default_factory=dict)
-    events: int | None = None
-    """Events during the fault where not `EVENTS_DURING`."""
+    events: int = EVENTS_DURING
 
     def seen(self, transport: str) -> Seen:
         return self.poll if transport == "poll" else self.stream
@@ -193,9 +190,9 @@ async def test_a_fault_is_seen_and_nothing_is_lost(name: str, transport: str) ->
         loop = asyncio.get_running_loop()
         began = loop.time()
         await case.bring(running)
-        running.publish(case.events or EVENTS_DURING[transport])
+        running.publish(case.events)
         await until_seen(running, seen)
-        if seen.up and (RESUMES or transport == "poll"):
+        if seen.up:
             await arrives(running)
         dials = await running.total("iris_stream_connect_attempts_total") - dials
         allowed = most_attempts(running.stream.settings, loop.time() - began)
@@ -233,10 +230,6 @@ async def until_seen(running: Rig, seen: Seen) -> None:
 
 
 async def arrives(running: Rig) -> None:
-    """Wait until every event published so far is counted once."""
-    if RESUMES or running.transport == "poll":
-        await running.has_counted(running.published)
-        assert await running.total("iris_stream_event_gaps_total") == 0
-    else:
-        await until(lambda: running.counted() >= 20 + EVENTS_AFTER)
-        assert running.counted() <= running.published
+    """Wait until every event published so far is counted once, without a gap being reported."""
+    await running.has_counted(running.published)
+    assert await running.total("iris_stream_event_gaps_total") == 0
