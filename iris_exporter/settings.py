@@ -39,6 +39,8 @@ class WebSettings:
     config_file: Path | None
     max_requests: int
     disable_exporter_metrics: bool
+    enable_control: str  # auto | always | never
+    max_connections: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ def test_a_dump_can_be_loaded_and_means_the_same(name: str, monkeypatch: pytest.
     dumped = tmp_path / "dump.yaml"
     # Relative paths start from the file's directory.
     dumped.write_text(
-        config.dump(first).replace("file: a.key", f"file: {DATA}/a.key").replace("file: min", f"file: {DATA}/min")
+        config.dump(first).replace("file: a.key", f"file: {DATA}/a.key").replace("file: door", f"file: {DATA}/door")
     )
     second = config.load({"config.file": str(dumped)}, {})
     for one, two in zip(first.streams, second.streams, strict=True):
@@ -101,8 +101,10 @@ VALUES = {
     "stream.max-message-bytes": ("100KiB", 102400),
     "web.listen-address": ("127.0.0.1:0", ("127.0.0.1:0",)),
     "web.telemetry-path": ("/m/x", "/m/x"),
-    "web.config.file": ("a.key", Path("a.key")),
+    "web.config.file": ("door.yml", Path("door.yml")),
     "web.max-requests": ("0", 0),
+    "web.max-connections": ("7", 7),
+    "web.enable-control": ("never", "never"),
     "web.disable-exporter-metrics": ("true", True),
     "log.level": ("debug", "debug"),
     "log.format": ("json", "json"),
@@ -138,6 +140,7 @@ def test_each_option_is_a_key_and_flag_beats_variable_beats_file(
     key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a.key").write_text("abcdefgh")
+    (tmp_path / "door.yml").write_text((DATA / "door.yml").read_text())
     monkeypatch.chdir(tmp_path)
     text, value = VALUES[key]
     *path, last = key.split(".")
@@ -338,7 +341,8 @@ def test_differences_go_by_name_and_say_what_needs_a_restart(tmp_path: Path) -> 
         tmp_path,
         "streams:\n- {name: d, url: http://d}\n- {name: c, url: http://c}\n"
         "- {name: b, url: http://b, poll-interval: 1m}\n"
-        "web: {listen-address: ':1', config: {file: iris.yaml}}\nlog: {level: debug}\nstate: {dir: x}\n",
+        f"web: {{listen-address: ':1', config: {{file: {DATA}/door.yml}}}}\n"
+        "log: {level: debug}\nstate: {dir: x}\n",
     )
     found = config.differences(old, new)
     assert [stream.name for stream in found.added] == ["d"]

@@ -45,19 +45,26 @@ class Table:
 Node = Scalar | Sequence | Table
 
 
-def read(path: Path) -> tuple[Table, list[Problem]]:
+def read(
+    path: Path, option: str = "config.file", shape: str = "keys with values (streams: ..., web: ...)"
+) -> tuple[Table, list[Problem]]:
     """Return the tree of the file at `path` and everything that is wrong with its form.
 
     An empty file is an empty table. What cannot be read at all is an empty table and a problem.
+
+    Args:
+        path: The file.
+        option: What names the file, for messages.
+        shape: What the file should hold, for messages.
     """
     empty = Table({}, 1)
     try:
         with path.open("rb") as file:
             content = file.read(_MAX_FILE_BYTES + 1)
     except OSError as error:
-        return empty, [Problem(str(path), "config.file", repr(str(path)), f"a readable file ({error.strerror})")]
+        return empty, [Problem(str(path), option, repr(str(path)), f"a readable file ({error.strerror})")]
     if len(content) > _MAX_FILE_BYTES:
-        return empty, [Problem(str(path), "config.file", "more than 16 MiB", "a YAML file with streams")]
+        return empty, [Problem(str(path), option, "more than 16 MiB", shape)]
     loader = None
     try:
         loader = yaml.SafeLoader(content)
@@ -75,7 +82,7 @@ def read(path: Path) -> tuple[Table, list[Problem]]:
         return node, tree.problems
     if isinstance(node, Scalar) and node.text is None:
         return empty, []
-    problem = Problem(f"{path}:{node.line}", "(file)", describe(node), "keys with values (streams: ..., web: ...)")
+    problem = Problem(f"{path}:{node.line}", "(file)", describe(node), shape)
     return empty, [*tree.problems, problem]
 
 

@@ -100,6 +100,7 @@ class _Loader:
             streams = self._single_stream()
         self._read_streams(streams, defaults)
         self._check_together(streams)
+        self._check_web_file(values.get("web.config.file"))
         if self.problems:
             # Once each: what is wrong in `defaults:` shows up again for every stream.
             raise ConfigError(list(dict.fromkeys(self.problems)))
@@ -286,6 +287,17 @@ class _Loader:
 
     # Checking what belongs together
 
+    def _check_web_file(self, path: Path | None) -> None:
+        """Look into the file of the door, with its certificates, so that a broken one is found before the start."""
+        if path is None:
+            return
+        from iris_exporter.web import config as web_config  # here, because few need it
+
+        try:
+            web_config.load(path)
+        except ConfigError as error:
+            self.problems += error.problems
+
     def _check_together(self, streams: list[_Stream]) -> None:
         names: dict[str, _Stream] = {}
         endpoints: dict[tuple[str, str, int, str, str], _Stream] = {}
@@ -357,6 +369,8 @@ def _build(values: Mapping[str, Any], streams: list[StreamSettings], file: Path 
         config_file=value("web.config.file"),
         max_requests=value("web.max-requests"),
         disable_exporter_metrics=value("web.disable-exporter-metrics"),
+        enable_control=value("web.enable-control"),
+        max_connections=value("web.max-connections"),
     )
     return Settings(
         streams=tuple(streams),

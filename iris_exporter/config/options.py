@@ -233,6 +233,23 @@ OPTIONS: tuple[Option, ...] = (
         restart=True,
     ),
     Option(
+        "web.max-connections",
+        kinds.integer(1, 100_000),
+        "512",
+        "open connections at the same time; one client address gets a fourth of them",
+        "dozens of scrapers and people; streams need open files, too",
+        restart=True,
+    ),
+    Option(
+        "web.enable-control",
+        kinds.choice("auto", "always", "never"),
+        "auto",
+        "who may connect, disconnect, reset and reload over HTTP; auto: anybody on a loopback address, elsewhere "
+        "those who have to give a password or a client certificate",
+        "what other machines can reach is read-only until somebody secures it",
+        restart=True,
+    ),
+    Option(
         "web.disable-exporter-metrics",
         kinds.SWITCH,
         "false",
