@@ -17,13 +17,20 @@ from aiohttp import web
 
 from iris_exporter import config, logs
 from iris_exporter.clock import Clock, SystemClock
+from iris_exporter.commits import Capture, Commits
+from iris_exporter.core.detection import without_credentials
 from iris_exporter.errors import ConfigError, IrisExporterError
 from iris_exporter.instruments.collector import Exposition, Source
 from iris_exporter.instruments.selfmetrics import SelfMetrics
 from iris_exporter.settings import Settings, StreamSettings
+from iris_exporter.store import CursorStore
 from iris_exporter.stream import Stream
 from iris_exporter.transports.session import open_session
 from iris_exporter.version import VersionInfo, version_info
+from iris_exporter.web import limits
+from iris_exporter.web.context import ScrapeCommit
+from iris_exporter.web.gate import GuardedSite
+from iris_exporter.web.guard import Guard
 from iris_exporter.web.server import make_app
 
 _log = logs.get_logger("app")
@@ -56,11 +63,15 @@ class Exporter:
         self._load = load
         self._clock = clock or SystemClock()
         self._streams: dict[str, Stream] = {}
+        self._store: CursorStore | None = None
+        self._commits: Commits | None = None
+        self._guard = Guard(settings.web, self._clock, self.self_metrics.door, self._trouble)
         self._session: aiohttp.ClientSession | None = None
         self._cleanup = AsyncExitStack()
         self._reloading = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
+        self._open_store()
         async with AsyncExitStack() as stack:
             self._session = await stack.enter_async_context(open_session())
             await self._listen(stack)
@@ -76,28 +87,52 @@ class Exporter:
     ) -> None:
         await self._cleanup.aclose()
 
+    def _open_store(self) -> None:
+        directory = self.settings.state_dir
+        if directory is None:
+            _log.info("state.in_memory", detail="without --state.dir a restart may count or miss events")
+            return
+        self._store = CursorStore(directory)
+        self._commits = Commits(self._store, self._captures, self.self_metrics)
+
+    def _captures(self) -> Iterator[Capture]:
+        for stream in self._streams.values():
+            yield stream.capture()
+
     async def _listen(self, stack: AsyncExitStack) -> None:
         runner = web.AppRunner(
-            make_app(self), handle_signals=False, access_log=None, shutdown_timeout=SERVER_STOP_SECONDS
+            make_app(self, self._guard),
+            handle_signals=False,
+            access_log=None,
+            shutdown_timeout=SERVER_STOP_SECONDS,
+            keepalive_timeout=limits.IDLE_SECONDS,
+            lingering_time=limits.LINGER_SECONDS,
+            max_line_size=limits.MAX_HEADER_BYTES,
+            max_field_size=limits.MAX_HEADER_BYTES,
+            max_headers=limits.MAX_HEADERS,
         )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
+        self._guard.start()
+        stack.callback(self._guard.close)
         for address in self.settings.web.listen_addresses:
             host, port = config.parse_address(address)
-            site = web.TCPSite(runner, host or None, port)
+            site = GuardedSite(runner, host or None, port, self._guard)
             try:
                 await site.start()
             except OSError as error:
                 raise ListenError(f"--web.listen-address: cannot listen on {address}: {_reason(error)}") from error
         for name in runner.addresses:
             host, port = name[0], name[1]
-            url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+            scheme = "https" if self._guard.is_secure else "http"
+            url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
             self.addresses.append(url)
             _log.info("web.listening", address=url, metrics=url + self.settings.web.telemetry_path)
 
     def _add(self, settings: StreamSettings) -> None:
         assert self._session is not None  # noqa: S101 (set before any stream is added)
-        stream = Stream(settings, self._session, self._clock, random.random, logs.protect)
+        kept = None if self._store is None else self._store.load(settings.name, without_credentials(settings.url))
+        stream = Stream(settings, self._session, self._clock, random.random, logs.protect, kept)
         self._streams[settings.name] = stream
         stream.connect()
 
@@ -115,6 +150,11 @@ class Exporter:
         for stream in self._streams.values():
             yield Source(stream.instruments, stream.status(), stream.snapshot())
 
+    def _trouble(self) -> str | None:
+        """Which stream nobody looks after any more; a mistake of ours, since no failure of a source ends its tasks."""
+        dead = [stream.name for stream in self._streams.values() if stream.has_crashed]
+        return f"the tasks of these streams have died: {', '.join(dead)}" if dead else None
+
     # What the web server asks
 
     @property
@@ -130,6 +170,10 @@ class Exporter:
     def streams(self) -> Mapping[str, Stream]:
         """The configured streams by name, in the order of the configuration."""
         return self._streams
+
+    def begin_commit(self) -> ScrapeCommit | None:
+        """See `commits.Commits.capture`; None without `--state.dir`."""
+        return None if self._commits is None else self._commits.capture()
 
     def ready(self) -> bool:
         """Whether a scrape can be served: from the moment every configured stream exists."""

@@ -4,6 +4,8 @@ It also keeps the place: what a connection asks to go on from, what the source a
 polled documents have to be asked for.
 """
 
+from dataclasses import replace
+
 import msgspec
 
 from iris_exporter.core.cursor import Outcome
@@ -28,6 +30,7 @@ from iris_exporter.transports.base import NO_REACTION, Page, Reaction, Received
 PONG = b'{"type":"pong"}'
 _PONG_REACTION = Reaction(pong=True)
 _ANSWER_REACTION = Reaction(replies=(PONG,))
+_FILL_REACTION = Reaction(fill=True)
 _CONTROL = frozenset(kind.message_type for kind in (Ping, Pong, Resumed, UpstreamError))
 ANSWER_SECONDS = 10.0
 """A source that answers a resume does so at once; a heartbeat later it is clear that this one never will."""
@@ -45,8 +48,6 @@ class StreamSink:
         self._resumes = False  # whether an outcome of a resume is still to be told
         self._opened_at = 0.0
         self._replay_before: float | None = None  # messages older than this may be replays that are not marked
-        self._missing = 0  # events that the last polled document lacks, up to the position that it has
-        self._missing_until = ""
 
     # Going on where it ended
 
@@ -72,7 +73,7 @@ class StreamSink:
     def _give_up_waiting(self, at: float) -> None:
         """A source that knows positions and does not answer a resume will not do so later."""
         if self._state.cursor.awaiting_answer and at - self._opened_at >= ANSWER_SECONDS:
-            self._instruments.event_gap(self._state.cursor.give_up())
+            self._state.cursor.give_up()
             self._told(Outcome.NONE)
 
     def _told(self, outcome: Outcome) -> None:
@@ -110,7 +111,7 @@ class StreamSink:
             self._instruments.message(kind, count)
         self._instruments.delays(delays)
         self._finish(received, at)
-        return reaction
+        return _with_fill(reaction) if self._state.cursor.hole_after is not None else reaction
 
     def _finish(self, received: Received, at: float) -> None:
         """What is due once for each piece, and not for each message."""
@@ -166,7 +167,6 @@ class StreamSink:
         continues = events is not None and any(self._state.seen.knows(event.id) for event in events)
         changes = self._state.apply_snapshot(overview, at, polling=polling)
         self._count(changes)
-        self._missing, self._missing_until = changes.missing, overview.cursor or ""
         if events and not self._state.cursor.awaiting_answer:
             # A source without positions: recent events that reach back to a known one leave nothing out.
             self._told(Outcome.FULL if continues else Outcome.NONE)
@@ -174,27 +174,23 @@ class StreamSink:
 
     def missing_after(self) -> str | None:
         """See `Sink.missing_after`."""
-        return self._state.cursor.resume_from if self._missing else None
+        return self._state.cursor.hole_after
 
     def page(self, page: Page | None, at: float) -> bool:
         """See `Sink.page`."""
+        cursor = self._state.cursor
         overview = None if page is None or page.cursor is None else self._document(page.body)
         if page is None or page.cursor is None or not isinstance(overview, Overview):
-            # It cannot be had: what is missing stays missing, and the next document starts from its own position.
-            self._instruments.event_gap(self._missing)
-            self._state.cursor.skip_to(self._missing_until)
-            self._missing = 0
+            self._instruments.event_gap(cursor.abandon())
             return False
         changes = self._state.apply_snapshot(msgspec.structs.replace(overview, cursor=None), at, full=False)
         self._count(changes)
-        if changes.events:
-            self._instruments.event_replayed(len(changes.events))
-        if page.missed:
-            self._instruments.event_gap(page.missed)
-        self._state.cursor.page(page.cursor)
-        if not page.more:
-            self._missing = 0
-        return page.more
+        self._instruments.event_replayed(len(changes.events))
+        cursor.page(page.cursor, len(changes.events) + page.missed)
+        self._instruments.event_gap(page.missed)
+        if cursor.has_hole and not page.more:
+            self._instruments.event_gap(cursor.abandon())
+        return cursor.has_hole
 
     def _document(self, body: bytes) -> Overview | Failure:
         try:
@@ -221,3 +217,7 @@ class StreamSink:
     def _report_problems(self) -> None:
         for reason, path, count in self._decoder.problems.take():
             self._broken(reason, path, count)
+
+
+def _with_fill(reaction: Reaction) -> Reaction:
+    return _FILL_REACTION if reaction is NO_REACTION else replace(reaction, fill=True)

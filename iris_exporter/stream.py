@@ -5,13 +5,17 @@ from collections.abc import Callable
 import aiohttp
 
 from iris_exporter.clock import Clock
+from iris_exporter.commits import Capture
+from iris_exporter.core.cursor import Cursor, CursorState
 from iris_exporter.core.detection import without_credentials
+from iris_exporter.core.seen import SeenIds
 from iris_exporter.core.status import LinkStatus
 from iris_exporter.instruments.stream import StreamInstruments
 from iris_exporter.model.snapshot import Snapshot
 from iris_exporter.model.state import StreamState
 from iris_exporter.settings import StreamSettings
 from iris_exporter.sink import StreamSink
+from iris_exporter.store import Kept
 from iris_exporter.streamlog import StreamLog
 from iris_exporter.transports.base import Observers
 from iris_exporter.transports.credentials import Credentials
@@ -23,6 +27,8 @@ from iris_exporter.transports.supervisor import Supervisor
 class Stream:
     """A stream of the configuration, from socket to numbers. Call `connect` to begin and `stop` at the end.
 
+    `kept` is where an earlier life was, None for a fresh start.
+
     `reconfigure` gives it other settings; what was counted and believed stays, because the name stays.
     """
 
@@ -33,6 +39,7 @@ class Stream:
         clock: Clock,
         random: Callable[[], float],
         protect: Callable[[str], None],
+        kept: Kept | None = None,
     ) -> None:
         self._session = session
         self._clock = clock
@@ -40,10 +47,17 @@ class Stream:
         self._protect = protect
         self._log = StreamLog(settings.name, clock)
         self.instruments = StreamInstruments(settings.name)
-        self._state = StreamState(settings.name, settings.stale_after_seconds)
+        self._state = StreamState(
+            settings.name,
+            settings.stale_after_seconds,
+            SeenIds(ids=() if kept is None else kept.ids),
+            Cursor(None if kept is None else kept.cursor),
+        )
         self._sink = StreamSink(self._state, self.instruments, self._log)
         self._supervisor = self._supervise(settings)
         self.settings = settings
+        self._capture: Capture | None = None
+        self._mark: tuple[int, CursorState, str] | None = None
 
     def _supervise(self, settings: StreamSettings) -> Supervisor:
         credentials = Credentials(settings.api_key_file, self._protect)
@@ -103,6 +117,17 @@ class Stream:
     def has_crashed(self) -> bool:
         """See `Supervisor.has_crashed`."""
         return self._supervisor.has_crashed
+
+    def capture(self) -> Capture:
+        """The place as it is now, to be kept with the scrape that shows what it stands for."""
+        mark = (self._state.counted, self._state.cursor.state, self.url)
+        if self._capture is None or mark != self._mark:
+            self._mark = mark
+            generation = 0 if self._capture is None else self._capture.generation + 1
+            name, endpoint = self.settings.name, self.url
+            cursor, seen = self._state.cursor.state, self._state.seen.copy()
+            self._capture = Capture(name, generation, lambda: Kept(name, endpoint, cursor, seen.ids()))
+        return self._capture
 
     def snapshot(self) -> Snapshot:
         """What the source is believed to be now."""

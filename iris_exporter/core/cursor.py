@@ -10,6 +10,10 @@ connection began. Until the replay has ended the cursor follows the replay alone
 not lose its rest; live messages are then compared only with each other. A source that never answers is given up on
 after a while (`give_up`), and the cursor jumps to where the live messages are.
 
+A jump in the numbering is a *hole*: a channel that carries at most so many events, or documents polled too rarely. What
+is in it can usually be had by REST (`page`); until then the cursor waits at its edge, and what cannot be had is counted
+when it is given up (`abandon`).
+
 Other sources have ids that mean nothing to us (an SSE `id:` of their own). Such an id is kept to be sent back and
 nothing is concluded from it: a gap is counted only in an epoch that the source has confirmed, by a `cursor` in a REST
 document or by answering a resume, since `order-20251101` looks like a position and is none.
@@ -65,10 +69,22 @@ class Cursor:
     """The cursor of one source.
 
     For each connection call `begin` first; then `live` and `replayed` for each message that has a position and
-    carries events, `answered` for the answer to a resume, `give_up` when none came. `document` and `page` are for REST.
+    carries events, `answered` for the answer to a resume, `give_up` when none came. `document` is for REST documents,
+    `page` and `abandon` for holes: look at `hole_after`.
     """
 
-    __slots__ = ("_answer_due", "_aside", "_live", "_live_epoch", "_live_from", "_prefix", "_replay_end", "_state")
+    __slots__ = (
+        "_answer_due",
+        "_aside",
+        "_hole",
+        "_hole_end",
+        "_live",
+        "_live_epoch",
+        "_live_from",
+        "_prefix",
+        "_replay_end",
+        "_state",
+    )
 
     def __init__(self, state: CursorState | None = None) -> None:
         self._state = state or CursorState()
@@ -97,8 +113,25 @@ class Cursor:
         position = self.position
         return self._state.opaque if position is None else str(position)
 
+    @property
+    def has_hole(self) -> bool:
+        """Whether events are missing that may still be asked for."""
+        return self._hole_end is not None
+
+    @property
+    def hole_after(self) -> str | None:
+        """The position to ask for pages after; None when there is no hole, or while a replay may still fill it."""
+        if self._hole_end is None or self._answer_due or self._replay_end is not None:
+            return None
+        return self.resume_from
+
     def begin(self, *, asked: bool) -> None:
-        """A connection begins; `asked` when it was told to go on from `resume_from`."""
+        """A connection begins; `asked` when it was told to go on from `resume_from`.
+
+        A hole is forgotten and not lost: the cursor has not moved over it, so the resume asks for it again.
+        """
+        self._hole = 0  # how many events are thought to be in the hole
+        self._hole_end: int | None = None
         self._answer_due = asked and self._state.epoch is not None
         self._replay_end: int | None = None
         self._live: int | None = None  # the last live offset on this connection
@@ -107,7 +140,10 @@ class Cursor:
         self._aside = 0  # new events that documents brought since then
 
     def live(self, position: str, events: int) -> int:
-        """A live message arrived that carries `events`; return how many events before them are missing."""
+        """A live message arrived that carries `events`; return how many events before them are missing.
+
+        When that is not 0 there is a hole now, and the cursor has not moved over it.
+        """
         prefix = self._prefix
         if prefix is not None and position.startswith(prefix):
             digits = position[len(prefix) :]
@@ -124,20 +160,24 @@ class Cursor:
         else:
             # The first position of all, or a source that lost its history while we were connected.
             self._move(CursorState(found.epoch, found.offset, confirmed=False))
-            self._replay_end = None
+            self._replay_end = self._hole_end = None
             self._live_epoch, self._live = found.epoch, found.offset
         return 0
 
     def _live_at(self, offset: int, events: int) -> int:
         state = self._state
-        if self._answer_due or self._replay_end is not None:
+        if self._answer_due or self._replay_end is not None or self._hole_end is not None:
             gap = self._beside_replay(offset, events)
         else:
             gap = offset - events - state.offset
             self._live = offset
-            if offset > state.offset:
+            if offset > state.offset and (gap <= 0 or not state.confirmed):
                 self._state = CursorState(state.epoch, offset, state.confirmed, state.opaque)
-        return gap if gap > 0 and state.confirmed else 0
+        if gap <= 0 or not state.confirmed:
+            return 0
+        self._hole += gap
+        self._hole_end = offset - events
+        return gap
 
     def _beside_replay(self, offset: int, events: int) -> int:
         """Note a live message whose beginning is not known to join on to the cursor."""
@@ -191,7 +231,7 @@ class Cursor:
         return missed if outcome is Outcome.PARTIAL else 0
 
     def give_up(self) -> int:
-        """No answer came: go on from where the live messages are; return how many events were skipped over."""
+        """No answer came: what lies before the live messages is a hole; return how many events are in it."""
         if not self._answer_due:
             return 0
         self._answer_due = False
@@ -200,9 +240,12 @@ class Cursor:
         if self._live_epoch != self._state.epoch:
             self._move(CursorState(self._live_epoch, self._live))
             return 0
-        skipped = self._live_from - self._state.offset - self._aside if self._state.confirmed else 0
-        self._replay_ended()
-        return max(0, skipped)
+        missing = self._live_from - self._state.offset - self._aside if self._state.confirmed else 0
+        if missing > 0:
+            self._hole += missing
+            self._hole_end = max(self._live_from, self._hole_end or 0)
+        self._settle()
+        return max(0, missing)
 
     def document(self, cursor: str, new_events: int, *, polling: bool) -> int:
         """A whole REST document with a `cursor` arrived, with `new_events` not seen before.
@@ -214,8 +257,7 @@ class Cursor:
                 very first cursor, since the live messages or the replay bring what lies between.
 
         Returns:
-            How many events are missing between the cursor and the document. When it is not 0 the cursor has not
-            moved: ask for what follows `resume_from` and call `page`, or `skip_to` when that cannot be had.
+            How many events are missing between the cursor and the document; when it is not 0 there is a hole now.
         """
         found = parse_position(cursor)
         if found is None:
@@ -232,21 +274,38 @@ class Cursor:
             return 0
         missing = found.offset - state.offset - new_events
         if missing <= 0:
-            self.skip_to(cursor)
+            self._move_to(found)
             return 0
+        self._hole, self._hole_end = missing, found.offset
         return missing
 
-    def page(self, cursor: str) -> None:
-        """A page of events that follow the cursor was dealt with, and ends at `cursor`."""
-        self.skip_to(cursor)
-
-    def skip_to(self, cursor: str) -> None:
-        """Move forward to a position; one that is behind, or no position, moves nothing."""
+    def page(self, cursor: str, new_events: int) -> None:
+        """A page of what follows the cursor was dealt with: it ends at `cursor`, `new_events` of it were new."""
         found = parse_position(cursor)
+        if found is None:
+            return
+        self._hole = max(0, self._hole - new_events)
+        elsewhere = found.epoch != self._state.epoch
+        self._move_to(found)
+        if self._hole_end is not None and (elsewhere or self._state.offset >= self._hole_end):
+            self._close_hole(0)
+
+    def abandon(self) -> int:
+        """What is missing cannot be had: move over it, and return how many events that loses."""
+        lost = self._hole if self._hole_end is not None else 0
+        self._close_hole(self._hole_end or 0)
+        return lost
+
+    def _close_hole(self, end: int) -> None:
+        self._hole, self._hole_end = 0, None
         state = self._state
-        if found is not None and found.epoch == state.epoch and found.offset > state.offset:
-            self._move(CursorState(state.epoch, found.offset, confirmed=True))
-        elif found is not None and found.epoch != state.epoch:
+        if end > state.offset:
+            self._move(CursorState(state.epoch, end, state.confirmed, state.opaque))
+        self._settle()
+
+    def _move_to(self, found: Position) -> None:
+        """Move forward within an epoch, or to another one."""
+        if found.epoch != self._state.epoch or found.offset > self._state.offset:
             self._move(CursorState(found.epoch, found.offset, confirmed=True))
 
     def note_id(self, identifier: str) -> None:
@@ -256,10 +315,21 @@ class Cursor:
 
     def _replay_ended(self) -> None:
         state = self._state
-        end = max(state.offset, self._replay_end or 0, self._live or 0)
-        self._replay_end = None
-        if end != state.offset:
+        end, self._replay_end = self._replay_end or 0, None
+        if end > state.offset:
             self._move(CursorState(state.epoch, end, state.confirmed, state.opaque))
+        self._settle()
+
+    def _settle(self) -> None:
+        """Catch up with the live messages, when nothing before them is still to come."""
+        state = self._state
+        if self._answer_due or self._replay_end is not None or self._live is None:
+            return
+        if self._hole_end is not None and state.offset < self._hole_end:
+            return
+        self._hole, self._hole_end = 0, None
+        if self._live > state.offset and self._live_epoch == state.epoch:
+            self._move(CursorState(state.epoch, self._live, state.confirmed, state.opaque))
 
     def _move(self, state: CursorState) -> None:
         self._state = state

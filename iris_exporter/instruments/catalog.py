@@ -327,6 +327,12 @@ SCRAPES_REFUSED = _self(
     "Scrapes refused because --web.max-requests others were under way (status 503).",
     source="web",
 )
+STATE_COMMIT_FAILURES = _self(
+    "iris_exporter_state_commit_failures_total",
+    Kind.COUNTER,
+    "Scrapes after which the cursors could not be written to --state.dir.",
+    source="store",
+)
 SCRAPE_DURATION = _self(
     "iris_exporter_scrape_duration_seconds",
     Kind.GAUGE,
@@ -392,6 +398,7 @@ CATALOG: tuple[Metric, ...] = (
     OTLP_DROPPED,
     HTTP_ERRORS,
     SCRAPES_REFUSED,
+    STATE_COMMIT_FAILURES,
     SCRAPE_DURATION,
     *DOOR,
     SERIES_DROPPED,

@@ -18,7 +18,9 @@ class SelfMetrics:
     def __init__(self, version: str, revision: str, python_version: str) -> None:
         build = {"version": version, "revision": revision, "pythonversion": python_version}
         self._build = {name: clean_label(value) for name, value in build.items()}
-        self._values: dict[str, float] = {catalog.HTTP_ERRORS.name: 0, catalog.SCRAPES_REFUSED.name: 0}
+        self._values: dict[str, float] = dict.fromkeys(
+            (catalog.HTTP_ERRORS.name, catalog.SCRAPES_REFUSED.name, catalog.STATE_COMMIT_FAILURES.name), 0
+        )
         self.door = DoorMetrics()
         otlp = (catalog.OTLP_EXPORTED, catalog.OTLP_FAILED, catalog.OTLP_DROPPED)
         self._otlp = {metric.name: dict.fromkeys(SIGNALS, 0) for metric in otlp}
@@ -52,6 +54,10 @@ class SelfMetrics:
     def scrape_finished(self, seconds: float) -> None:
         """A whole scrape was written."""
         self._values[catalog.SCRAPE_DURATION.name] = seconds
+
+    def state_commit_failed(self) -> None:
+        """A cursor could not be written to `--state.dir`."""
+        self._values[catalog.STATE_COMMIT_FAILURES.name] += 1
 
     def samples(self, metric: Metric) -> Iterator[Sample]:
         """The series of one metric of the group; none for what has not happened yet."""

@@ -53,11 +53,11 @@ class Changes(msgspec.Struct, frozen=True, gc=False):
     """What one message, or one batch, changed.
 
     `events` are those seen for the first time, oldest first. `duplicates` counts events seen before, `replayed` those
-    that a resumed stream marked as sent again (new or not), `gap` events known to be lost. `delay_seconds` is how
-    long the message was under way, at least 0; None for replays, events seen before (they may be unmarked replays),
-    snapshots and what carries no moment. `metrics` says whether a headline figure changed. `projects` are ids added or
-    changed, `vanished` ids gone. `dropped` counts objects over a limit. `missing` counts events that a polled document
-    shows to lie between the cursor and itself; they may still be asked for.
+    that a resumed stream marked as sent again (new or not), `gap` events that the source says are lost, `missing`
+    events that the numbering shows to be left out and that may still be asked for. `delay_seconds` is how long the
+    message was under way, at least 0; None for replays, events seen before (they may be unmarked replays), snapshots
+    and what carries no moment. `metrics` says whether a headline figure changed. `projects` are ids added or changed,
+    `vanished` ids gone. `dropped` counts objects over a limit.
     """
 
     events: tuple[Event, ...] = ()
@@ -93,6 +93,8 @@ class StreamState:
         self.seen = SeenIds() if seen is None else seen
         self.cursor = Cursor() if cursor is None else cursor
         self.stale_after_seconds = stale_after_seconds
+        self.counted = 0
+        """Events counted since the start, whatever their labels."""
         self._metrics: Metrics | None = None
         self._projects: dict[str, Project] = {}
         self._anomalies: dict[str, Anomaly] = {}
@@ -198,28 +200,29 @@ class StreamState:
         position = message.position
         replay = message.replay
         event = message.event
-        gap = 0
+        missing = 0
         if position is not None:
             if replay:
                 self.cursor.replayed(position)
             else:
-                gap = self.cursor.live(position, 1)
+                missing = self.cursor.live(position, 1)
         if not self.seen.see(event.id):
-            if gap:
-                return Changes(duplicates=1, gap=gap)
+            if missing:
+                return Changes(duplicates=1, missing=missing)
             return _DUPLICATE_REPLAY if replay else _DUPLICATE
         self._count(event)
         self._feed.appendleft(event)
         if replay:
             return Changes((event,), 0, 1)
         sent = message.timestamp
-        if sent is None:
-            return Changes((event,), 0, 0, gap)
-        delay = now - sent
-        return Changes((event,), 0, 0, gap, max(delay, 0.0))
+        delay = None if sent is None else max(now - sent, 0.0)
+        if missing:
+            return Changes((event,), delay_seconds=delay, missing=missing)
+        return Changes((event,), 0, 0, 0, delay)
 
     def _count(self, event: Event) -> None:
         key = (event.project, event.event_type, event.severity)
+        self.counted += 1
         counts = self._counts
         if key in counts:
             counts[key] += 1
@@ -230,20 +233,20 @@ class StreamState:
 
     def _apply_update(self, message: Update, now: float) -> Changes:
         changes = self._merge(message.overview, now, full=False)
-        gap = 0
+        missing = 0
         if message.position is not None:
             if message.replay:
                 self.cursor.replayed(message.position)
             else:
                 # A message without a list of events (an anomaly that opened) stands for one.
-                gap = self.cursor.live(message.position, max(1, len(message.overview.events or ())))
+                missing = self.cursor.live(message.position, max(1, len(message.overview.events or ())))
         delay = None
         if message.timestamp is not None and not message.replay:
             delay = max(0.0, now - message.timestamp)
-        if not gap and delay is None and not message.replay:
+        if not missing and delay is None and not message.replay:
             return changes
         replayed = len(message.overview.events or ()) if message.replay else 0
-        return msgspec.structs.replace(changes, gap=gap, delay_seconds=delay, replayed=replayed)
+        return msgspec.structs.replace(changes, missing=missing, delay_seconds=delay, replayed=replayed)
 
     def _merge(self, overview: Overview, now: float, full: bool) -> Changes:
         self._data_at = now

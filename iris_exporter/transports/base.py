@@ -59,12 +59,14 @@ class Link(Protocol):
 class Reaction:
     """What the reader of messages wants of the link: answers to send, and a failure that ends it.
 
-    `pong` says that one of the messages was the answer to our own JSON ping.
+    `pong` says that one of the messages was the answer to our own JSON ping, `fill` that events are missing which
+    REST may have: see `Sink.missing_after`.
     """
 
     replies: tuple[bytes, ...] = ()
     failure: Failure | None = None
     pong: bool = False
+    fill: bool = False
 
 
 NO_REACTION = Reaction()
@@ -103,7 +105,7 @@ class Sink(Protocol):
         """Take a whole REST document; a failure when it could not be read. `polling` when there is no link."""
 
     def missing_after(self) -> str | None:
-        """The position after which the last document lacks events; None when it lacks none."""
+        """The position after which events are missing that may be asked for; None when there is nothing to ask for."""
 
     def page(self, page: Page | None, at: float) -> bool:
         """Take a page of missing events, None when it cannot be had; whether another one should be asked for."""

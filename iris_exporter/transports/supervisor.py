@@ -1,7 +1,8 @@
 """The only reconnect loop: feeds the connection machine, carries out its actions, hands data to a sink.
 
-One supervisor looks after one stream. It has at most four tasks: the link (a dial, then reading), its heartbeat, the
-timer of the next attempt, and the polls. Every decision is `core.connection`'s; every wait goes through the clock.
+One supervisor looks after one stream. It has at most five tasks: the link (a dial, then reading), its heartbeat, the
+timer of the next attempt, the polls, and the search for missing events. Every decision is `core.connection`'s; every
+wait goes through the clock.
 
 The snapshot is loaded between the opening of a link and its first read. Meanwhile what the source sends waits in
 the socket's buffers, so updates are merged into the snapshot in the order in which they were made.
@@ -65,6 +66,7 @@ class Supervisor:
         self._link_task: asyncio.Task[None] | None = None
         self._retry_task: asyncio.Task[None] | None = None
         self._poll_task: asyncio.Task[None] | None = None
+        self._fill_task: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
         self._crashed = False
         self._close_code = _NORMAL
@@ -271,6 +273,7 @@ class Supervisor:
         finally:
             for task in (reading, beating):
                 task.cancel()
+            self._end(self._fill_task)
             await asyncio.gather(reading, beating, return_exceptions=True)
 
     async def _read(self, link: Link) -> Failure:
@@ -295,6 +298,8 @@ class Supervisor:
                     await link.send(reply)
                 if reaction.pong:
                     self._ponged()
+                if reaction.fill and (self._fill_task is None or self._fill_task.done()):
+                    self._fill_task = self._spawn(self._fill(self._poll_urls[0]), "fill")
                 if reaction.failure is not None:
                     return reaction.failure
             if received.pongs:
@@ -371,7 +376,7 @@ class Supervisor:
         return self._sink.snapshot(polled.body, self._clock.wall(), polling=polling)
 
     async def _fill(self, url: str) -> None:
-        """Load the events that lie between the cursor and a polled document, page by page."""
+        """Load the events that the numbering shows to be missing, page by page, from beside the snapshot at `url`."""
         for _ in range(_MAX_PAGES):
             after = self._sink.missing_after()
             address = None if after is None else detection.page_address(url, after, _PAGE_EVENTS)

@@ -36,6 +36,19 @@ class StreamControl(Protocol):
         """Forget what is believed, then connect. Returns at once."""
 
 
+class ScrapeCommit(Protocol):
+    """What is kept on disk once a scrape has been answered; see `iris_exporter.commits`."""
+
+    async def stage(self) -> None:
+        """Prepare it; before the last byte of the answer."""
+
+    def commit(self) -> None:
+        """Put it in force; right after the last byte."""
+
+    def discard(self) -> None:
+        """Clean up; in any case, at the end."""
+
+
 class WebContext(Protocol):
     """The program around the server. Nothing here waits for a network."""
 
@@ -54,6 +67,9 @@ class WebContext(Protocol):
     @property
     def max_requests(self) -> int:
         """Scrapes at the same time before more are refused; 0 for no limit."""
+
+    def begin_commit(self) -> ScrapeCommit | None:
+        """Take the place of every stream for the scrape that begins now; None where nothing is kept."""
 
     def ready(self) -> bool:
         """Whether a scrape can be served; a source that is away is no reason to say no."""

@@ -9,7 +9,7 @@ error is never a 200.
 import asyncio
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from aiohttp import hdrs, web
 
@@ -22,6 +22,8 @@ GZIP_LEVEL = 1
 """Exposition text is so repetitive that level 6 saves little more and takes twice the time."""
 INLINE_BYTES = 64 * 1024
 """Up to this size compressing takes less than a millisecond, and the way to a thread and back is not worth it."""
+SCRAPER_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
+"""Sent by Prometheus and by what scrapes in its place, and by nobody who just wants to look."""
 PART_BYTES = 256 * 1024
 """Size of one write of a large answer."""
 
@@ -47,14 +49,29 @@ class Scrapes:
             self._under_way -= 1
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        choice = choose_format(",".join(request.headers.getall(hdrs.ACCEPT, ())))
         names = request.query.getall("name[]", None)
+        # Captured in the turn in which the first piece is made, which is when the counters are read.
+        commit = self._context.begin_commit() if _commits(request, names) else None
+        if commit is None:
+            return await self._print(request, names)
+        try:
+            response = await self._print(request, names)
+            await commit.stage()
+            await _send(request, response)
+            commit.commit()
+        finally:
+            commit.discard()
+        return response
+
+    async def _print(self, request: web.Request, names: list[str] | None) -> web.StreamResponse:
+        """Make the answer; a large one without compression is sent but for its end."""
+        choice = choose_format(",".join(request.headers.getall(hdrs.ACCEPT, ())))
         exposition = self._context.exposition
         started = time.perf_counter()
         pieces = await _take_turns(exposition.render(choice.format, names))
         if names is None:
             exposition.self_metrics.scrape_finished(time.perf_counter() - started)
-        headers = {hdrs.CONTENT_TYPE: choice.content_type, hdrs.VARY: "Accept, Accept-Encoding"}
+        headers: dict[str, str] = {hdrs.CONTENT_TYPE: choice.content_type, hdrs.VARY: "Accept, Accept-Encoding"}
         size = sum(map(len, pieces))
         if accepts_gzip(",".join(request.headers.getall(hdrs.ACCEPT_ENCODING, ()))):
             body = compress(pieces) if size <= INLINE_BYTES else await asyncio.to_thread(compress, pieces)
@@ -62,13 +79,57 @@ class Scrapes:
             return web.Response(body=body, headers=headers)
         if size <= PART_BYTES or request.method == hdrs.METH_HEAD:
             return web.Response(body=b"".join(pieces), headers=headers)
-        response = web.StreamResponse(headers=headers)
-        response.content_length = size
+        response = LargeResponse(pieces, size, headers)
         await response.prepare(request)
-        for part in parts(pieces):
-            await response.write(part)
-        await response.write_eof()
+        await response.write_most()
         return response
+
+
+class LargeResponse(web.StreamResponse):
+    """An answer that is written in parts; the last part goes with `write_eof`, and without it nothing is complete."""
+
+    def __init__(self, pieces: Iterable[bytes], size: int, headers: Mapping[str, str]) -> None:
+        super().__init__(headers=headers)
+        self.content_length = size
+        self._parts = parts(pieces)
+        self._last = b""
+
+    async def write_most(self) -> None:
+        """Write all parts but the last."""
+        for part in self._parts:
+            if self._last:
+                await self.write(self._last)
+            self._last = part
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Write the last part and end the answer."""
+        last, self._last = self._last, b""
+        await super().write_eof(last + data)
+
+
+def _commits(request: web.Request, names: list[str] | None) -> bool:
+    """Whether this is a scraper's look at everything, and no person's."""
+    return request.method == hdrs.METH_GET and names is None and SCRAPER_HEADER in request.headers
+
+
+async def _send(request: web.Request, response: web.StreamResponse) -> None:
+    """Write all of an answer and return when the system has it.
+
+    Raises:
+        ConnectionError: The client has gone.
+    """
+    transport = request.transport
+    if transport is None:
+        raise ConnectionResetError("the scraper has gone")
+    # From here on waiting for the buffer to drain means waiting for it to be empty.
+    transport.set_write_buffer_limits(0)
+    try:
+        await response.prepare(request)
+        await response.write_eof()
+        if transport.is_closing():
+            raise ConnectionResetError("the scraper has gone")
+    finally:
+        transport.set_write_buffer_limits()
 
 
 async def _take_turns(pieces: Iterator[bytes]) -> list[bytes]:

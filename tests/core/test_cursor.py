@@ -39,9 +39,47 @@ def test_live_messages_move_the_cursor_and_a_jump_is_a_gap() -> None:
     cursor = at(10)
     assert cursor.live("e-11", 1) == 0
     assert cursor.live("e-14", 3) == 0
+    assert cursor.live("e-14", 1) == 0, "a repetition moves nothing"
+    assert cursor.resume_from == "e-14"
     assert cursor.live("e-20", 1) == 5
-    assert cursor.live("e-19", 1) == 0, "a repetition moves nothing"
-    assert cursor.resume_from == "e-20"
+    assert cursor.resume_from == "e-14", "a crash now must ask for what is missing"
+
+
+def test_a_hole_is_filled_by_pages_while_live_messages_go_on() -> None:
+    cursor = at(10)
+    assert (cursor.has_hole, cursor.hole_after) == (False, None)
+    assert cursor.live("e-20", 2) == 8
+    assert cursor.hole_after == "e-10"
+    assert cursor.live("e-21", 1) == 0
+    cursor.page("e-15", 5)
+    assert cursor.hole_after == "e-15"
+    assert cursor.live("e-25", 1) == 3, "another one"
+    cursor.page("e-24", 6)
+    assert (cursor.has_hole, cursor.resume_from) == (False, "e-25")
+    assert cursor.abandon() == 0
+
+
+def test_what_cannot_be_had_is_counted_and_left_behind() -> None:
+    cursor = at(10)
+    cursor.live("e-20", 2)
+    cursor.page("e-13", 3)
+    assert cursor.abandon() == 5
+    assert (cursor.has_hole, cursor.resume_from) == (False, "e-20")
+    assert cursor.live("e-21", 1) == 0
+
+
+def test_a_hole_that_a_reconnect_interrupts_is_part_of_its_resume() -> None:
+    cursor = at(10)
+    cursor.live("e-20", 1)
+    cursor.begin(asked=True)
+    assert (cursor.has_hole, cursor.resume_from) == (False, "e-10")
+
+
+def test_a_page_from_another_history_ends_the_hole() -> None:
+    cursor = at(10)
+    cursor.live("e-20", 1)
+    cursor.page("f-3", 3)
+    assert (cursor.has_hole, cursor.resume_from) == (False, "f-3")
 
 
 def test_a_message_may_carry_more_than_what_is_new() -> None:
@@ -92,6 +130,12 @@ def test_live_messages_that_jump_during_a_replay_are_a_gap() -> None:
     cursor.begin(asked=True)
     cursor.live("e-21", 1)
     assert cursor.live("e-25", 1) == 3
+    assert cursor.hole_after is None, "the replay comes first"
+    cursor.answered(Outcome.FULL, 10, 0, "e", "e-20")
+    cursor.replayed("e-20")
+    assert cursor.hole_after == "e-20"
+    cursor.page("e-25", 3)
+    assert (cursor.has_hole, cursor.resume_from) == (False, "e-25")
 
 
 def test_nothing_to_replay() -> None:
@@ -123,6 +167,8 @@ def test_a_restarted_source_replays_what_it_has_in_its_new_numbering() -> None:
         cursor.replayed(f"f-{offset}")
     assert cursor.resume_from == "f-4"
     assert cursor.live("f-6", 1) == 1
+    assert cursor.abandon() == 1
+    assert cursor.resume_from == "f-6"
 
 
 def test_a_source_that_loses_its_history_while_connected() -> None:
@@ -146,6 +192,8 @@ def test_a_source_that_never_answers_is_given_up_on() -> None:
     cursor.live("e-15", 1)
     assert cursor.awaiting_answer
     assert cursor.give_up() == 3, "one of the four was in the document"
+    assert cursor.hole_after == "e-10"
+    cursor.page("e-15", 3)
     assert cursor.resume_from == "e-15"
     assert cursor.give_up() == 0
     other = at(10)
@@ -169,8 +217,8 @@ def test_a_polled_document_says_what_is_missing_between() -> None:
     assert cursor.resume_from == "e-40"
     assert cursor.document("e-400", 100, polling=True) == 260
     assert cursor.resume_from == "e-40"
-    cursor.page("e-300")
-    cursor.page("e-400")
+    cursor.page("e-300", 260)
+    cursor.page("e-400", 0)
     assert cursor.resume_from == "e-400"
     assert cursor.document("f-7", 7, polling=True) == 0
     assert cursor.resume_from == "f-7"

@@ -226,23 +226,23 @@ def known(offset: int) -> StreamState:
 
 def test_a_gap_in_the_positions_is_told() -> None:
     state = known(0)
-    gaps = [state.apply(message(number, position=f"e-{number}"), NOW).gap for number in (1, 2, 5, 5, 6)]
-    assert gaps == [0, 0, 2, 0, 0]
-    assert state.apply(message(1, position="e-9"), NOW) == Changes(duplicates=1, gap=2)
+    found = [state.apply(message(number, position=f"e-{number}"), NOW).missing for number in (1, 2, 5, 5, 6)]
+    assert found == [0, 0, 2, 0, 0]
+    assert state.apply(message(1, position="e-9"), NOW) == Changes(duplicates=1, missing=2)
 
 
 def test_an_update_moves_over_the_events_it_carries() -> None:
     state = known(1)
     several = Update(Overview(events=(event(2), event(3), event(4))), position="e-4")
-    assert state.apply(several, NOW).gap == 0
-    assert state.apply(Update(Overview(anomalies=(Anomaly("x"),)), position="e-5"), NOW).gap == 0
-    assert state.apply(Update(Overview(events=(event(7),)), position="e-7"), NOW).gap == 1
+    assert state.apply(several, NOW).missing == 0
+    assert state.apply(Update(Overview(anomalies=(Anomaly("x"),)), position="e-5"), NOW).missing == 0
+    assert state.apply(Update(Overview(events=(event(7),)), position="e-7"), NOW).missing == 1
 
 
 def test_the_first_snapshot_says_where_the_stream_begins(state: StreamState) -> None:
     state.apply_snapshot(Overview(events=(event(4),), cursor="e-4"), NOW)
     assert state.cursor.resume_from == "e-4"
-    assert state.apply(message(7, position="e-7"), NOW).gap == 2
+    assert state.apply(message(7, position="e-7"), NOW).missing == 2
 
 
 def test_a_polled_document_says_what_lies_between(state: StreamState) -> None:
@@ -257,7 +257,7 @@ def test_what_a_resume_declares_missed_is_one_gap() -> None:
     answer = Resumed("partial", replayed=1, missed=3, epoch="e", last_event_id="e-5")
     assert state.apply(answer, NOW).gap == 3
     assert state.apply(message(5, position="e-5", replay=True), NOW).gap == 0
-    assert state.apply(message(6, position="e-6"), NOW).gap == 0
+    assert state.apply(message(6, position="e-6"), NOW).missing == 0
 
 
 def test_a_resume_that_misses_nothing_changes_nothing(state: StreamState) -> None:

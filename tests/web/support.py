@@ -15,6 +15,7 @@ from iris_exporter.instruments.selfmetrics import SelfMetrics
 from iris_exporter.instruments.stream import StreamInstruments
 from iris_exporter.model.snapshot import DataFlow, Snapshot
 from iris_exporter.version import VersionInfo
+from iris_exporter.web.context import ScrapeCommit
 from iris_exporter.web.server import make_app
 
 NOON = 1_700_000_000.0
@@ -88,12 +89,16 @@ class FakeContext:
         self.telemetry_path = "/metrics"
         self.max_requests = 40
         self.is_ready = True
+        self.commits: Callable[[], ScrapeCommit | None] = lambda: None
         self.reloads = 0
         self.on_reload: Callable[[], None] = lambda: None
         self.exposition = Exposition(self.sources, SelfMetrics("1.2.3", "abc", "3.11.7"), process_metrics=False)
 
     def sources(self) -> list[Source]:
         return [Source(one.instruments, one.status(), one.snapshot()) for one in self.controls.values()]
+
+    def begin_commit(self) -> ScrapeCommit | None:
+        return self.commits()
 
     def ready(self) -> bool:
         return self.is_ready

@@ -1,0 +1,138 @@
+"""When a cursor is kept: with the scrape that showed what it stands for.
+
+Theory. Counters begin at zero in a new process. So that the values of all lives add up to the number of events, an
+event that a scrape has shown must not be counted again, and one that no scrape has shown must not be forgotten. The
+cursor is therefore taken at the moment at which the counters of a scrape are read (`capture`), written beside the one
+in force while the answer is being made (`Commit.stage`), and put in force by a rename right after the last byte of the
+answer has gone to the system (`Commit.commit`). A process that is killed before that resumes from the scrape before;
+one that is killed afterwards resumes from this one.
+
+Which scrapes commit: a GET of the whole page by a scraper, told by the header `X-Prometheus-Scrape-Timeout-Seconds`
+that Prometheus and its kin send. Somebody with curl looks and changes nothing. With several scrapers every one
+commits: an event that one of them was shown is not shown again after a restart to the others, each of which sees a
+counter that starts anew, and misses at most what arrived between its own last scrape and the last scrape of another
+one. A scrape that began before another one and ends after it does not move the cursor back.
+
+What cannot be written is logged and counted, and never keeps a scrape from being answered.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from iris_exporter.logs import get_logger
+from iris_exporter.store import CursorStore, Kept, Staged
+
+_log = get_logger("state")
+_LINES_PER_MINUTE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """One stream's place at one moment. `build` makes what is written, and may be called in a thread.
+
+    `generation` grows with every change of the place; two captures of one generation are the same.
+    """
+
+    stream: str
+    generation: int
+    build: Callable[[], Kept]
+
+
+class Keeper(Protocol):
+    """Whom a commit tells that something could not be written."""
+
+    def state_commit_failed(self) -> None:
+        """A cursor could not be kept."""
+
+
+class Commits:
+    """Makes one `Commit` for each scrape; `capture` must be called in the same turn in which the counters are read."""
+
+    def __init__(self, store: CursorStore, captures: Callable[[], Iterable[Capture]], keeper: Keeper) -> None:
+        self._store = store
+        self._captures = captures
+        self._keeper = keeper
+        self._kept: dict[str, int] = {}
+        self._busy = asyncio.Lock()
+        self._limited = _log.limited(_LINES_PER_MINUTE)
+
+    def capture(self) -> "Commit":
+        """Take the place of every stream that has moved since it was last kept."""
+        return Commit(self, tuple(c for c in self._captures() if self._kept.get(c.stream, -1) < c.generation))
+
+    async def stage(self, captures: Iterable[Capture]) -> Staged:
+        """Write captures beside the files in force."""
+        return await asyncio.to_thread(self._write, tuple(captures))
+
+    def _write(self, captures: tuple[Capture, ...]) -> Staged:
+        return self._store.stage(capture.build() for capture in captures)
+
+    def newer(self, captures: Iterable[Capture]) -> tuple[Capture, ...]:
+        """Those that nobody has overtaken."""
+        return tuple(c for c in captures if self._kept.get(c.stream, -1) < c.generation)
+
+    def keep(self, captures: Iterable[Capture]) -> None:
+        """Note what is in force now."""
+        for capture in captures:
+            self._kept[capture.stream] = capture.generation
+
+    @property
+    def busy(self) -> asyncio.Lock:
+        """Held from staging to commit: two scrapes must not write the same file."""
+        return self._busy
+
+    def failed(self, error: OSError) -> None:
+        """A cursor could not be kept; the next scrape tries again."""
+        self._keeper.state_commit_failed()
+        self._limited.warning("state.commit_failed", error=error)
+
+
+class Commit:
+    """The commit of one scrape: `stage` before the last byte, then `commit` or, when the answer failed, `discard`."""
+
+    def __init__(self, commits: Commits, captures: tuple[Capture, ...]) -> None:
+        self._commits = commits
+        self._captures = captures
+        self._staged: Staged | None = None
+        self._holds = False
+
+    @property
+    def staged_anything(self) -> bool:
+        """Whether `stage` found something to write."""
+        return self._holds and bool(self._captures)
+
+    async def stage(self) -> None:
+        """Write what was captured, unless a later scrape has overtaken this one."""
+        if not self._captures:
+            return
+        await self._commits.busy.acquire()
+        self._holds = True
+        self._captures = self._commits.newer(self._captures)
+        if not self._captures:
+            return
+        try:
+            self._staged = await self._commits.stage(self._captures)
+        except OSError as error:
+            self._commits.failed(error)
+
+    def commit(self) -> None:
+        """The answer is out: put what was staged in force. Takes microseconds."""
+        if self._staged is not None:
+            try:
+                self._staged.commit()
+            except OSError as error:
+                self._commits.failed(error)
+            else:
+                self._commits.keep(self._captures)
+            self._staged = None
+
+    def discard(self) -> None:
+        """Leave the cursor as it was unless it was committed, and let the next one in; call it in any case."""
+        if self._staged is not None:
+            self._staged.discard()
+            self._staged = None
+        if self._holds:
+            self._holds = False
+            self._commits.busy.release()

@@ -1,0 +1,210 @@
+"""A restart is exact: what a scrape has shown is not counted again, what none has shown is not forgotten."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from iris_exporter import config
+from iris_exporter.app import Exporter
+from iris_exporter.backend.objects import Event
+from iris_exporter.backend.server import Backend
+from iris_exporter.backend.service import BackendSettings
+from iris_exporter.commits import Capture, Commits
+from iris_exporter.core.cursor import CursorState
+from iris_exporter.store import CursorStore, Kept
+from tests.waiting import until
+
+SCRAPER = {"X-Prometheus-Scrape-Timeout-Seconds": "10"}
+
+
+class Source:
+    """A backend that says only what the test lets it say."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+        self.sent = 0
+
+    def send(self, count: int) -> None:
+        """Publish events in small batches, so that the caps of the channels are not what is tested."""
+        for number in range(self.sent, self.sent + count):
+            self.backend.service.publish(
+                [
+                    Event(
+                        id=f"n{number}",
+                        timestamp="",
+                        project="p",
+                        event_type="info",
+                        severity="info",
+                        message="",
+                        metadata={},
+                    )
+                ]
+            )
+        self.sent += count
+
+
+@asynccontextmanager
+async def source() -> AsyncIterator[Source]:
+    async with Backend(BackendSettings(port=0, seed=1, rate=0, update_interval_seconds=0.02)) as backend:
+        yield Source(backend)
+
+
+class Life:
+    """One run of the exporter over one state directory."""
+
+    def __init__(self, exporter: Exporter, session: aiohttp.ClientSession) -> None:
+        self.exporter = exporter
+        self._session = session
+
+    @property
+    def counted(self) -> int:
+        return sum(self.exporter.streams()["s"].snapshot().event_counts.values())
+
+    async def scrape(self, path: str = "/metrics", headers: dict[str, str] | None = None) -> int:
+        url = self.exporter.addresses[0] + path
+        async with self._session.get(url, headers=SCRAPER if headers is None else headers) as answer:
+            lines = (await answer.text()).splitlines()
+        return sum(int(float(line.split()[-1])) for line in lines if line.startswith("iris_events_total{"))
+
+    def metric(self, name: str) -> float:
+        stream = self.exporter.streams()["s"]
+        return sum(
+            s.value
+            for metric, samples in self.exporter.exposition.samples()
+            for s in samples
+            if s.name == name and stream
+        )
+
+
+@asynccontextmanager
+async def life(url: str, directory: Path | None, protocol: str = "auto") -> AsyncIterator[Life]:
+    loaded = config.load({"web.listen-address": ["127.0.0.1:0"], "stream.url": url}, {})
+    stream = config.stream_settings(
+        name="s", url=url, protocol=protocol, reconnect_initial_seconds=0.05, poll_interval_seconds=0.05
+    )
+    settings = replace(loaded, streams=(stream,), state_dir=directory)
+    async with Exporter(settings, lambda: settings) as exporter, aiohttp.ClientSession() as session:
+        yield Life(exporter, session)
+
+
+ENDPOINTS = [
+    ("/api/stream/events", "websocket"),
+    ("/api/stream/events", "sse"),
+    ("/api/stream/overview", "websocket"),
+    ("/api/overview", "poll"),
+]
+
+
+@pytest.mark.parametrize(("path", "protocol"), ENDPOINTS)
+async def test_the_values_of_all_lives_add_up(path: str, protocol: str, tmp_path: Path) -> None:
+    """200 shown, 150 seen and not shown, 170 sent while nobody listens: the next life shows 320."""
+    async with source() as upstream:
+        url = upstream.backend.url + path
+        async with life(url, tmp_path, protocol) as first:
+            await until(lambda: first.exporter.streams()["s"].status().last_message is not None)
+            upstream.send(200)
+            await until(lambda: first.counted == 200)
+            shown = await first.scrape()
+            assert shown == 200
+            upstream.send(150)
+            await until(lambda: first.counted == 350)
+            assert await first.scrape(headers={}) == 350, "somebody looks, which commits nothing"
+            await first.scrape("/metrics?name[]=iris_up")
+        upstream.send(170)
+        async with life(url, tmp_path, protocol) as second:
+            await until(lambda: second.counted >= 320)
+            shown += await second.scrape()
+            assert shown == upstream.sent
+            assert second.metric("iris_stream_event_gaps_total") == 0
+            upstream.send(30)
+            await until(lambda: second.counted == 350)
+            assert await second.scrape() == 350
+
+
+@pytest.mark.parametrize(("path", "protocol"), ENDPOINTS)
+async def test_a_restart_with_nothing_new_shows_nothing(path: str, protocol: str, tmp_path: Path) -> None:
+    async with source() as upstream:
+        url = upstream.backend.url + path
+        upstream.send(50)
+        async with life(url, tmp_path, protocol) as first:
+            await until(lambda: first.counted == 50)
+            assert await first.scrape() == 50
+        async with life(url, tmp_path, protocol) as second:
+            await until(lambda: second.metric("iris_stream_events_duplicate_total") >= 50)
+            assert await second.scrape() == 0
+
+
+async def test_without_a_directory_everything_is_in_memory_and_said_so(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "iris_exporter")
+    async with source() as upstream, life(upstream.backend.url + "/api/overview", None) as only:
+        upstream.send(5)
+        await until(lambda: only.counted == 5)
+        assert await only.scrape() == 5
+        assert "state.in_memory" in caplog.messages
+
+
+async def test_a_cursor_that_cannot_be_written_is_counted_and_the_scrape_is_answered(tmp_path: Path) -> None:
+    async with source() as upstream:
+        upstream.send(5)
+        async with life(upstream.backend.url + "/api/overview", tmp_path, "poll") as only:
+            await until(lambda: only.counted == 5)
+            (tmp_path / "s.cursor.next").mkdir()
+            assert await only.scrape() == 5
+            assert only.metric("iris_exporter_state_commit_failures_total") == 1
+            (tmp_path / "s.cursor.next").rmdir()
+            assert await only.scrape() == 5
+            assert (tmp_path / "s.cursor").exists()
+
+
+class Failures:
+    def __init__(self) -> None:
+        self.count = 0
+
+    def state_commit_failed(self) -> None:
+        self.count += 1
+
+
+def place(generation: int) -> Capture:
+    return Capture("s", generation, lambda: Kept("s", "e", CursorState("x", generation), []))
+
+
+async def test_a_scrape_that_was_overtaken_does_not_move_the_cursor_back(tmp_path: Path) -> None:
+    store, now = CursorStore(tmp_path), [1]
+    commits = Commits(store, lambda: [place(now[0])], Failures())
+    early = commits.capture()
+    now[0] = 2
+    late = commits.capture()
+    await late.stage()
+    late.commit()
+    late.discard()
+    await early.stage()
+    early.commit()
+    early.discard()
+    kept = store.load("s", "e")
+    assert kept is not None
+    assert kept.cursor.offset == 2
+
+
+async def test_an_answer_that_failed_commits_nothing_and_lets_the_next_one_in(tmp_path: Path) -> None:
+    store = CursorStore(tmp_path)
+    commits = Commits(store, lambda: [place(1)], Failures())
+    failed = commits.capture()
+    await failed.stage()
+    failed.discard()
+    assert store.load("s", "e") is None
+    async with asyncio.timeout(1):
+        following = commits.capture()
+        await following.stage()
+    following.commit()
+    following.discard()
+    assert store.load("s", "e") is not None
+    unchanged = commits.capture()
+    await unchanged.stage()
+    unchanged.commit()
+    unchanged.discard()
+    assert not unchanged.staged_anything, "nothing has changed, so nothing is written"
