@@ -110,10 +110,9 @@ class SseParser:
         while position < end and not self.closed:
             if not self._data and not self._name:
                 while (match := plain(buffer, position)) is not None:
+                    if match.end() - position > self._limit:
+                        break  # perhaps too long: line by line, which says where the limit is passed
                     early_id, name, late_id, data = match.groups()
-                    if len(data) > self._limit:
-                        self._close()
-                        return end
                     identifier = late_id if late_id is not None else early_id
                     if identifier is not None:
                         self._id_buffer = identifier.decode("utf-8", "replace")
@@ -127,7 +126,10 @@ class SseParser:
                 break
             line = buffer[position : line_end.start()]
             position = line_end.end()
-            if line:
+            # The same rule as for an incomplete line: what is refused in pieces is refused in one piece too.
+            if len(line) + self._data_bytes > self._limit + len(b"data: "):
+                self._close()
+            elif line:
                 self._field(line)
             else:
                 self._dispatch(events)

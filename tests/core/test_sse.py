@@ -134,6 +134,20 @@ def test_an_event_of_exactly_the_limit_passes() -> None:
         ]
 
 
+@pytest.mark.parametrize("line", [b": ", b"event: ", b"id: ", b"unknown: "])
+def test_a_line_over_the_limit_closes_the_parser_however_it_is_cut(line: bytes) -> None:
+    for feed in (whole, byte_by_byte_until_closed):
+        parser = SseParser(100)
+        assert feed(parser, b"data: kept\n\n" + line + b"x" * 110 + b"\ndata: a\n\n") == [e(b"kept")]
+        assert parser.closed
+        assert not feed(SseParser(100), line + b"x" * 90 + b"\n\n")
+
+
+def byte_by_byte_until_closed(parser: SseParser, data: bytes) -> list[SseEvent]:
+    pieces = (data[index : index + 1] for index in range(len(data)))
+    return [event for piece in pieces if not parser.closed for event in parser.feed(piece)]
+
+
 def reference(stream: bytes) -> list[SseEvent]:
     """The standard's algorithm, as slowly and plainly as it is written there."""
     text = stream.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
