@@ -5,8 +5,9 @@ VENV    := .venv
 PY      := $(VENV)/bin/python
 RUNTIME := $(VENV)/.installed-runtime
 DEV     := $(VENV)/.installed-dev
+FUZZ    := $(VENV)/.installed-fuzz
 
-.PHONY: help demo test lint format generate bench tools clean
+.PHONY: help demo test lint format generate bench fuzz tools clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,6 +17,9 @@ $(RUNTIME): pyproject.toml scripts/venv.sh
 
 $(DEV): $(RUNTIME)
 	@scripts/venv.sh $(VENV) dev
+
+$(FUZZ): $(DEV)
+	@scripts/venv.sh $(VENV) fuzz
 
 demo: $(RUNTIME) ## run the reference backend and the sidecar together (options: ARGS="...")
 	@exec $(PY) -m iris_exporter demo $(ARGS)
@@ -40,9 +44,12 @@ generate: $(DEV) ## rewrite everything that is generated from the code
 bench: $(DEV) ## measure (options: ARGS="...")
 	@$(PY) -m benchmarks $(ARGS)
 
+fuzz: $(FUZZ) ## feed the parsers what a fuzzer thinks of (SECONDS=20 for each; a part of them: ARGS="sse")
+	@$(PY) -m tests.fuzz.run --seconds $(or $(SECONDS),20) $(ARGS)
+
 tools: ## install the programs that integration tests run (Prometheus, Node, ...)
 	@scripts/tools.sh
 
 clean: ## remove .venv, .tools, caches and build results
-	rm -rf $(VENV) .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf $(VENV) .tools .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,8 +1,9 @@
 #!/bin/sh
-# Make or refresh the virtual environment: venv.sh DIRECTORY runtime|dev
+# Make or refresh the virtual environment: venv.sh DIRECTORY runtime|dev|fuzz
 #
-# `runtime` installs the project and what it needs to run; `dev` adds pyproject's "dev" group on top. Each leaves a stamp
-# file that make compares with pyproject.toml. PYTHON=/path/to/python chooses the interpreter for a new environment.
+# `runtime` installs the project and what it needs to run; `dev` and `fuzz` add pyproject's groups of these names. Each
+# leaves a stamp file that make compares with pyproject.toml. PYTHON=/path/to/python chooses the interpreter for a new
+# environment.
 set -eu
 venv=$1 what=$2
 
@@ -34,11 +35,11 @@ echo "Installing the $what dependencies into $venv ..."
 pip() { "$venv/bin/python" -m pip --quiet --disable-pip-version-check "$@"; }
 case $what in
     runtime) pip install --editable . ;;
-    dev)
+    dev|fuzz)
         # Dependency groups need pip 25.1; the one that ships with Python 3.11 is older.
         pip install --upgrade 'pip>=25.1'
-        pip install --group dev
+        pip install --group "$what"
         ;;
-    *) echo "venv.sh: runtime or dev, not '$what'" >&2; exit 2 ;;
+    *) echo "venv.sh: runtime, dev or fuzz, not '$what'" >&2; exit 2 ;;
 esac
 touch "$venv/.installed-$what"

@@ -1,0 +1,128 @@
+"""What is fuzzed: functions that take any bytes from the wire and raise when a promise is broken.
+
+They know nothing of the fuzzer, so the corpus is replayed by plain pytest too. Each is the promise of one module: a
+result, or an error that its docstring names.
+"""
+
+import contextlib
+import zlib
+from collections.abc import Callable
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from iris_exporter.core import detection
+from iris_exporter.core.cursor import parse_position
+from iris_exporter.core.failures import REMEDIES, from_close_code, from_error_code, from_status
+from iris_exporter.core.headers import retry_after_seconds
+from iris_exporter.core.inflate import Inflater
+from iris_exporter.core.sse import SseEvent, SseParser
+from iris_exporter.decoding.decoder import Decoder
+from iris_exporter.decoding.messages import MESSAGE_TYPES, Unknown
+from iris_exporter.decoding.problems import REASONS
+from iris_exporter.errors import DecodeError, LimitExceededError
+from iris_exporter.instruments.collector import Source
+from iris_exporter.instruments.stream import StreamInstruments
+from iris_exporter.model.state import StreamState
+from tests.decoding.strategies import check_printable
+from tests.instruments.support import exposition, link, text
+
+SSE_LIMIT = 200
+INFLATE_LIMIT = 10_000
+NOW = 1_700_000_000.0
+SHOWN = ["iris_events_total", "iris_anomalies", "iris_project_info", "iris_project_status", "iris_projects"]
+
+
+def sse(data: bytes) -> None:
+    """The event-stream parser: events within the limit, the same ones however the stream is cut."""
+
+    def parse(size: int) -> list[SseEvent]:
+        parser = SseParser(SSE_LIMIT)
+        events: list[SseEvent] = []
+        for begin in range(0, len(data), size):
+            events += parser.feed(data[begin : begin + size])
+            if parser.closed:
+                break
+        return events
+
+    events = parse(len(data) or 1)
+    assert all(len(event.data) <= SSE_LIMIT and "\0" not in event.id for event in events)
+    assert parse(1) == events
+    assert parse(7) == events
+
+
+def envelope(data: bytes) -> None:
+    """The decoder of stream messages: a message that can be shown, or a documented error."""
+    decoder = Decoder()
+    try:
+        message = decoder.decode(data)
+    except DecodeError as error:
+        assert error.reason in REASONS
+        str(error).encode()
+    else:
+        assert message.message_type in MESSAGE_TYPES
+        if not isinstance(message, Unknown):
+            check_printable(message)
+    for problem in decoder.take_problems():
+        assert problem.reason in REASONS
+
+
+def document(data: bytes) -> None:
+    """The decoder of REST documents, and merging one twice: the second time nothing is new."""
+    try:
+        overview = Decoder().decode_document(data)
+    except DecodeError as error:
+        assert error.reason in REASONS
+        return
+    check_printable(overview)
+    state = StreamState("fuzz", 300.0)
+    state.apply_snapshot(overview, NOW)
+    counted = dict(state.view(NOW).event_counts)
+    assert not state.apply_snapshot(overview, NOW).events
+    assert state.view(NOW).event_counts == counted
+
+
+def websocket(data: bytes) -> None:
+    """Text messages (here: lines), one after the other, through to /metrics: what is printed can be read."""
+    decoder, state = Decoder(), StreamState("fuzz", 300.0)
+    new = 0
+    for line in data.split(b"\n"):
+        with contextlib.suppress(DecodeError):
+            new += len(state.apply(decoder.decode(line), NOW).events)
+    view = state.view(NOW)
+    page = text(exposition(Source(StreamInstruments("fuzz"), link(), view)), names=SHOWN)
+    samples = [sample for family in text_string_to_metric_families(page) for sample in family.samples]
+    assert sum(sample.value for sample in samples if sample.name == "iris_events_total") == new
+    assert len({(sample.name, tuple(sorted(sample.labels.items()))) for sample in samples}) == len(samples)
+
+
+def headers(data: bytes) -> None:
+    """Header values, statuses, codes and addresses: a decision, never an exception."""
+    value = data.decode("latin-1")
+    wait = retry_after_seconds(value, NOW)
+    assert wait is None or wait >= 0
+    number = int.from_bytes(data[:2], "big")
+    assert from_status(number, value, wait).reason in REMEDIES
+    assert from_close_code(number, value).reason in REMEDIES
+    failure = from_error_code(value, value, wait)
+    assert failure is None or failure.reason in REMEDIES
+    for probe in (detection.Probe.STREAM, detection.Probe.NEGOTIATE):
+        detection.read_answer(probe, number, value.lower())
+    position = parse_position(value)
+    assert position is None or position.offset >= 0
+
+
+def inflate(data: bytes) -> None:
+    """Compressed bodies: within the limit, or an error that says so."""
+    for encoding in ("gzip", "deflate", ""):
+        with contextlib.suppress(zlib.error, LimitExceededError):
+            inflater = Inflater(encoding)
+            size = 0
+            for begin in range(0, len(data), 50):
+                size += len(inflater.feed(data[begin : begin + 50], INFLATE_LIMIT - size))
+            assert size <= INFLATE_LIMIT
+            assert isinstance(inflater.complete, bool)
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    target.__name__: target for target in (sse, envelope, document, websocket, headers, inflate)
+}
