@@ -27,7 +27,6 @@ from iris_exporter.store import CursorStore
 from iris_exporter.stream import Stream
 from iris_exporter.transports.session import open_session
 from iris_exporter.version import VersionInfo, version_info
-from iris_exporter.web import limits
 from iris_exporter.web.context import ScrapeCommit
 from iris_exporter.web.gate import GuardedSite
 from iris_exporter.web.guard import Guard
@@ -105,11 +104,7 @@ class Exporter:
             handle_signals=False,
             access_log=None,
             shutdown_timeout=SERVER_STOP_SECONDS,
-            keepalive_timeout=limits.IDLE_SECONDS,
-            lingering_time=limits.LINGER_SECONDS,
-            max_line_size=limits.MAX_HEADER_BYTES,
-            max_field_size=limits.MAX_HEADER_BYTES,
-            max_headers=limits.MAX_HEADERS,
+            **self._guard.server_options(),
         )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)

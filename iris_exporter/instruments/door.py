@@ -7,7 +7,7 @@ from iris_exporter.instruments.text import Sample
 
 GROUP = "The exporter"
 CUT_REASONS = ("limit", "client_limit", "tls_handshake", "client_certificate", "head_timeout", "stalled")
-REFUSED_REASONS = ("rate_limited", "unauthorized", "busy", "control", "body")
+REFUSED_REASONS = ("rate_limited", "unauthorized", "busy", "control", "body", "malformed")
 
 WEB_CONFIG_SUCCESSFUL = Metric(
     "iris_exporter_web_config_last_reload_successful",

@@ -45,9 +45,14 @@ CONTENT_SECURITY_POLICY = (
 """Sent with the page: nothing is loaded, nothing is run, and nobody may put it in a frame."""
 
 
-def landing_page(version: VersionInfo, telemetry_path: str, streams: Iterable[Mapping[str, Any]]) -> str:
-    """The page; `streams` are the objects that the API answers. Everything in them is escaped."""
-    rows = "".join(_row(stream) for stream in streams)
+def landing_page(
+    version: VersionInfo, telemetry_path: str, streams: Iterable[Mapping[str, Any]], read_only: str | None = None
+) -> str:
+    """The page; `streams` are the objects that the API answers. Everything in them is escaped.
+
+    `read_only` says why the reader may switch nothing, and leaves out the buttons.
+    """
+    rows = "".join(_row(stream, buttons=read_only is None) for stream in streams)
     links = (
         (telemetry_path, "Metrics"),
         ("/api/v1/streams", "Streams (JSON)"),
@@ -57,8 +62,9 @@ def landing_page(version: VersionInfo, telemetry_path: str, streams: Iterable[Ma
     )
     navigation = "".join(f'<a href="{escape(path)}">{escape(text)}</a>' for path, text in links)
     table = f"""<div class="wide"><table>
-<thead><tr><th>Stream</th><th>State</th><th>Last update</th><th>Error</th><th>Switch</th></tr></thead>
-<tbody>{rows}</tbody></table></div>"""
+<thead><tr><th>Stream</th><th>State</th><th>Last update</th><th>Error</th>\
+{"<th>Switch</th>" if read_only is None else ""}</tr></thead>
+<tbody>{rows}</tbody></table></div>{f"<p><small>Read-only: {escape(read_only)}.</small></p>" if read_only else ""}"""
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>IRIS exporter</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -73,10 +79,10 @@ Python {escape(version.python)}</p>
 """
 
 
-def _row(stream: Mapping[str, Any]) -> str:
+def _row(stream: Mapping[str, Any], *, buttons: bool) -> str:
     name = str(stream["name"])
     base = f"/api/v1/streams/{name}"
-    buttons = " ".join(
+    forms = " ".join(
         f'<form method="post" action="{escape(f"{base}/{action}")}"><button>{action.capitalize()}</button></form>'
         for action in ("connect", "disconnect", "reset")
     )
@@ -87,7 +93,7 @@ def _row(stream: Mapping[str, Any]) -> str:
 <td>{_badge(stream)}<br><small>{escape(str(stream["protocol"]))}</small></td>
 <td>{escape(stream["last_update"] or "never")}</td>
 <td class="text">{escape(str(error)) if error is not None else ""}</td>
-<td>{buttons}</td></tr>"""
+{f"<td>{forms}</td>" if buttons else ""}</tr>"""
 
 
 def _badge(stream: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from iris_exporter.errors import ConfigError
 from iris_exporter.logs import get_logger
 from iris_exporter.web.api import StreamsApi, UnknownStreamError, json_response
 from iris_exporter.web.context import WebContext
+from iris_exporter.web.guard import Guard
 from iris_exporter.web.page import CONTENT_SECURITY_POLICY, landing_page
 from iris_exporter.web.scrape import Scrapes
 from iris_exporter.web.views import stream_object
@@ -26,11 +27,17 @@ _SAFE = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 _log = get_logger(__name__)
 
 
-def make_app(context: WebContext) -> web.Application:
-    """Build the application; start it with an `AppRunner` whose access log is off."""
-    door = _Door(context)
+def make_app(context: WebContext, guard: Guard | None = None) -> web.Application:
+    """Build the application; start it with an `AppRunner` whose access log is off.
+
+    `guard` None lets everybody in. With one, listen through `gate.GuardedSite`.
+    """
+    door = _Door(context, guard)
     app = web.Application(middlewares=[_middleware(context)])
     app.on_response_prepare.append(_add_headers)
+    if guard is not None:
+        app.middlewares.insert(0, guard.middleware(_refuse))
+        app.on_response_prepare.append(guard.add_headers)
     app.add_routes(
         [
             web.get(context.telemetry_path, Scrapes(context).handle),
@@ -50,10 +57,14 @@ def make_app(context: WebContext) -> web.Application:
 class _Door:
     """The handlers that are neither a scrape nor the API."""
 
-    def __init__(self, context: WebContext) -> None:
+    def __init__(self, context: WebContext, guard: Guard | None) -> None:
         self._context = context
+        self._guard = guard
 
     async def healthy(self, _: web.Request) -> web.Response:
+        trouble = None if self._guard is None else self._guard.trouble()
+        if trouble is not None:
+            return web.Response(status=503, text=f"iris-exporter is not healthy: {trouble}\n")
         return web.Response(text="iris-exporter is healthy\n")
 
     async def ready(self, _: web.Request) -> web.Response:
@@ -71,9 +82,10 @@ class _Door:
     async def config(self, _: web.Request) -> web.Response:
         return web.Response(text=self._context.config_text())
 
-    async def landing(self, _: web.Request) -> web.Response:
+    async def landing(self, request: web.Request) -> web.Response:
         streams = [stream_object(control) for control in self._context.streams().values()]
-        page = landing_page(self._context.version, self._context.telemetry_path, streams)
+        refusal = None if self._guard is None else self._guard.control_refusal(request)
+        page = landing_page(self._context.version, self._context.telemetry_path, streams, refusal)
         headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
         return web.Response(text=page, content_type="text/html", headers=headers)
 
@@ -88,7 +100,8 @@ def _middleware(context: WebContext) -> Middleware:
         except UnknownStreamError as error:
             return json_response({"error": str(error), "known": error.known}, status=404)
         except web.HTTPException as error:
-            return _refuse(request, error.status, error.reason, error.headers.get(hdrs.ALLOW))
+            allow = error.headers.get(hdrs.ALLOW)
+            return _refuse(request, error.status, error.reason, {hdrs.ALLOW: allow} if allow else {})
         except ConnectionError:
             raise  # the client has gone; aiohttp knows what to do
         except Exception as error:  # noqa: BLE001 - whatever it is, a client must get an answer and no traceback
@@ -122,9 +135,8 @@ async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
         response.headers[name] = value
 
 
-def _refuse(request: web.Request, status: int, reason: str, allow: str | None = None) -> web.Response:
+def _refuse(request: web.Request, status: int, reason: str, headers: dict[str, str] | None = None) -> web.Response:
     """An error in the form that the path promises: JSON under the API, one line of text elsewhere."""
-    headers: dict[str, str] = {hdrs.ALLOW: allow} if allow else {}
     if request.path.startswith(_API):
         return json_response({"error": reason}, status, headers)
     return web.Response(status=status, text=f"{status} {reason}\n", headers=headers)
