@@ -66,13 +66,13 @@ class StreamSink:
         """See `Sink.link_opened`."""
         cursor = self._state.cursor
         cursor.begin(asked=asked)
-        self._resumes = asked or len(self._state.seen) > 0
+        self._resumes = asked or bool(self._state.seen)
         self._opened_at = at
         self._replay_before = at if asked and not cursor.awaiting_answer else None
 
     def _give_up_waiting(self, at: float) -> None:
-        """A source that knows positions and does not answer a resume will not do so later."""
-        if self._state.cursor.awaiting_answer and at - self._opened_at >= ANSWER_SECONDS:
+        """A source that has not answered a resume by now, and has shown no known event again, never will."""
+        if at - self._opened_at >= ANSWER_SECONDS:
             self._state.cursor.give_up()
             self._told(Outcome.NONE)
 

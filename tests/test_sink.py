@@ -1,5 +1,7 @@
 """The sink of a stream: what arrives is decoded, believed and counted, and what is broken ends nothing."""
 
+import json
+
 import pytest
 
 from iris_exporter.core.failures import Failure
@@ -9,7 +11,7 @@ from iris_exporter.instruments.stream import StreamInstruments
 from iris_exporter.model.state import StreamState
 from iris_exporter.sink import PONG, StreamSink
 from iris_exporter.streamlog import StreamLog
-from iris_exporter.transports.base import NO_REACTION, Reaction, Received
+from iris_exporter.transports.base import NO_REACTION, Page, Reaction, Received
 from tests.fakes import FakeClock
 
 
@@ -126,3 +128,88 @@ async def test_stale_gauges_go_and_counters_stay() -> None:
     view = bench.state.view(bench.clock.wall())
     assert (view.stale, view.metrics, view.projects) == (True, None, ())
     assert sum(view.event_counts.values()) == 1
+
+
+# Going on after a reconnect
+
+KNOWN = (
+    b'{"metrics":{},"events":[{"id":"2","event_type":"info"},{"id":"1","event_type":"info"}],"cursor":"e-2"}',
+    b'{"metrics":{},"events":[{"id":"2","event_type":"info"},{"id":"1","event_type":"info"}]}',
+)
+
+
+def test_a_first_connection_has_nothing_to_resume() -> None:
+    bench = Bench()
+    bench.sink.link_opened(bench.clock.wall(), asked=False)
+    assert bench.sink.snapshot(KNOWN[1], bench.clock.wall(), polling=False) is None
+    assert bench.count(catalog.RESUMES) == 0
+
+
+@pytest.mark.parametrize(("ids", "outcome"), [(("3", "2"), "full"), (("9", "8"), "none")])
+def test_where_a_source_knows_no_resume_the_next_snapshot_tells_the_outcome(ids: tuple[str, str], outcome: str) -> None:
+    bench = Bench()
+    bench.sink.snapshot(KNOWN[1], bench.clock.wall(), polling=False)
+    bench.sink.link_opened(bench.clock.wall(), asked=False)
+    events = [{"id": event_id, "event_type": "info"} for event_id in ids]
+    bench.sink.snapshot(json.dumps({"metrics": {}, "events": events}).encode(), bench.clock.wall(), polling=False)
+    assert bench.count(catalog.RESUMES, outcome=outcome) == 1
+    assert bench.count(catalog.RESUMES) == 1
+
+
+def test_the_answer_to_a_resume_tells_the_outcome_once() -> None:
+    bench = Bench()
+    bench.sink.snapshot(KNOWN[0], bench.clock.wall(), polling=False)
+    assert bench.sink.resume_message() == b'{"type":"resume","lastEventId":"e-2"}'
+    bench.sink.link_opened(bench.clock.wall(), asked=True)
+    bench.sink.snapshot(KNOWN[0], bench.clock.wall(), polling=False)
+    assert bench.count(catalog.RESUMES) == 0
+    answer = '{"type":"resumed","data":{"outcome":"partial","replayed":1,"missed":3,"epoch":"e","lastEventId":"e-6"}}'
+    replay = (
+        '{"type":"event","id":"e-6","replay":true,"timestamp":"2023-11-14T22:13:00Z",'
+        '"data":{"id":"6","event_type":"x"}}'
+    )
+    bench.feed(answer, replay)
+    assert bench.count(catalog.RESUMES, outcome="partial") == 1
+    assert bench.count(catalog.EVENT_GAPS) == 3
+    assert bench.count(catalog.EVENTS_REPLAYED) == 1
+    assert bench.count(catalog.MESSAGE_DELAY) == 0, "a replay is late on purpose"
+    assert bench.sink.resume_from() == "e-6"
+
+
+async def test_a_source_that_never_answers_is_an_outcome_too() -> None:
+    bench = Bench()
+    bench.sink.snapshot(KNOWN[0], bench.clock.wall(), polling=False)
+    bench.sink.link_opened(bench.clock.wall(), asked=True)
+    await bench.clock.advance(9.0)
+    bench.feed('{"type":"ping"}')
+    assert bench.count(catalog.RESUMES) == 0
+    await bench.clock.advance(1.0)
+    bench.feed('{"type":"ping"}')
+    assert bench.count(catalog.RESUMES, outcome="none") == 1
+
+
+def test_replays_that_nobody_marked_do_not_distort_the_delays() -> None:
+    """A source with ids of its own replays what `Last-Event-ID` asked for, as if it had just happened."""
+    bench = Bench()
+    bench.sink.link_opened(bench.clock.wall(), asked=True)
+    late = EVENT.replace("22:13:19Z", "22:03:19Z")
+    now = EVENT.replace("22:13:19Z", "22:13:20Z")
+    bench.feed(late % "1", late % "2", now % "3", late % "4")
+    assert bench.count(catalog.EVENTS_REPLAYED) == 2
+    assert bench.count(catalog.MESSAGE_DELAY) == 2, "the search for replays has ended with the first live message"
+
+
+def test_a_hole_is_asked_for_and_only_what_cannot_be_had_is_a_gap() -> None:
+    bench = Bench()
+    bench.sink.snapshot(KNOWN[0], bench.clock.wall(), polling=False)
+    jump = '{"type":"event","id":"e-9","data":{"id":"9","event_type":"info"}}'
+    assert bench.feed(jump).fill
+    assert bench.sink.missing_after() == "e-2"
+    rows = [{"id": number, "event_type": "info"} for number in (5, 6)]
+    assert bench.sink.page(Page(json.dumps(rows).encode(), "e-6", 2, more=True), bench.clock.wall())
+    assert bench.count(catalog.EVENT_GAPS) == 2, "lost, says the source"
+    assert bench.sink.missing_after() == "e-6"
+    assert not bench.sink.page(None, bench.clock.wall())
+    assert bench.count(catalog.EVENT_GAPS) == 4
+    assert bench.sink.missing_after() is None
+    assert bench.sink.resume_from() == "e-9"

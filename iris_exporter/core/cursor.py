@@ -170,7 +170,7 @@ class Cursor:
             gap = self._beside_replay(offset, events)
         else:
             gap = offset - events - state.offset
-            self._live = offset
+            self._live_epoch, self._live = state.epoch, offset
             if offset > state.offset and (gap <= 0 or not state.confirmed):
                 self._state = CursorState(state.epoch, offset, state.confirmed, state.opaque)
         if gap <= 0 or not state.confirmed:

@@ -56,6 +56,10 @@ class SeenIds:
         ids.extend(young)
         return ids
 
+    def __bool__(self) -> bool:
+        """Whether any id is remembered."""
+        return bool(self._young or self._old)
+
     def __len__(self) -> int:
         """How many ids are remembered; at most twice `max_ids`."""
         old, young = self._old, self._young

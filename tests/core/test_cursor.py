@@ -59,6 +59,14 @@ def test_a_hole_is_filled_by_pages_while_live_messages_go_on() -> None:
     assert cursor.abandon() == 0
 
 
+def test_a_hole_in_a_numbering_that_began_after_the_connection() -> None:
+    cursor = Cursor()
+    cursor.document("e-2", 2, polling=False)
+    assert cursor.live("e-9", 1) == 6
+    assert cursor.abandon() == 6
+    assert cursor.resume_from == "e-9"
+
+
 def test_what_cannot_be_had_is_counted_and_left_behind() -> None:
     cursor = at(10)
     cursor.live("e-20", 2)
