@@ -1,95 +1,103 @@
 """What can go wrong with a stream, and what to do about it: one table, nothing else decides.
 
-A failure has a *reason* (a word from a closed list: it is a label value, so adding one is fine and renaming one is a
-breaking change) and a reason has one *remedy*. HTTP statuses, WebSocket close codes and the source's own error codes
-map to reasons here; socket, DNS and TLS errors are recognised in the transports and named with these words. What is
-unknown is retried: a source that invents a status must not silence itself for ever.
+A failure has a *reason* (`core.reasons`), and a reason has one *remedy*. HTTP statuses, WebSocket close codes and the
+source's own error codes map to reasons here; socket, DNS and TLS errors are recognised in the transports and named with
+these words. What is unknown is retried: a source that invents a status must not silence itself for ever.
 
-Source: the IRIS wire, sections 2 and 4; RFC 9110 section 15; RFC 6455 section 7.4.
+Source: the IRIS wire, sections 2 and 4; RFC 9110 section 15; RFC 6455 section 7.4 and IANA's registry of close codes.
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
+
+from iris_exporter.core.reasons import REASONS, REMEDY_TEXT, Reason, Remedy
+
+__all__ = [
+    "CLOSE_CODE",
+    "ERROR_CODE",
+    "HTTP_STATUS",
+    "REASONS",
+    "REMEDIES",
+    "REMEDY_TEXT",
+    "RETRY_AFTER_CAP_SECONDS",
+    "STATUS_CLASS",
+    "Failure",
+    "Reason",
+    "Remedy",
+    "from_close_code",
+    "from_error_code",
+    "from_status",
+]
 
 RETRY_AFTER_CAP_SECONDS = 3600.0
 """The longest hint of a source that is obeyed; a wrong header must not silence a stream for a day."""
 
-
-class Remedy(StrEnum):
-    """What the connection does about a failure."""
-
-    RETRY = "retry"  # backoff, polling when the attempts are used up
-    RETRY_LATER = "retry_later"  # the same, but not before the source's hint
-    RENEW = "renew"  # re-read the key; when it did not change this is a refusal
-    POLL = "poll"  # polling at once, live again on the slow schedule
-    REFUSE = "refuse"  # error state, live again on the slow schedule
-    STOP = "stop"  # error state until somebody asks
-
-
-REMEDIES: dict[str, Remedy] = {
-    # the way there
-    "dns": Remedy.RETRY,
-    "connection_refused": Remedy.RETRY,
-    "connection_reset": Remedy.RETRY,
-    "network": Remedy.RETRY,
-    "timeout": Remedy.RETRY,
-    "tls": Remedy.RETRY,
-    "tls_certificate": Remedy.REFUSE,
-    "proxy": Remedy.RETRY,
-    "redirect": Remedy.REFUSE,
-    # the answer
-    "unauthorized": Remedy.RENEW,
-    "forbidden": Remedy.REFUSE,
-    "not_found": Remedy.REFUSE,
-    "gone": Remedy.STOP,
-    "rate_limited": Remedy.RETRY_LATER,
-    "unavailable": Remedy.POLL,
-    "http_client_error": Remedy.REFUSE,
-    "http_server_error": Remedy.RETRY,
-    "not_a_stream": Remedy.REFUSE,
-    "upgrade_refused": Remedy.REFUSE,
-    "handshake": Remedy.RETRY,
-    # the link
-    "closed": Remedy.RETRY,
-    "going_away": Remedy.RETRY,
-    "abnormal_closure": Remedy.RETRY,
-    "protocol_error": Remedy.RETRY,
-    "policy_violation": Remedy.REFUSE,
-    "message_too_large": Remedy.RETRY,
-    "server_error": Remedy.RETRY,
-    "service_restart": Remedy.RETRY,
-    "try_again_later": Remedy.RETRY_LATER,
-    "heartbeat_timeout": Remedy.RETRY,
-    # ours
-    "requested": Remedy.STOP,
-    "connection_budget": Remedy.RETRY_LATER,
-    "credentials": Remedy.REFUSE,
-    "internal": Remedy.RETRY,
-    # polls
-    "not_json": Remedy.RETRY,
-    "decode": Remedy.RETRY,
-    "other": Remedy.RETRY,
-}
+REMEDIES: dict[str, Remedy] = {name: reason.remedy for name, reason in REASONS.items()}
 
 HTTP_STATUS: dict[int, str] = {
+    101: "handshake",  # to a request that asked for no upgrade
+    204: "no_content",  # WHATWG HTML, 9.2.3: how a server tells an event source to stop reconnecting
+    205: "no_content",  # the same section puts it beside 204
+    304: "not_a_stream",  # to a request without a condition
+    400: "http_client_error",
     401: "unauthorized",
+    402: "forbidden",
     403: "forbidden",
     404: "not_found",
-    407: "proxy",
+    405: "http_client_error",
+    406: "http_client_error",
+    407: "proxy_refused",
     408: "timeout",
+    409: "conflict",
     410: "gone",
-    425: "rate_limited",
+    420: "rate_limited",  # not registered, but in use
+    421: "misdirected",
+    423: "try_again_later",
+    424: "try_again_later",
+    425: "try_again_later",
     426: "upgrade_refused",
     429: "rate_limited",
+    431: "http_client_error",
+    440: "unauthorized",  # IIS: the session has expired
+    451: "forbidden",
+    498: "unauthorized",  # ArcGIS: the token has expired
+    500: "http_server_error",
+    501: "http_server_error",
+    502: "http_server_error",
     503: "unavailable",
+    504: "http_server_error",
+    509: "rate_limited",  # hosting panels: the bandwidth is used up
+    511: "proxy_refused",
+    # Cloudflare's reports about the server behind it.
+    520: "http_server_error",
+    521: "http_server_error",
+    522: "http_server_error",
+    523: "http_server_error",
+    524: "http_server_error",
+    525: "http_server_error",
+    526: "http_server_error",
+    527: "http_server_error",
+    529: "try_again_later",  # in use for: the site is overloaded
+    530: "http_server_error",
 }
+"""Statuses with a rule of their own; all others follow their class."""
+
+STATUS_CLASS: dict[int, str] = {
+    1: "protocol_error",  # interim answers never reach us
+    2: "not_a_stream",
+    3: "redirect",  # one that could not be followed
+    4: "http_client_error",
+    5: "http_server_error",
+}
+"""By the first digit of a status; what has another one is `other`."""
 
 CLOSE_CODE: dict[int, str] = {
     1000: "closed",
     1001: "going_away",
     1002: "protocol_error",
     1003: "protocol_error",
-    1006: "abnormal_closure",
+    1004: "protocol_error",  # reserved: nobody may send it
+    1005: "closed",  # a close frame without a code
+    1006: "abnormal_closure",  # no close frame
     1007: "protocol_error",
     1008: "policy_violation",
     1009: "message_too_large",
@@ -98,11 +106,12 @@ CLOSE_CODE: dict[int, str] = {
     1012: "service_restart",
     1013: "try_again_later",
     1014: "server_error",
-    1015: "tls",
+    1015: "tls",  # never sent either
     3000: "unauthorized",
     3003: "forbidden",
     3008: "timeout",
 }
+"""4400 to 4599 mean what the HTTP status 4000 below them means; what is not here otherwise is `other`."""
 
 ERROR_CODE: dict[str, str] = {
     "AUTH_REQUIRED": "unauthorized",
@@ -110,6 +119,10 @@ ERROR_CODE: dict[str, str] = {
     "STREAM_UNAVAILABLE": "unavailable",
     "INVALID_ENDPOINT": "not_found",
 }
+"""Codes that end a stream; all others are reports about it, which are counted and change nothing."""
+
+# Close codes of an application that follows the custom of adding 4000 to an HTTP status.
+_HTTP_CLOSE_CODES = range(4400, 4600)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +136,12 @@ class Failure:
     @property
     def remedy(self) -> Remedy:
         """What to do about it; an unknown reason is retried."""
-        return REMEDIES.get(self.reason, Remedy.RETRY)
+        return self.explanation.remedy
+
+    @property
+    def explanation(self) -> Reason:
+        """What it means and what an operator should do; an unknown reason has those of `other`."""
+        return REASONS.get(self.reason) or REASONS["other"]
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.detail}" if self.detail else self.reason
@@ -131,24 +149,20 @@ class Failure:
 
 def from_status(status: int, detail: str = "", retry_after_seconds: float | None = None) -> Failure:
     """The failure that an HTTP status other than the wanted one means."""
-    reason = HTTP_STATUS.get(status)
-    if reason is None:
-        if 300 <= status < 400:
-            reason = "redirect"
-        elif 400 <= status < 500:
-            reason = "http_client_error"
-        elif status >= 500:
-            reason = "http_server_error"
-        else:
-            reason = "not_a_stream"
-    return Failure(reason, detail or f"HTTP status {status}", retry_after_seconds)
+    return Failure(_status_reason(status), detail or f"HTTP status {status}", retry_after_seconds)
+
+
+def _status_reason(status: int) -> str:
+    return HTTP_STATUS.get(status) or STATUS_CLASS.get(status // 100, "other")
 
 
 def from_close_code(code: int | None, text: str = "") -> Failure:
     """The failure that the end of a WebSocket means; None is an end without a close frame (RFC 6455: 1006)."""
     number = 1006 if code is None else code
-    detail = f"close code {number}" + (f" ({text})" if text else "")
-    return Failure(CLOSE_CODE.get(number, "closed"), detail)
+    reason = CLOSE_CODE.get(number, "other")
+    if number in _HTTP_CLOSE_CODES:
+        reason = _status_reason(number - 4000)
+    return Failure(reason, f"close code {number}" + (f" ({text})" if text else ""))
 
 
 def from_error_code(code: str, message: str = "", retry_after_seconds: float | None = None) -> Failure | None:

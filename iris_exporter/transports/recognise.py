@@ -15,10 +15,24 @@ LINK_ERRORS = (aiohttp.ClientError, OSError, TimeoutError, EOFError, zlib.error,
 """What a dial, a read or a poll may raise for reasons that lie outside this program."""
 
 _RESET = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED, errno.ESHUTDOWN})
+_UNREACHABLE = frozenset(
+    {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.EACCES, errno.EPERM}
+)  # the last two are how a local firewall refuses
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
+# What the other side says about our certificate, in the words of OpenSSL. TLS 1.2 says "handshake failure" where it
+# misses one, which can have many other causes as well.
+_ABOUT_OUR_CERTIFICATE = (
+    "ALERT_BAD_CERTIFICATE",
+    "ALERT_UNSUPPORTED_CERTIFICATE",
+    "ALERT_CERTIFICATE_",
+    "ALERT_UNKNOWN_CA",
+)
 
 
 def failure_of(error: BaseException) -> Failure:
     """Name the failure that `error` is; what is not recognised is `network`."""
+    if isinstance(error, aiohttp.ClientOSError) and isinstance(error.__cause__, ssl.SSLError):
+        error = error.__cause__  # what aiohttp makes of it has the number of quite another error of the system
     for recogniser in (_own, _tls, _aiohttp, _system):
         failure = recogniser(error)
         if failure is not None:
@@ -43,7 +57,9 @@ def _tls(error: BaseException) -> Failure | None:
         return Failure("tls_certificate", _certificate_text(error))
     if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
         inner = getattr(error, "os_error", error)
-        return Failure("tls", getattr(inner, "reason", None) or type(error).__name__)
+        words = getattr(inner, "reason", None) or type(error).__name__
+        about_ours = any(alert in words for alert in _ABOUT_OUR_CERTIFICATE)
+        return Failure("client_certificate" if about_ours else "tls", words)
     return None
 
 
@@ -53,9 +69,12 @@ def _certificate_text(error: BaseException) -> str:
 
 def _aiohttp(error: BaseException) -> Failure | None:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return Failure("dns", f"cannot resolve {error.host}")
-    if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
-        return Failure("proxy", "the HTTP proxy refused or could not be reached")
+        for_now = error.os_error.errno == socket.EAI_AGAIN
+        return Failure("dns", f"cannot resolve {error.host}" + (" for the moment" if for_now else ""))
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return Failure("proxy", "the HTTP proxy could not be reached")
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return _from_proxy(error.status)
     if isinstance(error, aiohttp.ClientConnectorError):
         return _system(error.os_error) or Failure("network", error.strerror or "cannot connect")
     if isinstance(error, aiohttp.WSServerHandshakeError):
@@ -73,6 +92,12 @@ def _aiohttp(error: BaseException) -> Failure | None:
     return None
 
 
+def _from_proxy(status: int) -> Failure:
+    """What the answer of a proxy to CONNECT means: a gateway's statuses are about the source, all others about us."""
+    refused = 400 <= status < 500
+    return Failure("proxy_refused" if refused else "proxy", f"the HTTP proxy answered with status {status}")
+
+
 def _system(error: BaseException | None) -> Failure | None:
     if isinstance(error, TimeoutError):
         return Failure("timeout", "no answer in time")
@@ -83,6 +108,10 @@ def _system(error: BaseException | None) -> Failure | None:
     if isinstance(error, OSError):
         if error.errno in _RESET or isinstance(error, ConnectionError):
             return Failure("connection_reset", "the connection was reset")
+        if error.errno in _UNREACHABLE:
+            return Failure("unreachable", error.strerror or "no route")
+        if error.errno in _EXHAUSTED:
+            return Failure("internal", error.strerror or "no resources")
         return Failure("network", error.strerror or type(error).__name__)
     if isinstance(error, EOFError):
         return Failure("abnormal_closure", "the connection ended")

@@ -16,7 +16,7 @@ from iris_exporter.clock import Clock
 from iris_exporter.core import detection
 from iris_exporter.core.backoff import Backoff
 from iris_exporter.core.connection import STATES, Action, Connection, Input, Phase, Rules, Step
-from iris_exporter.core.failures import RETRY_AFTER_CAP_SECONDS, Failure
+from iris_exporter.core.failures import RETRY_AFTER_CAP_SECONDS, Failure, Remedy
 from iris_exporter.core.status import LinkStatus, State
 from iris_exporter.logs import get_logger
 from iris_exporter.settings import StreamSettings
@@ -256,7 +256,7 @@ class Supervisor:
         self._sink.link_opened(self._clock.wall(), asked=asked)
 
     async def _failed(self, failure: Failure) -> None:
-        key_changed = failure.reason == "unauthorized" and await self._dialer.key_changed()
+        key_changed = failure.remedy is Remedy.RENEW and await self._dialer.key_changed()
         self._failure = failure
         self._carry_out(self._connection.failed(failure, self._clock.monotonic(), key_changed=key_changed), failure)
 

@@ -8,10 +8,11 @@ import pytest
 from iris_exporter.core import detection
 from iris_exporter.core.detection import Answer, Probe
 from iris_exporter.core.failures import (
-    CLOSE_CODE,
     ERROR_CODE,
-    HTTP_STATUS,
+    REASONS,
     REMEDIES,
+    REMEDY_TEXT,
+    Failure,
     Remedy,
     from_close_code,
     from_error_code,
@@ -82,33 +83,108 @@ def test_the_snapshot_is_looked_for_beside_the_stream(url: str, expected: tuple[
     assert detection.snapshot_addresses(url) == expected
 
 
-def test_every_mapped_failure_has_a_remedy_and_the_documented_one() -> None:
-    reasons = {*HTTP_STATUS.values(), *CLOSE_CODE.values(), *ERROR_CODE.values()}
-    assert reasons <= set(REMEDIES)
-    expected = {
-        401: Remedy.RENEW,
-        403: Remedy.REFUSE,
-        404: Remedy.REFUSE,
-        410: Remedy.STOP,
-        418: Remedy.REFUSE,
-        429: Remedy.RETRY_LATER,
-        500: Remedy.RETRY,
-        502: Remedy.RETRY,
-        503: Remedy.POLL,
-        599: Remedy.RETRY,
-        302: Remedy.REFUSE,
-    }
-    assert {status: from_status(status).remedy for status in expected} == expected
+def test_every_status_code_and_reason_leads_to_a_row_with_a_remedy_and_words() -> None:
+    reasons = {from_status(status).reason for status in range(1000)}
+    reasons |= {from_close_code(code).reason for code in range(70_000)}
+    reasons |= set(ERROR_CODE.values())
+    assert reasons <= set(REASONS)
+    for name, reason in REASONS.items():
+        assert REMEDIES[name] is reason.remedy
+        assert reason.meaning[0].islower(), name
+        assert reason.meaning[-1] not in ".?!", name
+        assert reason.advice[-1] == ".", name
+    assert set(REMEDY_TEXT) == set(Remedy)
 
 
-def test_close_codes_and_error_codes() -> None:
-    assert from_close_code(None).reason == "abnormal_closure"
-    assert from_close_code(1008, "bad").detail == "close code 1008 (bad)"
+@pytest.mark.parametrize(
+    ("status", "reason", "remedy"),
+    [
+        (100, "protocol_error", Remedy.RETRY),
+        (101, "handshake", Remedy.RETRY),
+        (202, "not_a_stream", Remedy.REFUSE),
+        (204, "no_content", Remedy.STOP),
+        (302, "redirect", Remedy.REFUSE),
+        (304, "not_a_stream", Remedy.REFUSE),
+        (400, "http_client_error", Remedy.REFUSE),
+        (401, "unauthorized", Remedy.RENEW),
+        (402, "forbidden", Remedy.RENEW),
+        (403, "forbidden", Remedy.RENEW),
+        (404, "not_found", Remedy.REFUSE),
+        (407, "proxy_refused", Remedy.REFUSE),
+        (408, "timeout", Remedy.RETRY),
+        (409, "conflict", Remedy.RETRY),
+        (410, "gone", Remedy.STOP),
+        (418, "http_client_error", Remedy.REFUSE),
+        (421, "misdirected", Remedy.RETRY),
+        (423, "try_again_later", Remedy.RETRY_LATER),
+        (425, "try_again_later", Remedy.RETRY_LATER),
+        (426, "upgrade_refused", Remedy.REFUSE),
+        (429, "rate_limited", Remedy.RETRY_LATER),
+        (431, "http_client_error", Remedy.REFUSE),
+        (451, "forbidden", Remedy.RENEW),
+        (500, "http_server_error", Remedy.RETRY),
+        (502, "http_server_error", Remedy.RETRY),
+        (503, "unavailable", Remedy.POLL),
+        (504, "http_server_error", Remedy.RETRY),
+        (511, "proxy_refused", Remedy.REFUSE),
+        (521, "http_server_error", Remedy.RETRY),
+        (599, "http_server_error", Remedy.RETRY),
+        (999, "other", Remedy.RETRY),
+    ],
+)
+def test_an_http_status_has_its_remedy(status: int, reason: str, remedy: Remedy) -> None:
+    failure = from_status(status)
+    assert (failure.reason, failure.remedy) == (reason, remedy)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (None, "abnormal_closure"),
+        (1000, "closed"),
+        (1004, "protocol_error"),
+        (1005, "closed"),
+        (1008, "policy_violation"),
+        (1009, "message_too_large"),
+        (1013, "try_again_later"),
+        (1015, "tls"),
+        (1016, "other"),
+        (2999, "other"),
+        (3000, "unauthorized"),
+        (3001, "other"),
+        (3003, "forbidden"),
+        (4000, "other"),
+        (4399, "other"),
+        (4400, "http_client_error"),
+        (4401, "unauthorized"),
+        (4403, "forbidden"),
+        (4404, "not_found"),
+        (4408, "timeout"),
+        (4409, "conflict"),
+        (4429, "rate_limited"),
+        (4500, "http_server_error"),
+        (4503, "unavailable"),
+        (4600, "other"),
+        (4711, "other"),
+    ],
+)
+def test_a_close_code_has_its_reason(code: int | None, reason: str) -> None:
+    assert from_close_code(code).reason == reason
+
+
+def test_what_is_unknown_is_retried() -> None:
+    assert Failure("made up").remedy is Remedy.RETRY
     assert from_close_code(4711).remedy is Remedy.RETRY
+    assert from_status(999).remedy is Remedy.RETRY
+
+
+def test_a_failure_carries_its_words_and_the_sources_hint() -> None:
+    assert from_close_code(1008, "bad").detail == "close code 1008 (bad)"
     failure = from_error_code("RATE_LIMIT_EXCEEDED", "slow down", 12.0)
     assert failure is not None
     assert (failure.remedy, failure.retry_after_seconds) == (Remedy.RETRY_LATER, 12.0)
     assert from_error_code("SOMETHING_NEW") is None
+    assert "api-key-file" in Failure("unauthorized").explanation.advice
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,231 @@
+"""Why a stream fails: a closed list of words, each with what it means, what is done about it, and by whom.
+
+A reason is a label value of metrics, so adding one is fine and renaming one is a breaking change. Each has exactly one
+remedy; the connection machine knows remedies only. `meaning` and `advice` are sentences for the operator, shown by
+docs/failures.md and wherever a failure is explained. What maps to a reason is in `core.failures`.
+
+How a remedy is chosen. What may pass by itself is retried. What only the other side's or our own configuration can
+cure is a refusal: retried on the slow schedule, so that the cure is noticed without anybody pressing a button, and so
+that nobody is hammered until then. What may be a key that was replaced leads to the key being read again first. Polling
+at once is for a source that says that its stream, not the source, is unavailable. Only a source that says in so
+many words that it does not want to be asked again is left alone until an operator asks.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Remedy(StrEnum):
+    """What the connection does about a failure."""
+
+    RETRY = "retry"  # backoff, polling when the attempts are used up
+    RETRY_LATER = "retry_later"  # the same, but not before the source's hint
+    RENEW = "renew"  # re-read the credentials; when they did not change this is a refusal
+    POLL = "poll"  # polling at once, live again on the slow schedule
+    REFUSE = "refuse"  # error state, live again on the slow schedule
+    STOP = "stop"  # error state until somebody asks
+
+
+REMEDY_TEXT: dict[Remedy, str] = {
+    Remedy.RETRY: "Connect again after the backoff's delay; poll when `--stream.reconnect-attempts` are used up.",
+    Remedy.RETRY_LATER: "The same, but not before the moment that the source names (an hour at most).",
+    Remedy.RENEW: "Read the key, the headers and the certificates again. When one of them has changed, connect again "
+    "at the next attempt, once; otherwise this is a refusal.",
+    Remedy.POLL: "Poll at once; try the live stream again every `--stream.live-retry-interval`.",
+    Remedy.REFUSE: "Error state; try again every `--stream.live-retry-interval`, with credentials that are read anew.",
+    Remedy.STOP: "Error state until somebody asks for a connection (`POST /api/v1/streams/{name}/connect`, a changed "
+    "configuration or a restart).",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason. `meaning` completes "it means that ..."; `advice` says what an operator should do."""
+
+    remedy: Remedy
+    meaning: str
+    advice: str
+
+
+_NOTHING = "Nothing, unless it goes on."
+_R = Remedy
+
+REASONS: dict[str, Reason] = {
+    # the way there
+    "dns": Reason(
+        _R.RETRY,
+        "the host name could not be resolved: there is none, or the resolver did not answer",
+        "Check the host in the URL, and the resolver of this machine or pod.",
+    ),
+    "connection_refused": Reason(
+        _R.RETRY,
+        "nothing listens on the port",
+        "Check the port in the URL and whether the source runs.",
+    ),
+    "connection_reset": Reason(
+        _R.RETRY,
+        "the connection was cut before the answer or in its middle",
+        "Look at the source and at load balancers on the way; an idle limit below the heartbeat interval does this.",
+    ),
+    "unreachable": Reason(
+        _R.RETRY,
+        "there is no route to the host or its network",
+        "Check routes, VPN, firewall and network policies.",
+    ),
+    "network": Reason(_R.RETRY, "the network failed in another way", "The detail has the system's own words."),
+    "timeout": Reason(
+        _R.RETRY,
+        "there was no answer within `--stream.connect-timeout`, or a body took too long",
+        "A firewall that drops packets, or an overloaded source. Raise the limit where answers are slow by nature.",
+    ),
+    "tls": Reason(
+        _R.RETRY,
+        "the TLS handshake failed, or the encrypted connection broke",
+        "Check that the port speaks TLS (https, wss) and which versions and ciphers it offers.",
+    ),
+    "tls_certificate": Reason(
+        _R.REFUSE,
+        "the certificate of the source could not be verified",
+        "Give its authority by `--stream.tls-ca-file`, its name by `--stream.tls-server-name`, or have it renewed.",
+    ),
+    "client_certificate": Reason(
+        _R.RENEW,
+        "the source wants a client certificate, or does not accept ours",
+        "Check `--stream.tls-cert-file` and `--stream.tls-key-file`: issuer, dates and purpose.",
+    ),
+    "proxy": Reason(
+        _R.RETRY,
+        "the HTTP proxy could not be reached, or could not reach the source",
+        "Check HTTP_PROXY, HTTPS_PROXY and NO_PROXY, or use `--stream.proxy=none`.",
+    ),
+    "proxy_refused": Reason(
+        _R.REFUSE,
+        "the HTTP proxy, or a portal on the way, does not let us through",
+        "Check the user and password in the proxy's URL, and what the proxy allows.",
+    ),
+    "redirect": Reason(
+        _R.REFUSE,
+        "the source redirects in a way that is not followed: in circles, too far, from https to http, to no address, "
+        "or to another origin that wants the key",
+        "Configure the address that the source redirects to.",
+    ),
+    # the answer
+    "unauthorized": Reason(
+        _R.RENEW,
+        "there is no key, or it is not valid",
+        "Check `--stream.api-key-file`; a new key in it is used without a restart.",
+    ),
+    "forbidden": Reason(
+        _R.RENEW,
+        "the key is not allowed to do this",
+        "Have the source grant access to the stream, or use another key.",
+    ),
+    "not_found": Reason(_R.REFUSE, "the source does not know the address", "Check the path in the URL."),
+    "gone": Reason(
+        _R.STOP,
+        "the source says that the address is gone for good",
+        "Ask whoever runs the source for the new address.",
+    ),
+    "no_content": Reason(
+        _R.STOP,
+        "the source asks not to be connected to again (204, as WHATWG's server-sent events have it)",
+        "Ask whoever runs the source, then connect by hand.",
+    ),
+    "rate_limited": Reason(
+        _R.RETRY_LATER,
+        "we have asked too often",
+        "Raise the intervals, or share one exporter: other clients from this address count, too.",
+    ),
+    "try_again_later": Reason(_R.RETRY_LATER, "the source is busy for a while", _NOTHING),
+    "conflict": Reason(
+        _R.RETRY,
+        "another connection stands in the way, often our own last one that the source has not let go yet",
+        "When it goes on: look for a second client with the same key.",
+    ),
+    "misdirected": Reason(
+        _R.RETRY,
+        "the server does not serve this host on this connection",
+        "Check `--stream.tls-server-name` against the host in the URL.",
+    ),
+    "unavailable": Reason(
+        _R.POLL,
+        "the stream is out of service, while the source may answer polls",
+        "Look at the source when it lasts.",
+    ),
+    "http_client_error": Reason(
+        _R.REFUSE,
+        "the source does not accept the request as it is",
+        "Check URL, `--stream.protocol` and `--stream.headers`; the detail has the status.",
+    ),
+    "http_server_error": Reason(
+        _R.RETRY, "the source, or a gateway before it, failed", "Look at the logs of the source and the gateway."
+    ),
+    "not_a_stream": Reason(
+        _R.REFUSE,
+        "there is an answer, but it is neither an event stream nor JSON; often a web page",
+        "Check the URL; a login page or a catch-all route of a web server looks like this.",
+    ),
+    "upgrade_refused": Reason(
+        _R.REFUSE,
+        "the server does not make this a WebSocket, or insists on one",
+        "Check `--stream.protocol`, and that proxies pass the Upgrade header on.",
+    ),
+    "handshake": Reason(
+        _R.RETRY,
+        "the answer to the WebSocket handshake breaks the protocol, or an upgrade came that nobody asked for",
+        "Look for a proxy that rewrites answers, or report it to whoever makes the source.",
+    ),
+    # the link
+    "closed": Reason(_R.RETRY, "the source ended the stream in an orderly way", _NOTHING),
+    "going_away": Reason(_R.RETRY, "the source stops or restarts", _NOTHING),
+    "abnormal_closure": Reason(
+        _R.RETRY,
+        "the stream ended in its middle",
+        "When it repeats in regular intervals: look for a time limit of a proxy on the way.",
+    ),
+    "protocol_error": Reason(
+        _R.RETRY,
+        "what arrives is not valid HTTP, WebSocket or compression",
+        "Look for a proxy that damages streams, or report it to whoever makes the source.",
+    ),
+    "policy_violation": Reason(
+        _R.RENEW,
+        "the source ended the stream because of its rules (close code 1008); often a key that is not valid",
+        "Check the key; the detail may have the source's words.",
+    ),
+    "message_too_large": Reason(
+        _R.RETRY,
+        "a message is larger than a limit, ours or the source's",
+        "Raise `--stream.max-message-bytes` where such messages are meant to be.",
+    ),
+    "server_error": Reason(_R.RETRY, "the source failed while the stream was open", "Look at its logs."),
+    "service_restart": Reason(_R.RETRY, "the source restarts", _NOTHING),
+    "heartbeat_timeout": Reason(
+        _R.RETRY,
+        "no byte arrived within `--stream.heartbeat-timeout`: the connection is dead",
+        "A source that is silent for longer needs a longer limit; otherwise look at the network.",
+    ),
+    # ours
+    "requested": Reason(_R.STOP, "we were asked to disconnect", "Connect by hand when it should go on."),
+    "connection_budget": Reason(
+        _R.RETRY_LATER,
+        "so many connections were made to this host within an hour that it would refuse more",
+        "Find out why they do not last; several streams to one host share the budget.",
+    ),
+    "credentials": Reason(
+        _R.RETRY,  # asks nothing of the source, and files appear and change while a pod starts
+        "a file with the key, headers or certificates cannot be read or used",
+        "Check the file that the detail names: path, owner, mode and content.",
+    ),
+    "internal": Reason(
+        _R.RETRY,
+        "this process has no open files, ports or memory left",
+        "Raise its limits (`ulimit -n`), or spread the streams over several processes.",
+    ),
+    # polls
+    "not_json": Reason(_R.RETRY, "a poll was answered with something else than JSON", "Check `--stream.snapshot-url`."),
+    "decode": Reason(
+        _R.RETRY, "a poll was answered with JSON that is no IRIS document", "Check `--stream.snapshot-url`."
+    ),
+    "other": Reason(_R.RETRY, "a reason that is not in this list", "The detail says more."),
+}
