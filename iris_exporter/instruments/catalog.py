@@ -353,6 +353,7 @@ SERIES = _self("iris_exporter_series", Kind.GAUGE, "Series in this scrape; in a 
 CATALOG: tuple[Metric, ...] = (
     UP,
     STREAM_STATE,
+    DATA_FLOW,
     STREAM_INFO,
     CONNECT_ATTEMPTS,
     CONNECT_FAILURES,

@@ -58,8 +58,8 @@ def stream_object(control: StreamControl) -> dict[str, Any]:
         "reconnect_attempt": 0 if status.state is State.LIVE else status.attempt,
         "next_attempt_at": timestamp(status.next_attempt_at),
         "last_update": timestamp(snapshot.last_data_timestamp),
-        "data_flow": snapshot.flow.value if status.state in (State.LIVE, State.POLLING) else None,
         "error": None if status.failure is None else redact(str(status.failure)),
+        "data_flow": snapshot.flow.value if status.state in (State.LIVE, State.POLLING) else None,
     }
 
 

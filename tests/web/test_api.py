@@ -16,7 +16,7 @@ from tests.web.support import NOON, Answer, FakeContext, link, picture, serving
 
 KEYS = [
     "name", "url", "protocol", "state", "is_connected", "is_connecting", "using_fallback", "reconnect_attempt",
-    "next_attempt_at", "last_update", "error",
+    "next_attempt_at", "last_update", "error", "data_flow",
 ]  # fmt: skip
 
 
