@@ -1,0 +1,275 @@
+"""Counts numbered events through a flapping proxy while the sidecar is killed at random: the parts of the run.
+
+The sidecar is a process of its own with `--state.dir`, on a port that stays the same. It is scraped as Prometheus does
+it, and what counts is what a scrape has shown: the last values of each life, summed over its lives, must be the
+number of events sent, and what is missing must stand on the gap counter, to the last event.
+"""
+
+import asyncio
+import json
+import random
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import aiohttp
+
+from iris_exporter.backend.server import Backend
+from iris_exporter.backend.service import BackendSettings
+from tests.faults.proxy import FaultProxy
+from tests.faults.rig import numbered_events
+from tests.integration.harness import Scrape
+from tests.integration.programs import Program, running
+
+EVENTS = "iris_events_total"
+GAPS = "iris_stream_event_gaps_total"
+SCRAPE_HEADERS = {"X-Prometheus-Scrape-Timeout-Seconds": "10"}
+SCRAPE_EVERY_SECONDS = 0.25
+SCRAPE_SECONDS = 0.02
+"""What an answer takes at the most, from the first byte of the request to the commit."""
+PUBLISH_EVERY_SECONDS = 0.02
+LOOK_EVERY_SECONDS = 0.02
+SETTLE_SECONDS = 30.0
+"""How long the sidecar may take, once the faults are over, to catch up with what it has missed."""
+OPTIONS = (
+    "--stream.reconnect-initial=50ms",
+    "--stream.reconnect-max=300ms",
+    "--stream.reconnect-attempts=3",
+    "--stream.stable-after=1s",
+    "--stream.live-retry-interval=500ms",
+    "--stream.poll-interval=200ms",
+    "--stream.connect-timeout=2s",
+    "--stream.heartbeat-interval=1s",
+    "--stream.heartbeat-timeout=3s",
+    "--log.format=json",
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much of everything. Times are drawn between two bounds, in seconds; `history` is how many events a resume
+    reaches back."""
+
+    seed: int
+    events: int = 100_000
+    rate: float = 4000.0
+    history: int = 60_000
+    kill_every: tuple[float, float] = (1.0, 4.0)
+    up: tuple[float, float] = (0.3, 2.0)
+    down: tuple[float, float] = (0.02, 0.4)
+
+
+@dataclass
+class Life:
+    """One process of the sidecar, as far as scrapes have shown it."""
+
+    protocol: str
+    events: float = 0
+    gaps: float = 0
+    duplicates: float = 0
+    scrapes: int = 0
+    was_live: bool = False
+    kept: dict[object, float] = field(default_factory=dict)
+    scrape_began: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass
+class Outcome:
+    """What came of a run."""
+
+    plan: Plan
+    sent: int = 0
+    seconds: float = 0.0
+    connections: int = 0
+    lives: list[Life] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def counted(self) -> int:
+        """Events, from the last scrape of each life."""
+        return int(sum(life.events for life in self.lives))
+
+    @property
+    def gaps(self) -> int:
+        """Events reported missing, likewise."""
+        return int(sum(life.gaps for life in self.lives))
+
+    def __str__(self) -> str:
+        duplicates = int(sum(life.duplicates for life in self.lives))
+        return (
+            f"seed {self.plan.seed}: {self.sent} events sent in {self.seconds:.1f} s; {len(self.lives)} lives, "
+            f"{sum(life.scrapes for life in self.lives)} scrapes, {self.connections} connections; "
+            f"{self.counted} counted and {self.gaps} reported missing in the last scrapes, "
+            f"{duplicates} repetitions recognised"
+        )
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Watcher(Protocol):
+    """A scraper other than the run's own, such as a Prometheus."""
+
+    async def sees_live(self) -> bool:
+        """Whether a scrape of the first life has shown the stream live, and so kept where it stood."""
+
+    async def accounted(self) -> int:
+        """Events that its scrapes have shown, or shown to be missing, over all lives so far."""
+
+
+class Marathon:
+    """One run: `await Marathon(plan, directory).run()`. `port` is the sidecar's.
+
+    With a `watcher`, it is the one that scrapes; the run's own scrapes only look, as a person with curl.
+    """
+
+    def __init__(self, plan: Plan, state_dir: Path) -> None:
+        self.port = free_port()
+        self.outcome = Outcome(plan)
+        self.watcher: Watcher | None = None
+        self._plan = plan
+        self._state_dir = state_dir
+        self._random = random.Random(plan.seed)
+        self._http: aiohttp.ClientSession
+        self._sent_all = asyncio.Event()
+
+    async def run(self) -> Outcome:
+        """Send everything, wait until the sums are right or stand still, end everything."""
+        plan, draw = self._plan, self._random.uniform
+        began = time.monotonic()
+        backend_settings = BackendSettings(
+            port=0, rate=0, seed=plan.seed, heartbeat_interval_seconds=0.5, history_events=plan.history
+        )
+        timeout = aiohttp.ClientTimeout(total=10)
+        async with (
+            Backend(backend_settings) as backend,
+            FaultProxy(int(backend.url.rpartition(":")[2])) as proxy,
+            aiohttp.ClientSession(timeout=timeout) as self._http,
+        ):
+            async with self._life(proxy) as (program, life):
+                await self._scraped_live(life)
+                publishing = asyncio.create_task(self._publish(backend))
+                await proxy.flap(lambda: draw(*plan.up), lambda: draw(*plan.down))
+                finished = await self._live_until_killed(life)
+            while not finished:
+                async with self._life(proxy) as (program, life):
+                    finished = await self._live_until_killed(life)
+            await publishing
+            self.outcome.connections = proxy.accepted
+            await proxy.lift()
+            async with self._life(proxy) as (program, life):
+                await self._settle(life)
+                await program.stop()
+        self.outcome.seconds = time.monotonic() - began
+        return self.outcome
+
+    async def _publish(self, backend: Backend) -> None:
+        began = time.monotonic()
+        while self.outcome.sent < self._plan.events:
+            await asyncio.sleep(PUBLISH_EVERY_SECONDS)
+            due = min(self._plan.events, int((time.monotonic() - began) * self._plan.rate)) - self.outcome.sent
+            backend.service.publish(numbered_events(self.outcome.sent, due))
+            self.outcome.sent += due
+        self._sent_all.set()
+
+    @asynccontextmanager
+    async def _life(self, proxy: FaultProxy) -> AsyncIterator[tuple[Program, Life]]:
+        """A sidecar process, scraped all the time until the block ends; then it is killed."""
+        life = Life(self._random.choice(("websocket", "sse")))
+        self.outcome.lives.append(life)
+        command = (sys.executable, "-m", "iris_exporter", f"--web.listen-address=127.0.0.1:{self.port}", *OPTIONS)
+        stream = (f"--stream.url={proxy.url}/api/stream/events", f"--stream.protocol={life.protocol}")
+        async with running(*command, *stream, f"--state.dir={self._state_dir}") as program:
+            await program.printed(_is_listening)
+            scraping = asyncio.create_task(self._scrape_for_ever(life))
+            try:
+                yield program, life
+            finally:
+                await program.kill()
+                # An answer that is under way was sent before the kill, or it ends in an error.
+                scraping.cancel()
+                with suppress(asyncio.CancelledError):
+                    await scraping
+        self.outcome.problems += [line for line in program.stderr if "raceback" in line or not line.startswith("{")]
+
+    async def _live_until_killed(self, life: Life) -> bool:
+        """Wait for the moment of the kill; True when all events were sent before it.
+
+        Every other kill is aimed at a scrape that is under way, which chance alone would rarely hit.
+        """
+        seconds = self._random.uniform(*self._plan.kill_every)
+        try:
+            await asyncio.wait_for(self._sent_all.wait(), seconds)
+        except TimeoutError:
+            if self._random.random() < 0.5:
+                life.scrape_began.clear()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(life.scrape_began.wait(), 2 * SCRAPE_EVERY_SECONDS)
+                await asyncio.sleep(self._random.uniform(0, SCRAPE_SECONDS))
+            return False
+        return True
+
+    async def _scrape_for_ever(self, life: Life) -> None:
+        while True:
+            answer = asyncio.create_task(self._scrape(life))
+            try:
+                await asyncio.shield(answer)
+                await asyncio.sleep(SCRAPE_EVERY_SECONDS)
+            except asyncio.CancelledError:
+                await answer
+                raise
+
+    async def _scrape(self, life: Life) -> None:
+        """One scrape; what does not arrive whole was not shown to anybody."""
+        life.scrape_began.set()
+        try:
+            headers = SCRAPE_HEADERS if self.watcher is None else {}
+            async with self._http.get(f"http://127.0.0.1:{self.port}/metrics", headers=headers) as response:
+                scrape = Scrape(await response.text())
+        except (aiohttp.ClientError, TimeoutError):
+            return
+        now: dict[object, float] = {key: scrape.samples[key] for key in scrape.cumulative}
+        self.outcome.problems += [f"{key} fell" for key, value in life.kept.items() if now.get(key, -1.0) < value]
+        life.kept = now
+        life.events, life.gaps = scrape.total(EVENTS), scrape.total(GAPS)
+        life.duplicates = scrape.total("iris_stream_events_duplicate_total")
+        life.scrapes += 1
+        life.was_live = life.was_live or scrape.state() == "live"
+
+    async def _scraped_live(self, life: Life) -> None:
+        """Events may begin once a scrape has shown, and kept, where the stream stood before the first one."""
+        watcher = self.watcher
+        async with asyncio.timeout(10):
+            while not (life.was_live if watcher is None else await watcher.sees_live()):  # noqa: ASYNC110 (see below)
+                await asyncio.sleep(LOOK_EVERY_SECONDS)
+
+    async def _settle(self, life: Life) -> None:
+        """Wait until nothing is missing, and then for two more scrapes, which must not show more."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_SECONDS):
+                # Other processes are waited for, which set no events of ours.
+                while self.outcome.sent > await self._accounted():  # noqa: ASYNC110
+                    await asyncio.sleep(LOOK_EVERY_SECONDS)
+                seen = life.scrapes
+                while life.scrapes < seen + 2:  # noqa: ASYNC110
+                    await asyncio.sleep(LOOK_EVERY_SECONDS)
+
+    async def _accounted(self) -> int:
+        return self.outcome.counted + self.outcome.gaps if self.watcher is None else await self.watcher.accounted()
+
+
+def _is_listening(line: str) -> bool | None:
+    with suppress(ValueError):
+        if json.loads(line).get("event") == "web.listening":
+            return True
+    return None
