@@ -7,7 +7,7 @@ RUNTIME := $(VENV)/.installed-runtime
 DEV     := $(VENV)/.installed-dev
 FUZZ    := $(VENV)/.installed-fuzz
 
-.PHONY: help demo test lint format generate bench fuzz tools clean
+.PHONY: help demo test lint format generate bench fuzz marathon tools clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ bench: $(DEV) ## measure (options: ARGS="...")
 
 fuzz: $(FUZZ) ## feed the parsers what a fuzzer thinks of (SECONDS=20 for each; a part of them: ARGS="sse")
 	@$(PY) -m tests.fuzz.run --seconds $(or $(SECONDS),20) $(ARGS)
+
+marathon: $(DEV) ## count 100,000 events through faults and kills (options: ARGS="--seed 1")
+	@$(PY) -m tests.faults.run_marathon $(ARGS)
 
 tools: ## install the programs that integration tests run (Prometheus, Node, ...)
 	@scripts/tools.sh
