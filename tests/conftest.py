@@ -14,6 +14,7 @@ from typing import Any
 import hypothesis
 import pytest
 
+from iris_exporter import logs
 from tests.processes import mark_children, marked_processes
 from tests.tools import find_tool
 
@@ -57,6 +58,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.fail(sentence, pytrace=False)
     item.config.stash[LEFT_OUT][item.nodeid] = missing
     pytest.skip(sentence)
+
+
+@pytest.fixture(autouse=True)
+def _no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give each test a redactor of its own: secrets are never forgotten, and `one` is in many words."""
+    monkeypatch.setattr(logs, "_redactor", logs.Redactor())
 
 
 @pytest.hookimpl(tryfirst=True)
