@@ -373,7 +373,9 @@ class Supervisor:
         if polled.body is None:
             self._sink.unchanged(self._clock.wall())
             return None
-        return self._sink.snapshot(polled.body, self._clock.wall(), polling=polling)
+        if (failure := self._sink.snapshot(polled.body, self._clock.wall(), polling=polling)) is not None:
+            self._poller.forget()  # its entity tag would bring "not modified", which passes for a success
+        return failure
 
     async def _fill(self, url: str) -> None:
         """Load the events that the numbering shows to be missing, page by page, from beside the snapshot at `url`."""

@@ -88,6 +88,7 @@ class FakePoller:
     def __init__(self, answer: Polled | Failure) -> None:
         self.answer: Polled | Failure = answer
         self.asked: list[str] = []
+        self.forgotten = 0
         self.broken: str | None = None
 
     async def fetch(self, url: str, *, remember: bool = True) -> Polled:
@@ -99,7 +100,7 @@ class FakePoller:
         return self.answer
 
     def forget(self) -> None:
-        pass
+        self.forgotten += 1
 
 
 class Recorder:
@@ -384,6 +385,13 @@ async def test_polling_that_fails_is_the_error_state_and_recovers_by_itself() ->
         b.dialer.script.append(FakeLink())
         await b.clock.advance(30.0)
         assert b.state is State.LIVE, "the source answers again, so live is tried at once"
+
+
+async def test_a_document_that_cannot_be_read_is_asked_for_whole_again() -> None:
+    """Its entity tag would bring "not modified", and that would look like a success."""
+    async with bench(Failure("unavailable"), poll=Polled(b"broken", 6)) as b:
+        assert b.state is State.ERROR
+        assert b.poller.forgotten == len(b.poller.asked) == 1
 
 
 async def test_a_poll_that_is_refused_for_now_waits_for_the_hint() -> None:
