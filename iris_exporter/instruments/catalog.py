@@ -127,6 +127,12 @@ CONNECTED_TIMESTAMP = _link(
     "Unix time at which the live stream was last opened; no series before that.",
     unit="seconds",
 )
+NEXT_ATTEMPT_TIMESTAMP = _link(
+    "iris_stream_next_attempt_timestamp_seconds",
+    Kind.GAUGE,
+    "Unix time at which the live stream is tried again; no series while no attempt is planned.",
+    unit="seconds",
+)
 LAST_MESSAGE_TIMESTAMP = _link(
     "iris_stream_last_message_timestamp_seconds",
     Kind.GAUGE,
@@ -360,6 +366,7 @@ CATALOG: tuple[Metric, ...] = (
     DISCONNECTS,
     RECONNECT_ATTEMPT,
     CONNECTED_TIMESTAMP,
+    NEXT_ATTEMPT_TIMESTAMP,
     LAST_MESSAGE_TIMESTAMP,
     MESSAGES,
     DECODE_ERRORS,

@@ -37,6 +37,7 @@ def link_series(status: LinkStatus, metrics: Metrics | None, dropped: Mapping[st
         catalog.UP: 1 if up else 0,
         catalog.RECONNECT_ATTEMPT: 0 if status.state is State.LIVE else status.attempt,
         catalog.CONNECTED_TIMESTAMP: status.connected_at,
+        catalog.NEXT_ATTEMPT_TIMESTAMP: status.next_attempt_at,
         **{metric: getattr(metrics, name, None) for metric, name in HEADLINES},
     }
     series: Series = {metric.name: [] if value is None else [((), value)] for metric, value in plain.items()}

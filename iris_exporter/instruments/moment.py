@@ -120,8 +120,8 @@ def present_of(
     kept: Present | None,
 ) -> Present:  # fmt: skip
     """Write the series of the link, or take those of the scrape before when nothing about them has changed."""
-    link = (status.state, status.protocol, status.endpoint, status.attempt, status.connected_at)
-    facts = (*link, metrics, flow, *mirror.dropped.values())
+    attempts = (status.attempt, status.connected_at, status.next_attempt_at)
+    facts = (status.state, status.protocol, status.endpoint, *attempts, metrics, flow, *mirror.dropped.values())
     if kept is not None and kept.facts == facts:
         return kept
     series = link_series(status, metrics, mirror.dropped, flow)

@@ -93,8 +93,8 @@ def busy_exposition() -> Exposition:
     main.instruments.event_duplicate(2)
     main.instruments.event_gap(1)
     waiting = link(
-        State.CONNECTING, protocol="none", endpoint="", attempt=3, connected_at=None, last_message=None,
-        failure=Failure("dns", "no such host"),
+        State.CONNECTING, protocol="none", endpoint="", attempt=3, next_attempt_at=NOON + 6, connected_at=None,
+        last_message=None, failure=Failure("dns", "no such host"),
     )  # fmt: skip
     other = source("other", waiting)
     other.instruments.attempt_started()

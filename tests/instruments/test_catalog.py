@@ -20,6 +20,7 @@ iris_stream_connect_failures_total counter stream reason
 iris_stream_disconnects_total counter stream reason
 iris_stream_reconnect_attempt gauge stream
 iris_stream_connected_timestamp_seconds gauge stream
+iris_stream_next_attempt_timestamp_seconds gauge stream
 iris_stream_last_message_timestamp_seconds gauge stream
 iris_stream_messages_total counter stream message_type
 iris_stream_decode_errors_total counter stream reason
