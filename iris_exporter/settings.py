@@ -3,19 +3,30 @@
 How they are read, checked and explained is `iris_exporter.config`; the defaults live there, beside each option.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
 class StreamSettings:
-    """One source. Option names are `stream.<field>` with dashes and without the unit suffix."""
+    """One source. Option names are `stream.<field>` with dashes and without the unit suffix.
+
+    `repr` leaves out what can hold a secret: a query, the value of a header.
+    """
 
     name: str
-    url: str
+    url: str = field(repr=False)
     protocol: str  # auto | websocket | sse | poll
-    snapshot_url: str | None  # None: derived from `url`
+    snapshot_url: str | None = field(repr=False)  # None: derived from `url`
     api_key_file: Path | None
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    headers_file: Path | None
+    tls_ca_file: Path | None
+    tls_cert_file: Path | None
+    tls_key_file: Path | None
+    tls_server_name: str | None
+    tls_insecure_skip_verify: bool
+    proxy: str  # environment | none
     connect_timeout_seconds: float
     reconnect_initial_seconds: float
     reconnect_max_seconds: float

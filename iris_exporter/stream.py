@@ -60,7 +60,7 @@ class Stream:
         self._mark: tuple[int, CursorState, str] | None = None
 
     def _supervise(self, settings: StreamSettings) -> Supervisor:
-        credentials = Credentials(settings.api_key_file, self._protect)
+        credentials = Credentials(settings, self._protect)
         return Supervisor(
             settings,
             Dialer(settings, self._session, credentials, self._clock),

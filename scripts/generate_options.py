@@ -29,7 +29,8 @@ iris-exporter --stream.url=https://iris.example.com/api/stream/overview
 | key of the file that `--config.file` names | `stream: {poll-interval: 1m}` |
 
 A flag goes before a variable, a variable before the file, the file before the default. An empty variable counts as not
-given. In a variable, several addresses are separated by commas. Paths in a file start from the directory of that file.
+given. In a variable, several addresses are separated by commas, several headers by line ends. Paths in a file start
+from the directory of that file.
 
 Durations have a unit: `500ms`, `3s`, `1m30s`, `2h`, `1d`. Sizes are `100KiB` or `1MiB` (powers of two), `1MB` (powers
 of ten), or a number of bytes.

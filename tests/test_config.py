@@ -14,6 +14,7 @@ from iris_exporter.config.loading import _SERVICE_VARIABLE
 from iris_exporter.config.options import BY_KEY, GROUPS, STREAM_OPTIONS
 from iris_exporter.errors import ConfigError
 from iris_exporter.settings import Settings, StreamSettings
+from tests.web.config.certificates import Authority
 
 DATA = Path(__file__).parent / "data" / "config"
 ROOT = Path(__file__).parent.parent
@@ -64,9 +65,12 @@ def test_a_dump_can_be_loaded_and_means_the_same(name: str, monkeypatch: pytest.
     second = config.load({"config.file": str(dumped)}, {})
     for one, two in zip(first.streams, second.streams, strict=True):
         secret = "api_key" in one.url
-        assert dataclasses.replace(one, api_key_file=None, url="" if secret else one.url) == dataclasses.replace(
-            two, api_key_file=None, url="" if secret else two.url
+        assert [name for name, _ in one.headers] == [name for name, _ in two.headers]
+        before, after = (
+            dataclasses.replace(each, api_key_file=None, headers=(), url="" if secret else each.url)
+            for each in (one, two)
         )
+        assert before == after
     assert first.web.listen_addresses == second.web.listen_addresses
     assert first.log_level == second.log_level
 
@@ -87,6 +91,14 @@ VALUES = {
     "stream.protocol": ("sse", "sse"),
     "stream.snapshot-url": (URL, URL),
     "stream.api-key-file": ("a.key", Path("a.key")),
+    "stream.headers": ("X-Tenant: a", (("X-Tenant", "a"),)),
+    "stream.headers-file": ("headers.txt", Path("headers.txt")),
+    "stream.tls-ca-file": ("authority.pem", Path("authority.pem")),
+    "stream.tls-cert-file": ("pair.pem", Path("pair.pem")),
+    "stream.tls-key-file": ("pair.pem", Path("pair.pem")),
+    "stream.tls-server-name": ("iris.internal", "iris.internal"),
+    "stream.tls-insecure-skip-verify": ("true", True),
+    "stream.proxy": ("none", "none"),
     "stream.connect-timeout": ("5s", 5.0),
     "stream.reconnect-initial": ("500ms", 0.5),
     "stream.reconnect-max": ("1m30s", 90.0),
@@ -111,6 +123,22 @@ VALUES = {
     "state.dir": ("state", Path("state")),
 }
 
+NEEDS = {"stream.tls-key-file": "stream.tls-cert-file"}
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files that the values above name, in the current directory."""
+    for name in ("a.key", "door.yml", "minimal.good.yaml"):
+        (tmp_path / name).write_text((DATA / name).read_text())
+    (tmp_path / "headers.txt").write_text("X-Tenant: a\n")
+    authority = Authority()
+    (tmp_path / "authority.pem").write_text(authority.pem)
+    authority.issue(tmp_path / "pair.pem", tmp_path / "own.pem")
+    with (tmp_path / "pair.pem").open("a") as pair:
+        pair.write((tmp_path / "own.pem").read_text())
+    monkeypatch.chdir(tmp_path)
+
 
 def value_of(settings: Settings, key: str) -> object:
     group, _, name = key.partition(".")
@@ -127,24 +155,24 @@ def test_the_table_above_covers_every_option() -> None:
 
 
 @pytest.mark.parametrize("key", [key for key in VALUES if key != "config.check"])
-def test_each_option_is_a_flag_and_a_variable(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(DATA)
+@pytest.mark.usefixtures("files")
+def test_each_option_is_a_flag_and_a_variable(key: str) -> None:
     text, value = VALUES[key]
     base: dict[str, object] = {} if key == "stream.url" or key == "config.file" else {"stream.url": URL}
+    if needed := NEEDS.get(key):
+        base[needed] = VALUES[needed][0]
     assert value_of(config.load({**base, key: text}, {}), key) == value
     assert value_of(config.load(base, {BY_KEY[key].variable: text}), key) == value
 
 
 @pytest.mark.parametrize("key", [key for key in VALUES if BY_KEY[key].in_file])
-def test_each_option_is_a_key_and_flag_beats_variable_beats_file(
-    key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "a.key").write_text("abcdefgh")
-    (tmp_path / "door.yml").write_text((DATA / "door.yml").read_text())
-    monkeypatch.chdir(tmp_path)
+@pytest.mark.usefixtures("files")
+def test_each_option_is_a_key_and_flag_beats_variable_beats_file(key: str) -> None:
     text, value = VALUES[key]
     *path, last = key.split(".")
-    lines = [f"{'  ' * depth}{part}:" for depth, part in enumerate(path)] + [f"{'  ' * len(path)}{last}: {text}"]
+    lines = [f"{'  ' * depth}{part}:" for depth, part in enumerate(path)] + [f"{'  ' * len(path)}{last}: '{text}'"]
+    if needed := NEEDS.get(key):
+        lines.append(f"  {needed.partition('.')[2]}: {VALUES[needed][0]}")
     if key != "stream.url":
         lines += [f"  url: {URL}"] if path == ["stream"] else ["stream:", f"  url: {URL}"]
     Path("iris.yaml").write_text("\n".join(lines))
@@ -184,7 +212,7 @@ def test_every_field_has_an_option_and_the_type_it_declares() -> None:
     hints = typing.get_type_hints(StreamSettings)
     assert {option.field for option in STREAM_OPTIONS.values()} == set(hints)
     for name, hint in hints.items():
-        assert isinstance(getattr(stream, name), hint), name
+        assert isinstance(getattr(stream, name), tuple if typing.get_origin(hint) is tuple else hint), name
 
 
 def test_stream_settings_take_changes_and_refuse_unknown_ones() -> None:
@@ -255,6 +283,40 @@ def test_several_addresses_as_flags_variable_and_list(tmp_path: Path) -> None:
     assert config.load({"stream.url": URL}, variable).web.listen_addresses == wanted
     text = f"stream: {{url: '{URL}'}}\nweb: {{listen-address: ['127.0.0.1:1', '[::1]:2']}}\n"
     assert load_text(tmp_path, text).web.listen_addresses == wanted
+
+
+def test_several_headers_as_flags_variable_list_and_mapping(tmp_path: Path) -> None:
+    wanted = (("X-Tenant", "a, b"), ("X-Count", "007"))
+    texts = [f"{name}: {value}" for name, value in wanted]
+    assert config.load({"stream.url": URL, "stream.headers": texts}, {}).streams[0].headers == wanted
+    variable = {"IRIS_EXPORTER_STREAM_HEADERS": "\n".join(texts) + "\n"}
+    assert config.load({"stream.url": URL}, variable).streams[0].headers == wanted
+    for headers in ("['X-Tenant: a, b', 'X-Count: 007']", "{X-Tenant: 'a, b', X-Count: 007}"):
+        assert load_text(tmp_path, f"stream: {{url: '{URL}', headers: {headers}}}\n").streams[0].headers == wanted
+
+
+def test_values_of_headers_and_queries_are_in_no_dump_no_repr_and_no_log(tmp_path: Path) -> None:
+    file = tmp_path / "headers"
+    file.write_text("X-Other: s3cr3t-other\n")
+    text = f"stream: {{url: '{URL}?api_key=s3cr3t-query', headers: {{X-A: s3cr3t-value}}, headers-file: {file}}}\n"
+    settings = load_text(tmp_path, text)
+    shown = config.dump(settings) + repr(settings) + str(settings)
+    assert "s3cr3t" not in shown
+    assert "X-A: redacted" in shown
+    assert "s3cr3t" not in logs.redact("s3cr3t-query s3cr3t-value s3cr3t-other")
+
+
+def test_a_private_key_has_to_fit_and_must_not_be_encrypted(tmp_path: Path) -> None:
+    authority = Authority()
+    for name, password in (("one", None), ("two", None), ("locked", b"word")):
+        authority.issue(tmp_path / f"{name}.crt", tmp_path / f"{name}.key", password=password)
+    good: dict[str, object] = {"stream.url": URL, "stream.tls-cert-file": f"{tmp_path}/one.crt"}
+    config.load({**good, "stream.tls-key-file": f"{tmp_path}/one.key"}, {})
+    for key in ("two", "locked"):
+        with pytest.raises(ConfigError, match=r"stream\.tls-key-file: got .* expected the private key .*not encrypted"):
+            config.load({**good, "stream.tls-key-file": f"{tmp_path}/{key}.key"}, {})
+    with pytest.raises(ConfigError, match=r"stream\.tls-cert-file: got .* expected a certificate"):
+        config.load(good, {})
 
 
 def test_flags_and_variables_of_one_stream_beside_a_list_name_both(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ class Differences:
 
 
 def dump(settings: Settings) -> str:
-    """Return `settings` as a YAML file that `load` would accept, with secrets in URLs masked; files are only named."""
+    """Return `settings` as a YAML file that `load` would accept, with secrets masked; files are only named."""
     result: dict[str, Any] = {}
     for option in OPTIONS:
         value = _value(settings, option)
@@ -35,7 +35,7 @@ def dump(settings: Settings) -> str:
         {
             name: _written(option, getattr(stream, option.field))
             for name, option in STREAM_OPTIONS.items()
-            if getattr(stream, option.field) is not None
+            if getattr(stream, option.field) not in (None, ())
         }
         for stream in settings.streams
     ]
@@ -77,6 +77,8 @@ def _value(settings: Settings, option: Option) -> Any:
 
 def _written(option: Option, value: Any) -> Any:
     """Return what YAML should show; numbers and switches unquoted, all else as text."""
+    if option.kind.mapping:
+        return {name: urls.MASK for name, _ in value}
     if option.kind.many:
         return list(value)
     if isinstance(value, bool | float) and not option.kind.field_suffix:

@@ -5,13 +5,15 @@ Text is the one form in which flags, variables and files meet: a YAML scalar is 
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 from iris_exporter import logs, units
 from iris_exporter.config import urls
+from iris_exporter.core import requestheaders
+from iris_exporter.core.requestheaders import SHORTEST_SECRET, BadHeaderError
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 _ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[A-Za-z0-9._-]*):(?P<port>\d{1,5})", re.ASCII)
@@ -20,8 +22,7 @@ _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+/?", re.ASCII)
 _TAKEN = ("/-/", "/api/", "/config/")
 _MAX_KEY_BYTES = 8 * 1024  # what web servers accept as one header line
 _MAX_SHOWN = 80
-# In a URL's query. Shorter ones would turn half the log into masks, and are hardly secrets.
-_SHORTEST_SECRET = 6
+_SERVER_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f:.]{2,45}", re.ASCII)
 
 
 class BadValueError(Exception):
@@ -49,7 +50,8 @@ class Kind:
         write: The value, to text that `read` accepts.
         shown: Text as it may appear in an error message, without secrets.
         field_suffix: What the attribute's name has and the option's has not: its unit.
-        many: Takes a list: repeated as a flag, a sequence in a file, separated by commas in a variable.
+        many: Takes a list: repeated as a flag, a sequence in a file, separated by `separator` in a variable.
+        mapping: Of a list: in a file it may be a mapping as well, each entry of which is the text `key: value`.
         switch: A flag that needs no value.
     """
 
@@ -60,6 +62,8 @@ class Kind:
     shown: Callable[[str], str] = quoted
     field_suffix: str = ""
     many: bool = False
+    separator: str = ","
+    mapping: bool = False
     switch: bool = False
 
 
@@ -206,7 +210,7 @@ def _read_url(text: str, schemes: tuple[str, ...], kind: Kind) -> str:
     if problem:
         raise BadValueError(f"{kind.syntax} ({problem})")
     for secret in urls.secrets(text):
-        if len(secret) >= _SHORTEST_SECRET:
+        if len(secret) >= SHORTEST_SECRET:
             logs.protect(secret)
     return text
 
@@ -235,6 +239,44 @@ def _read_key_file(text: str, base: Path) -> Path:
     except BadValueError as error:
         raise BadValueError(error.expected, quoted(text) if path.exists() else _show_missing(text)) from error
     return path
+
+
+def _read_headers_file(text: str, base: Path) -> Path:
+    path = _read_file(text, base)
+    try:
+        with path.open("rb") as file:
+            headers = requestheaders.parse_file(file.read(requestheaders.MAX_HEADERS_FILE_BYTES + 1))
+    except (OSError, BadHeaderError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise BadValueError(f"{HEADERS_FILE.syntax} ({reason})", quoted(str(path))) from None
+    _hide(headers)
+    return path
+
+
+def _read_header(text: str, _base: Path) -> tuple[str, str]:
+    try:
+        header = requestheaders.parse(text)
+    except BadHeaderError as error:
+        raise BadValueError(f"{HEADERS.syntax} ({error})") from None
+    _hide((header,))
+    return header
+
+
+def _hide(headers: Iterable[tuple[str, str]]) -> None:
+    for _, value in headers:
+        if len(value) >= SHORTEST_SECRET:
+            logs.protect(value)
+
+
+def _show_header(text: str) -> str:
+    name, colon, _ = text.partition(":")
+    return quoted(f"{name}: ...") if colon else "something without a colon (not shown: it could be a secret)"
+
+
+def _read_server_name(text: str, _base: Path) -> str:
+    if not _SERVER_NAME.fullmatch(text):
+        raise BadValueError(SERVER_NAME.syntax)
+    return text
 
 
 def _resolve(text: str, base: Path, kind: Kind) -> Path:
@@ -266,3 +308,14 @@ SNAPSHOT_URL = Kind("an http:// or https:// URL", "URL", _read_snapshot_url, sho
 FILE = Kind("a readable file", "FILE", _read_file)
 DIRECTORY = Kind("a directory", "DIRECTORY", _read_directory)
 KEY_FILE = Kind("a readable file with the API key", "FILE", _read_key_file, shown=_show_missing)
+HEADERS = Kind(
+    "a header such as `X-Tenant: a`",
+    "HEADER",
+    _read_header,
+    shown=_show_header,
+    many=True,
+    separator="\n",
+    mapping=True,
+)
+HEADERS_FILE = Kind("a readable file with one header in each line", "FILE", _read_headers_file)
+SERVER_NAME = Kind("a host name or an IP address", "NAME", _read_server_name)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from iris_exporter.config import document, kinds, urls
+from iris_exporter.config import credentials, document, kinds, urls
 from iris_exporter.config.document import Node, Scalar, Sequence, Table
 from iris_exporter.config.kinds import BadValueError
 from iris_exporter.config.options import BY_KEY, OPTIONS, PREFIX, STREAM_OPTIONS, Option
@@ -123,7 +123,11 @@ class _Loader:
             elif environment[name]:
                 # Compose files pass on what is unset as an empty text: that is not given, too.
                 text = environment[name]
-                texts = tuple(part.strip() for part in text.split(",")) if option.kind.many else (text,)
+                texts = (
+                    tuple(part.strip() for part in text.strip().split(option.kind.separator))
+                    if option.kind.many
+                    else (text,)
+                )
                 self._general[option.key] = _Given(option, texts, name, option.key, Path())
 
     def _take_flags(self, flags: Mapping[str, object]) -> None:
@@ -218,6 +222,10 @@ class _Loader:
         return result
 
     def _texts(self, node: Node, option: Option, where: str, key: str) -> tuple[str, ...] | None:
+        if isinstance(node, Table) and option.kind.mapping:
+            named = {name: item.text for name, item in node.entries.items() if isinstance(item, Scalar) and item.text}
+            if node.entries and len(named) == len(node.entries):
+                return tuple(f"{name}: {text}" for name, text in named.items())
         items = node.items if isinstance(node, Sequence) and option.kind.many else (node,)
         texts = [item.text for item in items if isinstance(item, Scalar) and item.text is not None]
         if texts and len(texts) == len(items):
@@ -259,8 +267,8 @@ class _Loader:
             return None
         if not given.option.kind.many:
             return values[0]
-        for text in sorted({text for text in values if values.count(text) > 1}):
-            self._problem(given, f"{kinds.quoted(text)} twice", "each of them once")
+        for text in sorted({text for text in given.texts if given.texts.count(text) > 1}):
+            self._problem(given, f"{given.option.kind.shown(text)} twice", "each of them once")
         return tuple(values)
 
     def _read_all(self, given: Mapping[str, _Given]) -> dict[str, Any]:
@@ -304,6 +312,7 @@ class _Loader:
         for stream in streams:
             self._check_limits(stream)
             self._check_scheme(stream)
+            self._check_credentials(stream)
             name = stream.values.get("name")
             if name is not None and (first := names.setdefault(name, stream)) is not stream:
                 expected = f"a name that no other stream has ({first.key}.name, {first.where})"
@@ -335,6 +344,11 @@ class _Loader:
             expected = f"an http:// or https:// URL, because protocol is {protocol}"
             self._problem(stream.given["url"], kinds.STREAM_URL.shown(url), expected)
 
+    def _check_credentials(self, stream: _Stream) -> None:
+        for name, expected in credentials.problems(stream.values):
+            given = stream.given[name]
+            self._problem(given, given.option.kind.shown(given.texts[0]), expected)
+
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ` (did you mean X?)` when one of `known` is close to `name`, else nothing."""
@@ -348,9 +362,9 @@ def _plain(key: str) -> str:
 
 
 def _default(option: Option) -> Any:
-    """Return the value of an option's default; None where there is none."""
+    """Return the value of an option's default; where there is none, None or an empty list."""
     if option.default is None:
-        return None
+        return () if option.kind.many else None
     value = option.kind.read(option.default, Path())
     return (value,) if option.kind.many else value
 

@@ -14,6 +14,9 @@ MAX_HEADERS_FILE_BYTES = 64 * 1024
 MAX_VALUE_CHARS = 8 * 1024
 """What web servers accept as one header line."""
 
+SHORTEST_SECRET = 6
+"""Values below this length are not hidden in logs: they would turn half a line into masks, and are hardly secrets."""
+
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}", re.ASCII)
 _VALUE = re.compile(r"[\x21-\x7E](?:[\x20-\x7E\t]*[\x21-\x7E])?", re.ASCII)
 # Of one connection and not of the request, or set by us from what we know.

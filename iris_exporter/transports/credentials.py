@@ -1,50 +1,135 @@
-"""The API key: read from its file at each dial, so that a rotated key is used without a restart."""
+"""What identifies a stream to its source: the key, headers of the operator's choice, certificates.
+
+All of it can live in files, which are read at each request, so that what was rotated is used without a restart.
+"""
 
 import asyncio
+import re
+import ssl
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from iris_exporter.core import requestheaders
 from iris_exporter.core.failures import Failure
+from iris_exporter.core.requestheaders import BadHeaderError, Header
+from iris_exporter.logs import get_logger
+from iris_exporter.settings import StreamSettings
+from iris_exporter.transports import tls
 from iris_exporter.transports.base import TransportError
+
+_MAX_KEY_BYTES = 8 * 1024  # what web servers accept as one header line
+_KEY = re.compile(rb"[\x21-\x7E]+")
+_log = get_logger(__name__)
+
+Trust = ssl.SSLContext | bool
+"""What aiohttp takes: True stands for the system's authorities and no certificate of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What one request sends and trusts. `elsewhere` is the trust for an origin that is not to know who we are."""
+
+    headers: tuple[Header, ...] = field(repr=False)
+    trust: Trust
+    elsewhere: Trust
 
 
 class Credentials:
-    """The key of one stream. `protect` is told every key that is read, before anything else sees it."""
+    """The credentials of one stream. `protect` is told every secret that is read, before anything else sees it."""
 
-    def __init__(self, key_file: Path | None, protect: Callable[[str], None]) -> None:
-        self._key_file = key_file
-        self._protect = protect
-        self._used: str | None = None
+    def __init__(self, settings: StreamSettings, protect: Callable[[str], None]) -> None:
+        self.protect = protect
+        self._key_file = settings.api_key_file
+        self._headers = settings.headers
+        self._headers_file = settings.headers_file
+        self._files = tls.Files(settings.tls_ca_file, settings.tls_cert_file, settings.tls_key_file)
+        self._verify = not settings.tls_insecure_skip_verify
+        self._used: Identity | None = None
+        if not self._verify:
+            _log.warning(
+                "stream.tls_not_verified",
+                stream=settings.name,
+                hint="anybody on the way can read the key and invent data",
+            )
 
-    async def headers(self) -> dict[str, str]:
-        """The header that authenticates a request; empty when no key is configured.
+    async def identity(self) -> Identity:
+        """What the next request is to use.
 
         Raises:
-            TransportError: The file cannot be read or holds no usable key.
+            TransportError: A file cannot be read, or what it holds cannot be used.
         """
-        self._used = await self._read()
-        return {} if self._used is None else {"Authorization": f"Bearer {self._used}"}
+        self._used = await self._load()
+        return self._used
 
     async def changed(self) -> bool:
-        """Whether the file now holds another key than the one last used; False when it cannot be read."""
+        """Whether the files now hold something else than what was last used; False when they cannot be read."""
         try:
-            return await self._read() != self._used
+            return await self._load() != self._used
         except TransportError:
             return False
 
-    async def _read(self) -> str | None:
-        if self._key_file is None:
-            return None
-        try:
-            # In a thread: the file may be on a network mount that hangs.
-            key = (await asyncio.to_thread(self._key_file.read_text, "utf-8")).strip()
-        except OSError as error:
-            raise TransportError(Failure("credentials", f"{self._key_file}: {error.strerror}")) from error
-        except UnicodeDecodeError as error:
-            raise TransportError(Failure("credentials", f"{self._key_file}: not UTF-8 text")) from error
-        self._protect(key)
-        if not key or not key.isprintable() or not key.isascii():
-            raise TransportError(
-                Failure("credentials", f"{self._key_file}: the key is empty or has characters no header can carry")
+    async def _load(self) -> Identity:
+        key: str | None = None
+        from_file: tuple[Header, ...] = ()
+        if self._key_file is not None:
+            key = _key(self._key_file, await _read(self._key_file, _MAX_KEY_BYTES))
+            self.protect(key)
+        if self._headers_file is not None:
+            from_file = _parse(
+                self._headers_file, await _read(self._headers_file, requestheaders.MAX_HEADERS_FILE_BYTES)
             )
-        return key
+        headers = {name.lower(): (name, value) for name, value in (*self._headers, *from_file)}
+        for _, value in headers.values():
+            if len(value) >= requestheaders.SHORTEST_SECRET:
+                self.protect(value)
+        if key is not None:
+            headers[requestheaders.AUTHORIZATION] = ("Authorization", f"Bearer {key}")
+        return Identity(tuple(headers.values()), await self._trust(), await self._trust_elsewhere())
+
+    async def _trust(self) -> Trust:
+        if self._verify and self._files == tls.Files():
+            return True
+        return await _context(self._files, verify=self._verify)
+
+    async def _trust_elsewhere(self) -> Trust:
+        """The operator's own authorities hold everywhere; our certificate, and what is not verified, do not."""
+        if self._files.authorities is None:
+            return True
+        return await _context(tls.Files(self._files.authorities), verify=True)
+
+
+async def _context(files: tls.Files, *, verify: bool) -> ssl.SSLContext:
+    try:
+        return await asyncio.to_thread(tls.current, files, verify=verify)
+    except tls.UnusableFileError as error:
+        raise TransportError(Failure("credentials", str(error))) from None
+
+
+async def _read(path: Path, limit: int) -> bytes:
+    """Up to one byte more than `limit`."""
+
+    def read() -> bytes:
+        with path.open("rb") as file:
+            return file.read(limit + 1)
+
+    try:
+        # In a thread: the file may be on a network mount that hangs.
+        return await asyncio.to_thread(read)
+    except OSError as error:
+        raise TransportError(Failure("credentials", f"{path}: {error.strerror}")) from None
+
+
+def _key(path: Path, content: bytes) -> str:
+    key = content.strip()
+    if not _KEY.fullmatch(key) or len(content) > _MAX_KEY_BYTES:
+        detail = "the key is empty, too long, or has characters that no header can carry"
+        raise TransportError(Failure("credentials", f"{path}: {detail}"))
+    return key.decode("ascii")
+
+
+def _parse(path: Path, content: bytes) -> tuple[Header, ...]:
+    try:
+        return requestheaders.parse_file(content)
+    except BadHeaderError as error:
+        raise TransportError(Failure("credentials", f"{path}: {error}")) from None

@@ -15,6 +15,7 @@ from iris_exporter.transports.base import Link, TransportError
 from iris_exporter.transports.credentials import Credentials
 from iris_exporter.transports.polling import read_body
 from iris_exporter.transports.recognise import LINK_ERRORS, failure_of
+from iris_exporter.transports.requests import Requester
 from iris_exporter.transports.sse import SseLink
 from iris_exporter.transports.websocket import WebSocketLink
 
@@ -35,7 +36,7 @@ class Dialer:
         self, settings: StreamSettings, session: aiohttp.ClientSession, credentials: Credentials, clock: Clock
     ) -> None:
         self._settings = settings
-        self._session = session
+        self._requester = Requester(settings, session, credentials)
         self._credentials = credentials
         self._clock = clock
         self._remembered: str | None = None
@@ -50,7 +51,7 @@ class Dialer:
         self._remembered = None
 
     async def key_changed(self) -> bool:
-        """Whether the key on disk is another one than the dial used."""
+        """Whether the key, or anything else that identifies us, is another one on disk than the dial used."""
         return await self._credentials.changed()
 
     async def dial(self, last_event_id: str) -> Link | PollInstead:
@@ -83,26 +84,20 @@ class Dialer:
         except TransportError:
             raise
         except LINK_ERRORS as error:
-            raise TransportError(failure_of(error)) from error
+            # Without the cause: the texts of aiohttp quote addresses, whose query may hold a key.
+            raise TransportError(failure_of(error)) from None
 
     async def _upgrade(self) -> WebSocketLink:
         try:
-            socket = await self._session.ws_connect(
-                detection.as_websocket(self._settings.url),
-                headers=await self._credentials.headers(),
-                autoping=False,
-                max_msg_size=self._settings.max_message_bytes,
-                timeout=aiohttp.ClientWSTimeout(ws_receive=None, ws_close=1.0),
-                decode_text=False,
-            )
+            socket = await self._requester.upgrade(self._settings.url)
         except aiohttp.WSServerHandshakeError as error:
             retry_after = error.headers.get("Retry-After") if error.headers is not None else None
             hint = retry_after_seconds(retry_after, self._clock.wall())
             if error.status == 101:
-                raise TransportError(Failure("handshake", error.message)) from error
+                raise TransportError(Failure("handshake", error.message)) from None
             if error.status == 200:
-                raise TransportError(Failure("upgrade_refused", "the answer is not a WebSocket")) from error
-            raise TransportError(from_status(error.status, retry_after_seconds=hint)) from error
+                raise TransportError(Failure("upgrade_refused", "the answer is not a WebSocket")) from None
+            raise TransportError(from_status(error.status, retry_after_seconds=hint)) from None
         return WebSocketLink(socket)
 
     async def _get(self, probe: Probe, last_event_id: str) -> Link | PollInstead:
@@ -111,11 +106,10 @@ class Dialer:
             "Accept": detection.accept_header(probe),
             "Accept-Encoding": "identity",
             "Cache-Control": "no-store",
-            **(await self._credentials.headers()),
         }
         if last_event_id:
             headers["Last-Event-ID"] = last_event_id
-        response = await self._session.get(url, headers=headers, allow_redirects=False)
+        response = await self._requester.get(url, headers)
         keep = False
         try:
             match detection.read_answer(probe, response.status, response.content_type.lower()):
@@ -145,7 +139,7 @@ class Dialer:
             status_of_get = self._refusal(response)
             if response.status == 426 or error.failure.reason in ("unauthorized", "forbidden", "rate_limited"):
                 raise
-            raise TransportError(status_of_get) from error
+            raise TransportError(status_of_get) from None
 
     def _refusal(self, response: aiohttp.ClientResponse) -> Failure:
         hint = retry_after_seconds(response.headers.get("Retry-After"), self._clock.wall())

@@ -17,6 +17,7 @@ from iris_exporter.settings import StreamSettings
 from iris_exporter.transports.base import Page, TransportError
 from iris_exporter.transports.credentials import Credentials
 from iris_exporter.transports.recognise import LINK_ERRORS, failure_of
+from iris_exporter.transports.requests import Requester
 
 # An overview of ten thousand projects takes some 3 MB; a body beyond this is not one.
 MAX_BODY_BYTES = 16 * 1024 * 1024
@@ -51,8 +52,7 @@ class Poller:
         self, settings: StreamSettings, session: aiohttp.ClientSession, credentials: Credentials, clock: Clock
     ) -> None:
         self._settings = settings
-        self._session = session
-        self._credentials = credentials
+        self._requester = Requester(settings, session, credentials)
         self._clock = clock
         self._tags: dict[str, str] = {}
 
@@ -62,18 +62,22 @@ class Poller:
         Raises:
             TransportError: No usable answer; a 429 or 503 carries the source's hint.
         """
-        headers = {"Accept": "application/json", "Accept-Encoding": "gzip", **(await self._credentials.headers())}
+        headers = {"Accept": "application/json", "Accept-Encoding": "gzip"}
         if tag := self._tags.get(url):
             headers["If-None-Match"] = tag
         try:
             async with asyncio.timeout(self._settings.connect_timeout_seconds):
-                response = await self._session.get(url, headers=headers, allow_redirects=False)
+                response = await self._requester.get(url, headers)
             try:
                 return await self._read(url, response, remember=remember)
             finally:
-                response.release()
+                # A body that was read to its end has given the connection back already; one that was not is in doubt.
+                response.close()
+        except TransportError:
+            raise
         except LINK_ERRORS as error:
-            raise TransportError(failure_of(error)) from error
+            # Without the cause: the texts of aiohttp quote addresses, whose query may hold a key.
+            raise TransportError(failure_of(error)) from None
 
     def forget(self) -> None:
         """Forget the entity tags, so that the next answer is a whole one."""

@@ -1,12 +1,37 @@
 """The HTTP client that all streams share: one connector, no cookies, no automatic anything."""
 
+from http import HTTPStatus
+
 import aiohttp
+from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, hdrs
 
 from iris_exporter import __version__
+from iris_exporter.core.failures import Failure
+from iris_exporter.core.redirects import STATUSES
+
+
+class RedirectedError(aiohttp.ClientError):
+    """An answer that leads elsewhere. `location` is the header as it came; it is in no text, it may hold a secret."""
+
+    def __init__(self, location: str) -> None:
+        super().__init__()
+        self.location = location
+
+
+class BrokenUpgradeError(aiohttp.ClientError):
+    """A change of protocol that nobody asked for, or on other terms; `failure` says which."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
 
 
 def open_session() -> aiohttp.ClientSession:
-    """A client session without limits on the number of links, since the configuration names every one of them."""
+    """A client session without limits on the number of links, since the configuration names every one of them.
+
+    It follows no redirect: each raises `RedirectedError`. The environment is left alone: aiohttp would take passwords
+    from .netrc along with the proxies.
+    """
     return aiohttp.ClientSession(
         # Links are long, polls are rare: nothing is gained by keeping idle connections for long.
         connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=75),
@@ -14,4 +39,35 @@ def open_session() -> aiohttp.ClientSession:
         timeout=aiohttp.ClientTimeout(total=None, sock_read=None),
         headers={"User-Agent": f"iris-exporter/{__version__}"},
         auto_decompress=False,
+        trust_env=False,
+        middlewares=(_guard,),
     )
+
+
+async def _guard(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+    """Look at each head before aiohttp acts on it.
+
+    Redirects are here because the WebSocket handshake of aiohttp follows them with all headers and cannot be told not
+    to. Upgrades are here because it takes a 101 as the answer to any request, and does not mind extensions and
+    subprotocols that nobody offered (RFC 6455, section 4.1, steps 5 and 6: the connection has to be failed).
+    """
+    response = await handler(request)
+    if response.status in STATUSES:
+        response.release()
+        raise RedirectedError(response.headers.get(hdrs.LOCATION, ""))
+    if response.status == HTTPStatus.SWITCHING_PROTOCOLS and (wrong := _wrong_upgrade(request, response)):
+        response.close()
+        raise BrokenUpgradeError(Failure("handshake", wrong))
+    return response
+
+
+def _wrong_upgrade(request: ClientRequest, response: ClientResponse) -> str | None:
+    if hdrs.UPGRADE not in request.headers:
+        return "the server changes the protocol without being asked"
+    for header, what in (
+        (hdrs.SEC_WEBSOCKET_EXTENSIONS, "an extension"),
+        (hdrs.SEC_WEBSOCKET_PROTOCOL, "a subprotocol"),
+    ):
+        if header in response.headers and header not in request.headers:
+            return f"the server uses {what} that was not offered"
+    return None

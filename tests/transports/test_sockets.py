@@ -54,7 +54,7 @@ async def endpoint(handler: Handler, path: str = "/stream", **settings: object) 
     await site.start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}{path}"
     chosen = stream_settings(**{"url": url, "connect_timeout_seconds": 2.0, **settings})
-    credentials = Credentials(chosen.api_key_file, lambda _: None)
+    credentials = Credentials(chosen, lambda _: None)
     async with open_session() as session:
         clock = SystemClock()
         try:
@@ -211,7 +211,7 @@ async def test_plain_json_is_to_be_polled_and_what_it_said_is_used() -> None:
         (answer(403), {"protocol": "sse"}, "forbidden"),
         (answer(500), {}, "http_server_error"),
         (answer(503), {}, "unavailable"),
-        (answer(302, Location="http://127.0.0.1:1/"), {}, "redirect"),
+        (answer(302, Location="ftp://127.0.0.1/"), {}, "redirect"),
         (answer(401), {"protocol": "websocket"}, "unauthorized"),
         (answer(404), {"protocol": "websocket"}, "not_found"),
         (answer(200, "<html>", "text/html"), {"protocol": "websocket"}, "upgrade_refused"),
@@ -385,7 +385,7 @@ async def dial_raw(port: int, host: str = "127.0.0.1", **settings: object) -> Fa
         **{"url": f"http://{host}:{port}/x", "protocol": "sse", "connect_timeout_seconds": 0.2, **settings}
     )
     async with open_session() as session:
-        dialer = Dialer(chosen, session, Credentials(None, lambda _: None), SystemClock())
+        dialer = Dialer(chosen, session, Credentials(chosen, lambda _: None), SystemClock())
         try:
             link = await dialer.dial("")
         except TransportError as error:

@@ -1,0 +1,127 @@
+"""One stream's requests: its credentials, its proxy, and redirects, the same for streams, handshakes and polls."""
+
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import aiohttp
+
+from iris_exporter.core import redirects
+from iris_exporter.core.detection import as_http
+from iris_exporter.core.failures import Failure, from_status
+from iris_exporter.core.proxies import Proxy, proxy_for
+from iris_exporter.settings import StreamSettings
+from iris_exporter.transports.base import TransportError
+from iris_exporter.transports.credentials import Credentials, Identity
+from iris_exporter.transports.session import RedirectedError
+
+_T = TypeVar("_T")
+_REFUSED = frozenset({401, 403})
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What goes to aiohttp for one hop; `options` are its arguments beside the address and the headers."""
+
+    url: str
+    headers: dict[str, str]
+    options: dict[str, Any]
+
+
+class Requester:
+    """Makes requests for one stream. Errors of aiohttp and of the system pass through."""
+
+    def __init__(self, settings: StreamSettings, session: aiohttp.ClientSession, credentials: Credentials) -> None:
+        self._settings = settings
+        self._session = session
+        self._credentials = credentials
+
+    async def get(self, url: str, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
+        """GET `url`, or where it leads. `headers` go to every hop, the credentials to the origin of `url` alone.
+
+        Raises:
+            TransportError: The credentials cannot be read, or a redirect is not followed.
+        """
+
+        async def send(call: _Call) -> aiohttp.ClientResponse:
+            return await self._session.get(call.url, headers={**call.headers, **headers}, **call.options)
+
+        return await self._follow(url, send, lambda response: response.status)
+
+    async def upgrade(self, url: str) -> aiohttp.ClientWebSocketResponse[bool]:
+        """Make a WebSocket at `url`, or where it leads.
+
+        Raises:
+            TransportError: As `get` does.
+            WSServerHandshakeError: The answer is not a WebSocket.
+        """
+
+        async def send(call: _Call) -> aiohttp.ClientWebSocketResponse[bool] | aiohttp.WSServerHandshakeError:
+            try:
+                socket: aiohttp.ClientWebSocketResponse[bool] = await self._session.ws_connect(
+                    call.url,
+                    headers=call.headers,
+                    autoping=False,
+                    max_msg_size=self._settings.max_message_bytes,
+                    timeout=aiohttp.ClientWSTimeout(ws_receive=None, ws_close=1.0),
+                    decode_text=False,
+                    **call.options,
+                )
+            except aiohttp.WSServerHandshakeError as error:
+                return error
+            return socket
+
+        made = await self._follow(
+            url, send, lambda answer: answer.status if isinstance(answer, aiohttp.WSServerHandshakeError) else 101
+        )
+        if isinstance(made, aiohttp.WSServerHandshakeError):
+            raise made
+        return made
+
+    async def _follow(self, url: str, send: Callable[[_Call], Awaitable[_T]], status: Callable[[_T], int]) -> _T:
+        identity = await self._credentials.identity()
+        hops = [as_http(url)]
+        known = True
+        while True:
+            try:
+                answer = await send(self._call(hops[-1], identity, known=known))
+            except RedirectedError as error:
+                hop = redirects.next_hop(hops[-1], error.location, hops)
+                if isinstance(hop, Failure):
+                    raise TransportError(hop) from None
+                hops.append(hop.url)
+                known = hop.keep_credentials
+                continue
+            if not known and status(answer) in _REFUSED:
+                failure = redirects.refused_without_credentials(hops[-1], from_status(status(answer)))
+                if isinstance(answer, aiohttp.ClientResponse):
+                    answer.close()
+                raise TransportError(failure)
+            return answer
+
+    def _call(self, url: str, identity: Identity, *, known: bool) -> _Call:
+        """`known` says whether the origin may know who we are."""
+        headers = dict(identity.headers) if known else {}
+        options: dict[str, Any] = {"ssl": identity.trust if known else identity.elsewhere}
+        if known and url.startswith("https:") and self._settings.tls_server_name is not None:
+            options["server_hostname"] = self._settings.tls_server_name
+        proxy = self._proxy(url)
+        if proxy is not None:
+            options["proxy"] = proxy.url
+            if proxy.authorization is not None:
+                # A tunnel is asked for in a request of its own; otherwise the proxy reads ours.
+                to_proxy = options.setdefault("proxy_headers", {}) if url.startswith("https:") else headers
+                to_proxy["Proxy-Authorization"] = proxy.authorization
+        return _Call(url, headers, options)
+
+    def _proxy(self, url: str) -> Proxy | None:
+        if self._settings.proxy == "none":
+            return None
+        found = proxy_for(url, os.environ)
+        if isinstance(found, Failure):
+            raise TransportError(found)
+        if found is not None:
+            for secret in found.secrets:
+                self._credentials.protect(secret)
+        return found
