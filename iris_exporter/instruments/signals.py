@@ -1,0 +1,202 @@
+"""Every span, log record and attribute that we export: the one place where such a name is written.
+
+docs/traces.md and docs/logs.md are made from these tables. Names without the prefix `iris.` are OpenTelemetry's stable
+semantic conventions (HTTP, network, errors, code of the exporter's resource); those with it are ours. A name marked
+stable is an API, as in `catalog`.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from iris_exporter.core.failures import REMEDIES
+from iris_exporter.instruments.metric import Stability
+
+
+class SpanKind(Enum):
+    """What a span stands for. The values are those of OTLP's `Span.SpanKind`."""
+
+    INTERNAL = 1
+    CLIENT = 3
+    CONSUMER = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One attribute. `type` is `string`, `int`, `double`, `boolean` or `string[]`; `values` are all it can be."""
+
+    name: str
+    type: str
+    help: str
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SpanType:
+    """One kind of span; `parent` is the name of the span above it, empty for a root."""
+
+    name: str
+    kind: SpanKind
+    help: str
+    attributes: tuple[Attribute, ...]
+    parent: str = ""
+    links: str = ""
+    stability: Stability = Stability.STABLE
+
+
+@dataclass(frozen=True, slots=True)
+class LogType:
+    """One kind of log record; `name` is its event name, `body` what its body says."""
+
+    name: str
+    help: str
+    body: str
+    severity: str
+    attributes: tuple[Attribute, ...]
+    stability: Stability = Stability.STABLE
+
+
+SCOPE = "iris_exporter"
+"""The instrumentation scope of everything we export."""
+
+_PROTOCOLS = ("websocket", "sse", "poll", "none")
+_REASONS = tuple(REMEDIES)
+_STATES = ("disconnected", "connecting", "live", "polling", "error")
+
+# OpenTelemetry's names
+ERROR_TYPE = Attribute("error.type", "string", "Why it failed; absent on success.", _REASONS)
+METHOD = Attribute("http.request.method", "string", "Method of the request.", ("GET",))
+STATUS_CODE = Attribute("http.response.status_code", "int", "Status of the answer; absent without one.")
+SERVER_ADDRESS = Attribute("server.address", "string", "Host of the source.")
+SERVER_PORT = Attribute("server.port", "int", "Port of the source.")
+URL_FULL = Attribute("url.full", "string", "What was asked, without user, password, query and fragment.")
+NETWORK_PROTOCOL = Attribute("network.protocol.name", "string", "Protocol of the answer.", ("http", "websocket"))
+NETWORK_VERSION = Attribute("network.protocol.version", "string", "Version of HTTP in the answer.")
+
+# Ours
+STREAM = Attribute("iris.stream", "string", "Name of the stream in the configuration.")
+PROTOCOL = Attribute("iris.protocol", "string", "How the source is heard.", _PROTOCOLS)
+REQUEST = Attribute(
+    "iris.request.purpose",
+    "string",
+    "What the document is for: state beside a live stream, state instead of one, or events that were missing.",
+    ("snapshot", "poll", "page"),
+)
+WIRE_BYTES = Attribute("iris.request.bytes", "int", "Bytes of the body on the wire.")
+FROM = Attribute("iris.state.from", "string", "State before.", _STATES)
+TO = Attribute("iris.state.to", "string", "State now.", _STATES)
+REASON = Attribute("iris.state.reason", "string", "What broke; absent when nothing did.", _REASONS)
+ATTEMPT = Attribute("iris.state.attempt", "int", "Failed attempts since the link was last stable.")
+DELAY = Attribute("iris.state.delay", "double", "Seconds until the next attempt; absent when none is planned.")
+
+MESSAGES = Attribute("iris.summary.message_count", "int", "Messages of all types.")
+MESSAGES_BY_TYPE = Attribute("iris.summary.messages.<message_type>", "int", "Messages of one type, if any.")
+BYTES = Attribute("iris.summary.bytes", "int", "Bytes on the wire, polls included.")
+DELAY_P50 = Attribute("iris.summary.delay.p50", "double", "Median of the messages' delay in seconds.")
+DELAY_P90 = Attribute("iris.summary.delay.p90", "double", "Ninth decile of the messages' delay in seconds.")
+DELAY_P99 = Attribute("iris.summary.delay.p99", "double", "99th percentile of the messages' delay in seconds.")
+DUPLICATES = Attribute("iris.summary.events.duplicate", "int", "Events that had been seen before.")
+REPLAYED = Attribute("iris.summary.events.replayed", "int", "Events sent again after a resume.")
+GAPS = Attribute("iris.summary.events.missing", "int", "Events that never arrived.")
+RESUMES = Attribute("iris.summary.resumes.<outcome>", "int", "Reconnects with this outcome, if any.")
+DECODE_ERRORS = Attribute("iris.summary.decode_errors", "int", "Messages, or parts of one, that could not be read.")
+STATE_CHANGES = Attribute("iris.summary.state_changes", "int", "Changes of state.")
+CAUSE = Attribute("iris.summary.cause", "string", "Why the summary ends here.", ("minute", "disconnect", "shutdown"))
+
+EVENT_ID = Attribute("iris.event.id", "string", "Id of the event: the same one means the same event, sent twice.")
+PROJECT = Attribute("iris.project", "string", "Project of the event.")
+EVENT_TYPE = Attribute("iris.event.type", "string", "Kind of the event, as sent.")
+METADATA = Attribute(
+    "iris.event.metadata.<path>",
+    "string",
+    "What the event's metadata say: one attribute for each value, objects joined by dots; a boolean, int or double "
+    "where the value is one, a list as JSON.",
+)
+
+_SERVER = (STREAM, SERVER_ADDRESS, SERVER_PORT, URL_FULL)
+_HTTP = (METHOD, STATUS_CODE, NETWORK_PROTOCOL, NETWORK_VERSION)
+
+CONNECT = SpanType(
+    "iris.connect",
+    SpanKind.CLIENT,
+    "One attempt to open the live stream, from the decision to the open link or the failure.",
+    (*_SERVER, PROTOCOL, STATUS_CODE, ERROR_TYPE),
+)
+DNS = SpanType("iris.connect.dns", SpanKind.INTERNAL, "Looking up the host.", (STREAM, ERROR_TYPE), CONNECT.name)
+TCP = SpanType(
+    "iris.connect.tcp",
+    SpanKind.INTERNAL,
+    "Opening the connection; one through a proxy includes the proxy's part.",
+    (STREAM, ERROR_TYPE),
+    CONNECT.name,
+)
+TLS = SpanType("iris.connect.tls", SpanKind.INTERNAL, "The TLS handshake.", (STREAM, ERROR_TYPE), CONNECT.name)
+HANDSHAKE = SpanType(
+    "iris.connect.handshake",
+    SpanKind.INTERNAL,
+    "One request and the head of its answer: the upgrade of a WebSocket, or the start of an event stream. A dial that "
+    "has to find out what the source speaks has more than one.",
+    (STREAM, URL_FULL, *_HTTP, ERROR_TYPE),
+    CONNECT.name,
+)
+FIRST_MESSAGE = SpanType(
+    "iris.connect.first_message",
+    SpanKind.INTERNAL,
+    "From the open link to the first bytes on it; it ends after its parent.",
+    (STREAM, PROTOCOL, ERROR_TYPE),
+    CONNECT.name,
+)
+REQUEST_SPAN = SpanType(
+    "GET",
+    SpanKind.CLIENT,
+    "One REST document, from the request to the end of its body.",
+    (*_SERVER, *_HTTP, REQUEST, WIRE_BYTES, ERROR_TYPE),
+)
+SUMMARY = SpanType(
+    "iris.stream.summary",
+    SpanKind.INTERNAL,
+    "What a stream brought within a minute, or until its connection ended.",
+    (
+        STREAM, PROTOCOL, CAUSE, MESSAGES, MESSAGES_BY_TYPE, BYTES, DELAY_P50, DELAY_P90, DELAY_P99, DUPLICATES,
+        REPLAYED, GAPS, RESUMES, DECODE_ERRORS, STATE_CHANGES,
+    ),
+    links="the span of the connection it is about",
+)  # fmt: skip
+EVENT_SPAN = SpanType(
+    "iris.event",
+    SpanKind.CONSUMER,
+    "The arrival of an event that carries a trace context.",
+    (STREAM, EVENT_ID, PROJECT, EVENT_TYPE),
+    links="the span that the event names",
+)
+SPANS = (CONNECT, DNS, TCP, TLS, HANDSHAKE, FIRST_MESSAGE, REQUEST_SPAN, SUMMARY, EVENT_SPAN)
+"""All spans, in the order of the reference."""
+
+EVENT_LOG = LogType(
+    "iris.event",
+    "One event of the source, the first time that it is seen.",
+    "the event's message",
+    "that of the event",
+    (STREAM, EVENT_ID, PROJECT, EVENT_TYPE, METADATA),
+)
+STATE_LOG = LogType(
+    "iris.stream.state",
+    "A change of a stream's state, or a new attempt that was planned.",
+    "`from -> to`, with the reason",
+    "INFO; WARN when something broke; ERROR on the way into the state `error`",
+    (STREAM, FROM, TO, REASON, ATTEMPT, DELAY),
+)
+LOGS = (EVENT_LOG, STATE_LOG)
+"""All log records, in the order of the reference."""
+
+SEVERITY: dict[str, tuple[int, str]] = {
+    "debug": (5, "DEBUG"),
+    "low": (9, "INFO"),
+    "info": (9, "INFO"),
+    "medium": (13, "WARN"),
+    "warning": (13, "WARN"),
+    "error": (17, "ERROR"),
+    "high": (17, "ERROR"),
+    "critical": (21, "FATAL"),
+}
+"""An event's severity as OTLP's number and the name that goes with it; the text of a record is the source's own word.
+What is not here is 0, unspecified."""

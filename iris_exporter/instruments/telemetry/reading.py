@@ -1,0 +1,296 @@
+"""From `OTEL_*` variables to `OtelSettings`, or to every problem at once.
+
+The names and meanings are OpenTelemetry's; an empty value is one that is not set. What differs: a wrong value is
+refused, where the specification lets an SDK ignore it; a signal is exported when an endpoint is set or its exporter
+says so, where SDKs send to localhost unless told otherwise; and the queue of log records is larger. Timeouts and
+delays are milliseconds, as the specification has it.
+
+Source: OpenTelemetry specification, "Environment variables", "OTLP exporter", "Performance and blocking".
+"""
+
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from iris_exporter.errors import ConfigError, Problem
+from iris_exporter.instruments.telemetry.settings import (
+    LOGS,
+    METRICS,
+    OFF,
+    TRACES,
+    Batching,
+    Endpoint,
+    Limits,
+    MetricsPush,
+    OtelSettings,
+    Sampling,
+    SignalSettings,
+)
+
+EXPORTERS = ("otlp", "console", "none")
+PROTOCOLS = ("http/protobuf", "grpc")
+SAMPLERS = (
+    "always_on",
+    "always_off",
+    "traceidratio",
+    "parentbased_always_on",
+    "parentbased_always_off",
+    "parentbased_traceidratio",
+)
+
+LOG_QUEUE_RECORDS = 65_536
+"""Ten minutes without a collector at 100 events a second are 60,000 records; the specification's 2,048 are 20 s."""
+SPAN_QUEUE_RECORDS = 8_192
+"""Four times the specification's value: a thousand streams make a thousand summaries a minute."""
+
+_DEFAULT_URL = {"http/protobuf": "http://localhost:4318", "grpc": "http://localhost:4317"}
+_DEFAULT_TIMEOUT_MS = 10_000
+_ATTRIBUTE_COUNT = 128
+_LARGEST_QUEUE = 10_000_000
+_WHERE = "environment"
+
+
+def read_otel(environment: Mapping[str, str]) -> OtelSettings:
+    """Return what the variables ask for. Certificates are read once, to see that they can be.
+
+    Raises:
+        ConfigError: With every problem found; a header's value is in none of them.
+    """
+    reader = _Reader(environment)
+    settings = reader.read()
+    if reader.problems:
+        raise ConfigError(list(dict.fromkeys(reader.problems)))
+    return settings
+
+
+class _Reader:
+    """One run of `read_otel`; `problems` grows in the order found."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.problems: list[Problem] = []
+        self._values = {name: text.strip() for name, text in environment.items() if name.startswith("OTEL_")}
+
+    def read(self) -> OtelSettings:
+        """See `read_otel`."""
+        if self._flag("OTEL_SDK_DISABLED"):
+            return OFF
+        traces = self._signal(TRACES, "OTEL_BSP", SPAN_QUEUE_RECORDS, 5_000, "OTEL_SPAN_ATTRIBUTE")
+        logs = self._signal(LOGS, "OTEL_BLRP", LOG_QUEUE_RECORDS, 1_000, "OTEL_LOGRECORD_ATTRIBUTE")
+        return OtelSettings(traces, logs, self._metrics(), self._sampling(), self._resource())
+
+    # Signals
+
+    def _signal(self, signal: str, queue: str, queue_size: int, delay_ms: int, limits: str) -> SignalSettings | None:
+        exporter = self._exporter(signal)
+        if exporter == "none":
+            return None
+        return SignalSettings(
+            self._endpoint(signal) if exporter == "otlp" else None,
+            self._batching(queue, queue_size, delay_ms),
+            self._limits(limits),
+        )
+
+    def _exporter(self, signal: str) -> str:
+        upper = signal.upper()
+        asked = signal != METRICS and any(
+            self._values.get(name) for name in ("OTEL_EXPORTER_OTLP_ENDPOINT", f"OTEL_EXPORTER_OTLP_{upper}_ENDPOINT")
+        )
+        return self._choice(f"OTEL_{upper}_EXPORTER", EXPORTERS, "otlp" if asked else "none")
+
+    def _metrics(self) -> MetricsPush | None:
+        exporter = self._exporter(METRICS)
+        if exporter == "none":
+            return None
+        self._choice("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", ("cumulative",), "cumulative")
+        return MetricsPush(
+            self._endpoint(METRICS) if exporter == "otlp" else None,
+            self._number("OTEL_METRIC_EXPORT_INTERVAL", 60_000, 1_000, 86_400_000) / 1000,
+            self._number("OTEL_METRIC_EXPORT_TIMEOUT", 30_000, 1, 600_000) / 1000,
+        )
+
+    def _batching(self, prefix: str, queue_size: int, delay_ms: int) -> Batching:
+        size = self._number(f"{prefix}_MAX_QUEUE_SIZE", queue_size, 1, _LARGEST_QUEUE)
+        batch_name = f"{prefix}_MAX_EXPORT_BATCH_SIZE"
+        batch = self._number(batch_name, min(512, size), 1, _LARGEST_QUEUE)
+        if batch > size:
+            self._problem(batch_name, str(batch), f"at most {prefix}_MAX_QUEUE_SIZE, which is {size}")
+        delay = self._number(f"{prefix}_SCHEDULE_DELAY", delay_ms, 0, 3_600_000)
+        self._number(f"{prefix}_EXPORT_TIMEOUT", 30_000, 1, 3_600_000)
+        return Batching(size, batch, delay / 1000)
+
+    def _limits(self, prefix: str) -> Limits:
+        texts = (f"{prefix}_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT")
+        text = next((self._number(name, 0, 0, _LARGEST_QUEUE) for name in texts if self._values.get(name)), None)
+        general = self._number("OTEL_ATTRIBUTE_COUNT_LIMIT", _ATTRIBUTE_COUNT, 0, 100_000)
+        return Limits(
+            self._number(f"{prefix}_COUNT_LIMIT", general, 0, 100_000),
+            text,
+            self._number("OTEL_SPAN_LINK_COUNT_LIMIT", 128, 0, 100_000),
+        )
+
+    # Where it goes
+
+    def _endpoint(self, signal: str) -> Endpoint:
+        protocol = self._choice(self._own(signal, "PROTOCOL"), PROTOCOLS, "http/protobuf")
+        url, without_scheme = self._url(signal, protocol)
+        insecure = self._flag(self._own(signal, "INSECURE"))
+        if not without_scheme:
+            # The variable is for addresses that do not say it themselves.
+            insecure = urlsplit(url).scheme == "http"
+        certificate = self._file(self._own(signal, "CERTIFICATE"))
+        client = self._file(self._own(signal, "CLIENT_CERTIFICATE"))
+        key = self._file(self._own(signal, "CLIENT_KEY"))
+        self._check_certificates(signal, certificate, client, key)
+        timeout = self._number(self._own(signal, "TIMEOUT"), _DEFAULT_TIMEOUT_MS, 1, 600_000)
+        return Endpoint(
+            protocol,
+            url,
+            self._headers(self._own(signal, "HEADERS"), lower=protocol == "grpc"),
+            self._choice(self._own(signal, "COMPRESSION"), ("none", "gzip"), "none"),
+            timeout / 1000,
+            certificate,
+            client,
+            key,
+            insecure,
+        )
+
+    def _own(self, signal: str, setting: str) -> str:
+        """The variable that holds a setting of a signal: its own one, or else the one for all signals."""
+        own = f"OTEL_EXPORTER_OTLP_{signal.upper()}_{setting}"
+        return own if self._values.get(own) else f"OTEL_EXPORTER_OTLP_{setting}"
+
+    def _url(self, signal: str, protocol: str) -> tuple[str, bool]:
+        """The address to send to, and whether it was given without a scheme, as gRPC allows."""
+        name = self._own(signal, "ENDPOINT")
+        given = self._values.get(name) or _DEFAULT_URL[protocol]
+        without_scheme = protocol == "grpc" and "://" not in given
+        text = f"https://{given}" if without_scheme else given
+        expected = "a URL such as http://collector:4318" if protocol != "grpc" else "an address such as collector:4317"
+        try:
+            parts = urlsplit(text)
+            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable or any(character.isspace() or not character.isprintable() for character in text):
+            self._problem(name, "something else", expected)
+            return "", without_scheme
+        if parts.username is not None:
+            self._problem(name, "a URL with a user", "none; OTEL_EXPORTER_OTLP_HEADERS can carry credentials")
+            return "", without_scheme
+        if protocol == "grpc":
+            return urlunsplit((parts.scheme, parts.netloc, "", "", "")), without_scheme
+        path = parts.path
+        if name == "OTEL_EXPORTER_OTLP_ENDPOINT":
+            path = f"{path.rstrip('/')}/v1/{signal}"
+        return urlunsplit((parts.scheme, parts.netloc, path or "/", parts.query, "")), False
+
+    def _headers(self, name: str, *, lower: bool) -> dict[str, str]:
+        """`key=value,key=value` with percent-encoded values; gRPC wants names in lower case."""
+        headers = {}
+        for number, pair in enumerate(
+            filter(None, (part.strip() for part in self._values.get(name, "").split(","))), 1
+        ):
+            key, found, value = pair.partition("=")
+            key, value = key.strip(), unquote(value.strip())
+            if not found or not key or not _is_token(key) or not value.isprintable() or not value.isascii():
+                self._problem(name, f"something else as pair {number}", "key=value,key=value, percent-encoded ASCII")
+                return {}
+            headers[key.lower() if lower else key] = value
+        return headers
+
+    def _file(self, name: str) -> Path | None:
+        text = self._values.get(name)
+        if not text:
+            return None
+        path = Path(text)
+        try:
+            with path.open("rb") as file:
+                file.read(1)
+        except OSError as error:
+            self._problem(name, text, f"a file that can be read ({error.strerror})")
+            return None
+        return path
+
+    def _check_certificates(self, signal: str, certificate: Path | None, client: Path | None, key: Path | None) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        if certificate is not None:
+            try:
+                context.load_verify_locations(certificate)
+            except (OSError, ValueError):
+                self._problem(self._own(signal, "CERTIFICATE"), str(certificate), "certificates in PEM form")
+        certificate_name, key_name = self._own(signal, "CLIENT_CERTIFICATE"), self._own(signal, "CLIENT_KEY")
+        if (client is None) != (key is None):
+            if not (self._values.get(certificate_name) and self._values.get(key_name)):
+                missing, other = (certificate_name, key_name) if client is None else (key_name, certificate_name)
+                self._problem(missing, "nothing", f"a file, since {other} is set")
+        elif client is not None:
+            try:
+                # An encrypted key would ask for its password on a terminal that nobody watches.
+                context.load_cert_chain(client, key, password=lambda: "")
+            except (OSError, ValueError):
+                self._problem(certificate_name, str(client), f"a certificate in PEM form that fits {key_name}")
+
+    # The rest
+
+    def _sampling(self) -> Sampling:
+        name = self._choice("OTEL_TRACES_SAMPLER", SAMPLERS, "parentbased_always_on")
+        argument = self._values.get("OTEL_TRACES_SAMPLER_ARG")
+        if not argument or not name.endswith("traceidratio"):
+            return Sampling(name)
+        try:
+            ratio = float(argument)
+        except ValueError:
+            ratio = -1.0
+        if not 0.0 <= ratio <= 1.0:
+            self._problem("OTEL_TRACES_SAMPLER_ARG", argument, "a number from 0 to 1")
+        return Sampling(name, ratio)
+
+    def _resource(self) -> dict[str, str]:
+        """`key=value,key=value`, percent-encoded; OTEL_SERVICE_NAME goes before a service.name in it."""
+        name = "OTEL_RESOURCE_ATTRIBUTES"
+        attributes = {}
+        for pair in self._pairs(name):
+            key, found, value = pair.partition("=")
+            if not found or not key.strip():
+                self._problem(name, repr(pair), "key=value,key=value")
+                continue
+            attributes[unquote(key.strip())] = unquote(value.strip())
+        if service := self._values.get("OTEL_SERVICE_NAME"):
+            attributes["service.name"] = service
+        return attributes
+
+    # Kinds of values
+
+    def _problem(self, name: str, value: str, expected: str) -> None:
+        self.problems.append(Problem(_WHERE, name, value, expected))
+
+    def _pairs(self, name: str) -> list[str]:
+        return [part.strip() for part in self._values.get(name, "").split(",") if part.strip()]
+
+    def _choice(self, name: str, known: tuple[str, ...], default: str) -> str:
+        value = self._values.get(name) or default
+        if value not in known:
+            self._problem(name, repr(value), f"one of {', '.join(known)}")
+            return default
+        return value
+
+    def _flag(self, name: str) -> bool:
+        value = self._values.get(name, "").lower()
+        if value not in ("", "true", "false"):
+            self._problem(name, repr(value), "true or false")
+        return value == "true"
+
+    def _number(self, name: str, default: int, least: int, most: int) -> int:
+        text = self._values.get(name)
+        if not text:
+            return default
+        if not (text.isascii() and text.isdigit() and len(text) <= 12 and least <= int(text) <= most):
+            self._problem(name, repr(text), f"a whole number from {least} to {most}")
+            return default
+        return int(text)
+
+
+def _is_token(name: str) -> bool:
+    """Whether it can be the name of a header (RFC 9110, section 5.6.2)."""
+    return name.isascii() and all(letter.isalnum() or letter in "!#$%&'*+-.^_`|~" for letter in name)

@@ -1,0 +1,216 @@
+"""`OTEL_*` variables: what they ask for, and what is refused, by name."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from iris_exporter.errors import ConfigError
+from iris_exporter.instruments.telemetry.reading import LOG_QUEUE_RECORDS, SPAN_QUEUE_RECORDS, read_otel
+from iris_exporter.instruments.telemetry.settings import Endpoint, OtelSettings
+
+ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+GIVEN = {ENDPOINT: "http://collector:4318"}
+
+
+def logs_endpoint(environment: dict[str, str]) -> Endpoint:
+    signal = read_otel(environment).logs
+    assert signal is not None
+    assert signal.endpoint is not None
+    return signal.endpoint
+
+
+def refused(environment: dict[str, str]) -> list[str]:
+    """The names of the variables that are complained about."""
+    with pytest.raises(ConfigError) as caught:
+        read_otel(environment)
+    return [problem.key for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize("environment", [{}, {ENDPOINT: ""}, {"OTEL_SERVICE_NAME": "x"}, {"PATH": "/bin"}])
+def test_nothing_is_exported_without_an_endpoint(environment: dict[str, str]) -> None:
+    assert not read_otel(environment).exports
+
+
+def test_an_endpoint_turns_traces_and_logs_on_and_not_metrics() -> None:
+    settings = read_otel(GIVEN)
+    assert settings.traces is not None
+    assert settings.logs is not None
+    assert settings.metrics is None
+    assert settings.logs.batching.queue_size == LOG_QUEUE_RECORDS
+    assert settings.traces.batching.queue_size == SPAN_QUEUE_RECORDS
+
+
+def test_a_disabled_sdk_exports_nothing_whatever_else_is_set() -> None:
+    assert read_otel({**GIVEN, "OTEL_SDK_DISABLED": "TRUE", "OTEL_TRACES_EXPORTER": "rubbish"}) == OtelSettings()
+
+
+def test_each_exporter_can_be_chosen() -> None:
+    settings = read_otel({**GIVEN, "OTEL_TRACES_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "console"})
+    assert settings.traces is None
+    assert settings.logs is not None
+    assert settings.logs.endpoint is None
+
+
+def test_an_exporter_without_an_endpoint_sends_to_this_machine() -> None:
+    settings = read_otel({"OTEL_METRICS_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"})
+    assert settings.traces is None
+    assert settings.metrics is not None
+    assert settings.metrics.endpoint is not None
+    assert settings.metrics.endpoint.url == "http://localhost:4317"
+    assert settings.metrics.interval_seconds == 60
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "url"),
+    [
+        (ENDPOINT, "http://c:4318", "http://c:4318/v1/logs"),
+        (ENDPOINT, "https://c/otlp/", "https://c/otlp/v1/logs"),
+        ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://c:4318/there", "http://c:4318/there"),
+        ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://c:4318", "http://c:4318/"),
+    ],
+)
+def test_the_path_of_a_signal_is_added_to_the_general_endpoint_alone(variable: str, value: str, url: str) -> None:
+    assert logs_endpoint({variable: value}).url == url
+
+
+@pytest.mark.parametrize(
+    ("value", "insecure", "url", "is_insecure"),
+    [
+        ("http://c:4317", "", "http://c:4317", True),
+        ("https://c:4317/x", "true", "https://c:4317", False),
+        ("c:4317", "", "https://c:4317", False),
+        ("c:4317", "true", "https://c:4317", True),
+    ],
+)
+def test_a_scheme_says_whether_grpc_uses_tls(value: str, insecure: str, url: str, is_insecure: bool) -> None:
+    environment = {ENDPOINT: value, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_INSECURE": insecure}
+    endpoint = logs_endpoint(environment)
+    assert (endpoint.url, endpoint.insecure) == (url, is_insecure)
+
+
+def test_the_settings_of_a_signal_go_before_the_general_ones() -> None:
+    endpoint = logs_endpoint(
+        {
+            **GIVEN,
+            "OTEL_EXPORTER_OTLP_TIMEOUT": "500",
+            "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT": "2500",
+            "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip",
+            "OTEL_EXPORTER_OTLP_HEADERS": "Authorization=Bearer%20s3cret, x-tenant=a",
+        }
+    )
+    assert endpoint.timeout_seconds == 2.5
+    assert endpoint.compression == "gzip"
+    assert endpoint.headers == {"Authorization": "Bearer s3cret", "x-tenant": "a"}
+    assert "s3cret" not in repr(endpoint)
+
+
+def test_header_values_are_secrets() -> None:
+    settings = read_otel({**GIVEN, "OTEL_EXPORTER_OTLP_HEADERS": "Authorization=Bearer%20s3cret"})
+    assert {"Bearer s3cret", "s3cret"} <= set(settings.secrets())
+
+
+def test_attribute_limits_of_a_signal_go_before_the_general_ones() -> None:
+    environment = {
+        **GIVEN,
+        "OTEL_ATTRIBUTE_COUNT_LIMIT": "7",
+        "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "5",
+        "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": "80",
+    }
+    settings = read_otel(environment)
+    assert settings.traces is not None
+    assert settings.logs is not None
+    assert (settings.traces.limits.attributes, settings.logs.limits.attributes) == (5, 7)
+    assert settings.logs.limits.text == 80
+
+
+def test_queue_and_batch_sizes_are_taken() -> None:
+    settings = read_otel({**GIVEN, "OTEL_BLRP_MAX_QUEUE_SIZE": "100", "OTEL_BLRP_SCHEDULE_DELAY": "250"})
+    assert settings.logs is not None
+    assert settings.logs.batching.queue_size == 100
+    assert settings.logs.batching.batch_size == 100
+    assert settings.logs.batching.delay_seconds == 0.25
+
+
+def test_resource_attributes_are_decoded_and_the_service_name_wins() -> None:
+    settings = read_otel({"OTEL_RESOURCE_ATTRIBUTES": "service.name=a,k8s.pod.name=p%2C1", "OTEL_SERVICE_NAME": "mine"})
+    assert settings.resource == {"service.name": "mine", "k8s.pod.name": "p,1"}
+
+
+def test_a_sampler_with_its_argument() -> None:
+    sampling = read_otel({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.25"}).sampling
+    assert (sampling.name, sampling.ratio) == ("traceidratio", 0.25)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OTEL_TRACES_EXPORTER", "jaeger"),
+        ("OTEL_LOGS_EXPORTER", "otlp,console"),
+        ("OTEL_METRICS_EXPORTER", "prometheus"),
+        (ENDPOINT, "collector:4318"),
+        (ENDPOINT, "http://"),
+        (ENDPOINT, "http://c:99999"),
+        (ENDPOINT, "ftp://c"),
+        (ENDPOINT, "http://me:hunter2@c"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+        ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "zstd"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "0"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "hunter2"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a b=hunter2"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a=hunter2%0Ax"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere/ca.pem"),
+        ("OTEL_SDK_DISABLED", "yes"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "-1"),
+        ("OTEL_BLRP_SCHEDULE_DELAY", "soon"),
+        ("OTEL_ATTRIBUTE_COUNT_LIMIT", "1e3"),
+        ("OTEL_TRACES_SAMPLER", "jaeger_remote"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "novalue"),
+    ],
+)
+def test_a_bad_value_is_refused_by_the_name_of_its_variable(name: str, value: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_otel({**GIVEN, name: value})
+    assert {problem.key for problem in caught.value.problems} == {name}
+    assert "hunter2" not in str(caught.value)
+
+
+def test_all_problems_are_told_at_once() -> None:
+    environment = {
+        **GIVEN,
+        "OTEL_TRACES_EXPORTER": "x",
+        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "9999",
+        "OTEL_TRACES_SAMPLER": "traceidratio",
+        "OTEL_TRACES_SAMPLER_ARG": "2",
+        "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT": "x",
+    }
+    assert refused(environment) == [
+        "OTEL_TRACES_EXPORTER",
+        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+        "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT",
+        "OTEL_TRACES_SAMPLER_ARG",
+    ]
+
+
+def test_certificates_are_read_at_the_start(tmp_path: Path) -> None:
+    rubbish = tmp_path / "rubbish.pem"
+    rubbish.write_text("rubbish")
+    assert refused({**GIVEN, "OTEL_EXPORTER_OTLP_CERTIFICATE": str(rubbish)}) == ["OTEL_EXPORTER_OTLP_CERTIFICATE"]
+    half = {**GIVEN, "OTEL_EXPORTER_OTLP_CLIENT_KEY": str(rubbish)}
+    assert refused(half) == ["OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"]
+    both = {**half, "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": str(rubbish)}
+    assert refused(both) == ["OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"]
+
+
+def test_reading_imports_neither_opentelemetry_nor_a_client() -> None:
+    program = (
+        "import sys\n"
+        "from iris_exporter.instruments.telemetry.reading import read_otel\n"
+        f"read_otel({{{ENDPOINT!r}: 'http://c:4318'}})\n"
+        "print([name for name in sys.modules if name.split('.')[0] in"
+        " ('opentelemetry', 'grpc', 'requests', 'google', 'urllib3')])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30)
+    assert done.stdout.strip() == "[]"
