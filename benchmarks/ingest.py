@@ -19,6 +19,7 @@ from benchmarks.report import Row
 from benchmarks.scale import Scale
 from iris_exporter.clock import SystemClock
 from iris_exporter.config import stream_settings
+from iris_exporter.core.budget import ConnectionBudgets
 from iris_exporter.core.status import State
 from iris_exporter.instruments import catalog
 from iris_exporter.stream import Stream
@@ -110,7 +111,7 @@ async def connected(source: Source, framing: str) -> AsyncIterator[Stream]:
         snapshot_url=source.snapshot_url,
     )
     async with open_session() as session:
-        stream = Stream(settings, session, SystemClock(), random.random, lambda _: None)
+        stream = Stream(settings, session, SystemClock(), random.random, lambda _: None, ConnectionBudgets())
         stream.connect()
         try:
             await until(

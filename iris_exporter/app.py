@@ -18,6 +18,7 @@ from aiohttp import web
 from iris_exporter import config, logs
 from iris_exporter.clock import Clock, SystemClock
 from iris_exporter.commits import Capture, Commits
+from iris_exporter.core.budget import ConnectionBudgets
 from iris_exporter.core.detection import without_credentials
 from iris_exporter.errors import ConfigError, IrisExporterError
 from iris_exporter.instruments.collector import Exposition, Source
@@ -62,6 +63,7 @@ class Exporter:
         self._load = load
         self._clock = clock or SystemClock()
         self._streams: dict[str, Stream] = {}
+        self._budgets = ConnectionBudgets()
         self._store: CursorStore | None = None
         self._commits: Commits | None = None
         self._guard = Guard(settings.web, self._clock, self.self_metrics.door, self._trouble)
@@ -127,7 +129,7 @@ class Exporter:
     def _add(self, settings: StreamSettings) -> None:
         assert self._session is not None  # noqa: S101 (set before any stream is added)
         kept = None if self._store is None else self._store.load(settings.name, without_credentials(settings.url))
-        stream = Stream(settings, self._session, self._clock, random.random, logs.protect, kept)
+        stream = Stream(settings, self._session, self._clock, random.random, logs.protect, self._budgets, kept)
         self._streams[settings.name] = stream
         stream.connect()
 

@@ -39,6 +39,17 @@ class StreamSettings:
     poll_interval_seconds: float
     stale_after_seconds: float
     max_message_bytes: int
+    max_body_bytes: int
+    max_event_bytes: int
+    max_json_depth: int
+    max_events: int
+    max_event_ids: int
+    max_projects: int
+    max_anomalies: int
+    max_event_series: int
+    max_label_values: int
+    max_label_length: int
+    max_connections_per_hour: int  # 0: no limit
 
 
 @dataclass(frozen=True, slots=True)

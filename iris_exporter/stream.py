@@ -6,6 +6,7 @@ import aiohttp
 
 from iris_exporter.clock import Clock
 from iris_exporter.commits import Capture
+from iris_exporter.core.budget import ConnectionBudgets
 from iris_exporter.core.cursor import Cursor, CursorState
 from iris_exporter.core.detection import without_credentials
 from iris_exporter.core.seen import SeenIds
@@ -27,7 +28,7 @@ from iris_exporter.transports.supervisor import Supervisor
 class Stream:
     """A stream of the configuration, from socket to numbers. Call `connect` to begin and `stop` at the end.
 
-    `kept` is where an earlier life was, None for a fresh start.
+    `kept` is where an earlier life was, None for a fresh start. `budgets` is shared by all streams of the process.
 
     `reconfigure` gives it other settings; what was counted and believed stays, because the name stays.
     """
@@ -39,12 +40,14 @@ class Stream:
         clock: Clock,
         random: Callable[[], float],
         protect: Callable[[str], None],
+        budgets: ConnectionBudgets,
         kept: Kept | None = None,
     ) -> None:
         self._session = session
         self._clock = clock
         self._random = random
         self._protect = protect
+        self._budgets = budgets
         self._log = StreamLog(settings.name, clock)
         self.instruments = StreamInstruments(settings.name)
         self._state = StreamState(
@@ -63,7 +66,7 @@ class Stream:
         credentials = Credentials(settings, self._protect)
         return Supervisor(
             settings,
-            Dialer(settings, self._session, credentials, self._clock),
+            Dialer(settings, self._session, credentials, self._clock, self._budgets),
             Poller(settings, self._session, credentials, self._clock),
             self._sink,
             Observers((self.instruments, self._log)),

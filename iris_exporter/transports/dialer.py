@@ -2,11 +2,13 @@
 
 import asyncio
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import aiohttp
 
 from iris_exporter.clock import Clock
 from iris_exporter.core import detection
+from iris_exporter.core.budget import ConnectionBudgets
 from iris_exporter.core.detection import Answer, Probe
 from iris_exporter.core.failures import Failure, from_status
 from iris_exporter.core.headers import retry_after_seconds
@@ -19,6 +21,9 @@ from iris_exporter.transports.requests import Requester
 from iris_exporter.transports.sse import SseLink
 from iris_exporter.transports.websocket import WebSocketLink
 
+# What the upgrade after a refused GET says better than the refusal.
+_OF_THE_UPGRADE = ("unauthorized", "forbidden", "rate_limited", "connection_budget")
+
 
 @dataclass(frozen=True, slots=True)
 class PollInstead:
@@ -30,13 +35,19 @@ class PollInstead:
 
 
 class Dialer:
-    """Dials one stream, and remembers which protocol worked."""
+    """Dials one stream, and remembers which protocol worked. `budgets` is shared by all dialers of the process."""
 
     def __init__(
-        self, settings: StreamSettings, session: aiohttp.ClientSession, credentials: Credentials, clock: Clock
+        self,
+        settings: StreamSettings,
+        session: aiohttp.ClientSession,
+        credentials: Credentials,
+        clock: Clock,
+        budgets: ConnectionBudgets,
     ) -> None:
         self._settings = settings
-        self._requester = Requester(settings, session, credentials)
+        self._budgets = budgets
+        self._requester = Requester(settings, session, credentials, self._admit)
         self._credentials = credentials
         self._clock = clock
         self._remembered: str | None = None
@@ -87,6 +98,15 @@ class Dialer:
             # Without the cause: the texts of aiohttp quote addresses, whose query may hold a key.
             raise TransportError(failure_of(error)) from None
 
+    def _admit(self, url: str) -> None:
+        """Spend what one request for the stream costs of its host's budget."""
+        host = urlsplit(url).hostname or ""
+        per_hour = self._settings.max_connections_per_hour
+        seconds = self._budgets.spend(host, per_hour, self._clock.monotonic())
+        if seconds:
+            detail = f"{per_hour} connections an hour are made to {host} at most"
+            raise TransportError(Failure("connection_budget", detail, seconds))
+
     async def _upgrade(self) -> WebSocketLink:
         try:
             socket = await self._requester.upgrade(self._settings.url)
@@ -118,7 +138,7 @@ class Dialer:
                     keep = True
                     return link
                 case Answer.JSON:
-                    body, wire_bytes = await read_body(response)
+                    body, wire_bytes = await read_body(response, self._settings.max_body_bytes)
                     return PollInstead(url, body, wire_bytes)
                 case Answer.TRY_UPGRADE:
                     return await self._upgrade_instead(response)
@@ -137,7 +157,7 @@ class Dialer:
             return await self._upgrade()
         except TransportError as error:
             status_of_get = self._refusal(response)
-            if response.status == 426 or error.failure.reason in ("unauthorized", "forbidden", "rate_limited"):
+            if response.status == 426 or error.failure.reason in _OF_THE_UPGRADE:
                 raise
             raise TransportError(status_of_get) from None
 

@@ -19,8 +19,6 @@ from iris_exporter.transports.credentials import Credentials
 from iris_exporter.transports.recognise import LINK_ERRORS, failure_of
 from iris_exporter.transports.requests import Requester
 
-# An overview of ten thousand projects takes some 3 MB; a body beyond this is not one.
-MAX_BODY_BYTES = 16 * 1024 * 1024
 # The head has the connect timeout; a body that takes longer than this would outlast the next poll.
 _BODY_SECONDS = 20.0
 _JSON_TYPES = ("application/json", "text/json")
@@ -91,7 +89,7 @@ class Poller:
             raise TransportError(from_status(response.status, retry_after_seconds=hint))
         if response.content_type not in _JSON_TYPES and not response.content_type.endswith("+json"):
             raise TransportError(Failure("not_json", f"the answer is {response.content_type}"))
-        body, wire_bytes = await read_body(response)
+        body, wire_bytes = await read_body(response, self._settings.max_body_bytes)
         tag = response.headers.get("ETag")
         # A tag is sent back as it came; one that no header can carry is not worth remembering.
         if remember and tag and tag.isprintable() and len(tag) <= 1024:
@@ -101,8 +99,8 @@ class Poller:
         return Polled(body, wire_bytes, response.headers)
 
 
-async def read_body(response: aiohttp.ClientResponse) -> tuple[bytes, int]:
-    """The inflated body and its size on the wire.
+async def read_body(response: aiohttp.ClientResponse, limit_bytes: int) -> tuple[bytes, int]:
+    """The inflated body, of at most `limit_bytes`, and its size on the wire.
 
     Raises:
         TransportError, and what aiohttp raises: too large, too slow, damaged, cut short or in an unknown encoding.
@@ -112,7 +110,7 @@ async def read_body(response: aiohttp.ClientResponse) -> tuple[bytes, int]:
     except ValueError as error:
         raise TransportError(Failure("not_json", "a content encoding we did not ask for")) from error
     pieces: list[bytes] = []
-    left = MAX_BODY_BYTES
+    left = limit_bytes
     wire_bytes = 0
     async with asyncio.timeout(_BODY_SECONDS):
         while piece := await response.content.readany():

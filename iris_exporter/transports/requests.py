@@ -30,12 +30,22 @@ class _Call:
 
 
 class Requester:
-    """Makes requests for one stream. Errors of aiohttp and of the system pass through."""
+    """Makes requests for one stream. Errors of aiohttp and of the system pass through.
 
-    def __init__(self, settings: StreamSettings, session: aiohttp.ClientSession, credentials: Credentials) -> None:
+    `admit` is called with the address of each request, redirected ones too, and raises where it may not be made.
+    """
+
+    def __init__(
+        self,
+        settings: StreamSettings,
+        session: aiohttp.ClientSession,
+        credentials: Credentials,
+        admit: Callable[[str], None] | None = None,
+    ) -> None:
         self._settings = settings
         self._session = session
         self._credentials = credentials
+        self._admit = admit
 
     async def get(self, url: str, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
         """GET `url`, or where it leads. `headers` go to every hop, the credentials to the origin of `url` alone.
@@ -84,6 +94,8 @@ class Requester:
         hops = [as_http(url)]
         known = True
         while True:
+            if self._admit is not None:
+                self._admit(hops[-1])
             try:
                 answer = await send(self._call(hops[-1], identity, known=known))
             except RedirectedError as error:

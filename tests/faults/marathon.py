@@ -38,6 +38,7 @@ SETTLE_SECONDS = 30.0
 """How long the sidecar may take, once the faults are over, to catch up with what it has missed."""
 OPTIONS = (
     "--stream.reconnect-initial=50ms",
+    "--stream.max-connections-per-hour=0",
     "--stream.reconnect-max=300ms",
     "--stream.reconnect-attempts=3",
     "--stream.stable-after=1s",

@@ -32,6 +32,7 @@ QUICK = {
     "heartbeat_interval_seconds": 0.1,
     "heartbeat_timeout_seconds": 1.0,
     "poll_interval_seconds": 0.1,
+    "max_connections_per_hour": 0,
 }
 """What minutes are in production. The heartbeat's timeout is ten of the backend's heartbeats, so that a busy machine is
 not taken for a dead link."""

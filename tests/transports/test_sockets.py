@@ -12,8 +12,8 @@ from aiohttp import WSMsgType, web
 
 from iris_exporter.clock import SystemClock
 from iris_exporter.config import stream_settings
-from iris_exporter.core.failures import Failure
-from iris_exporter.transports import polling
+from iris_exporter.core.budget import ConnectionBudgets
+from iris_exporter.core.failures import Failure, Remedy
 from iris_exporter.transports.base import Link, Received, TransportError
 from iris_exporter.transports.credentials import Credentials
 from iris_exporter.transports.dialer import Dialer, PollInstead
@@ -59,7 +59,10 @@ async def endpoint(handler: Handler, path: str = "/stream", **settings: object) 
         clock = SystemClock()
         try:
             yield Endpoint(
-                url, Dialer(chosen, session, credentials, clock), Poller(chosen, session, credentials, clock), requests
+                url,
+                Dialer(chosen, session, credentials, clock, ConnectionBudgets()),
+                Poller(chosen, session, credentials, clock),
+                requests,
             )
         finally:
             await runner.cleanup()
@@ -346,14 +349,13 @@ async def test_a_poll_that_brings_nothing_says_why(handler: Handler, reason: str
         assert (caught.value.failure.reason, caught.value.failure.retry_after_seconds) == (reason, hint)
 
 
-async def test_a_body_that_inflates_too_far_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(polling, "MAX_BODY_BYTES", 10_000)
+async def test_a_body_that_inflates_too_far_is_refused() -> None:
     bomb = gzip.compress(b" " * 10_000_000)
 
     async def handle(request: web.Request) -> web.StreamResponse:
         return web.Response(body=bomb, headers={"Content-Encoding": "gzip", "Content-Type": "application/json"})
 
-    async with endpoint(handle) as made:
+    async with endpoint(handle, max_body_bytes=10_000) as made:
         with pytest.raises(TransportError) as caught:
             await made.poller.fetch(made.url)
         assert caught.value.failure.reason == "message_too_large"
@@ -385,7 +387,7 @@ async def dial_raw(port: int, host: str = "127.0.0.1", **settings: object) -> Fa
         **{"url": f"http://{host}:{port}/x", "protocol": "sse", "connect_timeout_seconds": 0.2, **settings}
     )
     async with open_session() as session:
-        dialer = Dialer(chosen, session, Credentials(chosen, lambda _: None), SystemClock())
+        dialer = Dialer(chosen, session, Credentials(chosen, lambda _: None), SystemClock(), ConnectionBudgets())
         try:
             link = await dialer.dial("")
         except TransportError as error:
@@ -437,3 +439,31 @@ async def test_tls_spoken_to_a_plain_server_is_a_tls_failure() -> None:
         failure = await dial_raw(port, url=f"https://127.0.0.1:{port}/x", connect_timeout_seconds=2.0)
         assert isinstance(failure, Failure)
         assert failure.reason in ("tls", "timeout", "connection_reset")
+
+
+async def test_a_host_that_was_asked_too_often_is_left_alone_until_there_is_budget() -> None:
+    """One connection of two an hour may be made at once; polls of the same host go on."""
+    async with endpoint(event_stream(), max_connections_per_hour=2) as made:
+        first = await made.dialer.dial("")
+        assert not isinstance(first, PollInstead)
+        await first.close()
+        with pytest.raises(TransportError) as caught:
+            await made.dialer.dial("")
+        failure = caught.value.failure
+        assert (failure.reason, failure.remedy) == ("connection_budget", Remedy.RETRY_LATER)
+        assert failure.retry_after_seconds == pytest.approx(3600, abs=60)
+        with pytest.raises(TransportError) as caught:
+            await made.poller.fetch(made.url)
+        assert caught.value.failure.reason == "not_json"
+        assert len(made.requests) == 2, "a stream and a poll"
+
+
+async def test_the_upgrade_that_follows_a_refused_get_costs_another_connection() -> None:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=426)
+
+    async with endpoint(handle, protocol="auto", max_connections_per_hour=2) as made:
+        with pytest.raises(TransportError) as caught:
+            await made.dialer.dial("")
+        assert caught.value.failure.reason == "connection_budget"
+        assert len(made.requests) == 1
