@@ -1,0 +1,77 @@
+"""What is kept between a happening and its export: small values, made on the event loop, encoded elsewhere."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from iris_exporter.decoding.messages import Event
+from iris_exporter.instruments.signals import LogType, SpanType
+
+Value = str | bool | int | float
+"""What an attribute can be."""
+
+
+class SpanContext(NamedTuple):
+    """What leads to a span: 16 and 8 bytes, never all zero. `sampled`: it is, or will be, exported."""
+
+    trace_id: bytes
+    span_id: bytes
+    sampled: bool
+
+
+@dataclass(slots=True)
+class Span:
+    """One span, ended or not. Moments are Unix seconds; `error` is an `error.type`, empty when nothing failed.
+
+    `parent` is the id of the span above it, empty for a root. A link is a context with its attributes.
+    """
+
+    type: SpanType
+    context: SpanContext
+    start: float
+    parent: bytes = b""
+    end: float = 0.0
+    error: str = ""
+    attributes: dict[str, Value] = field(default_factory=dict)
+    links: Sequence[SpanContext] = ()
+
+    @property
+    def moment(self) -> float:
+        """When it became a record."""
+        return self.end
+
+
+@dataclass(slots=True)
+class StateRecord:
+    """A change of state, to become a log record of the kind `type` with `attributes`."""
+
+    type: LogType
+    moment: float
+    severity: tuple[int, str]
+    body: str
+    attributes: Mapping[str, Value]
+    context: SpanContext | None
+
+
+class Arrival(NamedTuple):
+    """What the events of one read have in common: the stream, when they came, and the span they belong to."""
+
+    stream: str
+    moment: float
+    context: SpanContext | None
+
+
+class EventRecord(NamedTuple):
+    """An event, to become a log record. The event belongs to the model too; nobody changes it."""
+
+    arrival: Arrival
+    event: Event
+
+    @property
+    def moment(self) -> float:
+        """When it became a record."""
+        return self.arrival.moment
+
+
+LogRecord = EventRecord | StateRecord
+"""What waits in the queue of log records."""

@@ -1,0 +1,1 @@
+"""How an encoded batch leaves: OTLP over HTTP, OTLP over gRPC, or lines on stdout."""

@@ -1,0 +1,33 @@
+"""What a sender is, and what it says about a batch."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one batch.
+
+    `rejected` of its records were refused for good; with `retry` none was taken, and all may be sent again after
+    `retry_after_seconds` (None: the collector did not say). `too_large`: it should be sent again in smaller pieces.
+    `reason` is for our own log, short and without secrets; empty on success.
+    """
+
+    rejected: int = 0
+    retry: bool = False
+    retry_after_seconds: float | None = None
+    too_large: bool = False
+    reason: str = ""
+
+
+ACCEPTED = Answer()
+
+
+class Sender(Protocol):
+    """Sends batches of one signal, one at a time, from one thread."""
+
+    def send(self, body: bytes, count: int, timeout_seconds: float) -> Answer:
+        """Send an encoded `Export...ServiceRequest` with `count` records; blocks, and never raises for the network."""
+
+    def close(self) -> None:
+        """Let the connection go; may be called from another thread, to end a `send` under way where that works."""
