@@ -65,7 +65,8 @@ REASONS: dict[str, Reason] = {
     "connection_reset": Reason(
         _R.RETRY,
         "the connection was cut before the answer or in its middle",
-        "Look at the source and at load balancers on the way; an idle limit below the heartbeat interval does this.",
+        "Look at the source and at load balancers on the way; an idle limit below the heartbeat interval does this. A "
+        "source that wants another client certificate may look like this with TLS 1.3.",
     ),
     "unreachable": Reason(
         _R.RETRY,
