@@ -1,0 +1,103 @@
+"""Alerts about the connection to the source: whether there is one, and which."""
+
+from alerts import thresholds as t
+from alerts.model import Alert, Concern, Dashboard, Group, Record, Severity
+from alerts.promql import KEY, grew, in_state, series
+from iris_exporter.core.reasons import REASONS, Remedy
+from iris_exporter.instruments import catalog
+
+AUTH_REASONS = (*(name for name, reason in REASONS.items() if reason.remedy is Remedy.RENEW), "credentials")
+"""Failures that another key, another permission or another certificate of ours mends."""
+
+_STREAM = "Stream {{ $labels.stream }} of {{ $labels.instance }}"
+# A refusal can come at the attempt, on the open stream (close code 1008) or at a poll.
+REFUSED = Record(
+    f"instance_stream:iris_stream_refused_reasons:count{t.REFUSED_WINDOW}",
+    "count without (reason) (\n"
+    + "\nor\n".join(
+        grew(series(metric, reason=AUTH_REASONS), t.REFUSED_WINDOW)
+        for metric in (catalog.CONNECT_FAILURES, catalog.DISCONNECTS, catalog.POLL_FAILURES)
+    )
+    + "\n)",
+)
+
+DOWN = Alert(
+    "IrisStreamDown",
+    f"{series(catalog.UP)} == 0\nunless on ({KEY})\n{in_state('disconnected')}",
+    Severity.CRITICAL,
+    Concern.LINK,
+    "No data arrives from an IRIS source.",
+    f"{_STREAM} has had no data for {t.DOWN_FOR}, neither live nor polled, and what it last said has left or is about "
+    "to leave the dashboards.",
+    Dashboard.CONNECTION,
+    hold=t.DOWN_FOR,
+)
+UNAUTHORIZED = Alert(
+    "IrisStreamUnauthorized",
+    f"{in_state('error')}\nand on ({KEY})\n{REFUSED.name}",
+    Severity.CRITICAL,
+    Concern.LINK,
+    "An IRIS source does not accept the exporter's key or certificate.",
+    f"{_STREAM} has been refused for {t.UNAUTHORIZED_FOR} because of its key, its permissions or its certificate "
+    f"(seen within the last {t.REFUSED_WINDOW}). No data arrives until that is put right.",
+    Dashboard.CONNECTION,
+    hold=t.UNAUTHORIZED_FOR,
+)
+ERROR = Alert(
+    "IrisStreamError",
+    f"{in_state('error')}\nunless on ({KEY})\n{REFUSED.name}",
+    Severity.WARNING,
+    Concern.LINK,
+    "The link to an IRIS source is in the error state.",
+    f"{_STREAM} has been in the error state for {t.ERROR_FOR}: the source refuses it for a reason other than its "
+    "key, or polling fails, too.",
+    Dashboard.CONNECTION,
+    hold=t.ERROR_FOR,
+)
+STALE = Alert(
+    "IrisStreamDataStale",
+    f"max without (flow) ({series(catalog.DATA_FLOW, flow='silent')}) == 1",
+    Severity.CRITICAL,
+    Concern.LINK,
+    "The link to an IRIS source is up, and the source says nothing.",
+    f"{_STREAM} is connected, but neither data nor heartbeats have come from the source for longer than "
+    f"--stream.stale-after, and that for {t.STALE_FOR}. Its figures have left the dashboards.",
+    Dashboard.CONNECTION,
+    hold=t.STALE_FOR,
+)
+DISCONNECTED = Alert(
+    "IrisStreamDisconnected",
+    in_state("disconnected"),
+    Severity.INFO,
+    Concern.LINK,
+    "Somebody disconnected an IRIS source and has not connected it again.",
+    f"{_STREAM} has been disconnected on request for {t.DISCONNECTED_FOR}. Nothing is received, and no other alert of "
+    "this stream can fire.",
+    Dashboard.CONNECTION,
+    hold=t.DISCONNECTED_FOR,
+)
+FLAPPING = Alert(
+    "IrisStreamFlapping",
+    f"sum without (reason) (increase({series(catalog.DISCONNECTS, excluding={'reason': ('requested',)})}"
+    f"[{t.FLAP_WINDOW}])) > {t.FLAPS}",
+    Severity.WARNING,
+    Concern.LINK,
+    "The link to an IRIS source does not last.",
+    f'{_STREAM} was cut {{{{ $value | printf "%.0f" }}}} times within {t.FLAP_WINDOW} (more than {t.FLAPS}).',
+    Dashboard.CONNECTION,
+    hold=t.FLAPPING_FOR,
+)
+POLLING = Alert(
+    "IrisStreamPolling",
+    # A stream that is meant to be polled has no failed attempts to go live.
+    f"{in_state('polling')}\nand on ({KEY}) (\n"
+    f"  sum without (reason) (increase({series(catalog.CONNECT_FAILURES)}[{t.POLLING_FOR}])) > 0\n)",
+    Severity.WARNING,
+    Concern.LINK,
+    "An IRIS source is polled because its live stream cannot be had.",
+    f"{_STREAM} has been polled for {t.POLLING_FOR} instead of followed live: data comes late, and at a price.",
+    Dashboard.CONNECTION,
+    hold=t.POLLING_FOR,
+)
+
+GROUP = Group("iris-link", (REFUSED, DOWN, UNAUTHORIZED, ERROR, STALE, DISCONNECTED, FLAPPING, POLLING))
