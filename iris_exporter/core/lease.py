@@ -1,0 +1,100 @@
+"""Who leads: the decisions of leader election over a Kubernetes Lease.
+
+Theory. Candidates write their name into one Lease object; the one that is in it leads, as long as it renews the object.
+A clock of another machine is never trusted: a candidate notes on its own monotonic clock when it last *saw the object
+change*, and takes a lease over only when it has not changed for its whole duration. A leader that could not renew for
+the renew deadline, which is shorter than the duration, stops leading before anybody can take over, whatever it
+believes. The API server decides between two that write at once: a write with an old resource version fails.
+
+The lease is written every `retry_seconds`. A leader that ends on purpose empties the holder, and the next one takes
+over at once.
+
+Source: the Lease API (coordination.k8s.io/v1) and the customs of client-go's leader election.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRules:
+    """How long things take. The deadline must be shorter than the duration, and the retry shorter than the deadline."""
+
+    duration_seconds: float = 15.0
+    renew_deadline_seconds: float = 10.0
+    retry_seconds: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """A Lease as it was read. `holder` is empty when nobody holds it; `version` changes with every write.
+
+    `duration_seconds` is what its holder promised; `transitions` counts changes of the holder.
+    """
+
+    holder: str
+    version: str
+    duration_seconds: float
+    transitions: int
+
+
+class Step(StrEnum):
+    """What to do next."""
+
+    CREATE = "create"  # there is no Lease: write one with our name
+    TAKE = "take"  # it is free: write our name into it
+    RENEW = "renew"  # it is ours: write it again
+    WAIT = "wait"  # somebody else leads
+
+
+class Election:
+    """One candidate. Read the Lease, call `observe`, do what `next_step` says, then call `written` or `failed`.
+
+    `is_leader` is true from a successful write until the renew deadline has passed without another one. All times
+    are seconds of one monotonic clock.
+    """
+
+    def __init__(self, identity: str, rules: LeaseRules) -> None:
+        self.identity = identity
+        self.rules = rules
+        self._observed: Observed | None = None
+        self._changed_at = 0.0
+        self._renewed_at: float | None = None
+
+    def observe(self, lease: Observed | None, now: float) -> None:
+        """The Lease was read at `now`; None when there is none."""
+        if lease is None or self._observed is None or lease.version != self._observed.version:
+            self._changed_at = now
+        self._observed = lease
+        if lease is None or lease.holder != self.identity:
+            self._renewed_at = None
+
+    def next_step(self, now: float) -> Step:
+        """What to do with what was observed last."""
+        lease = self._observed
+        if lease is None:
+            return Step.CREATE
+        if lease.holder == self.identity:
+            return Step.RENEW
+        if not lease.holder or now - self._changed_at >= lease.duration_seconds:
+            return Step.TAKE
+        return Step.WAIT
+
+    def written(self, lease: Observed, started: float, now: float) -> None:
+        """The API server has taken our write, which began at `started`; from then on the deadline is counted."""
+        self.observe(lease, now)
+        self._renewed_at = started
+
+    def is_leader(self, now: float) -> bool:
+        """Whether we lead at `now`. Once this is false the streams have to be closed at once."""
+        return self._renewed_at is not None and now - self._renewed_at < self.rules.renew_deadline_seconds
+
+    def leads_for(self, now: float) -> float:
+        """For how many more seconds we lead without another write; 0 when we do not."""
+        if self._renewed_at is None:
+            return 0.0
+        return max(0.0, self._renewed_at + self.rules.renew_deadline_seconds - now)
+
+    def transitions(self) -> int:
+        """The number to write with the next change of the holder."""
+        return 0 if self._observed is None else self._observed.transitions + 1
