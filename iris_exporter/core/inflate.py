@@ -1,10 +1,16 @@
-"""Decompression that cannot be used as a bomb: the output is bounded before it exists."""
+"""Decompression that cannot be used as a bomb: the output is bounded before it exists.
+
+A gzip body may consist of several members, one after the other (RFC 1952, section 2.2), and then each is inflated. What
+follows the end of a `deflate` body, or the end of a member and is no member, is damage: the library would keep all of
+it, for as long as a source cares to send.
+"""
 
 import zlib
 
 from iris_exporter.errors import LimitExceededError
 
 _ANY_WRAPPER = zlib.MAX_WBITS | 32  # gzip or zlib, told apart by the header
+_GZIP = zlib.MAX_WBITS | 16
 
 
 class Inflater:
@@ -33,10 +39,17 @@ class Inflater:
             if len(piece) > limit_bytes:
                 raise LimitExceededError("body", limit_bytes)
             return piece
-        inflated = self._inflate.decompress(piece, limit_bytes + 1)
-        if len(inflated) > limit_bytes:
-            raise LimitExceededError("decompressed body", limit_bytes)
-        return inflated
+        inflated: list[bytes] = []
+        left = limit_bytes
+        while piece:
+            if self._inflate.eof:
+                self._inflate = zlib.decompressobj(_GZIP)
+            inflated.append(self._inflate.decompress(piece, left + 1))
+            left -= len(inflated[-1])
+            if left < 0:
+                raise LimitExceededError("decompressed body", limit_bytes)
+            piece = self._inflate.unused_data
+        return inflated[0] if len(inflated) == 1 else b"".join(inflated)
 
     @property
     def complete(self) -> bool:

@@ -2,6 +2,7 @@
 
 import gzip
 import zlib
+from collections.abc import Callable
 
 import pytest
 
@@ -206,6 +207,27 @@ def test_a_failure_carries_its_words_and_the_sources_hint() -> None:
 )
 def test_retry_after_is_digits_or_a_date(value: str | None, expected: float | None) -> None:
     assert retry_after_seconds(value, 60.0) == expected
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_inflates_a_body_of_several_members(size: int) -> None:
+    body = b"".join(gzip.compress(part) for part in (b"one ", b"", b"two"))
+    inflater = Inflater("gzip")
+    assert b"".join(inflater.feed(body[i : i + size], 100) for i in range(0, len(body), size)) == b"one two"
+    assert inflater.complete
+
+
+def test_members_share_one_limit() -> None:
+    with pytest.raises(LimitExceededError):
+        Inflater("gzip").feed(gzip.compress(b"x" * 60) + gzip.compress(b"x" * 60), 100)
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, zlib.compress])
+def test_what_follows_the_end_of_a_body_is_damage_and_not_kept(compress: Callable[[bytes], bytes]) -> None:
+    inflater = Inflater("gzip")
+    assert inflater.feed(compress(b"x"), 100) == b"x"
+    with pytest.raises(zlib.error):
+        inflater.feed(b"junk that is no member", 100)
 
 
 def test_inflates_gzip_and_deflate_in_pieces() -> None:
