@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Install the programs that integration tests run, each only where it is missing; `make tools` calls this.
 #
-# A row of the table is: program, how it comes, what to ask for.
+# A row of the table is: program, how it comes, what to ask for. The last two kinds need Go and end in .tools/bin.
 #   apt  a Debian package; used only when the program is not on PATH, and needs root or sudo
 #   npm  an npm package at a fixed version, into .tools/node/node_modules
-#   go   a Go module at a fixed version, built into .tools/bin
+#   go   a Go program at a fixed version: module // package @ version; then variables that its releases set in linking
+#   ocb  a manifest for the OpenTelemetry Collector's builder, with fixed versions
 # A test names the first column in `@pytest.mark.needs(...)`.
-set -euo pipefail
+set -Eeuo pipefail
 cd "$(dirname "$0")/.."
 
 table() {
@@ -16,11 +17,18 @@ promtool    apt  prometheus
 node        apt  nodejs
 npm         apt  npm
 express     npm  express@5.1.0
+ocb         go   go.opentelemetry.io/collector/cmd/builder//@v0.165.0
+otelcol     ocb  scripts/tools/otelcol.yaml
+kubeconform go   github.com/yannh/kubeconform//cmd/kubeconform@v0.8.0
+pint        go   github.com/cloudflare/pint//cmd/pint@v0.87.0
+dashboard-linter go github.com/grafana/dashboard-linter//@v0.2.0
+helm3       go   helm.sh/helm/v3//cmd/helm@v3.22.0 pkg/chartutil.k8sVersionMinor=37 pkg/lint/rules.k8sVersionMinor=37
+helm4       go   helm.sh/helm/v4//cmd/helm@v4.3.1
 ROWS
 }
 
 packages=()
-while read -r program kind source; do
+while read -r program kind source _; do
     if [[ $kind == apt ]] && ! command -v "$program" >/dev/null && [[ " ${packages[*]-} " != *" $source "* ]]; then
         packages+=("$source")
     fi
@@ -46,17 +54,72 @@ if ((${#packages[@]})); then
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends "${packages[@]}" >/dev/null
 fi
 
+# Built in a throwaway module of its own: `go install` would also ask for the list of all versions, which not every
+# module mirror answers, and its programs cannot be renamed (both Helms are called helm).
+build_go() {
+    local program=$1 source=$2 directory=.tools/build/$1 linking='-s -w' variable
+    local module=${source%%//*} package=${source#*//} version=${source##*@}
+    package=${package%@*}
+    for variable in "${@:3}"; do linking+=" -X $module/$variable"; done
+    rm -rf "$directory"
+    mkdir -p "$directory"
+    printf 'module tools.invalid/%s\n\ngo 1.26.0\n\nrequire %s %s\n' "$program" "$module" "$version" >"$directory/go.mod"
+    if [[ -f scripts/tools/$program/replace.mod ]]; then cat "scripts/tools/$program/replace.mod" >>"$directory/go.mod"; fi
+    go build -C "$directory" -mod=mod -ldflags="$linking" -o "$PWD/.tools/bin/$program" "$module${package:+/$package}"
+}
+
+# The builder writes the program's source. The list of modules is made here, since the builder's own way, `go mod tidy`,
+# also fetches whatever the tests of all these modules need.
+build_collector() {
+    local program=$1 manifest=$2 directory=.tools/build/$1
+    rm -rf "$directory"
+    .tools/bin/ocb --config="$manifest" --skip-get-modules --skip-compilation
+    {
+        printf 'module tools.invalid/%s\n\ngo 1.26.0\n\n' "$program"
+        sed -n 's/^ *- gomod: /require /p' "$manifest"
+        echo "require go.opentelemetry.io/collector/otelcol v$(sed -n 's/^  version: //p' "$manifest")"
+    } >"$directory/go.mod"
+    go build -C "$directory" -mod=mod -ldflags='-s -w' -o "$PWD/.tools/bin/$program" .
+}
+
+# Run with all output kept aside, and shown only if it fails.
+quietly() {
+    trap 'cat .tools/build/log >&3; exit 1' ERR
+    "$@" 3>&2 >.tools/build/log 2>&1
+    trap - ERR
+    rm -rf ".tools/build/$2"
+}
+
+# CGO off gives static programs and needs no C compiler. What GOFLAGS says already comes last and wins.
+export CGO_ENABLED=0 GOFLAGS="-p=2 -trimpath -buildvcs=false ${GOFLAGS-}"
+
+# What a row asks for, with a checksum of the program's files in scripts/tools, if it has any.
+wanted() {
+    echo "${@:2} $(find scripts/tools -path "scripts/tools/$1[./]*" -type f | sort | xargs -r cat | cksum)"
+}
+
 # A stamp per program holds the version that was asked for, so that a new version in the table is installed.
-mkdir -p .tools/bin .tools/stamps
-while read -r program kind source; do
+mkdir -p .tools/bin .tools/build .tools/stamps
+while read -r program kind source variables; do
+    # Split into words on purpose, or into none.
+    # shellcheck disable=SC2086
+    asked=$(wanted "$program" "$source" $variables)
     stamp=.tools/stamps/$program
-    [[ $kind != apt && "$(cat "$stamp" 2>/dev/null)" != "$source" ]] || continue
-    echo "Installing $source ..."
+    [[ $kind != apt && "$(cat "$stamp" 2>/dev/null)" != "$asked" ]] || continue
+    if [[ $kind == go || $kind == ocb ]] && ! command -v go >/dev/null; then
+        echo "Building $program needs Go 1.26 or newer." >&2
+        exit 1
+    fi
+    echo "Installing $program: $source ..."
+    started=$SECONDS
     case $kind in
         npm) npm install --silent --no-audit --no-fund --prefix .tools/node "$source" ;;
-        go) GOBIN=$PWD/.tools/bin go install "$source" ;;
+        # shellcheck disable=SC2086
+        go) quietly build_go "$program" "$source" $variables ;;
+        ocb) quietly build_collector "$program" "$source" ;;
         *) echo "tools.sh: '$kind' is not a way to install $program" >&2; exit 2 ;;
     esac
-    echo "$source" >"$stamp"
+    echo "$asked" >"$stamp"
+    echo "Installed $program in $((SECONDS - started)) s."
 done < <(table)
 echo "All programs are there: $(table | awk '{ printf "%s%s", sep, $1; sep = ", " }')."
