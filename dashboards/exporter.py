@@ -1,0 +1,196 @@
+"""IRIS exporter: the sidecar itself."""
+
+from grafana_foundation_sdk.builders import dashboard as build
+from grafana_foundation_sdk.builders import stat, table, timeseries
+
+from dashboards import common, house
+from dashboards.queries import (
+    CPU,
+    MAX_FILES,
+    MEMORY,
+    OPEN_FILES,
+    START_TIME,
+    TARGET_DURATION,
+    TARGET_SAMPLES,
+    TARGET_UP,
+    increase,
+    rate,
+    select,
+)
+from iris_exporter.instruments import catalog, door
+
+NO_EXPORTER = "No exporter: is Prometheus scraping one?"
+NO_PROCESS = "Needs process metrics: the exporter runs with --web.disable-exporter-metrics, or not on Linux"
+NONE_YET = "None in this time"
+THIRD = (8, 7)
+
+
+def board() -> build.Dashboard:
+    """The whole dashboard."""
+    found = house.house(
+        "exporter",
+        "IRIS exporter",
+        "The exporters themselves: resources, scrapes, series, OTLP export, the HTTP door and configuration.",
+        loki_used=False,
+        tempo_used=False,
+    )
+    for panel in figures():
+        found.with_panel(panel)
+    found.with_panel(versions())
+    for title, graphs in (
+        ("Resources", resources()),
+        ("Scrapes and series", scrapes()),
+        ("OTLP export", otlp()),
+        ("HTTP door and state", doors()),
+    ):
+        found.with_row(build.Row(title))
+        for graph in graphs:
+            found.with_panel(graph)
+    return found
+
+
+def figures() -> list[stat.Panel]:
+    """The line of big values."""
+    yes = {"0": ("No", common.RED), "1": ("Yes", common.GREEN)}
+
+    def worst(title: str, text: str, expr: str, empty: str) -> stat.Panel:
+        return common.card(
+            title, text, common.metrics(expr, "{{instance}}", instant=True), unit="bool_yes_no", empty=empty,
+            size=(4, 4), background=True, mappings=[common.values(yes)],
+        )  # fmt: skip
+
+    return [
+        worst("Scraped", "Whether the last scrape of all of them worked.", f"min({select(TARGET_UP)})", NO_EXPORTER),
+        worst(
+            "Configuration in force", "Whether every chosen exporter runs with what its file says now.",
+            f"min({select(catalog.RELOAD_SUCCESSFUL)})", NO_EXPORTER,
+        ),
+        worst(
+            "Web configuration in force", "The same for the file of --web.config.file.",
+            f"min({select(door.WEB_CONFIG_SUCCESSFUL)})", "Runs without --web.config.file",
+        ),
+        common.card(
+            "Series", "Series of the last scrape, over all chosen exporters.",
+            common.metrics(f"sum({select(catalog.SERIES)})", "series"), unit="short", empty=NO_EXPORTER, size=(4, 4),
+            sparkline=True,
+        ),
+        common.card(
+            "Running for", "Time since the last start of an exporter; a purple line in the graphs is a restart.",
+            common.metrics(f"time() - max({select(START_TIME)})", "since", instant=True), unit="s", empty=NO_PROCESS,
+            size=(4, 4),
+        ),
+        common.card(
+            "Configuration loaded", "When a configuration was last loaded, at the start or anew.",
+            common.metrics(f"1000 * max({select(catalog.RELOAD_TIMESTAMP)})", "loaded", instant=True),
+            unit="dateTimeFromNow", empty=NO_EXPORTER, size=(4, 4),
+        ),
+    ]  # fmt: skip
+
+
+def versions() -> table.Panel:
+    """Which version runs where."""
+    return common.grid(
+        "Versions",
+        "Version, revision and Python of each chosen exporter.",
+        common.rows(select(catalog.BUILD_INFO), "A"),
+        empty=NO_EXPORTER,
+        size=(24, 5),
+        columns={
+            "job": "Job",
+            "instance": "Instance",
+            "version": "Version",
+            "revision": "Revision",
+            "pythonversion": "Python",
+        },
+        sort=("Instance", False),
+    )
+
+
+def resources() -> list[timeseries.Panel]:
+    """CPU, memory, the event loop, files."""
+    return [
+        common.lines(
+            "CPU", "Cores in use; one process uses one core at most.",
+            common.metrics(rate(CPU), "{{instance}}"), unit="percentunit", empty=NO_PROCESS, size=(6, 7),
+            steps=((None, common.GREEN), (0.8, common.ORANGE)),
+        ),
+        common.lines(
+            "Memory", "Resident memory.", common.metrics(select(MEMORY), "{{instance}}"), unit="bytes",
+            empty=NO_PROCESS, size=(6, 7),
+        ),
+        common.lines(
+            "Event loop delay", "Longest delay of the event loop in the last minute: how late everything else is.",
+            common.metrics(select(door.LOOP_DELAY), "{{instance}}"), unit="s", empty=NO_EXPORTER, size=(6, 7),
+            steps=((None, common.GREEN), (0.1, common.ORANGE)),
+        ),
+        common.lines(
+            "Open files", "Open file descriptors as a share of what is allowed; each stream and each client needs one.",
+            common.metrics(f"{select(OPEN_FILES)} / {select(MAX_FILES)}", "{{instance}}"), unit="percentunit",
+            empty=NO_PROCESS, size=(6, 7), steps=((None, common.GREEN), (0.8, common.ORANGE)),
+        ),
+    ]  # fmt: skip
+
+
+def scrapes() -> list[timeseries.Panel]:
+    """What a scrape is like."""
+    return [
+        common.lines(
+            "Scrape time", "Time to write the whole page, by the exporter, and to fetch it, by Prometheus.",
+            common.metrics(select(catalog.SCRAPE_DURATION), "{{instance}} writes"),
+            common.metrics(select(TARGET_DURATION), "{{instance}} fetched", ref="B"),
+            unit="s", empty=NO_EXPORTER, size=THIRD, steps=((None, common.GREEN), (5, common.ORANGE)),
+        ),
+        common.lines(
+            "Scrape size", "Samples of each scrape, counted by Prometheus, and series as the exporter counts them.",
+            common.metrics(select(TARGET_SAMPLES), "{{instance}} samples"),
+            common.metrics(select(catalog.SERIES), "{{instance}} series", ref="B"),
+            unit="short", empty=NO_EXPORTER, size=THIRD,
+        ),
+        common.lines(
+            "Series dropped, scrapes refused",
+            "Label sets beyond the limit of a metric, by metric and stream, and scrapes refused because too many were "
+            "under way.",
+            common.metrics(f"sum by (stream, metric) ({increase(catalog.SERIES_DROPPED)})", "{{stream}}: {{metric}}"),
+            common.metrics(f"sum({increase(catalog.SCRAPES_REFUSED)})", "scrapes refused", ref="B"),
+            unit="short", empty=NONE_YET, size=THIRD, bars=True,
+        ),
+    ]  # fmt: skip
+
+
+def otlp() -> list[timeseries.Panel]:
+    """What becomes of spans and log records."""
+    metrics = (
+        ("exported", "that the collector took", catalog.OTLP_EXPORTED),
+        ("failed", "that the collector refused or that could not be sent", catalog.OTLP_FAILED),
+        ("dropped", "thrown away because the queue was full", catalog.OTLP_DROPPED),
+    )
+    return [
+        common.lines(
+            f"OTLP {name}", f"Spans and log records a second {text}. Flat at 0 where OTLP is not configured.",
+            common.metrics(f"sum by (signal) ({rate(metric)})", "{{signal}}"), unit="cps", empty=NO_EXPORTER,
+            size=THIRD,
+        )
+        for name, text, metric in metrics
+    ]  # fmt: skip
+
+
+def doors() -> list[timeseries.Panel]:
+    """Who knocks, and who is turned away."""
+    return [
+        common.lines(
+            "HTTP connections", "Open connections to the exporter.",
+            common.metrics(select(door.CONNECTIONS), "{{instance}}"), unit="short", empty=NO_EXPORTER, size=THIRD,
+        ),
+        common.lines(
+            "Refused and cut", "Requests refused and connections cut at the door, by reason.",
+            common.metrics(f"sum by (reason) ({increase(door.REQUESTS_REFUSED)})", "refused: {{reason}}"),
+            common.metrics(f"sum by (reason) ({increase(door.CONNECTIONS_CUT)})", "cut: {{reason}}", ref="B"),
+            unit="short", empty=NONE_YET, size=THIRD, bars=True,
+        ),
+        common.lines(
+            "Internal errors", "Requests that ended in status 500, and cursors that --state.dir could not take.",
+            common.metrics(f"sum({increase(catalog.HTTP_ERRORS)})", "internal errors"),
+            common.metrics(f"sum({increase(catalog.STATE_COMMIT_FAILURES)})", "cursor not written", ref="B"),
+            unit="short", empty=NONE_YET, size=THIRD, bars=True,
+        ),
+    ]  # fmt: skip

@@ -1,0 +1,173 @@
+"""What all dashboards have in common around their panels: variables, annotations and links."""
+
+import json
+import re
+from typing import Any
+from urllib.parse import quote
+
+from grafana_foundation_sdk.builders import dashboard as build
+from grafana_foundation_sdk.models import common as shared
+from grafana_foundation_sdk.models import dashboard as model
+
+from dashboards.common import PROMETHEUS, PURPLE, STATE_COLOURS
+from dashboards.queries import START_TIME, equals, select
+from iris_exporter.core.status import State
+from iris_exporter.instruments import catalog
+from iris_exporter.instruments.metric import Metric
+
+UIDS = {name: f"iris-{name}" for name in ("overview", "project", "connection", "exporter")}
+TAG = "iris"
+_VARIABLES = ("prometheus_datasource", "job", "instance", "stream")
+VARIABLES_IN_LINKS = "&".join(f"${{{name}:queryparam}}" for name in _VARIABLES)
+
+
+def link(title: str, url: str, *, new_tab: bool = False) -> dict[str, Any]:
+    """A data link."""
+    return {"title": title, "url": url, "targetBlank": new_tab}
+
+
+def data_links(panel: Any, *links: dict[str, Any]) -> Any:
+    """Give the values of a panel these links."""
+    return panel.data_links(
+        [build.DashboardLink(found["title"]).url(found["url"]).target_blank(found["targetBlank"]) for found in links]
+    )
+
+
+def sidecar_link() -> dict[str, Any]:
+    """To the stream on the page of its own sidecar, where it can be switched and retried."""
+    return link(
+        "Open ${__field.labels.stream} on its exporter (connect, disconnect, reset)",
+        "${scheme}://${__field.labels.instance}/#stream-${__field.labels.stream:percentencode}",
+        new_tab=True,
+    )
+
+
+def dashboard_link(name: str, title: str, more: str = "") -> dict[str, Any]:
+    """To another of the dashboards, with the same choice of source, streams and time."""
+    return link(title, f"/d/{UIDS[name]}?{VARIABLES_IN_LINKS}{more}&${{__url_time_range}}")
+
+
+def explore_url(datasource: shared.DataSourceRef, target: dict[str, Any]) -> str:
+    """Address of Explore with a query; `left` is understood by every version since 7."""
+    pane = {
+        "datasource": datasource.uid,
+        "queries": [{"refId": "A", "datasource": {"type": datasource.type_val, "uid": datasource.uid}, **target}],
+        "range": {"from": "${__from}", "to": "${__to}"},
+    }
+    text = quote(json.dumps(pane, ensure_ascii=False), safe="")
+    # Variables are put in by Grafana, which knows them only in plain text.
+    return "/explore?left=" + re.sub(r"%24%7B(\w+)(?:%3A(\w+))?%7D", _variable, text)
+
+
+def _variable(match: re.Match[str]) -> str:
+    return f"${{{match[1]}:{match[2]}}}" if match[2] else f"${{{match[1]}}}"
+
+
+def _choice(name: str, metric: Metric, description: str, *, of: str) -> build.QueryVariable:
+    return (
+        build.QueryVariable(name)
+        .label(name.capitalize())
+        .description(description)
+        .datasource(PROMETHEUS)
+        .query({"query": f"label_values({metric.name}{of}, {name})", "refId": f"variable-{name}"})
+        .definition(f"label_values({metric.name}{of}, {name})")
+        .refresh(model.VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .sort(model.VariableSort.ALPHABETICAL_ASC)
+        .multi(True)
+        .include_all(True)
+        .all_value(".+")
+        .current(model.VariableOption(selected=True, text=["All"], value=["$__all"]))
+    )
+
+
+def _source(kind: str, description: str) -> build.DatasourceVariable:
+    name = f"{kind}_datasource"
+    return build.DatasourceVariable(name).label(f"{kind.capitalize()} data source").type(kind).description(description)
+
+
+def house(name: str, title: str, description: str, *, loki_used: bool, tempo_used: bool) -> build.Dashboard:
+    """An empty dashboard with all that they have in common."""
+    others = build.DashboardLink("IRIS dashboards").type(model.DashboardLinkType.DASHBOARDS).tags([TAG])
+    others.icon("external link").as_dropdown(True).include_vars(True).keep_time(True)
+    others.tooltip("The other dashboards, with the same choice")
+    board = (
+        build.Dashboard(title)
+        .uid(UIDS[name])
+        .description(description)
+        .tags([TAG, name])
+        .readonly()
+        .timezone("browser")
+        .tooltip(model.DashboardCursorSync.CROSSHAIR)
+        .time("now-3h", "now")
+        .refresh("30s")
+        .link(others)
+        .with_variable(_source("prometheus", "Where the exporter's metrics are"))
+    )
+    if loki_used:
+        board.with_variable(_source("loki", "Where its log records are; leave it alone without Loki"))
+    if tempo_used:
+        board.with_variable(_source("tempo", "Where its traces are; leave it alone without Tempo"))
+    board.with_variable(_choice("job", catalog.BUILD_INFO, "Scrape job of the exporters", of=""))
+    board.with_variable(_choice("instance", catalog.BUILD_INFO, "Exporters, by address", of='{job=~"$job"}'))
+    of = '{job=~"$job", instance=~"$instance"}'
+    board.with_variable(_choice("stream", catalog.STREAM_STATE, "Streams, by their configured names", of=of))
+    for annotation in annotations():
+        board.annotation(annotation)
+    return board
+
+
+def scheme() -> build.CustomVariable:
+    """How a browser reaches the exporters."""
+    return (
+        build.CustomVariable("scheme")
+        .label("Exporter scheme")
+        .description("How your browser reaches the exporters' own pages, which the badges link to")
+        .values("http,https")
+        .current(model.VariableOption(selected=True, text="http", value="http"))
+    )
+
+
+def annotations() -> list[build.AnnotationQuery]:
+    """What the old page showed as a notice, and restarts of exporters."""
+    notices = (
+        ("Connected", State.LIVE, "Live"),
+        ("Offline", State.POLLING, "Offline, polling"),
+        ("Error", State.ERROR, "Error"),
+        ("Connecting", State.CONNECTING, "Connecting"),
+        ("Disconnected", State.DISCONNECTED, "Disconnected by hand"),
+    )
+    found = [
+        _notice(
+            name,
+            STATE_COLOURS[state],
+            entered(state),
+            f"{{{{stream}}}}: {text}",
+            "{{instance}}",
+            shown=name != "Connecting",
+        )
+        for name, state, text in notices
+    ]
+    restarts = f"changes({select(START_TIME)}[$__rate_interval]) > 0"
+    return [*found, _notice("Exporter restarts", PURPLE, restarts, "Exporter restarted", "{{instance}}", shown=True)]
+
+
+def entered(state: State) -> str:
+    """The streams that are in a state now and were not a moment before."""
+    held = f"max_over_time({select(catalog.STREAM_STATE, equals('state', state))}[$__interval]"
+    return f"{held}) == 1 unless {held} offset $__interval) == 1"
+
+
+def _notice(name: str, colour: str, expr: str, title: str, text: str, *, shown: bool) -> build.AnnotationQuery:
+    return (
+        build.AnnotationQuery()
+        .name(name)
+        .datasource(PROMETHEUS)
+        .enable(shown)
+        .icon_color(colour)
+        .expr(expr)
+        .title_format(title)
+        .text_format(text)
+        .tag_keys("stream,instance")
+        .step("30s")
+        .use_value_for_time(False)
+    )

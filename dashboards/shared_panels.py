@@ -1,0 +1,87 @@
+"""Panels that more than one dashboard shows."""
+
+from grafana_foundation_sdk.builders import logs, stat, statetimeline
+
+from dashboards import common, house
+from dashboards.queries import state_code, state_code_with_attempt
+from iris_exporter.instruments import signals
+
+STATES_TITLE = "State of each stream"
+"""The panel that gets the reset action, where somebody asks for it: other kinds of panels than its cannot have one."""
+NO_STREAM = "No stream: is Prometheus scraping an exporter?"
+NO_LOKI = "No log record: needs Loki, fed by the exporter over OTLP"
+
+
+def badge(size: tuple[int, int]) -> stat.Panel:
+    """The badge of the old page, one for each stream."""
+    panel = common.card(
+        "Streams",
+        "State of each stream now. While connecting, the number of failed attempts since the link was last stable. "
+        "A click leads to the stream's own page, where it can be connected, disconnected and reset.",
+        common.metrics(state_code_with_attempt(), "{{stream}}", instant=True),
+        unit=common.ATTEMPT_UNIT,
+        empty=NO_STREAM,
+        size=size,
+        background=True,
+        names=True,
+        mappings=common.state_mappings(),
+    )
+    house.data_links(
+        panel,
+        house.sidecar_link(),
+        house.dashboard_link("connection", "Connection of ${__field.labels.stream}"),
+    )
+    return panel
+
+
+def states(size: tuple[int, int]) -> statetimeline.Panel:
+    """States over time."""
+    panel = common.timeline(
+        STATES_TITLE,
+        "Live (green), connecting (yellow), polling while the live stream is away (orange), error: polling fails too, "
+        "or the source refuses us (red), disconnected by hand (grey). Sampled at each scrape: a shorter state may be "
+        "missing here, and is still counted among attempts and disconnects.",
+        common.metrics(state_code(), "{{stream}}"),
+        unit="none",
+        empty=NO_STREAM,
+        size=size,
+        mappings=common.state_mappings(),
+    )
+    house.data_links(panel, house.sidecar_link())
+    return panel
+
+
+def attribute(name: str) -> str:
+    """An attribute as Loki calls it: everything beside the resource is structured metadata, with `_` for dots."""
+    return name.replace(".", "_")
+
+
+STREAM = attribute(signals.STREAM.name)
+PROJECT = attribute(signals.PROJECT.name)
+EVENT_ID = attribute(signals.EVENT_ID.name)
+EVENT_TYPE = attribute(signals.EVENT_TYPE.name)
+STATE_TO = attribute(signals.TO.name)
+
+
+def events_in_loki(*filters: str) -> str:
+    """LogQL for the events of the chosen streams."""
+    stages = (f'{EVENT_ID} != ""', f'{STREAM} =~ "$stream"', *filters)
+    text = f'line_format "{{{{.{PROJECT}}}}} {{{{.{EVENT_TYPE}}}}}: {{{{__line__}}}}"'
+    return f'{{service_name="{common.SERVICE_NAME}"}} | {" | ".join(stages)} | {text}'
+
+
+def states_in_loki() -> str:
+    """LogQL for the changes of state of the chosen streams."""
+    return f'{{service_name="{common.SERVICE_NAME}"}} | {STATE_TO} != "" | {STREAM} =~ "$stream"'
+
+
+def activity(title: str, size: tuple[int, int], *filters: str) -> logs.Panel:
+    """The activity feed: the last 50 events."""
+    return common.feed(
+        title,
+        "The last 50 events, newest first, with project, type and message; a click on a line shows its attributes. "
+        "Read from Loki, which gets them from the exporter as log records over OTLP.",
+        events_in_loki(*filters),
+        empty=NO_LOKI,
+        size=size,
+    )
