@@ -8,6 +8,7 @@ from pathlib import Path
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.catalog import CATALOG
 from iris_exporter.instruments.metric import Kind, Label, Metric
+from iris_exporter.limits import DEFAULT_LIMITS as LIMITS
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs" / "metrics.md"
@@ -28,7 +29,10 @@ to them is a breaking change.
 - Values are of the last message or poll: while a stream is polled they are up to `--stream.poll-interval` old.
 - Counters stay when a source is gone, and never fall while the exporter runs. Known label values start at 0.
 - All values are in base units: seconds, bytes, ratios from 0 to 1, Unix time.
-- An unexpected label value is shown as `other`. Label values are cut at 256 characters.
+- An unexpected label value is shown as `other`. Label values have at most
+  `--stream.max-label-length` characters. Characters that are not seen (controls, marks of the writing direction, lone
+  surrogates) are shown as U+FFFD; joiners stay. A value that was cut or changed so ends in `~` and 16 digits of its
+  hash: different names stay different. Line feeds stay, as the formats escape them.
 - A stateset has one series for each state, 1 for the one that holds and 0 for the others. It is exposed as a gauge.
 - An info is always 1; what it says is in its labels. In OpenMetrics the family's name has no `_info`.
 - No sample has a timestamp, and there are no `_created` series.
@@ -38,11 +42,13 @@ stream can have at most:
 
 | Limit | Beyond it |
 | --- | --- |
-| {catalog.MAX_PROJECTS:,} projects | not shown |
-| {catalog.MAX_EVENT_SERIES:,} label sets of `{catalog.EVENTS.name}` | counted under `other` |
-| {catalog.MAX_EVENT_TYPES} event types, {catalog.MAX_SEVERITIES} severities | counted under `other` |
+| `--stream.max-projects` ({LIMITS.max_projects:,}) projects | not shown; in labels of events and anomalies `other` |
+| `--stream.max-event-series` ({LIMITS.max_event_series:,}) label sets of events | counted under `other` |
+| `--stream.max-label-values` ({LIMITS.max_label_values}) event types, and severities | counted under `other` |
+| `--stream.max-anomalies` ({LIMITS.max_anomalies:,}) open anomalies | not counted |
 
-`{catalog.SERIES_DROPPED.name}` says when one of the first two was met.
+`{catalog.SERIES_DROPPED.name}` and `{catalog.STREAM_DROPPED.name}` say when one of them was met; docs/limits.md has all
+limits.
 """
 
 TITLES = {

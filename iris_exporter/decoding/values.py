@@ -4,12 +4,13 @@ Every conversion returns None for "not said" (null, an empty text, `N/A` and the
 for a value that says something we cannot read.
 """
 
-import hashlib
 import re
 from datetime import UTC, datetime
 from math import isfinite
 
 import msgspec
+
+from iris_exporter.core.shorten import MARK, digest
 
 ABSENT_WORDS = frozenset({"", "-", "--", "n/a", "na", "nan", "none", "null", "undefined", "unknown"})
 """Texts that stand for a missing number or moment, lower-cased and stripped."""
@@ -18,7 +19,13 @@ MAX_ID_CHARS = 200
 """Longer ids are replaced by their hash, so that remembering ids takes bounded memory."""
 
 MAX_LABEL_CHARS = 200
-"""Longer project names, types, severities and states are cut: each becomes a label value."""
+"""Longer names, types, severities and states are shortened: each becomes a label value."""
+
+MAX_CODE_CHARS = 100
+"""An error code of the source is a word; a longer one is cut."""
+
+MAX_REPORT_CHARS = 1_000
+"""What an error message of the source says is shown in a log line and by the API, and nowhere stored for long."""
 
 SHARE_TOLERANCE = 1e-6
 """How far above 1 (or 100 %) a share may be: averages of floating-point numbers come out as 1.0000000000000002."""
@@ -220,7 +227,7 @@ def identifier(value: object) -> str | None:
 
 def made_id(*parts: str) -> str:
     """A stable id for what has none: `~` and 16 hexadecimal digits over the parts, in their order."""
-    return "~" + hashlib.blake2b("\x1f".join(parts).encode(errors="replace"), digest_size=8).hexdigest()
+    return MARK + digest("\x1f".join(parts))
 
 
 def flag(value: object) -> bool | None:

@@ -37,15 +37,15 @@ MESSAGE_TYPES = (
 )
 REASONS = tuple(REMEDIES)
 DECODE_REASONS = tuple(problems.REASONS)
-
-MAX_PROJECTS = 10_000
-"""Projects of one stream that get series; each has 15, and 150,000 is where a scrape begins to hurt Prometheus."""
-MAX_EVENT_SERIES = 20_000
-"""Label sets of one stream's event counter; the rest is counted under `other`."""
-MAX_EVENT_TYPES = 64
-"""Event types of one stream with a label value of their own: the wire knows nine, a careless source invents more."""
-MAX_SEVERITIES = 16
-"""Severities of one stream with a label value of their own: the wire knows seven."""
+DROPPED: dict[str, str] = {
+    "projects": "projects beyond `--stream.max-projects`, each time a message names one",
+    "anomalies": "open anomalies beyond `--stream.max-anomalies`, each time a message names one",
+    "event_labels": "events counted under `other`, because `--stream.max-event-series` label sets are in use",
+    "event_ids": "ids of events forgotten, because twice `--stream.max-event-ids` were remembered",
+    "positions": "pieces of an event stream whose `id:` is too long to be sent back, so that it is not resumed from",
+    "label_text": "label values that were cut at `--stream.max-label-length`, or rid of characters that are not seen",
+}
+"""What `iris_stream_dropped_total` counts, by its label `kind`; lost messages and fields are decode errors."""
 
 
 STREAM = Label("stream")
@@ -174,6 +174,12 @@ POLL_FAILURES = _traffic(
     "REST requests for a snapshot that brought nothing usable, by reason.",
     _POLL_REASON,
     source="polling",
+)
+STREAM_DROPPED = _traffic(
+    "iris_stream_dropped_total",
+    "What the source said and a limit kept from being believed, told apart or shown as it is; see docs/limits.md.",
+    Label("kind", (*DROPPED, OTHER), tuple(DROPPED)),
+    source="limits",
 )
 # From a socket in the same rack (milliseconds) to the default connect timeout (10 s).
 CONNECT_DURATION = _timing(
@@ -346,12 +352,13 @@ SCRAPE_DURATION = _self(
     unit="seconds",
     source="web",
 )
+_LIMITED = (EVENTS.name, PROJECT_INFO.name, ANOMALIES.name)
 SERIES_DROPPED = _self(
     "iris_exporter_series_dropped_total",
     Kind.COUNTER,
-    "Label sets beyond the limit of a metric: counted under other (events) or not shown (projects).",
+    "Label sets beyond a limit: counted under other (events, anomalies) or not shown (projects).",
     STREAM,
-    Label("metric", (EVENTS.name, PROJECT_INFO.name), (EVENTS.name, PROJECT_INFO.name)),
+    Label("metric", _LIMITED, _LIMITED),
     source="limits",
 )
 SERIES = _self("iris_exporter_series", Kind.GAUGE, "Series in this scrape; in a filtered one, in the last whole one.")
@@ -374,6 +381,7 @@ CATALOG: tuple[Metric, ...] = (
     UPSTREAM_ERRORS,
     POLLS,
     POLL_FAILURES,
+    STREAM_DROPPED,
     CONNECT_DURATION,
     MESSAGE_DELAY,
     HEARTBEAT_RTT,

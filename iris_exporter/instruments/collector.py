@@ -131,9 +131,12 @@ class Exposition:
             instruments, snapshot = source.instruments, source.snapshot
             keeper = self._kept.get(instruments.stream)
             if keeper is None or keeper.instruments is not instruments:
-                keeper = _Kept(instruments, Mirror(instruments.tail))
+                keeper = _Kept(instruments, Mirror(instruments.tail, instruments.limits))
             kept[instruments.stream] = keeper
+            keeper.mirror.limit(instruments.limits)
             view = yield from _pausing(keeper.mirror.view(snapshot, entities=entities))
+            if changed_labels := keeper.mirror.take_changed_labels():
+                instruments.dropped("label_text", changed_labels)
             keeper.present = present_of(
                 instruments, source.status, view.metrics, keeper.mirror, snapshot.flow, kept=keeper.present
             )

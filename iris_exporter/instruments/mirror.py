@@ -6,17 +6,19 @@ lines of each project are kept beside the object they were made of; a scrape the
 generator that yields (nothing) every few hundred projects, where the caller may let others run, and returns the view;
 two scrapes at once each build their own and share what was kept.
 
-Everything here is bounded: projects, event label sets, event types and severities have limits from the catalogue, and
-what is beyond them is counted.
+Everything here is bounded by the limits of the stream, and what is beyond them is counted: projects, projects that only
+events or anomalies name, event label sets, event types, severities, the length of a label. No two series are the same,
+whatever the names are: projects whose clean names are equal are shown once, and events and anomalies are added up.
 """
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from iris_exporter.decoding.messages import Anomaly, Metrics, Project
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.metric import OTHER, Metric
 from iris_exporter.instruments.text import clean_label, escape_label, format_value
+from iris_exporter.limits import DEFAULT_LIMITS, Limits
 from iris_exporter.model.snapshot import EventKey, Snapshot
 
 PROJECT_FIELDS: tuple[tuple[Metric, str], ...] = (
@@ -47,21 +49,28 @@ STEP = 200
 Row = tuple[bytes, ...]
 
 
-class Bounded:
-    """Admits the first so many values that it meets, besides the known ones, and calls all others `other`."""
+_OTHERS: EventKey = (OTHER, OTHER, OTHER)
 
-    def __init__(self, known: Iterable[str], limit: int) -> None:
+
+class Bounded:
+    """Admits the first `limit` values that it meets, the known ones included, and calls all others `other`.
+
+    What was admitted stays, also when `limit` is lowered: a counter must not change its labels.
+    """
+
+    def __init__(self, known: Iterable[str], limit: int, clean: Callable[[str], str]) -> None:
+        self.limit = limit
+        self._clean = clean
         self._values = {value: value for value in (*known, OTHER)}
-        self._limit = limit
 
     def admit(self, value: str) -> str:
         """The clean value, or `other` when the set is full."""
         found = self._values.get(value)
         if found is not None:
             return found
-        if len(self._values) >= self._limit:
+        if len(self._values) > self.limit:
             return OTHER
-        found = self._values[value] = clean_label(value)
+        found = self._values[value] = self._clean(value)
         return found
 
 
@@ -76,6 +85,7 @@ class View:
     anomaly_lines: tuple[bytes, ...] = ()
     events: Mapping[EventKey, int] = field(default_factory=dict)
     event_lines: tuple[bytes, ...] = ()
+    label_length: int = DEFAULT_LIMITS.max_label_length
 
 
 def status_of(project: Project) -> str | None:
@@ -85,7 +95,7 @@ def status_of(project: Project) -> str | None:
     return project.status if project.status in catalog.STATUSES else OTHER
 
 
-def _row(key: str, project: Project, tail: str, old: Project | None, before: Row) -> Row:
+def _row(key: str, project: Project, tail: str, old: Project | None, before: Row, clean: Callable[[str], str]) -> Row:
     """Write all lines of one project; take those of fields that are as they were in `old` from the row `before`."""
     label = f'project="{escape_label(key)}",'
     series = f"{{{label}{tail}"
@@ -101,7 +111,7 @@ def _row(key: str, project: Project, tail: str, old: Project | None, before: Row
     row.append(_status_lines(label, status_of(project), tail).encode())
     info = ""
     if project.name is not None:
-        name = escape_label(clean_label(project.name))
+        name = escape_label(clean(project.name))
         info = f'{catalog.PROJECT_INFO.name}{{name="{name}",{label}{tail}1.0\n'
     row.append(info.encode())
     row.append(_anomaly_lines(key, dict.fromkeys(catalog.ANOMALY_SEVERITIES, 0), tail))
@@ -134,16 +144,42 @@ def _event_line(key: EventKey, count: int, tail: str) -> bytes:
 class Mirror:
     """Keeps the lines of one stream between scrapes."""
 
-    def __init__(self, tail: str) -> None:
+    def __init__(self, tail: str, limits: Limits = DEFAULT_LIMITS) -> None:
+        self.limits = limits
+        self.dropped = dict.fromkeys(catalog.SERIES_DROPPED.labels[1].zero, 0)
         self._tail = tail
+        self._changed_labels = 0
         self._kept: dict[str, tuple[Project, str, Row]] = {}
+        self._left_out: set[str] = set()
+        self._strangers: dict[str, str] = {}  # projects of anomalies that are no projects of the source, and clean
+        self._strangers_left_out: set[str] = set()
         self._keys: dict[EventKey, EventKey] = {}
         self._event_lines: dict[EventKey, tuple[int, bytes]] = {}
-        self._event_types = Bounded((), catalog.MAX_EVENT_TYPES)
-        self._severities = Bounded(catalog.SEVERITIES, catalog.MAX_SEVERITIES)
-        self._anomaly_severities = Bounded(catalog.ANOMALY_SEVERITIES, catalog.MAX_SEVERITIES)
-        self._left_out: set[str] = set()
-        self.dropped = dict.fromkeys(catalog.SERIES_DROPPED.labels[1].zero, 0)
+        self._event_projects = Bounded((), limits.max_projects, self._clean)
+        self._event_types = Bounded((), limits.max_label_values, self._clean)
+        self._severities = Bounded(catalog.SEVERITIES, limits.max_label_values, self._clean)
+        self._anomaly_severities = Bounded(catalog.ANOMALY_SEVERITIES, limits.max_label_values, self._clean)
+
+    def limit(self, limits: Limits) -> None:
+        """Other limits from now on; what counts events keeps the labels that it has."""
+        if limits is self.limits:
+            return
+        self.limits = limits
+        self._kept = {}
+        self._strangers = {}
+        self._event_projects.limit = limits.max_projects
+        for bounded in (self._event_types, self._severities, self._anomaly_severities):
+            bounded.limit = limits.max_label_values
+
+    def take_changed_labels(self) -> int:
+        """How many label values were cut or cleaned since the last call; each once while it is shown."""
+        changed, self._changed_labels = self._changed_labels, 0
+        return changed
+
+    def _clean(self, value: str) -> str:
+        clean = clean_label(value, self.limits.max_label_length)
+        self._changed_labels += clean != value
+        return clean
 
     def view(self, snapshot: Snapshot, *, entities: bool = True) -> Generator[None, None, View]:
         """Make the view of a snapshot; of a stale one only the event counts are left.
@@ -159,7 +195,8 @@ class Mirror:
         projects, rows = yield from self._write_projects(snapshot.projects)
         anomalies = self._count_anomalies(projects, snapshot.anomalies)
         lines = self._write_anomalies(projects, rows, anomalies)
-        return View(snapshot.metrics, projects, rows, anomalies, lines, events, event_lines)
+        length = self.limits.max_label_length
+        return View(snapshot.metrics, projects, rows, anomalies, lines, events, event_lines, length)
 
     def _write_projects(
         self, projects: tuple[Project, ...]
@@ -171,15 +208,18 @@ class Mirror:
         for index, project in enumerate(projects):
             if index % STEP == 0:
                 yield
+            if len(rows) >= self.limits.max_projects:
+                left_out.add(project.id)
+                continue
             entry = self._kept.get(project.id)
-            key = entry[1] if entry else clean_label(project.id)
-            if key in shown or len(rows) >= catalog.MAX_PROJECTS:
+            key = entry[1] if entry else self._clean(project.id)
+            if key in shown:
                 left_out.add(project.id)
                 continue
             if entry is None:
-                entry = (project, key, _row(key, project, self._tail, None, ()))
+                entry = (project, key, _row(key, project, self._tail, None, (), self._clean))
             elif entry[0] is not project:
-                entry = (project, key, _row(key, project, self._tail, entry[0], entry[2]))
+                entry = (project, key, _row(key, project, self._tail, entry[0], entry[2], self._clean))
             kept[project.id] = entry
             shown[key] = project
             rows.append(entry[2])
@@ -190,17 +230,31 @@ class Mirror:
     def _count_anomalies(
         self, projects: Mapping[str, Project], anomalies: tuple[Anomaly, ...]
     ) -> dict[str, dict[str, int]]:
-        """Count unresolved anomalies by clean labels; projects we do not know are `other` once there are too many."""
+        """Count unresolved anomalies by clean labels.
+
+        Projects that the source does not list are shown as long as there is room for projects, then as `other`.
+        """
         counts: dict[str, dict[str, int]] = {}
+        strangers: dict[str, str] = {}
+        left_out: set[str] = set()
+        room = self.limits.max_projects - len(projects)
         for anomaly in anomalies:
             if anomaly.resolved:
                 continue
-            project = clean_label(anomaly.project)
-            if project not in counts and project not in projects and len(counts) >= catalog.MAX_PROJECTS:
-                project = OTHER
+            name = anomaly.project
+            entry = self._kept.get(name)
+            project = entry[1] if entry else strangers.get(name)
+            if project is None:
+                if len(strangers) < room:
+                    project = strangers[name] = self._strangers.get(name) or self._clean(name)
+                else:
+                    left_out.add(name)
+                    project = OTHER
             severities = counts.setdefault(project, dict.fromkeys(catalog.ANOMALY_SEVERITIES, 0))
             severity = self._anomaly_severities.admit(anomaly.severity)
             severities[severity] = severities.get(severity, 0) + 1
+        self.dropped[catalog.ANOMALIES.name] += len(left_out - self._strangers_left_out)
+        self._strangers, self._strangers_left_out = strangers, left_out
         return counts
 
     def _write_anomalies(
@@ -238,11 +292,16 @@ class Mirror:
         return tuple(lines)
 
     def _admit(self, raw: EventKey) -> EventKey:
-        if len(self._keys) >= catalog.MAX_EVENT_SERIES:
-            self.dropped[catalog.EVENTS.name] += 1
-            key = (OTHER, OTHER, OTHER)
-        else:
-            project, event_type, severity = raw
-            key = (clean_label(project), self._event_types.admit(event_type), self._severities.admit(severity))
+        key = _OTHERS
+        if raw != _OTHERS:
+            if len(self._keys) < self.limits.max_event_series:
+                project, event_type, severity = raw
+                key = (
+                    self._event_projects.admit(project),
+                    self._event_types.admit(event_type),
+                    self._severities.admit(severity),
+                )
+            if any(shown == OTHER != said for shown, said in zip(key, raw, strict=True)):
+                self.dropped[catalog.EVENTS.name] += 1
         self._keys[raw] = key
         return key

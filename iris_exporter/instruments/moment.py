@@ -108,7 +108,8 @@ class Moment:
                     yield Sample(name, {"project": key, "status": status, "stream": stream}, status == current)
             elif metric is catalog.PROJECT_INFO:
                 if project.name is not None:
-                    yield Sample(name, {"name": clean_label(project.name), "project": key, "stream": stream}, 1)
+                    shown = clean_label(project.name, self._view.label_length)
+                    yield Sample(name, {"name": shown, "project": key, "stream": stream}, 1)
             else:
                 value = getattr(project, _PROJECT_ATTRIBUTES[name])
                 if value is not None:

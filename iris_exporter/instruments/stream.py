@@ -7,16 +7,19 @@ from iris_exporter.instruments import catalog
 from iris_exporter.instruments.metric import Kind, Metric
 from iris_exporter.instruments.primitives import Counter, Histogram, Instrument
 from iris_exporter.instruments.text import Exemplar, Sample, clean_label, pairs_text
+from iris_exporter.limits import DEFAULT_LIMITS, Limits
 from iris_exporter.transports.base import StateChange
 
 
 class StreamInstruments:
     """The counters of one stream: an `Observer` of its connection, and what decoding and the model report.
 
-    Every call is quick, never raises for whatever a source may send, and takes numbers for whole batches.
+    Every call is quick, never raises for whatever a source may send, and takes numbers for whole batches. `limits` are
+    those by which its source is mirrored; they may be replaced.
     """
 
-    def __init__(self, stream: str) -> None:
+    def __init__(self, stream: str, limits: Limits = DEFAULT_LIMITS) -> None:
+        self.limits = limits
         self.stream = clean_label(stream)
         self.tail = f"{pairs_text([('stream', self.stream)])}}} "
         counters = (metric for metric in catalog.CATALOG if metric.kind is Kind.COUNTER)
@@ -120,3 +123,7 @@ class StreamInstruments:
     def resume(self, outcome: str) -> None:
         """The source answered a request to resume."""
         self.counter(catalog.RESUMES).inc(1, outcome)
+
+    def dropped(self, kind: str, count: int = 1) -> None:
+        """A limit was met; `kind` is a key of `catalog.DROPPED`."""
+        self.counter(catalog.STREAM_DROPPED).inc(count, kind)

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import generate_latest
@@ -16,6 +17,8 @@ from iris_exporter.instruments.client import prometheus_registry
 from iris_exporter.instruments.collector import Exposition, Source
 from iris_exporter.instruments.exposition import Format
 from iris_exporter.instruments.selfmetrics import SelfMetrics
+from iris_exporter.instruments.text import clean_label
+from iris_exporter.limits import Limits
 from tests.instruments.support import NOON, busy_exposition, exposition, link, picture, series, source, text
 
 EXPECTED = Path(__file__).parents[1] / "data" / "expected"
@@ -129,11 +132,11 @@ def test_what_is_gone_from_the_snapshot_is_gone_and_what_changed_is_new() -> Non
 def test_of_stale_data_the_counters_stay_and_the_mirrored_gauges_go() -> None:
     facts = {"metrics": Metrics(projects=2.0), "projects": (ALPHA,), "anomalies": (Anomaly(id="1", project="alpha"),)}
     stream = Changing(**facts, event_counts={("alpha", "info", "info"): 3})
-    assert "iris_anomalies" in text(stream.printer)
+    assert series(stream.printer, "iris_anomalies")
     stream.set(**facts, event_counts={("alpha", "info", "info"): 3}, stale=True)
     printed = text(stream.printer)
     for gone in ("iris_projects", "iris_project_health_ratio", "iris_project_status", "iris_anomalies"):
-        assert gone not in printed
+        assert f"# TYPE {gone} " not in printed
     assert 'iris_events_total{event_type="info",project="alpha",severity="info",stream="main"} 3.0' in printed
     assert "iris_stream_messages_total" in printed
 
@@ -152,9 +155,9 @@ def test_lines_of_a_project_are_written_once_while_it_is_the_same_object(monkeyp
     written: list[str] = []
     original = mirror._row
 
-    def counting(key: str, project: Project, tail: str, old: Project | None, before: mirror.Row) -> mirror.Row:
+    def counting(key: str, *rest: Any) -> mirror.Row:
         written.append(key)
-        return original(key, project, tail, old, before)
+        return original(key, *rest)
 
     monkeypatch.setattr(mirror, "_row", counting)
     stream = Changing(projects=(ALPHA, BETA))
@@ -180,44 +183,72 @@ def test_known_severities_of_anomalies_are_zero_for_each_project() -> None:
 
 
 def test_projects_whose_labels_are_the_same_are_shown_once_and_counted_as_dropped() -> None:
-    same = tuple(Project(id="x" * 256 + end, health_ratio=0.5) for end in ("", "1", "2"))
+    changed = clean_label("\u202e")
+    same = tuple(Project(id=name, health_ratio=0.5) for name in ("\u202e", changed, clean_label(changed)))
     stream = Changing(projects=same)
     for _ in range(2):
         assert len(series(stream.printer, "iris_project_health_ratio")) == 1
-    dropped = 'iris_exporter_series_dropped_total{metric="iris_project_info",stream="main"} 2.0'
+    dropped = 'iris_exporter_series_dropped_total{metric="iris_project_info",stream="main"} 1.0'
     assert dropped in text(stream.printer)
 
 
-def test_limits_hold_and_what_is_beyond_them_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalog, "MAX_PROJECTS", 3)
-    monkeypatch.setattr(catalog, "MAX_EVENT_SERIES", 4)
+def limited(limits: Limits, **changes: Any) -> Exposition:
+    one = source(**changes)
+    one.instruments.limits = limits
+    return exposition(one)
+
+
+def test_limits_hold_and_what_is_beyond_them_is_counted() -> None:
     projects = tuple(Project(id=f"p{n}", health_ratio=0.5) for n in range(5))
-    anomalies = tuple(Anomaly(id=str(n), project=f"q{n}", severity="info") for n in range(9))
+    anomalies = tuple(Anomaly(id=str(n), project=f"{'pq'[n % 2]}{n}", severity="info") for n in range(9))
     events = {(f"p{n}", "info", "info"): 10 for n in range(6)}
-    printer = exposition(source(projects=projects, anomalies=anomalies, event_counts=events))
-    assert len(series(printer, "iris_project_health_ratio")) == 3
-    assert series(printer, "iris_events_total")[-1] == (
-        'iris_events_total{event_type="other",project="other",severity="other",stream="main"} 20.0'
-    )
-    assert 'iris_anomalies{project="other",severity="info",stream="main"} 6.0' in text(printer)
-    assert series(printer, "iris_exporter_series_dropped_total") == [
-        'iris_exporter_series_dropped_total{metric="iris_events_total",stream="main"} 2.0',
-        'iris_exporter_series_dropped_total{metric="iris_project_info",stream="main"} 2.0',
-    ]
+    limits = Limits(max_projects=3, max_event_series=4)
+    printer = limited(limits, projects=projects, anomalies=anomalies, event_counts=events)
+    for _ in range(2):
+        assert len(series(printer, "iris_project_health_ratio")) == 3
+        assert series(printer, "iris_events_total")[-1] == (
+            'iris_events_total{event_type="other",project="other",severity="other",stream="main"} 20.0'
+        )
+        assert 'iris_anomalies{project="other",severity="info",stream="main"} 7.0' in text(printer), "p0, p2 are known"
+        assert series(printer, "iris_exporter_series_dropped_total") == [
+            'iris_exporter_series_dropped_total{metric="iris_events_total",stream="main"} 3.0',
+            'iris_exporter_series_dropped_total{metric="iris_project_info",stream="main"} 2.0',
+            'iris_exporter_series_dropped_total{metric="iris_anomalies",stream="main"} 7.0',
+        ]
 
 
-def test_a_source_that_invents_event_types_and_severities_is_held_to_a_few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalog, "MAX_EVENT_TYPES", 4)
-    monkeypatch.setattr(catalog, "MAX_SEVERITIES", 6)
+def test_projects_that_only_anomalies_name_are_shown_while_there_is_room() -> None:
+    anomalies = tuple(Anomaly(id=str(n), project=f"q{n}", severity="info") for n in range(9))
+    printer = limited(Limits(max_projects=3), projects=(Project(id="p"),), anomalies=anomalies)
+    shown = {line.partition('project="')[2].partition('"')[0] for line in series(printer, "iris_anomalies")}
+    assert shown == {"p", "q0", "q1", "other"}
+    assert 'iris_anomalies{project="other",severity="info",stream="main"} 7.0' in text(printer)
+
+
+def test_a_source_that_invents_event_types_and_severities_is_held_to_a_few() -> None:
     events = {("p", f"type{n}", f"severity{n}"): 1 for n in range(50)}
     stream = Changing(event_counts=events)
+    stream.source.instruments.limits = Limits(max_label_values=5)
     first = series(stream.printer, "iris_events_total")
-    assert first[-1] == 'iris_events_total{event_type="other",project="p",severity="other",stream="main"} 47.0'
-    assert len(first) == 4
+    assert first[-1] == 'iris_events_total{event_type="other",project="p",severity="other",stream="main"} 45.0'
+    assert len(first) == 6
     stream.set(event_counts={**events, ("p", "late", "info"): 5})
     again = series(stream.printer, "iris_events_total")
     assert again[:-1] == first
     assert again[-1] == 'iris_events_total{event_type="other",project="p",severity="info",stream="main"} 5.0'
+    dropped = 'iris_exporter_series_dropped_total{metric="iris_events_total",stream="main"} 50.0'
+    assert dropped in text(stream.printer), "49 lack a severity or a type of their own, and one more the type"
+
+
+def test_other_limits_show_gauges_anew_and_leave_counters_their_labels() -> None:
+    events = {("p" * 50, "kind", "info"): 1}
+    stream = Changing(projects=(Project(id="p" * 50, runs=1.0),), event_counts=events)
+    before = series(stream.printer, "iris_events_total")
+    assert "p" * 50 in series(stream.printer, "iris_project_runs")[0]
+    stream.source.instruments.limits = Limits(max_label_length=32)
+    assert f'project="{clean_label("p" * 50, 32)}"' in series(stream.printer, "iris_project_runs")[0]
+    assert series(stream.printer, "iris_events_total") == before
+    assert 'iris_stream_dropped_total{kind="label_text",stream="main"} 1.0' in text(stream.printer)
 
 
 def test_the_count_of_series_counts_every_line_of_the_scrape() -> None:

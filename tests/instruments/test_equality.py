@@ -96,4 +96,9 @@ def test_what_is_kept_from_one_scrape_never_shows_in_the_next(
         found[:] = [Source(instruments, status, shown)]
         fresh = Exposition(lambda: found, SelfMetrics("1", "r", "3"), process_metrics=False)
         for form in Format:
-            assert text(lasting, form) == text(fresh, form)
+            assert comparable(lasting, form) == comparable(fresh, form)
+
+
+def comparable(printer: Exposition, form: Format) -> list[str]:
+    """All lines but the count of labels that had to be changed: a new exposition has to change them again."""
+    return [line for line in text(printer, form).splitlines() if 'kind="label_text"' not in line]
