@@ -10,7 +10,7 @@ import aiohttp
 from iris_exporter.core.failures import Failure, from_status
 from iris_exporter.errors import LimitExceededError
 from iris_exporter.transports.base import TransportError
-from iris_exporter.transports.session import BrokenUpgradeError
+from iris_exporter.transports.session import BrokenAnswerError
 
 LINK_ERRORS = (aiohttp.ClientError, OSError, TimeoutError, EOFError, zlib.error, LimitExceededError, ValueError)
 """What a dial, a read or a poll may raise for reasons that lie outside this program."""
@@ -46,7 +46,7 @@ def _own(error: BaseException) -> Failure | None:
         return error.failure
     if isinstance(error, LimitExceededError):
         return Failure("message_too_large", str(error))
-    if isinstance(error, BrokenUpgradeError):
+    if isinstance(error, BrokenAnswerError):
         return error.failure
     if isinstance(error, zlib.error):
         return Failure("protocol_error", "the compressed body is damaged")

@@ -14,7 +14,7 @@ from iris_exporter.core.proxies import Proxy, proxy_for
 from iris_exporter.settings import StreamSettings
 from iris_exporter.transports.base import TransportError
 from iris_exporter.transports.credentials import Credentials, Identity
-from iris_exporter.transports.session import RedirectedError
+from iris_exporter.transports.session import RedirectedError, end_with_connection
 
 _T = TypeVar("_T")
 _REFUSED = frozenset({401, 403})
@@ -57,7 +57,9 @@ class Requester:
         async def send(call: _Call) -> aiohttp.ClientResponse:
             return await self._session.get(call.url, headers={**call.headers, **headers}, **call.options)
 
-        return await self._follow(url, send, lambda response: response.status)
+        response = await self._follow(url, send, lambda answer: answer.status)
+        end_with_connection(response)
+        return response
 
     async def upgrade(self, url: str) -> aiohttp.ClientWebSocketResponse[bool]:
         """Make a WebSocket at `url`, or where it leads.

@@ -1,5 +1,7 @@
 """The HTTP client that all streams share: one connector, no cookies, no automatic anything."""
 
+import asyncio
+from collections.abc import Callable
 from http import HTTPStatus
 
 import aiohttp
@@ -18,8 +20,8 @@ class RedirectedError(aiohttp.ClientError):
         self.location = location
 
 
-class BrokenUpgradeError(aiohttp.ClientError):
-    """A change of protocol that nobody asked for, or on other terms; `failure` says which."""
+class BrokenAnswerError(aiohttp.ClientError):
+    """An answer that breaks the protocol where aiohttp does not mind; `failure` says how."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(str(failure))
@@ -57,7 +59,7 @@ async def _guard(request: ClientRequest, handler: ClientHandlerType) -> ClientRe
         raise RedirectedError(response.headers.get(hdrs.LOCATION, ""))
     if response.status == HTTPStatus.SWITCHING_PROTOCOLS and (wrong := _wrong_upgrade(request, response)):
         response.close()
-        raise BrokenUpgradeError(Failure("handshake", wrong))
+        raise BrokenAnswerError(Failure("handshake", wrong))
     return response
 
 
@@ -71,3 +73,42 @@ def _wrong_upgrade(request: ClientRequest, response: ClientResponse) -> str | No
         if header in response.headers and header not in request.headers:
             return f"the server uses {what} that was not offered"
     return None
+
+
+def end_with_connection(response: ClientResponse) -> None:
+    """Make reading the body fail when the connection is gone and the body has neither ended nor failed.
+
+    After a chunk whose size is nonsense aiohttp closes the connection and forgets about who waits for the body: the
+    reader would wait for ever.
+    """
+    content = response.content
+
+    def fail() -> None:
+        if not content.is_eof() and content.exception() is None:
+            content.set_exception(
+                BrokenAnswerError(Failure("protocol_error", "the body breaks off against its framing"))
+            )
+
+    def lost_now(ended: asyncio.Future[None]) -> None:
+        _fetch(ended)
+        fail()
+
+    protocol = response.connection.protocol if response.connection is not None else None
+    lost = protocol.closed if protocol is not None else None
+    if lost is None:
+        fail()
+    elif not content.is_eof():
+        # A connection that is kept alive sees many bodies: each takes its callback away, one stays for the exception.
+        lost.remove_done_callback(_fetch)
+        lost.add_done_callback(_fetch)
+        lost.add_done_callback(lost_now)
+        content.on_eof(lambda: _leave(lost, lost_now))
+
+
+def _leave(lost: asyncio.Future[None], callback: Callable[[asyncio.Future[None]], None]) -> None:
+    lost.remove_done_callback(callback)
+
+
+def _fetch(ended: asyncio.Future[None]) -> None:
+    """Take the exception of a lost connection, which asyncio would complain about otherwise."""
+    ended.exception()

@@ -56,35 +56,51 @@ async def serve(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIte
         await runner.cleanup()
 
 
-@asynccontextmanager
-async def serve_raw(*replies: bytes) -> AsyncIterator[int]:
-    """A server that answers each head of a request, on whatever connection, with the next reply, and keeps it open.
+BytesHandler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
-    A reply that ends with `FIN` (not sent) is followed by the end of the connection.
-    """
-    left = list(replies)
+
+@asynccontextmanager
+async def serve_bytes(handle: BytesHandler) -> AsyncIterator[int]:
+    """A server of plain connections, each handled until the handler returns or the test ends; yields its port."""
+    tasks: set[asyncio.Task[None]] = set()
     writers: list[asyncio.StreamWriter] = []
 
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writers.append(writer)
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
-            while left:
-                await reader.readuntil(b"\r\n\r\n")
-                reply = left.pop(0)
-                writer.write(reply.removesuffix(b"FIN"))
-                if reply.endswith(b"FIN"):
-                    break
-            else:
-                await reader.read()
+    async def run(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            await handle(reader, writer)
         writer.close()
 
-    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    def start(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        task = asyncio.ensure_future(run(reader, writer))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    server = await asyncio.start_server(start, "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        for task in list(tasks):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         for writer in writers:
-            writer.close()
+            writer.transport.abort()
+
+
+@asynccontextmanager
+async def serve_raw(*replies: bytes) -> AsyncIterator[int]:
+    """A server that answers each head of a request, on whatever connection, with the next reply, and keeps it open."""
+    left = list(replies)
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while left:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(left.pop(0))
+        await reader.read()
+
+    async with serve_bytes(handle) as port:
+        yield port
 
 
 class Proxy:
@@ -100,8 +116,6 @@ class Proxy:
 async def serve_proxy() -> AsyncIterator[Proxy]:
     """Tunnels CONNECT, and passes plain requests on as they are."""
     proxy = Proxy()
-    tasks: set[asyncio.Task[None]] = set()
-    writers: list[asyncio.StreamWriter] = []
 
     async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):
@@ -111,41 +125,25 @@ async def serve_proxy() -> AsyncIterator[Proxy]:
         writer.close()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-            proxy.heads.append(head)
-            method, target, _ = head.split(" ", 2)
-            if proxy.refusal is not None:
-                writer.write(proxy.refusal)
-            else:
-                authority = target if method == "CONNECT" else target.split("/")[2]
-                host, _, port = authority.rpartition(":")
-                far_reader, far_writer = await asyncio.open_connection(host, int(port))
-                writers.append(far_writer)
-                if method == "CONNECT":
-                    writer.write(b"HTTP/1.1 200 Connected\r\n\r\n")
-                else:
-                    far_writer.write(head.encode("latin-1"))
-                await asyncio.gather(pipe(reader, far_writer), pipe(far_reader, writer))
-        writer.close()
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        proxy.heads.append(head)
+        if proxy.refusal is not None:
+            writer.write(proxy.refusal)
+            return
+        method, target, _ = head.split(" ", 2)
+        host, _, port = (target if method == "CONNECT" else target.split("/")[2]).rpartition(":")
+        far_reader, far_writer = await asyncio.open_connection(host, int(port))
+        if method == "CONNECT":
+            writer.write(b"HTTP/1.1 200 Connected\r\n\r\n")
+        else:
+            far_writer.write(head.encode("latin-1"))
+        try:
+            await asyncio.gather(pipe(reader, far_writer), pipe(far_reader, writer))
+        finally:
+            far_writer.transport.abort()
 
-    def start(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writers.append(writer)
-        task = asyncio.ensure_future(handle(reader, writer))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
-    server = await asyncio.start_server(start, "127.0.0.1", 0)
-    proxy.port = server.sockets[0].getsockname()[1]
-    try:
+    async with serve_bytes(handle) as proxy.port:
         yield proxy
-    finally:
-        server.close()
-        for task in list(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for writer in writers:
-            writer.transport.abort()
 
 
 class Client:

@@ -16,7 +16,7 @@ from iris_exporter.core.failures import Failure
 from iris_exporter.transports import tls
 from iris_exporter.transports.credentials import Credentials
 from iris_exporter.transports.tls import Files, UnusableFileError
-from tests.transports.support import client, reason, serve, serve_proxy, stream_or_socket
+from tests.transports.support import client, reason, serve, serve_bytes, serve_proxy, stream_or_socket
 from tests.web.config.certificates import Authority
 
 PROTOCOLS = ["sse", "websocket", "poll"]
@@ -103,7 +103,7 @@ async def strict_server(context: ssl.SSLContext) -> AsyncIterator[str]:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         tls_object = context.wrap_bio(incoming, outgoing, server_side=True)
-        with suppress(ConnectionError, ssl.SSLError):
+        with suppress(ssl.SSLError):
             while piece := await reader.read(65536):
                 incoming.write(piece)
                 with suppress(ssl.SSLWantReadError):
@@ -111,15 +111,10 @@ async def strict_server(context: ssl.SSLContext) -> AsyncIterator[str]:
                     tls_object.read(65536)
                 writer.write(outgoing.read())
         writer.write(outgoing.read())
-        with suppress(ConnectionError):
-            await reader.read()
-        writer.close()
+        await reader.read()
 
-    server = await asyncio.start_server(handle, "127.0.0.1", 0)
-    try:
-        yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        server.close()
+    async with serve_bytes(handle) as port:
+        yield f"https://127.0.0.1:{port}"
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
