@@ -111,7 +111,10 @@ def _serve(arguments: list[str], environment: Mapping[str, str]) -> int:
     if _checks_only(flags, environment):
         count = len(settings.streams)
         names = ", ".join(stream.name for stream in settings.streams)
-        sys.stdout.write(f"configuration is valid: {count} {'stream' if count == 1 else 'streams'} ({names})\n")
+        found = "; more may be discovered" if settings.discovery.is_on else ""
+        listed = f" ({names})" if names else ""
+        plural = "stream" if count == 1 else "streams"
+        sys.stdout.write(f"configuration is valid: {count} {plural}{listed}{found}\n")
         return _OK
     logs.setup(settings.log_level, settings.log_format)
     from iris_exporter import app

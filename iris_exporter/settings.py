@@ -66,11 +66,47 @@ class WebSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class FleetSettings:
+    """This process among others. `shard` is the ordinal, below `total_shards`."""
+
+    shard: int
+    total_shards: int
+    leader_election: bool
+    lease_name: str
+    lease_namespace: str | None  # None: the pod's
+    lease_duration_seconds: float
+    kubernetes_url: str | None  # None: as a pod finds it
+    kubernetes_token_file: Path | None
+    kubernetes_ca_file: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoverySettings:
+    """Where more streams come from. Discovered ones take `defaults` for what they do not say."""
+
+    files: tuple[str, ...]  # globs
+    files_interval_seconds: float
+    http_url: str | None
+    http_interval_seconds: float
+    kubernetes: str  # none | services | pods
+    namespace: str | None  # None: the pod's
+    secrets_dir: Path | None
+    defaults: StreamSettings
+
+    @property
+    def is_on(self) -> bool:
+        """Whether any source is configured."""
+        return bool(self.files) or self.http_url is not None or self.kubernetes != "none"
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything `serve` needs to know, checked."""
 
     streams: tuple[StreamSettings, ...]
     web: WebSettings
+    fleet: FleetSettings
+    discovery: DiscoverySettings
     log_level: str
     log_format: str
     state_dir: Path | None

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import socket
 import subprocess
 import sys
 import typing
@@ -132,9 +133,30 @@ VALUES = {
     "log.level": ("debug", "debug"),
     "log.format": ("json", "json"),
     "state.dir": ("state", Path("state")),
+    "shard": ("3", 3),
+    "total-shards": ("8", 8),
+    "leader-election": ("true", True),
+    "fleet.lease-name": ("iris", "iris"),
+    "fleet.lease-namespace": ("ops", "ops"),
+    "fleet.lease-duration": ("30s", 30.0),
+    "fleet.kubernetes-url": ("https://k8s:6443", "https://k8s:6443"),
+    "fleet.kubernetes-token-file": ("a.key", Path("a.key")),
+    "fleet.kubernetes-ca-file": ("authority.pem", Path("authority.pem")),
+    "discovery.files": ("streams/*.yaml", ("streams/*.yaml",)),
+    "discovery.files-interval": ("1s", 1.0),
+    "discovery.http-url": ("http://h/sd", "http://h/sd"),
+    "discovery.http-interval": ("1m", 60.0),
+    "discovery.kubernetes": ("services", "services"),
+    "discovery.namespace": ("ops", "ops"),
+    "discovery.secrets-dir": ("secrets", Path("secrets")),
 }
 
-NEEDS = {"stream.tls-key-file": "stream.tls-cert-file"}
+NEEDS = {
+    "stream.tls-key-file": "stream.tls-cert-file",
+    "shard": "total-shards",
+    "fleet.kubernetes-token-file": "fleet.kubernetes-url",
+    "fleet.kubernetes-ca-file": "fleet.kubernetes-url",
+}
 
 
 @pytest.fixture
@@ -157,8 +179,12 @@ def value_of(settings: Settings, key: str) -> object:
         return getattr(settings.streams[0], STREAM_OPTIONS[name].field)
     if key == "web.listen-address":
         return settings.web.listen_addresses
-    target = settings.web if group == "web" else settings
-    return getattr(target, (name if group == "web" else key).replace("-", "_").replace(".", "_"))
+    option = BY_KEY[key]
+    field = option.name.replace("-", "_").replace(".", "_") + option.kind.field_suffix
+    match option.group:
+        case "web" | "fleet" | "discovery":
+            return getattr(getattr(settings, option.group), field)
+    return getattr(settings, key.replace("-", "_").replace(".", "_"))
 
 
 def test_the_table_above_covers_every_option() -> None:
@@ -183,7 +209,7 @@ def test_each_option_is_a_key_and_flag_beats_variable_beats_file(key: str) -> No
     *path, last = key.split(".")
     lines = [f"{'  ' * depth}{part}:" for depth, part in enumerate(path)] + [f"{'  ' * len(path)}{last}: '{text}'"]
     if needed := NEEDS.get(key):
-        lines.append(f"  {needed.partition('.')[2]}: {VALUES[needed][0]}")
+        lines.append(f"{'  ' * len(path)}{needed.rpartition('.')[2]}: {VALUES[needed][0]}")
     if key != "stream.url":
         lines += [f"  url: {URL}"] if path == ["stream"] else ["stream:", f"  url: {URL}"]
     Path("iris.yaml").write_text("\n".join(lines))
@@ -224,6 +250,25 @@ def test_every_field_has_an_option_and_the_type_it_declares() -> None:
     assert {option.field for option in STREAM_OPTIONS.values()} == set(hints)
     for name, hint in hints.items():
         assert isinstance(getattr(stream, name), tuple if typing.get_origin(hint) is tuple else hint), name
+
+
+def test_discovery_needs_no_stream_and_takes_the_defaults(tmp_path: Path) -> None:
+    settings = load_text(tmp_path, "streams_files: [a/*.yaml, b.json]\ndefaults: {poll-interval: 7s}\n")
+    assert settings.streams == ()
+    assert settings.discovery.files == (str(tmp_path / "a/*.yaml"), str(tmp_path / "b.json"))
+    assert settings.discovery.defaults.poll_interval_seconds == 7.0
+    assert settings.discovery.is_on
+
+
+def test_the_ordinal_of_a_shard_is_that_of_its_pod(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "iris-exporter-2")
+    flags = {"stream.url": URL, "shard": "auto", "total-shards": "3"}
+    assert config.load(flags, {}).fleet.shard == 2
+    monkeypatch.setattr(socket, "gethostname", lambda: "laptop")
+    with pytest.raises(ConfigError, match="a host name that ends in a number"):
+        config.load(flags, {})
+    with pytest.raises(ConfigError, match="an ordinal below --total-shards, which is 3"):
+        config.load({**flags, "shard": "3"}, {})
 
 
 def test_stream_settings_take_changes_and_refuse_unknown_ones() -> None:

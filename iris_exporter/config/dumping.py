@@ -70,8 +70,14 @@ def _value(settings: Settings, option: Option) -> Any:
             return settings.web.listen_addresses
         case "config.file":
             return settings.config_file
-    if option.group == "web":
-        return getattr(settings.web, option.name.replace("-", "_").replace(".", "_"))
+    field = option.name.replace("-", "_").replace(".", "_") + option.kind.field_suffix
+    match option.group:
+        case "web":
+            return getattr(settings.web, field)
+        case "fleet":
+            return getattr(settings.fleet, field)
+        case "discovery":
+            return getattr(settings.discovery, field) or None
     return getattr(settings, option.key.replace(".", "_"), None)
 
 

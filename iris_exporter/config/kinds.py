@@ -5,15 +5,17 @@ Text is the one form in which flags, variables and files meet: a YAML scalar is 
 """
 
 import re
+import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import NoReturn, cast
 
 from iris_exporter import logs, units
 from iris_exporter.config import urls
 from iris_exporter.core import requestheaders
 from iris_exporter.core.requestheaders import SHORTEST_SECRET, BadHeaderError
+from iris_exporter.core.sharding import ordinal_of
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 _ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[A-Za-z0-9._-]*):(?P<port>\d{1,5})", re.ASCII)
@@ -279,6 +281,25 @@ def _read_server_name(text: str, _base: Path) -> str:
     return text
 
 
+def _read_shard(text: str, _base: Path) -> int:
+    if text != "auto":
+        return int(text) if text.isascii() and text.isdigit() and len(text) <= 4 else _refuse(SHARD)
+    ordinal = ordinal_of(socket.gethostname())
+    if ordinal is None:
+        raise BadValueError("a host name that ends in a number, such as iris-exporter-0 in a StatefulSet")
+    return ordinal
+
+
+def _refuse(kind: Kind) -> NoReturn:
+    raise BadValueError(kind.syntax)
+
+
+def _read_glob(text: str, base: Path) -> str:
+    if not text.strip() or not text.isprintable():
+        _refuse(GLOBS)
+    return str(base / text)
+
+
 def _resolve(text: str, base: Path, kind: Kind) -> Path:
     if not text or not text.isprintable():
         raise BadValueError(kind.syntax)
@@ -319,3 +340,5 @@ HEADERS = Kind(
 )
 HEADERS_FILE = Kind("a readable file with one header in each line", "FILE", _read_headers_file)
 SERVER_NAME = Kind("a host name or an IP address", "NAME", _read_server_name)
+SHARD = Kind("a number from 0, or auto", "NUMBER|auto", _read_shard)
+GLOBS = Kind("a path or a glob such as streams/*.yaml", "GLOB", _read_glob, many=True)

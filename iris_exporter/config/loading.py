@@ -16,7 +16,7 @@ from iris_exporter.config.document import Node, Scalar, Sequence, Table
 from iris_exporter.config.kinds import BadValueError
 from iris_exporter.config.options import BY_KEY, OPTIONS, PREFIX, STREAM_OPTIONS, Option
 from iris_exporter.errors import ConfigError, Problem
-from iris_exporter.settings import Settings, StreamSettings, WebSettings
+from iris_exporter.settings import DiscoverySettings, FleetSettings, Settings, StreamSettings, WebSettings
 
 # Kubernetes describes a Service called iris-exporter to every container of its namespace in variables that start as
 # ours do; they are not ours.
@@ -24,6 +24,10 @@ _SERVICE_VARIABLE = re.compile(
     PREFIX + r"(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)"
 )
 _NOT_IN_DEFAULTS = ("name", "url")
+# Keys of a file that are in no section, and the options that they are.
+_TOP_LEVEL = {option.key: option.key for option in OPTIONS if "." not in option.key} | {
+    "streams_files": "discovery.files"
+}
 _HOW_TO_GIVE_A_STREAM = (
     "the address of a source: --stream.url, IRIS_EXPORTER_STREAM_URL, or streams: in the file of --config.file"
 )
@@ -101,10 +105,14 @@ class _Loader:
         self._read_streams(streams, defaults)
         self._check_together(streams)
         self._check_web_file(values.get("web.config.file"))
+        self._check_fleet(values)
         if self.problems:
             # Once each: what is wrong in `defaults:` shows up again for every stream.
             raise ConfigError(list(dict.fromkeys(self.problems)))
-        return _build(values, [_stream(stream) for stream in streams], file if isinstance(file, Path) else None)
+        built_in = {name: _default(option) for name, option in STREAM_OPTIONS.items()}
+        template = _stream(_Stream("", "", {}, {**built_in, "url": "", **self._read_all(defaults)}))
+        chosen = [_stream(stream) for stream in streams]
+        return _build(values, chosen, template, file if isinstance(file, Path) else None)
 
     def _problem(self, given: _Given, value: str, expected: str) -> None:
         self.problems.append(Problem(given.where, given.key, value, expected))
@@ -151,10 +159,13 @@ class _Loader:
                 streams = self._streams(path, node, where)
             elif name == "stream":
                 single = self._stream_keys(path, node, name, where)
+            elif name in _TOP_LEVEL:
+                self._top_level(path, node, name, where)
             elif name in sections:
                 self._section(path, node, name, where)
             else:
-                self._unknown(where, name, name, [*sections, "streams", "defaults"], "one of the sections")
+                known = [*sections, *_TOP_LEVEL, "streams", "defaults"]
+                self._unknown(where, name, name, known, "one of the sections")
         if streams is not None:
             self._refuse_single(f"{path}:{table.lines['streams']}", single)
             return defaults, streams
@@ -198,6 +209,13 @@ class _Loader:
         known = {option.name: option for option in OPTIONS if option.group == section and option.in_file}
         for given in self._options(path, node, section, where, known).values():
             self._general.setdefault(given.option.key, given)
+
+    def _top_level(self, path: Path, node: Node, name: str, where: str) -> None:
+        """Take over an option that stands in a file by itself."""
+        option = BY_KEY[_TOP_LEVEL[name]]
+        texts = self._texts(node, option, where, name)
+        if texts is not None:
+            self._general.setdefault(option.key, _Given(option, texts, where, name, path.parent))
 
     def _options(self, path: Path, node: Node, key: str, where: str, known: Mapping[str, Option]) -> dict[str, _Given]:
         """Return what a table gives for the options in `known`, whose names may have dots for deeper tables."""
@@ -243,11 +261,24 @@ class _Loader:
             hint = f" ({name} is written as {name.replace('.', ': ')})" if BY_KEY[name].in_file else " (a flag only)"
         self.problems.append(Problem(where, _plain(key), "an unknown key", what + hint))
 
+    @property
+    def _discovers(self) -> bool:
+        kubernetes = self._general.get("discovery.kubernetes")
+        return (
+            "discovery.files" in self._general
+            or "discovery.http-url" in self._general
+            or (kubernetes is not None and kubernetes.texts != ("none",))
+        )
+
     def _single_stream(self) -> list[_Stream]:
         given = {BY_KEY[key].name: given for key, given in self._general.items() if BY_KEY[key].group == "stream"}
         if "url" not in given:
-            # A file that could not be read in full may well have held it.
-            if not self._file_is_broken and not any(p.key in {"config.file", "(file)"} for p in self.problems):
+            # A file that could not be read in full may well have held it; discovery may find some later.
+            if (
+                not self._discovers
+                and not self._file_is_broken
+                and not any(p.key in {"config.file", "(file)"} for p in self.problems)
+            ):
                 self.problems.append(Problem("command line", "stream.url", "nothing", _HOW_TO_GIVE_A_STREAM))
             self._read_all(given)
             return []
@@ -305,6 +336,16 @@ class _Loader:
             web_config.load(path)
         except ConfigError as error:
             self.problems += error.problems
+
+    def _check_fleet(self, values: Mapping[str, Any]) -> None:
+        shard, total = values.get("shard", 0), values.get("total-shards", 1)
+        if shard is not None and total is not None and shard >= total:
+            given = self._general.get("shard") or self._general["total-shards"]
+            self._problem(given, str(shard), f"an ordinal below --total-shards, which is {total}")
+        outside = values.get("fleet.kubernetes-url")
+        for key in ("fleet.kubernetes-token-file", "fleet.kubernetes-ca-file"):
+            if values.get(key) is not None and outside is None:
+                self._problem(self._general[key], kinds.quoted(str(values[key])), "--fleet.kubernetes-url beside it")
 
     def _check_together(self, streams: list[_Stream]) -> None:
         names: dict[str, _Stream] = {}
@@ -373,7 +414,9 @@ def _stream(stream: _Stream) -> StreamSettings:
     return StreamSettings(**{STREAM_OPTIONS[name].field: value for name, value in stream.values.items()})
 
 
-def _build(values: Mapping[str, Any], streams: list[StreamSettings], file: Path | None) -> Settings:
+def _build(
+    values: Mapping[str, Any], streams: list[StreamSettings], template: StreamSettings, file: Path | None
+) -> Settings:
     def value(key: str) -> Any:
         return values[key] if key in values else _default(BY_KEY[key])
 
@@ -386,9 +429,32 @@ def _build(values: Mapping[str, Any], streams: list[StreamSettings], file: Path 
         enable_control=value("web.enable-control"),
         max_connections=value("web.max-connections"),
     )
+    fleet = FleetSettings(
+        shard=value("shard"),
+        total_shards=value("total-shards"),
+        leader_election=value("leader-election"),
+        lease_name=value("fleet.lease-name"),
+        lease_namespace=value("fleet.lease-namespace"),
+        lease_duration_seconds=value("fleet.lease-duration"),
+        kubernetes_url=value("fleet.kubernetes-url"),
+        kubernetes_token_file=value("fleet.kubernetes-token-file"),
+        kubernetes_ca_file=value("fleet.kubernetes-ca-file"),
+    )
+    discovery = DiscoverySettings(
+        files=value("discovery.files"),
+        files_interval_seconds=value("discovery.files-interval"),
+        http_url=value("discovery.http-url"),
+        http_interval_seconds=value("discovery.http-interval"),
+        kubernetes=value("discovery.kubernetes"),
+        namespace=value("discovery.namespace"),
+        secrets_dir=value("discovery.secrets-dir"),
+        defaults=template,
+    )
     return Settings(
         streams=tuple(streams),
         web=web,
+        fleet=fleet,
+        discovery=discovery,
         log_level=value("log.level"),
         log_format=value("log.format"),
         state_dir=value("state.dir"),

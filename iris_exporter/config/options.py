@@ -18,6 +18,8 @@ GROUPS = {
     "web": "Web",
     "log": "Logging",
     "state": "State",
+    "fleet": "Fleet",
+    "discovery": "Discovery",
 }
 """Headings by the first part of a key, in the order in which options are listed."""
 
@@ -50,13 +52,13 @@ class Option:
 
     @property
     def group(self) -> str:
-        """The first part of the key; a key of `GROUPS`."""
-        return self.key.partition(".")[0]
+        """The first part of the key; a key of `GROUPS`. An option of one word belongs to the fleet."""
+        return self.key.partition(".")[0] if "." in self.key else "fleet"
 
     @property
     def name(self) -> str:
         """The key without its group: how it is written within its section of a file."""
-        return self.key.partition(".")[2]
+        return self.key.partition(".")[2] or self.key
 
     @property
     def field(self) -> str:
@@ -411,6 +413,125 @@ OPTIONS: tuple[Option, ...] = (
         "directory for what should survive a restart",
         "then all is kept in memory only",
         restart=True,
+    ),
+    Option(
+        "shard",
+        kinds.SHARD,
+        "0",
+        "ordinal of this process among --total-shards, or auto for the number at the end of the host name",
+        "one process receives everything",
+    ),
+    Option(
+        "total-shards",
+        kinds.integer(1, 1024),
+        "1",
+        "processes that divide the streams among them by rendezvous hashing of their names",
+        "one process receives everything",
+    ),
+    Option(
+        "leader-election",
+        kinds.SWITCH,
+        "false",
+        "of the replicas of one shard only the holder of a Kubernetes Lease connects; the others stand by",
+        "needs Kubernetes, and a second replica",
+        restart=True,
+    ),
+    Option(
+        "fleet.lease-name",
+        kinds.NAME,
+        "iris-exporter",
+        "name of the Lease; with several shards the ordinal is added",
+        "the name of the program",
+        restart=True,
+    ),
+    Option(
+        "fleet.lease-namespace",
+        kinds.NAME,
+        None,
+        "namespace of the Lease",
+        "then the pod's own",
+        restart=True,
+    ),
+    Option(
+        "fleet.lease-duration",
+        kinds.duration(3, 300),
+        "15s",
+        "how long a leader that has gone is waited for",
+        "the custom of Kubernetes: renewed every 2/15 of it, given up by its holder after 2/3 of it",
+        restart=True,
+    ),
+    Option(
+        "fleet.kubernetes-url",
+        kinds.SNAPSHOT_URL,
+        None,
+        "address of the Kubernetes API, for a process outside of the cluster",
+        "a pod finds it by itself",
+        restart=True,
+    ),
+    Option(
+        "fleet.kubernetes-token-file",
+        kinds.FILE,
+        None,
+        "file with the token for --fleet.kubernetes-url; read for each request",
+        "a pod finds its service account by itself",
+        restart=True,
+    ),
+    Option(
+        "fleet.kubernetes-ca-file",
+        kinds.FILE,
+        None,
+        "certificate authority of --fleet.kubernetes-url",
+        "a pod finds it by itself",
+        restart=True,
+    ),
+    Option(
+        "discovery.files",
+        kinds.GLOBS,
+        None,
+        "YAML or JSON files with lists of streams, as paths or globs; watched (also written as streams_files:)",
+        "most people list their streams in one file",
+    ),
+    Option(
+        "discovery.files-interval",
+        kinds.duration(0.05, 3600),
+        "5s",
+        "how often those files are looked at",
+        "a change of a ConfigMap takes longer to arrive anyway",
+    ),
+    Option(
+        "discovery.http-url",
+        kinds.SNAPSHOT_URL,
+        None,
+        "endpoint that lists streams in the form of Prometheus's http_sd",
+        "needs such an endpoint",
+    ),
+    Option(
+        "discovery.http-interval",
+        kinds.duration(0.05, 86400),
+        "30s",
+        "how often it is asked",
+        "less than a minute until a new stream is received",
+    ),
+    Option(
+        "discovery.kubernetes",
+        kinds.choice("none", "services", "pods"),
+        "none",
+        "which annotated Kubernetes objects are streams",
+        "needs Kubernetes, and permission to list them",
+    ),
+    Option(
+        "discovery.namespace",
+        kinds.NAME,
+        None,
+        "namespace of those objects",
+        "then the pod's own",
+    ),
+    Option(
+        "discovery.secrets-dir",
+        kinds.DIRECTORY,
+        None,
+        "directory in which the Secrets that annotations name are mounted, each in a directory of its name",
+        "then an annotation with a secret is refused",
     ),
 )
 

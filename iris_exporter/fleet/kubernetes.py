@@ -1,0 +1,182 @@
+"""A small client of the Kubernetes API: get, list, create, update and watch, and nothing else.
+
+Inside a cluster everything is found by itself: the address in two environment variables, token and certificate
+authority in files that are renewed while we run, and therefore read for each request.
+Source: Kubernetes API conventions; "Accessing the API from a Pod".
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+import msgspec
+
+from iris_exporter.errors import IrisExporterError
+
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_REQUEST_SECONDS = 5.0
+# A list of some thousand Services with all their fields.
+_MAX_BODY_BYTES = 64 * 1024 * 1024
+_MAX_LINE_BYTES = 4 * 1024 * 1024
+
+
+class KubernetesError(IrisExporterError):
+    """The API server refused or could not be reached. `status` is 0 for the latter."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(status, message)
+        self.status = status
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"Kubernetes API: {self.message}" + (f" (status {self.status})" if self.status else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to reach the API server. `token_file` and `ca_file` None: without, as in a test on loopback."""
+
+    url: str
+    namespace: str
+    token_file: Path | None
+    ca_file: Path | None
+
+
+def access_from(environment: Mapping[str, str], directory: Path = SERVICE_ACCOUNT) -> Access:
+    """What a pod finds around itself.
+
+    Raises:
+        KubernetesError: This is no pod with a service account.
+    """
+    host, port = environment.get("KUBERNETES_SERVICE_HOST"), environment.get("KUBERNETES_SERVICE_PORT", "443")
+    if not host:
+        raise KubernetesError(0, "not in a cluster: KUBERNETES_SERVICE_HOST is not set")
+    try:
+        namespace = (directory / "namespace").read_text().strip()
+    except OSError as error:
+        raise KubernetesError(0, f"no service account is mounted: {error.filename}: {error.strerror}") from error
+    bracketed = f"[{host}]" if ":" in host else host
+    return Access(f"https://{bracketed}:{port}", namespace, directory / "token", directory / "ca.crt")
+
+
+class Kubernetes:
+    """Requests to one API server. Paths begin with `/api` or `/apis`; objects are plain JSON."""
+
+    def __init__(self, access: Access, session: aiohttp.ClientSession) -> None:
+        self.access = access
+        self._session = session
+
+    async def get(self, path: str) -> dict[str, Any] | None:
+        """One object or list; None when there is none (404)."""
+        try:
+            return await self._request("GET", path)
+        except KubernetesError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    async def create(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Create an object in the collection at `path`; KubernetesError 409 when there is one of that name."""
+        return await self._request("POST", path, body)
+
+    async def update(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Replace an object; KubernetesError 409 when `metadata.resourceVersion` is no longer the present one."""
+        return await self._request("PUT", path, body)
+
+    async def watch(self, path: str, version: str) -> AsyncIterator[dict[str, Any]]:
+        """Events that follow resource version `version`, until the server ends the watch.
+
+        Raises:
+            KubernetesError: Status 410 when the version is too old: list again.
+        """
+        joint = "&" if "?" in path else "?"
+        address = (
+            f"{path}{joint}watch=true&allowWatchBookmarks=true&timeoutSeconds=290&resourceVersion={quote(version)}"
+        )
+        try:
+            async with self._session.get(
+                self.access.url + address,
+                headers=await self._headers(),
+                ssl=await self._ssl(),
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=_REQUEST_SECONDS, sock_read=300),
+            ) as response:
+                if response.status != 200:
+                    raise KubernetesError(response.status, "the watch was refused")
+                async for line in _lines(response):
+                    event = _decode(line)
+                    if event.get("type") == "ERROR":
+                        status = event.get("object") or {}
+                        raise KubernetesError(int(status.get("code") or 500), str(status.get("reason") or "error"))
+                    yield event
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise KubernetesError(0, f"the watch ended: {type(error).__name__}") from error
+
+    async def _request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        headers = await self._headers()
+        data = None
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+            data = msgspec.json.encode(body)
+        try:
+            async with (
+                asyncio.timeout(_REQUEST_SECONDS),
+                self._session.request(
+                    method,
+                    self.access.url + path,
+                    headers=headers,
+                    data=data,
+                    ssl=await self._ssl(),
+                    allow_redirects=False,
+                ) as response,
+            ):
+                content = await response.content.read(_MAX_BODY_BYTES)
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise KubernetesError(0, f"no answer: {type(error).__name__}") from error
+        answer = _decode(content)
+        if response.status >= 300:
+            raise KubernetesError(response.status, str(answer.get("reason") or answer.get("message") or "refused"))
+        return answer
+
+    async def _headers(self) -> dict[str, str]:
+        headers = {"Accept": "application/json"}
+        if self.access.token_file is not None:
+            try:
+                token = (await asyncio.to_thread(self.access.token_file.read_text)).strip()
+            except OSError as error:
+                raise KubernetesError(0, f"the token cannot be read: {error.strerror}") from error
+            headers["Authorization"] = f"Bearer {token}"
+        return headers
+
+    async def _ssl(self) -> ssl.SSLContext | bool:
+        if self.access.ca_file is None:
+            return True
+        try:
+            return await asyncio.to_thread(ssl.create_default_context, cafile=str(self.access.ca_file))
+        except (OSError, ssl.SSLError) as error:
+            raise KubernetesError(0, "the certificate authority of the cluster cannot be read") from error
+
+
+async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """Lines of any length up to a bound; aiohttp's own line reader stops at half a megabyte."""
+    pending = b""
+    async for piece in response.content.iter_any():
+        *lines, pending = (pending + piece).split(b"\n")
+        for line in lines:
+            if line.strip():
+                yield line
+        if len(pending) > _MAX_LINE_BYTES:
+            raise KubernetesError(0, "an object in the watch is too large")
+
+
+def _decode(content: bytes) -> dict[str, Any]:
+    try:
+        answer = msgspec.json.decode(content)
+    except msgspec.DecodeError:
+        return {"message": "the answer is not JSON"}
+    return answer if isinstance(answer, dict) else {"message": "the answer is no object"}
