@@ -254,16 +254,22 @@ async def test_polls_share_a_connection_where_all_is_well() -> None:
         assert connections == 1
 
 
-async def test_a_connection_that_serves_many_polls_keeps_none_of_their_bodies() -> None:
+async def test_a_connection_that_serves_many_bodies_keeps_none_of_them() -> None:
+    go_on = asyncio.Semaphore(0)
+
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
             await reader.readuntil(b"\r\n\r\n")
             writer.write(JSON_HEAD + b"Content-Length: 2\r\n\r\n")
-            await writer.drain()
+            await go_on.acquire()
             writer.write(b"{}")
 
-    async with serve_bytes(handle) as port, client(f"http://127.0.0.1:{port}/s") as made:
-        for _ in range(50):
-            assert await made.polled() == b"{}"
+    async with serve_bytes(handle) as port, open_session() as session:
+        settings = stream_settings(url=f"http://127.0.0.1:{port}/s")
+        requester = Requester(settings, session, Credentials(settings, lambda _: None))
+        for _ in range(20):
+            response = await requester.get(settings.url, {})
+            go_on.release()
+            assert await response.content.read() == b"{}"
         gc.collect()
         assert sum(isinstance(thing, aiohttp.StreamReader) for thing in gc.get_objects()) < 5
