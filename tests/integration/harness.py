@@ -153,11 +153,16 @@ def _fits(value: object, wanted: object) -> bool:
 
 
 @asynccontextmanager
-async def sidecar(*options: str, secrets: Sequence[str] = ()) -> AsyncIterator[Sidecar]:
+async def sidecar(
+    *options: str, secrets: Sequence[str] = (), environment: dict[str, str] | None = None
+) -> AsyncIterator[Sidecar]:
     """Start `iris-exporter` on a free port; checks the rules of this module when the block ends without a failure."""
     command = (sys.executable, "-m", "iris_exporter", "--web.listen-address=127.0.0.1:0", "--log.format=json")
     timeout = aiohttp.ClientTimeout(total=10)
-    async with running(*command, *options) as program, aiohttp.ClientSession(timeout=timeout) as http:
+    async with (
+        running(*command, *options, environment=environment) as program,
+        aiohttp.ClientSession(timeout=timeout) as http,
+    ):
         url = await program.printed(_listening_address)
         exporter = Sidecar(program, url, http)
         yield exporter
