@@ -18,12 +18,13 @@ from typing import Any
 import msgspec
 
 from iris_exporter.errors import DecodeError
+from iris_exporter.limits import DEFAULT_LIMITS
 
 MAX_INTEGER_DIGITS = 400
 """Beyond the largest double; converting thousands of digits takes quadratic time, and Python refuses it."""
 
-MAX_METADATA_DEPTH = 64
-"""How deep the open object of an event may nest: far more than anybody writes, far less than a JSON reader takes."""
+MAX_METADATA_DEPTH = DEFAULT_LIMITS.max_json_depth
+"""How deep the open object of an event may nest by default."""
 
 _BOM = b"\xef\xbb\xbf"
 _REPLACEMENT = "\ufffd"

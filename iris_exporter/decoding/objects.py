@@ -1,12 +1,15 @@
 """JSON objects to model objects, in the stream's shape and in REST's, one table of names for each kind.
 
 A field that cannot be used is treated as missing and noted; an element of a list that cannot be used is skipped and
-noted. Nothing here raises. Source: the IRIS wire, section 3.
+noted. Nothing here raises, and nothing is kept that is longer than the limits allow: what becomes a label is shortened
+so that different texts stay different, other texts are cut, an open object is left out. Source: the IRIS wire, section
+3.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
+from iris_exporter.core.shorten import shortened
 from iris_exporter.decoding import values
 from iris_exporter.decoding.jsontext import encode, nested_deeper
 from iris_exporter.decoding.messages import Anomaly, Event, Metrics, Overview, Project
@@ -82,6 +85,8 @@ def project_from(data: JsonObject, problems: Problems, percent: frozenset[str] =
         problems.add("no_id")
         return None
     known = _read(data, _PROJECT, problems)
+    if "name" in known:
+        known["name"] = _label(known["name"], "name", problems)
     # `overallHealth` is a word in some REST answers and a share in others.
     status, health = _convert(data, ("status",), values.text, problems), None
     overall = data.get("overallHealth")
@@ -121,9 +126,7 @@ def event_from(
         known["event_type"] = event_type
     if "severity" in known:
         known["severity"] = known["severity"].strip().lower() or "info"
-    for name in ("project", "event_type", "severity"):
-        if name in known:
-            known[name] = _label(known[name], name, problems)
+    _shorten(known, ("event_type", "severity"), "message", problems)
     own = float(moment) if isinstance(moment, float) else timestamp
     event_id = _identifier(data, _EVENT_ID, problems) or values.made_id(
         "" if own is None else repr(own),
@@ -139,9 +142,7 @@ def anomaly_from(data: JsonObject, problems: Problems) -> Anomaly:
     known = _read(data, _ANOMALY, problems)
     if "severity" in known:
         known["severity"] = known["severity"].strip().lower() or "info"
-    for name in ("project", "severity", "type"):
-        if name in known:
-            known[name] = _label(known[name], name, problems)
+    _shorten(known, ("severity", "type", "metric"), "description", problems)
     anomaly_id = _identifier(data, ("id",), problems) or values.made_id(
         *(known.get(name, "") for name in ("project", "type", "metric"))
     )
@@ -253,11 +254,25 @@ def _identifier(data: JsonObject, names: Iterable[str], problems: Problems) -> s
     return None
 
 
+def _shorten(known: dict[str, Any], labels: Iterable[str], words: str, problems: Problems) -> None:
+    """Hold the texts of an event or an anomaly to the limits; the field `words` is what it says to people."""
+    project = known.get("project", "")
+    if len(project) > values.MAX_ID_CHARS:
+        # As the id of the project itself is, so that the two can be joined.
+        problems.add("too_long", "project")
+        known["project"] = values.made_id(project)
+    for name in labels:
+        if name in known:
+            known[name] = _label(known[name], name, problems)
+    if len(known.get(words, "")) > problems.limits.max_event_bytes:
+        problems.add("too_long", words)
+        known[words] = known[words][: problems.limits.max_event_bytes]
+
+
 def _label(text: str, field: str, problems: Problems) -> str:
-    if len(text) <= values.MAX_LABEL_CHARS:
-        return text
-    problems.add("too_long", field)
-    return text[: values.MAX_LABEL_CHARS]
+    if len(text) > values.MAX_LABEL_CHARS:
+        problems.add("too_long", field)
+    return shortened(text, values.MAX_LABEL_CHARS)
 
 
 def _metadata(data: JsonObject, whole: bool, problems: Problems) -> bytes:
@@ -278,7 +293,11 @@ def _encoded(found: JsonObject, field: str, problems: Problems) -> bytes:
         encoded = encode(found)
     except RecursionError:
         encoded = None
-    if encoded is None or nested_deeper(encoded):
+    limits = problems.limits
+    if encoded is None or nested_deeper(encoded, limits.max_json_depth):
         problems.add("too_deep", field)
+        return b"{}"
+    if len(encoded) > limits.max_event_bytes:
+        problems.add("too_long", field)
         return b"{}"
     return encoded

@@ -6,6 +6,8 @@ while its list is kept, are noted here and drained by the caller. Both use the s
 
 from typing import NamedTuple
 
+from iris_exporter.limits import DEFAULT_LIMITS, Limits
+
 REASONS: dict[str, str] = {
     "binary": "a binary frame, where JSON travels as text",
     "not_utf8": "the bytes are not UTF-8",
@@ -20,7 +22,7 @@ REASONS: dict[str, str] = {
     "not_a_timestamp": "neither ISO 8601 nor a Unix time",
     "out_of_range": "a share outside 0 to 100 %, a negative count, a moment that cannot be",
     "too_deep": "nested deeper than is read",
-    "too_long": "text longer than a label value may be; cut",
+    "too_long": "text or an open object longer than is kept; cut, or left out",
     "unknown_shape": "a document or an element that is no overview, project, event or anomaly",
     "upstream_error": "the document says that the request failed",
 }
@@ -41,13 +43,15 @@ class FieldProblem(NamedTuple):
 class Problems:
     """Collects problems of fields until somebody takes them; counts stay exact when paths no longer fit.
 
-    `base` is the JSON path of the object being read. A falsy collector has nothing to take.
+    `base` is the JSON path of the object being read. A falsy collector has nothing to take. `limits` say what of an
+    object is too long or too deep.
     """
 
-    __slots__ = ("_counts", "base")
+    __slots__ = ("_counts", "base", "limits")
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self.base = "$"
+        self.limits = limits
         self._counts: dict[tuple[str, str], int] = {}
 
     def __bool__(self) -> bool:

@@ -1,5 +1,6 @@
 """Envelopes: every type, every trap in a field, and what is noted about it."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -254,12 +255,43 @@ def test_brackets_in_texts_are_no_nesting() -> None:
     assert msgspec.json.decode(decode_event(event_with(metadata=metadata)).metadata) == metadata
 
 
-@pytest.mark.parametrize("field", ["project", "event_type", "severity"])
-def test_a_label_is_cut_to_a_length_that_can_be_shown(field: str) -> None:
-    message, problems = decode_in_part(event_with(**{field: "x" * (MAX_LABEL_CHARS + 1)}))
+@pytest.mark.parametrize("field", ["event_type", "severity"])
+def test_a_label_is_cut_to_a_length_that_can_be_shown_and_different_ones_stay_different(field: str) -> None:
+    shown = set()
+    for end in ("a", "b"):
+        message, problems = decode_in_part(event_with(**{field: "x" * MAX_LABEL_CHARS + end}))
+        assert isinstance(message, EventMessage)
+        assert problems == [("too_long", f"$.data.{field}")]
+        shown.add(getattr(message.event, field))
+    assert len(shown) == 2
+    assert all(re.fullmatch("x{183}~[0-9a-f]{16}", text) for text in shown)
+
+
+def test_the_project_of_an_event_is_shortened_as_the_id_of_the_project_is() -> None:
+    name = "x" * (MAX_LABEL_CHARS + 1)
+    message, problems = decode_in_part(event_with(project=name))
+    assert problems == [("too_long", "$.data.project")]
+    update, _ = decode_in_part(envelope({"projects": [{"id": name}], "anomalies": [{"project": name}]}, "update"))
     assert isinstance(message, EventMessage)
-    assert getattr(message.event, field) == "x" * MAX_LABEL_CHARS
-    assert problems == [("too_long", f"$.data.{field}")]
+    assert isinstance(update, Update)
+    (project,), (anomaly,) = update.overview.projects or (), update.overview.anomalies or ()
+    assert message.event.project == project.id == anomaly.project
+
+
+TOO_LONG = {
+    "the name of a project": ({"projects": [{"id": "p", "name": "x" * 201}]}, "$.data.projects[0].name"),
+    "the metric of an anomaly": ({"anomalies": [{"metric": "x" * 201}]}, "$.data.anomalies[0].metric"),
+    "what an anomaly says": ({"anomalies": [{"description": "x" * 20_000}]}, "$.data.anomalies[0].description"),
+    "what an event says": ({"events": [{**EVENT, "message": "x" * 20_000}]}, "$.data.events[0].message"),
+    "the metadata of an event": ({"events": [{**EVENT, "metadata": {"a": "x" * 20_000}}]}, "$.data.events[0].metadata"),
+}
+
+
+@pytest.mark.parametrize(("data", "path"), TOO_LONG.values(), ids=TOO_LONG)
+def test_nothing_is_kept_that_is_longer_than_the_limit(data: dict[str, Any], path: str) -> None:
+    message, problems = decode_in_part(envelope(data, "update"))
+    assert problems == [("too_long", path)]
+    assert len(msgspec.json.encode(message)) <= 16 * 1024 + 1000
 
 
 def test_numbers_for_texts_are_read() -> None:
