@@ -288,11 +288,12 @@ def continuity() -> list[timeseries.Panel]:
             (catalog.EVENT_GAPS, "missing"), (catalog.EVENTS_REPLAYED, "replayed"),
             (catalog.EVENTS_DUPLICATE, "duplicate"), by="",
         ),
-        _counted(
+        common.lines(
             "Errors in what arrives",
             "Messages that could not be read, by reason, and error messages of the source, by code.",
-            (catalog.DECODE_ERRORS, "{{reason}}{{code}}"), (catalog.UPSTREAM_ERRORS, "{{reason}}{{code}}"),
-            by="reason, code",
+            common.metrics(f"sum by (reason) ({increase(catalog.DECODE_ERRORS)})", "{{reason}}"),
+            common.metrics(f"sum by (code) ({increase(catalog.UPSTREAM_ERRORS)})", "{{code}}", ref="B"),
+            unit="short", empty=NOTHING, size=(8, 7), bars=True,
         ),
     ]  # fmt: skip
 

@@ -70,7 +70,6 @@ def _choice(name: str, metric: Metric, description: str, *, of: str) -> build.Qu
         .description(description)
         .datasource(PROMETHEUS)
         .query({"query": f"label_values({metric.name}{of}, {name})", "refId": f"variable-{name}"})
-        .definition(f"label_values({metric.name}{of}, {name})")
         .refresh(model.VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(model.VariableSort.ALPHABETICAL_ASC)
         .multi(True)

@@ -20,12 +20,17 @@ def document(board: build.Dashboard) -> dict[str, Any]:
     """The JSON of a dashboard: panels numbered in their order, without fields that say nothing here."""
     found: dict[str, Any] = json.loads(JSONEncoder().encode(board.build()))
     found["schemaVersion"] = SCHEMA_VERSION
+    for variable in found["templating"]["list"]:
+        for foreign in ("auto", "auto_count", "auto_min", "definition"):
+            variable.pop(foreign, None)
     number = 0
     for panel in found["panels"]:
         for each in (panel, *panel.get("panels", ())):
             number += 1
             each["id"] = number
             each.pop("repeatDirection", None)
+            # The footer that the SDK knows is off, and gone from the newest tables.
+            each.get("options", {}).pop("footer", None)
             defaults = each.get("fieldConfig", {}).get("defaults", {})
             if "links" in defaults:
                 defaults["links"] = [_data_link(link) for link in defaults["links"]]

@@ -35,7 +35,7 @@ def board() -> build.Dashboard:
     )  # fmt: skip
     found.with_panel(
         over_time(
-            "Latency", "Average latency of the project's runs, as the source says.",
+            "Latency over time", "Average latency of the project's runs, as the source says.",
             ("latency", catalog.PROJECT_LATENCY), unit="s", size=(12, 8),
         )
     )  # fmt: skip
@@ -73,7 +73,6 @@ def _project() -> build.QueryVariable:
         .description("Projects that the chosen streams know")
         .datasource(common.PROMETHEUS)
         .query({"query": text, "refId": "variable-project"})
-        .definition(text)
         .refresh(model.VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(model.VariableSort.ALPHABETICAL_ASC)
         .multi(False)

@@ -1,0 +1,135 @@
+"""The committed dashboards as tests see them: panels, queries, and PromQL taken apart."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import promql_parser
+
+from dashboards.queries import FOREIGN
+from iris_exporter.instruments.catalog import CATALOG
+from iris_exporter.instruments.metric import Metric
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = sorted((ROOT / "dashboards/json").glob("*.json"))
+BY_SAMPLE: dict[str, Metric] = {sample: metric for metric in (*CATALOG, *FOREIGN) for sample in metric.sample_names}
+TARGET_LABELS = {"job", "instance"}
+"""Labels that Prometheus gives to every series."""
+
+PLAIN_VALUES = {
+    "__rate_interval": "1m",
+    "__interval": "30s",
+    "__range": "3h",
+    "poll_interval": "30",
+    "job": ".+",
+    "instance": ".+",
+    "stream": ".+",
+    "project": ".+",
+}
+"""Values that Grafana could put in for variables."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """One query: where it is, what it asks, and the text that names its series."""
+
+    board: str
+    panel: str
+    ref: str
+    expr: str
+    legend: str = ""
+    exemplars: bool = False
+
+    @property
+    def where(self) -> str:
+        """As in `iris-overview / Projects / B`."""
+        return f"{self.board} / {self.panel} / {self.ref}"
+
+    def plain(self, **values: str) -> str:
+        """The query with its variables put in."""
+        return plain(self.expr, **values)
+
+
+def plain(expr: str, **values: str) -> str:
+    """A query without variables; an unknown one is a KeyError."""
+    known = {**PLAIN_VALUES, **values}
+    return re.sub(r"\$\{?(\w+)\}?", lambda match: known[match[1]], expr)
+
+
+def load() -> dict[str, dict[str, Any]]:
+    """All dashboards by file name."""
+    return {path.stem: json.loads(path.read_text()) for path in FILES}
+
+
+def panels(board: dict[str, Any], *, with_rows: bool = False) -> Iterator[dict[str, Any]]:
+    """The panels of a dashboard, those in collapsed rows too."""
+    for panel in board["panels"]:
+        if panel["type"] != "row" or with_rows:
+            yield panel
+        yield from panel.get("panels", ())
+
+
+def queries() -> list[Query]:
+    """Every PromQL query: of panels, annotations and variables."""
+    found = []
+    for name, board in load().items():
+        for panel in panels(board):
+            found += [_query(name, panel["title"], target) for target in _of_prometheus(panel)]
+        for annotation in board["annotations"]["list"]:
+            text = f"{annotation['titleFormat']} {annotation['textFormat']}"
+            found.append(Query(name, "annotation", annotation["name"], annotation["expr"], text))
+        for variable in board["templating"]["list"]:
+            if variable["type"] == "query":
+                selector = re.fullmatch(r"label_values\((.+), (\w+)\)", variable["query"]["query"])
+                assert selector, variable["query"]
+                found.append(Query(name, "variable", variable["name"], selector[1], f"{{{{{selector[2]}}}}}"))
+    return found
+
+
+def _of_prometheus(panel: dict[str, Any]) -> list[dict[str, Any]]:
+    return [target for target in panel["targets"] if target["datasource"]["type"] == "prometheus"]
+
+
+def _query(board: str, panel: str, target: dict[str, Any]) -> Query:
+    legend, exemplars = target.get("legendFormat", ""), target.get("exemplar", False)
+    return Query(board, panel, target["refId"], target["expr"], legend, exemplars)
+
+
+@dataclass(frozen=True)
+class Node:
+    """A part of a query, with the parts around it, outermost first."""
+
+    expr: Any
+    parents: tuple[Any, ...]
+
+
+def walk(expr: Any, parents: tuple[Any, ...] = ()) -> Iterator[Node]:
+    """The parts of a parsed query, from the outside in."""
+    yield Node(expr, parents)
+    inner = (*parents, expr)
+    for attribute in ("lhs", "rhs", "expr", "param", "vector_selector"):
+        child = getattr(expr, attribute, None)
+        if child is not None and not isinstance(child, str | float):
+            yield from walk(child, inner)
+    for argument in getattr(expr, "args", None) or ():
+        yield from walk(argument, inner)
+
+
+def selectors(text: str) -> Iterator[Node]:
+    """The selectors of a query."""
+    for node in walk(promql_parser.parse(text)):
+        if isinstance(node.expr, promql_parser.VectorSelector):
+            yield node
+
+
+def grouping_labels(text: str) -> set[str]:
+    """Labels that a query groups or joins by."""
+    found: set[str] = set()
+    for node in walk(promql_parser.parse(text)):
+        modifier = getattr(node.expr, "modifier", None)
+        for part in (modifier, getattr(modifier, "matching", None)):
+            found |= set(getattr(part, "labels", None) or ())
+    return found
