@@ -51,8 +51,8 @@ def _burn(long: str, short: str, rate: float, hold: str, severity: str) -> Alert
         Concern.SOURCE,
         "Too many runs of an IRIS installation fail.",
         f"Stream {{{{ $labels.stream }}}}: {{{{ $value | humanizePercentage }}}} of runs failed over {long}, and the "
-        f"last {short} were over the limit, too: {rate * (1 - t.SUCCESS_OBJECTIVE):.0%}, {rate:g} times what the "
-        f"objective of {t.SUCCESS_OBJECTIVE:.4g} allows.",
+        f"last {short} were over the limit, too: {rate * (1 - t.SUCCESS_OBJECTIVE):.0%}, burn rate {rate:g} for an "
+        f"objective of {t.SUCCESS_OBJECTIVE:.4g}.",
         Dashboard.OVERVIEW,
         hold=hold,
         variables=("job", "stream"),

@@ -102,7 +102,7 @@ RATE_ANOMALOUS = Alert(
     Severity.WARNING,
     Concern.LINK,
     "An IRIS source sends far more or far less than yesterday at this hour.",
-    'Stream {{ $labels.stream }} brings {{ $value | printf "%.2f" }} messages a second over the last hour: less than '
+    'Stream {{ $labels.stream }} brings {{ $value | printf "%.2f" }} messages a second over the last 1h: less than '
     f"{t.MESSAGE_RATE_LOW:.0%}, or more than {t.MESSAGE_RATE_HIGH:g} times, of the same hour yesterday.",
     Dashboard.CONNECTION,
     hold=t.MESSAGE_RATE_FOR,

@@ -14,6 +14,8 @@ table() {
     grep -v '^ *#' <<'ROWS'
 prometheus  apt  prometheus
 promtool    apt  prometheus
+prometheus-alertmanager apt prometheus-alertmanager
+amtool      apt  prometheus-alertmanager
 node        apt  nodejs
 npm         apt  npm
 express     npm  express@5.1.0
