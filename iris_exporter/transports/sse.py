@@ -4,6 +4,8 @@ The body is read as it comes. Line readers have a line limit, and a total timeou
 Source: WHATWG HTML, 9.2; the parser is `core.sse`.
 """
 
+import asyncio
+
 import aiohttp
 
 from iris_exporter.core.failures import Failure
@@ -12,8 +14,12 @@ from iris_exporter.core.sse import SseParser
 from iris_exporter.transports.base import Received, TransportError
 from iris_exporter.transports.recognise import LINK_ERRORS, failure_of
 
-# A compressed piece of 64 KiB may inflate to this many messages of the largest size, not more.
+# A compressed piece may inflate to its own size and this many messages of the largest size, not more; where messages
+# are to be small, many of them may still come at once.
 _INFLATED_MESSAGES = 16
+_LEAST_INFLATED_BYTES = 1 << 20
+# How much is parsed before others get their turn; aiohttp hands out less at once, but what it inflates to may be more.
+_PART_BYTES = 256 * 1024
 
 
 class SseLink:
@@ -24,7 +30,9 @@ class SseLink:
     def __init__(self, response: aiohttp.ClientResponse, max_message_bytes: int, last_event_id: str) -> None:
         self._response = response
         self._parser = SseParser(max_message_bytes, last_event_id)
-        self._inflate_limit = max_message_bytes * _INFLATED_MESSAGES
+        self._inflate_limit = max(max_message_bytes * _INFLATED_MESSAGES, _LEAST_INFLATED_BYTES)
+        self._inflated = b""
+        self._taken = 0  # of what is inflated
         try:
             self._inflater = Inflater(response.headers.get("Content-Encoding", "").strip().lower())
         except ValueError as error:
@@ -36,19 +44,34 @@ class SseLink:
         if parser.closed:
             raise TransportError(Failure("message_too_large", "an SSE event is larger than the limit"))
         try:
-            piece = await self._response.content.readany()
-            if not piece and self._response.content.at_eof():
-                raise TransportError(Failure("closed", "the server ended the stream"))
-            events = parser.feed(self._inflater.feed(piece, self._inflate_limit))
+            part, wire_bytes = await self._next_part()
+            events = parser.feed(part)
         except LINK_ERRORS as error:
             raise TransportError(failure_of(error)) from error
         retry = parser.retry_milliseconds
         return Received(
             [event.data for event in events],
-            len(piece),
+            wire_bytes,
             last_event_id=parser.last_event_id,
             retry_seconds=None if retry is None else retry / 1000,
         )
+
+    async def _next_part(self) -> tuple[bytes, int]:
+        """The next piece of the body, inflated, and its size on the wire; or more of the piece before, and 0."""
+        wire_bytes = 0
+        if self._taken < len(self._inflated):
+            await asyncio.sleep(0)
+        else:
+            piece = await self._response.content.readany()
+            if not piece and self._response.content.at_eof():
+                raise TransportError(Failure("closed", "the server ended the stream"))
+            wire_bytes = len(piece)
+            self._inflated, self._taken = self._inflater.feed(piece, wire_bytes + self._inflate_limit), 0
+        inflated, start = self._inflated, self._taken
+        self._taken = start + _PART_BYTES
+        if self._taken >= len(inflated):
+            self._inflated, self._taken = b"", 0
+        return inflated[start : start + _PART_BYTES], wire_bytes
 
     async def send(self, message: bytes) -> bool:  # noqa: ARG002 (SSE has one direction)
         """See `Link.send`."""
