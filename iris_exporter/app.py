@@ -10,7 +10,7 @@ import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import aiohttp
 from aiohttp import web
@@ -23,6 +23,7 @@ from iris_exporter.core.detection import without_credentials
 from iris_exporter.errors import ConfigError, IrisExporterError
 from iris_exporter.instruments.collector import Exposition, Source
 from iris_exporter.instruments.selfmetrics import SelfMetrics
+from iris_exporter.instruments.telemetry.settings import OFF, OtelSettings
 from iris_exporter.settings import Settings, StreamSettings
 from iris_exporter.store import CursorStore
 from iris_exporter.stream import Stream
@@ -32,6 +33,9 @@ from iris_exporter.web.context import ScrapeCommit
 from iris_exporter.web.gate import GuardedSite
 from iris_exporter.web.guard import Guard
 from iris_exporter.web.server import make_app
+
+if TYPE_CHECKING:
+    from iris_exporter.instruments.telemetry.service import Telemetry
 
 _log = logs.get_logger("app")
 
@@ -49,10 +53,17 @@ class Exporter:
     """The running sidecar, and what the web server needs to know of it (`web.server.WebContext`).
 
     Use it as `async with`; inside, `addresses` are the URLs it listens on. `load` reads the configuration again and
-    is called in a thread; it raises ConfigError.
+    is called in a thread; it raises ConfigError. `otel` says what is exported over OTLP; it holds until the end, since
+    the variables that it comes from do.
     """
 
-    def __init__(self, settings: Settings, load: Callable[[], Settings], clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        load: Callable[[], Settings],
+        clock: Clock | None = None,
+        otel: OtelSettings = OFF,
+    ) -> None:
         self.settings = settings
         self.addresses: list[str] = []
         self.version: VersionInfo = version_info()
@@ -62,6 +73,7 @@ class Exporter:
         )
         self._load = load
         self._clock = clock or SystemClock()
+        self._telemetry = self._make_telemetry(otel) if otel.exports else None
         self._streams: dict[str, Stream] = {}
         self._budgets = ConnectionBudgets()
         self._store: CursorStore | None = None
@@ -74,7 +86,12 @@ class Exporter:
     async def __aenter__(self) -> Self:
         self._open_store()
         async with AsyncExitStack() as stack:
-            self._session = await stack.enter_async_context(open_session())
+            trace_configs: list[aiohttp.TraceConfig] = []
+            if self._telemetry is not None:
+                self._telemetry.start()
+                stack.push_async_callback(self._telemetry.close)
+                trace_configs = self._telemetry.trace_configs()
+            self._session = await stack.enter_async_context(open_session(trace_configs))
             await self._listen(stack)
             self.self_metrics.config_reloaded(ok=True, at=self._clock.wall())
             for stream in self.settings.streams:
@@ -87,6 +104,11 @@ class Exporter:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self._cleanup.aclose()
+
+    def _make_telemetry(self, otel: OtelSettings) -> "Telemetry":
+        from iris_exporter.instruments.telemetry.service import Telemetry
+
+        return Telemetry(otel, self._clock, self.version.version, self.self_metrics, self.exposition.samples)
 
     def _open_store(self) -> None:
         directory = self.settings.state_dir
@@ -129,7 +151,16 @@ class Exporter:
     def _add(self, settings: StreamSettings) -> None:
         assert self._session is not None  # noqa: S101 (set before any stream is added)
         kept = None if self._store is None else self._store.load(settings.name, without_credentials(settings.url))
-        stream = Stream(settings, self._session, self._clock, random.random, logs.protect, self._budgets, kept)
+        stream = Stream(
+            settings,
+            self._session,
+            self._clock,
+            random.random,
+            logs.protect,
+            self._budgets,
+            kept,
+            None if self._telemetry is None else self._telemetry.stream,
+        )
         self._streams[settings.name] = stream
         stream.connect()
 
@@ -224,22 +255,22 @@ def _reason(error: OSError) -> str:
     return (error.strerror or str(error)).rpartition(": ")[2]
 
 
-def serve(settings: Settings, reload: Callable[[], Settings]) -> int:
+def serve(settings: Settings, reload: Callable[[], Settings], otel: OtelSettings = OFF) -> int:
     """Run the sidecar until SIGTERM or SIGINT; SIGHUP reloads. Return the exit code.
 
     Raises:
         ListenError: An address cannot be listened on; nothing is left running.
     """
-    asyncio.run(_serve(settings, reload))
+    asyncio.run(_serve(settings, reload, otel))
     return 0
 
 
-async def _serve(settings: Settings, load: Callable[[], Settings]) -> None:
+async def _serve(settings: Settings, load: Callable[[], Settings], otel: OtelSettings) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with Exporter(settings, load) as exporter:
+    async with Exporter(settings, load, otel=otel) as exporter:
         reloads: set[asyncio.Task[None]] = set()
 
         def reload_now() -> None:

@@ -17,6 +17,8 @@ from typing import NoReturn
 from iris_exporter import config, logs
 from iris_exporter.config.options import GROUPS
 from iris_exporter.errors import ConfigError, IrisExporterError
+from iris_exporter.instruments.telemetry.reading import read_otel
+from iris_exporter.instruments.telemetry.settings import OtelSettings
 from iris_exporter.settings import Settings
 from iris_exporter.version import version_info
 
@@ -107,7 +109,7 @@ def _serve(arguments: list[str], environment: Mapping[str, str]) -> int:
     def load() -> Settings:
         return config.load(flags, environment)
 
-    settings = load()
+    settings, otel = _together(load, lambda: read_otel(environment))
     if _checks_only(flags, environment):
         count = len(settings.streams)
         names = ", ".join(stream.name for stream in settings.streams)
@@ -119,7 +121,24 @@ def _serve(arguments: list[str], environment: Mapping[str, str]) -> int:
     logs.setup(settings.log_level, settings.log_format)
     from iris_exporter import app
 
-    return app.serve(settings, reload=load)
+    return app.serve(settings, reload=load, otel=otel)
+
+
+def _together(load: Callable[[], Settings], read: Callable[[], OtelSettings]) -> tuple[Settings, OtelSettings]:
+    """Load our own configuration and that of OpenTelemetry, and complain about both at once."""
+    problems = []
+    settings = otel = None
+    try:
+        settings = load()
+    except ConfigError as error:
+        problems += error.problems
+    try:
+        otel = read()
+    except ConfigError as error:
+        problems += error.problems
+    if settings is None or otel is None:
+        raise ConfigError(problems)
+    return settings, otel
 
 
 def _checks_only(flags: Mapping[str, object], environment: Mapping[str, str]) -> bool:

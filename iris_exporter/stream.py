@@ -12,6 +12,7 @@ from iris_exporter.core.detection import without_credentials
 from iris_exporter.core.seen import SeenIds
 from iris_exporter.core.status import LinkStatus
 from iris_exporter.instruments.stream import StreamInstruments
+from iris_exporter.instruments.telemetry.stream import MakeTelemetry
 from iris_exporter.model.snapshot import Snapshot
 from iris_exporter.model.state import StreamState
 from iris_exporter.settings import StreamSettings
@@ -29,6 +30,7 @@ class Stream:
     """A stream of the configuration, from socket to numbers. Call `connect` to begin and `stop` at the end.
 
     `kept` is where an earlier life was, None for a fresh start. `budgets` is shared by all streams of the process.
+    `make_telemetry` is `Telemetry.stream`, None where nothing is exported over OTLP.
 
     `reconfigure` gives it other settings; what was counted and believed stays, because the name stays.
     """
@@ -42,6 +44,7 @@ class Stream:
         protect: Callable[[str], None],
         budgets: ConnectionBudgets,
         kept: Kept | None = None,
+        make_telemetry: MakeTelemetry | None = None,
     ) -> None:
         self._session = session
         self._clock = clock
@@ -50,6 +53,11 @@ class Stream:
         self._budgets = budgets
         self._log = StreamLog(settings.name, clock)
         self.instruments = StreamInstruments(settings.name)
+        self.telemetry = (
+            None if make_telemetry is None else make_telemetry(settings.name, settings.url, self.instruments)
+        )
+        observers = (self.instruments, self._log)
+        self._observer = Observers(observers if self.telemetry is None else (*observers, self.telemetry))
         self._state = StreamState(
             settings.name,
             settings.stale_after_seconds,
@@ -69,7 +77,7 @@ class Stream:
             Dialer(settings, self._session, credentials, self._clock, self._budgets),
             Poller(settings, self._session, credentials, self._clock),
             self._sink,
-            Observers((self.instruments, self._log)),
+            self._observer,
             self._clock,
             self._random,
         )
@@ -89,14 +97,18 @@ class Stream:
         self._supervisor.reset()
 
     async def stop(self) -> None:
-        """See `Supervisor.stop`."""
+        """See `Supervisor.stop`; for good, since its telemetry ends too."""
         await self._supervisor.stop()
+        if self.telemetry is not None:
+            self.telemetry.close()
 
     async def reconfigure(self, settings: StreamSettings) -> None:
         """Close the link and start again with `settings`, whose name is the same."""
         await self._supervisor.stop()
         self.settings = settings
         self._state.stale_after_seconds = settings.stale_after_seconds
+        if self.telemetry is not None:
+            self.telemetry.locate(settings.url)
         self._supervisor = self._supervise(settings)
         self._supervisor.connect()
 

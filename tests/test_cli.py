@@ -15,6 +15,7 @@ import pytest
 
 from iris_exporter import __version__, cli, logs
 from iris_exporter.errors import UsageError
+from iris_exporter.instruments.telemetry.settings import OtelSettings
 from iris_exporter.settings import Settings
 from iris_exporter.version import version_info
 
@@ -117,7 +118,7 @@ def test_serve_gets_settings_a_way_to_reload_and_a_log(
     file = tmp_path / "iris.yaml"
     file.write_text(f"stream: {{name: a, url: '{URL}'}}\n")
 
-    def serve(settings: Settings, reload: Callable[[], Settings]) -> int:
+    def serve(settings: Settings, reload: Callable[[], Settings], otel: OtelSettings) -> int:
         assert [stream.name for stream in settings.streams] == ["a"]
         file.write_text(f"stream: {{name: b, url: '{URL}'}}\n")
         assert [stream.name for stream in reload().streams] == ["b"]
@@ -133,7 +134,7 @@ def test_serve_gets_settings_a_way_to_reload_and_a_log(
 def test_a_fault_of_ours_is_a_line_and_a_traceback_only_at_debug(
     debug: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Capture, tmp_path: Path
 ) -> None:
-    def serve(settings: Settings, reload: Callable[[], Settings]) -> int:
+    def serve(settings: Settings, reload: Callable[[], Settings], otel: OtelSettings) -> int:
         raise RuntimeError("no luck with the-key-itself")
 
     use_app(monkeypatch, serve)
@@ -148,7 +149,7 @@ def test_a_fault_of_ours_is_a_line_and_a_traceback_only_at_debug(
 
 
 def test_a_known_failure_is_its_own_sentence(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    def serve(settings: Settings, reload: Callable[[], Settings]) -> int:
+    def serve(settings: Settings, reload: Callable[[], Settings], otel: OtelSettings) -> int:
         raise UsageError("port 14747 is taken")
 
     use_app(monkeypatch, serve)
@@ -157,7 +158,7 @@ def test_a_known_failure_is_its_own_sentence(monkeypatch: pytest.MonkeyPatch, ca
 
 
 def test_an_interruption_is_silent(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    def serve(settings: Settings, reload: Callable[[], Settings]) -> int:
+    def serve(settings: Settings, reload: Callable[[], Settings], otel: OtelSettings) -> int:
         raise KeyboardInterrupt
 
     use_app(monkeypatch, serve)

@@ -1,7 +1,8 @@
 """The HTTP client that all streams share: one connector, no cookies, no automatic anything."""
 
 import asyncio
-from collections.abc import Callable
+import ssl
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 
 import aiohttp
@@ -10,6 +11,7 @@ from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, hdrs
 from iris_exporter import __version__
 from iris_exporter.core.failures import Failure
 from iris_exporter.core.redirects import STATUSES
+from iris_exporter.transports import handshakes
 
 
 class RedirectedError(aiohttp.ClientError):
@@ -28,21 +30,28 @@ class BrokenAnswerError(aiohttp.ClientError):
         self.failure = failure
 
 
-def open_session() -> aiohttp.ClientSession:
+def open_session(trace_configs: Sequence[aiohttp.TraceConfig] = ()) -> aiohttp.ClientSession:
     """A client session without limits on the number of links, since the configuration names every one of them.
+
+    `trace_configs` are told the moments of each request; with any, TLS handshakes are watched too (`handshakes`).
 
     It follows no redirect: each raises `RedirectedError`. The environment is left alone: aiohttp would take passwords
     from .netrc along with the proxies.
     """
     return aiohttp.ClientSession(
         # Links are long, polls are rare: nothing is gained by keeping idle connections for long.
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=75),
+        connector=aiohttp.TCPConnector(
+            limit=0,
+            keepalive_timeout=75,
+            ssl=handshakes.watch(ssl.create_default_context()) if trace_configs else True,
+        ),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None, sock_read=None),
         headers={"User-Agent": f"iris-exporter/{__version__}"},
         auto_decompress=False,
         trust_env=False,
         middlewares=(_guard,),
+        trace_configs=list(trace_configs),
     )
 
 

@@ -11,6 +11,8 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+from iris_exporter.transports import handshakes
+
 _MAX_CONTEXTS = 64
 
 
@@ -58,7 +60,7 @@ def _trusting(authorities: Path | None) -> ssl.SSLContext:
             raise
         raise UnusableFileError(authorities, _expected("a file with certificates (PEM)", error)) from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
+    return handshakes.watch(context)
 
 
 def _identify(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:

@@ -8,7 +8,6 @@ Source: opentelemetry-proto 1.x, trace.proto, logs.proto.
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -21,7 +20,15 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from iris_exporter.instruments import signals
-from iris_exporter.instruments.telemetry.records import EventRecord, LogRecord, Span, SpanContext, StateRecord, Value
+from iris_exporter.instruments.telemetry.records import (
+    Encoded,
+    EventRecord,
+    LogRecord,
+    Span,
+    SpanContext,
+    StateRecord,
+    Value,
+)
 from iris_exporter.instruments.telemetry.settings import Limits
 from iris_exporter.instruments.telemetry.values import MAX_METADATA_ATTRIBUTES, Redact, Trimmer, flattened
 
@@ -34,15 +41,6 @@ _LOCAL_FLAGS = _SAMPLED | 0x100
 _REMOTE_FLAGS = 0x300
 _NANOSECONDS = 1_000_000_000
 _LARGEST_MOMENT = (2**63 - 1) // _NANOSECONDS
-
-
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """A request. It holds `count` records, for which the first `count + failed` of the batch were used."""
-
-    body: bytes
-    count: int
-    failed: int
 
 
 class _Request(Protocol):

@@ -3,7 +3,8 @@
 The names and meanings are OpenTelemetry's; an empty value is one that is not set. What differs: a wrong value is
 refused, where the specification lets an SDK ignore it; a signal is exported when an endpoint is set or its exporter
 says so, where SDKs send to localhost unless told otherwise; and the queue of log records is larger. Timeouts and
-delays are milliseconds, as the specification has it.
+delays are milliseconds, as the specification has it. `*_EXPORT_TIMEOUT` is checked and otherwise without a meaning: a
+batch that could not be sent is kept, and each request has `OTEL_EXPORTER_OTLP_TIMEOUT`.
 
 Source: OpenTelemetry specification, "Environment variables", "OTLP exporter", "Performance and blocking".
 """
@@ -103,11 +104,9 @@ class _Reader:
         if exporter == "none":
             return None
         self._choice("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", ("cumulative",), "cumulative")
-        return MetricsPush(
-            self._endpoint(METRICS) if exporter == "otlp" else None,
-            self._number("OTEL_METRIC_EXPORT_INTERVAL", 60_000, 1_000, 86_400_000) / 1000,
-            self._number("OTEL_METRIC_EXPORT_TIMEOUT", 30_000, 1, 600_000) / 1000,
-        )
+        self._number("OTEL_METRIC_EXPORT_TIMEOUT", 30_000, 1, 3_600_000)
+        interval = self._number("OTEL_METRIC_EXPORT_INTERVAL", 60_000, 1_000, 86_400_000)
+        return MetricsPush(self._endpoint(METRICS) if exporter == "otlp" else None, interval / 1000)
 
     def _batching(self, prefix: str, queue_size: int, delay_ms: int) -> Batching:
         size = self._number(f"{prefix}_MAX_QUEUE_SIZE", queue_size, 1, _LARGEST_QUEUE)

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from iris_exporter.decoding.messages import Event
+from iris_exporter.instruments.exposition import Family
 from iris_exporter.instruments.signals import LogType, SpanType
+from iris_exporter.instruments.text import Sample
 
 Value = str | bool | int | float
 """What an attribute can be."""
@@ -75,3 +77,20 @@ class EventRecord(NamedTuple):
 
 LogRecord = EventRecord | StateRecord
 """What waits in the queue of log records."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A request. It holds `count` records, for which the first `count + failed` of the batch were used."""
+
+    body: bytes
+    count: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """All families and their samples, as they were at `moment`."""
+
+    moment: float
+    families: Sequence[tuple[Family, list[Sample]]]

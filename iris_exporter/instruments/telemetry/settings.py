@@ -67,7 +67,6 @@ class MetricsPush:
 
     endpoint: Endpoint | None
     interval_seconds: float
-    timeout_seconds: float
 
 
 @dataclass(frozen=True, slots=True)

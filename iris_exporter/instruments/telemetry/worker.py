@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Generic
 
-from iris_exporter.instruments.telemetry.encoding import Encoded
 from iris_exporter.instruments.telemetry.outbox import Outbox, Record
+from iris_exporter.instruments.telemetry.records import Encoded
 from iris_exporter.instruments.telemetry.senders.base import ACCEPTED, Answer, Sender
 from iris_exporter.logs import get_logger
 
@@ -27,7 +27,7 @@ class Worker(Generic[Record]):
 
     `prepare` makes what encodes and what sends, on the thread and when there is something to send: that is when
     OpenTelemetry's messages and the client are imported. `on_result` is called on the thread, with the numbers of
-    records exported and failed.
+    records exported and failed, and `on_end` when the thread is about to end.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class Worker(Generic[Record]):
         prepare: Callable[[], tuple[Callable[[Sequence[Record]], Encoded], Sender]],
         timeout_seconds: float,
         on_result: Callable[[int, int], None],
+        on_end: Callable[[], None],
     ) -> None:
         self._signal = signal
         self._outbox = outbox
@@ -49,7 +50,7 @@ class Worker(Generic[Record]):
         self._finish_by: float | None = None  # monotonic; None while it goes on
         self._largest: int | None = None  # records in a request, after a collector has refused a larger one
         self._down = False
-        self.ended = threading.Event()
+        self._on_end = on_end
         # A daemon, because a collector that swallows what it is sent must not keep the process alive.
         self._thread = threading.Thread(target=self._run, name=f"otlp-{signal}", daemon=True)
 
@@ -62,7 +63,7 @@ class Worker(Generic[Record]):
         self._wake.set()
 
     def finish(self, seconds: float) -> None:
-        """Send what there is, without waiting for a collector that is away; `ended` is set within `seconds` or so."""
+        """Send what there is, without waiting for a collector that is away, and end within `seconds` or so."""
         self._finish_by = time.monotonic() + seconds
         self._wake.set()
 
@@ -82,8 +83,8 @@ class Worker(Generic[Record]):
                 self._rest(self._turn(self._timeout))
             self._flush()
         finally:
-            self.ended.set()
             self.abandon()
+            self._on_end()
 
     def _rest(self, spent: float) -> None:
         if spent > 0 and self._finish_by is None:

@@ -1,0 +1,332 @@
+"""What one stream gives to traces and logs: an observer of its connection, and a listener to its events.
+
+Every call is quick, never raises for whatever a source may send, and ends in an append to a queue or in nothing.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
+
+from iris_exporter.clock import Clock
+from iris_exporter.core.detection import without_credentials
+from iris_exporter.core.failures import Failure
+from iris_exporter.core.status import State
+from iris_exporter.decoding.messages import Event
+from iris_exporter.instruments import signals
+from iris_exporter.instruments.stream import StreamInstruments
+from iris_exporter.instruments.telemetry.context import Ids, context_in_envelope, context_in_metadata, may_carry
+from iris_exporter.instruments.telemetry.operation import CURRENT, Operation
+from iris_exporter.instruments.telemetry.records import (
+    Arrival,
+    EventRecord,
+    LogRecord,
+    Span,
+    SpanContext,
+    StateRecord,
+    Value,
+)
+from iris_exporter.instruments.telemetry.summary import Totals, summarise
+from iris_exporter.transports.base import StateChange
+from iris_exporter.transports.handshakes import WATCHER
+
+SUMMARY_SECONDS = 60.0
+
+_INFO, _WARN, _ERROR = (9, "INFO"), (13, "WARN"), (17, "ERROR")
+_STOPPED = "requested"
+_DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
+
+EmitSpans = Callable[[Sequence[Span], bool], None]
+"""Takes spans that have ended; True for those of which a source can make any number."""
+EmitLogs = Callable[[Sequence[LogRecord]], None]
+
+
+class StreamTelemetry:
+    """Traces and logs of one stream. `emit_spans` or `emit_logs` is None where that signal is not exported.
+
+    `phase` from 0 to 1 says how much of the first minute's summary is left out, so that not all streams are summed up
+    in the same moment. `on_close` is told when it has ended.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        url: str,
+        instruments: StreamInstruments,
+        clock: Clock,
+        ids: Ids,
+        emit_spans: EmitSpans | None,
+        emit_logs: EmitLogs | None,
+        phase: float = 0.0,
+        on_close: Callable[["StreamTelemetry"], None] | None = None,
+    ) -> None:
+        self.name = name
+        self._instruments = instruments
+        self._clock = clock
+        self._ids = ids
+        self._emit_spans = emit_spans
+        self._emit_logs = emit_logs
+        self._on_close = on_close
+        self._address: dict[str, Value] = {}
+        self.locate(url)
+        self._operations: dict[asyncio.Task[object], Operation] = {}
+        self._connection: SpanContext | None = None  # of the link that is open, or was last
+        self._poll: SpanContext | None = None  # of the last poll; None while a link is open
+        self._is_linked = False
+        self._first_message: Span | None = None
+        self._last_event: SpanContext | None = None
+        self._protocol = "none"
+        self._state_changes = 0
+        self._totals = Totals.of(instruments)
+        self._summary = Span(signals.SUMMARY, ids.root(), clock.wall())
+        self._due = clock.monotonic() + SUMMARY_SECONDS * (1.0 - phase)
+
+    def locate(self, url: str) -> None:
+        """The stream's address is another one from now on."""
+        parts = urlsplit(url)
+        self._address = {
+            signals.STREAM.name: self.name,
+            signals.SERVER_ADDRESS.name: parts.hostname or "",
+            signals.SERVER_PORT.name: parts.port or _DEFAULT_PORTS.get(parts.scheme, 0),
+            signals.URL_FULL.name: without_credentials(url),
+        }
+
+    # For exemplars
+
+    def connection_context(self) -> SpanContext | None:
+        """The span of the link that is open or was last, if it is exported."""
+        return _if_sampled(self._connection)
+
+    def summary_context(self) -> SpanContext | None:
+        """The summary that is being made, if it will be exported: the place of everything that happens now."""
+        return _if_sampled(self._summary.context) if self._emit_spans is not None else None
+
+    def event_context(self) -> SpanContext | None:
+        """The span of the last event that carried a trace context, if it is exported."""
+        return self._last_event
+
+    # The connection: see `transports.base.Observer`.
+
+    def attempt_started(self) -> None:
+        """See `Observer.attempt_started`."""
+        if self._emit_spans is not None:
+            self._begin(Span(signals.CONNECT, self._ids.root(), self._clock.wall(), attributes=dict(self._address)))
+
+    def attempt_failed(self, failure: Failure, seconds: float) -> None:  # noqa: ARG002 (the span has its own times)
+        """See `Observer.attempt_failed`."""
+        self._end(failure.reason)
+
+    def connected(self, protocol: str, endpoint: str, seconds: float, at: float) -> None:  # noqa: ARG002
+        """See `Observer.connected`."""
+        self._protocol = protocol
+        self._is_linked = True
+        operation = self._operation()
+        if operation is None:
+            return
+        context = operation.span.context
+        operation.span.attributes[signals.PROTOCOL.name] = protocol
+        operation.finish()
+        self._connection = context
+        attributes: dict[str, Value] = {signals.STREAM.name: self.name, signals.PROTOCOL.name: protocol}
+        self._first_message = Span(
+            signals.FIRST_MESSAGE, self._ids.child(context), at, context.span_id, attributes=attributes
+        )
+
+    def disconnected(self, failure: Failure) -> None:
+        """See `Observer.disconnected`: what a minute of this link has brought so far is told now."""
+        self._is_linked = False
+        self._first_arrived(failure.reason)
+        self._sum_up("disconnect")
+        self._protocol = "none"
+
+    def heartbeat(self, round_trip_seconds: float) -> None:
+        """See `Observer.heartbeat`; the histogram has it."""
+
+    def received(self, protocol: str, wire_bytes: int) -> None:
+        """See `Observer.received`."""
+        if protocol == "poll":
+            self._polled(wire_bytes)
+        elif self._first_message is not None:
+            self._first_arrived("")
+
+    def poll_started(self) -> None:
+        """See `Observer.poll_started`."""
+        if self._emit_spans is not None:
+            attributes = {**self._address, signals.REQUEST.name: "snapshot" if self._is_linked else "poll"}
+            self._begin(Span(signals.REQUEST_SPAN, self._ids.root(), self._clock.wall(), attributes=attributes))
+
+    def poll_failed(self, failure: Failure) -> None:
+        """See `Observer.poll_failed`."""
+        self._end(failure.reason)
+
+    def state_changed(self, change: StateChange) -> None:
+        """See `Observer.state_changed`."""
+        self._state_changes += change.previous != change.state
+        if not self._is_linked:
+            self._protocol = "poll" if change.state == State.POLLING else "none"
+        if self._emit_logs is None:
+            return
+        attributes: dict[str, Value] = {
+            signals.STREAM.name: self.name,
+            signals.FROM.name: change.previous,
+            signals.TO.name: change.state,
+            signals.ATTEMPT.name: change.attempt,
+        }
+        body = f"{change.previous} -> {change.state}"
+        severity = _INFO
+        if change.failure is not None:
+            attributes[signals.REASON.name] = change.failure.reason
+            body = f"{body}: {change.failure}"
+            severity = _ERROR if change.state == State.ERROR else _WARN
+        if change.delay_seconds is not None:
+            attributes[signals.DELAY.name] = round(change.delay_seconds, 3)
+        moment = self._clock.wall()
+        self._emit_logs([StateRecord(signals.STATE_LOG, moment, severity, body, attributes, self._cause())])
+
+    def _cause(self) -> SpanContext | None:
+        """The span that a change of state belongs to: a dial or a poll that has just ended, or else the connection."""
+        operation = self._operation()
+        if operation is None or operation.span.attributes.get(signals.REQUEST.name) == "snapshot":
+            return self._connection
+        return operation.span.context
+
+    # Events: see `sink.EventListener`.
+
+    def arrived(self, events: Sequence[Event], messages: Sequence[bytes], at: float) -> None:
+        """See `sink.EventListener.arrived`."""
+        if self._emit_logs is not None:
+            arrival = Arrival(self.name, at, self._connection if self._is_linked else self._poll)
+            self._emit_logs([EventRecord(arrival, event) for event in events])
+        if self._emit_spans is not None and (not messages or any(map(may_carry, messages))):
+            self._trace(events, messages, at)
+
+    def _trace(self, events: Sequence[Event], messages: Sequence[bytes], at: float) -> None:
+        envelopes = dict(filter(None, map(context_in_envelope, filter(may_carry, messages))))
+        spans = []
+        for event in events:
+            origin = envelopes.get(event.id) or context_in_metadata(event.metadata)
+            if origin is None:
+                continue
+            context = self._ids.root(origin)
+            if context.sampled:
+                attributes: dict[str, Value] = {
+                    signals.STREAM.name: self.name,
+                    signals.EVENT_ID.name: event.id,
+                    signals.PROJECT.name: event.project,
+                    signals.EVENT_TYPE.name: event.event_type,
+                }
+                span = Span(signals.EVENT_SPAN, context, at, end=at, attributes=attributes, links=(origin,))
+                spans.append(span)
+        if spans:
+            self._last_event = spans[-1].context
+            self._emit(spans, minor=True)
+
+    # Summaries
+
+    def tick(self) -> None:
+        """Sum a minute up when it is over; call it every second or so."""
+        if self._clock.monotonic() >= self._due:
+            self._sum_up("minute")
+
+    def close(self) -> None:
+        """Tell what is left; the stream has ended."""
+        for operation in list(self._operations.values()):
+            operation.finish(_STOPPED)
+        self._first_arrived(_STOPPED)
+        self._sum_up("shutdown")
+        if self._on_close is not None:
+            self._on_close(self)
+
+    def _sum_up(self, cause: str) -> None:
+        before, after = self._totals, Totals.of(self._instruments)
+        span, now = self._summary, self._clock.wall()
+        changes = self._state_changes
+        self._totals, self._state_changes = after, 0
+        self._summary = Span(signals.SUMMARY, self._ids.root(), now)
+        self._due = self._clock.monotonic() + SUMMARY_SECONDS
+        if before == after and not changes and not self._is_linked:
+            return  # nobody wants a span a minute of a stream that is off
+        span.end = now
+        span.attributes = {
+            signals.STREAM.name: self.name,
+            signals.PROTOCOL.name: self._protocol,
+            signals.CAUSE.name: cause,
+            signals.STATE_CHANGES.name: changes,
+            **summarise(before, after),
+        }
+        connection = self._connection if self._is_linked or cause == "disconnect" else self._poll
+        if connection is not None and connection.sampled:
+            span.links = (connection,)
+        self._emit([span])
+
+    # Operations
+
+    def _begin(self, span: Span) -> None:
+        task = asyncio.current_task()
+        operation = Operation(span, self._ids, self._stopwatch(), self._emit)
+        CURRENT.set(operation)
+        WATCHER.set(operation.shook)
+        if task is None:
+            return
+        earlier = self._operations.get(task)
+        if earlier is None:
+            task.add_done_callback(self._task_ended)
+        else:
+            earlier.finish(_STOPPED)
+        self._operations[task] = operation
+
+    def _stopwatch(self) -> Callable[[], float]:
+        """Wall time from now on, which does not jump when the system's clock is set."""
+        monotonic = self._clock.monotonic
+        offset = self._clock.wall() - monotonic()
+        return lambda: offset + monotonic()
+
+    def _task_ended(self, task: asyncio.Task[object]) -> None:
+        """An operation that its task left open was called off."""
+        operation = self._operations.pop(task, None)
+        if operation is not None:
+            operation.finish(_STOPPED)
+
+    def _operation(self) -> Operation | None:
+        task = asyncio.current_task()
+        return None if task is None else self._operations.get(task)
+
+    def _end(self, error: str) -> None:
+        operation = self._operation()
+        if operation is not None:
+            operation.finish(error)
+
+    def _polled(self, wire_bytes: int) -> None:
+        """A document is here. Whether it can be used is known when this turn of the loop is over: `poll_failed`."""
+        operation = self._operation()
+        if operation is None:
+            return
+        attributes = operation.span.attributes
+        if operation.span.type is signals.REQUEST_SPAN:
+            attributes[signals.WIRE_BYTES.name] = wire_bytes
+        else:
+            attributes[signals.PROTOCOL.name] = "poll"
+        if not self._is_linked:
+            self._poll = operation.span.context
+        asyncio.get_running_loop().call_soon(operation.finish)
+
+    def _first_arrived(self, error: str) -> None:
+        span = self._first_message
+        if span is not None:
+            self._first_message = None
+            span.end, span.error = self._clock.wall(), error
+            self._emit([span])
+
+    def _emit(self, spans: Sequence[Span], *, minor: bool = False) -> None:
+        """Hand spans over, without those of traces that are not kept."""
+        if self._emit_spans is not None:
+            kept = [span for span in spans if span.context.sampled]
+            if kept:
+                self._emit_spans(kept, minor)
+
+
+def _if_sampled(context: SpanContext | None) -> SpanContext | None:
+    return context if context is not None and context.sampled else None
+
+
+MakeTelemetry = Callable[[str, str, StreamInstruments], StreamTelemetry]
+"""Makes what a stream tells its traces and logs to, of its name, its address and its counters."""
