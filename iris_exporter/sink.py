@@ -23,6 +23,7 @@ from iris_exporter.decoding.messages import (
 )
 from iris_exporter.errors import DecodeError
 from iris_exporter.instruments.stream import StreamInstruments
+from iris_exporter.logs import redact
 from iris_exporter.model.state import Changes, StreamState, outcome_of
 from iris_exporter.streamlog import StreamLog
 from iris_exporter.transports.base import NO_REACTION, Page, Reaction, Received
@@ -146,7 +147,8 @@ class StreamSink:
         elif isinstance(message, UpstreamError):
             self._instruments.upstream_error(message.code)
             self._log.upstream_error(message.code, message.message)
-            failure = from_error_code(message.code, message.message, message.retry_after_seconds)
+            # A source that quotes the key it refuses must not make us show it.
+            failure = from_error_code(message.code, redact(message.message), message.retry_after_seconds)
             return None if failure is None else Reaction(failure=failure)
         return None
 

@@ -51,8 +51,12 @@ def redact(url: str) -> str:
 
 
 def secrets(url: str) -> list[str]:
-    """Return the values of query parameters that `redact` hides, decoded, for the log's own redaction."""
-    return [unquote_plus(value) for name, value in _parameters(urlsplit(url).query) if value and _is_secret(name)]
+    """Return the values of query parameters that `redact` hides, for the log's own redaction.
+
+    Each comes decoded and as it is written, because there are several ways to escape the same text.
+    """
+    values = [value for name, value in _parameters(urlsplit(url).query) if value and _is_secret(name)]
+    return list(dict.fromkeys(text for value in values for text in (unquote_plus(value), value)))
 
 
 def endpoint(url: str) -> tuple[str, str, int, str, str]:

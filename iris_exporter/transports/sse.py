@@ -47,7 +47,7 @@ class SseLink:
             part, wire_bytes = await self._next_part()
             events = parser.feed(part)
         except LINK_ERRORS as error:
-            raise TransportError(failure_of(error)) from error
+            raise TransportError(failure_of(error)) from None
         retry = parser.retry_milliseconds
         return Received(
             [event.data for event in events],

@@ -12,6 +12,7 @@ import aiohttp
 from aiohttp import ClientWebSocketResponse, WSMsgType
 
 from iris_exporter.core.failures import Failure, from_close_code
+from iris_exporter.logs import redact
 from iris_exporter.transports.base import Received, TransportError
 from iris_exporter.transports.recognise import failure_of
 
@@ -104,5 +105,8 @@ class WebSocketLink:
 
 
 def _printable(text: object) -> str:
-    """The reason of a close frame as far as it is fit for a log: 123 bytes of the peer's choice."""
-    return "".join(letter for letter in str(text or "") if letter.isprintable())[:123]
+    """The reason of a close frame as far as it is fit to be shown: up to 123 bytes of the peer's choice.
+
+    A peer that quotes the key it refuses must not make us show it.
+    """
+    return redact("".join(letter for letter in str(text or "") if letter.isprintable()))
