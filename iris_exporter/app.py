@@ -7,7 +7,7 @@ configuration in force; a stop takes less than five seconds, whatever the source
 import asyncio
 import random
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -17,16 +17,18 @@ from aiohttp import web
 
 from iris_exporter import config, logs
 from iris_exporter.clock import Clock, SystemClock
-from iris_exporter.commits import Capture, Commits
+from iris_exporter.commits import Commits
 from iris_exporter.core.budget import ConnectionBudgets
 from iris_exporter.core.detection import without_credentials
 from iris_exporter.errors import ConfigError, IrisExporterError
-from iris_exporter.instruments.collector import Exposition, Source
+from iris_exporter.fleet.manager import Fleet
+from iris_exporter.instruments.collector import Exposition
 from iris_exporter.instruments.selfmetrics import SelfMetrics
 from iris_exporter.instruments.telemetry.settings import OFF, OtelSettings
 from iris_exporter.settings import Settings, StreamSettings
 from iris_exporter.store import CursorStore
 from iris_exporter.stream import Stream
+from iris_exporter.streams import Reconciled, Streams
 from iris_exporter.transports.session import open_session
 from iris_exporter.version import VersionInfo, version_info
 from iris_exporter.web.context import ScrapeCommit
@@ -39,8 +41,6 @@ if TYPE_CHECKING:
 
 _log = logs.get_logger("app")
 
-STREAMS_STOP_SECONDS = 3.0
-"""Close frames take a second at most; what has not ended after this is left to the end of the process."""
 SERVER_STOP_SECONDS = 1.0
 """For scrapes under way; a client that reads slower is cut."""
 
@@ -68,17 +68,19 @@ class Exporter:
         self.addresses: list[str] = []
         self.version: VersionInfo = version_info()
         self.self_metrics = SelfMetrics(self.version.version, self.version.revision, self.version.python)
+        self._streams = Streams(self._make)
         self.exposition = Exposition(
-            self._sources, self.self_metrics, process_metrics=not settings.web.disable_exporter_metrics
+            self._streams.sources, self.self_metrics, process_metrics=not settings.web.disable_exporter_metrics
         )
         self._load = load
         self._clock = clock or SystemClock()
         self._telemetry = self._make_telemetry(otel) if otel.exports else None
-        self._streams: dict[str, Stream] = {}
+        self._fleet: Fleet[Reconciled] | None = None
+        self._is_ready = False
         self._budgets = ConnectionBudgets()
         self._store: CursorStore | None = None
         self._commits: Commits | None = None
-        self._guard = Guard(settings.web, self._clock, self.self_metrics.door, self._trouble)
+        self._guard = Guard(settings.web, self._clock, self.self_metrics.door, self._streams.trouble)
         self._session: aiohttp.ClientSession | None = None
         self._cleanup = AsyncExitStack()
         self._reloading = asyncio.Lock()
@@ -94,9 +96,11 @@ class Exporter:
             self._session = await stack.enter_async_context(open_session(trace_configs))
             await self._listen(stack)
             self.self_metrics.config_reloaded(ok=True, at=self._clock.wall())
-            for stream in self.settings.streams:
-                self._add(stream)
-            stack.push_async_callback(self._stop_streams)
+            stack.push_async_callback(self._streams.stop)
+            self._fleet = Fleet(self.settings, self._session, self._clock, self.self_metrics, self._streams.reconcile)
+            stack.push_async_callback(self._fleet.stop)
+            await self._fleet.start()
+            self._is_ready = True
             self._cleanup = stack.pop_all()
         return self
 
@@ -116,11 +120,7 @@ class Exporter:
             _log.info("state.in_memory", detail="without --state.dir a restart may count or miss events")
             return
         self._store = CursorStore(directory)
-        self._commits = Commits(self._store, self._captures, self.self_metrics)
-
-    def _captures(self) -> Iterator[Capture]:
-        for stream in self._streams.values():
-            yield stream.capture()
+        self._commits = Commits(self._store, self._streams.captures, self.self_metrics)
 
     async def _listen(self, stack: AsyncExitStack) -> None:
         runner = web.AppRunner(
@@ -148,10 +148,10 @@ class Exporter:
             self.addresses.append(url)
             _log.info("web.listening", address=url, metrics=url + self.settings.web.telemetry_path)
 
-    def _add(self, settings: StreamSettings) -> None:
-        assert self._session is not None  # noqa: S101 (set before any stream is added)
+    def _make(self, settings: StreamSettings) -> Stream:
+        assert self._session is not None  # noqa: S101 (set before any stream is made)
         kept = None if self._store is None else self._store.load(settings.name, without_credentials(settings.url))
-        stream = Stream(
+        return Stream(
             settings,
             self._session,
             self._clock,
@@ -161,27 +161,6 @@ class Exporter:
             kept,
             None if self._telemetry is None else self._telemetry.stream,
         )
-        self._streams[settings.name] = stream
-        stream.connect()
-
-    async def _stop_streams(self) -> None:
-        if not self._streams:
-            return
-        tasks = [asyncio.create_task(stream.stop()) for stream in self._streams.values()]
-        _, late = await asyncio.wait(tasks, timeout=STREAMS_STOP_SECONDS)
-        for task in late:
-            task.cancel()
-        if late:
-            _log.warning("streams.late", count=len(late), seconds=STREAMS_STOP_SECONDS)
-
-    def _sources(self) -> Iterator[Source]:
-        for stream in self._streams.values():
-            yield Source(stream.instruments, stream.status(), stream.snapshot())
-
-    def _trouble(self) -> str | None:
-        """Which stream nobody looks after any more; a mistake of ours, since no failure of a source ends its tasks."""
-        dead = [stream.name for stream in self._streams.values() if stream.has_crashed]
-        return f"the tasks of these streams have died: {', '.join(dead)}" if dead else None
 
     # What the web server asks
 
@@ -196,16 +175,16 @@ class Exporter:
         return self.settings.web.max_requests
 
     def streams(self) -> Mapping[str, Stream]:
-        """The configured streams by name, in the order of the configuration."""
-        return self._streams
+        """The streams of this process by name, in the order of the configuration; none while another one leads."""
+        return self._streams.by_name()
 
     def begin_commit(self) -> ScrapeCommit | None:
         """See `commits.Commits.capture`; None without `--state.dir`."""
         return None if self._commits is None else self._commits.capture()
 
     def ready(self) -> bool:
-        """Whether a scrape can be served: from the moment every configured stream exists."""
-        return bool(self.addresses) and len(self._streams) == len(self.settings.streams)
+        """Whether a scrape can be served: from the moment the streams of this process exist, be they none."""
+        return self._is_ready
 
     def config_text(self) -> str:
         """The configuration in force as YAML, without secrets."""
@@ -229,25 +208,20 @@ class Exporter:
             self.self_metrics.config_reloaded(ok=True, at=self._clock.wall())
 
     async def _apply(self, settings: Settings) -> None:
-        differences = config.differences(self.settings, settings)
-        for removed in differences.removed:
-            await self._streams.pop(removed.name).stop()
-        for changed in differences.changed:
-            await self._streams[changed.name].reconfigure(changed)
-        for added in differences.added:
-            self._add(added)
-        self._streams = {stream.name: self._streams[stream.name] for stream in settings.streams}
+        assert self._fleet is not None  # noqa: S101 (set when the server was started)
+        needs_restart = config.differences(self.settings, settings).needs_restart
         logs.setup(settings.log_level, settings.log_format)
         self.settings = settings
+        done = await self._fleet.reconfigure(settings)
         _log.info(
             "config.reloaded",
-            added=len(differences.added),
-            removed=len(differences.removed),
-            changed=len(differences.changed),
-            unchanged=len(settings.streams) - len(differences.added) - len(differences.changed),
+            added=done.added,
+            removed=done.removed,
+            changed=done.changed,
+            unchanged=done.unchanged,
         )
-        if differences.needs_restart:
-            _log.warning("config.needs_restart", options=" ".join(differences.needs_restart))
+        if needs_restart:
+            _log.warning("config.needs_restart", options=" ".join(needs_restart))
 
 
 def _reason(error: OSError) -> str:

@@ -35,6 +35,8 @@ MESSAGE_TYPES = (
     "consensus_reached",
     OTHER,
 )
+SOURCES = ("files", "http", "kubernetes")
+"""The sources of discovery."""
 REASONS = tuple(REMEDIES)
 DECODE_REASONS = tuple(problems.REASONS)
 DROPPED: dict[str, str] = {
@@ -345,6 +347,30 @@ STATE_COMMIT_FAILURES = _self(
     "Scrapes after which the cursors could not be written to --state.dir.",
     source="store",
 )
+SHARD_ORDINAL = _self(
+    "iris_exporter_shard_ordinal", Kind.GAUGE, "Which shard of the fleet this process is, from 0.", source="fleet"
+)
+SHARDS = _self("iris_exporter_shards", Kind.GAUGE, "Shards that divide the streams among them.", source="fleet")
+LEADER = _self(
+    "iris_exporter_leader",
+    Kind.GAUGE,
+    "1 where this process receives its streams, 0 while another replica leads and this one stands by.",
+    source="fleet",
+)
+DISCOVERED = _self(
+    "iris_exporter_discovered_streams",
+    Kind.GAUGE,
+    "Streams that a source of discovery names, of all shards; no series for a source that is not configured.",
+    Label("source", SOURCES),
+    source="fleet",
+)
+DISCOVERY_FAILURES = _self(
+    "iris_exporter_discovery_failures_total",
+    Kind.COUNTER,
+    "Entries, files and requests of discovery that could not be used, by source.",
+    Label("source", ("configuration", *SOURCES), SOURCES),
+    source="fleet",
+)
 SCRAPE_DURATION = _self(
     "iris_exporter_scrape_duration_seconds",
     Kind.GAUGE,
@@ -415,6 +441,11 @@ CATALOG: tuple[Metric, ...] = (
     HTTP_ERRORS,
     SCRAPES_REFUSED,
     STATE_COMMIT_FAILURES,
+    SHARD_ORDINAL,
+    SHARDS,
+    LEADER,
+    DISCOVERED,
+    DISCOVERY_FAILURES,
     SCRAPE_DURATION,
     *DOOR,
     SERIES_DROPPED,

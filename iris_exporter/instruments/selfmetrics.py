@@ -22,6 +22,8 @@ class SelfMetrics:
             (catalog.HTTP_ERRORS.name, catalog.SCRAPES_REFUSED.name, catalog.STATE_COMMIT_FAILURES.name), 0
         )
         self.door = DoorMetrics()
+        self._discovered: dict[str, int] = {}
+        self._discovery_failures = dict.fromkeys(catalog.SOURCES, 0)
         otlp = (catalog.OTLP_EXPORTED, catalog.OTLP_FAILED, catalog.OTLP_DROPPED)
         self._otlp = {metric.name: dict.fromkeys(SIGNALS, 0) for metric in otlp}
 
@@ -59,6 +61,23 @@ class SelfMetrics:
         """A cursor could not be written to `--state.dir`."""
         self._values[catalog.STATE_COMMIT_FAILURES.name] += 1
 
+    def shard(self, ordinal: int, total: int) -> None:
+        """Which part of a fleet this process is."""
+        self._values[catalog.SHARD_ORDINAL.name] = ordinal
+        self._values[catalog.SHARDS.name] = total
+
+    def leading(self, leads: bool) -> None:
+        """Whether this process receives its streams, or another replica does."""
+        self._values[catalog.LEADER.name] = 1 if leads else 0
+
+    def discovered(self, source: str, streams: int) -> None:
+        """A source of discovery names this many streams."""
+        self._discovered[source] = streams
+
+    def discovery_failed(self, source: str, count: int = 1) -> None:
+        """Something that a source of discovery said could not be used."""
+        self._discovery_failures[source] = self._discovery_failures.get(source, 0) + count
+
     def samples(self, metric: Metric) -> Iterator[Sample]:
         """The series of one metric of the group; none for what has not happened yet."""
         if metric is catalog.BUILD_INFO:
@@ -66,6 +85,10 @@ class SelfMetrics:
         elif metric.name in self._otlp:
             for signal, count in self._otlp[metric.name].items():
                 yield Sample(metric.name, {"signal": signal}, count)
+        elif metric in (catalog.DISCOVERED, catalog.DISCOVERY_FAILURES):
+            counts = self._discovered if metric is catalog.DISCOVERED else self._discovery_failures
+            for source, count in counts.items():
+                yield Sample(metric.name, {"source": source}, count)
         elif metric.name in self._values:
             yield Sample(metric.name, {}, self._values[metric.name])
         elif metric in DOOR:

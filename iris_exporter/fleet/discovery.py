@@ -1,0 +1,318 @@
+"""More streams, from files, an HTTP endpoint or annotations in Kubernetes; each source on its own.
+
+A source tells the whole list of its streams whenever it has changed. An entry that cannot be used is left out, logged
+and counted, and takes no other one with it; a source that cannot be asked keeps its last list.
+"""
+
+import asyncio
+import glob
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import aiohttp
+import yaml
+
+from iris_exporter.clock import Clock
+from iris_exporter.core.detection import without_credentials
+from iris_exporter.errors import ConfigError, Problem
+from iris_exporter.fleet.entries import read_entry
+from iris_exporter.fleet.kubernetes import Kubernetes, KubernetesError
+from iris_exporter.logs import get_logger
+from iris_exporter.settings import DiscoverySettings, StreamSettings
+
+ANNOTATION = "iris-exporter.io/"
+_MAX_BYTES = 4 * 1024 * 1024
+_HTTP_SECONDS = 10.0
+_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
+_LINES_PER_MINUTE = 10
+
+_log = get_logger("discovery")
+
+Found = Callable[[str, tuple[StreamSettings, ...]], None]
+"""Told the name of a source and all of its streams."""
+
+
+class DiscoveryMetrics(Protocol):
+    """Whom a source tells that something could not be used."""
+
+    def discovery_failed(self, source: str, count: int = 1) -> None:
+        """`count` entries, files or requests of a source could not be used."""
+
+
+class _Reader:
+    """What the sources share: reading entries, and complaining."""
+
+    def __init__(self, source: str, defaults: StreamSettings, metrics: DiscoveryMetrics, clock: Clock) -> None:
+        self.source = source
+        self._defaults = defaults
+        self._metrics = metrics
+        self._limited = _log.limited(_LINES_PER_MINUTE, clock)
+
+    def read(self, entries: Iterable[tuple[object, str]], base: Path = Path()) -> tuple[StreamSettings, ...]:
+        """The streams of entries; each comes with where it stands."""
+        streams = []
+        for entry, where in entries:
+            try:
+                streams.append(read_entry(entry, self._defaults, where, base))
+            except ConfigError as error:
+                self.refuse(error.problems)
+        return tuple(streams)
+
+    def refuse(self, problems: Sequence[Problem]) -> None:
+        self._metrics.discovery_failed(self.source)
+        for problem in problems:
+            self._limited.warning("discovery.refused", source=self.source, problem=str(problem))
+
+    def failed(self, what: str, error: object) -> None:
+        self._metrics.discovery_failed(self.source)
+        self._limited.warning("discovery.failed", source=self.source, what=what, error=error)
+
+
+class FileDiscovery:
+    """Files named by globs, looked at now and then; the swap of a ConfigMap's symbolic link is a change like any."""
+
+    def __init__(self, settings: DiscoverySettings, metrics: DiscoveryMetrics, clock: Clock, found: Found) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._found = found
+        self._reader = _Reader("files", settings.defaults, metrics, clock)
+        self._known: dict[str, tuple[StreamSettings, ...]] = {}
+        self._marks: dict[str, tuple[int, ...]] = {}  # of what was read last, whether it could be used or not
+
+    async def run(self) -> None:
+        """Look for ever."""
+        told: tuple[StreamSettings, ...] | None = None
+        while True:
+            await asyncio.to_thread(self._look)
+            streams = tuple(stream for listed in self._known.values() for stream in listed)
+            if streams != told:
+                told = streams
+                self._found("files", streams)
+            await self._clock.sleep(self._settings.files_interval_seconds)
+
+    def _look(self) -> None:
+        names = sorted({name for pattern in self._settings.files for name in glob.glob(pattern)})  # noqa: PTH207
+        self._marks = {name: mark for name, mark in self._marks.items() if name in names}
+        for name in names:
+            path = Path(name)
+            try:
+                status = path.stat()  # of what the link points to, so that a swap shows
+                mark = (status.st_mtime_ns, status.st_ino, status.st_dev, status.st_size)
+                if self._marks.get(name) == mark:
+                    continue
+                self._marks[name] = mark
+                self._known[name] = self._read(path)
+            except OSError as error:
+                self._reader.failed(name, error)
+            except (ValueError, yaml.YAMLError):
+                # What the file said before stays in force.
+                self._reader.failed(name, "not a list of streams in YAML or JSON")
+        self._known = {name: self._known[name] for name in names if name in self._known}
+
+    def _read(self, path: Path) -> tuple[StreamSettings, ...]:
+        with path.open("rb") as file:
+            content = file.read(_MAX_BYTES + 1)
+        if len(content) > _MAX_BYTES:
+            raise ValueError("too large")
+        listed = yaml.safe_load(content)
+        if listed is None:
+            return ()
+        if not isinstance(listed, list):
+            raise ValueError("not a list")  # noqa: TRY004 (the content is wrong, not the type of an argument)
+        entries = ((entry, f"{path}[{index}]") for index, entry in enumerate(listed))
+        return self._reader.read(entries, path.parent)
+
+
+class HttpDiscovery:
+    """An endpoint in the form of Prometheus's http_sd: a list of groups with `targets` and `labels`.
+
+    A target is an address of a stream, or `host:port`. Labels that begin with `__iris_` are stream options with
+    underscores in place of dashes (`__iris_name`, `__iris_protocol`); `__scheme__` and `__iris_path` complete a
+    `host:port`. Without `__iris_name` the name is made from the target.
+    """
+
+    def __init__(
+        self,
+        settings: DiscoverySettings,
+        session: aiohttp.ClientSession,
+        metrics: DiscoveryMetrics,
+        clock: Clock,
+        found: Found,
+    ) -> None:
+        self._url = settings.http_url or ""
+        self._interval = settings.http_interval_seconds
+        self._session = session
+        self._clock = clock
+        self._found = found
+        self._reader = _Reader("http", settings.defaults, metrics, clock)
+
+    async def run(self) -> None:
+        """Ask for ever."""
+        while True:
+            try:
+                groups = await self._ask()
+            except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+                self._reader.failed(without_credentials(self._url), type(error).__name__)
+            else:
+                self._found("http", self._reader.read(_http_entries(groups, without_credentials(self._url))))
+            await self._clock.sleep(self._interval)
+
+    async def _ask(self) -> list[object]:
+        async with (
+            asyncio.timeout(_HTTP_SECONDS),
+            self._session.get(
+                self._url,
+                headers={"Accept": "application/json", "Accept-Encoding": "identity"},
+                allow_redirects=False,
+            ) as response,
+        ):
+            if response.status != 200:
+                raise ValueError(response.status)
+            content = await response.content.read(_MAX_BYTES + 1)
+            while not response.content.at_eof() and len(content) <= _MAX_BYTES:
+                content += await response.content.read(_MAX_BYTES + 1 - len(content))
+        if len(content) > _MAX_BYTES:
+            raise ValueError("too large")
+        groups = json.loads(content)
+        if not isinstance(groups, list):
+            raise ValueError("not a list")  # noqa: TRY004 (as above)
+        return groups
+
+
+def _http_entries(groups: Iterable[object], where: str) -> Iterable[tuple[object, str]]:
+    for index, group in enumerate(groups):
+        place = f"{where}[{index}]"
+        targets = group.get("targets") if isinstance(group, Mapping) else None
+        labels = group.get("labels") or {} if isinstance(group, Mapping) else {}
+        if not isinstance(targets, list) or not isinstance(labels, Mapping):
+            yield group if not isinstance(group, Mapping) else None, place
+            continue
+        options = {
+            str(name).removeprefix("__iris_").replace("_", "-"): value
+            for name, value in labels.items()
+            if str(name).startswith("__iris_") and name != "__iris_path"
+        }
+        for target in targets:
+            address = str(target)
+            if "://" not in address:
+                path = str(labels.get("__iris_path") or "/api/stream/overview")
+                address = f"{labels.get('__scheme__') or 'http'}://{address}{path}"
+            yield {"name": name_of(str(target)), **options, "url": address}, place
+
+
+def name_of(text: str) -> str:
+    """A stream's name made of any text: what a name may not contain becomes a dash; at most 64 characters."""
+    plain = _NOT_IN_A_NAME.sub("-", text.partition("://")[2] or text).strip("-")
+    return plain[:64] or "stream"
+
+
+class KubernetesDiscovery:
+    """Services or Pods with the annotation `iris-exporter.io/scrape: "true"`, listed once and then watched.
+
+    Further annotations: `path` (`/api/stream/overview`), `port` (the first one), `scheme` (`http`), `protocol`, `name`
+    (namespace and name), `secret`: a Secret that is mounted below `--discovery.secrets-dir`, whose file `api-key` is
+    the key. The API is never asked for a Secret, so the permission to list Services or Pods is enough. A pod without an
+    address is no stream yet.
+    """
+
+    def __init__(
+        self,
+        settings: DiscoverySettings,
+        kubernetes: Kubernetes,
+        metrics: DiscoveryMetrics,
+        clock: Clock,
+        found: Found,
+    ) -> None:
+        namespace = settings.namespace or kubernetes.access.namespace
+        self._path = f"/api/v1/namespaces/{namespace}/{settings.kubernetes}"
+        self._secrets = settings.secrets_dir
+        self._kubernetes = kubernetes
+        self._clock = clock
+        self._found = found
+        self._reader = _Reader("kubernetes", settings.defaults, metrics, clock)
+        self._objects: dict[str, dict[str, Any]] = {}
+        self._told: tuple[StreamSettings, ...] | None = None
+
+    async def run(self) -> None:
+        """List and watch for ever; a watch that ends is begun again, from a new list when it is too old."""
+        pause = 1.0
+        while True:
+            try:
+                version = await self._list()
+                pause = 1.0
+                while True:
+                    version = await self._watch(version)
+            except KubernetesError as error:
+                if error.status != 410:
+                    self._reader.failed(self._path, error)
+                    await self._clock.sleep(pause)
+                    pause = min(pause * 2, 60.0)
+
+    async def _list(self) -> str:
+        answer = await self._kubernetes.get(self._path) or {}
+        self._objects = {_key(item): item for item in answer.get("items") or [] if isinstance(item, dict)}
+        self._tell()
+        return str((answer.get("metadata") or {}).get("resourceVersion") or "")
+
+    async def _watch(self, version: str) -> str:
+        async for event in self._kubernetes.watch(self._path, version):
+            item = event.get("object")
+            if not isinstance(item, dict):
+                continue
+            version = str((item.get("metadata") or {}).get("resourceVersion") or version)
+            match event.get("type"):
+                case "ADDED" | "MODIFIED":
+                    self._objects[_key(item)] = item
+                case "DELETED":
+                    self._objects.pop(_key(item), None)
+                case _:
+                    continue  # a bookmark: only the version has moved
+            self._tell()
+        return version
+
+    def _tell(self) -> None:
+        wanted = [item for item in self._objects.values() if _annotations(item).get("scrape") == "true"]
+        entries = ((self._entry(item), _key(item)) for item in wanted)
+        streams = self._reader.read((entry, where) for entry, where in entries if entry is not None)
+        if streams != self._told:
+            self._told = streams
+            self._found("kubernetes", streams)
+
+    def _entry(self, item: dict[str, Any]) -> dict[str, object] | None:
+        """An entry from the annotations; None for a pod that has no address yet."""
+        annotations, metadata, spec = _annotations(item), item.get("metadata") or {}, item.get("spec") or {}
+        name, namespace = str(metadata.get("name")), str(metadata.get("namespace"))
+        host = f"{name}.{namespace}.svc"
+        ports = spec.get("ports") or []
+        if item.get("kind") == "Pod" or "containers" in spec:
+            host = str((item.get("status") or {}).get("podIP") or "")
+            ports = [port for one in spec.get("containers") or [] for port in one.get("ports") or []]
+        port = annotations.get("port") or next((p.get("port") or p.get("containerPort") for p in ports), None)
+        if not host:
+            return None
+        address = f"[{host}]" if ":" in host else host
+        entry: dict[str, object] = {
+            "name": annotations.get("name") or name_of(f"{namespace}.{name}"),
+            "url": f"{annotations.get('scheme') or 'http'}://{address}"
+            + (f":{port}" if port else "")
+            + (annotations.get("path") or "/api/stream/overview"),
+        }
+        if protocol := annotations.get("protocol"):
+            entry["protocol"] = protocol
+        if secret := annotations.get("secret"):
+            directory = self._secrets or Path("(--discovery.secrets-dir is not set)")
+            entry["api-key-file"] = str(directory / Path(secret).name / "api-key")
+        return entry
+
+
+def _key(item: Mapping[str, Any]) -> str:
+    metadata = item.get("metadata") or {}
+    return f"{metadata.get('namespace')}/{metadata.get('name')}"
+
+
+def _annotations(item: Mapping[str, Any]) -> dict[str, str]:
+    found = (item.get("metadata") or {}).get("annotations") or {}
+    return {str(key).removeprefix(ANNOTATION): str(value) for key, value in found.items() if key.startswith(ANNOTATION)}

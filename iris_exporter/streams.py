@@ -1,0 +1,92 @@
+"""The streams of this process: brought in line with what is wanted, without touching those that stay as they are."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from iris_exporter import logs
+from iris_exporter.commits import Capture
+from iris_exporter.instruments.collector import Source
+from iris_exporter.settings import StreamSettings
+from iris_exporter.stream import Stream
+
+STOP_SECONDS = 3.0
+"""Close frames take a second at most; what has not ended after this is left to the end of the process."""
+
+_log = logs.get_logger("app")
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """How many streams were added, removed, given other settings, and left alone."""
+
+    added: int
+    removed: int
+    changed: int
+    unchanged: int
+
+
+class Streams:
+    """The running streams by name. `make` builds one that is not connected yet."""
+
+    def __init__(self, make: Callable[[StreamSettings], Stream]) -> None:
+        self._make = make
+        self._running: dict[str, Stream] = {}
+        self._lock = asyncio.Lock()
+
+    def by_name(self) -> Mapping[str, Stream]:
+        """Every stream, in the order in which they were wanted last."""
+        return self._running
+
+    async def reconcile(self, wanted: Sequence[StreamSettings]) -> Reconciled:
+        """Add, remove and change streams until they are those `wanted`; names are unique.
+
+        A stream that leaves is closed before another one that takes its endpoint is connected.
+        """
+        async with self._lock:
+            running = self._running
+            names = {settings.name for settings in wanted}
+            leaving = [stream for name, stream in running.items() if name not in names]
+            changing = [s for s in wanted if s.name in running and running[s.name].settings != s]
+            arriving = [s for s in wanted if s.name not in running]
+            await _stop(leaving)
+            kept = {name: stream for name, stream in running.items() if name in names}
+            self._running = kept
+            for settings in changing:
+                await kept[settings.name].reconfigure(settings)
+            for settings in arriving:
+                kept[settings.name] = self._make(settings)
+                kept[settings.name].connect()
+            self._running = {settings.name: kept[settings.name] for settings in wanted}
+            unchanged = len(wanted) - len(changing) - len(arriving)
+            return Reconciled(len(arriving), len(leaving), len(changing), unchanged)
+
+    async def stop(self) -> None:
+        """Close every stream; they stay visible, as disconnected."""
+        await _stop(list(self._running.values()))
+
+    def sources(self) -> Iterator[Source]:
+        """What a scrape prints of each stream."""
+        for stream in self._running.values():
+            yield Source(stream.instruments, stream.status(), stream.snapshot())
+
+    def captures(self) -> Iterator[Capture]:
+        """The place of each stream."""
+        for stream in self._running.values():
+            yield stream.capture()
+
+    def trouble(self) -> str | None:
+        """Which stream nobody looks after any more; a mistake of ours, since no failure of a source ends its tasks."""
+        dead = [stream.name for stream in self._running.values() if stream.has_crashed]
+        return f"the tasks of these streams have died: {', '.join(dead)}" if dead else None
+
+
+async def _stop(streams: Sequence[Stream]) -> None:
+    if not streams:
+        return
+    tasks = [asyncio.create_task(stream.stop()) for stream in streams]
+    _, late = await asyncio.wait(tasks, timeout=STOP_SECONDS)
+    for task in late:
+        task.cancel()
+    if late:
+        _log.warning("streams.late", count=len(late), seconds=STOP_SECONDS)

@@ -1,0 +1,199 @@
+"""Streams that come and go: files with swapped links, an HTTP endpoint, annotated Services."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from iris_exporter import config
+from iris_exporter.clock import SystemClock
+from iris_exporter.fleet.discovery import FileDiscovery, HttpDiscovery, KubernetesDiscovery, name_of
+from iris_exporter.fleet.kubernetes import Access, Kubernetes
+from iris_exporter.settings import DiscoverySettings, StreamSettings
+from tests.fleet.api import fake_api
+from tests.waiting import until
+
+OFF = config.load({"stream.url": "http://h/x"}, {}).discovery
+
+
+class Told:
+    """What a source has told, and how often something could not be used."""
+
+    def __init__(self) -> None:
+        self.lists: list[tuple[StreamSettings, ...]] = []
+        self.failures = 0
+
+    def __call__(self, source: str, streams: tuple[StreamSettings, ...]) -> None:
+        self.lists.append(streams)
+
+    def discovery_failed(self, source: str, count: int = 1) -> None:
+        self.failures += count
+
+    @property
+    def names(self) -> list[str]:
+        return [stream.name for stream in self.lists[-1]] if self.lists else []
+
+
+@asynccontextmanager
+async def running(work: Awaitable[None]) -> AsyncIterator[None]:
+    task = asyncio.ensure_future(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def files(pattern: Path, **changes: object) -> DiscoverySettings:
+    return replace(OFF, files=(str(pattern),), files_interval_seconds=0.01, **changes)  # type: ignore[arg-type]
+
+
+def write(path: Path, *names: str) -> None:
+    path.write_text(json.dumps([{"name": name, "url": f"http://h/{name}"} for name in names]))
+
+
+async def test_files_of_a_glob_are_read_and_watched(tmp_path: Path) -> None:
+    told = Told()
+    write(tmp_path / "a.yaml", "a1", "a2")
+    defaults = config.stream_settings(poll_interval_seconds=7.0)
+    async with running(FileDiscovery(files(tmp_path / "*.yaml", defaults=defaults), told, SystemClock(), told).run()):
+        await until(lambda: told.names == ["a1", "a2"])
+        assert [stream.poll_interval_seconds for stream in told.lists[-1]] == [7.0, 7.0]
+        (tmp_path / "b.yaml").write_text("- name: b\n  url: ws://h/b\n  protocol: websocket\n  poll-interval: 9s\n")
+        await until(lambda: told.names == ["a1", "a2", "b"])
+        assert told.lists[-1][-1].poll_interval_seconds == 9.0
+        (tmp_path / "a.yaml").unlink()
+        await until(lambda: told.names == ["b"])
+        count = len(told.lists)
+        (tmp_path / "b.yaml").write_text("[{")
+        await until(lambda: told.failures == 1)
+        assert (told.names, len(told.lists)) == (["b"], count), "what it said before stays in force"
+
+
+async def test_the_link_of_a_config_map_is_swapped(tmp_path: Path) -> None:
+    """Kubernetes mounts `streams.yaml -> ..data/streams.yaml` and swaps `..data` as a whole."""
+    for version in ("v1", "v2"):
+        (tmp_path / version).mkdir()
+        write(tmp_path / version / "streams.yaml", version)
+    data = tmp_path / "..data"
+    data.symlink_to(tmp_path / "v1")
+    (tmp_path / "streams.yaml").symlink_to(data / "streams.yaml")
+    told = Told()
+    async with running(FileDiscovery(files(tmp_path / "*.yaml"), told, SystemClock(), told).run()):
+        await until(lambda: told.names == ["v1"])
+        (tmp_path / "..new").symlink_to(tmp_path / "v2")
+        (tmp_path / "..new").rename(data)
+        await until(lambda: told.names == ["v2"])
+
+
+async def test_a_bad_entry_takes_no_other_one_with_it(tmp_path: Path) -> None:
+    bad = "{name: bad, url: ftp://h}", "7", "{name: worse, url: http://h, pol: 1}", "{}"
+    (tmp_path / "a.yaml").write_text(f"[{', '.join(('{name: good, url: http://h/good}', *bad))}]")
+    told = Told()
+    async with running(FileDiscovery(files(tmp_path / "*.yaml"), told, SystemClock(), told).run()):
+        await until(lambda: told.names == ["good"])
+    assert told.failures == 4
+
+
+@asynccontextmanager
+async def endpoint(answer: list[object]) -> AsyncIterator[str]:
+    async def handle(request: web.Request) -> web.Response:
+        now = answer[0]
+        return now if isinstance(now, web.Response) else web.json_response(now)
+
+    app = web.Application()
+    app.router.add_get("/", handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    finally:
+        await runner.cleanup()
+
+
+async def test_an_endpoint_in_the_form_of_http_sd() -> None:
+    groups: list[object] = [
+        {
+            "targets": ["iris-1:8080", "wss://iris-2/api/stream/events"],
+            "labels": {"__scheme__": "https", "__iris_path": "/x", "__iris_poll_interval": "9s", "team": "a"},
+        },
+        {"targets": ["iris-3"], "labels": {"__iris_name": "three", "__iris_protocol": "sse"}},
+        {"targets": "wrong"},
+        "wrong",
+    ]
+    answer: list[object] = [groups]
+    told = Told()
+    async with endpoint(answer) as url, aiohttp.ClientSession() as session:
+        settings = replace(OFF, http_url=url, http_interval_seconds=0.01)
+        async with running(HttpDiscovery(settings, session, told, SystemClock(), told).run()):
+            await until(lambda: told.names == ["iris-1-8080", "iris-2-api-stream-events", "three"])
+            found = told.lists[-1]
+            assert [stream.url for stream in found] == [
+                "https://iris-1:8080/x",
+                "wss://iris-2/api/stream/events",
+                "http://iris-3/api/stream/overview",
+            ]
+            assert (found[0].poll_interval_seconds, found[2].protocol) == (9.0, "sse")
+            assert told.failures >= 2
+            for broken in ({"not": "a list"}, None):
+                answer[0] = broken
+                failures = told.failures
+                await until(lambda failures=failures: told.failures > failures)  # type: ignore[misc]
+            assert told.names[-1] == "three", "an endpoint that cannot be used keeps its last list"
+            answer[0] = []
+            await until(lambda: told.names == [])
+
+
+async def test_annotated_services_are_listed_and_watched(tmp_path: Path) -> None:
+    (tmp_path / "iris-key").mkdir()
+    (tmp_path / "iris-key" / "api-key").write_text("k\n")
+    told = Told()
+    async with fake_api() as api, aiohttp.ClientSession() as session:
+        await api.put_service("first", {"scrape": "true"}, 8080)
+        await api.put_service("other", {"scrape": "false"})
+        settings = replace(OFF, kubernetes="services", namespace="ops", secrets_dir=tmp_path)
+        kubernetes = Kubernetes(Access(api.url, "ops", None, None), session)
+        async with running(KubernetesDiscovery(settings, kubernetes, told, SystemClock(), told).run()):
+            await until(lambda: told.names == ["ops.first"])
+            assert told.lists[-1][0].url == "http://first.ops.svc:8080/api/stream/overview"
+            await api.put_service(
+                "second",
+                {"scrape": "true", "path": "/ws", "scheme": "wss", "port": "9", "name": "two", "secret": "iris-key"},
+            )
+            await until(lambda: told.names == ["ops.first", "two"])
+            second = told.lists[-1][1]
+            assert (second.url, second.api_key_file) == (
+                "wss://second.ops.svc:9/ws",
+                tmp_path / "iris-key" / "api-key",
+            )
+            await api.put_service("first", None)
+            await until(lambda: told.names == ["two"])
+            await api.expire()
+            await api.put_service("third", {"scrape": "true"})
+            await until(lambda: told.names == ["two", "ops.third"])
+            assert told.failures == 0, "a watch that is too old is begun again, which is no failure"
+            await api.put_service("evil", {"scrape": "true", "secret": "../../etc", "name": "x"})
+            await until(lambda: told.failures == 1)
+            assert told.names == ["two", "ops.third"]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("iris:80", "iris-80"),
+        ("https://h/a/b?c=d", "h-a-b-c-d"),
+        ("x" * 99, "x" * 64),
+        ("///", "stream"),
+        ("ü", "stream"),
+    ],
+)
+def test_a_name_is_made_of_any_text(text: str, name: str) -> None:
+    assert name_of(text) == name

@@ -1,0 +1,102 @@
+"""Which streams a process receives: of its shard, while it leads, each name and endpoint once."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import aiohttp
+
+from iris_exporter import config
+from iris_exporter.app import Exporter
+from iris_exporter.backend.server import Backend
+from iris_exporter.backend.service import BackendSettings
+from iris_exporter.clock import SystemClock
+from iris_exporter.fleet.manager import Fleet
+from iris_exporter.instruments.selfmetrics import SelfMetrics
+from iris_exporter.settings import Settings, StreamSettings
+from tests.fleet.api import FakeApi, fake_api
+from tests.waiting import until
+
+
+def settings(count: int = 0, **flags: object) -> Settings:
+    loaded = config.load({"stream.url": "http://h/x", "web.listen-address": ["127.0.0.1:0"], **flags}, {})
+    streams = tuple(config.stream_settings(name=f"s{n}", url=f"http://h/{n}") for n in range(count))
+    return replace(loaded, streams=streams)
+
+
+class Applied:
+    def __init__(self) -> None:
+        self.now: list[str] = []
+
+    async def __call__(self, streams: Sequence[StreamSettings]) -> int:
+        self.now = [stream.name for stream in streams]
+        return len(streams)
+
+
+@asynccontextmanager
+async def fleet(chosen: Settings) -> AsyncIterator[tuple[Fleet[int], Applied]]:
+    applied = Applied()
+    async with aiohttp.ClientSession() as session:
+        made = Fleet(chosen, session, SystemClock(), SelfMetrics("1", "r", "3"), applied)
+        await made.start()
+        try:
+            yield made, applied
+        finally:
+            await made.stop()
+
+
+async def test_the_shards_of_a_fleet_divide_the_streams() -> None:
+    seen: list[str] = []
+    for ordinal in range(3):
+        async with fleet(settings(50, shard=str(ordinal), **{"total-shards": "3"})) as (_, applied):
+            assert 5 < len(applied.now) < 30
+            seen += applied.now
+    assert sorted(seen) == sorted(f"s{n}" for n in range(50))
+
+
+async def test_a_reload_with_another_number_of_shards_moves_streams() -> None:
+    chosen = settings(50, **{"total-shards": "2"})
+    async with fleet(chosen) as (made, applied):
+        before = set(applied.now)
+        await made.reconfigure(replace(chosen, fleet=replace(chosen.fleet, total_shards=3)))
+        assert set(applied.now) < before
+
+
+async def test_discovered_streams_join_and_of_two_with_one_name_the_first_wins(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text("[{name: s0, url: http://h/other}, {name: new, url: http://h/new}, {name: same, url: ws://h/1}]")
+    async with fleet(settings(2, **{"discovery.files": str(file), "discovery.files-interval": "50ms"})) as (_, applied):
+        await until(lambda: applied.now == ["s0", "s1", "new"])
+        file.unlink()
+        await until(lambda: applied.now == ["s0", "s1"])
+
+
+def elected(api: FakeApi, url: str, directory: Path) -> Settings:
+    flags = {
+        "web.listen-address": ["127.0.0.1:0"],
+        "stream.url": url,
+        "state.dir": str(directory),
+        "leader-election": "true",
+        "fleet.lease-duration": "3s",
+        "fleet.kubernetes-url": api.url,
+    }
+    return config.load(flags, {})
+
+
+async def test_a_standby_is_ready_holds_no_connection_and_counts_nothing(tmp_path: Path) -> None:
+    async with fake_api() as api, Backend(BackendSettings(port=0, rate=0)) as backend, aiohttp.ClientSession() as http:
+        chosen = elected(api, backend.url + "/api/stream/events", tmp_path)
+        async with Exporter(chosen, lambda: chosen) as first:
+            await until(lambda: backend.open_connections == 1)
+            async with Exporter(chosen, lambda: chosen) as second:
+                async with http.get(second.addresses[0] + "/-/ready") as answer:
+                    assert answer.status == 200
+                async with http.get(second.addresses[0] + "/metrics") as answer:
+                    text = await answer.text()
+                assert "iris_exporter_leader 0.0" in text
+                assert "iris_up" not in text
+                assert dict(second.streams()) == {}
+                async with http.get(first.addresses[0] + "/metrics") as answer:
+                    assert "iris_exporter_leader 1.0" in await answer.text()
+                assert backend.opened_connections == 1
