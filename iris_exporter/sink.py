@@ -4,7 +4,9 @@ It also keeps the place: what a connection asks to go on from, what the source a
 polled documents have to be asked for.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Protocol
 
 import msgspec
 
@@ -12,6 +14,7 @@ from iris_exporter.core.cursor import Outcome
 from iris_exporter.core.failures import Failure, from_error_code
 from iris_exporter.decoding.decoder import Decoder
 from iris_exporter.decoding.messages import (
+    Event,
     EventMessage,
     Message,
     Overview,
@@ -37,14 +40,35 @@ ANSWER_SECONDS = 10.0
 """A source that answers a resume does so at once; a heartbeat later it is clear that this one never will."""
 
 
-class StreamSink:
-    """Takes what a connection brings: decodes it, applies it to the model, counts it."""
+class EventListener(Protocol):
+    """Who wants to know events."""
 
-    def __init__(self, state: StreamState, instruments: StreamInstruments, log: StreamLog) -> None:
+    def wants(self, messages: Sequence[bytes]) -> bool:
+        """Whether it wants those of these messages, as they came. Where not, nobody has to make objects of them."""
+
+    def arrived(self, events: Sequence[Event], messages: Sequence[bytes], at: float) -> None:
+        """Events seen for the first time, oldest first, whichever way they came, at wall time `at`.
+
+        `messages` are what arrived with them on the stream, among it their envelopes; empty for a REST document. Called
+        once for each piece; it must be quick and never raise.
+        """
+
+
+class StreamSink:
+    """Takes what a connection brings: decodes it, applies it to the model, counts it, and tells the `listener`."""
+
+    def __init__(
+        self,
+        state: StreamState,
+        instruments: StreamInstruments,
+        log: StreamLog,
+        listener: EventListener | None = None,
+    ) -> None:
         self._decoder = Decoder()
         self._state = state
         self._instruments = instruments
         self._log = log
+        self._listener = listener
         # Of the connection that was opened last:
         self._resumes = False  # whether an outcome of a resume is still to be told
         self._opened_at = 0.0
@@ -90,6 +114,8 @@ class StreamSink:
         decode, apply = self._decoder.decode, self._state.apply
         counts: dict[str, int] = {}
         delays: list[float] = []
+        listens = self._listener is not None and self._listener.wants(received.messages)
+        new: list[Event] = []
         reaction = NO_REACTION
         for data in received.messages:
             try:
@@ -106,11 +132,14 @@ class StreamSink:
                 delays.append(changes.delay_seconds)
             if changes.duplicates or changes.replayed or changes.gap:
                 self._count(changes)
+            if listens:
+                new += changes.events
             if kind in _CONTROL and reaction.failure is None:
                 reaction = self._control(message) or reaction
         for kind, count in counts.items():
             self._instruments.message(kind, count)
         self._instruments.delays(delays)
+        self._tell(new, received.messages, at)
         self._finish(received, at)
         return _with_fill(reaction) if self._state.cursor.hole_after is not None else reaction
 
@@ -160,6 +189,10 @@ class StreamSink:
         if changes.gap:
             self._instruments.event_gap(changes.gap)
 
+    def _tell(self, events: Sequence[Event], messages: Sequence[bytes], at: float) -> None:
+        if events and self._listener is not None:
+            self._listener.arrived(events, messages, at)
+
     def snapshot(self, body: bytes, at: float, *, polling: bool) -> Failure | None:
         """See `Sink.snapshot`."""
         overview = self._document(body)
@@ -169,6 +202,7 @@ class StreamSink:
         continues = events is not None and any(self._state.seen.knows(event.id) for event in events)
         changes = self._state.apply_snapshot(overview, at, polling=polling)
         self._count(changes)
+        self._tell(changes.events, (), at)
         if events and not self._state.cursor.awaiting_answer:
             # A source without positions: recent events that reach back to a known one leave nothing out.
             self._told(Outcome.FULL if continues else Outcome.NONE)
@@ -187,6 +221,7 @@ class StreamSink:
             return False
         changes = self._state.apply_snapshot(msgspec.structs.replace(overview, cursor=None), at, full=False)
         self._count(changes)
+        self._tell(changes.events, (), at)
         self._instruments.event_replayed(len(changes.events))
         cursor.page(page.cursor, len(changes.events) + page.missed)
         self._instruments.event_gap(page.missed)

@@ -64,7 +64,7 @@ class Stream:
             SeenIds(ids=() if kept is None else kept.ids),
             Cursor(None if kept is None else kept.cursor),
         )
-        self._sink = StreamSink(self._state, self.instruments, self._log)
+        self._sink = StreamSink(self._state, self.instruments, self._log, self.telemetry)
         self._supervisor = self._supervise(settings)
         self.settings = settings
         self._capture: Capture | None = None

@@ -191,6 +191,10 @@ class StreamTelemetry:
 
     # Events: see `sink.EventListener`.
 
+    def wants(self, messages: Sequence[bytes]) -> bool:
+        """See `sink.EventListener.wants`: all of them for the log, else those that may carry a trace context."""
+        return self._emit_logs is not None or (self._emit_spans is not None and any(map(may_carry, messages)))
+
     def arrived(self, events: Sequence[Event], messages: Sequence[bytes], at: float) -> None:
         """See `sink.EventListener.arrived`."""
         if self._emit_logs is not None:
