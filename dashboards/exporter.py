@@ -55,7 +55,7 @@ def figures() -> list[stat.Panel]:
 
     def worst(title: str, text: str, expr: str, empty: str) -> stat.Panel:
         return common.card(
-            title, text, common.metrics(expr, "{{instance}}", instant=True), unit="bool_yes_no", empty=empty,
+            title, text, common.metrics(expr, "all of them", instant=True), unit="bool_yes_no", empty=empty,
             size=(4, 4), background=True, mappings=[common.values(yes)],
         )  # fmt: skip
 

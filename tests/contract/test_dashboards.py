@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 import promql_parser
 import pytest
+import yaml
 from prometheus_client import ProcessCollector
 
 from dashboards import main
@@ -375,3 +376,22 @@ def test_the_json_has_the_types_of_grafanas_schema(tmp_path: Path) -> None:
     options = ["--module", "preserve", "--target", "es2022", "dashboards.ts"]
     checked = subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout
+
+
+LINT = boards.ROOT / "dashboards/.lint"
+
+
+@pytest.mark.needs("dashboard-linter")
+@pytest.mark.parametrize("path", boards.FILES, ids=lambda path: path.stem)
+def test_the_linter_of_grafana_finds_nothing(path: Path) -> None:
+    command = [tool("dashboard-linter"), "lint", "--strict", "-c", LINT, path]
+    linted = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert linted.returncode == 0, linted.stdout + linted.stderr
+
+
+def test_every_exclusion_of_the_linter_has_a_reason_and_hits_a_panel() -> None:
+    for exclusion in yaml.safe_load(LINT.read_text())["exclusions"].values():
+        assert exclusion["reason"].endswith(".")
+        for entry in exclusion["entries"]:
+            (board,) = (found for found in BOARDS.values() if found["title"] == entry["dashboard"])
+            assert any(panel["title"] == entry["panel"] for panel in boards.panels(board))

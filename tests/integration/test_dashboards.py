@@ -1,0 +1,177 @@
+"""A real Prometheus scrapes a sidecar to which everything happens; then every query of every dashboard is asked.
+
+Time is compressed: what a dashboard compares with an hour ago is compared with ten seconds ago here, and windows are
+seconds long. Nothing else about a query is changed.
+"""
+
+import asyncio
+import json
+import math
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from iris_exporter.core.status import State
+from tests.contract import boards
+from tests.contract.boards import Query
+from tests.integration.harness import Sidecar, sidecar
+from tests.integration.programs import running, wait_until
+from tests.integration.reference import ReferenceBackend, reference_backend
+from tests.tools import tool
+
+EMPTY: dict[str, str] = {}
+"""Queries that must have nothing to say in this run, as `dashboard / panel / query`, and why. None so far."""
+STEP_SECONDS = 0.5
+CONFIGURATION = """
+global: {{scrape_interval: 250ms, scrape_timeout: 250ms}}
+scrape_configs:
+  - job_name: iris
+    file_sd_configs: [{{files: ["{targets}"]}}]
+"""
+# The same things in a hurry.
+OPTIONS = (
+    "--stream.protocol=websocket",
+    "--stream.reconnect-initial=500ms", "--stream.reconnect-max=1s", "--stream.reconnect-attempts=3",
+    "--stream.heartbeat-interval=500ms", "--stream.heartbeat-timeout=2s", "--stream.poll-interval=500ms",
+    "--stream.live-retry-interval=2s", "--stream.stable-after=1s",
+)  # fmt: skip
+
+
+def compressed(query: Query, projects: list[str]) -> str:
+    """The query with windows that fit the length of this test."""
+    text = query.plain(__rate_interval="5s", __interval="1s", __range="40s", project="|".join(projects))
+    for long, short in (("offset 1h", "offset 10s"), ("[1h:1m]", "[20s:1s]"), ("[1h]", "[20s]"), ("[2m]", "[2s]")):
+        text = text.replace(long, short)
+    assert not re.search(r"\[\d+[mhd]|offset \d+[mhd]", text), f"a window that does not fit: {text}"
+    return text
+
+
+class Answers:
+    """A Prometheus that is asked for the whole run."""
+
+    def __init__(self, url: str, http: aiohttp.ClientSession) -> None:
+        self.url = url
+        self._http = http
+
+    async def get(self, path: str, **parameters: str | float) -> Any:
+        """The data of an answer; fails on an error."""
+        async with self._http.get(f"{self.url}/api/v1/{path}", params=parameters) as response:
+            answer = await response.json()
+            assert answer["status"] == "success", f"{parameters}: {answer}"
+            return answer["data"]
+
+    async def over(self, expr: str, start: float, end: float) -> list[dict[str, Any]]:
+        """The series of a query that have a number at some moment."""
+        data = await self.get("query_range", query=expr, start=start, end=end, step=STEP_SECONDS)
+        return [series for series in data["result"] if any(not math.isnan(float(v)) for _, v in series["values"])]
+
+    async def sees(self, state: State) -> None:
+        """Return once the stream is in that state for Prometheus too."""
+
+        async def check() -> bool:
+            held = await self.get("query", query=f'iris_stream_state{{state="{state.value}"}} == 1')
+            return bool(held["result"])
+
+        await wait_until(check, f"Prometheus sees {state}", 15)
+
+
+@asynccontextmanager
+async def prometheus(directory: Path) -> AsyncIterator[tuple[Answers, Path]]:
+    """A Prometheus and the file that names its target."""
+    targets = directory / "targets.json"
+    targets.write_text("[]")
+    configuration = directory / "prometheus.yml"
+    configuration.write_text(CONFIGURATION.format(targets=targets))
+    command = (
+        tool("prometheus"), f"--config.file={configuration}", f"--storage.tsdb.path={directory / 'data'}",
+        "--web.listen-address=127.0.0.1:0",
+    )  # fmt: skip
+
+    def listening(line: str) -> str | None:
+        match = re.search(r'msg="Listening on" address=(\S+)', line)
+        return match and match[1]
+
+    async with running(*command) as program, aiohttp.ClientSession() as http:
+        yield Answers(f"http://{await program.printed(listening)}", http), targets
+
+
+async def scraped_from(server: Answers, targets: Path, exporter: Sidecar) -> None:
+    """Make Prometheus scrape this sidecar, under a name that stays when another process takes its place."""
+    address = exporter.url.removeprefix("http://")
+    group = {"targets": [address], "labels": {"instance": "exporter:14747"}}
+    await asyncio.to_thread(targets.write_text, json.dumps([group]))
+
+    async def scraped() -> bool:
+        active = (await server.get("targets", state="active"))["activeTargets"]
+        return any(target["health"] == "up" and address in target["scrapeUrl"] for target in active)
+
+    await wait_until(scraped, "the exporter is scraped", 15)
+
+
+async def everything_happens(backend: ReferenceBackend, exporter: Sidecar, server: Answers) -> None:
+    """Faults one after the other, each until its trace is on the page."""
+    await exporter.reaches("live")
+    await exporter.counts("iris_stream_heartbeat_rtt_seconds_count", 2)
+    await backend.faults(garbage=True, duplicate=True)
+    await exporter.counts("iris_stream_decode_errors_total", 2)
+    await exporter.counts("iris_stream_events_duplicate_total", 2)
+    await backend.faults(garbage=False, duplicate=False, error="SOMETHING_NEW", drop=1)
+    await exporter.counts("iris_stream_upstream_errors_total", 1)
+    await exporter.counts("iris_stream_disconnects_total", 2)
+    await exporter.counts("iris_stream_resumes_total", 2)
+    await backend.faults(error=False, drop=False)
+    await exporter.reaches("live")
+    await backend.faults(refuse=True, drop=0.2)
+    await server.sees(State.CONNECTING)
+    await server.sees(State.POLLING)
+    await backend.faults(**{"all:refuse": True})
+    await exporter.counts("iris_stream_poll_failures_total", 1)
+    await server.sees(State.ERROR)
+    await exporter.post("/api/v1/streams/default/disconnect")
+    await server.sees(State.DISCONNECTED)
+    await backend.faults(**{"refuse": False, "all:refuse": False}, drop=False)
+
+
+@pytest.mark.integration
+@pytest.mark.time_limit(90)
+@pytest.mark.needs("prometheus")
+async def test_every_query_returns_data_or_is_listed_with_the_reason(tmp_path: Path) -> None:
+    """What is listed as empty must really be, so that the list does not outlive its reasons."""
+    web = tmp_path / "web.yml"
+    web.write_text("{}\n")
+    # With this seed an incident begins within two seconds, and an anomaly is open from then on.
+    async with reference_backend("--seed=29", "--rate=20") as backend, prometheus(tmp_path) as (server, targets):
+        options = (f"--stream.url={backend.stream('overview')}", f"--web.config.file={web}", *OPTIONS)
+        loop = asyncio.get_running_loop()
+        async with sidecar(*options) as exporter:
+            await scraped_from(server, targets, exporter)
+            begun = loop.time()
+            start = float((await server.get("query", query="time()"))["result"][1])
+            await everything_happens(backend, exporter, server)
+        # Another process in its place, as after a restart.
+        async with sidecar(*options) as exporter:
+            await scraped_from(server, targets, exporter)
+            await exporter.reaches("live")
+            await exporter.counts("iris_events_total", 20)
+
+            async def long_enough() -> bool:
+                return loop.time() - begun > 15
+
+            await wait_until(long_enough, "there is something to compare with", 15)
+            end = float((await server.get("query", query="time()"))["result"][1])
+            projects = await server.get("label/project/values")
+        empty, misnamed = set(), set()
+        for query in boards.queries():
+            found = await server.over(compressed(query, projects), start, end)
+            wanted = set(re.findall(r"{{(\w+)}}", query.legend))
+            if not found:
+                empty.add(query.where)
+            if not all(wanted <= set(series["metric"]) for series in found):
+                misnamed.add(query.where)
+    assert misnamed == set(), "a legend names labels that the series do not have"
+    assert empty == set(EMPTY)
