@@ -46,6 +46,16 @@ class Program:
         return self._process.returncode
 
     @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def signal(self, number: int) -> None:
+        """Send it a signal; nothing happens when it has ended."""
+        with suppress(ProcessLookupError):
+            self._process.send_signal(number)
+
+    @property
     def output(self) -> str:
         """Everything printed so far, for messages and searches."""
         return "\n".join([*self.stdout, *self.stderr])
