@@ -77,7 +77,7 @@ class MetricsEncoder:
             point.time_unix_nano = now
             point.start_time_unix_nano = start
             if isinstance(sample.value, int):
-                point.as_int = sample.value
+                point.as_int = int(sample.value)  # a state is a bool, which protobuf refuses
             else:
                 point.as_double = sample.value
             set_attributes(point.attributes, sorted(sample.labels.items()))
