@@ -3,9 +3,13 @@
 Theory of operation. Bytes are buffered until a line is complete; a line ends with LF, CRLF or a lone CR. A CR at the
 very end of the buffer may be half of a CRLF, but the line it ends is complete either way, so it is processed at once
 and a following LF is swallowed: an event that a server ends with CR CR must not wait for the next byte to arrive.
-Nearly every real stream sends whole events with LF ends, so a regular expression takes those in one step; whatever it
-does not match, byte for byte, goes line by line. Lines are split on bytes, never on decoded text, because U+2028 and
-its kin are line ends to Python and not to the standard.
+Lines are split on bytes, never on decoded text, because U+2028 and its kin are line ends to Python and not to the
+standard.
+
+Nearly every real stream sends whole events of one data line each with LF ends, many of them in one piece, and whoever
+reads a telemetry stream wants their data alone. `feed_data` takes those with one search of a regular expression that
+matches either a plain event or all the rest; if there is a rest, the whole piece goes line by line, and so does what
+begins or ends in the middle of an event. Both ways bring the same data, last event id and end.
 
 The `data` of an event is given as bytes: JSON decoders want bytes, and an invalid UTF-8 sequence is theirs to report.
 
@@ -19,11 +23,12 @@ from iris_exporter.errors import LimitExceededError
 
 _BOM = b"\xef\xbb\xbf"
 _LINE_END = re.compile(rb"\r\n|\n|\r")
-# A whole event in the plain form: optional id and event lines, one data line, LF ends. The first byte of a line that
-# is none of these fields stops it, and so does any CR or, in an id, a NUL.
+# An event in the plain form, or everything that follows when the next one is not; then the group is empty. No CR and no
+# NUL may be in what is searched: `.` takes every byte but LF, and is several times faster than a class of bytes.
+_PLAIN_FIELD_BYTES = 255
 _PLAIN_EVENT = re.compile(
-    rb"(?:id: ?(?P<id>[^\r\n\0]*)\n)?(?:event: ?(?P<name>[^\r\n]*)\n)?(?:id: ?(?P<id2>[^\r\n\0]*)\n)?"
-    rb"data: ?(?P<data>[^\r\n]*)\n\n"
+    rb"(?:id:.{0,%(n)d}\n)?(?:event:.{0,%(n)d}\n)?(?:id:.{0,%(n)d}\n)?data: ?(.*)\n\n|(?s:.+)"
+    % {b"n": _PLAIN_FIELD_BYTES}
 )
 
 
@@ -101,26 +106,55 @@ class SseParser:
                 self._close()
         return events
 
+    def feed_data(self, chunk: bytes) -> list[bytes]:
+        """As `feed`, and return only the data of the events: several times faster where they are plain.
+
+        Raises:
+            LimitExceededError: The parser was closed by an earlier feed.
+        """
+        start = 0
+        found: list[bytes] = []
+        if not self._between_events():
+            start = chunk.find(b"\n\n") + 2
+            if start < 2:
+                return [event.data for event in self.feed(chunk)]
+            found = [event.data for event in self.feed(chunk[:start])]
+            if self.closed or start == len(chunk):
+                return found
+        end = chunk.rfind(b"\n\n", start) + 2
+        if end >= 2 and (plain := self._plain_data(chunk, start, end)) is not None:
+            found += plain
+            start = end
+        if start < len(chunk):
+            found += [event.data for event in self.feed(chunk[start:])]
+        return found
+
+    def _between_events(self) -> bool:
+        """Whether nothing of an event is kept, so that the next byte begins one."""
+        kept = self._pending or self._data or self._name
+        return not (self.closed or self._start_of_stream or self._after_cr or kept)
+
+    def _plain_data(self, chunk: bytes, start: int, end: int) -> list[bytes] | None:
+        """The data of the events in `chunk[start:end]` when all of them are plain; None, and no change, otherwise."""
+        if b"\r" in chunk or b"\0" in chunk or self._limit < _PLAIN_FIELD_BYTES:
+            return None
+        found: list[bytes] = _PLAIN_EVENT.findall(chunk, start, end)
+        # An empty last one may be the rest that is not plain. Only in a piece over the limit can an event be over it.
+        if not found[-1] or (end - start > self._limit and max(map(len, found)) > self._limit):
+            return None
+        # No line of a plain event but its id line begins like that.
+        line = chunk.rfind(b"\nid:", start, end) + 1
+        if line or chunk.startswith(b"id:", start):
+            self._field(chunk[line or start : chunk.index(b"\n", line or start)])
+        self.last_event_id = self._id_buffer
+        return found
+
     def _consume(self, buffer: bytes, events: list[SseEvent]) -> int:
         """Take every complete line; return where the first incomplete one begins."""
-        plain = _PLAIN_EVENT.match
         find_line_end = _LINE_END.search
         position = 0
         end = len(buffer)
         while position < end and not self.closed:
-            if not self._data and not self._name:
-                while (match := plain(buffer, position)) is not None:
-                    if match.end() - position > self._limit:
-                        break  # perhaps too long: line by line, which says where the limit is passed
-                    early_id, name, late_id, data = match.groups()
-                    identifier = late_id if late_id is not None else early_id
-                    if identifier is not None:
-                        self._id_buffer = identifier.decode("utf-8", "replace")
-                    self.last_event_id = self._id_buffer
-                    events.append(
-                        SseEvent(name.decode("utf-8", "replace") if name else "message", data, self._id_buffer)
-                    )
-                    position = match.end()
             line_end = find_line_end(buffer, position)
             if line_end is None:
                 break

@@ -45,12 +45,12 @@ class SseLink:
             raise TransportError(Failure("message_too_large", "an SSE event is larger than the limit"))
         try:
             part, wire_bytes = await self._next_part()
-            events = parser.feed(part)
+            messages = parser.feed_data(part)
         except LINK_ERRORS as error:
             raise TransportError(failure_of(error)) from None
         retry = parser.retry_milliseconds
         return Received(
-            [event.data for event in events],
+            messages,
             wire_bytes,
             last_event_id=parser.last_event_id,
             retry_seconds=None if retry is None else retry / 1000,

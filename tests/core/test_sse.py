@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from iris_exporter.core.sse import SseEvent, SseParser
@@ -151,7 +151,9 @@ def byte_by_byte_until_closed(parser: SseParser, data: bytes) -> list[SseEvent]:
 def reference(stream: bytes) -> list[SseEvent]:
     """The standard's algorithm, as slowly and plainly as it is written there."""
     text = stream.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    events, data, name, identifier = [], [], "", ""
+    events: list[SseEvent] = []
+    data: list[bytes] = []
+    name, identifier = "", ""
     for line in text.split(b"\n")[:-1]:
         if not line:
             if data:
@@ -192,3 +194,51 @@ def test_agrees_with_the_standard_for_any_stream_and_any_cuts(stream: bytes, cut
     edges = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
     pieces = [stream[start:stop] for start, stop in itertools.pairwise(edges)]
     assert [event for piece in pieces for event in parser.feed(piece)] == reference(stream)
+
+
+PARTS = [
+    b"id: 7\nevent: event\ndata: {}\n\n",
+    b"event: event\nid:8\ndata:{}\n\n",
+    b"id: a\nid: b\ndata: c\n\n",
+    b"data: plain\n\n",
+    b"data: " + b"x" * 300 + b"\n\n",
+    b"data: " + b"x" * 301 + b"\n\n",
+    b"id: " + b"9" * 256 + b"\ndata: a\n\n",
+    b"data: a\ndata: b\n\n",
+    b"id: \xff\ndata: \xff\n\n",
+    b"id: only\n\n",
+    b"data:\n\n",
+    b"retry: 5\n\n",
+    b": comment\n\n",
+    *FRAGMENTS,
+]
+
+
+@given(
+    st.lists(st.sampled_from(PARTS[:4]) | st.sampled_from(PARTS), max_size=8).map(b"".join),
+    st.lists(st.integers(0, 1000), max_size=3),
+)
+@example(b"\n\n" + PARTS[0] * 3, [])
+@example(PARTS[3] + PARTS[4] + PARTS[5] + PARTS[3], [])
+@example(PARTS[3] + b"data: a\rdata: b\n\n", [])
+@example(PARTS[3] + b"id: a\0\ndata: b\n\n", [])
+@example(PARTS[3] + b"event: x\n" + PARTS[3], [len(PARTS[3] + b"event: x\n")])
+@settings(max_examples=300)
+def test_data_alone_is_the_data_of_the_events_for_any_stream_and_any_cuts(stream: bytes, cuts: list[int]) -> None:
+    quick, patient = SseParser(300, "0"), SseParser(300, "0")
+    edges = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
+    data: list[bytes] = []
+    for start, stop in itertools.pairwise(edges):
+        if not quick.closed:
+            data += quick.feed_data(stream[start:stop])
+    events = byte_by_byte_until_closed(patient, stream)
+    assert data == [event.data for event in events]
+    assert (quick.closed, quick.retry_milliseconds) == (patient.closed, patient.retry_milliseconds)
+    assert quick.last_event_id == patient.last_event_id
+
+
+def test_a_closed_parser_takes_no_data() -> None:
+    parser = SseParser(10)
+    assert parser.feed_data(b"data: " + b"x" * 11 + b"\n\n") == []
+    with pytest.raises(LimitExceededError):
+        parser.feed_data(b"data: a\n\n")
