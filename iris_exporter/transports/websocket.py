@@ -5,8 +5,9 @@ Source: RFC 6455.
 """
 
 import asyncio
-from collections.abc import Sized
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 import aiohttp
 from aiohttp import ClientWebSocketResponse, WSMsgType
@@ -35,18 +36,21 @@ class WebSocketLink:
 
     def __init__(self, socket: ClientWebSocketResponse[bool]) -> None:
         self._socket = socket
-        # Frames that aiohttp has parsed and not handed out yet. Where a version hides them every read brings one
-        # frame, which is slower and otherwise the same.
         self._end: Failure | None = None
-        self._queued: Sized = getattr(getattr(socket, "_reader", None), "_buffer", ())
+        # Frames that aiohttp has parsed and not handed out yet, and how to take them without the checks of `receive`,
+        # which are for control frames. Where a version hides them every read brings one frame, which is slower and
+        # otherwise the same.
+        reader = getattr(socket, "_reader", None)
+        self._queued: Sequence[tuple[Any, int]] = getattr(reader, "_buffer", ())
+        self._take: Callable[[], Awaitable[Any]] = getattr(reader, "read", socket.receive)
 
     async def read(self) -> Received:
         """See `Link.read`."""
         received = Received([], 0)
         messages = received.messages
-        receive = self._socket.receive
+        receive, take, queued = self._socket.receive, self._take, self._queued
         while True:
-            frame = await receive()
+            frame = await (take() if queued and queued[0][0].type is WSMsgType.TEXT else receive())
             kind = frame.type
             if kind is WSMsgType.TEXT:
                 data = frame.data if isinstance(frame.data, bytes) else str(frame.data).encode()
@@ -67,7 +71,7 @@ class WebSocketLink:
                 return received
             else:
                 raise TransportError(self._ended(kind, frame.data, frame.extra))
-            if not self._queued or len(messages) >= _BATCH_FRAMES:
+            if not queued or len(messages) >= _BATCH_FRAMES:
                 return received
 
     def _ended(self, kind: WSMsgType, data: object, extra: object) -> Failure:
