@@ -24,6 +24,7 @@ from iris_exporter.decoding.messages import (
     Update,
     UpstreamError,
 )
+from iris_exporter.decoding.runs import EventRun, each_of
 from iris_exporter.errors import DecodeError
 from iris_exporter.instruments.stream import StreamInstruments
 from iris_exporter.logs import redact
@@ -55,7 +56,10 @@ class EventListener(Protocol):
 
 
 class StreamSink:
-    """Takes what a connection brings: decodes it, applies it to the model, counts it, and tells the `listener`."""
+    """Takes what a connection brings: decodes it, applies it to the model, counts it.
+
+    Without a `listener` most events are never made into objects, which is quicker.
+    """
 
     def __init__(
         self,
@@ -71,6 +75,7 @@ class StreamSink:
         self._listener = listener
         # Of the connection that was opened last:
         self._resumes = False  # whether an outcome of a resume is still to be told
+        self._lost_cursor = False
         self._opened_at = 0.0
         self._replay_before: float | None = None  # messages older than this may be replays that are not marked
 
@@ -79,6 +84,10 @@ class StreamSink:
     def resume_from(self) -> str:
         """See `Sink.resume_from`."""
         return self._state.cursor.resume_from
+
+    def lose_cursor(self) -> None:
+        """Another process may have had this stream, and its cursor is not here: the first connection has an outcome."""
+        self._lost_cursor = True
 
     def resume_message(self) -> bytes | None:
         """See `Sink.resume_message`. Source: docs/protocol.md, section 4."""
@@ -91,7 +100,8 @@ class StreamSink:
         """See `Sink.link_opened`."""
         cursor = self._state.cursor
         cursor.begin(asked=asked)
-        self._resumes = asked or bool(self._state.seen)
+        self._resumes = asked or bool(self._state.seen) or self._lost_cursor
+        self._lost_cursor = False
         self._opened_at = at
         self._replay_before = at if asked and not cursor.awaiting_answer else None
 
@@ -111,37 +121,48 @@ class StreamSink:
 
     def receive(self, received: Received, protocol: str, at: float) -> Reaction:  # noqa: ARG002 (see Sink)
         """See `Sink.receive`."""
-        decode, apply = self._decoder.decode, self._state.apply
+        state = self._state
         counts: dict[str, int] = {}
         delays: list[float] = []
         listens = self._listener is not None and self._listener.wants(received.messages)
         new: list[Event] = []
         reaction = NO_REACTION
-        for data in received.messages:
-            try:
-                message = decode(data)
-            except DecodeError as error:
-                self._broken(error.reason, error.path, 1, error.detail)
+        messages: Sequence[Message]
+        for found in self._decoder.decode_all(received.messages):
+            if isinstance(found, DecodeError):
+                self._broken(found.reason, found.path, 1, found.detail)
                 continue
-            kind = message.message_type
-            counts[kind] = counts.get(kind, 0) + 1
-            changes = apply(message, at)
-            if changes.delay_seconds is not None and (
-                self._replay_before is None or not self._is_old(message, changes)
-            ):
-                delays.append(changes.delay_seconds)
-            if changes.duplicates or changes.replayed or changes.gap:
-                self._count(changes)
-            if listens:
+            if isinstance(found, EventRun):
+                # Nearly everything ends here; what is below does the same, one by one, for what is not so simple.
+                if self._replay_before is None and state.apply_run(found, at):
+                    counts["event"] = counts.get("event", 0) + len(found)
+                    delays += [at - sent for sent in found.sent]
+                    if listens:
+                        new += [message.event for message in each_of(found)]
+                    continue
+                messages = each_of(found)
+            else:
+                messages = (found,)
+            for message in messages:
+                counts[message.message_type] = counts.get(message.message_type, 0) + 1
+                changes = state.apply(message, at)
                 new += changes.events
-            if kind in _CONTROL and reaction.failure is None:
-                reaction = self._control(message) or reaction
+                self._changed(message, changes, delays)
+                if message.message_type in _CONTROL and reaction.failure is None:
+                    reaction = self._control(message) or reaction
         for kind, count in counts.items():
             self._instruments.message(kind, count)
         self._instruments.delays(delays)
         self._tell(new, received.messages, at)
         self._finish(received, at)
-        return _with_fill(reaction) if self._state.cursor.hole_after is not None else reaction
+        return _with_fill(reaction) if state.cursor.hole_after is not None else reaction
+
+    def _changed(self, message: Message, changes: Changes, delays: list[float]) -> None:
+        """Count what one message changed, and note how long it was under way."""
+        delay = changes.delay_seconds
+        if delay is not None and (self._replay_before is None or not self._is_old(message, changes)):
+            delays.append(delay)
+        self._count(changes)
 
     def _finish(self, received: Received, at: float) -> None:
         """What is due once for each piece, and not for each message."""

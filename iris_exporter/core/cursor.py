@@ -21,11 +21,13 @@ document or by answering a resume, since `order-20251101` looks like a position 
 Source: docs/protocol.md, section 4.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
 _MAX_OFFSET_DIGITS = 18  # more cannot be a count of events, and converting it costs time
+_MAX_OFFSET = 10**_MAX_OFFSET_DIGITS
 
 
 class Position(NamedTuple):
@@ -163,6 +165,23 @@ class Cursor:
             self._replay_end = self._hole_end = None
             self._live_epoch, self._live = found.epoch, found.offset
         return 0
+
+    def precedes(self, positions: Sequence[str]) -> bool:
+        """Whether live messages with these positions and one event each follow one by one, and nothing else is due."""
+        if self._prefix is None or self._answer_due or self._replay_end is not None or self._hole_end is not None:
+            return False
+        prefix, first = self._prefix, self._state.offset + 1
+        end = first + len(positions)
+        if end > _MAX_OFFSET or positions[-1] != f"{prefix}{end - 1}":
+            return False
+        # Two texts are compared quicker than many; a line feed inside a position would make one too many.
+        return "\n".join(positions) == prefix + f"\n{prefix}".join(map(str, range(first, end)))
+
+    def advance(self, events: int) -> None:
+        """Live messages arrived that `precedes` has said yes to: the same as `live` for each."""
+        state = self._state
+        self._live = state.offset + events
+        self._state = CursorState(state.epoch, self._live, state.confirmed, state.opaque)
 
     def _live_at(self, offset: int, events: int) -> int:
         state = self._state

@@ -7,7 +7,7 @@ more than twice as many. An id that is met again moves to the young generation: 
 every snapshot is never forgotten, however many others pass by.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Self
 
 DEFAULT_MAX_IDS = 10_000
@@ -38,6 +38,25 @@ class SeenIds:
             self._old = young
             self._young = {}
         return first
+
+    def see_all(self, event_ids: Sequence[str]) -> bool:
+        """Remember several ids when all of them are new; False, and nothing changes, when one is not."""
+        young = self._young
+        before = len(young)
+        if before + len(event_ids) >= self._max_ids:
+            if len(set(event_ids)) < len(event_ids) or any(map(self.knows, event_ids)):
+                return False
+            for event_id in event_ids:
+                self.see(event_id)
+            return True
+        if not self._old.keys().isdisjoint(event_ids):
+            return False
+        young.update(dict.fromkeys(event_ids))
+        if len(young) == before + len(event_ids):
+            return True
+        while len(young) > before:  # a dictionary keeps its order: what came last goes first
+            young.popitem()
+        return False
 
     def knows(self, event_id: str) -> bool:
         """Whether an id is remembered; nothing changes."""

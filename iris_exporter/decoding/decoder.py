@@ -1,9 +1,9 @@
 """JSON bytes to typed messages.
 
 Theory. Nearly every message is an `event`, so there is a quick path for events whose fields have the JSON types they
-should have: one typed decode, no dictionary, no conversion that is not needed. Whatever deviates (a number for an id,
-a missing type, NUL in a text) raises or is noticed there and goes the general way: plain JSON values, then the tables
-of `objects`, which convert, note and go on. Both ways give the same result for the same bytes.
+should have (`runs`): one typed decode, no dictionary, no conversion that is not needed. Whatever deviates (a number
+for an id, a missing type, NUL in a text) raises or is noticed there and goes the general way: plain JSON values, then
+the tables of `objects`, which convert, note and go on. Both ways give the same result for the same bytes.
 
 What fails as a whole raises `DecodeError`; what fails in part is noted in `Decoder.problems`, to be taken by the caller
 after each message or now and then. All reasons are in `problems.REASONS`, all corners of JSON in `jsontext`.
@@ -11,18 +11,16 @@ after each message or now and then. All reasons are in `problems.REASONS`, all c
 Source: the IRIS wire, sections 2 and 3.
 """
 
-from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import msgspec
 
 from iris_exporter.decoding import values
 from iris_exporter.decoding.documents import overview_of
-from iris_exporter.decoding.jsontext import MAX_METADATA_DEPTH, nested_deeper, parse
+from iris_exporter.decoding.jsontext import parse
 from iris_exporter.decoding.messages import (
     OLDER_EVENT_TYPES,
-    Event,
     EventMessage,
     Message,
     Overview,
@@ -41,7 +39,8 @@ from iris_exporter.decoding.objects import (
     project_from,
 )
 from iris_exporter.decoding.problems import REASONS, FieldProblem, Problems
-from iris_exporter.decoding.values import MAX_ID_CHARS, MAX_LABEL_CHARS, UnusableValueError
+from iris_exporter.decoding.runs import EventRun, WireEnvelope, message_of, run_of, wire_decoder
+from iris_exporter.decoding.values import UnusableValueError
 from iris_exporter.errors import DecodeError
 
 __all__ = ["REASONS", "Decoder", "FieldProblem"]
@@ -49,36 +48,12 @@ __all__ = ["REASONS", "Decoder", "FieldProblem"]
 MAX_TYPE_CHARS = 60
 """An unknown type is shown in a log line, not stored."""
 
+MAX_RUN = 256
+"""Messages in one run: enough to make the costs of a run small, and few enough to stay in a processor's cache."""
+
 _PING, _PONG = Ping(), Pong()
-_ABSENT = msgspec.Raw()
-_BRACE = ord("{")
-_BACKSLASH = ord("\\")
 
-# Limits in the types are checked by the parser, at no cost; what breaks one goes the general way.
-_Label = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_LABEL_CHARS)]
-_Severity = Literal["info", "warning", "error", "critical", "low", "medium", "high", "debug"]  # as they are stored
-
-
-class _WireEvent(msgspec.Struct, gc=False):
-    """An event as it should be on the wire."""
-
-    id: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_CHARS)]
-    project: _Label
-    event_type: _Label
-    timestamp: datetime | None = None
-    severity: _Severity = "info"
-    message: str = ""
-    metadata: msgspec.Raw = _ABSENT
-    details: msgspec.Raw = _ABSENT
-
-
-class _WireEnvelope(msgspec.Struct, gc=False, tag_field="type", tag="event"):
-    """The envelope of an event."""
-
-    data: _WireEvent
-    timestamp: datetime | None = None
-    id: str | None = None
-    replay: bool = False
+_NOT_QUICK = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Decoder:
@@ -91,7 +66,7 @@ class Decoder:
 
     def __init__(self) -> None:
         self.problems = Problems()
-        self._wire = msgspec.json.Decoder(_WireEnvelope).decode
+        self._wire = wire_decoder()
 
     def take_problems(self) -> list[FieldProblem]:
         """Return and forget what was left out of messages and documents since the last call."""
@@ -105,10 +80,48 @@ class Decoder:
         """
         try:
             wire = self._wire(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except _NOT_QUICK:
             return self._decode_any(data)
-        message = self._quick(wire, data)
+        message = message_of(wire, data)
         return self._decode_any(data) if message is None else message
+
+    def decode_all(self, messages: Sequence[bytes]) -> Iterator[EventRun | Message | DecodeError]:
+        """Several envelopes of the stream, in order: well-formed events in runs, anything else as `decode` has it.
+
+        What cannot be read is given as the error and not raised. Noticeably quicker than `decode` for many.
+        """
+        for start in range(0, len(messages), MAX_RUN):
+            yield from self._decode_some(messages[start : start + MAX_RUN])
+
+    def _decode_some(self, messages: Sequence[bytes]) -> Iterator[EventRun | Message | DecodeError]:
+        wires: list[WireEnvelope] = []
+        for index, data in enumerate(messages):
+            try:
+                wires.append(self._wire(data))
+            except _NOT_QUICK:
+                if wires:
+                    yield from self._in_one(wires, messages[index - len(wires) : index])
+                    wires = []
+                yield self._general(data)
+        if wires:
+            yield from self._in_one(wires, messages[len(messages) - len(wires) :])
+
+    def _in_one(
+        self, wires: list[WireEnvelope], messages: Sequence[bytes]
+    ) -> Iterator[EventRun | Message | DecodeError]:
+        run = run_of(wires, messages)
+        if run is not None:
+            yield run
+            return
+        for wire, data in zip(wires, messages, strict=True):
+            message = message_of(wire, data)
+            yield self._general(data) if message is None else message
+
+    def _general(self, data: bytes) -> Message | DecodeError:
+        try:
+            return self._decode_any(data)
+        except DecodeError as error:
+            return error
 
     def decode_document(self, body: bytes, kind: str | None = None) -> Overview:
         """A REST document of any known shape; `kind` as in `documents.overview_of`.
@@ -117,37 +130,6 @@ class Decoder:
             DecodeError: Nothing in the document could be used.
         """
         return overview_of(parse(body), self.problems, kind)
-
-    def _quick(self, wire: _WireEnvelope, data: bytes) -> EventMessage | None:
-        """The message of a well-formed event; None when something about it needs the general way."""
-        event = wire.data
-        # One byte is found much faster than six, and few messages have a backslash.
-        if _BACKSLASH in data and b"\\u0000" in data:
-            return None
-        own, sent = event.timestamp, wire.timestamp
-        own_seconds = None if own is None else _seconds(own)
-        if sent is None or sent == own:
-            sent_seconds = own_seconds
-        else:
-            sent_seconds = _seconds(sent)
-            if own is None:
-                own_seconds = sent_seconds
-        if (own_seconds is not None and own_seconds < 0) or (sent_seconds is not None and sent_seconds < 0):
-            return None
-        raw = event.metadata
-        # Copied, since a raw value holds on to the whole message.
-        metadata = bytes(raw if raw is not _ABSENT else event.details) or b"{}"
-        if metadata[0] != _BRACE or (len(metadata) > 2 * MAX_METADATA_DEPTH and nested_deeper(metadata)):
-            return None
-        if not data.isascii() and not _is_utf8(data):
-            return None
-        return EventMessage(
-            Event(event.id, own_seconds, event.project, event.event_type, event.severity, event.message, metadata),
-            "event",
-            sent_seconds,
-            wire.replay,
-            wire.id or None,
-        )
 
     def _decode_any(self, data: bytes) -> Message:
         envelope = parse(data)
@@ -166,20 +148,6 @@ class Decoder:
             return read(envelope, self.problems)
         finally:
             self.problems.base = "$"
-
-
-def _seconds(moment: datetime) -> float:
-    """Unix seconds; no offset means UTC."""
-    return moment.timestamp() if moment.tzinfo is not None else moment.replace(tzinfo=UTC).timestamp()
-
-
-def _is_utf8(data: bytes) -> bool:
-    """Whether all of it is UTF-8: the typed decoder does not look into what it skips or leaves raw."""
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _sent_at(envelope: JsonObject, problems: Problems) -> float | None:

@@ -3,11 +3,13 @@
 Everything in it is immutable or replaced rather than changed, so a reader may take its time while messages arrive.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import overload
 
 from iris_exporter.decoding.messages import Anomaly, Event, Metrics, Project
+from iris_exporter.decoding.runs import WireEnvelope, event_of
 
 EventKey = tuple[str, str, str]
 """(project, event_type, severity): the labels of the event counter."""
@@ -25,6 +27,36 @@ class DataFlow(StrEnum):
     SILENT = "silent"  # neither, or nothing yet
 
 
+class Feed(Sequence[Event]):
+    """The last events, newest first; those that arrived in a run become objects when somebody looks at them.
+
+    At a thousand messages a second nobody does, and 100 events for each stream and scrape would be work for nothing.
+    """
+
+    __slots__ = ("_kept",)
+
+    def __init__(self, kept: Iterable[Event | WireEnvelope]) -> None:
+        self._kept = tuple(kept)
+
+    def __len__(self) -> int:
+        """How many; at most as many as the model keeps."""
+        return len(self._kept)
+
+    @overload
+    def __getitem__(self, index: int) -> Event: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Event, ...]: ...
+    def __getitem__(self, index: int | slice) -> Event | tuple[Event, ...]:
+        """One event, or several as a tuple."""
+        if isinstance(index, slice):
+            return tuple(map(_made, self._kept[index]))
+        return _made(self._kept[index])
+
+
+def _made(kept: Event | WireEnvelope) -> Event:
+    return kept if isinstance(kept, Event) else event_of(kept)
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """What one stream is believed to be at one moment.
@@ -39,7 +71,7 @@ class Snapshot:
     metrics: Metrics | None
     projects: tuple[Project, ...]
     anomalies: tuple[Anomaly, ...]
-    events: tuple[Event, ...]
+    events: Sequence[Event]
     event_counts: Mapping[EventKey, int]
     last_data_timestamp: float | None
     flow: DataFlow

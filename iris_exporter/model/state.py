@@ -11,7 +11,6 @@ Source: the IRIS wire, section 4.
 """
 
 from collections import deque
-from collections.abc import Iterable
 
 import msgspec
 
@@ -30,8 +29,9 @@ from iris_exporter.decoding.messages import (
     Update,
     UpstreamError,
 )
+from iris_exporter.decoding.runs import EventRun, WireEnvelope
 from iris_exporter.model.merge import merge_anomaly, merge_known
-from iris_exporter.model.snapshot import DataFlow, EventKey, Snapshot
+from iris_exporter.model.snapshot import DataFlow, EventKey, Feed, Snapshot
 
 MAX_FEED_EVENTS = 100
 """Events kept for readers (the IRIS wire, section 4)."""
@@ -98,7 +98,7 @@ class StreamState:
         self._metrics: Metrics | None = None
         self._projects: dict[str, Project] = {}
         self._anomalies: dict[str, Anomaly] = {}
-        self._feed: deque[Event] = deque(maxlen=MAX_FEED_EVENTS)
+        self._feed: deque[Event | WireEnvelope] = deque(maxlen=MAX_FEED_EVENTS)
         self._counts: dict[EventKey, int] = {}
         self._heard_at: float | None = None
         self._data_at: float | None = None
@@ -127,10 +127,25 @@ class StreamState:
             return Changes(gap=gap) if gap else NO_CHANGES
         return NO_CHANGES
 
-    def apply_events(self, messages: Iterable[EventMessage], now: float) -> list[Changes]:
-        """Take several events that arrived together, in order; what each one changed."""
-        self._heard_at = now
-        return [self._apply_event(message, now) for message in messages]
+    def apply_run(self, run: EventRun, now: float) -> bool:
+        """Take a run of events at once, when every one is new, live and the next in the numbering, if there is one.
+
+        The effect is that of `apply` for each message, which would have brought one event and nothing else. False, and
+        no effect, when the run is not like that: then each has to be applied.
+        """
+        numbered = [position for position in run.positions() if position is not None]
+        if numbered and (len(numbered) < len(run) or not self.cursor.precedes(numbered)):
+            return False
+        if run.has_replays() or not self.seen.see_all(run.ids()):
+            return False
+        if numbered:
+            self.cursor.advance(len(run))
+        self._heard_at = self._data_at = now
+        self._view = None
+        for key, count in run.keys().items():
+            self._count(key, count)
+        self._feed.extendleft(run.envelopes[-MAX_FEED_EVENTS:])
+        return True
 
     def apply_snapshot(self, overview: Overview, now: float, *, full: bool = True, polling: bool = False) -> Changes:
         """Take a REST document.
@@ -178,7 +193,7 @@ class StreamState:
             metrics=None if stale else self._metrics,
             projects=() if stale else self._projects_view,
             anomalies=() if stale else self._anomalies_view,
-            events=tuple(self._feed),
+            events=Feed(self._feed) if self._feed else (),
             event_counts=self._counts.copy(),
             last_data_timestamp=self._data_at,
             flow=flow,
@@ -210,7 +225,7 @@ class StreamState:
             if missing:
                 return Changes(duplicates=1, missing=missing)
             return _DUPLICATE_REPLAY if replay else _DUPLICATE
-        self._count(event)
+        self._count((event.project, event.event_type, event.severity))
         self._feed.appendleft(event)
         if replay:
             return Changes((event,), 0, 1)
@@ -220,16 +235,15 @@ class StreamState:
             return Changes((event,), delay_seconds=delay, missing=missing)
         return Changes((event,), 0, 0, 0, delay)
 
-    def _count(self, event: Event) -> None:
-        key = (event.project, event.event_type, event.severity)
-        self.counted += 1
+    def _count(self, key: EventKey, events: int = 1) -> None:
+        self.counted += events
         counts = self._counts
         if key in counts:
-            counts[key] += 1
+            counts[key] += events
         elif len(counts) < MAX_EVENT_KEYS:
-            counts[key] = 1
+            counts[key] = events
         else:
-            counts[OVERFLOW_KEY] = counts.get(OVERFLOW_KEY, 0) + 1
+            counts[OVERFLOW_KEY] = counts.get(OVERFLOW_KEY, 0) + events
 
     def _apply_update(self, message: Update, now: float) -> Changes:
         changes = self._merge(message.overview, now, full=False)
@@ -340,7 +354,7 @@ class StreamState:
         if all(event.timestamp is not None for event in new):
             new.sort(key=lambda event: event.timestamp or 0.0)
         for event in new:
-            self._count(event)
+            self._count((event.project, event.event_type, event.severity))
             self._feed.appendleft(event)
         return tuple(new), duplicates
 

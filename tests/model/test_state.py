@@ -176,13 +176,6 @@ def test_a_full_snapshot_removes_no_event(state: StreamState) -> None:
     assert feed(state) == ["evt-1"]
 
 
-def test_a_batch_is_the_same_as_its_messages_one_by_one(state: StreamState) -> None:
-    messages = [message(1), message(2), message(1)]
-    other = StreamState("default", STALE_AFTER)
-    assert state.apply_events(messages, NOW) == [other.apply(each, NOW) for each in messages]
-    assert state.view(NOW) == other.view(NOW)
-
-
 def test_a_duplicate_makes_no_objects(state: StreamState) -> None:
     state.apply(message(1), NOW)
     assert state.apply(message(1), NOW) is state.apply(message(1), NOW)
