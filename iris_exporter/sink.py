@@ -27,12 +27,15 @@ from iris_exporter.decoding.messages import (
 from iris_exporter.decoding.runs import EventRun, each_of
 from iris_exporter.errors import DecodeError
 from iris_exporter.instruments.stream import StreamInstruments
+from iris_exporter.limits import Limits
 from iris_exporter.logs import redact
 from iris_exporter.model.state import Changes, StreamState, outcome_of
 from iris_exporter.streamlog import StreamLog
 from iris_exporter.transports.base import NO_REACTION, Page, Reaction, Received
 
 PONG = b'{"type":"pong"}'
+MAX_POSITION_CHARS = 1024
+"""A longer id of an event stream is not sent back: it would have to go into a header, of which servers take 8 KB."""
 _PONG_REACTION = Reaction(pong=True)
 _ANSWER_REACTION = Reaction(replies=(PONG,))
 _FILL_REACTION = Reaction(fill=True)
@@ -68,7 +71,7 @@ class StreamSink:
         log: StreamLog,
         listener: EventListener | None = None,
     ) -> None:
-        self._decoder = Decoder()
+        self._decoder = Decoder(state.limits)
         self._state = state
         self._instruments = instruments
         self._log = log
@@ -78,6 +81,12 @@ class StreamSink:
         self._lost_cursor = False
         self._opened_at = 0.0
         self._replay_before: float | None = None  # messages older than this may be replays that are not marked
+
+    def limit(self, limits: Limits) -> None:
+        """Other limits from now on, for all that it hands things to."""
+        self._decoder.problems.limits = limits
+        self._state.limit(limits)
+        self._instruments.limits = limits
 
     # Going on where it ended
 
@@ -171,9 +180,13 @@ class StreamSink:
         if self._decoder.problems:
             self._report_problems()
         if received.last_event_id is not None:
-            self._state.cursor.note_id(received.last_event_id)
+            if len(received.last_event_id) <= MAX_POSITION_CHARS:
+                self._state.cursor.note_id(received.last_event_id)
+            else:
+                self._instruments.dropped("positions")
         if self._resumes:
             self._give_up_waiting(at)
+        self._report_dropped()
 
     def _is_old(self, message: Message, changes: Changes) -> bool:
         """Whether a message that is not marked as a replay is one: it was sent before this connection began.
@@ -223,6 +236,7 @@ class StreamSink:
         continues = events is not None and any(self._state.seen.knows(event.id) for event in events)
         changes = self._state.apply_snapshot(overview, at, polling=polling)
         self._count(changes)
+        self._report_dropped()
         self._tell(changes.events, (), at)
         if events and not self._state.cursor.awaiting_answer:
             # A source without positions: recent events that reach back to a known one leave nothing out.
@@ -244,6 +258,7 @@ class StreamSink:
         self._count(changes)
         self._tell(changes.events, (), at)
         self._instruments.event_replayed(len(changes.events))
+        self._report_dropped()
         cursor.page(page.cursor, len(changes.events) + page.missed)
         self._instruments.event_gap(page.missed)
         if cursor.has_hole and not page.more:
@@ -271,6 +286,12 @@ class StreamSink:
     def _broken(self, reason: str, path: str, count: int, detail: str = "") -> None:
         self._instruments.decode_error(reason, count)
         self._log.broken(reason, path, detail)
+
+    def _report_dropped(self) -> None:
+        """What limits have kept out of the model is counted; never one log line for each."""
+        if self._state.dropped or self._state.seen.forgotten:
+            for kind, count in self._state.take_dropped().items():
+                self._instruments.dropped(kind, count)
 
     def _report_problems(self) -> None:
         for reason, path, count in self._decoder.problems.take():

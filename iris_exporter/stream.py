@@ -13,6 +13,7 @@ from iris_exporter.core.seen import SeenIds
 from iris_exporter.core.status import LinkStatus
 from iris_exporter.instruments.stream import StreamInstruments
 from iris_exporter.instruments.telemetry.stream import MakeTelemetry
+from iris_exporter.limits import Limits
 from iris_exporter.model.snapshot import Snapshot
 from iris_exporter.model.state import StreamState
 from iris_exporter.settings import StreamSettings
@@ -52,7 +53,8 @@ class Stream:
         self._protect = protect
         self._budgets = budgets
         self._log = StreamLog(settings.name, clock)
-        self.instruments = StreamInstruments(settings.name)
+        limits = Limits.of(settings)
+        self.instruments = StreamInstruments(settings.name, limits)
         self.telemetry = (
             None if make_telemetry is None else make_telemetry(settings.name, settings.url, self.instruments)
         )
@@ -61,8 +63,9 @@ class Stream:
         self._state = StreamState(
             settings.name,
             settings.stale_after_seconds,
-            SeenIds(ids=() if kept is None else kept.ids),
+            SeenIds(limits.max_event_ids, () if kept is None else kept.ids),
             Cursor(None if kept is None else kept.cursor),
+            limits,
         )
         self._sink = StreamSink(self._state, self.instruments, self._log, self.telemetry)
         self._supervisor = self._supervise(settings)
@@ -107,6 +110,7 @@ class Stream:
         await self._supervisor.stop()
         self.settings = settings
         self._state.stale_after_seconds = settings.stale_after_seconds
+        self._sink.limit(Limits.of(settings))
         if self.telemetry is not None:
             self.telemetry.locate(settings.url)
         self._supervisor = self._supervise(settings)

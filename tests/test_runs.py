@@ -16,7 +16,8 @@ from iris_exporter.errors import DecodeError
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.metric import Kind
 from iris_exporter.instruments.stream import StreamInstruments
-from iris_exporter.model.state import MAX_FEED_EVENTS, StreamState
+from iris_exporter.limits import DEFAULT_LIMITS
+from iris_exporter.model.state import StreamState
 from iris_exporter.sink import StreamSink
 from iris_exporter.streamlog import StreamLog
 from iris_exporter.transports.base import Received
@@ -188,14 +189,16 @@ def test_decoding_together_is_the_same_as_decoding_one_by_one(
 
 
 def test_a_long_run_is_shown_like_its_events_one_by_one() -> None:
-    arriving = messages([USUAL] * (2 * MAX_FEED_EVENTS))
+    arriving = messages([USUAL] * (2 * DEFAULT_LIMITS.max_events))
     together, patient = Life(CursorState("e", 10), False, 150), Life(CursorState("e", 10), False, 150, Patient)
     together.receive(*arriving[:-50])
     together.receive(*arriving[-50:])
     patient.receive(*arriving)
     assert together.seen() == patient.seen()
-    assert len(together.state.view(NOW).events) == MAX_FEED_EVENTS
-    assert [event.id for event in together.told] == [f"event-{number}" for number in range(2 * MAX_FEED_EVENTS)]
+    assert len(together.state.view(NOW).events) == DEFAULT_LIMITS.max_events
+    assert [event.id for event in together.told] == [
+        f"event-{number}" for number in range(2 * DEFAULT_LIMITS.max_events)
+    ]
 
 
 def test_well_formed_events_come_in_runs_and_others_in_between() -> None:

@@ -8,6 +8,7 @@ from iris_exporter.core.failures import Failure
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.catalog import Metric
 from iris_exporter.instruments.stream import StreamInstruments
+from iris_exporter.limits import DEFAULT_LIMITS, Limits
 from iris_exporter.model.state import StreamState
 from iris_exporter.sink import PONG, StreamSink
 from iris_exporter.streamlog import StreamLog
@@ -16,9 +17,9 @@ from tests.fakes import FakeClock
 
 
 class Bench:
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self.clock = FakeClock()
-        self.state = StreamState("s", 300.0)
+        self.state = StreamState("s", 300.0, limits=limits)
         self.instruments = StreamInstruments("s")
         self.sink = StreamSink(self.state, self.instruments, StreamLog("s", self.clock))
 
@@ -213,3 +214,86 @@ def test_a_hole_is_asked_for_and_only_what_cannot_be_had_is_a_gap() -> None:
     assert bench.count(catalog.EVENT_GAPS) == 4
     assert bench.sink.missing_after() is None
     assert bench.sink.resume_from() == "e-9"
+
+
+# Limits
+
+SMALL = Limits(max_projects=2, max_anomalies=1, max_event_series=2, max_event_ids=100)
+OVERVIEW = json.dumps({
+    "projects": [{"id": f"p{n}"} for n in range(5)],
+    "anomalies": [{"id": f"a{n}"} for n in range(5)],
+    "events": [{"id": str(n), "project": f"p{n}", "event_type": "info"} for n in range(5)],
+})  # fmt: skip
+LEFT_OUT = {"projects": 3, "anomalies": 4, "event_labels": 3}
+
+
+@pytest.mark.parametrize("how", ["stream", "snapshot", "page"])
+def test_what_limits_leave_out_is_counted_whichever_way_it_came(how: str) -> None:
+    bench = Bench(SMALL)
+    if how == "stream":
+        bench.feed('{"type":"update","data":' + OVERVIEW + "}")
+    elif how == "snapshot":
+        bench.sink.snapshot(OVERVIEW.encode(), bench.clock.wall(), polling=True)
+    else:
+        bench.sink.page(Page(OVERVIEW.encode(), "e-9", 0, more=False), bench.clock.wall())
+    counted = {kind: bench.count(catalog.STREAM_DROPPED, kind=kind) for kind in catalog.DROPPED}
+    assert {kind: count for kind, count in counted.items() if count} == LEFT_OUT
+
+
+def test_event_ids_that_are_forgotten_are_counted() -> None:
+    bench = Bench(SMALL)
+    for number in range(300):
+        bench.feed(EVENT % number)
+    assert bench.count(catalog.STREAM_DROPPED, kind="event_ids") == 200
+
+
+def test_an_id_that_no_header_could_take_is_not_resumed_from() -> None:
+    bench = Bench()
+    for event_id in ("x" * 1024, "y" * 1025):
+        bench.sink.receive(Received([], 9, last_event_id=event_id), "sse", bench.clock.wall())
+    assert bench.sink.resume_from() == "x" * 1024
+    assert bench.count(catalog.STREAM_DROPPED, kind="positions") == 1
+
+
+def test_a_position_that_is_too_long_is_none() -> None:
+    bench = Bench()
+    bench.feed('{"type":"event","id":"%s-5","data":{"id":"1","event_type":"x","project":"p"}}' % ("e" * 200))
+    assert bench.sink.resume_from() == ""
+    assert bench.count(catalog.DECODE_ERRORS, reason="too_long") == 1
+
+
+def test_what_an_error_says_is_cut_before_anybody_keeps_it() -> None:
+    failure = Bench().feed(ERROR.replace("m", "m" * 100_000) % "AUTH_REQUIRED").failure
+    assert failure is not None
+    assert len(failure.detail) <= 1100
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_an_event_is_held_to_the_limits_on_the_quick_way_and_on_the_other(quick: bool) -> None:
+    bench = Bench(Limits(max_event_bytes=300, max_json_depth=2))
+    head = '{"type":"event","timestamp":"2023-11-14T22:13:19Z","data":{"id":%s,"event_type":"info","project":"p",'
+    ids = ('"1"', '"2"', '"3"', '"4"') if quick else ("1", "2", "3", "4")
+    bodies = (
+        '"message":"%s"}}' % ("m" * 301),
+        '"metadata":{"a":"%s"}}}' % ("m" * 300),
+        '"metadata":{"a":{"b":{}}}}}',
+        '"metadata":{"a":{"b":"{{{"}}}}',
+    )
+    bench.feed(*[head % event_id + body for event_id, body in zip(ids, bodies, strict=True)])
+    newest, deep, long, first = bench.state.view(bench.clock.wall()).events
+    assert first.message == "m" * 300
+    assert [event.metadata for event in (long, deep)] == [b"{}", b"{}"]
+    assert newest.metadata == b'{"a":{"b":"{{{"}}'
+    assert bench.count(catalog.DECODE_ERRORS, reason="too_long") == 2
+    assert bench.count(catalog.DECODE_ERRORS, reason="too_deep") == 1
+
+
+def test_other_limits_hold_for_everything_from_now_on() -> None:
+    bench = Bench()
+    bench.feed(*[EVENT % number for number in range(50)])
+    bench.sink.limit(Limits(max_events=2, max_event_bytes=256))
+    bench.feed((EVENT % "last").replace('"project":"p"', '"project":"p","message":"%s"' % ("m" * 300)))
+    events = bench.state.view(bench.clock.wall()).events
+    assert [event.id for event in events] == ["last", "49"]
+    assert events[0].message == "m" * 256
+    assert bench.instruments.limits.max_events == 2

@@ -10,19 +10,25 @@ every snapshot is never forgotten, however many others pass by.
 from collections.abc import Iterable, Sequence
 from typing import Self
 
-DEFAULT_MAX_IDS = 10_000
-"""Ids remembered at least: ten minutes at the thousand messages a minute that a backend promises to send at most."""
+from iris_exporter.limits import DEFAULT_LIMITS
+
+DEFAULT_MAX_IDS = DEFAULT_LIMITS.max_event_ids
+"""Ids remembered at least, unless told otherwise."""
 
 
 class SeenIds:
-    """The ids of one source. `ids` are those to begin with, from the oldest to the youngest."""
+    """The ids of one source. `ids` are those to begin with, from the oldest to the youngest.
 
-    __slots__ = ("_max_ids", "_old", "_young")
+    `forgotten` counts the ids that were dropped with an old generation; whoever reads it may set it to 0.
+    """
+
+    __slots__ = ("_max_ids", "_old", "_young", "forgotten")
 
     def __init__(self, max_ids: int = DEFAULT_MAX_IDS, ids: Iterable[str] = ()) -> None:
         if max_ids < 1:
             raise ValueError("max_ids must be at least 1")
         self._max_ids = max_ids
+        self.forgotten = 0
         self._young: dict[str, None] = {}
         # Never changed in place: it is dropped as a whole, so copies can share it.
         self._old: dict[str, None] = dict.fromkeys(list(ids)[-2 * max_ids :])
@@ -35,9 +41,21 @@ class SeenIds:
         first = event_id not in self._old
         young[event_id] = None
         if len(young) >= self._max_ids:
-            self._old = young
-            self._young = {}
+            self._age()
         return first
+
+    def _age(self) -> None:
+        """The young generation becomes the old one, and the old one is forgotten."""
+        self.forgotten += sum(1 for event_id in self._old if event_id not in self._young)
+        self._old, self._young = self._young, {}
+
+    def resize(self, max_ids: int) -> None:
+        """Remember another number of ids from now on."""
+        self._max_ids = max_ids
+        if len(self._old) > max_ids or len(self._young) > max_ids:
+            kept = self.ids()[-2 * max_ids :]
+            self.forgotten += len(self) - len(kept)
+            self._old, self._young = dict.fromkeys(kept), {}
 
     def see_all(self, event_ids: Sequence[str]) -> bool:
         """Remember several ids when all of them are new; False, and nothing changes, when one is not."""

@@ -18,7 +18,7 @@ import msgspec
 
 from iris_exporter.decoding import values
 from iris_exporter.decoding.documents import overview_of
-from iris_exporter.decoding.jsontext import parse
+from iris_exporter.decoding.jsontext import MAX_METADATA_DEPTH, parse
 from iris_exporter.decoding.messages import (
     OLDER_EVENT_TYPES,
     EventMessage,
@@ -42,6 +42,7 @@ from iris_exporter.decoding.problems import REASONS, FieldProblem, Problems
 from iris_exporter.decoding.runs import EventRun, WireEnvelope, message_of, run_of, wire_decoder
 from iris_exporter.decoding.values import UnusableValueError
 from iris_exporter.errors import DecodeError
+from iris_exporter.limits import DEFAULT_LIMITS, Limits
 
 __all__ = ["REASONS", "Decoder", "FieldProblem"]
 
@@ -59,13 +60,14 @@ _NOT_QUICK = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 class Decoder:
     """Decodes what one source sends. Not for use by two threads at a time.
 
-    `problems` is falsy while nothing was left out; `take_problems` empties it.
+    `problems` is falsy while nothing was left out; `take_problems` empties it. What of an object is longer or deeper
+    than its `limits` is left out, too.
     """
 
     __slots__ = ("_wire", "problems")
 
-    def __init__(self) -> None:
-        self.problems = Problems()
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        self.problems = Problems(limits)
         self._wire = wire_decoder()
 
     def take_problems(self) -> list[FieldProblem]:
@@ -79,7 +81,7 @@ class Decoder:
             DecodeError: The message is lost; the decoder can go on with the next one.
         """
         try:
-            wire = self._wire(data)
+            wire = self._ordinary(data)
         except _NOT_QUICK:
             return self._decode_any(data)
         message = message_of(wire, data)
@@ -94,10 +96,14 @@ class Decoder:
             yield from self._decode_some(messages[start : start + MAX_RUN])
 
     def _decode_some(self, messages: Sequence[bytes]) -> Iterator[EventRun | Message | DecodeError]:
+        limits = self.problems.limits
+        small = max(map(len, messages), default=0) <= limits.max_event_bytes
+        quick = small and limits.max_json_depth >= MAX_METADATA_DEPTH
+        wire = self._wire if quick else self._ordinary
         wires: list[WireEnvelope] = []
         for index, data in enumerate(messages):
             try:
-                wires.append(self._wire(data))
+                wires.append(wire(data))
             except _NOT_QUICK:
                 if wires:
                     yield from self._in_one(wires, messages[index - len(wires) : index])
@@ -105,6 +111,22 @@ class Decoder:
                 yield self._general(data)
         if wires:
             yield from self._in_one(wires, messages[len(messages) - len(wires) :])
+
+    def _ordinary(self, data: bytes) -> WireEnvelope:
+        """Decode a well-formed event that cannot be over a limit; what can is left to the general way.
+
+        Raises:
+            msgspec.DecodeError, UnicodeDecodeError, RecursionError: It is none, or it has to be looked into.
+        """
+        limits = self.problems.limits
+        if len(data) > limits.max_event_bytes:
+            raise msgspec.DecodeError
+        if limits.max_json_depth < MAX_METADATA_DEPTH:
+            # The envelope and its data are two objects around the one that the limit is about.
+            nested = data.count(b"{") + data.count(b"[")
+            if nested > limits.max_json_depth + 2:
+                raise msgspec.DecodeError
+        return self._wire(data)
 
     def _in_one(
         self, wires: list[WireEnvelope], messages: Sequence[bytes]
@@ -159,11 +181,16 @@ def _sent_at(envelope: JsonObject, problems: Problems) -> float | None:
 
 
 def _position(envelope: JsonObject, problems: Problems, name: str = "id") -> str | None:
+    """Where a message is in the source's numbering; one that is too long to be one is none."""
     try:
-        return values.identifier(envelope.get(name))
+        position = values.text(envelope.get(name))
     except UnusableValueError as error:
         problems.add(error.reason, name)
         return None
+    if position is not None and len(position) > values.MAX_ID_CHARS:
+        problems.add("too_long", name)
+        return None
+    return position or None
 
 
 def _is_replay(envelope: JsonObject, problems: Problems) -> bool:
@@ -232,7 +259,7 @@ def _error(envelope: JsonObject, problems: Problems) -> UpstreamError:
     if found is None:
         found, name = envelope.get("data"), "data"
     if isinstance(found, str):
-        return UpstreamError("", found)
+        return UpstreamError("", found[: values.MAX_REPORT_CHARS])
     if not isinstance(found, dict):
         if found is not None:
             problems.add("not_an_object", name)
@@ -244,7 +271,8 @@ def _error(envelope: JsonObject, problems: Problems) -> UpstreamError:
             retry_after = values.count(found.get(hint)) if retry_after is None else retry_after
         except UnusableValueError as error:
             problems.add(error.reason, hint)
-    return UpstreamError(_words(found, "code", problems), _words(found, "message", problems), retry_after)
+    code = _words(found, "code", problems)[: values.MAX_CODE_CHARS]
+    return UpstreamError(code, _words(found, "message", problems)[: values.MAX_REPORT_CHARS], retry_after)
 
 
 def _resumed(envelope: JsonObject, problems: Problems) -> Resumed:

@@ -45,7 +45,7 @@ class WireEnvelope(msgspec.Struct, gc=False, tag_field="type", tag="event"):
 
     data: WireEvent
     timestamp: datetime | None = None
-    id: str | None = None
+    id: Annotated[str, msgspec.Meta(max_length=MAX_ID_CHARS)] | None = None
     replay: bool = False
 
 

@@ -30,23 +30,12 @@ from iris_exporter.decoding.messages import (
     UpstreamError,
 )
 from iris_exporter.decoding.runs import EventRun, WireEnvelope
+from iris_exporter.limits import DEFAULT_LIMITS, Limits
 from iris_exporter.model.merge import merge_anomaly, merge_known
 from iris_exporter.model.snapshot import DataFlow, EventKey, Feed, Snapshot
 
-MAX_FEED_EVENTS = 100
-"""Events kept for readers (the IRIS wire, section 4)."""
-
-MAX_EVENT_KEYS = 10_000
-"""Combinations of labels counted apart. A source that invents more (an id in a label) would fill the memory; the rest
-is counted under `OVERFLOW_KEY`, so that the sum stays right."""
-
-MAX_PROJECTS = 20_000
-"""Projects kept: twice what the largest installation in the benchmarks has."""
-
-MAX_ANOMALIES = 20_000
-"""Open anomalies kept."""
-
 OVERFLOW_KEY: EventKey = ("other", "other", "other")
+"""What events are counted under when no further label set may be: the sum stays right."""
 
 
 class Changes(msgspec.Struct, frozen=True, gc=False):
@@ -83,14 +72,22 @@ class StreamState:
     """What one stream is believed to be.
 
     `stale_after_seconds`: without any message of the source, heartbeats included, for that long the mirrored state is
-    no longer shown. `seen` and `cursor` say what an earlier life had dealt with; fresh ones when None.
+    no longer shown. `seen` and `cursor` say what an earlier life had dealt with; fresh ones when None. What `limits`
+    keep out is counted by kind in `dropped` until `take_dropped` is called.
     """
 
     def __init__(
-        self, name: str, stale_after_seconds: float, seen: SeenIds | None = None, cursor: Cursor | None = None
+        self,
+        name: str,
+        stale_after_seconds: float,
+        seen: SeenIds | None = None,
+        cursor: Cursor | None = None,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self.name = name
-        self.seen = SeenIds() if seen is None else seen
+        self.limits = limits
+        self.dropped: dict[str, int] = {}
+        self.seen = SeenIds(limits.max_event_ids) if seen is None else seen
         self.cursor = Cursor() if cursor is None else cursor
         self.stale_after_seconds = stale_after_seconds
         self.counted = 0
@@ -98,7 +95,7 @@ class StreamState:
         self._metrics: Metrics | None = None
         self._projects: dict[str, Project] = {}
         self._anomalies: dict[str, Anomaly] = {}
-        self._feed: deque[Event | WireEnvelope] = deque(maxlen=MAX_FEED_EVENTS)
+        self._feed: deque[Event | WireEnvelope] = deque(maxlen=limits.max_events)
         self._counts: dict[EventKey, int] = {}
         self._heard_at: float | None = None
         self._data_at: float | None = None
@@ -106,6 +103,24 @@ class StreamState:
         self._view: Snapshot | None = None
         self._projects_view: tuple[Project, ...] | None = None
         self._anomalies_view: tuple[Anomaly, ...] | None = None
+
+    def limit(self, limits: Limits) -> None:
+        """Other limits from now on; of what is kept already only the feed and the ids shrink."""
+        self.limits = limits
+        self._feed = deque(list(self._feed)[: limits.max_events], maxlen=limits.max_events)
+        self.seen.resize(limits.max_event_ids)
+        self._view = None
+
+    def take_dropped(self) -> dict[str, int]:
+        """How much was kept out since the last call, by the kinds of `iris_stream_dropped_total`."""
+        dropped, self.dropped = self.dropped, {}
+        if self.seen.forgotten:
+            dropped["event_ids"], self.seen.forgotten = self.seen.forgotten, 0
+        return dropped
+
+    def _drop(self, kind: str, count: int) -> None:
+        if count:
+            self.dropped[kind] = self.dropped.get(kind, 0) + count
 
     def apply(self, message: Message, now: float) -> Changes:
         """Take one message of the stream; `now` is when it arrived.
@@ -144,7 +159,7 @@ class StreamState:
         self._view = None
         for key, count in run.keys().items():
             self._count(key, count)
-        self._feed.extendleft(run.envelopes[-MAX_FEED_EVENTS:])
+        self._feed.extendleft(run.envelopes[-self.limits.max_events :])
         return True
 
     def apply_snapshot(self, overview: Overview, now: float, *, full: bool = True, polling: bool = False) -> Changes:
@@ -240,10 +255,11 @@ class StreamState:
         counts = self._counts
         if key in counts:
             counts[key] += events
-        elif len(counts) < MAX_EVENT_KEYS:
+        elif len(counts) < self.limits.max_event_series:
             counts[key] = events
         else:
             counts[OVERFLOW_KEY] = counts.get(OVERFLOW_KEY, 0) + events
+            self._drop("event_labels", events)
 
     def _apply_update(self, message: Update, now: float) -> Changes:
         changes = self._merge(message.overview, now, full=False)
@@ -300,7 +316,7 @@ class StreamState:
         dropped = 0
         for project in projects:
             before = known.get(project.id)
-            if before is None and len(known) >= MAX_PROJECTS:
+            if before is None and len(known) >= self.limits.max_projects:
                 dropped += 1
                 continue
             after = project if before is None else merge_known(before, project)
@@ -309,6 +325,7 @@ class StreamState:
                 changed.append(project.id)
         if changed or vanished:
             self._projects_view = None
+        self._drop("projects", dropped)
         return tuple(changed), vanished, dropped
 
     def _merge_anomalies(
@@ -329,7 +346,7 @@ class StreamState:
                 if before is not None:
                     closed.append(known.pop(anomaly.id))
             elif before is None:
-                if len(known) >= MAX_ANOMALIES:
+                if len(known) >= self.limits.max_anomalies:
                     dropped += 1
                     continue
                 known[anomaly.id] = anomaly
@@ -341,6 +358,7 @@ class StreamState:
                     changed = True
         if opened or closed or changed:
             self._anomalies_view = None
+        self._drop("anomalies", dropped)
         return tuple(opened), tuple(closed), dropped
 
     def _merge_events(self, events: tuple[Event, ...] | None) -> tuple[tuple[Event, ...], int]:

@@ -6,8 +6,8 @@ import pytest
 from iris_exporter.core.cursor import Cursor, CursorState, Outcome
 from iris_exporter.core.seen import SeenIds
 from iris_exporter.decoding.messages import Anomaly, EventMessage, Metrics, Overview, Project, Resumed, Update
-from iris_exporter.model import state as state_module
-from iris_exporter.model.state import MAX_FEED_EVENTS, NO_CHANGES, OVERFLOW_KEY, Changes, StreamState, outcome_of
+from iris_exporter.limits import DEFAULT_LIMITS, Limits
+from iris_exporter.model.state import NO_CHANGES, OVERFLOW_KEY, Changes, StreamState, outcome_of
 from tests.model.short import NOW, STALE_AFTER, counted, event, feed, message, update
 
 
@@ -148,10 +148,10 @@ def test_counts_are_kept_by_project_type_and_severity(state: StreamState) -> Non
 
 
 def test_new_events_stand_in_front_and_the_feed_is_cut(state: StreamState) -> None:
-    for number in range(MAX_FEED_EVENTS + 5):
+    for number in range(DEFAULT_LIMITS.max_events + 5):
         state.apply(message(number), NOW)
-    assert feed(state) == [f"evt-{number}" for number in range(MAX_FEED_EVENTS + 4, 4, -1)]
-    assert counted(state) == MAX_FEED_EVENTS + 5
+    assert feed(state) == [f"evt-{number}" for number in range(DEFAULT_LIMITS.max_events + 4, 4, -1)]
+    assert counted(state) == DEFAULT_LIMITS.max_events + 5
 
 
 @pytest.mark.parametrize("numbers", [(3, 2, 1), (1, 2, 3), (2, 3, 1)])
@@ -277,18 +277,19 @@ def test_the_memory_of_ids_can_be_handed_in() -> None:
 # Limits
 
 
-def test_labels_without_end_are_counted_together(state: StreamState, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(state_module, "MAX_EVENT_KEYS", 2)
+def test_labels_without_end_are_counted_together() -> None:
+    state = StreamState("default", STALE_AFTER, limits=Limits(max_event_series=2))
     for number in range(5):
         state.apply(EventMessage(event(number, project=f"p{number}")), NOW)
     counts = state.view(NOW).event_counts
     assert len(counts) == 3
     assert counts[OVERFLOW_KEY] == 3
+    assert state.take_dropped() == {"event_labels": 3}
+    assert not state.take_dropped()
 
 
-def test_objects_over_the_limit_are_dropped_and_told(state: StreamState, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(state_module, "MAX_PROJECTS", 2)
-    monkeypatch.setattr(state_module, "MAX_ANOMALIES", 1)
+def test_objects_over_the_limit_are_dropped_and_told() -> None:
+    state = StreamState("default", STALE_AFTER, limits=Limits(max_projects=2, max_anomalies=1))
     changes = state.apply(
         update(
             projects=tuple(Project(name) for name in "abca"),
@@ -297,5 +298,28 @@ def test_objects_over_the_limit_are_dropped_and_told(state: StreamState, monkeyp
         NOW,
     )
     assert changes.dropped == 2
+    assert state.take_dropped() == {"projects": 1, "anomalies": 1}
     assert [project.id for project in state.view(NOW).projects] == ["a", "b"]
     assert state.view(NOW).anomalies == (Anomaly("x", value=1.0),)
+
+
+def test_ids_that_are_forgotten_are_told() -> None:
+    state = StreamState("default", STALE_AFTER, limits=Limits(max_event_ids=100))
+    for number in range(250):
+        state.apply(message(number), NOW)
+    assert state.take_dropped() == {"event_ids": 100}
+    assert len(state.seen) == 150
+
+
+def test_other_limits_shrink_the_feed_and_the_ids_and_keep_the_newest() -> None:
+    state = StreamState("default", STALE_AFTER)
+    for number in range(1000):
+        state.apply(message(number), NOW)
+    state.limit(Limits(max_events=3, max_event_ids=100))
+    assert feed(state) == ["evt-999", "evt-998", "evt-997"]
+    assert state.take_dropped() == {"event_ids": 800}
+    assert not state.seen.knows("evt-799")
+    assert state.seen.knows("evt-800")
+    assert counted(state) == 1000
+    state.apply(message(1000), NOW)
+    assert feed(state) == ["evt-1000", "evt-999", "evt-998"]
