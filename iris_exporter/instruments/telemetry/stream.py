@@ -74,7 +74,8 @@ class StreamTelemetry:
         self._is_linked = False
         self._first_message: Span | None = None
         self._last_event: SpanContext | None = None
-        self._protocol = "none"
+        self._is_polled = False
+        self._protocol = "none"  # what the present summary is mostly about: the last one that was in use
         self._state_changes = 0
         self._totals = Totals.of(instruments)
         self._summary = Span(signals.SUMMARY, ids.root(), clock.wall())
@@ -136,7 +137,6 @@ class StreamTelemetry:
         self._is_linked = False
         self._first_arrived(failure.reason)
         self._sum_up("disconnect")
-        self._protocol = "none"
 
     def heartbeat(self, round_trip_seconds: float) -> None:
         """See `Observer.heartbeat`; the histogram has it."""
@@ -161,8 +161,9 @@ class StreamTelemetry:
     def state_changed(self, change: StateChange) -> None:
         """See `Observer.state_changed`."""
         self._state_changes += change.previous != change.state
-        if not self._is_linked:
-            self._protocol = "poll" if change.state == State.POLLING else "none"
+        self._is_polled = change.state == State.POLLING
+        if self._is_polled:
+            self._protocol = "poll"
         if self._emit_logs is None:
             return
         attributes: dict[str, Value] = {
@@ -261,6 +262,8 @@ class StreamTelemetry:
         if connection is not None and connection.sampled:
             span.links = (connection,)
         self._emit([span])
+        if not self._is_linked and not self._is_polled:
+            self._protocol = "none"
 
     # Operations
 
