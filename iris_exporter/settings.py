@@ -100,6 +100,16 @@ class DiscoverySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveSettings:
+    """Grafana Live. `url` None: nothing is pushed."""
+
+    url: str | None
+    token_file: Path | None
+    channel: str
+    interval_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything `serve` needs to know, checked."""
 
@@ -107,6 +117,7 @@ class Settings:
     web: WebSettings
     fleet: FleetSettings
     discovery: DiscoverySettings
+    live: LiveSettings
     log_level: str
     log_format: str
     state_dir: Path | None

@@ -149,6 +149,10 @@ VALUES = {
     "discovery.kubernetes": ("services", "services"),
     "discovery.namespace": ("ops", "ops"),
     "discovery.secrets-dir": ("secrets", Path("secrets")),
+    "live.url": ("https://grafana:3000", "https://grafana:3000"),
+    "live.token-file": ("a.key", Path("a.key")),
+    "live.channel": ("ops", "ops"),
+    "live.interval": ("1s", 1.0),
 }
 
 NEEDS = {
@@ -182,7 +186,7 @@ def value_of(settings: Settings, key: str) -> object:
     option = BY_KEY[key]
     field = option.name.replace("-", "_").replace(".", "_") + option.kind.field_suffix
     match option.group:
-        case "web" | "fleet" | "discovery":
+        case "web" | "fleet" | "discovery" | "live":
             return getattr(getattr(settings, option.group), field)
     return getattr(settings, key.replace("-", "_").replace(".", "_"))
 

@@ -76,6 +76,8 @@ def _value(settings: Settings, option: Option) -> Any:
             return getattr(settings.web, field)
         case "fleet":
             return getattr(settings.fleet, field)
+        case "live":
+            return getattr(settings.live, field)
         case "discovery":
             return getattr(settings.discovery, field) or None
     return getattr(settings, option.key.replace(".", "_"), None)

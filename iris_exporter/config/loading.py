@@ -16,7 +16,7 @@ from iris_exporter.config.document import Node, Scalar, Sequence, Table
 from iris_exporter.config.kinds import BadValueError
 from iris_exporter.config.options import BY_KEY, OPTIONS, PREFIX, STREAM_OPTIONS, Option
 from iris_exporter.errors import ConfigError, Problem
-from iris_exporter.settings import DiscoverySettings, FleetSettings, Settings, StreamSettings, WebSettings
+from iris_exporter.settings import DiscoverySettings, FleetSettings, LiveSettings, Settings, StreamSettings, WebSettings
 
 # Kubernetes describes a Service called iris-exporter to every container of its namespace in variables that start as
 # ours do; they are not ours.
@@ -450,11 +450,18 @@ def _build(
         secrets_dir=value("discovery.secrets-dir"),
         defaults=template,
     )
+    live = LiveSettings(
+        url=value("live.url"),
+        token_file=value("live.token-file"),
+        channel=value("live.channel"),
+        interval_seconds=value("live.interval"),
+    )
     return Settings(
         streams=tuple(streams),
         web=web,
         fleet=fleet,
         discovery=discovery,
+        live=live,
         log_level=value("log.level"),
         log_format=value("log.format"),
         state_dir=value("state.dir"),

@@ -20,6 +20,7 @@ GROUPS = {
     "state": "State",
     "fleet": "Fleet",
     "discovery": "Discovery",
+    "live": "Grafana Live",
 }
 """Headings by the first part of a key, in the order in which options are listed."""
 
@@ -532,6 +533,38 @@ OPTIONS: tuple[Option, ...] = (
         None,
         "directory in which the Secrets that annotations name are mounted, each in a directory of its name",
         "then an annotation with a secret is refused",
+    ),
+    Option(
+        "live.url",
+        kinds.SNAPSHOT_URL,
+        None,
+        "address of a Grafana to which state, cards and events are pushed as they change",
+        "then nothing is pushed; panels on Prometheus move with each scrape",
+        restart=True,
+    ),
+    Option(
+        "live.token-file",
+        kinds.FILE,
+        None,
+        "file with a service account token that may push to Grafana Live; read for each request",
+        "a Grafana without authentication needs none",
+        restart=True,
+    ),
+    Option(
+        "live.channel",
+        kinds.NAME,
+        "iris",
+        "stream id in Grafana Live: panels read stream/<channel>/iris_state, iris_cards and iris_event",
+        "what the live dashboard reads",
+        restart=True,
+    ),
+    Option(
+        "live.interval",
+        kinds.duration(0.01, 60),
+        "100ms",
+        "how often changes are looked for and pushed together",
+        "well below the 200 ms that a person takes for at once",
+        restart=True,
     ),
 )
 

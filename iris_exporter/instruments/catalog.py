@@ -371,6 +371,15 @@ DISCOVERY_FAILURES = _self(
     Label("source", ("configuration", *SOURCES), SOURCES),
     source="fleet",
 )
+LIVE_PUSHED = _self(
+    "iris_exporter_live_pushed_lines_total", Kind.COUNTER, "Lines that Grafana Live has taken.", source="live"
+)
+LIVE_DROPPED = _self(
+    "iris_exporter_live_dropped_lines_total",
+    Kind.COUNTER,
+    "Lines for Grafana Live that were not taken, or left out because there were too many events at once.",
+    source="live",
+)
 SCRAPE_DURATION = _self(
     "iris_exporter_scrape_duration_seconds",
     Kind.GAUGE,
@@ -446,6 +455,8 @@ CATALOG: tuple[Metric, ...] = (
     LEADER,
     DISCOVERED,
     DISCOVERY_FAILURES,
+    LIVE_PUSHED,
+    LIVE_DROPPED,
     SCRAPE_DURATION,
     *DOOR,
     SERIES_DROPPED,

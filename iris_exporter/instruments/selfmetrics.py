@@ -19,7 +19,14 @@ class SelfMetrics:
         build = {"version": version, "revision": revision, "pythonversion": python_version}
         self._build = {name: clean_label(value) for name, value in build.items()}
         self._values: dict[str, float] = dict.fromkeys(
-            (catalog.HTTP_ERRORS.name, catalog.SCRAPES_REFUSED.name, catalog.STATE_COMMIT_FAILURES.name), 0
+            (
+                catalog.HTTP_ERRORS.name,
+                catalog.SCRAPES_REFUSED.name,
+                catalog.STATE_COMMIT_FAILURES.name,
+                catalog.LIVE_PUSHED.name,
+                catalog.LIVE_DROPPED.name,
+            ),
+            0,
         )
         self.door = DoorMetrics()
         self._discovered: dict[str, int] = {}
@@ -77,6 +84,14 @@ class SelfMetrics:
     def discovery_failed(self, source: str, count: int = 1) -> None:
         """Something that a source of discovery said could not be used."""
         self._discovery_failures[source] = self._discovery_failures.get(source, 0) + count
+
+    def live_pushed(self, lines: int) -> None:
+        """Grafana Live has taken lines."""
+        self._values[catalog.LIVE_PUSHED.name] += lines
+
+    def live_dropped(self, lines: int) -> None:
+        """Grafana Live has not taken lines, or they were left out."""
+        self._values[catalog.LIVE_DROPPED.name] += lines
 
     def samples(self, metric: Metric) -> Iterator[Sample]:
         """The series of one metric of the group; none for what has not happened yet."""
