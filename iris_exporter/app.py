@@ -25,6 +25,7 @@ from iris_exporter.fleet.manager import Fleet
 from iris_exporter.instruments.collector import Exposition
 from iris_exporter.instruments.selfmetrics import SelfMetrics
 from iris_exporter.instruments.telemetry.settings import OFF, OtelSettings
+from iris_exporter.live import LivePush
 from iris_exporter.settings import Settings, StreamSettings
 from iris_exporter.store import CursorStore
 from iris_exporter.stream import Stream
@@ -100,6 +101,10 @@ class Exporter:
             self._fleet = Fleet(self.settings, self._session, self._clock, self.self_metrics, self._streams.reconcile)
             stack.push_async_callback(self._fleet.stop)
             await self._fleet.start()
+            if self.settings.live.url is not None:
+                live = LivePush(self.settings.live, self._session, self.streams, self.self_metrics, self._clock)
+                pushing = asyncio.create_task(live.run())
+                stack.callback(pushing.cancel)
             self._is_ready = True
             self._cleanup = stack.pop_all()
         return self
@@ -151,7 +156,7 @@ class Exporter:
     def _make(self, settings: StreamSettings) -> Stream:
         assert self._session is not None  # noqa: S101 (set before any stream is made)
         kept = None if self._store is None else self._store.load(settings.name, without_credentials(settings.url))
-        return Stream(
+        stream = Stream(
             settings,
             self._session,
             self._clock,
@@ -161,6 +166,10 @@ class Exporter:
             kept,
             None if self._telemetry is None else self._telemetry.stream,
         )
+        fleet = self.settings.fleet
+        if kept is None and (fleet.total_shards > 1 or fleet.leader_election):
+            stream.lose_cursor()
+        return stream
 
     # What the web server asks
 

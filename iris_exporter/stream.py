@@ -87,6 +87,10 @@ class Stream:
 
     # Steering
 
+    def lose_cursor(self) -> None:
+        """See `StreamSink.lose_cursor`."""
+        self._sink.lose_cursor()
+
     def connect(self) -> None:
         """See `Supervisor.connect`."""
         self._supervisor.connect()

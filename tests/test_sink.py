@@ -157,6 +157,14 @@ def test_where_a_source_knows_no_resume_the_next_snapshot_tells_the_outcome(ids:
     assert bench.count(catalog.RESUMES) == 1
 
 
+def test_a_stream_that_another_process_may_have_had_has_an_outcome_from_the_start() -> None:
+    bench = Bench()
+    bench.sink.lose_cursor()
+    bench.sink.link_opened(bench.clock.wall(), asked=False)
+    bench.sink.snapshot(KNOWN[1], bench.clock.wall(), polling=False)
+    assert bench.count(catalog.RESUMES, outcome="none") == 1
+
+
 def test_the_answer_to_a_resume_tells_the_outcome_once() -> None:
     bench = Bench()
     bench.sink.snapshot(KNOWN[0], bench.clock.wall(), polling=False)
