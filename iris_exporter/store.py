@@ -24,8 +24,8 @@ from iris_exporter.logs import get_logger
 
 _MAGIC = b"iris-exporter-cursor"
 _VERSION = 1
-# Twice the ids remembered, at the longest id that is kept, and some room: a larger file is not one of ours.
-_MAX_FILE_BYTES = 64 * 1024 * 1024
+# Twice the most ids that may be remembered, at the longest id that is kept: a larger file is not one of ours.
+_MAX_FILE_BYTES = 256 * 1024 * 1024
 
 _log = get_logger("store")
 
