@@ -94,7 +94,8 @@ def everywhere(names: Iterable[str]) -> dict[str, object]:
 LONG = "n" * 10_000
 HOSTILE = {
     "quotes": 'a"b', "a label of its own": 'a",stream="other', "the end of the line": 'a"} 1\niris_up{x="',
-    "braces": "{}", "backslashes": "a\\", "an escape": "\\n", "newline": "a\nb", "carriage return": "a\rb", "NUL": "a\0b",
+    "braces": "{}", "backslashes": "a\\", "an escape": "\\n", "newline": "a\nb", "carriage return": "a\rb",
+    "NUL": "a\0b",
     "lone surrogate": "a\ud800", "pair the wrong way round": "\udc00\ud800", "10 kB": LONG, "10 kB and one": LONG + "x",
     "right to left": "\u202eevil", "marks": "a\u200fb", "isolate": "\u2066a", "comment": "# TYPE iris_up counter",
     "exemplar": 'a # {trace_id="x"} 1', "blank": " ", "line separator": "a\u2028b", "astral": "\U0010ffff",

@@ -219,3 +219,55 @@ async def test_messages_that_cannot_be_read_do_not_end_the_link(source_of: Sourc
         assert scrape.value("iris_up") == 1
         about_it = [line for line in exporter.log(level={"warn", "error"}) if line.get("reason") == reason]
         assert 1 <= len(about_it) <= 5, complaints(exporter)
+
+
+HOSTILE = [
+    'a"b',
+    "a\nb",
+    'x"} 1\niris_up{y="',
+    "{}",
+    "a\0b",
+    "a\ud800",
+    "\u202eevil",
+    "n" * 10_000,
+    "n" * 10_001,
+    "a\\",
+]
+
+
+@pytest.mark.integration
+async def test_names_that_attack_leave_the_metrics_valid_and_small(tmp_path: Path) -> None:
+    """Every scrape is read by a parser that accepts no series twice; what is over a limit is counted."""
+    projects = [{"id": name, "total_runs": 1} for name in [*HOSTILE, *(f"project-{number}" for number in range(100))]]
+    update = {"type": "update", "data": {"projects": projects}}
+    events = [
+        {"type": "event", "data": {"id": str(number), "project": f"{name}-{number}", "event_type": name}}
+        for number, name in enumerate(HOSTILE * 20)
+    ]
+    small = ["--stream.max-projects=30", "--stream.max-event-series=50", "--stream.max-message-bytes=100KiB"]
+    stream = event_stream(sse(update), *[sse(event) for event in events])
+    async with source(stream)() as url, sidecar(*options(url, tmp_path / "key"), *small, secrets=[KEY]) as exporter:
+        scrape = await exporter.counts("iris_events_total", len(events))
+        assert scrape.total("iris_events_total") == len(events)
+        assert len(scrape.series("iris_project_runs")) == 30
+        assert scrape.value("iris_stream_dropped_total", kind="projects") == len(projects) - 30
+        assert scrape.value("iris_stream_dropped_total", kind="event_labels") == len(events) - 50
+        assert len(scrape.series("iris_events_total")) <= 51
+        assert scrape.state() == "live"
+
+
+@pytest.mark.integration
+async def test_streams_to_one_host_share_its_budget_of_connections(tmp_path: Path) -> None:
+    """One of two connections an hour may be made at once: the second stream has to wait, and is told how long."""
+    configuration = tmp_path / "iris.yaml"
+    async with source(event_stream(sse(GOOD)))() as url:
+        streams = [
+            {"name": name, "url": f"{url}?{name}", "snapshot-url": url, "max-connections-per-hour": 2}
+            for name in ("one", "two")
+        ]
+        configuration.write_text(json.dumps({"streams": streams}))
+        async with sidecar(f"--config.file={configuration}") as exporter:
+            scrape = await exporter.counts("iris_stream_connect_failures_total", 1, reason="connection_budget")
+            assert scrape.total("iris_stream_connect_attempts_total") == 2
+            states = {name: (await exporter.stream(name))["state"] for name in ("one", "two")}
+            assert sorted(states.values()) == ["connecting", "live"]
