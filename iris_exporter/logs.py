@@ -51,6 +51,7 @@ class Redactor:
 
     def __init__(self) -> None:
         self._spellings: tuple[str, ...] = ()
+        self._lock = threading.Lock()  # a reload reads keys in a thread
 
     def protect(self, secret: str) -> None:
         """Hide `secret` from now on; the empty string is ignored. Secrets are never forgotten: old ones leak too."""
@@ -65,7 +66,8 @@ class Redactor:
             repr(secret)[1:-1],
         }
         # Longest first, or a secret that contains another one would leave its remainder behind.
-        self._spellings = tuple(sorted(spellings.union(self._spellings), key=lambda text: (-len(text), text)))
+        with self._lock:
+            self._spellings = tuple(sorted(spellings.union(self._spellings), key=lambda text: (-len(text), text)))
 
     def redact(self, text: str) -> str:
         """Return `text` with each secret replaced."""

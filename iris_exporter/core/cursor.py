@@ -291,6 +291,11 @@ class Cursor:
         if not polling:
             self._aside += new_events
             return 0
+        if self._hole_end is not None:
+            # What was missing could not be asked for so far; this document is further on and brought some itself.
+            missing = max(0, found.offset - self._hole_end - new_events)
+            self._hole, self._hole_end = self._hole + missing, max(self._hole_end, found.offset)
+            return missing
         missing = found.offset - state.offset - new_events
         if missing <= 0:
             self._move_to(found)

@@ -16,7 +16,7 @@ from iris_exporter.clock import Clock
 from iris_exporter.core import detection
 from iris_exporter.core.backoff import Backoff
 from iris_exporter.core.connection import STATES, Action, Connection, Input, Phase, Rules, Step
-from iris_exporter.core.failures import RETRY_AFTER_CAP_SECONDS, Failure, Remedy
+from iris_exporter.core.failures import RETRY_AFTER_CAP_SECONDS, Failure, Remedy, Remedy
 from iris_exporter.core.status import LinkStatus, State
 from iris_exporter.logs import get_logger
 from iris_exporter.settings import StreamSettings
@@ -30,6 +30,8 @@ _NORMAL = 1000
 _CLOSED_BY_US = Failure("requested", "closed by request")
 # The most that the protocol allows in a page, and enough pages for twice what a source keeps by default.
 _PAGE_EVENTS = 1000
+# A source that answers like this has no such pages; any other failure may pass.
+_FINAL = (Remedy.REFUSE, Remedy.STOP)
 _MAX_PAGES = 20
 _log = get_logger(__name__)
 
@@ -391,6 +393,8 @@ class Supervisor:
                     polled = await self._poller.fetch(address, remember=False)
                 except TransportError as error:
                     self._observer.poll_failed(error.failure)
+                    if error.failure.remedy not in _FINAL:
+                        return  # the next document, or the next message, asks again
                 else:
                     self._observer.received("poll", polled.wire_bytes)
                     page = polled.page()

@@ -232,6 +232,20 @@ def test_a_polled_document_says_what_is_missing_between() -> None:
     assert cursor.resume_from == "f-7"
 
 
+def test_a_hole_that_could_not_be_asked_for_is_asked_for_after_the_next_document() -> None:
+    cursor = at(10)
+    assert cursor.document("e-200", 100, polling=True) == 90
+    assert cursor.document("e-250", 50, polling=True) == 0
+    assert cursor.hole_after == "e-10"
+    assert cursor.document("e-400", 100, polling=True) == 50
+    cursor.page("e-400", 140)
+    assert (cursor.has_hole, cursor.resume_from) == (False, "e-400")
+    cursor.document("e-600", 100, polling=True)
+    cursor.document("e-650", 50, polling=True)
+    assert cursor.abandon() == 100
+    assert cursor.resume_from == "e-650"
+
+
 def test_the_state_survives_a_restart() -> None:
     cursor = at(10)
     cursor.live("e-11", 1)

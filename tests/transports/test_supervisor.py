@@ -90,11 +90,12 @@ class FakePoller:
         self.asked: list[str] = []
         self.forgotten = 0
         self.broken: str | None = None
+        self.broken_with = NOTHING_THERE
 
     async def fetch(self, url: str, *, remember: bool = True) -> Polled:
         self.asked.append(url)
         if self.broken is not None and self.broken in url:
-            raise TransportError(NOTHING_THERE)
+            raise TransportError(self.broken_with)
         if isinstance(self.answer, Failure):
             raise TransportError(self.answer)
         return self.answer
@@ -549,6 +550,18 @@ async def test_events_between_two_polls_are_asked_for_page_by_page() -> None:
             "http://user@h/api/events?after=e-1001&limit=1000",
         ]
         assert len(b.seen.pages) == 2
+
+
+async def test_a_page_that_fails_for_now_is_asked_for_again() -> None:
+    async with bench(Failure("unavailable"), poll=DOCUMENT) as b:
+        b.poller.broken, b.poller.broken_with = "/events", Failure("connection_reset")
+        b.seen.missing = ["e-1"]
+        await b.clock.advance(31.0)
+        assert b.seen.pages == []
+        assert b.seen.count("poll failed", "connection_reset") == 1
+        b.poller.broken = None
+        await b.clock.advance(31.0)
+        assert len(b.seen.pages) == 1
 
 
 async def test_what_cannot_be_asked_for_is_given_up() -> None:
