@@ -16,7 +16,7 @@ from iris_exporter.clock import Clock
 from iris_exporter.core import detection
 from iris_exporter.core.backoff import Backoff
 from iris_exporter.core.connection import STATES, Action, Connection, Input, Phase, Rules, Step
-from iris_exporter.core.failures import RETRY_AFTER_CAP_SECONDS, Failure, Remedy, Remedy
+from iris_exporter.core.failures import RETRY_AFTER_CAP_SECONDS, Failure, Remedy
 from iris_exporter.core.status import LinkStatus, State
 from iris_exporter.logs import get_logger
 from iris_exporter.settings import StreamSettings
