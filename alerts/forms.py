@@ -13,6 +13,8 @@ Document = dict[str, Any]
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _EVALUATION = "1m"
 """How often Grafana evaluates; Prometheus has its own setting."""
+_EXPRESSIONS = "__expr__"
+"""The data source that Grafana computes with itself."""
 
 
 def seconds(duration: str) -> int:
@@ -105,18 +107,21 @@ def _grafana_rule(alert: Alert) -> Document:
                 "refId": "query",
                 "datasourceUid": thresholds.GRAFANA_DATASOURCE,
                 "relativeTimeRange": {"from": 600, "to": 0},
-                "model": {"refId": "query", "expr": alert.expr, "instant": True, "range": False},
-            },
-            _expression("present", "math", "is_number($query) || is_nan($query) || is_inf($query)"),
-            {
-                **_expression("fires", "threshold", "present"),
                 "model": {
-                    "refId": "fires",
-                    "type": "threshold",
-                    "expression": "present",
-                    "conditions": [{"evaluator": {"type": "gt", "params": [0]}}],
+                    "refId": "query",
+                    "datasource": {"type": "prometheus", "uid": thresholds.GRAFANA_DATASOURCE},
+                    "expr": alert.expr,
+                    "instant": True,
+                    "range": False,
                 },
             },
+            _expression("present", type="math", expression="is_number($query) || is_nan($query) || is_inf($query)"),
+            _expression(
+                "fires",
+                type="threshold",
+                expression="present",
+                conditions=[{"evaluator": {"type": "gt", "params": [0]}}],
+            ),
         ],
         "for": alert.hold or "0s",
         # No series is the good case: all of ours filter.
@@ -128,18 +133,21 @@ def _grafana_rule(alert: Alert) -> Document:
     }
 
 
-def _expression(name: str, kind: str, expression: str) -> Document:
+def _expression(name: str, **model: object) -> Document:
     return {
         "refId": name,
-        "datasourceUid": "__expr__",
+        "datasourceUid": _EXPRESSIONS,
         "relativeTimeRange": {"from": 0, "to": 0},
-        "model": {"refId": name, "type": kind, "expression": expression},
+        "model": {"refId": name, "datasource": {"type": _EXPRESSIONS, "uid": _EXPRESSIONS}, **model},
     }
 
 
 def _grafana_text(text: str) -> str:
-    """Grafana's `$value` is a sentence; the number is in `$values`. Its files take `$$` for a dollar."""
-    return re.sub(r"\$value\b", "$values.query.Value", text).replace("$", "$$")
+    """The same template with Grafana's names: its `$value` is a sentence, and the number is in `.Values`.
+
+    No `$` is left, since versions of Grafana differ in whether they take one in a file for an environment variable.
+    """
+    return re.sub(r"\$value\b", ".Values.query.Value", text).replace("$labels.", ".Labels.")
 
 
 def _inhibit_rule(inhibition: Inhibition) -> Document:

@@ -14,7 +14,7 @@ RUNBOOKS = "docs/runbooks.md"
 people read it in front."""
 DASHBOARDS = "/d"
 """What `dashboard_url` begins with; a dashboard's uid is added. Relative to Grafana: put its address in front."""
-GRAFANA_DATASOURCE = "prometheus"
+GRAFANA_DATASOURCE = "iris-prometheus"
 """The uid of the Prometheus data source that Grafana-managed rules query, as in deploy/grafana/provisioning."""
 
 # The link.

@@ -24,6 +24,7 @@ CASES = sorted((ROOT / "alerts/tests").glob("*.yaml"))
 ALERTS = [alert for group in GROUPS for alert in group.alerts]
 RECORDS = [record for group in GROUPS for record in group.records]
 TARGET_LABELS = {"job", "instance", "pod"}
+TEMPLATE_WORDS = {".Labels", ".Values", "else", "end"}
 
 
 def run(*command: str | Path) -> tuple[int, str]:
@@ -337,9 +338,14 @@ def test_grafana_gets_every_alert_with_a_condition_that_exists() -> None:
         assert query["refId"] in present["model"]["expression"]
         assert query["model"]["expr"] == alert.expr
         assert query["datasourceUid"] == thresholds.GRAFANA_DATASOURCE
-        for text in rule["annotations"].values():
-            assert not re.search(r"(?<!\$)\$(?!\$)", text), "Grafana would take a single $ for an environment variable"
-            assert "$value " not in text
+        assert "$" not in "".join(rule["annotations"].values()), "Grafana may take it for an environment variable"
+        assert set(re.findall(r"\{\{ (?:if )?(\.?\w+)", "".join(rule["annotations"].values()))) <= TEMPLATE_WORDS
+
+
+def test_grafana_asks_the_data_source_that_is_provisioned() -> None:
+    """By its uid."""
+    sources = loaded("deploy/grafana/provisioning/datasources/iris.yaml")["datasources"]
+    assert thresholds.GRAFANA_DATASOURCE in {source["uid"] for source in sources if source["type"] == "prometheus"}
 
 
 def test_recording_rules_for_grafana_are_those_of_prometheus() -> None:
