@@ -50,7 +50,7 @@ fuzz: $(FUZZ) ## feed the parsers what a fuzzer thinks of (SECONDS=20 for each; 
 marathon: $(DEV) ## count 100,000 events through faults and kills (options: ARGS="--seed 1")
 	@$(PY) -m tests.faults.run_marathon $(ARGS)
 
-tools: ## install the programs that integration tests run (Prometheus, Node, ...)
+tools: $(RUNTIME) ## install the programs that integration tests run (Prometheus, Node, ...)
 	@scripts/tools.sh
 
 clean: ## remove .venv, .tools, caches and build results

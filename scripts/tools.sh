@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Install the programs that integration tests run, each only where it is missing; `make tools` calls this.
 #
-# A row of the table is: program, how it comes, what to ask for. The last two kinds need Go and end in .tools/bin.
+# A row of the table is: program, how it comes, what to ask for. All but apt and npm need Go, and end in .tools/bin.
 #   apt  a Debian package; used only when the program is not on PATH, and needs root or sudo
 #   npm  an npm package at a fixed version, into .tools/node/node_modules
 #   go   a Go program at a fixed version: module // package @ version; then variables that its releases set in linking
 #   ocb  a manifest for the OpenTelemetry Collector's builder, with fixed versions
+#   k8s  a program of Kubernetes at a fixed version; its parts are modules of their own with the same version, from 0
+#   schemas  a script that writes the JSON schemas of Kubernetes objects to .tools/schemas
 # A test names the first column in `@pytest.mark.needs(...)`.
 set -Eeuo pipefail
 cd "$(dirname "$0")/.."
@@ -26,6 +28,11 @@ pint        go   github.com/cloudflare/pint//cmd/pint@v0.87.0
 dashboard-linter go github.com/grafana/dashboard-linter//@v0.2.0
 helm3       go   helm.sh/helm/v3//cmd/helm@v3.22.0 pkg/chartutil.k8sVersionMinor=37 pkg/lint/rules.k8sVersionMinor=37
 helm4       go   helm.sh/helm/v4//cmd/helm@v4.3.1
+kube-score  go   github.com/zegl/kube-score//cmd/kube-score@v1.20.0
+etcd        go   go.etcd.io/etcd/server/v3//@v3.6.5
+kube-apiserver k8s k8s.io/kubernetes//cmd/kube-apiserver@v1.37.0
+schemas     schemas scripts/tools/schemas.py
+nginx       apt  nginx-light
 ROWS
 }
 
@@ -84,6 +91,26 @@ build_collector() {
     go build -C "$directory" -mod=mod -ldflags='-s -w' -o "$PWD/.tools/bin/$program" .
 }
 
+# In Kubernetes' own tree the modules of k8s.io lie beside each other as v0.0.0; outside it each has to be asked for.
+build_kubernetes() {
+    local program=$1 source=$2 directory=.tools/build/$1 module=${2%%//*} package=${2#*//} version=${2##*@} file
+    rm -rf "$directory"
+    mkdir -p "$directory"
+    file=$(cd "$directory" && go mod download -json "$module@$version" | sed -n 's/^\t"GoMod": "\(.*\)",$/\1/p')
+    {
+        printf 'module tools.invalid/%s\n\ngo 1.26.0\n\nrequire %s %s\n\n' "$program" "$module" "$version"
+        sed -n "s/^\t\(k8s.io\/[^ ]*\) v0\.0\.0\( .*\)\{0,1\}$/replace \1 => \1 v0.${version#v1.}/p" "$file"
+    } >"$directory/go.mod"
+    local numbers=k8s.io/component-base/version
+    go build -C "$directory" -mod=mod -o "$PWD/.tools/bin/$program" -ldflags="-s -w -X $numbers.gitVersion=$version \
+        -X $numbers.gitMajor=1 -X $numbers.gitMinor=$(cut -d. -f2 <<<"$version")" "$module/${package%@*}"
+}
+
+# Reading definitions of custom resources takes PyYAML, which the project's own environment has.
+write_schemas() {
+    .venv/bin/python "$2"
+}
+
 # Run with all output kept aside, and shown only if it fails.
 quietly() {
     trap 'cat .tools/build/log >&3; exit 1' ERR
@@ -108,7 +135,7 @@ while read -r program kind source variables; do
     asked=$(wanted "$program" "$source" $variables)
     stamp=.tools/stamps/$program
     [[ $kind != apt && "$(cat "$stamp" 2>/dev/null)" != "$asked" ]] || continue
-    if [[ $kind == go || $kind == ocb ]] && ! command -v go >/dev/null; then
+    if [[ $kind != npm ]] && ! command -v go >/dev/null; then
         echo "Building $program needs Go 1.26 or newer." >&2
         exit 1
     fi
@@ -119,6 +146,8 @@ while read -r program kind source variables; do
         # shellcheck disable=SC2086
         go) quietly build_go "$program" "$source" $variables ;;
         ocb) quietly build_collector "$program" "$source" ;;
+        k8s) quietly build_kubernetes "$program" "$source" ;;
+        schemas) quietly write_schemas "$program" "$source" ;;
         *) echo "tools.sh: '$kind' is not a way to install $program" >&2; exit 2 ;;
     esac
     echo "$asked" >"$stamp"

@@ -1,4 +1,4 @@
-"""Where the programs of integration tests are; `make tools` installs them."""
+"""Where the programs (and schemas) of integration tests are; `make tools` installs them."""
 
 import os
 import shutil
@@ -9,12 +9,12 @@ NODE_MODULES = ROOT / ".tools/node/node_modules"
 
 
 def find_tool(name: str) -> Path | None:
-    """The program `name` (in .tools/bin, then on PATH), or the npm package of that name; None for neither."""
+    """The program `name` (in .tools/bin, then on PATH), or an npm package or .tools directory of that name."""
     found = shutil.which(name, path=f"{ROOT / '.tools/bin'}{os.pathsep}{os.environ.get('PATH', '')}")
     if found is not None:
         return Path(found)
-    package = NODE_MODULES / name
-    return package if package.is_dir() else None
+    directories = (NODE_MODULES / name, ROOT / ".tools" / name)
+    return next((directory for directory in directories if directory.is_dir()), None)
 
 
 def tool(name: str) -> str:
