@@ -22,6 +22,7 @@ from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models import heatmap as heatmap_model
 from grafana_foundation_sdk.models import prometheus as query
 
+from alerts.thresholds import SUCCESS_OBJECTIVE
 from dashboards.queries import STATE_CODES, STATUS_CODES
 from iris_exporter.core.status import State
 from iris_exporter.model.snapshot import DataFlow
@@ -91,6 +92,10 @@ def _dress(
 
 PLAIN: tuple[Step, ...] = ((None, "text"),)
 """No judgement: the colour of text."""
+HEALTH: tuple[Step, ...] = ((None, RED), (0.6, ORANGE), (0.8, GREEN))
+"""Where a project's status usually changes; its own word for it is in the status."""
+SUCCESS: tuple[Step, ...] = ((None, RED), (round(2 * SUCCESS_OBJECTIVE - 1, 3), ORANGE), (SUCCESS_OBJECTIVE, GREEN))
+"""The objective of the alerts: orange spends its budget of failures up to twice as fast as it lasts, red faster."""
 
 
 def values(texts: Mapping[str, tuple[str, str]]) -> model.ValueMap:

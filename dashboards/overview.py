@@ -122,7 +122,6 @@ def projects() -> table.Panel:
     opened = house.dashboard_link("project", "Open the project", "&var-project=${__data.fields.Id:percentencode}")
     coloured = {"type": "color-background", "mode": "basic"}
     text = {"type": "color-text"}
-    shares = common.thresholds(((None, common.RED), (0.7, common.ORANGE), (0.9, common.GREEN))).build()
     panel.override_by_name("Project", [common.override("links", [opened]), common.override("custom.minWidth", 140)])
     panel.override_by_name(
         "Status",
@@ -132,13 +131,13 @@ def projects() -> table.Panel:
             common.override("custom.width", 90),
         ],
     )
-    for heading in ("Health", "Success"):
+    for heading, shares in (("Health", common.HEALTH), ("Success", common.SUCCESS)):
         panel.override_by_name(
             heading,
             [
                 common.override("unit", "percentunit"),
                 common.override("decimals", 1),
-                common.override("thresholds", shares),
+                common.override("thresholds", common.thresholds(shares).build()),
                 common.override("color", {"mode": "thresholds"}),
                 common.override("custom.cellOptions", text),
                 common.override("custom.width", 90),

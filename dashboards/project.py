@@ -12,7 +12,6 @@ from iris_exporter.instruments.metric import Metric
 
 CHOSEN = 'project=~"$project"'
 NOT_SENT = "Not sent by the source for this project"
-SHARES: tuple[common.Step, ...] = ((None, common.RED), (0.7, common.ORANGE), (0.9, common.GREEN))
 
 
 def board() -> build.Dashboard:
@@ -28,9 +27,9 @@ def board() -> build.Dashboard:
         found.with_panel(panel)
     found.with_panel(
         over_time(
-            "Health and success", "Health and share of successful runs, as the source says, 0 to 100 %.",
+            "Health and success", "Health and share of successful runs; dashed: the success objective.",
             ("health", catalog.PROJECT_HEALTH_RATIO), ("success", catalog.PROJECT_SUCCESS_RATIO),
-            unit="percentunit", size=(12, 8), steps=((None, common.GREEN), (0.9, common.ORANGE)),
+            unit="percentunit", size=(12, 8), steps=((None, common.ORANGE), common.SUCCESS[-1]),
         ).max(1)
     )  # fmt: skip
     found.with_panel(
@@ -114,8 +113,8 @@ def figures() -> list[stat.Panel]:
     )
     return [
         status,
-        figure("Health", "Health of the project.", catalog.PROJECT_HEALTH_RATIO, "percentunit", SHARES).decimals(1),
-        figure("Success", "Successful runs.", catalog.PROJECT_SUCCESS_RATIO, "percentunit", SHARES).decimals(1),
+        figure("Health", "Its health now.", catalog.PROJECT_HEALTH_RATIO, "percentunit", common.HEALTH).decimals(1),
+        figure("Success", "Successful runs.", catalog.PROJECT_SUCCESS_RATIO, "percentunit", common.SUCCESS).decimals(1),
         figure("Latency", "Average latency of the project's runs.", catalog.PROJECT_LATENCY, "s").decimals(2),
         last_run,
         figure(
