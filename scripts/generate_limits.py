@@ -1,0 +1,329 @@
+"""Write docs/limits.md: everything that grows with what others send, how far, and what says that it has met its limit.
+
+A row names where its number comes from: an option, or a constant as `module:NAME` in the package. Both are looked up
+here, so that the page cannot show a number that the program does not use. Metrics and tests that rows name are checked
+by tests/contract/test_limits.py.
+"""
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from iris_exporter.config.options import BY_KEY
+
+ROOT = Path(__file__).resolve().parent.parent
+TARGET = ROOT / "docs" / "limits.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One limit. `number` is an option's key or `module:NAME`; `counter` a metric, or `none: ` and why."""
+
+    what: str
+    number: str
+    beyond: str
+    counter: str
+    test: str
+
+
+_DISCONNECTED = '`iris_stream_disconnects_total{reason="message_too_large"}`'
+_BOUNDS = "tests/transports/test_bounds.py"
+_TOO_LONG = '`iris_stream_decode_errors_total{reason="too_long"}`'
+_REFUSED_POLL = '`iris_stream_poll_failures_total{reason="message_too_large"}`'
+_HOSTILE = "tests/test_hostile.py"
+
+
+def _dropped(kind: str) -> str:
+    return f'`iris_stream_dropped_total{{kind="{kind}"}}`'
+
+
+def _series(metric: str) -> str:
+    return f'`iris_exporter_series_dropped_total{{metric="{metric}"}}`'
+
+
+SECTIONS: dict[str, tuple[Limit, ...]] = {
+    "Connections": (
+        Limit(
+            "stream connections to one host in any hour, over all streams of the process; polls are not counted",
+            "stream.max-connections-per-hour",
+            "the attempt fails, and is made again when there is budget",
+            '`iris_stream_connect_failures_total{reason="connection_budget"}`',
+            "tests/core/test_budget.py",
+        ),
+        Limit(
+            "redirects that are followed, one after the other",
+            "core.redirects:MAX_HOPS",
+            "the attempt fails",
+            '`iris_stream_connect_failures_total{reason="redirect"}`',
+            "tests/core/test_redirects.py",
+        ),
+        Limit(
+            "a source's hint when to come back, in seconds",
+            "core.failures:RETRY_AFTER_CAP_SECONDS",
+            "the limit is waited for",
+            "none: the delay is in the log line",
+            "tests/core/test_connection.py",
+        ),
+    ),
+    "What arrives": (
+        Limit(
+            "a message: of a WebSocket in all its frames, an SSE event in all its lines, an SSE line before its end",
+            "stream.max-message-bytes",
+            "the connection is closed and made again",
+            _DISCONNECTED,
+            _BOUNDS,
+        ),
+        Limit(
+            "what a compressed piece of an event stream inflates to, beside its own size, in largest messages (1 MiB "
+            "at least)",
+            "transports.sse:_INFLATED_MESSAGES",
+            "the connection is closed and made again",
+            _DISCONNECTED,
+            _BOUNDS,
+        ),
+        Limit(
+            "what is parsed of an event stream before others get their turn, in bytes",
+            "transports.sse:_PART_BYTES",
+            "the rest waits",
+            "none: nothing is lost",
+            _BOUNDS,
+        ),
+        Limit(
+            "frames of a WebSocket that are taken at once",
+            "transports.websocket:_BATCH_FRAMES",
+            "the rest waits",
+            "none: nothing is lost",
+            "tests/transports/test_sockets.py",
+        ),
+        Limit(
+            "a REST answer (snapshot, poll, page), inflated",
+            "stream.max-body-bytes",
+            "the poll fails",
+            _REFUSED_POLL,
+            "tests/transports/test_sockets.py",
+        ),
+        Limit(
+            "pages asked for after one message, when events are missing",
+            "transports.supervisor:_MAX_PAGES",
+            "the rest is asked for after the next poll",
+            "none: nothing is lost",
+            "tests/transports/test_supervisor.py",
+        ),
+        Limit(
+            "an `id:` of an event stream that is sent back on a reconnect, in characters",
+            "sink:MAX_POSITION_CHARS",
+            "it is not resumed from",
+            _dropped("positions"),
+            "tests/test_sink.py",
+        ),
+    ),
+    "What a message holds": (
+        Limit(
+            "the text and the metadata of an event, the description of an anomaly",
+            "stream.max-event-bytes",
+            "text is cut, metadata left out",
+            _TOO_LONG,
+            "tests/test_sink.py",
+        ),
+        Limit(
+            "nesting of metadata",
+            "stream.max-json-depth",
+            "metadata is left out",
+            '`iris_stream_decode_errors_total{reason="too_deep"}`',
+            "tests/test_sink.py",
+        ),
+        Limit(
+            "ids of projects, events and anomalies, and positions, in characters",
+            "decoding.values:MAX_ID_CHARS",
+            "an id becomes its hash, a position is none",
+            f"{_TOO_LONG} for positions and for the project of an event; an id loses nothing",
+            "tests/decoding/test_decoder.py",
+        ),
+        Limit(
+            "names, types, severities, states in the model, in characters",
+            "decoding.values:MAX_LABEL_CHARS",
+            "cut, and marked by a hash",
+            _TOO_LONG,
+            "tests/decoding/test_decoder.py",
+        ),
+        Limit(
+            "what an error message of the source says, in characters",
+            "decoding.values:MAX_REPORT_CHARS",
+            "cut",
+            "none: the message is counted by `iris_stream_upstream_errors_total`",
+            "tests/test_sink.py",
+        ),
+        Limit(
+            "digits of a number without a fraction",
+            "decoding.jsontext:MAX_INTEGER_DIGITS",
+            "the field is missing",
+            '`iris_stream_decode_errors_total{reason="not_finite"}`',
+            "tests/decoding/test_jsontext.py",
+        ),
+        Limit(
+            "places of broken fields that are told apart between two looks",
+            "decoding.problems:MAX_PATHS",
+            "the rest is reported for the message as a whole",
+            "none: all are counted by `iris_stream_decode_errors_total`",
+            "tests/decoding/test_decoder.py",
+        ),
+    ),
+    "What is kept": (
+        Limit(
+            "events of the feed",
+            "stream.max-events",
+            "the oldest leave",
+            "none: `iris_events_total` has counted them",
+            "tests/model/test_state.py",
+        ),
+        Limit(
+            "ids of events, of which twice as many are remembered at most",
+            "stream.max-event-ids",
+            "the oldest are forgotten, and would count again",
+            _dropped("event_ids"),
+            "tests/test_sink.py",
+        ),
+        Limit(
+            "projects",
+            "stream.max-projects",
+            "left out until others vanish",
+            f"{_dropped('projects')}",
+            "tests/test_sink.py",
+        ),
+        Limit("open anomalies", "stream.max-anomalies", "left out", _dropped("anomalies"), "tests/test_sink.py"),
+        Limit(
+            "label sets that events are counted by",
+            "stream.max-event-series",
+            "the event is counted under `other`",
+            _dropped("event_labels"),
+            _HOSTILE,
+        ),
+    ),
+    "What is shown": (
+        Limit(
+            "projects in labels of events, and in labels of anomalies beside the listed ones",
+            "stream.max-projects",
+            "`other`",
+            f"{_series('iris_events_total')}, {_series('iris_anomalies')}",
+            "tests/instruments/test_collector.py",
+        ),
+        Limit(
+            "event types, severities of events, severities of anomalies",
+            "stream.max-label-values",
+            "`other`",
+            f"{_series('iris_events_total')}; anomalies keep their sum",
+            "tests/instruments/test_collector.py",
+        ),
+        Limit(
+            "characters of a label value",
+            "stream.max-label-length",
+            "cut, and marked by a hash",
+            _dropped("label_text"),
+            "tests/instruments/test_text.py",
+        ),
+        Limit(
+            "labels of an exemplar, in characters",
+            "instruments.text:MAX_EXEMPLAR_CHARS",
+            "the exemplar is left out",
+            "none: the observation is counted",
+            "tests/instruments/test_text.py",
+        ),
+        Limit(
+            "beginnings of series kept as text",
+            "instruments.text:HEADS_KEPT",
+            "the one that was not used for longest is written anew",
+            "none: nothing is lost",
+            "tests/instruments/test_equality.py",
+        ),
+        Limit(
+            "lines of the log about unreadable messages, for each stream and minute",
+            "streamlog:_BROKEN_LINES_PER_MINUTE",
+            "left out, and said so in the next line",
+            "`iris_stream_decode_errors_total`",
+            "tests/integration/test_bad_input.py",
+        ),
+        Limit(
+            "a value in a log line, in characters",
+            "logs:_MAX_VALUE_CHARS",
+            "cut, and said so",
+            "none: the line says how much",
+            "tests/test_logs.py",
+        ),
+    ),
+    "Our own door": (
+        Limit(
+            "open connections; one client address has a fourth",
+            "web.max-connections",
+            "closed at once",
+            "`iris_exporter_http_connections_cut_total`",
+            "tests/web/config/test_door.py",
+        ),
+        Limit(
+            "scrapes at the same time",
+            "web.max-requests",
+            "status 503",
+            "`iris_exporter_scrapes_refused_total`",
+            "tests/web/test_scrape.py",
+        ),
+        Limit(
+            "the body of a request, in bytes",
+            "web.limits:MAX_BODY_BYTES",
+            "status 413",
+            "`iris_exporter_http_requests_refused_total`",
+            "tests/web/config/test_door.py",
+        ),
+    ),
+}
+
+INTRODUCTION = """\
+# Limits
+
+<!-- Generated by scripts/generate_limits.py; change the table there, or the option, and run `make generate`. -->
+
+Whatever grows with what others send has a limit. What goes beyond it is refused, cut or left out, never kept, and a
+counter says so. Limits of a stream are options; they follow a reload, except that what counts events keeps its labels.
+The memory of a stream is therefore bounded, whatever its source thinks of: tests/test_hostile.py measures all that can be
+reached from one.
+
+Between a socket and the model there is no queue of ours. Who sends faster than we read is slowed down by TCP, and no
+event and no count is shed. What waits in the HTTP library's buffer is bounded by it (some 128 KiB).
+
+Compression of WebSocket messages is never offered: they are small, and every one would be a bomb to look into. A server
+that turns it on unasked is refused (`handshake`), a compressed frame ends the connection (`protocol_error`). Event
+streams are asked for without compression, and read with it (gzip, deflate); polls ask for gzip.
+
+Characters in labels that are not seen (control characters but line feed and tab, marks and overrides of the writing
+direction, lone surrogates) are shown as U+FFFD; joiners, which scripts and emoji need, stay. A value that was cut or
+changed ends in `~` and 16 digits of its hash, so that two different names remain two series.
+"""
+
+
+def default_of(number: str) -> tuple[str, str]:
+    """The default as people write it, and where it comes from.
+
+    Raises:
+        KeyError, AttributeError, ImportError: There is no such option or constant.
+    """
+    if ":" not in number:
+        option = BY_KEY[number]
+        return str(option.default), f"`--{number}`"
+    module, name = number.split(":")
+    value = getattr(import_module(f"iris_exporter.{module}"), name)
+    return f"{value:g}" if isinstance(value, float) else f"{value:,}", f"fixed (`{module}`)"
+
+
+def render() -> str:
+    """The page."""
+    parts = [INTRODUCTION]
+    for title, limits in SECTIONS.items():
+        lines = [f"## {title}\n", "| What | Limit | Option | Beyond it | Counted by | Test |"]
+        lines.append("| --- | --- | --- | --- | --- | --- |")
+        for limit in limits:
+            default, place = default_of(limit.number)
+            lines.append(f"| {limit.what} | {default} | {place} | {limit.beyond} | {limit.counter} | `{limit.test}` |")
+        parts.append("\n".join(lines) + "\n")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    TARGET.write_text(render(), "utf-8")
