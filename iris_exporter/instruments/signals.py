@@ -1,7 +1,7 @@
 """Every span, log record and attribute that we export: the one place where such a name is written.
 
 docs/traces.md and docs/logs.md are made from these tables. Names without the prefix `iris.` are OpenTelemetry's stable
-semantic conventions (HTTP, network, errors, code of the exporter's resource); those with it are ours. A name marked
+semantic conventions (HTTP, network, errors); those with it are ours. A name marked
 stable is an API, as in `catalog`.
 """
 
@@ -69,7 +69,7 @@ STATUS_CODE = Attribute("http.response.status_code", "int", "Status of the answe
 SERVER_ADDRESS = Attribute("server.address", "string", "Host of the source.")
 SERVER_PORT = Attribute("server.port", "int", "Port of the source.")
 URL_FULL = Attribute("url.full", "string", "What was asked, without user, password, query and fragment.")
-NETWORK_PROTOCOL = Attribute("network.protocol.name", "string", "Protocol of the answer.", ("http", "websocket"))
+NETWORK_PROTOCOL = Attribute("network.protocol.name", "string", "Protocol of the answer.", ("http",))
 NETWORK_VERSION = Attribute("network.protocol.version", "string", "Version of HTTP in the answer.")
 
 # Ours
@@ -164,7 +164,7 @@ SUMMARY = SpanType(
 EVENT_SPAN = SpanType(
     "iris.event",
     SpanKind.CONSUMER,
-    "The arrival of an event that carries a trace context.",
+    "The arrival of an event that carries a trace context; at most 100 a second for each stream.",
     (STREAM, EVENT_ID, PROJECT, EVENT_TYPE),
     links="the span that the event names",
 )

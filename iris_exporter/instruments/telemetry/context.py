@@ -48,7 +48,10 @@ _envelope = msgspec.json.Decoder(_Envelope).decode
 
 
 def may_carry(data: bytes) -> bool:
-    """Whether a look inside is worth the time: few messages carry a context, and this takes some 50 ns."""
+    """Whether a look inside is worth the time: few messages carry a context.
+
+    It costs about 0.1 us for a message in a text of many, and several times that for each alone.
+    """
     return _MARK in data
 
 

@@ -6,8 +6,9 @@ old, or the end came). So at any time
 
     produced = exported + failed + dropped + queued        (queued: waiting or in hand)
 
-When the queue is full the oldest waiting record goes: what is new is worth more than what is old. *Minor* records,
-of which a source can make any number, go themselves when the queue is half full, and leave the rest to the others.
+When the queue is full, by number or by weight, the oldest waiting record goes: what is new is worth more than what is
+old. *Minor* records, of which a source can make any number, go themselves when the queue is half full, and leave the
+rest to the others.
 
 Every method takes the lock for a moment; moments are monotonic seconds, except for a record's own age.
 """
@@ -24,15 +25,23 @@ MAX_AGE_SECONDS = 3600.0
 """A record that could not be sent for an hour is given up: collectors and stores refuse what is old."""
 
 
-class Dated(Protocol):
-    """A record: it knows when it was made, in Unix seconds."""
+MAX_WAITING_BYTES = 128 * 1024 * 1024
+"""What waiting records may take. A source may send events of a megabyte each, and then the number bounds nothing."""
+
+
+class Waiting(Protocol):
+    """A record that waits."""
 
     @property
     def moment(self) -> float:
-        """When it was made."""
+        """When it was made, in Unix seconds."""
+
+    @property
+    def weight(self) -> int:
+        """About how many bytes of memory it takes; always the same."""
 
 
-Record = TypeVar("Record", bound=Dated)
+Record = TypeVar("Record", bound=Waiting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +73,7 @@ class Outbox(Generic[Record]):
         self._on_drop = on_drop
         self._lock = threading.Lock()
         self._waiting: deque[Record] = deque()
+        self._weight = 0  # of what waits
         self._hand: deque[Record] = deque()
         self._since = 0.0  # when the queue last ceased to be empty
         self._attempts = 0
@@ -83,9 +93,11 @@ class Outbox(Generic[Record]):
                 dropped = len(records)
             else:
                 waiting.extend(records)
-                dropped = max(0, len(waiting) - size)
-                for _ in range(dropped):
-                    waiting.popleft()
+                self._weight += sum([record.weight for record in records])
+                dropped = 0
+                while len(waiting) > size or self._weight > MAX_WAITING_BYTES:
+                    self._next()
+                    dropped += 1
             self._dropped += dropped
             wake = bool(waiting) and (not before or before < self._batching.batch_size <= len(waiting))
         if dropped:
@@ -113,20 +125,26 @@ class Outbox(Generic[Record]):
         oldest = wall - MAX_AGE_SECONDS
         dropped = 0
         with self._lock:
-            for place in (self._hand, self._waiting):
-                while place and place[0].moment < oldest:
-                    place.popleft()
-                    dropped += 1
+            while self._hand and self._hand[0].moment < oldest:
+                self._hand.popleft()
+                dropped += 1
+            while self._waiting and self._waiting[0].moment < oldest:
+                self._next()
+                dropped += 1
             self._dropped += dropped
             if not self._hand:
                 self._attempts = 0
-                waiting = self._waiting
-                size = min(self._batching.batch_size, len(waiting))
-                self._hand.extend([waiting.popleft() for _ in range(size)])
+                size = min(self._batching.batch_size, len(self._waiting))
+                self._hand.extend([self._next() for _ in range(size)])
             batch = list(self._hand)
         if dropped:
             self._on_drop(dropped)
         return batch if limit is None else batch[:limit]
+
+    def _next(self) -> Record:
+        record = self._waiting.popleft()
+        self._weight -= record.weight
+        return record
 
     def settle(self, exported: int, failed: int) -> bool:
         """The first `exported + failed` records in hand have been dealt with; False when it is too late to say so."""
@@ -154,6 +172,7 @@ class Outbox(Generic[Record]):
         with self._lock:
             left = len(self._waiting) + len(self._hand)
             self._waiting.clear()
+            self._weight = 0
             self._hand.clear()
             self._closed = True
             self._dropped += left

@@ -12,7 +12,8 @@ from iris_exporter.core.detection import without_credentials
 from iris_exporter.core.failures import Failure
 from iris_exporter.core.status import State
 from iris_exporter.decoding.messages import Event
-from iris_exporter.instruments import signals
+from iris_exporter.instruments import catalog, signals
+from iris_exporter.instruments.metric import Metric
 from iris_exporter.instruments.stream import StreamInstruments
 from iris_exporter.instruments.telemetry.context import Ids, context_in_envelope, context_in_metadata, may_carry
 from iris_exporter.instruments.telemetry.operation import CURRENT, Operation
@@ -26,10 +27,14 @@ from iris_exporter.instruments.telemetry.records import (
     Value,
 )
 from iris_exporter.instruments.telemetry.summary import Totals, summarise
+from iris_exporter.instruments.text import Exemplar
 from iris_exporter.transports.base import StateChange
 from iris_exporter.transports.handshakes import WATCHER
 
 SUMMARY_SECONDS = 60.0
+EVENT_SPANS_PER_SECOND = 100
+"""Spans of events that one stream makes in a second. A source that puts a trace context into each of a hundred
+thousand events would otherwise get spans in place of ingest; a sampler is the way to choose which ones are kept."""
 
 _INFO, _WARN, _ERROR = (9, "INFO"), (13, "WARN"), (17, "ERROR")
 _STOPPED = "requested"
@@ -74,12 +79,16 @@ class StreamTelemetry:
         self._is_linked = False
         self._first_message: Span | None = None
         self._last_event: SpanContext | None = None
+        self._event_second = 0.0  # monotonic; when the second began in which `_event_spans` were made
+        self._event_spans = 0
         self._is_polled = False
         self._protocol = "none"  # what the present summary is mostly about: the last one that was in use
         self._state_changes = 0
         self._totals = Totals.of(instruments)
         self._summary = Span(signals.SUMMARY, ids.root(), clock.wall())
         self._due = clock.monotonic() + SUMMARY_SECONDS * (1.0 - phase)
+        if emit_spans is not None:
+            instruments.exemplify = self._exemplify_delay
 
     def locate(self, url: str) -> None:
         """The stream's address is another one from now on."""
@@ -92,6 +101,16 @@ class StreamTelemetry:
         }
 
     # For exemplars
+
+    def _exemplify_delay(self, seconds: float) -> Exemplar | None:
+        """A delay leads to the summary of its minute, which has the percentiles and the link to the connection."""
+        context = self.summary_context()
+        return None if context is None else _exemplar(context, seconds, self._clock.wall())
+
+    def _mark(self, metric: Metric, value: float, context: SpanContext | None) -> None:
+        if self._emit_spans is not None and context is not None and context.sampled:
+            exemplar = _exemplar(context, value, self._clock.wall())
+            self._instruments.histogram(metric).mark(value, exemplar)
 
     def connection_context(self) -> SpanContext | None:
         """The span of the link that is open or was last, if it is exported."""
@@ -128,6 +147,7 @@ class StreamTelemetry:
         operation.finish()
         self._connection = context
         attributes: dict[str, Value] = {signals.STREAM.name: self.name, signals.PROTOCOL.name: protocol}
+        self._mark(catalog.CONNECT_DURATION, seconds, context)
         self._first_message = Span(
             signals.FIRST_MESSAGE, self._ids.child(context), at, context.span_id, attributes=attributes
         )
@@ -139,7 +159,8 @@ class StreamTelemetry:
         self._sum_up("disconnect")
 
     def heartbeat(self, round_trip_seconds: float) -> None:
-        """See `Observer.heartbeat`; the histogram has it."""
+        """See `Observer.heartbeat`: the histogram has it, and leads to the connection."""
+        self._mark(catalog.HEARTBEAT_RTT, round_trip_seconds, self._connection)
 
     def received(self, protocol: str, wire_bytes: int) -> None:
         """See `Observer.received`."""
@@ -194,20 +215,33 @@ class StreamTelemetry:
 
     def wants(self, messages: Sequence[bytes]) -> bool:
         """See `sink.EventListener.wants`: all of them for the log, else those that may carry a trace context."""
-        return self._emit_logs is not None or (self._emit_spans is not None and any(map(may_carry, messages)))
+        return self._emit_logs is not None or (
+            self._emit_spans is not None and may_carry(b"\n".join(messages)) and self._event_spans_left() > 0
+        )
 
     def arrived(self, events: Sequence[Event], messages: Sequence[bytes], at: float) -> None:
         """See `sink.EventListener.arrived`."""
         if self._emit_logs is not None:
             arrival = Arrival(self.name, at, self._connection if self._is_linked else self._poll)
             self._emit_logs([EventRecord(arrival, event) for event in events])
-        if self._emit_spans is not None and (not messages or any(map(may_carry, messages))):
+        if self._emit_spans is not None and (not messages or may_carry(b"\n".join(messages))):
             self._trace(events, messages, at)
 
+    def _event_spans_left(self) -> int:
+        now = self._clock.monotonic()
+        if now - self._event_second >= 1.0:
+            self._event_second, self._event_spans = now, 0
+        return EVENT_SPANS_PER_SECOND - self._event_spans
+
     def _trace(self, events: Sequence[Event], messages: Sequence[bytes], at: float) -> None:
+        left = self._event_spans_left()
+        if left <= 0:
+            return
         envelopes = dict(filter(None, map(context_in_envelope, filter(may_carry, messages))))
-        spans = []
+        spans: list[Span] = []
         for event in events:
+            if len(spans) >= left:
+                break
             origin = envelopes.get(event.id) or context_in_metadata(event.metadata)
             if origin is None:
                 continue
@@ -221,7 +255,10 @@ class StreamTelemetry:
                 }
                 span = Span(signals.EVENT_SPAN, context, at, end=at, attributes=attributes, links=(origin,))
                 spans.append(span)
+                key = (event.project, event.event_type, event.severity)
+                self._instruments.event_exemplar(key, _exemplar(context, 1.0, at))
         if spans:
+            self._event_spans += len(spans)
             self._last_event = spans[-1].context
             self._emit(spans, minor=True)
 
@@ -329,6 +366,10 @@ class StreamTelemetry:
             kept = [span for span in spans if span.context.sampled]
             if kept:
                 self._emit_spans(kept, minor)
+
+
+def _exemplar(context: SpanContext, value: float, at: float) -> Exemplar:
+    return Exemplar((("trace_id", context.trace_id.hex()), ("span_id", context.span_id.hex())), value, at)
 
 
 def _if_sampled(context: SpanContext | None) -> SpanContext | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from iris_exporter.core.backoff import Backoff
-from iris_exporter.instruments.telemetry.outbox import MAX_AGE_SECONDS, Outbox
+from iris_exporter.instruments.telemetry.outbox import MAX_AGE_SECONDS, MAX_WAITING_BYTES, Outbox
 from iris_exporter.instruments.telemetry.reading import LOG_QUEUE_RECORDS
 from iris_exporter.instruments.telemetry.settings import Batching
 
@@ -14,6 +14,7 @@ from iris_exporter.instruments.telemetry.settings import Batching
 class Note:
     number: int
     moment: float = 0.0
+    weight: int = 100
 
 
 class Bench:
@@ -99,6 +100,24 @@ def test_more_than_a_whole_queue_at_once_leaves_the_newest() -> None:
     bench.offer(100)
     assert numbers(bench.box.take(0.0)) == [97, 98, 99]
     bench.check()
+
+
+def test_what_is_heavy_is_dropped_by_weight() -> None:
+    bench = Bench(queue=1000, batch=2)
+    third = MAX_WAITING_BYTES // 3
+    for number in range(5):
+        bench.box.offer([Note(number, weight=third)], 0.0)
+        bench.made += 1
+    bench.check()
+    assert bench.dropped == 2
+    assert numbers(bench.box.take(0.0)) == [2, 3]
+    bench.box.settle(2, 0)
+    bench.box.offer([Note(9, weight=2 * MAX_WAITING_BYTES)], 0.0)
+    bench.made += 1
+    assert bench.box.counts().queued == 0, "nor is one let in that alone is too heavy"
+    bench.check()
+    bench.offer(10)
+    assert bench.box.counts().queued == 10
 
 
 def test_minor_records_leave_half_of_the_queue_to_others() -> None:
