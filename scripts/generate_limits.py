@@ -93,7 +93,7 @@ SECTIONS: dict[str, tuple[Limit, ...]] = {
             "transports.websocket:_BATCH_FRAMES",
             "the rest waits",
             "none: nothing is lost",
-            "tests/transports/test_sockets.py",
+            _BOUNDS,
         ),
         Limit(
             "a REST answer (snapshot, poll, page), inflated",
@@ -282,8 +282,8 @@ INTRODUCTION = """\
 
 Whatever grows with what others send has a limit. What goes beyond it is refused, cut or left out, never kept, and a
 counter says so. Limits of a stream are options; they follow a reload, except that what counts events keeps its labels.
-The memory of a stream is therefore bounded, whatever its source thinks of: tests/test_hostile.py measures all that can be
-reached from one.
+The memory of a stream is therefore bounded, whatever its source thinks of: tests/test_hostile.py measures all that can
+be reached from one.
 
 Between a socket and the model there is no queue of ours. Who sends faster than we read is slowed down by TCP, and no
 event and no count is shed. What waits in the HTTP library's buffer is bounded by it (some 128 KiB).

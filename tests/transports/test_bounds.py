@@ -168,6 +168,17 @@ async def test_a_burst_that_is_many_times_larger_than_a_message_may_be_is_read(e
     assert wire_bytes == len(sent)
 
 
+async def test_a_burst_of_frames_is_taken_in_parts() -> None:
+    frames = b"".join(frame(b"%d" % number, FIN_TEXT) for number in range(2000))
+    async with link_to(websocket(frames), "websocket") as link:
+        numbers: list[int] = []
+        while len(numbers) < 2000:
+            received = await link.read()
+            assert len(received.messages) <= 512
+            numbers += map(int, received.messages)
+    assert numbers == list(range(2000))
+
+
 async def test_what_a_small_piece_inflates_to_is_read_in_parts() -> None:
     """Lines that say nothing are the slowest to read; others must get their turn while there are a million of them."""
     blank = b"\n" * 900_000

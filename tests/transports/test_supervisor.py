@@ -552,6 +552,16 @@ async def test_events_between_two_polls_are_asked_for_page_by_page() -> None:
         assert len(b.seen.pages) == 2
 
 
+async def test_a_source_that_always_has_another_page_is_asked_for_twenty_at_once() -> None:
+    async with bench(Failure("unavailable"), poll=DOCUMENT) as b:
+        await b.clock.advance(31.0)
+        b.seen.missing = [f"e-{number}" for number in range(1000)]
+        await b.clock.advance(31.0)
+        assert len(b.seen.pages) == 20
+        await b.clock.advance(31.0)
+        assert len(b.seen.pages) == 40
+
+
 async def test_a_page_that_fails_for_now_is_asked_for_again() -> None:
     async with bench(Failure("unavailable"), poll=DOCUMENT) as b:
         b.poller.broken, b.poller.broken_with = "/events", Failure("connection_reset")
