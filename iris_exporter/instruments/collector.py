@@ -112,7 +112,7 @@ class Exposition:
         elif metric.name in MANY:
             for moment in moments:
                 if moment.has_entities:
-                    yield from moment.pieces(metric)
+                    yield from moment.pieces(metric, exemplars=exemplars)
         else:
             for start in range(0, len(moments), STREAMS_PER_PIECE):
                 out: list[str] = []

@@ -13,7 +13,7 @@ from iris_exporter.instruments.link import Series, link_lines, link_series
 from iris_exporter.instruments.metric import Metric
 from iris_exporter.instruments.mirror import COLUMNS, PROJECT_FIELDS, Mirror, View, status_of
 from iris_exporter.instruments.stream import StreamInstruments
-from iris_exporter.instruments.text import Sample, clean_label, format_value
+from iris_exporter.instruments.text import Sample, clean_label, exemplar_text, format_value
 from iris_exporter.model.snapshot import DataFlow
 
 LINES_PER_PIECE = 1000
@@ -55,8 +55,11 @@ class Moment:
         """Whether `pieces` has anything to say."""
         return bool(self._view.anomaly_lines or self._view.events)
 
-    def pieces(self, metric: Metric) -> Iterator[bytes]:
+    def pieces(self, metric: Metric, *, exemplars: bool) -> Iterator[bytes]:
         """The lines of a metric of `MANY`; pieces may be empty."""
+        if metric is catalog.EVENTS and exemplars and self._instruments.event_exemplars:
+            yield from self._event_pieces()
+            return
         if metric is catalog.EVENTS or metric is catalog.ANOMALIES:
             lines = self._view.event_lines if metric is catalog.EVENTS else self._view.anomaly_lines
             for start in range(0, len(lines), LINES_PER_PIECE):
@@ -65,6 +68,16 @@ class Moment:
         column, rows = COLUMNS[metric.name], self._view.rows
         for start in range(0, len(rows), LINES_PER_PIECE):
             yield b"".join([row[column] for row in rows[start : start + LINES_PER_PIECE]])
+
+    def _event_pieces(self) -> Iterator[bytes]:
+        """The lines of the event counter with exemplars; both mappings have the labels as they are counted."""
+        known = self._instruments.event_exemplars
+        lines = []
+        for key, line in zip(self._view.events, self._view.event_lines, strict=True):
+            exemplar = known.get(key)
+            lines.append(line if exemplar is None else line[:-1] + exemplar_text(exemplar).encode() + b"\n")
+        for start in range(0, len(lines), LINES_PER_PIECE):
+            yield b"".join(lines[start : start + LINES_PER_PIECE])
 
     def write(self, metric: Metric, out: list[str], *, exemplars: bool) -> None:
         """Append the lines of any other metric with the label `stream`."""
@@ -86,9 +99,11 @@ class Moment:
             if self._last_message is not None:
                 yield Sample(name, {"stream": stream}, self._last_message)
         elif metric is catalog.EVENTS:
-            for (project, event_type, severity), count in self._view.events.items():
+            known = self._instruments.event_exemplars
+            for key, count in self._view.events.items():
+                project, event_type, severity = key
                 labels = {"event_type": event_type, "project": project, "severity": severity, "stream": stream}
-                yield Sample(name, labels, count)
+                yield Sample(name, labels, count, known.get(key))
         elif metric is catalog.ANOMALIES:
             zeros = dict.fromkeys(catalog.ANOMALY_SEVERITIES, 0)
             for project, counts in {**dict.fromkeys(self._view.projects, zeros), **self._view.anomalies}.items():

@@ -130,10 +130,15 @@ class Histogram(Instrument):
         index = bisect_left(self._bounds, value)
         self._counts[index] += 1
         self._sum += value
-        if exemplar is not None and exemplar.fits():
+        if exemplar is not None:
+            self.mark(value, exemplar)
+
+    def mark(self, value: float, exemplar: Exemplar) -> None:
+        """Let `exemplar` stand for the bucket of `value`, which has been counted; one that is too long is left out."""
+        if exemplar.fits():
             if self._exemplars is None:
                 self._exemplars = [None] * len(self._counts)
-            self._exemplars[index] = exemplar
+            self._exemplars[bisect_left(self._bounds, max(value, 0.0))] = exemplar
 
     def observe_many(self, values: Iterable[float]) -> None:
         """Count several observations at once, each as `observe` does."""

@@ -1,6 +1,6 @@
 """What happens to one stream, counted directly; what the source says is mirrored elsewhere (`mirror`)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from iris_exporter.core.failures import Failure
 from iris_exporter.instruments import catalog
@@ -8,7 +8,11 @@ from iris_exporter.instruments.metric import Kind, Metric
 from iris_exporter.instruments.primitives import Counter, Histogram, Instrument
 from iris_exporter.instruments.text import Exemplar, Sample, clean_label, pairs_text
 from iris_exporter.limits import DEFAULT_LIMITS, Limits
+from iris_exporter.model.snapshot import EventKey
 from iris_exporter.transports.base import StateChange
+
+MAX_EVENT_EXEMPLARS = 1000
+"""Label sets of the event counter whose last exemplar is kept, some 300 bytes each."""
 
 
 class StreamInstruments:
@@ -32,6 +36,10 @@ class StreamInstruments:
         self._messages = self._counters[catalog.MESSAGES.name]
         self._received = self._counters[catalog.RECEIVED_BYTES.name]
         self._delay = self._histograms[catalog.MESSAGE_DELAY.name]
+        self.exemplify: Callable[[float], Exemplar | None] | None = None
+        """Makes the exemplar of a delay that is being counted; None where there are no traces."""
+        self.event_exemplars: dict[EventKey, Exemplar] = {}
+        """Exemplars of the event counter, for the last `MAX_EVENT_EXEMPLARS` label sets that had one."""
 
     def counter(self, metric: Metric) -> Counter:
         """The counter of a metric of the catalogue; KeyError for one that is not counted here."""
@@ -105,8 +113,23 @@ class StreamInstruments:
         self._delay.observe(seconds, exemplar)
 
     def delays(self, seconds: Iterable[float]) -> None:
-        """The same for several messages."""
-        self._delay.observe_many(seconds)
+        """The same for several messages; the slowest of them gets the exemplar, because it is the one to look at."""
+        if self.exemplify is None:
+            self._delay.observe_many(seconds)
+            return
+        values = list(seconds)
+        self._delay.observe_many(values)
+        if values and (exemplar := self.exemplify(slowest := max(values))) is not None:
+            self._delay.mark(slowest, exemplar)
+
+    def event_exemplar(self, key: EventKey, exemplar: Exemplar) -> None:
+        """An event of these labels has a span; one that is too long is left out."""
+        if exemplar.fits():
+            exemplars = self.event_exemplars
+            exemplars.pop(key, None)
+            exemplars[key] = exemplar
+            if len(exemplars) > MAX_EVENT_EXEMPLARS:
+                del exemplars[next(iter(exemplars))]
 
     def event_duplicate(self, count: int = 1) -> None:
         """Events that had been seen before."""

@@ -16,6 +16,7 @@ from iris_exporter.instruments.selfmetrics import SelfMetrics
 from iris_exporter.instruments.stream import MAX_EVENT_EXEMPLARS, StreamInstruments
 from iris_exporter.instruments.telemetry.context import Ids, Sampler
 from iris_exporter.instruments.telemetry.records import Span
+from iris_exporter.instruments.telemetry.settings import Sampling
 from iris_exporter.instruments.telemetry.stream import StreamTelemetry
 from iris_exporter.instruments.text import Exemplar
 from tests.fakes import FakeClock
@@ -30,7 +31,7 @@ class Bench:
         self.clock = FakeClock()
         self.spans: list[Span] = []
         self.instruments = StreamInstruments("s")
-        sampler = Sampler("always_on" if sampled else "always_off", 1.0)
+        sampler = Sampler(Sampling("always_on" if sampled else "always_off", 1.0))
         self.telemetry = StreamTelemetry(
             "s", "http://h/x", self.instruments, self.clock, Ids(sampler, random.Random(1).getrandbits),
             self.emit, None,
