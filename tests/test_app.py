@@ -78,7 +78,7 @@ async def test_a_reload_touches_only_the_streams_that_changed() -> None:
         files = Files(settings(kept, changed, removed))
         assert isinstance(files.now, Settings)
         async with Exporter(files.now, files.load) as exporter:
-            await until(lambda: source.open_connections == 3)
+            await until(lambda: all(stream.status().state == "live" for stream in exporter.streams().values()))
             stays = exporter.streams()["kept"]
             since = stays.status().connected_at
             await until(lambda: exporter.streams()["changed"].snapshot().event_counts != {})
