@@ -285,7 +285,7 @@ class StreamTelemetry:
         self._totals, self._state_changes = after, 0
         self._summary = Span(signals.SUMMARY, self._ids.root(), now)
         self._due = self._clock.monotonic() + SUMMARY_SECONDS
-        if before == after and not changes and not self._is_linked:
+        if before == after and not changes and not self._is_linked and cause != "disconnect":
             return  # nobody wants a span a minute of a stream that is off
         span.end = now
         span.attributes = {
