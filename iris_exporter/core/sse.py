@@ -22,6 +22,7 @@ from typing import NamedTuple
 from iris_exporter.errors import LimitExceededError
 
 _BOM = b"\xef\xbb\xbf"
+_BLANK_LINES = re.compile(rb"[\r\n]*")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 # An event in the plain form, or everything that follows when the next one is not; then the group is empty. No CR and no
 # NUL may be in what is searched: `.` takes every byte but LF, and is several times faster than a class of bytes.
@@ -167,6 +168,8 @@ class SseParser:
                 self._field(line)
             else:
                 self._dispatch(events)
+                # More blank lines say nothing; a server that sends nothing else must not cost a step for each.
+                position = _BLANK_LINES.match(buffer, position).end()  # type: ignore[union-attr]  # matches always
             self._after_cr = position == end and buffer[position - 1] == 0x0D
         return position
 
