@@ -8,6 +8,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
 from iris_exporter.instruments import signals
 from tests.integration.collector import Collector, Record, collector, plain
@@ -138,6 +139,7 @@ async def test_a_day_with_an_outage_is_told_as_it_was(
             scrape = await all_is_exported(exporter)
             assert scrape.total("iris_exporter_otlp_failed_total") == 0
             assert scrape.total("iris_exporter_otlp_dropped_total") == 0
+            page = await exporter.get("/metrics", Accept="application/openmetrics-text; version=1.0.0")
             sent = await documents(backend, KEY)
         lines = state_lines(exporter)
         await server.stop()
@@ -147,6 +149,7 @@ async def test_a_day_with_an_outage_is_told_as_it_was(
     check_states([log for log in logs if log.body["eventName"] == signals.STATE_LOG.name], lines)
     check_relations(spans, logs)
     check_names(spans, logs)
+    check_exemplars(page, spans)
     for record in spans + logs:
         assert record.scope["name"] == signals.SCOPE
         origin = record.resource_attributes
@@ -214,6 +217,20 @@ def check_relations(spans: list[Record], logs: list[Record]) -> None:
     for log in logs:
         if span_id := log.body.get("spanId"):
             assert traces[span_id] == log.body["traceId"]
+
+
+def check_exemplars(page: str, spans: list[Record]) -> None:
+    """Whatever the page leads to was exported, and the families that are to lead somewhere do."""
+    exported = {(span.body["traceId"], span.body["spanId"]) for span in spans}
+    found = [
+        (family.name, (sample.exemplar.labels["trace_id"], sample.exemplar.labels["span_id"]))
+        for family in parse_openmetrics(page)  # type: ignore[no-untyped-call]
+        for sample in family.samples
+        if sample.exemplar is not None
+    ]
+    assert [place for place in found if place[1] not in exported] == []
+    wanted = {"iris_events", "iris_stream_connect_duration_seconds", "iris_stream_message_delay_seconds"}
+    assert wanted <= {name for name, _ in found}
 
 
 def check_names(spans: list[Record], logs: list[Record]) -> None:
