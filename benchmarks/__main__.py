@@ -5,7 +5,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 
-from benchmarks import delay, ingest, memory, startup
+from benchmarks import delay, ingest, memory, startup, tracing
 from benchmarks.processes import BenchmarkError
 from benchmarks.report import Row, table
 from benchmarks.scale import FULL, QUICK, Scale
@@ -19,6 +19,7 @@ async def _scrape(_scale: Scale) -> list[Row]:
 
 BENCHMARKS: dict[str, Callable[[Scale], Awaitable[list[Row]]]] = {
     "ingest": ingest.run,
+    "tracing": tracing.run,
     "delay": delay.run,
     "scrape": _scrape,
     "memory": memory.run,

@@ -22,6 +22,7 @@ from iris_exporter.config import stream_settings
 from iris_exporter.core.budget import ConnectionBudgets
 from iris_exporter.core.status import State
 from iris_exporter.instruments import catalog
+from iris_exporter.instruments.telemetry.service import Telemetry
 from iris_exporter.stream import Stream
 from iris_exporter.transports.session import open_session
 
@@ -84,13 +85,13 @@ async def compare(source: Source, framing: str, count: int, rounds: int) -> tupl
     return statistics.median(values), statistics.median(floors)
 
 
-async def product(source: Source, framing: str, count: int, send: Send) -> float:
-    """CPU seconds in which the exporter's stream takes `count` events into its model.
+async def product(source: Source, framing: str, count: int, send: Send, telemetry: Telemetry | None = None) -> float:
+    """CPU seconds in which the exporter's stream takes `count` events into its model, all threads together.
 
     Raises:
         BenchmarkError: Not all of them arrived, or one was not understood.
     """
-    async with connected(source, framing) as stream:
+    async with connected(source, framing, telemetry) as stream:
         messages = stream.instruments.counter(catalog.MESSAGES)
         before = time.process_time()
         send()
@@ -103,15 +104,23 @@ async def product(source: Source, framing: str, count: int, send: Send) -> float
 
 
 @asynccontextmanager
-async def connected(source: Source, framing: str) -> AsyncIterator[Stream]:
-    """A stream of the exporter that is live and has loaded its snapshot."""
+async def connected(source: Source, framing: str, telemetry: Telemetry | None = None) -> AsyncIterator[Stream]:
+    """A stream of the exporter that is live and has loaded its snapshot; with `telemetry` it tells that everything."""
     settings = stream_settings(
         url=source.url(framing),
         protocol="websocket" if framing == "websocket" else "sse",
         snapshot_url=source.snapshot_url,
     )
-    async with open_session() as session:
-        stream = Stream(settings, session, SystemClock(), random.random, lambda _: None, ConnectionBudgets())
+    async with open_session(() if telemetry is None else telemetry.trace_configs()) as session:
+        stream = Stream(
+            settings,
+            session,
+            SystemClock(),
+            random.random,
+            lambda _: None,
+            ConnectionBudgets(),
+            make_telemetry=None if telemetry is None else telemetry.stream,
+        )
         stream.connect()
         try:
             await until(
