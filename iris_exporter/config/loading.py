@@ -4,7 +4,6 @@ Three steps: collect what was given and where (`_Given`), read each value by its
 together. No step stops at the first problem; a step leaves out what an earlier one has already complained about.
 """
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 
 from iris_exporter.config import credentials, document, kinds, urls
 from iris_exporter.config.document import Node, Scalar, Sequence, Table
+from iris_exporter.config.hints import did_you_mean
 from iris_exporter.config.kinds import BadValueError
 from iris_exporter.config.options import BY_KEY, OPTIONS, PREFIX, STREAM_OPTIONS, Option
 from iris_exporter.errors import ConfigError, Problem
@@ -389,12 +389,6 @@ class _Loader:
         for name, expected in credentials.problems(stream.values):
             given = stream.given[name]
             self._problem(given, given.option.kind.shown(given.texts[0]), expected)
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return ` (did you mean X?)` when one of `known` is close to `name`, else nothing."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f" (did you mean {close[0]}?)" if close else ""
 
 
 def _plain(key: str) -> str:

@@ -12,8 +12,8 @@ from types import MappingProxyType
 
 from iris_exporter.config import document
 from iris_exporter.config.document import Node, Scalar, Sequence, Table
+from iris_exporter.config.hints import did_you_mean
 from iris_exporter.config.kinds import quoted
-from iris_exporter.config.loading import did_you_mean
 from iris_exporter.errors import ConfigError, Problem
 from iris_exporter.web import tls
 from iris_exporter.web.config import names
