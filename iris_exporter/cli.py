@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "serve": "receive streams and serve their metrics (the default)",
     "demo": "run the reference backend and the exporter together, with nothing to set up",
     "backend": "run the reference IRIS backend",
+    "dashboards": "write the Grafana dashboards to files, or push them into a Grafana",
 }
 
 _OK, _FAILED, _USAGE, _INTERRUPTED = 0, 1, 2, 130
@@ -99,6 +100,10 @@ def _run(arguments: list[str], environment: Mapping[str, str]) -> int:
         from iris_exporter import demo
 
         return _mounted(command, arguments, demo.add_arguments, demo.run)
+    if command == "dashboards":
+        from iris_exporter.grafana import cli as dashboards
+
+        return _mounted(command, arguments, dashboards.add_arguments, dashboards.run)
     raise _UsageExit(f"unknown command {_short(command)}{config.did_you_mean(command, COMMANDS)}")
 
 
@@ -155,7 +160,7 @@ def _mounted(
     """Run a command that brings its own arguments."""
     parser = _Parser(
         prog=f"{PROGRAM} {command}",
-        description=f"{COMMANDS[command].capitalize()}.",
+        description=f"{COMMANDS[command][:1].upper()}{COMMANDS[command][1:]}.",
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -174,7 +179,7 @@ def _log_options(parsed: argparse.Namespace) -> tuple[str, str]:
 
 def serve_parser() -> argparse.ArgumentParser:
     """Return the parser of `serve`: one flag for each option, None where it is not given."""
-    commands = "\n".join(f"  {name:<9} {text}" for name, text in COMMANDS.items())
+    commands = "\n".join(f"  {name:<10} {text}" for name, text in COMMANDS.items())
     parser = _Parser(
         prog=PROGRAM,
         usage=f"{PROGRAM} [serve] --stream.url=URL [flags]\n       {PROGRAM} COMMAND [--help]",

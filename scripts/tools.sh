@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Install the programs that integration tests run, each only where it is missing; `make tools` calls this.
 #
-# A row of the table is: program, how it comes, what to ask for. All but apt and npm need Go, and end in .tools/bin.
+# A row of the table is: program, how it comes, what to ask for. All but apt, npm and pip need Go, and end in .tools/bin.
 #   apt  a Debian package; used only when the program is not on PATH, and needs root or sudo
 #   npm  an npm package at a fixed version, into .tools/node/node_modules
+#   pip  a Python package at a fixed version, into a directory of its own below .tools
 #   go   a Go program at a fixed version: module // package @ version; then variables that its releases set in linking
 #   ocb  a manifest for the OpenTelemetry Collector's builder, with fixed versions
 #   k8s  a program of Kubernetes at a fixed version; its parts are modules of their own with the same version, from 0
@@ -21,6 +22,9 @@ amtool      apt  prometheus-alertmanager
 node        apt  nodejs
 npm         apt  npm
 express     npm  express@5.1.0
+typescript  npm  typescript@5.9.3
+@grafana/schema npm @grafana/schema@13.2.3
+grafana-client pip grafana-client==5.1.4
 ocb         go   go.opentelemetry.io/collector/cmd/builder//@v0.165.0
 otelcol     ocb  scripts/tools/otelcol.yaml
 kubeconform go   github.com/yannh/kubeconform//cmd/kubeconform@v0.8.0
@@ -134,9 +138,9 @@ while read -r program kind source variables; do
     # Split into words on purpose, or into none.
     # shellcheck disable=SC2086
     asked=$(wanted "$program" "$source" $variables)
-    stamp=.tools/stamps/$program
+    stamp=.tools/stamps/${program//\//-}
     [[ $kind != apt && "$(cat "$stamp" 2>/dev/null)" != "$asked" ]] || continue
-    if [[ $kind != npm ]] && ! command -v go >/dev/null; then
+    if [[ $kind != npm && $kind != pip ]] && ! command -v go >/dev/null; then
         echo "Building $program needs Go 1.26 or newer." >&2
         exit 1
     fi
@@ -144,6 +148,10 @@ while read -r program kind source variables; do
     started=$SECONDS
     case $kind in
         npm) npm install --silent --no-audit --no-fund --prefix .tools/node "$source" ;;
+        pip)
+            rm -rf ".tools/$program"
+            .venv/bin/python -m pip install --quiet --target ".tools/$program" "$source"
+            ;;
         # shellcheck disable=SC2086
         go) quietly build_go "$program" "$source" $variables ;;
         ocb) quietly build_collector "$program" "$source" ;;

@@ -1,0 +1,132 @@
+"""The command `iris-exporter dashboards`: write the files for Grafana, or push them into one."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from iris_exporter.errors import UsageError
+from iris_exporter.grafana import files
+from iris_exporter.grafana.actions import with_reset
+from iris_exporter.grafana.plan import Change, Verdict
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the two commands and their options."""
+    commands = parser.add_subparsers(dest="action", required=True, metavar="COMMAND")
+    export = commands.add_parser("export", help="write dashboards and provisioning files to a directory")
+    export.add_argument("directory", type=Path, metavar="DIR", help="where to write; it is made, files are replaced")
+    push = commands.add_parser("push", help="put the dashboards into a Grafana, which may be done again and again")
+    push.add_argument("--grafana.url", dest="url", required=True, metavar="URL", help="as users open it")
+    push.add_argument(
+        "--grafana.token-file", dest="token_file", required=True, type=Path, metavar="FILE",
+        help="file with the token of a service account (Editor; Admin for data sources)",
+    )  # fmt: skip
+    push.add_argument(
+        "--grafana.ca-file", dest="ca_file", type=Path, metavar="FILE",
+        help="certificates to trust for https (default: those of the system)",
+    )  # fmt: skip
+    push.add_argument(
+        "--folder", default="IRIS", metavar="TITLE", help="title of the folder if it has to be made (default: IRIS)"
+    )
+    push.add_argument(
+        "--datasource", action="append", default=[], metavar="KIND=URL",
+        help=f"also make or change the data source of this kind ({', '.join(files.KINDS)}); may be repeated",
+    )  # fmt: skip
+    push.add_argument("--dry-run", dest="dry_run", action="store_true", help="change nothing, show what would change")
+    for command in (export, push):
+        command.add_argument(
+            "--action.reset-url", dest="reset_url", metavar="URL",
+            help="add a button that resets a stream: where a browser finds the exporter, at Grafana's own origin; "
+            "read docs/dashboards.md first (default: no button)",
+        )  # fmt: skip
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run either command; 0 when it is done.
+
+    Raises:
+        UsageError: An argument makes no sense, a file cannot be read or written, or the extra is missing.
+        GrafanaError: Grafana did not do what was asked.
+    """
+    reset_url = None if arguments.reset_url is None else _reset_url(arguments.reset_url)
+    if arguments.action == "export":
+        return _export(arguments.directory, reset_url)
+    return _push(arguments, reset_url)
+
+
+def _reset_url(text: str) -> str:
+    parts = urlsplit(text)
+    at_origin = parts.scheme in ("http", "https") and parts.hostname
+    as_path = not parts.scheme and not parts.netloc and text.startswith("/")
+    if parts.query or parts.fragment or parts.username or not (at_origin or as_path):
+        raise UsageError("--action.reset-url: expected a path such as /iris-exporter, or http(s)://HOST[:PORT][/PATH]")
+    return text.rstrip("/")
+
+
+def _export(directory: Path, reset_url: str | None) -> int:
+    written = list(_exported(reset_url))
+    try:
+        for path, text in written:
+            (directory / path).parent.mkdir(parents=True, exist_ok=True)
+            (directory / path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write {error.filename}: {error.strerror}") from error
+    sys.stdout.write("".join(f"{directory / path}\n" for path, _ in written))
+    return 0
+
+
+def _exported(reset_url: str | None) -> Iterator[tuple[Path, str]]:
+    for path, text in files.dashboard_files():
+        if reset_url is not None:
+            document = with_reset(json.loads(text), reset_url)
+            text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"  # noqa: PLW2901 (the other form of it)
+        yield Path("dashboards") / path, text
+    for path, text in files.provisioning_files():
+        yield Path("provisioning") / path, text
+
+
+def _push(arguments: argparse.Namespace, reset_url: str | None) -> int:
+    from iris_exporter.grafana.client import Grafana
+    from iris_exporter.grafana.push import push
+
+    datasources = [_datasource(text) for text in arguments.datasource]
+    api = Grafana(arguments.url, _token(arguments.token_file), arguments.ca_file)
+    wanted = list(files.dashboards().values())
+    if reset_url is not None:
+        wanted = [with_reset(document, reset_url) for document in wanted]
+    changes = push(
+        api, wanted, datasources, folder_title=arguments.folder, dry_run=arguments.dry_run, tell=_tell
+    )  # fmt: skip
+    verb = "would change" if arguments.dry_run else "changed"
+    sys.stdout.write(f"{changes} {verb}\n" if changes else f"nothing {verb}\n")
+    return 0
+
+
+def _tell(change: Change) -> None:
+    sys.stdout.write(f"{change.verdict:<9} {change.kind} {change.uid}\n")
+    if change.verdict is Verdict.UPDATE:
+        sys.stdout.write(change.diff)
+
+
+def _datasource(text: str) -> files.Document:
+    kind, _, url = text.partition("=")
+    parts = urlsplit(url)
+    if kind not in files.KINDS or parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+        raise UsageError(
+            f"--datasource: expected KIND=URL with a kind of {', '.join(files.KINDS)} and an http(s) address"
+        )
+    return files.datasource(kind, url)
+
+
+def _token(path: Path) -> str:
+    try:
+        token = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not text"
+        raise UsageError(f"--grafana.token-file: cannot read {path}: {reason}") from error
+    if not token.isascii() or not token.isprintable() or not token or " " in token:
+        raise UsageError(f"--grafana.token-file: {path} does not hold one token")
+    return token

@@ -1,0 +1,148 @@
+"""Grafana's HTTP API as far as a push needs it, over the package grafana-client (extra `grafana`).
+
+That package is imported when a client is made and at no other time: one of its dependencies replaces urllib3 in the
+whole environment, which a daemon must not have. Its errors, and those of the HTTP client below it, become
+`GrafanaError` with what happened and what to do.
+"""
+
+import importlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from iris_exporter import logs
+from iris_exporter.errors import IrisExporterError, UsageError
+
+TIMEOUT_SECONDS = 10.0
+"""Saving a large dashboard takes Grafana a second or two on a small machine."""
+
+_ADVICE = {
+    400: "Grafana refused what was sent; a provisioned dashboard can only be changed through its files",
+    401: "the token is unknown or has expired: make a new one for a service account",
+    403: "the token needs the role Editor, and Admin for data sources; what was provisioned from a file is read-only",
+    404: "there is no such address: is --grafana.url the one that users open, with its path?",
+    409: "another thing has this name already: rename or remove it, or choose another folder",
+    412: "it was changed in Grafana in the meantime, or another dashboard there has its title: look, and push again",
+}
+
+
+class GrafanaError(IrisExporterError):
+    """Grafana, or the way to it, did not do what was asked. `status` is 0 where there was no answer."""
+
+    def __init__(self, what: str, status: int, detail: str) -> None:
+        super().__init__(what, status, detail)
+        self.what = what
+        self.status = status
+        self.detail = detail
+
+    def __str__(self) -> str:
+        if not self.status:
+            return f"{self.what}: {self.detail}"
+        advice = _ADVICE.get(self.status, "Grafana's log says more")
+        return f"{self.what}: status {self.status} ({self.detail}); {advice}"
+
+
+class Grafana:
+    """A Grafana that a token opens. Every method may raise `GrafanaError`."""
+
+    def __init__(self, url: str, token: str, ca_file: Path | None = None) -> None:
+        """Make a client; nothing is sent yet.
+
+        Args:
+            url: As users open it, with a path where there is one.
+            token: Of a service account; never in a log or an error.
+            ca_file: Certificates to trust for https; None takes the system's.
+        Raises:
+            UsageError: The address makes no sense, or the extra is not installed.
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+            raise UsageError("--grafana.url: expected http(s)://HOST[:PORT][/PATH], without user and query")
+        try:
+            package = importlib.import_module("grafana_client")
+            self._errors = importlib.import_module("grafana_client.client")
+            self._transport_error = importlib.import_module("niquests.exceptions").RequestException
+        except ImportError as error:
+            raise UsageError(
+                "dashboards push needs the extra `grafana`: pip install 'iris-exporter[grafana]', best in an "
+                f"environment of its own ({error})"
+            ) from error
+        logs.protect(token)
+        path = parts.path.strip("/")
+        self._url = f"{parts.scheme}://{parts.netloc}"
+        self._api: Any = package.GrafanaApi(
+            auth=token,
+            host=f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname,
+            port=parts.port,
+            url_path_prefix=f"{path}/" if path else "",
+            protocol=parts.scheme,
+            verify=str(ca_file) if ca_file else True,
+            timeout=TIMEOUT_SECONDS,
+        )
+
+    def folder(self, uid: str) -> dict[str, Any] | None:
+        """A folder, None when there is none with this uid."""
+        return self._find(f"folder {uid}", lambda: self._api.folder.get_folder(uid))
+
+    def create_folder(self, uid: str, title: str) -> None:
+        """Make a folder at the top."""
+        self._ask(f"create folder {uid}", lambda: self._api.folder.create_folder(title, uid=uid))
+
+    def dashboard(self, uid: str) -> dict[str, Any] | None:
+        """`dashboard` and `meta` of a dashboard, None when there is none with this uid."""
+        return self._find(f"dashboard {uid}", lambda: self._api.dashboard.get_dashboard(uid))
+
+    def save_dashboard(self, document: Mapping[str, Any], folder_uid: str, version: int | None, message: str) -> None:
+        """Create a dashboard, or with the `version` that was read, change that one and no other."""
+        books = {"id": None} if version is None else {"version": version}
+        body = {"dashboard": {**document, **books}, "folderUid": folder_uid, "message": message, "overwrite": False}
+        self._ask(f"save dashboard {document['uid']}", lambda: self._api.dashboard.update_dashboard(body))
+
+    def datasource(self, uid: str) -> dict[str, Any] | None:
+        """A data source, None when there is none with this uid."""
+        return self._find(f"data source {uid}", lambda: self._api.datasource.get_datasource_by_uid(uid))
+
+    def create_datasource(self, document: Mapping[str, Any]) -> None:
+        """Make a data source."""
+        self._ask(
+            f"create data source {document['uid']}", lambda: self._api.datasource.create_datasource(dict(document))
+        )
+
+    def update_datasource(self, document: Mapping[str, Any]) -> None:
+        """Replace the data source with the document's uid."""
+        uid = document["uid"]
+        self._ask(
+            f"change data source {uid}", lambda: self._api.datasource.update_datasource_by_uid(uid, dict(document))
+        )
+
+    def _find(self, what: str, ask: Callable[[], Any]) -> dict[str, Any] | None:
+        try:
+            return self._ask(what, ask)
+        except GrafanaError as error:
+            # A wrong address is answered by 404 too, but not by Grafana's sentence about the thing.
+            if error.status == 404 and "not found" in error.detail.lower():
+                return None
+            raise
+
+    def _ask(self, what: str, ask: Callable[[], Any]) -> dict[str, Any]:
+        try:
+            answer = ask()
+        except self._errors.GrafanaException as error:
+            if not error.status_code:
+                raise GrafanaError(what, 0, f"no answer from {self._url}: {error.message}") from error
+            response = error.response
+            detail = response.get("message") if isinstance(response, dict) else "not an answer of Grafana's API"
+            raise GrafanaError(what, error.status_code, str(detail)) from error
+        except self._transport_error as error:
+            raise GrafanaError(what, 0, f"no answer from {self._url}: {_innermost(error)}") from error
+        if not isinstance(answer, dict):
+            raise GrafanaError(what, 0, f"{self._url} does not answer like Grafana: is it a login page or a proxy?")
+        return answer
+
+
+def _innermost(error: BaseException) -> str:
+    """The sentence of the error below all wrappers, which say the same at greater length."""
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__ or error
+    return str(error) or type(error).__name__

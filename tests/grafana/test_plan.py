@@ -1,0 +1,119 @@
+"""What a push decides, without a network."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from iris_exporter.grafana import files
+from iris_exporter.grafana.plan import (
+    Change,
+    Verdict,
+    dashboard_change,
+    datasource_change,
+    datasource_update,
+    folder_change,
+)
+from iris_exporter.grafana.push import push
+
+BOARD = {"uid": "b", "title": "B", "schemaVersion": 36, "panels": [{"id": 1, "title": "One"}]}
+SOURCE = {"uid": "s", "name": "S", "type": "prometheus", "url": "http://p", "jsonData": {"httpMethod": "POST"}}
+
+
+def stored(document: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {**document, "id": 7, "version": 3, **more}
+
+
+def test_what_is_missing_is_created() -> None:
+    assert dashboard_change(BOARD, None, "iris", "").verdict is Verdict.CREATE
+    assert datasource_change(SOURCE, None).verdict is Verdict.CREATE
+    assert folder_change("iris", None).verdict is Verdict.CREATE
+
+
+def test_what_is_the_same_is_left_alone_whatever_grafana_counts() -> None:
+    assert dashboard_change(BOARD, stored(BOARD), "iris", "iris") == Change("dashboard", "b", Verdict.UNCHANGED)
+    assert datasource_change(SOURCE, stored(SOURCE, orgId=1, readOnly=False)).verdict is Verdict.UNCHANGED
+    assert folder_change("iris", {"uid": "iris", "title": "Renamed"}).verdict is Verdict.UNCHANGED
+
+
+def test_a_difference_is_shown_line_by_line() -> None:
+    changed = stored({**BOARD, "title": "Mine"})
+    change = dashboard_change(BOARD, changed, "iris", "iris")
+    assert change.verdict is Verdict.UPDATE
+    assert '-  "title": "Mine"' in change.diff
+    assert '+  "title": "B"' in change.diff
+    assert '"version"' not in change.diff
+
+
+def test_another_folder_is_a_difference() -> None:
+    change = dashboard_change(BOARD, stored(BOARD), "iris", "general")
+    assert (change.verdict, change.diff) == (Verdict.UPDATE, "-folder: general\n+folder: iris\n")
+
+
+def test_what_a_newer_grafana_adds_as_it_migrates_is_its_own() -> None:
+    migrated = stored({**BOARD, "schemaVersion": 42, "panels": [{"id": 1, "title": "One", "pluginVersion": "13"}]})
+    assert dashboard_change(BOARD, migrated, "iris", "iris").verdict is Verdict.UNCHANGED
+    edited = stored({**BOARD, "schemaVersion": 42, "panels": [{"id": 1, "title": "Two"}]})
+    assert dashboard_change(BOARD, edited, "iris", "iris").verdict is Verdict.UPDATE
+    longer = stored({**BOARD, "schemaVersion": 42, "panels": [*BOARD["panels"], {"id": 2}]})  # type: ignore[misc]
+    assert dashboard_change(BOARD, longer, "iris", "iris").verdict is Verdict.UPDATE
+    same_schema = stored({**BOARD, "more": 1})
+    assert dashboard_change(BOARD, same_schema, "iris", "iris").verdict is Verdict.UPDATE
+
+
+def test_a_data_source_keeps_what_others_have_set() -> None:
+    there = stored(SOURCE, url="http://old", basicAuth=True, jsonData={"httpMethod": "GET", "timeout": 5})
+    assert datasource_change(SOURCE, there).verdict is Verdict.UPDATE
+    sent = datasource_update(SOURCE, there)
+    assert (sent["url"], sent["basicAuth"]) == ("http://p", True)
+    assert sent["jsonData"] == {"httpMethod": "POST", "timeout": 5}
+    assert not {"id", "version"} & set(sent)
+
+
+class Records:
+    """A Grafana without anything in it, which writes down what it is asked to do."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+
+    def folder(self, uid: str) -> None:
+        return None
+
+    def create_folder(self, uid: str, title: str) -> None:
+        self.done.append(f"folder {uid} {title}")
+
+    def dashboard(self, uid: str) -> None:
+        return None
+
+    def save_dashboard(self, document: Mapping[str, Any], folder_uid: str, version: int | None, message: str) -> None:
+        self.done.append(f"dashboard {document['uid']} {folder_uid} {version}")
+
+    def datasource(self, uid: str) -> None:
+        return None
+
+    def create_datasource(self, document: Mapping[str, Any]) -> None:
+        self.done.append(f"source {document['uid']}")
+
+    def update_datasource(self, document: Mapping[str, Any]) -> None:
+        raise AssertionError("there is nothing to update")
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_sources_and_the_folder_come_before_what_needs_them(dry_run: bool) -> None:
+    api, told = Records(), list[Change]()
+    changes = push(api, [BOARD], [SOURCE], folder_title="IRIS", dry_run=dry_run, tell=told.append)
+    assert changes == 3
+    assert [(change.kind, change.verdict) for change in told] == [
+        ("data source", Verdict.CREATE), ("folder", Verdict.CREATE), ("dashboard", Verdict.CREATE),
+    ]  # fmt: skip
+    assert api.done == ([] if dry_run else ["source s", "folder iris IRIS", "dashboard b iris None"])
+
+
+def test_a_pushed_data_source_is_the_provisioned_one_at_another_address() -> None:
+    source = files.datasource("loki", "https://loki.example")
+    assert (source["uid"], source["url"]) == ("iris-loki", "https://loki.example")
+    assert "editable" not in source
+    # A dollar that a provisioning file has to write twice.
+    assert source["jsonData"]["derivedFields"][0]["url"] == "${__value.raw}"
+    with pytest.raises(KeyError):
+        files.datasource("mysql", "http://x")
