@@ -325,7 +325,7 @@ OTLP_FAILED = _self(
 OTLP_DROPPED = _self(
     "iris_exporter_otlp_dropped_total",
     Kind.COUNTER,
-    "Spans and log records thrown away because the queue was full.",
+    "Spans and log records given up unsent: the queue was full, they were too old, or the exporter ended.",
     _SIGNAL,
     source="OTLP export",
 )
