@@ -102,10 +102,13 @@ _SPECIAL: dict[str, Schema] = {
     "global.imagePullSecrets": _list_of({"type": ["string", "object"]}),
     "streams": _list_of(_stream("name", "url")),
     "streamDefaults": _stream(),
-    "config": {
-        "type": "object",
-        "propertyNames": _one_of(*_sections(), "(streams and defaults have values of their own)"),
-    },
+    "config": _object(
+        {
+            **{section: {"type": "object"} for section in _sections()},
+            "streams": _one_of("(not here: streams is a value of its own)"),
+            "defaults": _one_of("(not here: they are the value streamDefaults)"),
+        }
+    ),
     "log.level": _one_of("debug", "info", "warn", "error"),
     "log.format": _one_of("logfmt", "json"),
     "demo.rate": {"type": "number", "exclusiveMinimum": 0},

@@ -19,6 +19,7 @@ for _ in range(15):
         with urllib.request.urlopen(URL, timeout=5, context=CONTEXT) as answer:
             text = answer.read().decode()
     except urllib.error.HTTPError as error:
+        error.close()
         if os.environ.get("AUTHENTICATION") and error.code == 401:
             print(f"{URL} asks for a password, as configured")
             sys.exit(0)

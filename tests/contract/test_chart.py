@@ -1,0 +1,318 @@
+"""The Helm chart, rendered by both Helms: golden files, schemas of Kubernetes, a linter, and what it promises."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from iris_exporter import __version__, cli
+from scripts.chart_values import described_values
+from tests.contract.chart import (
+    CHART,
+    EXPECTED,
+    FEATURES,
+    HELMS,
+    ROOT,
+    exporter,
+    feature,
+    feature_text,
+    golden,
+    helm,
+    only,
+    pods,
+    rendered_text,
+    values_file,
+    with_values,
+)
+from tests.contract.mounts import mounted_arguments
+from tests.tools import tool
+
+pytestmark = pytest.mark.needs(*HELMS)
+
+SCHEMAS = ROOT / ".tools/schemas"
+# Those that scripts/tools/schemas.py writes: the oldest that the chart allows, and the ends of what gets fixes.
+KUBERNETES = ("1.29.15", "1.35.0", "1.37.0")
+
+
+@pytest.mark.parametrize("program", HELMS)
+def test_helm_lint_finds_nothing(program: str) -> None:
+    """Neither with the defaults nor with any feature; the hint about an icon is the only line it may say."""
+    for values in [[], *(["--values", values_file(name)] for name in FEATURES)]:
+        result = helm(program, "lint", "--strict", "--quiet", CHART, *values)
+        assert (result.returncode, result.stdout.strip()) == (0, ""), result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_a_feature_is_rendered_as_expected(name: str) -> None:
+    """By both Helms; `python -m tests.contract.chart` writes the files anew."""
+    expected = (EXPECTED / f"{name}.yaml").read_text()
+    for program in HELMS:
+        assert golden(name, program) == expected
+
+
+def test_every_golden_file_has_its_values() -> None:
+    """A feature that was removed leaves nothing behind."""
+    assert {path.stem for path in EXPECTED.glob("*.yaml")} == set(FEATURES)
+
+
+@pytest.mark.needs("kubeconform", "schemas")
+@pytest.mark.parametrize("version", KUBERNETES)
+def test_every_object_is_valid_in_kubernetes(version: str, tmp_path: Path) -> None:
+    """Against the strict schemas of a version, of the Prometheus Operator, the Gateway API and the grafana-operator."""
+    for name in FEATURES:
+        (tmp_path / f"{name}.yaml").write_text(feature_text(name))
+    summary = kubeconform(version, tmp_path)
+    assert summary["resources"] == []
+    assert summary["summary"]["valid"] > 100
+    assert {key: summary["summary"][key] for key in ("invalid", "errors", "skipped")} == dict.fromkeys(
+        ("invalid", "errors", "skipped"), 0
+    )
+
+
+@pytest.mark.needs("kubeconform", "schemas")
+def test_the_schemas_find_a_mistake(tmp_path: Path) -> None:
+    """A field that does not exist, in a built-in and in each custom kind."""
+    mistaken = feature_text("network") + feature_text("monitoring") + feature_text("sidecar")
+    (tmp_path / "all.yaml").write_text(mistaken.replace("\nspec:\n", "\nspec:\n  noSuchField: 1\n"))
+    found = {each["kind"] for each in kubeconform(KUBERNETES[-1], tmp_path)["resources"]}
+    assert found >= {"Deployment", "NetworkPolicy", "ServiceMonitor", "PodMonitor", "PrometheusRule", "HTTPRoute"}
+    assert "GrafanaDashboard" in found
+
+
+def kubeconform(version: str, directory: Path) -> dict[str, dict[str, int]]:
+    """What kubeconform says, with the problems under `resources`."""
+    locations = [
+        SCHEMAS / "{{ .NormalizedKubernetesVersion }}/{{ .ResourceKind }}{{ .KindSuffix }}.json",
+        SCHEMAS / "custom/{{ .Group }}/{{ .ResourceKind }}_{{ .ResourceAPIVersion }}.json",
+        ROOT / "tests/data/chart/{{ .ResourceKind }}_{{ .ResourceAPIVersion }}.json",
+    ]
+    options = [option for location in locations for option in ("-schema-location", str(location))]
+    command = [tool("kubeconform"), "-strict", "-summary", "-output=json", "-kubernetes-version", version, *options]
+    result = subprocess.run([*command, str(directory)], check=False, text=True, capture_output=True, timeout=60)
+    return dict(json.loads(result.stdout))
+
+
+# What kube-score says of features that leave things to the operator, and why that is so.
+ACCEPTED = {
+    "container-resources": "how much depends on the streams (docs/sizing.md); charts leave it unset",
+    "container-ephemeral-storage-request-and-limit": "nothing is written but the state, which has a limit of its own",
+    "container-image-pull-policy": "the tag is a release, or there is a digest",
+    "pod-networkpolicy": "off until the operator says who may connect",
+    "deployment-replicas": "one process reads a stream; more need leader election",
+    "deployment-strategy": "two processes at once would count events twice: Recreate",
+    "statefulset-has-poddisruptionbudget": "off until asked for",
+    "deployment-has-poddisruptionbudget": "off until asked for",
+    "pod-probes-identical": "where a password is asked for, probes can only try to connect",
+    "service-type": "the feature `network` shows a NodePort",
+    "container-security-context-user-group-id": "the feature `pod` shows a user of one's own",
+}
+
+
+@pytest.mark.needs("kube-score")
+@pytest.mark.parametrize("name", FEATURES)
+def test_the_linter_finds_nothing_without_a_reason(name: str) -> None:
+    """Nothing at all in the feature `hardened`."""
+    command = [tool("kube-score"), "score", "--kubernetes-version", "v1.37", "--output-format", "json", "-"]
+    result = subprocess.run(command, check=False, text=True, input=feature_text(name), capture_output=True, timeout=60)
+    found = {
+        (each["object_name"], check["check"]["id"])
+        for each in json.loads(result.stdout) or ()
+        for check in each["checks"]
+        if not check["skipped"] and check["grade"] < 10
+    }
+    accepted = () if name == "hardened" else ACCEPTED
+    assert {each for each in found if each[1] not in accepted} == set()
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_every_pod_is_restricted(name: str) -> None:
+    """The restricted Pod Security Standard, a read-only root, no token that is not needed, and no service links."""
+    for _, pod in pods(feature(name)):
+        spec = pod["spec"]
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert spec["enableServiceLinks"] is False
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys()
+        assert not any("hostPath" in volume for volume in spec.get("volumes", []))
+        needs_token = name in ("leader", "hardened", "autoscaling", "fleet-standby", "discovery", "existing-config")
+        own = pod["metadata"]["labels"]["app.kubernetes.io/component"] == "exporter"
+        assert spec["automountServiceAccountToken"] is (needs_token and own)
+        for container in spec["containers"]:
+            if container["image"].startswith("registry.example.com/companion"):
+                continue  # somebody else's
+            context = container["securityContext"]
+            assert context["allowPrivilegeEscalation"] is False
+            assert context["readOnlyRootFilesystem"] is True
+            assert context["capabilities"] == {"drop": ["ALL"]}
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_every_object_has_the_recommended_labels(name: str) -> None:
+    """And no selector changes with a version, since selectors cannot be changed."""
+    for each in feature(name):
+        if each["metadata"]["name"].endswith(("-extra", "-text")):
+            continue  # extra manifests are the operator's own
+        assert each["metadata"]["labels"].keys() >= {
+            *(f"app.kubernetes.io/{key}" for key in ("name", "instance", "version", "managed-by", "component")),
+            "helm.sh/chart",
+        }
+        assert len(each["metadata"]["name"]) <= 63
+        selector = each.get("spec", {}).get("selector", {})
+        chosen = selector.get("matchLabels", selector)
+        assert not {"app.kubernetes.io/version", "helm.sh/chart", "app.kubernetes.io/managed-by"} & chosen.keys()
+        if each["kind"] in ("Deployment", "StatefulSet"):
+            assert chosen.items() <= each["spec"]["template"]["metadata"]["labels"].items()
+
+
+@pytest.mark.parametrize("name", [name for name in FEATURES if name != "sidecar"])
+def test_the_program_accepts_its_arguments_and_files(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--config.check` with what a container is given, its volumes filled as Kubernetes would."""
+    arguments, environment = mounted_arguments(feature(name), tmp_path)
+    monkeypatch.setattr("socket.gethostname", lambda: "iris-exporter-1")
+    for key, value in environment.items():
+        monkeypatch.setenv(key, value)
+    result = cli.main([*arguments, "--config.check"])
+    assert (result, capsys.readouterr().err) == (0, "")
+
+
+def test_no_key_is_in_a_config_map() -> None:
+    """Inline keys are in a Secret, and only there."""
+    for each in feature("inline-keys"):
+        text = yaml.safe_dump(each)
+        assert ("only-for-tests" in text) == (each["metadata"]["name"] == "iris-exporter-inline-keys")
+    assert only(feature("inline-keys"), "Secret")["stringData"].keys() == {"defaults", "test"}
+
+
+def test_permissions_are_no_wider_than_needed() -> None:
+    """Leases by name, Services listed in one namespace, and nothing at all without those features."""
+    assert only(feature("fleet-standby"), "Role")["rules"] == [
+        {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
+        {
+            "apiGroups": ["coordination.k8s.io"],
+            "resources": ["leases"],
+            "resourceNames": ["iris-0", "iris-1"],
+            "verbs": ["get", "update"],
+        },
+    ]
+    assert only(feature("leader"), "Role")["rules"][1]["resourceNames"] == ["iris-exporter"]
+    role = only(feature("discovery"), "Role")
+    assert role["metadata"]["namespace"] == "backends"
+    assert role["rules"] == [{"apiGroups": [""], "resources": ["services"], "verbs": ["list", "watch"]}]
+    for name in set(FEATURES) - {"leader", "hardened", "autoscaling", "fleet-standby", "discovery"}:
+        assert not any(each["kind"] in ("Role", "ClusterRole") for each in feature(name))
+
+
+def test_dashboards_arrive_unchanged() -> None:
+    """Byte for byte, braces included, and each small enough for a ConfigMap."""
+    found = {
+        key: text
+        for each in feature("monitoring")
+        if each["kind"] == "ConfigMap" and each["metadata"]["labels"].get("grafana_dashboard") == "1"
+        for key, text in each["data"].items()
+    }
+    sources = {path.name: path.read_text() for path in (ROOT / "dashboards/json").glob("*.json")}
+    assert found == {name: text.strip() for name, text in sources.items()}
+    assert all(len(text.encode()) < 1_000_000 for text in found.values())
+    claimed = [
+        each["spec"]["configMapRef"]["key"] for each in feature("monitoring") if each["kind"] == "GrafanaDashboard"
+    ]
+    assert sorted(claimed) == sorted(sources)
+
+
+def test_rules_arrive_unchanged_but_for_what_was_asked() -> None:
+    """One alert is left out, every alert has the further label, and the further group comes last."""
+    groups = only(feature("monitoring"), "PrometheusRule")["spec"]["groups"]
+    source = yaml.safe_load((ROOT / "alerts/iris.rules.yaml").read_text())["groups"]
+    for group in source:
+        group["rules"] = [rule for rule in group["rules"] if rule.get("alert") != "IrisStreamError"]
+        for rule in group["rules"]:
+            if "alert" in rule:
+                rule["labels"] = {**rule.get("labels", {}), "team": "ops"}
+    assert groups[:-1] == source
+    assert groups[-1]["rules"][0]["annotations"]["summary"] == "{{ $value }} anomalies"
+
+
+def test_pods_are_replaced_when_their_configuration_changes() -> None:
+    """And only then."""
+    checksums = [
+        dict(pods(objects))["iris-exporter"]["metadata"]["annotations"]["checksum/config"]
+        for objects in (
+            with_values(),
+            with_values("service.port=80"),
+            with_values("config.web.max-requests=5"),
+            with_values("web.config.rate_limit.interval=1s"),
+        )
+    ]
+    assert checksums[0] == checksums[1]
+    assert len(set(checksums)) == 3
+
+
+def test_two_pods_never_count_at_the_same_time() -> None:
+    """A Deployment of one is recreated; with a leader it is rolled."""
+    strategies = [
+        only(objects, "Deployment", "iris-exporter")["spec"]["strategy"]["type"]
+        for objects in (with_values(), with_values("leaderElection.enabled=true"))
+    ]
+    assert strategies == ["Recreate", "RollingUpdate"]
+
+
+def test_probes_follow_what_the_port_speaks() -> None:
+    """HTTPS with TLS; only the connection where a password is asked for, which a kubelet does not have."""
+    tls = exporter(with_values("web.tls=true"))
+    assert tls["livenessProbe"]["httpGet"] == {"path": "/-/healthy", "port": "http", "scheme": "HTTPS"}
+    assert exporter(feature("web"))["readinessProbe"]["tcpSocket"] == {"port": "http"}
+    assert exporter(feature("existing-web"))["startupProbe"]["tcpSocket"] == {"port": "http"}
+
+
+def test_every_value_is_used_by_a_template_and_shown_by_an_example() -> None:
+    """So that none is forgotten, and none does nothing."""
+    templates = "\n".join(path.read_text() for path in (CHART / "templates").rglob("*") if path.is_file())
+    paths = [value.path for value in described_values(CHART / "values.yaml")]
+    shown = [yaml.safe_load(values_file(name).read_text()) for name in FEATURES]
+    assert [path for path in paths if path.rpartition(".")[2] not in templates] == []
+    assert [path for path in paths if not any(has(values, path) for values in shown)] == []
+
+
+def has(values: object, path: str) -> bool:
+    """Whether an example sets the value."""
+    for key in path.split("."):
+        if not isinstance(values, dict) or key not in values:
+            return False
+        values = values[key]
+    return True
+
+
+def test_the_chart_says_what_it_is() -> None:
+    """The exporter's version, and what Artifact Hub reads."""
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert chart["appVersion"] == __version__
+    assert chart["apiVersion"] == "v2"
+    annotations = {key.removeprefix("artifacthub.io/"): value for key, value in chart["annotations"].items()}
+    assert annotations.keys() >= {"changes", "images", "license", "links", "category", "prerelease"}
+    assert yaml.safe_load(annotations["images"])[0]["image"].endswith(f":{__version__}")
+    assert all(maintainer.keys() == {"name", "email", "url"} for maintainer in chart["maintainers"])
+
+
+@pytest.mark.parametrize("name", ["demo", "sidecar", "fleet-standby", "streams"])
+def test_the_notes_say_what_to_try(name: str) -> None:
+    """Commands for this release, and no leftover of the template language but what is to be copied."""
+    result = helm("helm4", "install", "--dry-run=client", "iris-exporter", CHART, "--values", values_file(name))
+    notes = result.stdout.partition("NOTES:")[2]
+    assert "kubectl -n default" in notes
+    assert "<no value>" not in notes
+    assert ("{{-" in notes) == (name == "sidecar")
+    assert ("helm test iris-exporter" in notes) == (name != "sidecar")
+    assert ("sharding.shards=N" in notes) == (name == "fleet-standby")
+
+
+def test_a_packaged_chart_renders_the_same(tmp_path: Path) -> None:
+    """What `helm package` leaves out is not needed."""
+    result = helm("helm4", "package", CHART, "--destination", tmp_path)
+    assert result.returncode == 0, result.stderr
+    (archive,) = tmp_path.glob("*.tgz")
+    packaged = rendered_text("helm4", archive, "--values", values_file("monitoring"))
+    assert packaged == feature_text("monitoring")
