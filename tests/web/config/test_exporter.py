@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import ssl
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,8 +21,8 @@ from tests.web.config.doors import until, web_settings
 
 def settings(**web: object) -> Settings:
     # Port 1 refuses at once: no source is needed to look at the door.
-    stream = config.stream_settings(url="http://127.0.0.1:1/api/stream/overview")
-    return Settings((stream,), web_settings(**web), "info", "logfmt", None, None)
+    loaded = config.load({"stream.url": "http://127.0.0.1:1/api/stream/overview"}, {})
+    return replace(loaded, web=web_settings(**web))
 
 
 async def test_the_sidecar_serves_tls_with_a_password_and_names_its_address_so(tmp_path: Path) -> None:
