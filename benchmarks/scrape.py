@@ -67,6 +67,9 @@ class Program:
             status = replace(source.status, last_message=(source.status.last_message or 0) + 1)
             self.found[index] = Source(source.instruments, status, replace(source.snapshot, projects=projects))
 
+    def begin_commit(self) -> None:
+        """See `WebContext.begin_commit`."""
+
     def ready(self) -> bool:
         """See `WebContext.ready`."""
         return True
