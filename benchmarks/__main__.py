@@ -5,7 +5,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 
-from benchmarks import delay, ingest, memory, startup, tracing
+from benchmarks import delay, ingest, memory, startup, storm, tracing
 from benchmarks.processes import BenchmarkError
 from benchmarks.report import Row, table
 from benchmarks.scale import FULL, QUICK, Scale
@@ -24,6 +24,7 @@ BENCHMARKS: dict[str, Callable[[Scale], Awaitable[list[Row]]]] = {
     "scrape": _scrape,
     "memory": memory.run,
     "start": startup.run,
+    "storm": storm.run,
 }
 
 

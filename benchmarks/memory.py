@@ -1,4 +1,4 @@
-"""Memory: resident size of the exporter as a process, idle, with many streams, and after many events."""
+"""Memory: resident size of the exporter as a process, idle, with many streams, after many events and reconnections."""
 
 import tempfile
 from pathlib import Path
@@ -15,15 +15,17 @@ _CURVE = (0.1, 0.25, 0.5, 1.0)
 
 
 async def run(scale: Scale) -> list[Row]:
-    """One idle stream, each further one, and the curve over many events."""
+    """One idle stream, each further one, and the curves over many events and over an hour's worth of reconnections."""
     async with processes.source() as source:
         one = await _idle(source, 1)
         many = await _idle(source, 1 + scale.streams)
         curve = await _over_events(source, [round(scale.memory_events * share) for share in _CURVE])
+        reconnects = await _over_reconnects(source, [round(scale.reconnects * share) for share in _CURVE])
     return [
         Row("memory with one idle stream", one / _MIB, "MiB"),
         Row(f"memory for each of {scale.streams} further streams", (many - one) / scale.streams / _KIB, "KiB"),
         *(Row(f"memory after {count:,} events", size / _MIB, "MiB") for count, size in curve),
+        *(Row(f"memory after {count:,} reconnections", size / _MIB, "MiB") for count, size in reconnects),
     ]
 
 
@@ -52,8 +54,26 @@ async def _over_events(source: Source, points: list[int]) -> list[tuple[int, int
     return curve
 
 
+async def _over_reconnects(source: Source, points: list[int]) -> list[tuple[int, int]]:
+    """Number of links lost and resident bytes at each of the points: time is compressed by delays of 10 ms."""
+    curve = []
+    before = 0
+    options = [f"--stream.reconnect-{name}=10ms" for name in ("initial", "max")]
+    options += ["--stream.reconnect-attempts=1000000", "--stream.max-connections-per-hour=0"]
+    url = f"--stream.url={source.url(FRAMING)}"
+    async with processes.exporter(url, f"--stream.snapshot-url={source.snapshot_url}", *options) as exporter:
+        for point in points:
+            source.order(do="drop", framing=FRAMING, first=before, count=point - before)
+            await source.answer()
+            await exporter.until_events(point)
+            curve.append((point, exporter.rss_bytes()))
+            before = point
+    return curve
+
+
 def configuration(source: Source, streams: int) -> str:
     """A file of the exporter with that many streams of one source."""
-    lines = ["defaults:", "  protocol: websocket", f"  snapshot-url: {source.snapshot_url}", "streams:"]
+    lines = ["defaults:", "  protocol: websocket", f"  snapshot-url: {source.snapshot_url}"]
+    lines += ["  max-connections-per-hour: 0", "streams:"]
     lines += [f"  - {{name: stream-{number}, url: '{source.url(FRAMING, number)}'}}" for number in range(streams)]
     return "\n".join(lines) + "\n"

@@ -128,16 +128,16 @@ async def exporter(*options: str) -> AsyncIterator[Exporter]:
         assert process.stderr is not None
         async with asyncio.timeout(DEADLINE_SECONDS):
             url = await _address(process.stderr)
-            async with aiohttp.ClientSession() as http:
-                async with http.get(f"{url}/-/ready") as response:
-                    if response.status != 200:
-                        raise BenchmarkError(f"/-/ready said {response.status}")
-                ready_seconds = time.monotonic() - started
+        # From here on at once: a thousand streams that fail fill the pipe, and then their exporter waits for a reader.
         drain = asyncio.create_task(_drain(process.stderr))
         try:
             async with aiohttp.ClientSession() as http:
-                yield Exporter(process, url, http, ready_seconds)
+                async with asyncio.timeout(DEADLINE_SECONDS), http.get(f"{url}/-/ready") as response:
+                    if response.status != 200:
+                        raise BenchmarkError(f"/-/ready said {response.status}")
+                yield Exporter(process, url, http, time.monotonic() - started)
         finally:
+            await end(process)
             drain.cancel()
     finally:
         await end(process)

@@ -8,7 +8,9 @@ class Scale:
     """Sizes of one run.
 
     `rounds` is how often product and floor take turns, `starts` how often a process is started; of both the median
-    is shown. `delay_events` are sent at `delay_rate` a second. `streams` are idle ones beside the first.
+    is shown. `delay_events` are sent at `delay_rate` a second. `streams` are idle ones beside the first. `reconnects`
+    is how often the memory benchmark loses its link; an hour has 1,200 at the shortest delay of three seconds.
+    `storm_streams` knock at a door that is shut, for `storm_seconds`.
     """
 
     ingest_events: int
@@ -18,6 +20,9 @@ class Scale:
     streams: int
     memory_events: int
     starts: int
+    reconnects: int
+    storm_streams: int
+    storm_seconds: int
 
 
 FULL = Scale(
@@ -28,6 +33,9 @@ FULL = Scale(
     streams=100,
     memory_events=1_000_000,
     starts=5,
+    reconnects=1_200,
+    storm_streams=1_000,
+    storm_seconds=20,
 )
 QUICK = Scale(
     ingest_events=20_000,
@@ -37,4 +45,7 @@ QUICK = Scale(
     streams=100,
     memory_events=100_000,
     starts=5,
+    reconnects=300,
+    storm_streams=1_000,
+    storm_seconds=8,
 )

@@ -7,6 +7,7 @@ answered by one line on stdout; the end of stdin ends the process.
   {"do": "prepare", "framing": F, "count": N}            encode N messages ahead
   {"do": "flood", "framing": F, "first": I, "count": N}  send N messages from number I (0), as fast as they are taken
   {"do": "pace", "framing": F, "count": N, "rate": R}    send N messages, R a second; answers when each was written
+  {"do": "drop", "framing": F, "first": I, "count": N}   end N connections, each after one message, from number I
 
 It speaks just enough HTTP and WebSocket for that, because a server library would be slower than what is measured.
 """
@@ -71,11 +72,23 @@ class Server:
             return {}
         if order["do"] == "pace":
             return {"sent": await self._pace(framing, count, order["rate"])}
+        if order["do"] == "drop":
+            return await self._drop(framing, first, count)
         found: Iterable[bytes] | None = self._prepared.get(key)
         for block in blocks(self._events, framing, first, count) if found is None else found:
             for writer in tuple(self._clients[framing]):
                 writer.write(block)
                 await writer.drain()
+        return {}
+
+    async def _drop(self, framing: str, first: int, count: int) -> dict[str, Any]:
+        """End connections as they come, each with a message of its own so that none of them is for nothing."""
+        for number in range(first, first + count):
+            while not self._clients[framing]:  # noqa: ASYNC110 (an event for each framing would cost the hot path)
+                await asyncio.sleep(_TICK_SECONDS)
+            writer = self._clients[framing].pop()
+            writer.write(FRAMINGS[framing](self._events.envelope(number)))
+            writer.close()
         return {}
 
     async def _pace(self, framing: str, count: int, rate: float) -> list[tuple[int, float]]:

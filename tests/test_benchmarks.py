@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from benchmarks import delay, ingest, memory, startup
-from benchmarks.__main__ import main
+from benchmarks import delay, ingest, memory, startup, storm
+from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.delay import delays_of
 from benchmarks.processes import BenchmarkError, source
 from benchmarks.report import Row, table
@@ -16,7 +16,18 @@ from benchmarks.wire import BLOCK_BYTES, EVENT_BYTES, Events, blocks, sse_chunk,
 from iris_exporter.core.sse import SseParser
 from iris_exporter.decoding.decoder import Decoder
 
-TINY = Scale(ingest_events=600, rounds=1, delay_events=200, delay_rate=10_000, streams=2, memory_events=400, starts=1)
+TINY = Scale(
+    ingest_events=600,
+    rounds=1,
+    delay_events=200,
+    delay_rate=10_000,
+    streams=2,
+    memory_events=400,
+    starts=1,
+    reconnects=20,
+    storm_streams=20,
+    storm_seconds=1,
+)
 STARTED = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -73,14 +84,35 @@ def test_table_has_a_heading_and_leaves_out_what_is_not_known() -> None:
     assert lines[2].split() == ["little", "0.0123", "s"]
 
 
+def test_a_storm_is_what_comes_without_jitter() -> None:
+    """All dials of one moment stay together, or are spread over the seconds around it; both are repeatable."""
+    in_step, spread = storm.virtual_hour(100, 0.0), storm.virtual_hour(100, 0.2)
+    assert in_step[0] == spread[0] == 100
+    assert set(in_step.values()) == {100}
+    assert storm.peak(spread, 60) < 30
+    assert spread == storm.virtual_hour(100, 0.2)
+    assert spread != in_step
+
+
+def test_a_histogram_shows_the_busiest_second_of_each_group() -> None:
+    """A bar is as long as its share of the longest."""
+    assert list(storm.bars({0: 60, 1: 30})) == ["     0 s 60 " + "#" * 60, "     1 s 30 " + "#" * 30]
+    assert [line.split()[2] for line in storm.bars({0: 1, 1: 5, 119: 2})][:1] == ["5"]
+    assert storm.peak({0: 9, 1: 5, 7: 6}) == 6
+
+
 @pytest.mark.integration
 @pytest.mark.parametrize(
     ("run", "names"),
     [
         (ingest.run, ["WebSocket", "SSE", "chunk"]),
         (delay.run, ["median", "p99", "scrape"]),
-        (memory.run, ["idle", "2 further", "40 ev", "100 ev", "200 ev", "400 ev"]),
+        (
+            memory.run,
+            ["idle", "2 further", "40 ev", "100 ev", "200 ev", "400 ev", "2 re", "5 re", "10 re", "20 re"],
+        ),
         (startup.run, ["ready"]),
+        (storm.run, ["after the first", "first minute", "half hour", "real dials in the busiest", "default budget"]),
     ],
 )
 async def test_benchmark_returns_its_figures(run: Callable[[Scale], Awaitable[list[Row]]], names: list[str]) -> None:
@@ -89,7 +121,8 @@ async def test_benchmark_returns_its_figures(run: Callable[[Scale], Awaitable[li
     assert len(rows) == len(names)
     for row, name in zip(rows, names, strict=True):
         assert name in row.name
-        assert row.value > 0 or "further" in row.name  # two idle streams may fit into pages that are there already
+        # Two idle streams may fit into pages that are there already, and in one second nobody dials a second time.
+        assert row.value > 0 or "further" in row.name or "real dials in the busiest" in row.name
         assert row.floor is None or (row.floor > 0 and row.ratio == pytest.approx(row.value / row.floor))
 
 
@@ -108,4 +141,4 @@ def test_unknown_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     """A name that is none says which there are."""
     with pytest.raises(SystemExit):
         main(["ingets"])
-    assert "there are ingest, delay, scrape, memory, start" in capsys.readouterr().err
+    assert f"there are {', '.join(BENCHMARKS)}" in capsys.readouterr().err
