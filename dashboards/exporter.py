@@ -22,7 +22,7 @@ from iris_exporter.instruments import catalog, door
 NO_EXPORTER = "No exporter: is Prometheus scraping one?"
 NO_PROCESS = "Needs process metrics: the exporter runs with --web.disable-exporter-metrics, or not on Linux"
 NONE_YET = "None in this time"
-THIRD = (8, 7)
+THIRD, QUARTER = (8, 7), (6, 7)
 
 
 def board() -> build.Dashboard:
@@ -40,8 +40,9 @@ def board() -> build.Dashboard:
     for title, graphs in (
         ("Resources", resources()),
         ("Scrapes and series", scrapes()),
-        ("OTLP export", otlp()),
+        ("Export", exports()),
         ("HTTP door and state", doors()),
+        ("Fleet", fleet()),
     ):
         found.with_row(build.Row(title))
         for graph in graphs:
@@ -111,22 +112,22 @@ def resources() -> list[timeseries.Panel]:
     return [
         common.lines(
             "CPU", "Cores in use; one process uses one core at most.",
-            common.metrics(rate(CPU), "{{instance}}"), unit="percentunit", empty=NO_PROCESS, size=(6, 7),
+            common.metrics(rate(CPU), "{{instance}}"), unit="percentunit", empty=NO_PROCESS, size=QUARTER,
             steps=((None, common.GREEN), (0.8, common.ORANGE)),
         ),
         common.lines(
             "Memory", "Resident memory.", common.metrics(select(MEMORY), "{{instance}}"), unit="bytes",
-            empty=NO_PROCESS, size=(6, 7),
+            empty=NO_PROCESS, size=QUARTER,
         ),
         common.lines(
             "Event loop delay", "Longest delay of the event loop in the last minute: how late everything else is.",
-            common.metrics(select(door.LOOP_DELAY), "{{instance}}"), unit="s", empty=NO_EXPORTER, size=(6, 7),
+            common.metrics(select(door.LOOP_DELAY), "{{instance}}"), unit="s", empty=NO_EXPORTER, size=QUARTER,
             steps=((None, common.GREEN), (0.1, common.ORANGE)),
         ),
         common.lines(
             "Open files", "Open file descriptors as a share of what is allowed; each stream and each client needs one.",
             common.metrics(f"{select(OPEN_FILES)} / {select(MAX_FILES)}", "{{instance}}"), unit="percentunit",
-            empty=NO_PROCESS, size=(6, 7), steps=((None, common.GREEN), (0.8, common.ORANGE)),
+            empty=NO_PROCESS, size=QUARTER, steps=((None, common.GREEN), (0.8, common.ORANGE)),
         ),
     ]  # fmt: skip
 
@@ -157,21 +158,28 @@ def scrapes() -> list[timeseries.Panel]:
     ]  # fmt: skip
 
 
-def otlp() -> list[timeseries.Panel]:
-    """What becomes of spans and log records."""
+def exports() -> list[timeseries.Panel]:
+    """What becomes of spans, log records and lines for Grafana Live."""
     metrics = (
         ("exported", "that the collector took", catalog.OTLP_EXPORTED),
         ("failed", "that the collector refused or that could not be sent", catalog.OTLP_FAILED),
         ("dropped", "thrown away because the queue was full", catalog.OTLP_DROPPED),
     )
-    return [
+    graphs = [
         common.lines(
             f"OTLP {name}", f"Spans and log records a second {text}. Flat at 0 where OTLP is not configured.",
             common.metrics(f"sum by (signal) ({rate(metric)})", "{{signal}}"), unit="cps", empty=NO_EXPORTER,
-            size=THIRD,
+            size=QUARTER,
         )
         for name, text, metric in metrics
     ]  # fmt: skip
+    live = common.lines(
+        "Grafana Live", "Lines a second that Grafana Live took, and that were left out. Flat at 0 where it is off.",
+        common.metrics(f"sum({rate(catalog.LIVE_PUSHED)})", "pushed"),
+        common.metrics(f"sum({rate(catalog.LIVE_DROPPED)})", "dropped", ref="B"), unit="cps", empty=NO_EXPORTER,
+        size=QUARTER,
+    )  # fmt: skip
+    return [*graphs, live]
 
 
 def doors() -> list[timeseries.Panel]:
@@ -194,3 +202,62 @@ def doors() -> list[timeseries.Panel]:
             unit="short", empty=NONE_YET, size=THIRD, bars=True,
         ),
     ]  # fmt: skip
+
+
+def fleet() -> list[table.Panel | timeseries.Panel]:
+    """How the streams are divided, who leads, and what discovery brings."""
+    return [
+        shards(),
+        common.lines(
+            "Streams by exporter", "Streams that each exporter receives: its shard's part, none while it stands by.",
+            common.metrics(f"count by (instance) ({select(catalog.UP)})", "{{instance}}"), unit="short",
+            empty="No exporter receives a stream", size=THIRD,
+        ),
+        common.lines(
+            "Discovered streams", "Streams that each source of discovery names, of all shards.",
+            common.metrics(f"max by (source) ({select(catalog.DISCOVERED)})", "{{source}}"), unit="short",
+            empty="No source of discovery is configured", size=THIRD,
+        ),
+        common.lines(
+            "Discovery failures", "Entries, files and requests of discovery that could not be used, by source.",
+            common.metrics(f"sum by (source) ({increase(catalog.DISCOVERY_FAILURES)})", "{{source}}"), unit="short",
+            empty=NO_EXPORTER, size=THIRD, bars=True,
+        ),
+    ]  # fmt: skip
+
+
+def shards() -> table.Panel:
+    """One row for each exporter."""
+    by = "job, instance"
+    queries = {
+        "A": f"max by ({by}) ({select(catalog.SHARD_ORDINAL)})",
+        "B": f"max by ({by}) ({select(catalog.SHARDS)})",
+        "C": f"max by ({by}) ({select(catalog.LEADER)})",
+        "D": f"count by ({by}) ({select(catalog.UP)})",
+        "E": f"sum by ({by}) ({select(catalog.UP)})",
+        "F": f"max by ({by}) ({select(catalog.SERIES)})",
+        "G": f"max by ({by}) ({select(MEMORY)})",
+    }
+    panel = common.grid(
+        "Exporters",
+        "Each chosen exporter: its shard of how many, whether it leads, its streams, and those of them with data.",
+        *(common.rows(expr, ref) for ref, expr in queries.items()),
+        empty=NO_EXPORTER,
+        size=(24, 6),
+        columns={
+            "job": "Job",
+            "instance": "Instance",
+            "Value #A": "Shard",
+            "Value #B": "Of",
+            "Value #C": "Leads",
+            "Value #D": "Streams",
+            "Value #E": "Up",
+            "Value #F": "Series",
+            "Value #G": "Memory",
+        },
+        sort=("Shard", False),
+    )
+    leads = common.values({"0": ("Stands by", common.GREY), "1": ("Leads", common.GREEN)})
+    coloured = common.override("custom.cellOptions", {"type": "color-text"})
+    panel.override_by_name("Leads", [common.override("mappings", [leads]), coloured])
+    return panel.override_by_name("Memory", [common.override("unit", "bytes")])
