@@ -31,7 +31,7 @@ lint: $(DEV) ## check style, format, types and generated files
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/mypy scripts alerts
+	$(VENV)/bin/mypy scripts alerts dashboards
 	$(PY) scripts/generate.py --check
 
 format: $(DEV) ## put the code into the house format
