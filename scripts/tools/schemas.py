@@ -5,6 +5,7 @@ custom resources. Schemas are strict: a field that the API server would drop wit
 
     .tools/schemas/v1.37.0/deployment-apps-v1.json        kind, first part of the group, version
     .tools/schemas/custom/monitoring.coreos.com/servicemonitor_v1.json
+    .tools/schemas/definitions/monitoring.coreos.com_servicemonitors.yaml      for a real API server
 """
 
 import json
@@ -117,6 +118,8 @@ def main() -> None:
         directory = module(name)
         for definition in definitions:
             custom(directory / definition)
+            (TARGET / "definitions").mkdir(exist_ok=True)
+            shutil.copyfile(directory / definition, TARGET / "definitions" / Path(definition).name)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,180 @@
+"""A real Kubernetes API: kube-apiserver and etcd on loopback, without controllers, scheduler or nodes.
+
+Objects are checked, admitted (Pod Security included), stored and watched as in any cluster; nothing acts on them, so no
+pod ever runs. Permissions are enforced for service accounts; `admin` may do everything.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import yaml
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from tests.integration.collector import free_ports
+from tests.integration.programs import Program, running, wait_until
+from tests.tools import ROOT, tool
+
+ADMIN_TOKEN = "token-of-the-test-administrator"
+DEFINITIONS = ROOT / ".tools/schemas/definitions"
+
+
+class Cluster:
+    """A running API server. Paths are those of the Kubernetes API."""
+
+    def __init__(self, url: str, ca_file: Path, directory: Path, http: aiohttp.ClientSession) -> None:
+        self.url = url
+        self.ca_file = ca_file
+        self.directory = directory
+        self.kubeconfig = directory / "kubeconfig"
+        self._http = http
+
+    async def request(
+        self, method: str, path: str, body: Any = None, *, token: str = ADMIN_TOKEN, kind: str = "application/json"
+    ) -> tuple[int, dict[str, Any]]:
+        """Status and answer."""
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": kind}
+        async with self._http.request(method, self.url + path, json=body, headers=headers) as response:
+            answer = await response.json(content_type=None) if response.content_type == "application/json" else {}
+            return response.status, answer
+
+    async def make(self, path: str, body: Any) -> dict[str, Any]:
+        """Create an object; fails unless the API server takes it."""
+        status, answer = await self.request("POST", f"{path}?fieldValidation=Strict", body)
+        assert status in (200, 201), answer
+        return answer
+
+    async def namespace(self, name: str) -> None:
+        """Make a namespace that takes restricted pods alone, with the account that a controller would make."""
+        labels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
+        await self.make("/api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
+        await self.make(f"/api/v1/namespaces/{name}/serviceaccounts", {"metadata": {"name": "default"}})
+
+    async def items(self, path: str) -> list[dict[str, Any]]:
+        """The objects of a list, those of the cluster's own making left out."""
+        status, answer = await self.request("GET", path)
+        assert status == 200, answer
+        return [each for each in answer["items"] if each["metadata"]["name"] not in ("default", "kube-root-ca.crt")]
+
+    async def token_of(self, namespace: str, account: str) -> str:
+        """A token of a service account."""
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
+        answer = await self.make(path, {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}})
+        return str(answer["status"]["token"])
+
+
+@asynccontextmanager
+async def cluster(directory: Path) -> AsyncIterator[Cluster]:
+    """Run etcd and kube-apiserver with their files in `directory`; yields when the server is ready."""
+    client_port, peer_port, port = free_ports(3)
+    peer, etcd_url = f"http://127.0.0.1:{peer_port}", f"http://127.0.0.1:{client_port}"
+    etcd = (
+        *(tool("etcd"), "--data-dir", directory / "etcd", "--log-level=error", "--unsafe-no-fsync"),
+        *("--listen-client-urls", etcd_url, "--advertise-client-urls", etcd_url, "--listen-peer-urls", peer),
+        *("--initial-advertise-peer-urls", peer, "--initial-cluster", f"default={peer}"),
+    )
+    _write_key(directory / "accounts.key")
+    (directory / "tokens.csv").write_text(f'{ADMIN_TOKEN},admin,admin,"system:masters"\n')
+    server = (
+        *(tool("kube-apiserver"), "--etcd-servers", etcd_url, "--bind-address=127.0.0.1", f"--secure-port={port}"),
+        # It would want to tell other machines of itself, and a loopback address is nothing to tell.
+        "--endpoint-reconciler-type=none",
+        *("--cert-dir", directory / "certificates", "--token-auth-file", directory / "tokens.csv"),
+        *("--service-account-key-file", directory / "accounts.key"),
+        *("--service-account-signing-key-file", directory / "accounts.key"),
+        *("--service-account-issuer=https://kubernetes.default.svc", "--authorization-mode=RBAC"),
+        *("--service-cluster-ip-range=10.0.0.0/24", "-v=0"),
+    )
+    async with running(*etcd), running(*server) as program:
+        ca_file = directory / "certificates/apiserver.crt"
+        await wait_until(_made(ca_file, program), "a certificate", 30)
+        connector = aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=ca_file))
+        async with aiohttp.ClientSession(connector=connector) as http:
+            ready = Cluster(f"https://127.0.0.1:{port}", ca_file, directory, http)
+            await wait_until(_answers(ready, program), "the API server", 60)
+            _write_kubeconfig(ready)
+            yield ready
+            # Without a session that is open it ends at once.
+            await http.close()
+
+
+def _made(path: Path, program: Program) -> Any:
+    async def check() -> bool:
+        assert program.exit_code is None, program.output
+        return path.exists()  # noqa: ASYNC240 (one look at a local file)
+
+    return check
+
+
+def _answers(server: Cluster, program: Program) -> Any:
+    async def check() -> bool:
+        assert program.exit_code is None, program.output
+        try:
+            status, _ = await server.request("GET", "/readyz")
+        except aiohttp.ClientConnectionError:
+            return False
+        return status == 200
+
+    return check
+
+
+def _write_key(path: Path) -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+        )
+    )
+
+
+def _write_kubeconfig(server: Cluster) -> None:
+    configuration = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "test", "cluster": {"server": server.url, "certificate-authority": str(server.ca_file)}}],
+        "users": [{"name": "admin", "user": {"token": ADMIN_TOKEN}}],
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "admin"}}],
+        "current-context": "test",
+    }
+    server.kubeconfig.write_text(yaml.safe_dump(configuration))
+
+
+async def define_custom_resources(server: Cluster) -> None:
+    """Make the kinds of the Prometheus Operator and the Gateway API known, and wait until they are served."""
+    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    for file in sorted(DEFINITIONS.glob("*.yaml")):
+        definition = yaml.safe_load(file.read_text())
+        await server.make(path, definition)
+        name = definition["metadata"]["name"]
+
+        async def established(name: str = name) -> bool:
+            _, answer = await server.request("GET", f"{path}/{name}")
+            conditions = answer.get("status", {}).get("conditions") or []
+            return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)
+
+        await wait_until(established, f"{name} to be served")
+
+
+async def helm(program: str, server: Cluster, *arguments: str | Path, namespace: str) -> str:
+    """Run helm against the cluster; fails unless it succeeds, and returns what it printed."""
+    words = [tool(program), *map(str, arguments), "--namespace", namespace, "--kubeconfig", str(server.kubeconfig)]
+    home = server.directory / program
+    process = await asyncio.create_subprocess_exec(
+        *words,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(home)},
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), 60)
+    text = output.decode()
+    assert process.returncode == 0, text
+    # The API server says so where a pod would not be let in, and where a field is unknown or given twice.
+    assert "would violate PodSecurity" not in text
+    assert "unknown field" not in text
+    assert "duplicate" not in text
+    return text
