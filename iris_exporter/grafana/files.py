@@ -13,8 +13,8 @@ from iris_exporter.errors import UsageError
 _HERE = Path(__file__).resolve().parent
 # In a wheel they lie beside this module, in a checkout where they are made.
 _PLACES = {
-    "dashboards": (_HERE / "files/dashboards", _HERE.parents[1] / "dashboards/json"),
-    "provisioning": (_HERE / "files/provisioning", _HERE.parents[1] / "deploy/grafana/provisioning"),
+    "dashboards": (_HERE / "bundled/dashboards", _HERE.parents[1] / "dashboards/json"),
+    "provisioning": (_HERE / "bundled/provisioning", _HERE.parents[1] / "deploy/grafana/provisioning"),
 }
 KINDS = ("prometheus", "loki", "tempo")
 """Kinds of data sources that the dashboards know."""
