@@ -6,7 +6,7 @@ alerts that inhibit each other are both never heard of.
 
 from dataclasses import dataclass
 
-from alerts import exporter, link, source, traffic
+from alerts import exporter, fleet, link, source, traffic
 from alerts.model import Alert
 
 _TARGET = ("job", "instance")
@@ -35,9 +35,20 @@ _BURN = source.BURN[0]
 INHIBITIONS = (
     Inhibition(
         exporter.DOWN,
-        (*_OF_A_STREAM, *source.GROUP.alerts, *(alert for alert in exporter.GROUP.alerts if alert != exporter.DOWN)),
+        (
+            *_OF_A_STREAM,
+            *source.GROUP.alerts,
+            *(alert for alert in exporter.GROUP.alerts if alert != exporter.DOWN),
+            fleet.DISCOVERY,
+        ),
         _TARGET,
         "what is not scraped is not known, and what was known before is no news",
+    ),
+    Inhibition(
+        exporter.DOWN,
+        (fleet.SHARD_MISSING,),
+        ("job",),
+        "a process that is gone takes its shard with it",
     ),
     Inhibition(
         link.UNAUTHORIZED,

@@ -115,3 +115,18 @@ OTLP_FOR = "10m"
 COMMIT_WINDOW = "15m"
 COMMIT_FOR = "10m"
 """A disk that is full for a moment costs nothing as long as the exporter does not restart in it."""
+
+# The fleet.
+
+NO_LEADER_FOR = "2m"
+"""A takeover lasts `--fleet.lease-duration` (15 s) and a scrape."""
+TWO_LEADERS_FOR = "2m"
+"""One scrape may still show the old leader beside the new one; the lease itself forbids two."""
+STANDBY_WINDOW = "1d"
+"""Where a replica stood by within this time there is an election, and two leaders are a mistake."""
+SHARD_MISSING_FOR = "5m"
+"""As EXPORTER_DOWN_FOR: a process is moved to another node, or the number of shards is being changed."""
+DISCOVERY_WINDOW = "1h"
+"""A mistake in a file is counted once, when the file is read: long enough to be seen."""
+DISCOVERY_HTTP_FAILURES = 5
+"""An endpoint that restarts is missed once or twice at an interval of 30 s; the list before stays in force."""

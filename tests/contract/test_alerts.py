@@ -145,6 +145,8 @@ def known_labels(name: str) -> set[str] | None:
 
 SELECTOR = re.compile(r"((?:[a-z_]+:)?iris_[a-z0-9_:]+)(?:\{([^}]*)\})?")
 MATCHER = re.compile(r'(\w+)(?:=~|!~|!=|=)"((?:[^"\\]|\\.)*)"')
+MADE = re.compile(r'\bcount_values without \([^)]*\) \("(\w+)"')
+"""A label that a query makes of values."""
 GROUPING = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\(([^)]*)\)")
 
 
@@ -157,6 +159,7 @@ def test_a_rule_names_only_what_the_catalogue_has(rule: Alert | Record) -> None:
         assert found is not None, f"{name} is not in the catalogue"
         assert {label for label, _ in MATCHER.findall(matchers)} <= found | TARGET_LABELS
         labels |= found
+    labels |= set(MADE.findall(rule.expr))
     grouped = {label.strip() for part in GROUPING.findall(rule.expr) for label in part.split(",")}
     assert grouped <= labels | TARGET_LABELS
     used = (
@@ -190,7 +193,7 @@ def test_recording_rules_are_named_level_metric_operation() -> None:
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
 def test_a_text_says_what_and_for_how_long(alert: Alert) -> None:
     """A description names the thing, and a window or a limit; a summary is the same for all things."""
-    assert re.search(r"\$labels\.(stream|project|instance)\b", alert.description)
+    assert re.search(r"\$labels\.(stream|project|instance|shard|job)\b", alert.description)
     assert re.search(r"\b\d+[smhd]\b|--stream\.stale-after", alert.description)
     assert "{{" not in alert.summary
     assert alert.summary.endswith(".")
