@@ -10,7 +10,7 @@ import aiohttp
 from iris_exporter.core.failures import Failure, from_status
 from iris_exporter.errors import LimitExceededError
 from iris_exporter.transports.base import TransportError
-from iris_exporter.transports.session import BrokenAnswerError
+from iris_exporter.transports.session import BrokenAnswerError, UnansweredError
 
 LINK_ERRORS = (aiohttp.ClientError, OSError, TimeoutError, EOFError, zlib.error, LimitExceededError, ValueError)
 """What a dial, a read or a poll may raise for reasons that lie outside this program."""
@@ -48,6 +48,8 @@ def _own(error: BaseException) -> Failure | None:
         return Failure("message_too_large", str(error))
     if isinstance(error, BrokenAnswerError):
         return error.failure
+    if isinstance(error, UnansweredError):
+        return failure_of(error.error)
     if isinstance(error, zlib.error):
         return Failure("protocol_error", "the compressed body is damaged")
     return None

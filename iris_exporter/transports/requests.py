@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -14,7 +15,7 @@ from iris_exporter.core.proxies import Proxy, proxy_for
 from iris_exporter.settings import StreamSettings
 from iris_exporter.transports.base import TransportError
 from iris_exporter.transports.credentials import Credentials, Identity
-from iris_exporter.transports.session import RedirectedError, end_with_connection
+from iris_exporter.transports.session import RedirectedError, end_with_connection, sent_once
 
 _T = TypeVar("_T")
 _REFUSED = frozenset({401, 403})
@@ -32,7 +33,8 @@ class _Call:
 class Requester:
     """Makes requests for one stream. Errors of aiohttp and of the system pass through.
 
-    `admit` is called with the address of each request, redirected ones too, and raises where it may not be made.
+    `admit` is called with the address of each request, redirected ones too, and raises where it may not be made. With
+    it each request is one connection at most; without it, one that was cut before its answer may be repeated.
     """
 
     def __init__(
@@ -99,7 +101,8 @@ class Requester:
             if self._admit is not None:
                 self._admit(hops[-1])
             try:
-                answer = await send(self._call(hops[-1], identity, known=known))
+                with nullcontext() if self._admit is None else sent_once():
+                    answer = await send(self._call(hops[-1], identity, known=known))
             except RedirectedError as error:
                 hop = redirects.next_hop(hops[-1], error.location, hops)
                 if isinstance(hop, Failure):

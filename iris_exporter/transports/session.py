@@ -2,7 +2,9 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from http import HTTPStatus
 
 import aiohttp
@@ -28,6 +30,31 @@ class BrokenAnswerError(aiohttp.ClientError):
     def __init__(self, failure: Failure) -> None:
         super().__init__(str(failure))
         self.failure = failure
+
+
+class UnansweredError(aiohttp.ClientError):
+    """A connection that ended before the answer, within `sent_once`; `error` is what aiohttp says of it."""
+
+    def __init__(self, error: aiohttp.ClientError) -> None:
+        super().__init__()
+        self.error = error
+
+
+_sent_once: ContextVar[bool] = ContextVar("sent_once", default=False)
+
+
+@contextmanager
+def sent_once() -> Iterator[None]:
+    """Requests in this block are one connection each, or fail.
+
+    aiohttp sends a GET a second time, at once, when its connection ends before the answer. That suits polls, which go
+    over connections that were kept; for a stream it would be a dial that no budget and no counter knows of.
+    """
+    token = _sent_once.set(True)
+    try:
+        yield
+    finally:
+        _sent_once.reset(token)
 
 
 def open_session(trace_configs: Sequence[aiohttp.TraceConfig] = ()) -> aiohttp.ClientSession:
@@ -62,7 +89,14 @@ async def _guard(request: ClientRequest, handler: ClientHandlerType) -> ClientRe
     to. Upgrades are here because it takes a 101 as the answer to any request, and does not mind extensions and
     subprotocols that nobody offered (RFC 6455, section 4.1, steps 5 and 6: the connection has to be failed).
     """
-    response = await handler(request)
+    try:
+        response = await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise  # not repeated in any case
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        if _sent_once.get():
+            raise UnansweredError(error) from None
+        raise
     if response.status in STATUSES:
         response.release()
         raise RedirectedError(response.headers.get(hdrs.LOCATION, ""))

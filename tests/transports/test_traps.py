@@ -279,3 +279,36 @@ async def test_a_connection_that_serves_many_bodies_keeps_none_of_them() -> None
             go_on.release()
             assert await response.content.read() == b"{}"
         assert _readers() - before < 5
+
+
+@pytest.mark.parametrize("protocol", ["sse", "websocket", "auto"])
+@pytest.mark.parametrize("reset", [True, False], ids=["reset", "closed"])
+async def test_a_dial_that_is_cut_before_its_answer_is_one_connection(protocol: str, reset: bool) -> None:
+    """aiohttp would send a GET again at once: twice the connections that the budget and the counters know of."""
+    connections = 0
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await reader.readuntil(b"\r\n\r\n")
+        if reset:
+            writer.transport.abort()
+
+    async with serve_bytes(handle) as port, client(f"http://127.0.0.1:{port}/s", protocol=protocol) as made:
+        assert reason(await made.outcome()) == "connection_reset"
+        assert connections == 1
+
+
+async def test_a_poll_over_a_kept_connection_that_the_server_gives_up_is_repeated() -> None:
+    connections = 0
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(JSON_HEAD + b"Content-Length: 2\r\n\r\n{}")
+        await reader.readuntil(b"\r\n\r\n")
+
+    async with serve_bytes(handle) as port, client(f"http://127.0.0.1:{port}/s") as made:
+        assert [await made.polled(), await made.polled()] == [b"{}", b"{}"]
+        assert connections == 2
