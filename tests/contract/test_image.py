@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
 
@@ -168,6 +169,6 @@ def test_the_release_finds_the_lines_that_it_reads_and_changes() -> None:
     """What its shell commands look for is there."""
     chart = ROOT / "deploy/helm/iris-exporter"
     values = (chart / "values.yaml").read_text().splitlines()
-    assert [line for line in values if line.startswith(('  registry: ""', '  digest: ""'))].__len__() == 2
+    assert sum(line.startswith(('  registry: ""', '  digest: ""')) for line in values) == 2
     assert f'appVersion: "{__version__}"' in (chart / "Chart.yaml").read_text().splitlines()
     assert f'__version__ = "{__version__}"' in (ROOT / "iris_exporter/__init__.py").read_text().splitlines()
