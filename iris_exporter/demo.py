@@ -126,6 +126,8 @@ def _settings(arguments: argparse.Namespace, backend_url: str) -> Settings:
         "stream.poll-interval": "5s",
         "stream.live-retry-interval": "10s",
         "stream.stable-after": "5s",
+        # The demo reconnects on purpose, and to itself.
+        "stream.max-connections-per-hour": "0",
     }
     try:
         return config.load(flags, {})
