@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from iris_exporter.core.cursor import CursorState
+from iris_exporter.core.detection import as_http
 from iris_exporter.errors import ConfigError, Problem
 from iris_exporter.logs import get_logger
 
@@ -102,7 +103,8 @@ class CursorStore:
             kept = _decoder.decode(body)
         except msgspec.DecodeError:
             return self._set_aside(path, stream, "it does not say what it should")
-        if (kept.stream, kept.endpoint) != (stream, endpoint):
+        # One cursor for all transports: ws://h/x and http://h/x are one endpoint.
+        if (kept.stream, as_http(kept.endpoint)) != (stream, as_http(endpoint)):
             return self._set_aside(path, stream, f"it belongs to {kept.stream} at {kept.endpoint}")
         return kept
 

@@ -63,6 +63,14 @@ def test_a_file_of_another_endpoint_is_set_aside(tmp_path: Path) -> None:
     assert (tmp_path / "s.cursor.aside").exists()
 
 
+@pytest.mark.parametrize("other", ["http://h:80/y", "https://h/x", "wss://h/x"])
+def test_a_change_of_transport_keeps_the_cursor_and_one_of_the_endpoint_does_not(tmp_path: Path, other: str) -> None:
+    store = CursorStore(tmp_path)
+    store.stage([KEPT]).commit()
+    assert store.load("s", "ws://h/x") == KEPT
+    assert store.load("s", other) is None
+
+
 def test_a_directory_that_cannot_be_used_is_a_configuration_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match=r"state\.dir"):
