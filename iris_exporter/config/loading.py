@@ -164,8 +164,8 @@ class _Loader:
             elif name in sections:
                 self._section(path, node, name, where)
             else:
-                known = [*sections, *_TOP_LEVEL, "streams", "defaults"]
-                self._unknown(where, name, name, known, "one of the sections")
+                known = sorted({*sections, *_TOP_LEVEL, "streams", "defaults"})
+                self._unknown(where, name, name, known, f"one of {', '.join(known)}")
         if streams is not None:
             self._refuse_single(f"{path}:{table.lines['streams']}", single)
             return defaults, streams
