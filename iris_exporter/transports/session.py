@@ -98,7 +98,10 @@ async def _guard(request: ClientRequest, handler: ClientHandlerType) -> ClientRe
             raise UnansweredError(error) from None
         raise
     if response.status in STATUSES:
-        response.release()
+        if _sent_once.get():
+            response.close()  # the next hop must not meet a server that is about to close this connection
+        else:
+            response.release()
         raise RedirectedError(response.headers.get(hdrs.LOCATION, ""))
     if response.status == HTTPStatus.SWITCHING_PROTOCOLS and (wrong := _wrong_upgrade(request, response)):
         response.close()

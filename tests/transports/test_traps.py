@@ -299,6 +299,19 @@ async def test_a_dial_that_is_cut_before_its_answer_is_one_connection(protocol: 
         assert connections == 1
 
 
+@pytest.mark.parametrize("protocol", ["sse", "websocket", "poll"])
+async def test_a_redirect_whose_server_closes_without_saying_so_is_followed(protocol: str) -> None:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if b" /s " in head:
+            writer.write(b"HTTP/1.1 302 Found\r\nLocation: /t\r\nContent-Length: 0\r\n\r\n")
+        else:
+            writer.write(b"HTTP/1.1 418 Teapot\r\nContent-Length: 0\r\n\r\n")
+
+    async with serve_bytes(handle) as port, client(f"http://127.0.0.1:{port}/s", protocol=protocol) as made:
+        assert reason(await (made.polled() if protocol == "poll" else made.outcome())) == "http_client_error"
+
+
 async def test_a_poll_over_a_kept_connection_that_the_server_gives_up_is_repeated() -> None:
     connections = 0
 
