@@ -34,7 +34,7 @@ class Requester:
     """Makes requests for one stream. Errors of aiohttp and of the system pass through.
 
     `admit` is called with the address of each request, redirected ones too, and raises where it may not be made. With
-    it each request is one connection at most; without it, one that was cut before its answer may be repeated.
+    it each request makes one connection at most; without it, one that was cut before its answer may be repeated.
     """
 
     def __init__(

@@ -5,6 +5,7 @@ import ssl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from http import HTTPStatus
 
 import aiohttp
@@ -33,28 +34,51 @@ class BrokenAnswerError(aiohttp.ClientError):
 
 
 class UnansweredError(aiohttp.ClientError):
-    """A connection that ended before the answer, within `sent_once`; `error` is what aiohttp says of it."""
+    """A new connection that ended before the answer, within `sent_once`; `error` is what aiohttp says of it."""
 
     def __init__(self, error: aiohttp.ClientError) -> None:
         super().__init__()
         self.error = error
 
 
-_sent_once: ContextVar[bool] = ContextVar("sent_once", default=False)
+@dataclass(slots=True)
+class _Once:
+    """Whether the request that is under way goes over a connection that was kept from an earlier one."""
+
+    is_reused: bool = False
+
+
+_once: ContextVar[_Once | None] = ContextVar("once", default=None)
 
 
 @contextmanager
 def sent_once() -> Iterator[None]:
-    """Requests in this block are one connection each, or fail.
+    """A request in this block makes one connection at most.
 
-    aiohttp sends a GET a second time, at once, when its connection ends before the answer. That suits polls, which go
-    over connections that were kept; for a stream it would be a dial that no budget and no counter knows of.
+    aiohttp sends a GET a second time, at once, when its connection ends before the answer. That is right over a
+    connection that was kept, which the server may just have given up (RFC 9112, section 9.3.1); after a new one it
+    would be a dial that no budget and no counter knows of.
     """
-    token = _sent_once.set(True)
+    token = _once.set(_Once())
     try:
         yield
     finally:
-        _sent_once.reset(token)
+        _once.reset(token)
+
+
+def _note_reuse() -> aiohttp.TraceConfig:
+    async def reused(_: aiohttp.ClientSession, __: object, ___: object) -> None:
+        if (once := _once.get()) is not None:
+            once.is_reused = True
+
+    async def created(_: aiohttp.ClientSession, __: object, ___: object) -> None:
+        if (once := _once.get()) is not None:
+            once.is_reused = False
+
+    config = aiohttp.TraceConfig()
+    config.on_connection_reuseconn.append(reused)
+    config.on_connection_create_start.append(created)
+    return config
 
 
 def open_session(trace_configs: Sequence[aiohttp.TraceConfig] = ()) -> aiohttp.ClientSession:
@@ -78,7 +102,7 @@ def open_session(trace_configs: Sequence[aiohttp.TraceConfig] = ()) -> aiohttp.C
         auto_decompress=False,
         trust_env=False,
         middlewares=(_guard,),
-        trace_configs=list(trace_configs),
+        trace_configs=[_note_reuse(), *trace_configs],
     )
 
 
@@ -94,14 +118,12 @@ async def _guard(request: ClientRequest, handler: ClientHandlerType) -> ClientRe
     except aiohttp.ClientConnectorError:
         raise  # not repeated in any case
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        if _sent_once.get():
+        once = _once.get()
+        if once is not None and not once.is_reused:
             raise UnansweredError(error) from None
         raise
     if response.status in STATUSES:
-        if _sent_once.get():
-            response.close()  # the next hop must not meet a server that is about to close this connection
-        else:
-            response.release()
+        response.release()
         raise RedirectedError(response.headers.get(hdrs.LOCATION, ""))
     if response.status == HTTPStatus.SWITCHING_PROTOCOLS and (wrong := _wrong_upgrade(request, response)):
         response.close()
