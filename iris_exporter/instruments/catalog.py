@@ -329,6 +329,13 @@ OTLP_DROPPED = _self(
     _SIGNAL,
     source="OTLP export",
 )
+OTLP_QUEUED = _self(
+    "iris_exporter_otlp_queued",
+    Kind.GAUGE,
+    "Spans and log records that wait, or were sent and have no answer yet.",
+    _SIGNAL,
+    source="OTLP export",
+)
 HTTP_ERRORS = _self(
     "iris_exporter_http_errors_total",
     Kind.COUNTER,
@@ -447,6 +454,7 @@ CATALOG: tuple[Metric, ...] = (
     OTLP_EXPORTED,
     OTLP_FAILED,
     OTLP_DROPPED,
+    OTLP_QUEUED,
     HTTP_ERRORS,
     SCRAPES_REFUSED,
     STATE_COMMIT_FAILURES,

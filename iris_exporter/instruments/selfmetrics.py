@@ -31,7 +31,7 @@ class SelfMetrics:
         self.door = DoorMetrics()
         self._discovered: dict[str, int] = {}
         self._discovery_failures = dict.fromkeys(catalog.SOURCES, 0)
-        otlp = (catalog.OTLP_EXPORTED, catalog.OTLP_FAILED, catalog.OTLP_DROPPED)
+        otlp = (catalog.OTLP_EXPORTED, catalog.OTLP_FAILED, catalog.OTLP_DROPPED, catalog.OTLP_QUEUED)
         self._otlp = {metric.name: dict.fromkeys(SIGNALS, 0) for metric in otlp}
 
     def config_reloaded(self, ok: bool, at: float) -> None:
@@ -40,17 +40,26 @@ class SelfMetrics:
         if ok:
             self._values[catalog.RELOAD_TIMESTAMP.name] = at
 
+    def otlp_made(self, signal: str, count: int) -> None:
+        """There are `count` more items to export; `signal` is `traces` or `logs`, KeyError for another word."""
+        self._otlp[catalog.OTLP_QUEUED.name][signal] += count
+
     def otlp_exported(self, signal: str, count: int) -> None:
-        """The collector took `count` items; `signal` is `traces` or `logs`, KeyError for another word."""
-        self._otlp[catalog.OTLP_EXPORTED.name][signal] += count
+        """The collector took `count` items."""
+        self._otlp_ended(catalog.OTLP_EXPORTED, signal, count)
 
     def otlp_failed(self, signal: str, count: int) -> None:
         """`count` items were refused or could not be sent."""
-        self._otlp[catalog.OTLP_FAILED.name][signal] += count
+        self._otlp_ended(catalog.OTLP_FAILED, signal, count)
 
     def otlp_dropped(self, signal: str, count: int) -> None:
-        """`count` items found the queue full."""
-        self._otlp[catalog.OTLP_DROPPED.name][signal] += count
+        """`count` items were given up unsent."""
+        self._otlp_ended(catalog.OTLP_DROPPED, signal, count)
+
+    def _otlp_ended(self, end: Metric, signal: str, count: int) -> None:
+        # What waits is what was made and has not ended, so that no scrape contradicts itself, whatever the threads do.
+        self._otlp[end.name][signal] += count
+        self._otlp[catalog.OTLP_QUEUED.name][signal] -= count
 
     def http_error(self) -> None:
         """A request ended in an internal error."""

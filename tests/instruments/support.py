@@ -105,6 +105,7 @@ def busy_exposition() -> Exposition:
     printer = exposition(main, other)
     printer.self_metrics.config_reloaded(True, NOON)
     printer.self_metrics.config_reloaded(False, NOON + 60)
+    printer.self_metrics.otlp_made("traces", 7)
     printer.self_metrics.otlp_exported("traces", 5)
     printer.self_metrics.scrape_finished(0.25)
     return printer

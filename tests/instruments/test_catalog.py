@@ -58,6 +58,7 @@ iris_exporter_config_last_reload_success_timestamp_seconds gauge
 iris_exporter_otlp_exported_total counter signal
 iris_exporter_otlp_failed_total counter signal
 iris_exporter_otlp_dropped_total counter signal
+iris_exporter_otlp_queued gauge signal
 iris_exporter_series_dropped_total counter stream metric
 iris_exporter_series gauge
 """

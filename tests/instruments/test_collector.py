@@ -330,6 +330,21 @@ def test_otlp_counters_start_at_zero_for_both_signals() -> None:
             add("metrics", 1)
 
 
+def test_what_waits_is_what_was_made_and_has_not_ended() -> None:
+    printer = exposition()
+    printer.self_metrics.otlp_made("logs", 10)
+    for count, add in (
+        (1, printer.self_metrics.otlp_exported),
+        (2, printer.self_metrics.otlp_failed),
+        (3, printer.self_metrics.otlp_dropped),
+    ):
+        add("logs", count)
+    assert series(printer, "iris_exporter_otlp_queued") == [
+        'iris_exporter_otlp_queued{signal="traces"} 0.0',
+        'iris_exporter_otlp_queued{signal="logs"} 4.0',
+    ]
+
+
 def test_pieces_are_small_and_many_so_that_others_get_their_turn() -> None:
     projects = tuple(Project(id=f"p{n}", health_ratio=0.5, status="healthy", name="x" * 30) for n in range(3000))
     printer = exposition(source(projects=projects, event_counts={(f"p{n}", "info", "info"): n for n in range(3000)}))

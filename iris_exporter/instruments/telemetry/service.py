@@ -205,10 +205,12 @@ class Telemetry:
 
     def _offer_spans(self, spans: Sequence[Span], minor: bool) -> None:
         if self._spans is not None:
+            self._self_metrics.otlp_made(TRACES, len(spans))
             self._spans.offer(spans, minor=minor)
 
     def _offer_logs(self, records: Sequence[LogRecord]) -> None:
         if self._logs is not None:
+            self._self_metrics.otlp_made(LOGS, len(records))
             self._logs.offer(records)
 
     def current_exemplar(self, stream: str, of: str = "summary") -> tuple[str, str] | None:
