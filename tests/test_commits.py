@@ -139,6 +139,27 @@ async def test_a_restart_with_nothing_new_shows_nothing(path: str, protocol: str
             assert await second.scrape() == 0
 
 
+async def test_with_two_scrapers_the_last_one_commits_and_no_event_is_shown_to_either_twice(tmp_path: Path) -> None:
+    """One sees 100 and the other 150: after a restart both see what came since, and the first one has missed 50."""
+    async with source() as upstream:
+        url = upstream.backend.url + "/api/stream/events"
+        async with life(url, tmp_path) as first:
+            await until(lambda: first.exporter.streams()["s"].status().connected_at is not None)
+            upstream.send(100)
+            await until(lambda: first.counted == 100)
+            one = await first.scrape()
+            upstream.send(50)
+            await until(lambda: first.counted == 150)
+            other = await first.scrape()
+            assert (one, other) == (100, 150)
+        upstream.send(20)
+        async with life(url, tmp_path) as second:
+            await until(lambda: second.counted >= 20)
+            one += await second.scrape()
+            other += await second.scrape()
+            assert (one, other) == (upstream.sent - 50, upstream.sent)
+
+
 async def test_without_a_directory_everything_is_in_memory_and_said_so(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "iris_exporter")
     async with source() as upstream, life(upstream.backend.url + "/api/overview", None) as only:
