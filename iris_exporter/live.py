@@ -119,12 +119,12 @@ class LivePush:
         if metrics is not None and (repeat or before is None or metrics is not before.metrics):
             yield line("iris_cards", tags, {card: getattr(metrics, card) for card in _CARDS}, now)
         if snapshot is not before:
-            yield from self._events(tags, snapshot, shown, now)
+            yield from self._events(name, snapshot, shown, now)
         shown.state, shown.snapshot = state, snapshot
         if repeat:
             shown.at = now
 
-    def _events(self, tags: Mapping[str, str], snapshot: Snapshot, shown: _Shown, now: float) -> Iterator[str]:
+    def _events(self, name: str, snapshot: Snapshot, shown: _Shown, now: float) -> Iterator[str]:
         new: list[Event] = []
         for event in snapshot.events:
             if event.id == shown.newest:
@@ -135,13 +135,16 @@ class LivePush:
         if new:
             shown.newest = new[0].id
         for event in reversed(new[:MAX_EVENTS]):
+            # No tags: Grafana would make a column of each field for each set of them, and the feed is one table.
             fields = {
+                "stream": name,
+                "severity": event.severity,
                 "message": event.message,
                 "project": event.project,
                 "event_type": event.event_type,
                 "id": event.id,
             }
-            yield line("iris_event", {**tags, "severity": event.severity}, fields, event.timestamp or now)
+            yield line("iris_event", {}, fields, event.timestamp or now)
 
     async def _push(self, lines: list[str]) -> bool:
         headers = {"Content-Type": "text/plain; charset=utf-8"}
