@@ -15,7 +15,7 @@ from iris_exporter.core.status import State
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.metric import Metric
 
-UIDS = {name: f"iris-{name}" for name in ("overview", "project", "connection", "exporter")}
+UIDS = {name: f"iris-{name}" for name in ("overview", "project", "connection", "exporter", "live")}
 TAG = "iris"
 _VARIABLES = ("prometheus_datasource", "job", "instance", "stream")
 VARIABLES_IN_LINKS = "&".join(f"${{{name}:queryparam}}" for name in _VARIABLES)

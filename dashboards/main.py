@@ -7,11 +7,11 @@ from typing import Any
 from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from dashboards import connection, exporter, overview, project
+from dashboards import connection, exporter, live, overview, project
 from dashboards.house import UIDS
 
 DIRECTORY = Path(__file__).resolve().parent / "json"
-BOARDS = {"overview": overview, "project": project, "connection": connection, "exporter": exporter}
+BOARDS = {"overview": overview, "project": project, "connection": connection, "exporter": exporter, "live": live}
 SCHEMA_VERSION = 36
 """That of Grafana 9.0, the oldest that loads these; newer ones migrate it as they load."""
 

@@ -32,7 +32,7 @@ def test_export_writes_what_is_committed(tmp_path: Path, capsys: pytest.CaptureF
         Path("provisioning") / path.relative_to(folder): path.read_text() for path in folder.rglob("*.yaml")
     }
     assert written == dashboards | provisioning
-    assert len(dashboards) == 4
+    assert len(dashboards) == 5
     assert sorted(out.splitlines()) == sorted(str(place / path) for path in written)
 
 

@@ -14,7 +14,7 @@ from tests.tools import tool
 pytestmark = [pytest.mark.integration, pytest.mark.needs("grafana-client")]
 
 ROOT = Path(__file__).resolve().parents[2]
-UIDS = ["iris-connection", "iris-exporter", "iris-overview", "iris-project"]
+UIDS = ["iris-connection", "iris-exporter", "iris-live", "iris-overview", "iris-project"]
 SOURCES = ("--datasource=prometheus=http://prometheus:9090", "--datasource=loki=http://loki:3100")
 
 
@@ -51,17 +51,17 @@ async def test_the_second_push_changes_nothing(tmp_path: Path, prefix: str, migr
     async with serving(GrafanaStub(prefix, migrates=migrates)) as stub:
         first = await push(stub, tmp_path, *SOURCES)
         assert (first.code, first.err) == (0, "")
-        assert first.out.endswith("7 changed")
+        assert first.out.endswith("8 changed")
         assert sorted(stub.dashboards) == UIDS
         assert {board["meta"]["folderUid"] for board in stub.dashboards.values()} == {"iris"}
         assert stub.folders["iris"]["title"] == "IRIS"
         assert stub.datasources["iris-prometheus"]["url"] == "http://prometheus:9090"
-        assert len(stub.writes) == 7
+        assert len(stub.writes) == 8
 
         second = await push(stub, tmp_path, *SOURCES)
         assert (second.code, second.err) == (0, "")
         assert second.out.endswith("nothing changed")
-        assert len(stub.writes) == 7
+        assert len(stub.writes) == 8
         assert {board["meta"]["version"] for board in stub.dashboards.values()} == {1}
 
 
@@ -69,7 +69,7 @@ async def test_a_dry_run_shows_the_difference_and_changes_nothing(tmp_path: Path
     async with serving(GrafanaStub()) as stub:
         empty = await push(stub, tmp_path, "--dry-run", *SOURCES)
         assert (empty.code, stub.writes) == (0, [])
-        assert empty.out.endswith("7 would change")
+        assert empty.out.endswith("8 would change")
         assert (await push(stub, tmp_path)).code == 0
         stub.dashboards["iris-overview"]["dashboard"]["title"] = "Edited by hand"
         before = list(stub.writes)
