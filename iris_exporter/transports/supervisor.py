@@ -69,6 +69,7 @@ class Supervisor:
         self._retry_task: asyncio.Task[None] | None = None
         self._poll_task: asyncio.Task[None] | None = None
         self._fill_task: asyncio.Task[None] | None = None
+        self._has_document = False  # whether a dial found a document that polling can begin with
         self._ending: set[asyncio.Task[None]] = set()
         self._crashed = False
         self._close_code = _NORMAL
@@ -238,7 +239,7 @@ class Supervisor:
             self._poll_urls = (link.url,)
             if link.body is not None:
                 self._observer.received("poll", link.wire_bytes)
-                self._sink.snapshot(link.body, self._clock.wall(), polling=True)
+                self._has_document = self._sink.snapshot(link.body, self._clock.wall(), polling=True) is None
             self._carry_out(self._connection.feed(Input.TO_POLL), None)
             return None
         self._protocol, self._endpoint = link.protocol, detection.without_credentials(self._settings.url)
@@ -336,7 +337,11 @@ class Supervisor:
 
     async def _poll_for_ever(self) -> None:
         while True:
-            failure = await self._poll_once(polling=True)
+            if self._has_document:  # the dial has found it; asking again at once would bring the same
+                self._has_document, failure = False, None
+                self._last_heard = self._last_message = self._clock.wall()
+            else:
+                failure = await self._poll_once(polling=True)
             hint = None
             if failure is None:
                 self._carry_out(self._connection.feed(Input.POLLED), None)

@@ -409,6 +409,9 @@ async def test_a_source_that_can_only_be_polled_is_polled_where_it_was_found() -
     async with bench(found, poll=Polled(None, 0)) as b:
         assert b.state is State.POLLING
         assert b.seen.documents == [b"[]"]
+        assert b.poller.asked == [], "what the dial found is what a first poll would bring"
+        assert b.stream.status().last_message == b.clock.wall()
+        await b.clock.advance(30.0)
         assert b.poller.asked == ["http://h/api/events"]
         assert b.seen.count("unchanged") == 1
         assert b.seen.count("attempt failed") == 0
