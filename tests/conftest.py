@@ -39,6 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start from an environment without settings of the program under test, of OpenTelemetry or of a proxy."""
+    os.environ.pop("TESTS_REQUIRE_TOOLS", None)  # has been read; a pytest that a test starts decides for itself
     for name in list(os.environ):
         if name.startswith(("IRIS_EXPORTER_", "OTEL_")) or name.lower() in ("http_proxy", "https_proxy", "all_proxy"):
             del os.environ[name]

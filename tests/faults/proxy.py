@@ -9,6 +9,7 @@ right: the one fault that a client cannot tell from the length of what it got.
 """
 
 import asyncio
+import errno
 import re
 import socket
 import struct
@@ -20,6 +21,7 @@ from typing import Self
 
 MAX_LINKS = 256
 """Open connections; further ones are closed at once."""
+_PORT_LENT_SECONDS = 0.02
 PIECE_BYTES = 16 * 1024
 """The most that is read, and so held, for one direction of a connection."""
 
@@ -135,9 +137,15 @@ class FaultProxy:
 
     async def accept(self) -> None:
         """Listen, on the port of the first time; nothing happens when it listens."""
-        if self._server is None:
-            self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.port, limit=PIECE_BYTES)
-            self.port = self._server.sockets[0].getsockname()[1]
+        while self._server is None:
+            try:
+                self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.port, limit=PIECE_BYTES)
+            except OSError as error:
+                # While nothing listened the system may have lent the port to somebody's outgoing connection.
+                if error.errno != errno.EADDRINUSE:
+                    raise
+                await asyncio.sleep(_PORT_LENT_SECONDS)
+        self.port = self._server.sockets[0].getsockname()[1]
 
     def refuse(self) -> None:
         """Close the listener and cut what is open, as a server that was killed."""
