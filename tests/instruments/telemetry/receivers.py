@@ -1,6 +1,7 @@
 """Receivers of OTLP for tests: over HTTP and over gRPC, in threads of this process, that can be told to misbehave."""
 
 import gzip
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from concurrent import futures
@@ -91,9 +92,10 @@ class Behaviour:
 
 
 class HttpReceiver:
-    """Listens on a port of its own choice; `stop` and `start` again keep the port."""
+    """Listens on a port of its own choice, with TLS if there is a `context`; `stop` and `start` again keep the port."""
 
-    def __init__(self) -> None:
+    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+        self._context = context
         self.received = Received()
         self.behaviour = Behaviour()
         self.port = 0
@@ -130,6 +132,8 @@ class HttpReceiver:
         Server.connections = []
         self._server = Server(("127.0.0.1", self.port), Handler)
         self.port = self._server.server_address[1]
+        if self._context is not None:
+            self._server.socket = self._context.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
 
@@ -181,8 +185,8 @@ def _count(signal: str, body: bytes) -> int:
 
 
 @contextmanager
-def http_receiver() -> Iterator[HttpReceiver]:
-    receiver = HttpReceiver()
+def http_receiver(context: ssl.SSLContext | None = None) -> Iterator[HttpReceiver]:
+    receiver = HttpReceiver(context)
     receiver.start()
     try:
         yield receiver
@@ -191,9 +195,9 @@ def http_receiver() -> Iterator[HttpReceiver]:
 
 
 class GrpcReceiver:
-    """The three services of OTLP over gRPC, without TLS."""
+    """The three services of OTLP over gRPC, with TLS if there are `credentials`."""
 
-    def __init__(self) -> None:
+    def __init__(self, credentials: grpc.ServerCredentials | None = None) -> None:
         self.received = Received()
         self.code: grpc.StatusCode | None = None
         self.trailing: tuple[tuple[str, bytes], ...] = ()
@@ -202,7 +206,11 @@ class GrpcReceiver:
             name = f"opentelemetry.proto.collector.{service}.v1.{service.capitalize()}Service"
             handler = grpc.unary_unary_rpc_method_handler(self._handler(signal))
             self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, {"Export": handler}),))
-        self.port = self._server.add_insecure_port("127.0.0.1:0")
+        self.port = (
+            self._server.add_insecure_port("127.0.0.1:0")
+            if credentials is None
+            else self._server.add_secure_port("127.0.0.1:0", credentials)
+        )
         self._server.start()
 
     def _handler(self, signal: str) -> Callable[[bytes, Any], bytes]:
@@ -220,8 +228,8 @@ class GrpcReceiver:
 
 
 @contextmanager
-def grpc_receiver() -> Iterator[GrpcReceiver]:
-    receiver = GrpcReceiver()
+def grpc_receiver(credentials: grpc.ServerCredentials | None = None) -> Iterator[GrpcReceiver]:
+    receiver = GrpcReceiver(credentials)
     try:
         yield receiver
     finally:

@@ -1,7 +1,11 @@
 """What a sender is, and what it says about a batch."""
 
+import ssl
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
+
+from iris_exporter.instruments.telemetry.settings import Endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +35,15 @@ class Sender(Protocol):
 
     def close(self) -> None:
         """Let the connection go; may be called from another thread, to end a `send` under way where that works."""
+
+
+def authorities(endpoint: Endpoint) -> Path | None:
+    """The file of authorities to trust: the endpoint's own, or else the system's (SSL_CERT_FILE, as OpenSSL has it).
+
+    None on a system without such a file: the client library has a list of its own. Left alone, both libraries would
+    use that list everywhere, and an authority that the administrator has installed would not be trusted.
+    """
+    if endpoint.certificate is not None:
+        return endpoint.certificate
+    system = ssl.get_default_verify_paths().cafile
+    return Path(system) if system else None

@@ -7,7 +7,7 @@ collector says after what time (google.rpc.RetryInfo).
 import grpc  # type: ignore[import-untyped]
 
 from iris_exporter.instruments.telemetry.senders.answers import rejected_in, retry_delay_in
-from iris_exporter.instruments.telemetry.senders.base import ACCEPTED, Answer
+from iris_exporter.instruments.telemetry.senders.base import ACCEPTED, Answer, authorities
 from iris_exporter.instruments.telemetry.settings import Endpoint
 
 _METHODS = {
@@ -42,7 +42,7 @@ class GrpcSender:
         else:
             certificate, key, chain = (
                 None if path is None else path.read_bytes()
-                for path in (endpoint.certificate, endpoint.client_key, endpoint.client_certificate)
+                for path in (authorities(endpoint), endpoint.client_key, endpoint.client_certificate)
             )
             credentials = grpc.ssl_channel_credentials(certificate, key, chain)
             self._channel = grpc.secure_channel(target, credentials, options=options)

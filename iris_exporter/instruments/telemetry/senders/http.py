@@ -12,7 +12,7 @@ import urllib3
 
 from iris_exporter.core.headers import retry_after_seconds
 from iris_exporter.instruments.telemetry.senders.answers import rejected_in
-from iris_exporter.instruments.telemetry.senders.base import ACCEPTED, Answer
+from iris_exporter.instruments.telemetry.senders.base import ACCEPTED, Answer, authorities
 from iris_exporter.instruments.telemetry.settings import Endpoint
 
 _RETRY = frozenset({429, 502, 503, 504})
@@ -32,8 +32,8 @@ class HttpSender:
         # What the environment's .netrc says must not go to a collector.
         self._session.auth = _keep_headers
         self._session.headers.update(endpoint.headers)
-        if endpoint.certificate is not None:
-            self._session.verify = str(endpoint.certificate)
+        trusted = authorities(endpoint)
+        self._verify = None if trusted is None else str(trusted)
         if endpoint.client_certificate is not None and endpoint.client_key is not None:
             self._session.cert = (str(endpoint.client_certificate), str(endpoint.client_key))
 
@@ -50,6 +50,8 @@ class HttpSender:
                 headers=headers,
                 timeout=timeout_seconds,
                 allow_redirects=False,
+                # Of a session, REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE would overrule it.
+                verify=self._verify,
                 stream=True,
             )
             with response:
