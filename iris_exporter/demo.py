@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from iris_exporter.backend.server import Backend
 from iris_exporter.backend.service import BackendSettings
 from iris_exporter.core.status import LinkStatus, State
 from iris_exporter.errors import ConfigError, IrisExporterError
+from iris_exporter.instruments.telemetry.reading import read_otel
+from iris_exporter.instruments.telemetry.settings import OtelSettings
 from iris_exporter.model.snapshot import Snapshot
 from iris_exporter.settings import Settings
 from iris_exporter.units import parse_duration
@@ -64,6 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     Raises:
         IrisExporterError: An option makes no sense, or an address cannot be listened on.
+        ConfigError: An OTEL_* variable makes no sense.
     """
     try:
         seconds = None if arguments.duration is None else parse_duration(arguments.duration)
@@ -71,11 +75,11 @@ def run(arguments: argparse.Namespace) -> int:
         raise IrisExporterError(f"--duration: {error}") from error
     if not 0 <= arguments.rate <= 10_000:
         raise IrisExporterError("--rate: expected a number of 0 to 10000")
-    asyncio.run(_run(arguments, seconds))
+    asyncio.run(_run(arguments, seconds, read_otel(os.environ)))
     return 0
 
 
-async def _run(arguments: argparse.Namespace, seconds: float | None) -> None:
+async def _run(arguments: argparse.Namespace, seconds: float | None, otel: OtelSettings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -90,7 +94,7 @@ async def _run(arguments: argparse.Namespace, seconds: float | None) -> None:
         raise ListenError(f"--backend.listen-address: cannot listen on {arguments.backend}: port in use?") from error
     try:
         settings = _settings(arguments, backend.url)
-        async with Exporter(settings, lambda: settings) as exporter:
+        async with Exporter(settings, lambda: settings, otel=otel) as exporter:
             _write(_ADDRESSES.format(sidecar=exporter.addresses[0], backend=backend.url))
             stream = exporter.streams()["demo"]
             line = asyncio.create_task(_show(lambda: (stream.status(), stream.snapshot())))

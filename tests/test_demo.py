@@ -1,0 +1,31 @@
+"""The demo as a process, for as long as it takes to see something."""
+
+import json
+import os
+import subprocess
+import sys
+
+
+def demo(**variables: str) -> subprocess.CompletedProcess[str]:
+    """A demo of one second on free ports."""
+    addresses = ("--web.listen-address=127.0.0.1:0", "--backend.listen-address=127.0.0.1:0")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    return subprocess.run(
+        [sys.executable, "-m", "iris_exporter", "demo", *addresses, "--duration=1s"],
+        env={**environment, **variables}, capture_output=True, text=True, check=False, timeout=30,
+    )  # fmt: skip
+
+
+def test_the_demo_exports_what_the_variables_ask_for() -> None:
+    done = demo(OTEL_TRACES_EXPORTER="console")
+    assert done.returncode == 0, done.stderr
+    requests = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    spans = [span for one in requests for span in one["resourceSpans"][0]["scopeSpans"][0]["spans"]]
+    assert "iris.connect" in {span["name"] for span in spans}
+
+
+def test_a_bad_variable_is_refused_before_anything_starts() -> None:
+    done = demo(OTEL_TRACES_EXPORTER="zipkin")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "OTEL_TRACES_EXPORTER" in done.stderr
+    assert "Traceback" not in done.stderr
