@@ -69,12 +69,12 @@ class Exporter:
         self.addresses: list[str] = []
         self.version: VersionInfo = version_info()
         self.self_metrics = SelfMetrics(self.version.version, self.version.revision, self.version.python)
-        self._streams = Streams(self._make)
+        self._clock = clock or SystemClock()
+        self._streams = Streams(self._make, self._clock)
         self.exposition = Exposition(
             self._streams.sources, self.self_metrics, process_metrics=not settings.web.disable_exporter_metrics
         )
         self._load = load
-        self._clock = clock or SystemClock()
         self._telemetry = self._make_telemetry(otel) if otel.exports else None
         self._fleet: Fleet[Reconciled] | None = None
         self._is_ready = False

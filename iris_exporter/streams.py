@@ -5,10 +5,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from iris_exporter import logs
+from iris_exporter.clock import Clock
 from iris_exporter.commits import Capture
 from iris_exporter.instruments.collector import Source
 from iris_exporter.settings import StreamSettings
 from iris_exporter.stream import Stream
+
+STARTS_AT_ONCE = 100
+START_PAUSE_SECONDS = 0.5
+"""Streams that are connected in one go, and the pause before the next ones: 200 first dials a second at most, so that a
+start with a thousand streams is no storm. Later dials are spread by the backoff's jitter."""
 
 STOP_SECONDS = 3.0
 """Close frames take a second at most; what has not ended after this is left to the end of the process."""
@@ -29,10 +35,12 @@ class Reconciled:
 class Streams:
     """The running streams by name. `make` builds one that is not connected yet."""
 
-    def __init__(self, make: Callable[[StreamSettings], Stream]) -> None:
+    def __init__(self, make: Callable[[StreamSettings], Stream], clock: Clock) -> None:
         self._make = make
+        self._clock = clock
         self._running: dict[str, Stream] = {}
         self._lock = asyncio.Lock()
+        self._starts: set[asyncio.Task[None]] = set()
 
     def by_name(self) -> Mapping[str, Stream]:
         """Every stream, in the order in which they were wanted last."""
@@ -54,15 +62,31 @@ class Streams:
             self._running = kept
             for settings in changing:
                 await kept[settings.name].reconfigure(settings)
-            for settings in arriving:
-                kept[settings.name] = self._make(settings)
-                kept[settings.name].connect()
+            kept |= {settings.name: self._make(settings) for settings in arriving}
             self._running = {settings.name: kept[settings.name] for settings in wanted}
+            self._connect([kept[settings.name] for settings in arriving])
             unchanged = len(wanted) - len(changing) - len(arriving)
             return Reconciled(len(arriving), len(leaving), len(changing), unchanged)
 
+    def _connect(self, streams: Sequence[Stream]) -> None:
+        for stream in streams[:STARTS_AT_ONCE]:
+            # One that has left before its turn came must not be connected any more.
+            if self._running.get(stream.name) is stream:
+                stream.connect()
+        rest = streams[STARTS_AT_ONCE:]
+        if rest:
+            task = asyncio.create_task(self._connect_later(rest))
+            self._starts.add(task)
+            task.add_done_callback(self._starts.discard)
+
+    async def _connect_later(self, streams: Sequence[Stream]) -> None:
+        await self._clock.sleep(START_PAUSE_SECONDS)
+        self._connect(streams)
+
     async def stop(self) -> None:
         """Close every stream; they stay visible, as disconnected."""
+        for task in self._starts:
+            task.cancel()
         await _stop(list(self._running.values()))
 
     def sources(self) -> Iterator[Source]:
