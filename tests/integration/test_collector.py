@@ -1,8 +1,10 @@
 """A real OpenTelemetry Collector receives what the sidecar says about the reference backend's day."""
 
+import asyncio
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -84,10 +86,12 @@ async def all_is_exported(exporter: Sidecar) -> Scrape:
 
     async def check() -> Scrape | None:
         scrape = await exporter.scrape()
+        if scrape.total("iris_exporter_otlp_queued"):
+            return None
         left = sum(scrape.total(f"iris_exporter_otlp_{end}_total", signal="logs") for end in ENDS)
         return scrape if left == made(exporter, scrape) else None
 
-    found = await wait_until(check, "every log record has been exported or dropped", 30)
+    found = await wait_until(check, "every span and log record has been exported or dropped", 30)
     assert found is not None
     return found
 
@@ -259,14 +263,25 @@ def check_names(spans: list[Record], logs: list[Record]) -> None:
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
 async def test_an_outage_is_counted_to_the_record(tmp_path: Path, protocol: str) -> None:
     """A collector that is killed under load, twice: what was made is what arrived and what was dropped."""
-    async with collector(tmp_path) as server, reference_backend("--seed=7", "--rate=200") as backend:
+    async with collector(tmp_path) as server, reference_backend("--seed=7", "--rate=100") as backend:
         # Ten seconds' worth, so that the first outage is survived and the second one is not.
-        environment = otlp(server, protocol, OTEL_BLRP_MAX_QUEUE_SIZE="2000", OTEL_BLRP_MAX_EXPORT_BATCH_SIZE="50")
+        environment = otlp(
+            server,
+            protocol,
+            OTEL_BLRP_MAX_QUEUE_SIZE="1000",
+            OTEL_BLRP_MAX_EXPORT_BATCH_SIZE="50",
+            # Spans of events may have half of it: what the second outage drops are spans of events alone.
+            OTEL_BSP_MAX_QUEUE_SIZE="500",
+            OTEL_BSP_MAX_EXPORT_BATCH_SIZE="50",
+        )
         url = backend.stream("overview")
-        async with sidecar(f"--stream.url={url}", *SHORT, environment=environment) as exporter:
+        async with (
+            sidecar(f"--stream.url={url}", *SHORT, environment=environment) as exporter,
+            all_documents(backend) as sent,
+        ):
             scrape = await exported(exporter, 100)
             await server.kill()
-            scrape = await exporter.counts("iris_events_total", scrape.total("iris_events_total") + 200)
+            scrape = await exporter.counts("iris_events_total", scrape.total("iris_events_total") + 100)
             await server.start()
             scrape = await exported(exporter, scrape.total("iris_events_total"))
             assert scrape.total("iris_exporter_otlp_dropped_total") == 0
@@ -274,7 +289,7 @@ async def test_an_outage_is_counted_to_the_record(tmp_path: Path, protocol: str)
             await server.kill()
             await exporter.counts("iris_exporter_otlp_dropped_total", 100, seconds=30, signal="logs")
             await server.start()
-            await exported(exporter, scrape.total("iris_exporter_otlp_exported_total", signal="logs") + 2000)
+            await exported(exporter, scrape.total("iris_exporter_otlp_exported_total", signal="logs") + 1000)
 
             await backend.faults(data_silent=True)
             scrape = await all_is_exported(exporter)
@@ -284,14 +299,51 @@ async def test_an_outage_is_counted_to_the_record(tmp_path: Path, protocol: str)
             assert len(arrived) == scrape.total("iris_exporter_otlp_exported_total", signal="logs")
             dropped = scrape.total("iris_exporter_otlp_dropped_total", signal="logs")
             assert len(arrived) + dropped == made(exporter, scrape)
+
+            sent |= await documents(backend)
+            # The backend numbers its events, and the sidecar has counted all from the first one that it saw.
+            ids = {number(event): event for event, _ in arrived if event}
+            counted = range(min(ids), min(ids) + int(scrape.total("iris_events_total")))
+            assert max(ids) in counted
+            by_number = {number(event): document for event, document in sent.items()}
+            traced = [n for n in counted if "traceparent" in (by_number[n].get("metadata") or {})]
+            spans = {span.body["spanId"]: span.body["name"] for span in server.spans()}
+            assert len(spans) == scrape.total("iris_exporter_otlp_exported_total", signal="traces")
+            event_spans = sum(name == signals.EVENT_SPAN.name for name in spans.values())
+            dropped = scrape.total("iris_exporter_otlp_dropped_total", signal="traces")
+            assert dropped > 0
+            assert event_spans + dropped == len(traced)
             assert exporter.log(event="otlp.unavailable")
             assert exporter.log(event="otlp.available")
         await server.stop()
 
 
+@asynccontextmanager
+async def all_documents(backend: ReferenceBackend) -> AsyncIterator[dict[str, dict[str, Any]]]:
+    """Id to document of every event, filled while it is open: the backend tells only the last thousand."""
+    found: dict[str, dict[str, Any]] = {}
+
+    async def collect() -> None:
+        while True:
+            found.update(await documents(backend))
+            await asyncio.sleep(1.0)
+
+    collecting = asyncio.create_task(collect())
+    try:
+        yield found
+    finally:
+        collecting.cancel()
+        await asyncio.gather(collecting, return_exceptions=True)
+
+
 async def exported(exporter: Sidecar, at_least: float) -> Scrape:
     """The first scrape in which so many log records have arrived."""
     return await exporter.counts("iris_exporter_otlp_exported_total", at_least, seconds=30, signal="logs")
+
+
+def number(event: str) -> int:
+    """The number that the reference backend puts at the end of an event's id."""
+    return int(event.rpartition("-")[2])
 
 
 def identity(log: Record) -> tuple[str, str]:
