@@ -300,7 +300,7 @@ async def test_an_outage_is_counted_to_the_record(tmp_path: Path, protocol: str)
             dropped = scrape.total("iris_exporter_otlp_dropped_total", signal="logs")
             assert len(arrived) + dropped == made(exporter, scrape)
 
-            sent |= await documents(backend)
+            sent.update(await documents(backend))
             # The backend numbers its events, and the sidecar has counted all from the first one that it saw.
             ids = {number(event): event for event, _ in arrived if event}
             counted = range(min(ids), min(ids) + int(scrape.total("iris_events_total")))
