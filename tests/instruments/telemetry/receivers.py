@@ -17,6 +17,8 @@ from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
+from tests.instruments.telemetry.wellformed import problems_in
+
 REQUESTS: dict[str, type[Message]] = {
     "traces": trace_service_pb2.ExportTraceServiceRequest,
     "logs": logs_service_pb2.ExportLogsServiceRequest,
@@ -36,6 +38,7 @@ class Received:
     requests: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in REQUESTS})
     headers: list[dict[str, str]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
     arrived: threading.Condition = field(default_factory=threading.Condition)
 
     def take(self, signal: str, body: bytes, headers: dict[str, str], path: str) -> None:
@@ -45,6 +48,7 @@ class Received:
             self.requests[signal].append(request)
             self.headers.append(headers)
             self.paths.append(path)
+            self.problems += problems_in(signal, request)
             self.arrived.notify_all()
 
     def wait(self, condition: Callable[[], bool], seconds: float = 10.0) -> None:
@@ -192,6 +196,7 @@ def http_receiver(context: ssl.SSLContext | None = None) -> Iterator[HttpReceive
         yield receiver
     finally:
         receiver.stop()
+    assert receiver.received.problems == []
 
 
 class GrpcReceiver:
@@ -234,6 +239,7 @@ def grpc_receiver(credentials: grpc.ServerCredentials | None = None) -> Iterator
         yield receiver
     finally:
         receiver.stop()
+    assert receiver.received.problems == []
 
 
 def attributes(pairs: Any) -> dict[str, Any]:
