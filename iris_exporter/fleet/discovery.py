@@ -282,13 +282,14 @@ class KubernetesDiscovery:
             self._found("kubernetes", streams)
 
     def _entry(self, item: dict[str, Any]) -> dict[str, object] | None:
-        """An entry from the annotations; None for a pod that has no address yet."""
+        """An entry from the annotations; None for a pod that has no address yet, or has ended."""
         annotations, metadata, spec = _annotations(item), item.get("metadata") or {}, item.get("spec") or {}
         name, namespace = str(metadata.get("name")), str(metadata.get("namespace"))
         host = f"{name}.{namespace}.svc"
         ports = spec.get("ports") or []
         if item.get("kind") == "Pod" or "containers" in spec:
-            host = str((item.get("status") or {}).get("podIP") or "")
+            status = item.get("status") or {}
+            host = "" if status.get("phase") in ("Succeeded", "Failed") else str(status.get("podIP") or "")
             ports = [port for one in spec.get("containers") or [] for port in one.get("ports") or []]
         port = annotations.get("port") or next((p.get("port") or p.get("containerPort") for p in ports), None)
         if not host:

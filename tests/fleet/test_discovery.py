@@ -185,6 +185,41 @@ async def test_annotated_services_are_listed_and_watched(tmp_path: Path) -> None
             assert told.names == ["two", "ops.third"]
 
 
+def pod(name: str, phase: str, address: str | None) -> dict[str, object]:
+    return {
+        "metadata": {"name": name, "namespace": "ops", "annotations": {"iris-exporter.io/scrape": "true"}},
+        "spec": {"containers": [{"ports": [{"containerPort": 8080}]}]},
+        "status": {"phase": phase, "podIP": address},
+    }
+
+
+async def test_a_pod_is_a_stream_while_it_runs_and_has_an_address() -> None:
+    told = Told()
+
+    class Pods:
+        access = Access("http://h", "ops", None, None)
+
+        async def get(self, path: str) -> dict[str, object]:
+            assert path == "/api/v1/namespaces/ops/pods"
+            items = [
+                pod("runs", "Running", "10.1.2.3"),
+                pod("six", "Running", "fd00::7"),
+                pod("starts", "Pending", None),
+                pod("ended", "Succeeded", "10.1.2.4"),
+                pod("broke", "Failed", "10.1.2.5"),
+            ]
+            return {"items": items, "metadata": {"resourceVersion": "1"}}
+
+    settings = replace(OFF, kubernetes="pods")
+    source = KubernetesDiscovery(settings, Pods(), told, SystemClock(), told)  # type: ignore[arg-type]
+    assert await source._list() == "1"
+    assert [(stream.name, stream.url) for stream in told.lists[-1]] == [
+        ("ops.runs", "http://10.1.2.3:8080/api/stream/overview"),
+        ("ops.six", "http://[fd00::7]:8080/api/stream/overview"),
+    ]
+    assert told.failures == 0
+
+
 @pytest.mark.parametrize(
     ("text", "name"),
     [
