@@ -428,7 +428,11 @@ async def test_nothing_listening_is_connection_refused() -> None:
     assert failure == Failure("connection_refused", "nothing listens there")
 
 
-async def test_an_unknown_host_is_a_dns_failure() -> None:
+async def test_an_unknown_host_is_a_dns_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", unknown)  # nobody's resolver is asked
     failure = await dial_raw(80, host="no-such-host.invalid", connect_timeout_seconds=5.0)
     assert isinstance(failure, Failure)
     assert failure.reason == "dns"
