@@ -3,9 +3,10 @@
 Theory. Counters begin at zero in a new process. So that the values of all lives add up to the number of events, an
 event that a scrape has shown must not be counted again, and one that no scrape has shown must not be forgotten. The
 cursor is therefore taken at the moment at which the counters of a scrape are read (`capture`), written beside the one
-in force while the answer is being made (`Commit.stage`), and put in force by a rename right after the last byte of the
-answer has gone to the system (`Commit.commit`). A process that is killed before that resumes from the scrape before;
-one that is killed afterwards resumes from this one.
+in force while the answer is being made (`Commit.stage`), and put in force by a rename right before the last byte of the
+answer goes out, when all others have gone (`Commit.commit`). A process that is killed before that resumes from the
+scrape before; one that is killed afterwards resumes from this one. A last byte that cannot be sent takes the commit
+back (`Commit.undo`).
 
 Which scrapes commit: a GET of the whole page by a scraper, told by the header `X-Prometheus-Scrape-Timeout-Seconds`
 that Prometheus and its kin send. Somebody with curl looks and changes nothing. With several scrapers every one
@@ -17,7 +18,7 @@ What cannot be written is logged and counted, and never keeps a scrape from bein
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -73,10 +74,18 @@ class Commits:
         """Those that nobody has overtaken."""
         return tuple(c for c in captures if self._kept.get(c.stream, -1) < c.generation)
 
-    def keep(self, captures: Iterable[Capture]) -> None:
-        """Note what is in force now."""
-        for capture in captures:
-            self._kept[capture.stream] = capture.generation
+    def keep(self, captures: Sequence[Capture]) -> dict[str, int | None]:
+        """Note what is in force now, and return what was before."""
+        before = {capture.stream: self._kept.get(capture.stream) for capture in captures}
+        self._kept |= {capture.stream: capture.generation for capture in captures}
+        return before
+
+    def forget(self, before: dict[str, int | None]) -> None:
+        """What `keep` noted is no longer so."""
+        for stream, generation in before.items():
+            self._kept.pop(stream, None)
+            if generation is not None:
+                self._kept[stream] = generation
 
     @property
     def busy(self) -> asyncio.Lock:
@@ -90,12 +99,13 @@ class Commits:
 
 
 class Commit:
-    """The commit of one scrape: `stage` before the last byte, then `commit` or, when the answer failed, `discard`."""
+    """The commit of one scrape: `stage`, then `commit` before the last byte, and `discard` in any case at the end."""
 
     def __init__(self, commits: Commits, captures: tuple[Capture, ...]) -> None:
         self._commits = commits
         self._captures = captures
         self._staged: Staged | None = None
+        self._committed: dict[str, int | None] | None = None
         self._holds = False
 
     @property
@@ -118,15 +128,24 @@ class Commit:
             self._commits.failed(error)
 
     def commit(self) -> None:
-        """The answer is out: put what was staged in force. Takes microseconds."""
+        """The answer is out but for its last byte: put what was staged in force. Takes microseconds."""
         if self._staged is not None:
             try:
                 self._staged.commit()
             except OSError as error:
                 self._commits.failed(error)
-            else:
-                self._commits.keep(self._captures)
-            self._staged = None
+                return
+            self._committed = self._commits.keep(self._captures)
+
+    def undo(self) -> None:
+        """The last byte could not be sent: put back what was in force before."""
+        if self._staged is not None and self._committed is not None:
+            try:
+                self._staged.undo()
+            except OSError as error:
+                self._commits.failed(error)
+            self._commits.forget(self._committed)
+            self._committed = None
 
     def discard(self) -> None:
         """Leave the cursor as it was unless it was committed, and let the next one in; call it in any case."""

@@ -46,20 +46,38 @@ _decoder = msgspec.json.Decoder(Kept)
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """Files that are written and not in force. Call `commit` or `discard`, once."""
+    """Files that are written and not in force. Call `commit`, perhaps `undo`, and in any case `discard` at the end."""
 
     files: tuple[tuple[Path, Path], ...]
 
     def commit(self) -> None:
         """Put all of them in force; takes microseconds. Raises OSError when a rename fails."""
         for staged, final in self.files:
+            with suppress(FileNotFoundError):
+                os.unlink(_before(final))  # noqa: PTH108 (see below)
+            with suppress(FileNotFoundError):
+                os.link(final, _before(final))
             os.replace(staged, final)  # noqa: PTH105 (Path.replace builds another Path, and this is timed)
 
+    def undo(self) -> None:
+        """Put back what `commit` replaced. Raises OSError when a rename fails."""
+        for _, final in self.files:
+            try:
+                _before(final).replace(final)
+            except FileNotFoundError:
+                final.unlink(missing_ok=True)
+
     def discard(self) -> None:
-        """Leave everything as it was."""
-        for staged, _ in self.files:
+        """Clean up; what is in force stays."""
+        for staged, final in self.files:
             with suppress(OSError):  # it may be what made the staging fail
                 staged.unlink(missing_ok=True)
+            with suppress(OSError):
+                _before(final).unlink(missing_ok=True)
+
+
+def _before(final: Path) -> Path:
+    return final.with_name(final.name + ".before")
 
 
 class CursorStore:
@@ -81,7 +99,7 @@ class CursorStore:
             raise ConfigError(
                 [Problem("start", "state.dir", str(directory), f"a directory to write in ({reason})")]
             ) from error
-        for leftover in directory.glob("*.cursor.next"):
+        for leftover in (*directory.glob("*.cursor.next"), *directory.glob("*.cursor.before")):
             leftover.unlink(missing_ok=True)
 
     def load(self, stream: str, endpoint: str) -> Kept | None:

@@ -211,6 +211,27 @@ async def test_a_scrape_that_was_overtaken_does_not_move_the_cursor_back(tmp_pat
     assert kept.cursor.offset == 2
 
 
+async def test_a_last_byte_that_cannot_be_sent_takes_the_commit_back(tmp_path: Path) -> None:
+    store, now = CursorStore(tmp_path), [1]
+    commits = Commits(store, lambda: [place(now[0])], Failures())
+    for generation, kept in ((1, None), (2, 1), (3, 1)):
+        now[0] = generation
+        commit = commits.capture()
+        await commit.stage()
+        commit.commit()
+        if generation != 2:
+            commit.undo()
+        commit.discard()
+        if generation == 2:
+            continue
+        loaded = store.load("s", "e")
+        assert (loaded and loaded.cursor.offset) == (None if kept is None else 2)
+    again = commits.capture()
+    await again.stage()
+    assert again.staged_anything, "what was taken back is committed with the next scrape"
+    again.discard()
+
+
 async def test_an_answer_that_failed_commits_nothing_and_lets_the_next_one_in(tmp_path: Path) -> None:
     store = CursorStore(tmp_path)
     commits = Commits(store, lambda: [place(1)], Failures())

@@ -43,7 +43,10 @@ class ScrapeCommit(Protocol):
         """Prepare it; before the last byte of the answer."""
 
     def commit(self) -> None:
-        """Put it in force; right after the last byte."""
+        """Put it in force; right before the last byte."""
+
+    def undo(self) -> None:
+        """Put back what was in force before: the last byte could not be sent."""
 
     def discard(self) -> None:
         """Clean up; in any case, at the end."""

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from aiohttp import hdrs, web
 
-from iris_exporter.web.context import WebContext
+from iris_exporter.web.context import ScrapeCommit, WebContext
 from iris_exporter.web.negotiation import accepts_gzip, choose_format
 
 HOLD_SECONDS = 0.002
@@ -57,11 +57,9 @@ class Scrapes:
         try:
             response = await self._print(request, names)
             await commit.stage()
-            await _send(request, response)
-            commit.commit()
+            return await _send(request, response, commit)
         finally:
             commit.discard()
-        return response
 
     async def _print(self, request: web.Request, names: list[str] | None) -> web.StreamResponse:
         """Make the answer; a large one without compression is sent but for its end."""
@@ -101,6 +99,12 @@ class LargeResponse(web.StreamResponse):
                 await self.write(self._last)
             self._last = part
 
+    async def write_rest(self) -> bytes:
+        """Write the last part but for its last byte, which is returned to be given to `write_eof`."""
+        last, self._last = self._last, b""
+        await self.write(last[:-1])
+        return last[-1:]
+
     async def write_eof(self, data: bytes = b"") -> None:
         """Write the last part and end the answer."""
         last, self._last = self._last, b""
@@ -112,11 +116,15 @@ def _commits(request: web.Request, names: list[str] | None) -> bool:
     return request.method == hdrs.METH_GET and names is None and SCRAPER_HEADER in request.headers
 
 
-async def _send(request: web.Request, response: web.StreamResponse) -> None:
-    """Write all of an answer and return when the system has it.
+async def _send(request: web.Request, response: web.StreamResponse, commit: ScrapeCommit) -> web.StreamResponse:
+    """Send an answer, and commit between its last byte but one and its last.
+
+    An answer without its last byte is none to the scraper, and until then nothing tells it that one is complete. So a
+    kill that somebody aims at the moment of the answer finds the commit done, and a blind one has a few microseconds
+    to hit between the two.
 
     Raises:
-        ConnectionError: The client has gone.
+        ConnectionError: The client has gone; nothing is committed.
     """
     transport = request.transport
     if transport is None:
@@ -124,12 +132,27 @@ async def _send(request: web.Request, response: web.StreamResponse) -> None:
     # From here on waiting for the buffer to drain means waiting for it to be empty.
     transport.set_write_buffer_limits(0)
     try:
-        await response.prepare(request)
-        await response.write_eof()
+        if isinstance(response, LargeResponse):
+            last = await response.write_rest()
+        else:
+            body = response.body if isinstance(response, web.Response) and isinstance(response.body, bytes) else b""
+            whole = web.StreamResponse(headers=response.headers)
+            whole.content_length = len(body)
+            await whole.prepare(request)
+            await whole.write(body[:-1])
+            response, last = whole, body[-1:]
+        await request.writer.drain()
         if transport.is_closing():
             raise ConnectionResetError("the scraper has gone")
+        commit.commit()
+        try:
+            await response.write_eof(last)
+        except BaseException:
+            commit.undo()
+            raise
     finally:
         transport.set_write_buffer_limits()
+    return response
 
 
 async def _take_turns(pieces: Iterator[bytes]) -> list[bytes]:
