@@ -9,6 +9,7 @@ the beginning shared by all streams (`text.head`), the stream's own tail, and th
 total has changed: most of a thousand streams stand still between two scrapes, and the hot path need not know of it.
 """
 
+from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 
@@ -16,7 +17,7 @@ from iris_exporter.instruments.metric import OTHER, Metric
 from iris_exporter.instruments.text import Exemplar, Sample, exemplar_text, format_value, head
 
 
-class Instrument:
+class Instrument(ABC):
     """What counters and histograms have in common: their text, kept while nothing was counted."""
 
     __slots__ = ("_kept", "_metric")
@@ -25,17 +26,17 @@ class Instrument:
         self._metric = metric
         self._kept: tuple[int, str] = (-1, "")
 
+    @abstractmethod
     def total(self) -> int:
         """All that was ever counted; it changes whenever a series does."""
-        raise NotImplementedError
 
+    @abstractmethod
     def has_exemplars(self) -> bool:
         """Whether the text differs between the formats."""
-        raise NotImplementedError
 
+    @abstractmethod
     def samples(self, stream: str) -> Iterator[Sample]:
         """The series, in the order in which they are printed."""
-        raise NotImplementedError
 
     def write(self, tail: str, out: list[str], *, exemplars: bool) -> None:
         """Append the lines of `samples`; `tail` is the stream's `stream="x"} `, the same each time."""
@@ -47,8 +48,9 @@ class Instrument:
             self._kept = (total, "".join(self._lines(tail, exemplars=False)))
         out.append(self._kept[1])
 
+    @abstractmethod
     def _lines(self, tail: str, *, exemplars: bool) -> list[str]:
-        raise NotImplementedError
+        """The lines of `samples`."""
 
 
 class Counter(Instrument):
