@@ -1,5 +1,6 @@
 """One stream, put together: its connection, what its sink believes and counts, and how it is steered."""
 
+import itertools
 from collections.abc import Callable
 
 import aiohttp
@@ -25,6 +26,9 @@ from iris_exporter.transports.credentials import Credentials
 from iris_exporter.transports.dialer import Dialer
 from iris_exporter.transports.polling import Poller
 from iris_exporter.transports.supervisor import Supervisor
+
+# Of all streams together: one that has left and comes back must not begin below what was kept of its former self.
+_generations = itertools.count()
 
 
 class Stream:
@@ -146,10 +150,9 @@ class Stream:
         mark = (self._state.counted, self._state.cursor.state, self.url)
         if self._capture is None or mark != self._mark:
             self._mark = mark
-            generation = 0 if self._capture is None else self._capture.generation + 1
             name, endpoint = self.settings.name, self.url
             cursor, seen = self._state.cursor.state, self._state.seen.copy()
-            self._capture = Capture(name, generation, lambda: Kept(name, endpoint, cursor, seen.ids()))
+            self._capture = Capture(name, next(_generations), lambda: Kept(name, endpoint, cursor, seen.ids()))
         return self._capture
 
     def snapshot(self) -> Snapshot:

@@ -160,6 +160,29 @@ async def test_with_two_scrapers_the_last_one_commits_and_no_event_is_shown_to_e
             assert (one, other) == (upstream.sent - 50, upstream.sent)
 
 
+async def test_a_stream_that_leaves_and_comes_back_is_committed_again(tmp_path: Path) -> None:
+    """As after a reload, or where a leader follows and leads again: many places were kept of its former self."""
+    async with source() as upstream:
+        async with life(upstream.backend.url + "/api/stream/events", tmp_path) as only:
+            settings = only.exporter.settings
+            shown = 0
+            for _ in range(5):
+                await until(lambda: only.exporter.streams()["s"].status().last_message is not None)
+                upstream.send(10)
+                await until(lambda: only.counted == upstream.sent)
+                shown = await only.scrape()
+            assert shown == 50
+            await only.exporter._apply(replace(settings, streams=()))
+            await only.exporter._apply(settings)
+            upstream.send(7)
+            await until(lambda: only.counted == 7)
+            shown += await only.scrape()
+        async with life(upstream.backend.url + "/api/stream/events", tmp_path) as second:
+            upstream.send(1)
+            await until(lambda: second.counted >= 1)
+            assert shown + await second.scrape() == upstream.sent
+
+
 async def test_without_a_directory_everything_is_in_memory_and_said_so(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "iris_exporter")
     async with source() as upstream, life(upstream.backend.url + "/api/overview", None) as only:
