@@ -11,6 +11,7 @@ that a resume is not exact, and refusing to start would mean no metrics at all.
 
 import hashlib
 import os
+import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -76,6 +77,10 @@ class Staged:
                 _before(final).unlink(missing_ok=True)
 
 
+def _next(final: Path) -> Path:
+    return final.with_name(final.name + ".next")
+
+
 def _before(final: Path) -> Path:
     return final.with_name(final.name + ".before")
 
@@ -91,20 +96,22 @@ class CursorStore:
         self._directory = directory
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            probe = directory / ".writable"
-            probe.write_bytes(b"")
-            probe.unlink()
+            # Without a name of its own, the probe of another process that starts now could be taken away under it.
+            with tempfile.TemporaryFile(dir=directory):
+                pass
         except OSError as error:
             reason = error.strerror or type(error).__name__
             raise ConfigError(
                 [Problem("start", "state.dir", str(directory), f"a directory to write in ({reason})")]
             ) from error
-        for leftover in (*directory.glob("*.cursor.next"), *directory.glob("*.cursor.before")):
-            leftover.unlink(missing_ok=True)
 
     def load(self, stream: str, endpoint: str) -> Kept | None:
-        """What was committed for a stream; None for a first start and for a file that was set aside."""
+        """What was committed for a stream; None for a first start and for a file that was set aside.
+
+        Call it before anything of the stream is staged: what a killed process left staged is removed.
+        """
         path = self._path(stream)
+        Staged(((_next(path), path),)).discard()
         try:
             if path.stat().st_size > _MAX_FILE_BYTES:
                 return self._set_aside(path, stream, "it is too large")
@@ -132,7 +139,7 @@ class CursorStore:
         try:
             for kept in all_kept:
                 final = self._path(kept.stream)
-                staged = final.with_name(final.name + ".next")
+                staged = _next(final)
                 files.append((staged, final))
                 body = _encoder.encode(kept)
                 staged.write_bytes(_head(body) + b"\n" + body)

@@ -1,5 +1,6 @@
 """Cursors on disk: committed as a whole or not at all, and whatever lies there instead ends nothing."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ def test_what_is_committed_is_loaded(tmp_path: Path) -> None:
     store = CursorStore(tmp_path / "new" / "dir")
     assert store.load("s", "http://h/x") is None
     staged = store.stage([KEPT, Kept("t", "http://h/y", CursorState(opaque="17"), [])])
-    assert store.load("s", "http://h/x") is None, "staged is not committed"
+    assert not (tmp_path / "new/dir/s.cursor").exists(), "staged is not committed"
     staged.commit()
     again = CursorStore(tmp_path / "new" / "dir")
     assert again.load("s", "http://h/x") == KEPT
@@ -31,6 +32,23 @@ def test_what_is_discarded_or_left_staged_by_a_crash_is_gone(tmp_path: Path) -> 
     store.stage([Kept("s", "http://h/x", CursorState("e", 9), [])])
     assert CursorStore(tmp_path).load("s", "http://h/x") == KEPT
     assert [path.name for path in tmp_path.iterdir()] == ["s.cursor"]
+
+
+def test_a_process_that_starts_leaves_alone_what_others_of_the_directory_have_staged(tmp_path: Path) -> None:
+    store = CursorStore(tmp_path)
+    staged = store.stage([KEPT])
+    other = CursorStore(tmp_path)
+    assert other.load("t", "http://h/y") is None
+    staged.commit()
+    assert other.load("s", "http://h/x") == KEPT
+
+
+def test_processes_that_start_at_once_do_not_take_the_directory_for_one_they_cannot_write(tmp_path: Path) -> None:
+    def start(_: int) -> bool:
+        return CursorStore(tmp_path).load("s", "http://h/x") is None
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(start, range(400)))
 
 
 @pytest.mark.parametrize(
