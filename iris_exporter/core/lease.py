@@ -2,12 +2,16 @@
 
 Theory. Candidates write their name into one Lease object; the one that is in it leads, as long as it renews the object.
 A clock of another machine is never trusted: a candidate notes on its own monotonic clock when it last *saw the object
-change*, and takes a lease over only when it has not changed for its whole duration. A leader that could not renew for
-the renew deadline, which is shorter than the duration, stops leading before anybody can take over, whatever it
-believes. The API server decides between two that write at once: a write with an old resource version fails.
+change*, and takes a lease over when it has not changed for 4/5 of its duration. A leader that could not renew for the
+renew deadline, 2/3 of the duration, stops leading before anybody can take over, whatever it believes. The API server
+decides between two that write at once: a write with an old resource version fails.
 
-The lease is written every `retry_seconds`. A leader that ends on purpose empties the holder, and the next one takes
-over at once.
+Why not the whole duration, as client-go's candidates wait? The lease is written, and looked at, every `retry_seconds`,
+2/15 of it: a leader that is killed right after it has written is found out that much later at most. The two together
+are 14/15, so that another one leads, and has connected, within one duration of the kill. What is left between 2/3 and
+4/5 is for clocks that do not run alike.
+
+A leader that ends on purpose empties the holder, and the next one takes over at once.
 
 Source: the Lease API (coordination.k8s.io/v1) and the customs of client-go's leader election.
 """
@@ -15,14 +19,24 @@ Source: the Lease API (coordination.k8s.io/v1) and the customs of client-go's le
 from dataclasses import dataclass
 from enum import StrEnum
 
+_RENEW_DEADLINE, _TAKEOVER, _RETRY = 2 / 3, 4 / 5, 2 / 15
+
 
 @dataclass(frozen=True, slots=True)
 class LeaseRules:
-    """How long things take. The deadline must be shorter than the duration, and the retry shorter than the deadline."""
+    """How long things take, all of it by the duration. Shares as in the theory above."""
 
     duration_seconds: float = 15.0
-    renew_deadline_seconds: float = 10.0
-    retry_seconds: float = 2.0
+
+    @property
+    def renew_deadline_seconds(self) -> float:
+        """How long a leader leads after the beginning of its last successful write."""
+        return self.duration_seconds * _RENEW_DEADLINE
+
+    @property
+    def retry_seconds(self) -> float:
+        """The time between two looks at the lease, and between two writes."""
+        return self.duration_seconds * _RETRY
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +90,17 @@ class Election:
             return Step.CREATE
         if lease.holder == self.identity:
             return Step.RENEW
-        if not lease.holder or now - self._changed_at >= lease.duration_seconds:
-            return Step.TAKE
-        return Step.WAIT
+        return Step.TAKE if not lease.holder or now >= self._free_at(lease) else Step.WAIT
+
+    def pause(self, now: float) -> float:
+        """Seconds until the lease should be looked at again: at the latest when it may be taken over."""
+        lease = self._observed
+        if lease is None or not lease.holder or lease.holder == self.identity:
+            return self.rules.retry_seconds
+        return min(self.rules.retry_seconds, max(0.0, self._free_at(lease) - now))
+
+    def _free_at(self, lease: Observed) -> float:
+        return self._changed_at + lease.duration_seconds * _TAKEOVER
 
     def written(self, lease: Observed, started: float, now: float) -> None:
         """The API server has taken our write, which began at `started`; from then on the deadline is counted."""

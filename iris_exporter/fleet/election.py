@@ -5,6 +5,7 @@ request hangs, so that no answer can come too late.
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from iris_exporter.logs import get_logger
 
 _log = get_logger("election")
 _LINES_PER_MINUTE = 4
+_LEAST_PAUSE_SHARE = 10
 
 
 class LeaderElection:
@@ -55,12 +57,16 @@ class LeaderElection:
                 round_ = asyncio.create_task(self._round())
                 await self._until_deadline(round_)
                 await self._settle()
-                await self._clock.sleep(self._rules.retry_seconds)
+                await self._clock.sleep(self._pause())
         finally:
             was_leader = self.is_leader
             await self._end_leadership("stopping")
             if was_leader:
                 await self._release()
+
+    def _pause(self) -> float:
+        """Not shorter than a moment, so that an API server that refuses the takeover is not asked all the time."""
+        return max(self._election.pause(self._clock.monotonic()), self._rules.retry_seconds / _LEAST_PAUSE_SHARE)
 
     async def _until_deadline(self, round_: "asyncio.Task[None]") -> None:
         """Wait for one round, but not beyond the moment at which we no longer lead."""
@@ -109,7 +115,8 @@ class LeaderElection:
         spec = dict(self._raw.get("spec") or {})
         spec["holderIdentity"] = self._election.identity if holder is None else holder
         # A lease that was given up is free at once: client-go writes one second.
-        spec["leaseDurationSeconds"] = max(1, round(self._rules.duration_seconds)) if holder is None else 1
+        # Whole seconds, upwards: others must not think it shorter than we do.
+        spec["leaseDurationSeconds"] = math.ceil(self._rules.duration_seconds) if holder is None else 1
         spec["renewTime"] = now
         if step is not Step.RENEW:
             spec["acquireTime"] = now

@@ -175,14 +175,13 @@ class Fleet(Generic[Applied]):
     def _election(self) -> LeaderElection:
         fleet, access = self._settings.fleet, self._access()
         name = fleet.lease_name if fleet.total_shards == 1 else f"{fleet.lease_name}-{fleet.shard}"
-        duration = fleet.lease_duration_seconds
         return LeaderElection(
             Kubernetes(access, self._session),
             name,
             fleet.lease_namespace or access.namespace,
             # Two processes of one host must differ, and so must two lives of one process.
             f"{socket.gethostname()}_{os.getpid()}_{os.urandom(4).hex()}",
-            LeaseRules(duration, duration * 2 / 3, duration * 2 / 15),
+            LeaseRules(fleet.lease_duration_seconds),
             self._clock,
             self._lead,
             self._follow,

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from iris_exporter.core.lease import Election, LeaseRules, Observed, Step
 
-RULES = LeaseRules(15.0, 10.0, 2.0)
+RULES = LeaseRules(15.0)
 
 
 def lease(holder: str, version: int, duration: float = 15.0) -> Observed:
@@ -30,15 +30,40 @@ def test_a_leader_that_cannot_renew_stops_before_anybody_takes_over() -> None:
     b.observe(lease("a", 1), 0.0)
     assert a.is_leader(9.9)
     assert not a.is_leader(10.0)
-    assert b.next_step(14.9) is Step.WAIT
-    assert b.next_step(15.0) is Step.TAKE
+    assert b.next_step(11.9) is Step.WAIT
+    assert b.next_step(12.0) is Step.TAKE
+
+
+def test_a_leader_that_is_killed_is_followed_within_one_duration() -> None:
+    """The worst case: it dies right after it has written, and the other one had looked right before."""
+    b = Election("b", RULES)
+    b.observe(lease("a", 1), 0.0)
+    killed = 0.01
+    seen = b.pause(0.0)
+    assert seen == 2.0
+    b.observe(lease("a", 2), seen)
+    now = seen
+    while b.next_step(now) is Step.WAIT:
+        assert b.pause(now) > 0.0
+        now += b.pause(now)
+        b.observe(lease("a", 2), now)
+    assert now - killed < 14.0
+
+
+def test_the_holder_and_whoever_finds_it_free_look_again_after_the_retry() -> None:
+    a = Election("a", RULES)
+    assert a.pause(0.0) == 2.0
+    a.written(lease("a", 1), 0.0, 0.0)
+    assert a.pause(11.0) == 2.0
+    a.observe(lease("", 2), 11.0)
+    assert a.pause(11.0) == 2.0
 
 
 def test_a_lease_that_changes_is_not_taken_whatever_its_clock_says() -> None:
     b = Election("b", RULES)
     for version in range(10):
-        b.observe(lease("a", version), version * 14.0)
-        assert b.next_step(version * 14.0 + 13.9) is Step.WAIT
+        b.observe(lease("a", version), version * 12.0)
+        assert b.next_step(version * 12.0 + 11.9) is Step.WAIT
 
 
 def test_a_lease_that_was_given_up_is_taken_at_once() -> None:
