@@ -58,6 +58,18 @@ SHARD_MISSING = Alert(
     hold=t.SHARD_MISSING_FOR,
     variables=("job",),
 )
+WAITING = Alert(
+    "IrisExporterStreamsWaiting",
+    f"{series(catalog.WAITING)} > 0",
+    Severity.WARNING,
+    Concern.EXPORTER,
+    "An IRIS exporter waits for streams that another process still receives.",
+    'Exporter {{ $labels.instance }} has waited for other processes to give up {{ $value | printf "%.0f" }} of its '
+    f"streams for {t.WAITING_FOR}. They are received, but not where they should be.",
+    Dashboard.EXPORTER,
+    hold=t.WAITING_FOR,
+    variables=("job", "instance"),
+)
 _FAILURES = catalog.DISCOVERY_FAILURES
 DISCOVERY = Alert(
     "IrisExporterDiscoveryFailing",
@@ -73,4 +85,4 @@ DISCOVERY = Alert(
     variables=("job", "instance"),
 )
 
-GROUP = Group("iris-fleet", (NO_LEADER, TWO_LEADERS, SHARD_MISSING, DISCOVERY))
+GROUP = Group("iris-fleet", (NO_LEADER, TWO_LEADERS, SHARD_MISSING, WAITING, DISCOVERY))

@@ -126,6 +126,8 @@ STANDBY_WINDOW = "1d"
 """Where a replica stood by within this time there is an election, and two leaders are a mistake."""
 SHARD_MISSING_FOR = "5m"
 """As EXPORTER_DOWN_FOR: a process is moved to another node, or the number of shards is being changed."""
+WAITING_FOR = "15m"
+"""While a fleet is changed over, one pod after another, new members wait for old ones: ten pods, a minute each."""
 DISCOVERY_WINDOW = "1h"
 """A mistake in a file is counted once, when the file is read: long enough to be seen."""
 DISCOVERY_HTTP_FAILURES = 5

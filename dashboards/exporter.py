@@ -235,12 +235,14 @@ def shards() -> table.Panel:
         "C": f"max by ({by}) ({select(catalog.LEADER)})",
         "D": f"count by ({by}) ({select(catalog.UP)})",
         "E": f"sum by ({by}) ({select(catalog.UP)})",
-        "F": f"max by ({by}) ({select(catalog.SERIES)})",
-        "G": f"max by ({by}) ({select(MEMORY)})",
+        "F": f"max by ({by}) ({select(catalog.WAITING)})",
+        "G": f"max by ({by}) ({select(catalog.SERIES)})",
+        "H": f"max by ({by}) ({select(MEMORY)})",
     }
     panel = common.grid(
         "Exporters",
-        "Each chosen exporter: its shard of how many, whether it leads, its streams, and those of them with data.",
+        "Each chosen exporter: its shard of how many, whether it leads, its streams, those of them with data, and "
+        "those that another process still has.",
         *(common.rows(expr, ref) for ref, expr in queries.items()),
         empty=NO_EXPORTER,
         size=(24, 6),
@@ -252,8 +254,9 @@ def shards() -> table.Panel:
             "Value #C": "Leads",
             "Value #D": "Streams",
             "Value #E": "Up",
-            "Value #F": "Series",
-            "Value #G": "Memory",
+            "Value #F": "Waits for",
+            "Value #G": "Series",
+            "Value #H": "Memory",
         },
         sort=("Shard", False),
     )

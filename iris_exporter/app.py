@@ -7,7 +7,7 @@ configuration in force; a stop takes less than five seconds, whatever the source
 import asyncio
 import random
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -16,13 +16,14 @@ import aiohttp
 from aiohttp import web
 
 from iris_exporter import config, logs
+from iris_exporter.claims import Claims
 from iris_exporter.clock import Clock, SystemClock
-from iris_exporter.commits import Commits
+from iris_exporter.commits import Capture, Commits
 from iris_exporter.core.budget import ConnectionBudgets
 from iris_exporter.core.detection import without_credentials
 from iris_exporter.errors import ConfigError, IrisExporterError
 from iris_exporter.fleet.manager import Fleet
-from iris_exporter.instruments.collector import Exposition
+from iris_exporter.instruments.collector import Exposition, Source
 from iris_exporter.instruments.selfmetrics import SelfMetrics
 from iris_exporter.instruments.telemetry.settings import OFF, OtelSettings
 from iris_exporter.live import LivePush
@@ -72,7 +73,7 @@ class Exporter:
         self._clock = clock or SystemClock()
         self._streams = Streams(self._make, self._clock)
         self.exposition = Exposition(
-            self._streams.sources, self.self_metrics, process_metrics=not settings.web.disable_exporter_metrics
+            self._sources, self.self_metrics, process_metrics=not settings.web.disable_exporter_metrics
         )
         self._load = load
         self._telemetry = self._make_telemetry(otel) if otel.exports else None
@@ -81,14 +82,15 @@ class Exporter:
         self._budgets = ConnectionBudgets()
         self._store: CursorStore | None = None
         self._commits: Commits | None = None
+        self._claims: Claims | None = None
         self._guard = Guard(settings.web, self._clock, self.self_metrics.door, self._streams.trouble)
         self._session: aiohttp.ClientSession | None = None
         self._cleanup = AsyncExitStack()
         self._reloading = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
-        self._open_store()
         async with AsyncExitStack() as stack:
+            self._open_store(stack)
             trace_configs: list[aiohttp.TraceConfig] = []
             if self._telemetry is not None:
                 self._telemetry.start()
@@ -98,7 +100,15 @@ class Exporter:
             await self._listen(stack)
             self.self_metrics.config_reloaded(ok=True, at=self._clock.wall())
             stack.push_async_callback(self._streams.stop)
-            self._fleet = Fleet(self.settings, self._session, self._clock, self.self_metrics, self._streams.reconcile)
+            self._fleet = Fleet(
+                self.settings,
+                self._session,
+                self._clock,
+                self.self_metrics,
+                self._streams.reconcile,
+                self._claims,
+                _nothing_to_settle if self._commits is None else self._commits.settled,
+            )
             stack.push_async_callback(self._fleet.stop)
             await self._fleet.start()
             if self.settings.live.url is not None:
@@ -119,13 +129,16 @@ class Exporter:
 
         return Telemetry(otel, self._clock, self.version.version, self.self_metrics, self.exposition.samples)
 
-    def _open_store(self) -> None:
+    def _open_store(self, stack: AsyncExitStack) -> None:
         directory = self.settings.state_dir
         if directory is None:
             _log.info("state.in_memory", detail="without --state.dir a restart may count or miss events")
             return
         self._store = CursorStore(directory)
-        self._commits = Commits(self._store, self._streams.captures, self.self_metrics)
+        self._commits = Commits(self._store, self._captures, self.self_metrics)
+        self._claims = Claims(directory)
+        # Last of all, when nothing is shown to anybody any more.
+        stack.callback(self._claims.close)
 
     async def _listen(self, stack: AsyncExitStack) -> None:
         runner = web.AppRunner(
@@ -170,6 +183,16 @@ class Exporter:
         if kept is None and (fleet.total_shards > 1 or fleet.leader_election):
             stream.lose_cursor()
         return stream
+
+    def _sources(self) -> Iterator[Source]:
+        return iter(()) if self._is_standby else self._streams.sources()
+
+    def _captures(self) -> Iterator[Capture]:
+        return iter(()) if self._is_standby else self._streams.captures()
+
+    @property
+    def _is_standby(self) -> bool:
+        return self._fleet is not None and self._fleet.is_standby
 
     # What the web server asks
 
@@ -231,6 +254,10 @@ class Exporter:
         )
         if needs_restart:
             _log.warning("config.needs_restart", options=" ".join(needs_restart))
+
+
+async def _nothing_to_settle(streams: Collection[str]) -> None:
+    """Without a state directory a scrape keeps no place."""
 
 
 def _reason(error: OSError) -> str:

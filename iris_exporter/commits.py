@@ -18,7 +18,7 @@ What cannot be written is logged and counted, and never keeps a scrape from bein
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -57,11 +57,24 @@ class Commits:
         self._keeper = keeper
         self._kept: dict[str, int] = {}
         self._busy = asyncio.Lock()
+        self._under_way: set[Commit] = set()
         self._limited = _log.limited(_LINES_PER_MINUTE)
 
     def capture(self) -> "Commit":
         """Take the place of every stream that has moved since it was last kept."""
-        return Commit(self, tuple(c for c in self._captures() if self._kept.get(c.stream, -1) < c.generation))
+        commit = Commit(self, tuple(c for c in self._captures() if self._kept.get(c.stream, -1) < c.generation))
+        self._under_way.add(commit)
+        return commit
+
+    async def settled(self, streams: Collection[str]) -> None:
+        """Streams that have been closed: wait until every scrape has ended that may show them, and forget them."""
+        await asyncio.gather(*(commit.ended.wait() for commit in self._under_way))
+        for stream in streams:
+            self._kept.pop(stream, None)
+
+    def ended(self, commit: "Commit") -> None:
+        """This scrape can no longer change anything."""
+        self._under_way.discard(commit)
 
     async def stage(self, captures: Iterable[Capture]) -> Staged:
         """Write captures beside the files in force."""
@@ -107,6 +120,7 @@ class Commit:
         self._staged: Staged | None = None
         self._committed: dict[str, int | None] | None = None
         self._holds = False
+        self.ended = asyncio.Event()
 
     @property
     def staged_anything(self) -> bool:
@@ -155,3 +169,5 @@ class Commit:
         if self._holds:
             self._holds = False
             self._commits.busy.release()
+        self._commits.ended(self)
+        self.ended.set()

@@ -50,6 +50,10 @@ class LeaderElection:
         self._limited = _log.limited(_LINES_PER_MINUTE, clock)
         self.is_leader = False
 
+    def leads_now(self) -> bool:
+        """Whether nobody else can lead at this moment; may be false while `is_leader` is still to be corrected."""
+        return self._election.is_leader(self._clock.monotonic())
+
     async def run(self) -> None:
         """Run until cancelled; then the leadership has ended and the lease is given up."""
         try:

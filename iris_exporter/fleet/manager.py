@@ -1,4 +1,4 @@
-"""Which streams this process receives now: configured and discovered, of this shard, while it leads.
+"""Which streams this process receives now: configured and discovered, of this shard, while it leads, and nobody else's.
 
 Everything that can change the answer ends in `Fleet.refresh`, which hands the whole list to whoever runs the streams.
 """
@@ -6,7 +6,7 @@ Everything that can change the answer ends in `Fleet.refresh`, which hands the w
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import Generic, Protocol, TypeVar
 
 import aiohttp
@@ -17,6 +17,7 @@ from iris_exporter.core.lease import LeaseRules
 from iris_exporter.core.sharding import Shard
 from iris_exporter.fleet.discovery import FileDiscovery, HttpDiscovery, KubernetesDiscovery
 from iris_exporter.fleet.election import LeaderElection
+from iris_exporter.fleet.handover import Claims, Handover
 from iris_exporter.fleet.kubernetes import Access, Kubernetes, access_from
 from iris_exporter.logs import get_logger
 from iris_exporter.settings import Settings, StreamSettings
@@ -45,9 +46,15 @@ class FleetMetrics(Protocol):
     def discovery_failed(self, source: str, count: int = 1) -> None:
         """`count` entries, files or requests of a source could not be used."""
 
+    def waiting(self, streams: int) -> None:
+        """How many streams of this process another one still receives."""
+
 
 class Fleet(Generic[Applied]):
-    """Keeps the list of streams. `apply` is told the whole list whenever it may have changed, one call at a time."""
+    """Keeps the list of streams. `apply` is told the whole list whenever it may have changed, one call at a time.
+
+    `claims` and `settled` are those of `Handover`.
+    """
 
     def __init__(
         self,
@@ -56,6 +63,8 @@ class Fleet(Generic[Applied]):
         clock: Clock,
         metrics: FleetMetrics,
         apply: Callable[[Sequence[StreamSettings]], Awaitable[Applied]],
+        claims: Claims | None,
+        settled: Callable[[Collection[str]], Awaitable[None]],
     ) -> None:
         self._settings = settings
         self._session = session
@@ -64,30 +73,40 @@ class Fleet(Generic[Applied]):
         self._apply = apply
         self._found: dict[str, tuple[StreamSettings, ...]] = {}
         self._leads = not settings.fleet.leader_election
+        self._handover = Handover(claims, settled, clock, metrics.waiting)
+        self._applying = asyncio.Lock()
+        self._candidate: LeaderElection | None = None
+        self._asking: list[asyncio.Task[None]] = []  # the sources of discovery
         self._tasks: list[asyncio.Task[None]] = []
         self._changed = asyncio.Event()
         self._told_duplicates: set[tuple[str, str]] = set()
 
     @property
     def is_standby(self) -> bool:
-        """Whether another replica leads."""
-        return not self._leads
+        """Whether another replica leads, or may do so by now.
+
+        A process that was stopped for a while learns when it runs again that it no longer leads, and what it believes
+        until then it must not show.
+        """
+        return not self._leads or (self._candidate is not None and not self._candidate.leads_now())
 
     async def start(self) -> None:
         """Apply the configured streams and begin to look for others and to run for leader."""
         self._metrics.leading(self._leads)
         await self.refresh()
-        self._tasks = [asyncio.create_task(source.run()) for source in self._sources()]
-        self._tasks.append(asyncio.create_task(self._refresh_when_changed()))
+        self._asking = [asyncio.create_task(source.run()) for source in self._sources()]
+        self._tasks = [
+            asyncio.create_task(self._refresh_when_changed()),
+            asyncio.create_task(self._handover.run(self._bring_in_line)),
+        ]
         if self._settings.fleet.leader_election:
-            self._tasks.append(asyncio.create_task(self._election().run()))
+            self._candidate = self._election()
+            self._tasks.append(asyncio.create_task(self._candidate.run()))
 
     async def stop(self) -> None:
         """End all of that; a leader gives up its lease, after its streams were closed."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks = []
+        await _end([*self._asking, *self._tasks])
+        await self._handover.close()
 
     async def reconfigure(self, settings: Settings) -> Applied:
         """Go on with other settings; what was discovered stays until the sources have been asked again."""
@@ -97,12 +116,25 @@ class Fleet(Generic[Applied]):
         return await self.refresh()
 
     async def refresh(self) -> Applied:
-        """Apply what should run now; return what `apply` returned."""
+        """Apply what should run now; return what `apply` returned. Streams that another process has come later."""
         fleet = self._settings.fleet
-        shard = Shard(fleet.shard, fleet.total_shards)
-        self._metrics.shard(shard.ordinal, shard.total)
-        mine = [stream for stream in self._all() if shard.owns(stream.name)] if self._leads else []
-        return await self._apply(mine)
+        self._metrics.shard(fleet.shard, fleet.total_shards)
+        self._handover.want([stream.name for stream in self._mine()])
+        await self._handover.claim()
+        return await self._bring_in_line()
+
+    async def _bring_in_line(self) -> Applied:
+        """Apply what may run now; never waits for a claim, so that nothing keeps a former leader from closing."""
+        async with self._applying:
+            allowed = [stream for stream in self._mine() if self._handover.allowed(stream.name)]
+            applied = await self._apply(allowed)
+            self._handover.leave([stream.name for stream in allowed])
+            return applied
+
+    def _mine(self) -> list[StreamSettings]:
+        """The streams of this process's shard; none while another replica leads."""
+        shard = Shard(self._settings.fleet.shard, self._settings.fleet.total_shards)
+        return [stream for stream in self._all() if shard.owns(stream.name)] if self._leads else []
 
     def _all(self) -> list[StreamSettings]:
         """Configured and discovered streams; of two with one name or endpoint the first wins."""
@@ -144,13 +176,9 @@ class Fleet(Generic[Applied]):
             await self.refresh()
 
     async def _restart_sources(self) -> None:
-        keep = self._tasks[-1:] if self._settings.fleet.leader_election else []
-        for task in [task for task in self._tasks if task not in keep]:
-            task.cancel()
-        await asyncio.gather(*(task for task in self._tasks if task not in keep), return_exceptions=True)
+        await _end(self._asking)
         self._found = {}
-        self._tasks = [asyncio.create_task(source.run()) for source in self._sources()]
-        self._tasks += [asyncio.create_task(self._refresh_when_changed()), *keep]
+        self._asking = [asyncio.create_task(source.run()) for source in self._sources()]
 
     def _sources(self) -> list[FileDiscovery | HttpDiscovery | KubernetesDiscovery]:
         discovery = self._settings.discovery
@@ -195,4 +223,13 @@ class Fleet(Generic[Applied]):
     async def _follow(self) -> None:
         self._leads = False
         self._metrics.leading(False)
-        await self.refresh()
+        self._handover.want(())
+        await self._bring_in_line()
+
+
+async def _end(tasks: list["asyncio.Task[None]"]) -> None:
+    """Cancel tasks and wait until they have ended."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    tasks.clear()

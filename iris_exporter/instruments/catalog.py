@@ -364,6 +364,12 @@ LEADER = _self(
     "1 where this process receives its streams, 0 while another replica leads and this one stands by.",
     source="fleet",
 )
+WAITING = _self(
+    "iris_exporter_waiting_streams",
+    Kind.GAUGE,
+    "Streams of this process that another process with the same --state.dir still receives.",
+    source="fleet",
+)
 DISCOVERED = _self(
     "iris_exporter_discovered_streams",
     Kind.GAUGE,
@@ -461,6 +467,7 @@ CATALOG: tuple[Metric, ...] = (
     SHARD_ORDINAL,
     SHARDS,
     LEADER,
+    WAITING,
     DISCOVERED,
     DISCOVERY_FAILURES,
     LIVE_PUSHED,

@@ -86,6 +86,10 @@ class SelfMetrics:
         """Whether this process receives its streams, or another replica does."""
         self._values[catalog.LEADER.name] = 1 if leads else 0
 
+    def waiting(self, streams: int) -> None:
+        """How many streams of this process another process still receives."""
+        self._values[catalog.WAITING.name] = streams
+
     def discovered(self, source: str, streams: int) -> None:
         """A source of discovery names this many streams."""
         self._discovered[source] = streams

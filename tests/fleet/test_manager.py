@@ -1,7 +1,7 @@
 """Which streams a process receives: of its shard, while it leads, each name and endpoint once."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from iris_exporter import config
 from iris_exporter.app import Exporter
 from iris_exporter.backend.server import Backend
 from iris_exporter.backend.service import BackendSettings
+from iris_exporter.claims import Claims
 from iris_exporter.clock import SystemClock
 from iris_exporter.fleet.manager import Fleet
 from iris_exporter.instruments.selfmetrics import SelfMetrics
@@ -34,11 +35,20 @@ class Applied:
         return len(streams)
 
 
+async def nothing_shown(streams: Collection[str]) -> None:
+    """No scrape is under way."""
+
+
 @asynccontextmanager
-async def fleet(chosen: Settings) -> AsyncIterator[tuple[Fleet[int], Applied]]:
+async def fleet(chosen: Settings, directory: Path | None = None) -> AsyncIterator[tuple[Fleet[int], Applied]]:
     applied = Applied()
-    async with aiohttp.ClientSession() as session:
-        made = Fleet(chosen, session, SystemClock(), SelfMetrics("1", "r", "3"), applied)
+    async with AsyncExitStack() as stack, aiohttp.ClientSession() as session:
+        claims = None
+        if directory is not None:
+            claims = Claims(directory)
+            stack.callback(claims.close)
+        told = SelfMetrics("1", "r", "3")
+        made = Fleet(chosen, session, SystemClock(), told, applied, claims, nothing_shown)
         await made.start()
         try:
             yield made, applied
@@ -61,6 +71,31 @@ async def test_a_reload_with_another_number_of_shards_moves_streams() -> None:
         before = set(applied.now)
         await made.reconfigure(replace(chosen, fleet=replace(chosen.fleet, total_shards=3)))
         assert set(applied.now) < before
+
+
+async def test_a_stream_is_received_by_one_of_those_that_share_a_directory_and_moves_when_it_is_free(
+    tmp_path: Path,
+) -> None:
+    """A fleet of two grows to three, and the new one starts before the old ones know of it."""
+    old = settings(60, **{"total-shards": "2"})
+    new = settings(60, shard="2", **{"total-shards": "3"})
+    async with (
+        fleet(old, tmp_path) as (first, one),
+        fleet(settings(60, shard="1", **{"total-shards": "2"}), tmp_path) as (
+            second,
+            two,
+        ),
+    ):
+        before = {*one.now, *two.now}
+        assert len(before) == 60
+        async with fleet(new, tmp_path) as (_, three):
+            assert three.now == [], "all of its streams are still received by the others"
+            await first.reconfigure(replace(old, fleet=replace(old.fleet, total_shards=3)))
+            gone = before - {*one.now, *two.now}
+            await until(lambda: set(three.now) == gone)
+            await second.reconfigure(replace(old, fleet=replace(old.fleet, shard=1, total_shards=3)))
+            await until(lambda: len(one.now) + len(two.now) + len(three.now) == 60)
+            assert {*one.now, *two.now, *three.now} == before
 
 
 async def test_discovered_streams_join_and_of_two_with_one_name_the_first_wins(tmp_path: Path) -> None:
@@ -100,3 +135,34 @@ async def test_a_standby_is_ready_holds_no_connection_and_counts_nothing(tmp_pat
                 async with http.get(first.addresses[0] + "/metrics") as answer:
                     assert "iris_exporter_leader 1.0" in await answer.text()
                 assert backend.opened_connections == 1
+
+
+class Jumping(SystemClock):
+    """A clock that can be put forward while nothing runs, as for a process that is stopped for a while."""
+
+    ahead = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead
+
+
+async def test_a_leader_that_was_stopped_shows_nothing_before_it_knows_whether_it_still_leads(tmp_path: Path) -> None:
+    async with fake_api() as api, Backend(BackendSettings(port=0, rate=0)) as backend:
+        chosen, clock = elected(api, backend.url + "/api/stream/events", tmp_path), Jumping()
+        async with Exporter(chosen, lambda: chosen, clock=clock) as only:
+            await until(lambda: backend.open_connections == 1)
+            assert "iris_up" in {sample.name for _, samples in only.exposition.samples() for sample in samples}
+            assert await stages(only)
+            clock.ahead = 2.5
+            assert only.streams(), "nothing has run since"
+            assert "iris_up" not in {sample.name for _, samples in only.exposition.samples() for sample in samples}
+            assert not await stages(only), "and its place is not kept"
+
+
+async def stages(exporter: Exporter) -> bool:
+    """Whether a scrape would keep a place now; it is not kept."""
+    commit = exporter.begin_commit()
+    assert commit is not None
+    await commit.stage()
+    commit.discard()
+    return bool(commit._captures)
