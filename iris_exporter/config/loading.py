@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from iris_exporter.config import credentials, document, kinds, urls
+from iris_exporter.config.building import build, build_stream, default_of
 from iris_exporter.config.document import Node, Scalar, Sequence, Table
 from iris_exporter.config.hints import did_you_mean
 from iris_exporter.config.kinds import BadValueError
-from iris_exporter.config.options import BY_KEY, OPTIONS, PREFIX, STREAM_OPTIONS, Option
+from iris_exporter.config.option import PREFIX, Option
+from iris_exporter.config.options import BY_KEY, OPTIONS, STREAM_OPTIONS
 from iris_exporter.errors import ConfigError, Problem
-from iris_exporter.settings import DiscoverySettings, FleetSettings, LiveSettings, Settings, StreamSettings, WebSettings
+from iris_exporter.settings import Settings, StreamSettings
 
 # Kubernetes describes a Service called iris-exporter to every container of its namespace in variables that start as
 # ours do; they are not ours.
@@ -73,7 +75,7 @@ def stream_settings(**changes: Any) -> StreamSettings:
         changes: By field of `StreamSettings`, taken as they are and not checked. The default `url` is the overview
             of the reference backend.
     """
-    values = {option.field: _default(option) for option in STREAM_OPTIONS.values()}
+    values = {option.field: default_of(option) for option in STREAM_OPTIONS.values()}
     values["url"] = "http://127.0.0.1:14748/api/stream/overview"
     return StreamSettings(**{**values, **changes})
 
@@ -109,10 +111,10 @@ class _Loader:
         if self.problems:
             # Once each: what is wrong in `defaults:` shows up again for every stream.
             raise ConfigError(list(dict.fromkeys(self.problems)))
-        built_in = {name: _default(option) for name, option in STREAM_OPTIONS.items()}
-        template = _stream(_Stream("", "", {}, {**built_in, "url": "", **self._read_all(defaults)}))
-        chosen = [_stream(stream) for stream in streams]
-        return _build(values, chosen, template, file if isinstance(file, Path) else None)
+        built_in = {name: default_of(option) for name, option in STREAM_OPTIONS.items()}
+        template = build_stream({**built_in, "url": "", **self._read_all(defaults)})
+        chosen = [build_stream(stream.values) for stream in streams]
+        return build(values, chosen, template, file if isinstance(file, Path) else None)
 
     def _problem(self, given: _Given, value: str, expected: str) -> None:
         self.problems.append(Problem(given.where, given.key, value, expected))
@@ -310,7 +312,7 @@ class _Loader:
     def _read_streams(self, streams: list[_Stream], defaults: Mapping[str, _Given]) -> None:
         """Read each stream's values; those of `defaults:` once, or one mistake would be told for every stream."""
         common = self._read_all(defaults)
-        built_in = {name: _default(option) for name, option in STREAM_OPTIONS.items()}
+        built_in = {name: default_of(option) for name, option in STREAM_OPTIONS.items()}
         for stream in streams:
             own = self._read_all(stream.given)
             # A broken value must not be replaced by a default in checks of what belongs together.
@@ -394,70 +396,3 @@ class _Loader:
 def _plain(key: str) -> str:
     """Return a key that somebody made up so that it cannot confuse a terminal or fill a screen."""
     return key if key.isprintable() and len(key) <= 100 else repr(key[:100])
-
-
-def _default(option: Option) -> Any:
-    """Return the value of an option's default; where there is none, None or an empty list."""
-    if option.default is None:
-        return () if option.kind.many else None
-    value = option.kind.read(option.default, Path())
-    return (value,) if option.kind.many else value
-
-
-def _stream(stream: _Stream) -> StreamSettings:
-    return StreamSettings(**{STREAM_OPTIONS[name].field: value for name, value in stream.values.items()})
-
-
-def _build(
-    values: Mapping[str, Any], streams: list[StreamSettings], template: StreamSettings, file: Path | None
-) -> Settings:
-    def value(key: str) -> Any:
-        return values[key] if key in values else _default(BY_KEY[key])
-
-    web = WebSettings(
-        listen_addresses=value("web.listen-address"),
-        telemetry_path=value("web.telemetry-path"),
-        config_file=value("web.config.file"),
-        max_requests=value("web.max-requests"),
-        disable_exporter_metrics=value("web.disable-exporter-metrics"),
-        enable_control=value("web.enable-control"),
-        max_connections=value("web.max-connections"),
-    )
-    fleet = FleetSettings(
-        shard=value("shard"),
-        total_shards=value("total-shards"),
-        leader_election=value("leader-election"),
-        lease_name=value("fleet.lease-name"),
-        lease_namespace=value("fleet.lease-namespace"),
-        lease_duration_seconds=value("fleet.lease-duration"),
-        kubernetes_url=value("fleet.kubernetes-url"),
-        kubernetes_token_file=value("fleet.kubernetes-token-file"),
-        kubernetes_ca_file=value("fleet.kubernetes-ca-file"),
-    )
-    discovery = DiscoverySettings(
-        files=value("discovery.files"),
-        files_interval_seconds=value("discovery.files-interval"),
-        http_url=value("discovery.http-url"),
-        http_interval_seconds=value("discovery.http-interval"),
-        kubernetes=value("discovery.kubernetes"),
-        namespace=value("discovery.namespace"),
-        secrets_dir=value("discovery.secrets-dir"),
-        defaults=template,
-    )
-    live = LiveSettings(
-        url=value("live.url"),
-        token_file=value("live.token-file"),
-        channel=value("live.channel"),
-        interval_seconds=value("live.interval"),
-    )
-    return Settings(
-        streams=tuple(streams),
-        web=web,
-        fleet=fleet,
-        discovery=discovery,
-        live=live,
-        log_level=value("log.level"),
-        log_format=value("log.format"),
-        state_dir=value("state.dir"),
-        config_file=file,
-    )
