@@ -97,9 +97,6 @@ class Exporter:
                 stack.push_async_callback(self._telemetry.close)
                 trace_configs = self._telemetry.trace_configs()
             self._session = await stack.enter_async_context(open_session(trace_configs))
-            await self._listen(stack)
-            self.self_metrics.config_reloaded(ok=True, at=self._clock.wall())
-            stack.push_async_callback(self._streams.stop)
             self._fleet = Fleet(
                 self.settings,
                 self._session,
@@ -109,6 +106,10 @@ class Exporter:
                 self._claims,
                 _nothing_to_settle if self._commits is None else self._commits.settled,
             )
+            await self._fleet.prepare()
+            await self._listen(stack)
+            self.self_metrics.config_reloaded(ok=True, at=self._clock.wall())
+            stack.push_async_callback(self._streams.stop)
             stack.push_async_callback(self._fleet.stop)
             await self._fleet.start()
             if self.settings.live.url is not None:

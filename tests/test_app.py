@@ -1,8 +1,11 @@
 """The sidecar put together, in-process, against the reference backend on real sockets."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -11,6 +14,7 @@ from iris_exporter import config
 from iris_exporter.app import Exporter, ListenError
 from iris_exporter.backend.server import Backend
 from iris_exporter.backend.service import BackendSettings
+from iris_exporter.claims import Claims
 from iris_exporter.errors import ConfigError, Problem
 from iris_exporter.settings import Settings
 from tests.waiting import until
@@ -62,6 +66,30 @@ async def test_what_the_backend_says_is_in_metrics_whatever_the_transport() -> N
                 assert f'protocol="{protocol}",stream="{name}"}} 1.0' in text
                 assert f'iris_projects{{stream="{name}"}} 6.0' in text
             assert "iris_exporter_config_last_reload_successful 1.0" in text
+
+
+async def test_nobody_can_look_before_the_streams_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scrape without them would show that every series has ended, however long a file server takes."""
+    asked, answered = threading.Event(), threading.Event()
+
+    def take(_: Claims, streams: Iterable[str]) -> set[str]:
+        asked.set()
+        answered.wait()
+        return set(streams)
+
+    monkeypatch.setattr(Claims, "take", take)
+    async with backend() as source, aiohttp.ClientSession() as session:
+        chosen = replace(settings(("s", source.url + "/api/stream/overview")), state_dir=tmp_path)
+        exporter = Exporter(chosen, lambda: chosen)
+        starting = asyncio.create_task(exporter.__aenter__())
+        await until(asked.is_set)
+        assert exporter.addresses == []
+        answered.set()
+        await starting
+        async with session.get(exporter.addresses[0] + "/metrics") as answer:
+            text = await answer.text()
+        await exporter.__aexit__(None, None, None)
+        assert 'iris_up{stream="s"}' in text
 
 
 async def test_a_reload_touches_only_the_streams_that_changed() -> None:

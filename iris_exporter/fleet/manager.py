@@ -90,10 +90,16 @@ class Fleet(Generic[Applied]):
         """
         return not self._leads or (self._candidate is not None and not self._candidate.leads_now())
 
+    async def prepare(self) -> None:
+        """Claim what is configured; before anybody can look at this process, since it has no streams until `start`."""
+        self._handover.want([stream.name for stream in self._mine()])
+        await self._handover.claim()
+
     async def start(self) -> None:
-        """Apply the configured streams and begin to look for others and to run for leader."""
+        """Apply what was prepared, without a pause, and begin to look for other streams and to run for leader."""
         self._metrics.leading(self._leads)
-        await self.refresh()
+        self._tell_shard()
+        await self._bring_in_line()
         self._asking = [asyncio.create_task(source.run()) for source in self._sources()]
         self._tasks = [
             asyncio.create_task(self._refresh_when_changed()),
@@ -117,11 +123,12 @@ class Fleet(Generic[Applied]):
 
     async def refresh(self) -> Applied:
         """Apply what should run now; return what `apply` returned. Streams that another process has come later."""
-        fleet = self._settings.fleet
-        self._metrics.shard(fleet.shard, fleet.total_shards)
-        self._handover.want([stream.name for stream in self._mine()])
-        await self._handover.claim()
+        self._tell_shard()
+        await self.prepare()
         return await self._bring_in_line()
+
+    def _tell_shard(self) -> None:
+        self._metrics.shard(self._settings.fleet.shard, self._settings.fleet.total_shards)
 
     async def _bring_in_line(self) -> Applied:
         """Apply what may run now; never waits for a claim, so that nothing keeps a former leader from closing."""

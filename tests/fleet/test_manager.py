@@ -49,6 +49,7 @@ async def fleet(chosen: Settings, directory: Path | None = None) -> AsyncIterato
             stack.callback(claims.close)
         told = SelfMetrics("1", "r", "3")
         made = Fleet(chosen, session, SystemClock(), told, applied, claims, nothing_shown)
+        await made.prepare()
         await made.start()
         try:
             yield made, applied
