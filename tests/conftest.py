@@ -1,6 +1,7 @@
 """Rules for all tests: programs that may be missing, `async def` tests, and nothing left running.
 
-See docs/development.md, "Tests".
+With pytest-xdist (`-n`) tests run in workers, and what they find out is put together by the process that the user
+started. See docs/development.md, "Tests".
 """
 
 import asyncio
@@ -18,15 +19,17 @@ from iris_exporter import logs
 from tests.processes import mark_children, marked_processes
 from tests.tools import find_tool
 
-REQUIRE_TOOLS = os.environ.get("TESTS_REQUIRE_TOOLS", "") not in ("", "0")
+REQUIRE_TOOLS = "TESTS_REQUIRE_TOOLS"
 TIME_LIMIT_SECONDS = 30.0
 
 # A machine that is busy with something else must not fail a property.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
+TOOLS_REQUIRED = pytest.StashKey[bool]()
 LEFT_OUT = pytest.StashKey[dict[str, tuple[str, ...]]]()
 LEFT_RUNNING = pytest.StashKey[dict[int, str]]()
+LEFT_OUT_PROPERTY, LEFT_RUNNING_OUTPUT = "left_out", "left_running"
 CHILD_MARK = pytest.StashKey[bytes]()
 
 
@@ -39,13 +42,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start from an environment without settings of the program under test, of OpenTelemetry or of a proxy."""
-    os.environ.pop("TESTS_REQUIRE_TOOLS", None)  # has been read; a pytest that a test starts decides for itself
+    # Taken out: a pytest that a test starts decides for itself. A worker is told by who started it.
+    required = os.environ.pop(REQUIRE_TOOLS, "") not in ("", "0")
+    config.stash[TOOLS_REQUIRED] = bool(_worker_input(config).get(REQUIRE_TOOLS, required))
     for name in list(os.environ):
         if name.startswith(("IRIS_EXPORTER_", "OTEL_")) or name.lower() in ("http_proxy", "https_proxy", "all_proxy"):
             del os.environ[name]
     config.stash[LEFT_OUT] = {}
     config.stash[LEFT_RUNNING] = {}
     config.stash[CHILD_MARK] = mark_children()
+    config.pluginmanager.register(Collector(config))
+
+
+def _worker_input(config: pytest.Config) -> dict[str, Any]:
+    """What pytest-xdist hands to a worker; empty in any other process."""
+    found: dict[str, Any] = getattr(config, "workerinput", {})
+    return found
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker, before it starts, what the environment said."""
+    node.workerinput[REQUIRE_TOOLS] = node.config.stash[TOOLS_REQUIRED]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -55,10 +73,23 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if not missing:
         return
     sentence = f"needs {', '.join(missing)}; install with `make tools`"
-    if REQUIRE_TOOLS:
+    if item.config.stash[TOOLS_REQUIRED]:
         pytest.fail(sentence, pytrace=False)
-    item.config.stash[LEFT_OUT][item.nodeid] = missing
+    item.user_properties.append((LEFT_OUT_PROPERTY, missing))
     pytest.skip(sentence)
+
+
+class Collector:
+    """Notes, in the process that prints the summary, which tests were left out."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._left_out = config.stash[LEFT_OUT]
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Reports of workers arrive here too."""
+        for name, missing in report.user_properties:
+            if name == LEFT_OUT_PROPERTY:
+                self._left_out[report.nodeid] = tuple(missing)
 
 
 @pytest.fixture(autouse=True)
@@ -89,16 +120,25 @@ async def _run_alone(test: Awaitable[None], limit_seconds: float) -> None:
     assert not left, f"tasks left behind: {[task.get_coro() for task in left]}"
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(trylast=True)  # workers have ended by then, and are not taken for something left running
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """End processes that tests left running, and fail the run for them."""
-    left = marked_processes(session.config.stash[CHILD_MARK])
-    session.config.stash[LEFT_RUNNING] = left
+    stash = session.config.stash
+    left = marked_processes(stash[CHILD_MARK])
     for pid in left:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    if left and session.exitstatus == pytest.ExitCode.OK:
+    if _worker_input(session.config):
+        session.config.workeroutput[LEFT_RUNNING_OUTPUT] = left  # type: ignore[attr-defined]
+    stash[LEFT_RUNNING].update(left)
+    if stash[LEFT_RUNNING] and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A worker has ended: take over what it found."""
+    node.config.stash[LEFT_RUNNING].update(getattr(node, "workeroutput", {}).get(LEFT_RUNNING_OUTPUT, {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -137,13 +137,17 @@ def test_the_wheel_is_typed_licensed_and_runs(tmp_path: Path) -> None:
     assert result.stdout.startswith(f"iris-exporter, version {version} ")
 
 
-def run_pytest(directory: Path, source: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def run_pytest(directory: Path, source: str, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run `source` as a test file under the rules of tests/conftest.py."""
     file = directory / "test_sample.py"
     file.write_text("import asyncio, os, subprocess, pytest\n" + source)
     rules = ("-p", "tests.conftest", "-c", ROOT / "pyproject.toml", "--rootdir", directory, "-p", "no:cacheprovider")
-    return run(sys.executable, "-m", "pytest", *rules, file, cwd=directory, PYTHONPATH=str(ROOT), **variables)
+    return run(sys.executable, "-m", "pytest", *rules, *options, file, cwd=directory, PYTHONPATH=str(ROOT), **variables)
 
+
+LEAVES_A_PROCESS = "def test_sample(): subprocess.run('sleep 60 >/dev/null 2>&1 &', shell=True)"
+
+WORKERS = pytest.mark.parametrize("workers", ["-n0", "-n1"])
 
 NEEDS = """
 @pytest.mark.needs("python3", "no-such-program")
@@ -151,17 +155,19 @@ def test_sample(): pass
 """
 
 
-def test_a_test_whose_program_is_missing_is_left_out_and_listed(tmp_path: Path) -> None:
+@WORKERS
+def test_a_test_whose_program_is_missing_is_left_out_and_listed(workers: str, tmp_path: Path) -> None:
     """The run passes, and its end names the test and the program."""
-    result = run_pytest(tmp_path, NEEDS)
+    result = run_pytest(tmp_path, NEEDS, workers)
     assert result.returncode == 0, result.stdout
     assert "left out (install with `make tools`)" in result.stdout
     assert "test_sample.py::test_sample: no-such-program\n" in result.stdout
 
 
-def test_a_missing_program_fails_the_test_where_all_are_required(tmp_path: Path) -> None:
+@WORKERS
+def test_a_missing_program_fails_the_test_where_all_are_required(workers: str, tmp_path: Path) -> None:
     """As in `.ci/run`."""
-    result = run_pytest(tmp_path, NEEDS, TESTS_REQUIRE_TOOLS="1")
+    result = run_pytest(tmp_path, NEEDS, workers, TESTS_REQUIRE_TOOLS="1")
     assert result.returncode == 1
     assert "needs no-such-program; install with `make tools`" in result.stdout
 
@@ -172,13 +178,21 @@ def test_a_missing_program_fails_the_test_where_all_are_required(tmp_path: Path)
         ("async def test_sample(): assert (await asyncio.sleep(0, 1)) == 2", "assert 1 == 2"),
         ("async def test_sample(): asyncio.create_task(asyncio.sleep(60))", "tasks left behind"),
         ("@pytest.mark.time_limit(0.01)\nasync def test_sample(): await asyncio.sleep(60)", "TimeoutError"),
-        ("def test_sample(): subprocess.run('sleep 60 >/dev/null 2>&1 &', shell=True)", "processes left running"),
+        (LEAVES_A_PROCESS, "processes left running"),
         ("def test_sample(): assert 'OTEL_SERVICE_NAME' in os.environ", "AssertionError"),
     ],
     ids=["failure", "task", "time-limit", "process", "environment"],
 )
 def test_the_rules_for_tests_fail_a_run(tmp_path: Path, body: str, complaint: str) -> None:
     """Each rule of tests/conftest.py can fail a run and says why."""
-    result = run_pytest(tmp_path, body, OTEL_SERVICE_NAME="from the shell")
+    result = run_pytest(tmp_path, body, "-n0", OTEL_SERVICE_NAME="from the shell")
     assert result.returncode == 1
     assert complaint in result.stdout
+
+
+def test_a_process_that_a_worker_left_running_fails_the_run(tmp_path: Path) -> None:
+    """The worker finds it, and who started the worker says so."""
+    result = run_pytest(tmp_path, LEAVES_A_PROCESS, "-n1")
+    assert result.returncode == 1
+    assert "processes left running" in result.stdout
+    assert ": sleep 60" in result.stdout
