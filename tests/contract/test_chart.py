@@ -266,6 +266,30 @@ def test_probes_follow_what_the_port_speaks() -> None:
     assert exporter(feature("existing-web"))["startupProbe"]["tcpSocket"] == {"port": "http"}
 
 
+def test_a_probe_that_is_null_is_left_out() -> None:
+    """The others stay."""
+    container = exporter(with_values("livenessProbe=null", "startupProbe=null"))
+    assert container.keys() & {"livenessProbe", "readinessProbe", "startupProbe"} == {"readinessProbe"}
+
+
+def test_the_policy_lets_out_to_the_ports_that_addresses_name() -> None:
+    """Of streams, snapshots, the collector and http_sd, each once."""
+    objects = with_values(
+        "networkPolicy.enabled=true,networkPolicy.egressPorts={443}",
+        "streams[0].name=a,streams[0].url=http://a:8080/x",
+        "streams[1].name=b,streams[1].url=wss://[::1]:443/x,streams[1].snapshot-url=https://b:8443/",
+        "otlp.enabled=true,otlp.endpoint=http://c:4318,discovery.httpUrl=http://d/",
+    )
+    ports = only(objects, "NetworkPolicy", "iris-exporter")["spec"]["egress"][1]["ports"]
+    assert sorted(port["port"] for port in ports) == [443, 4318, 8080, 8443]
+
+
+def test_the_pod_of_helm_test_runs_where_the_exporter_runs() -> None:
+    """Nodes that only tolerated pods may use are often all there are."""
+    pod = only(with_values("tolerations[0].key=dedicated", "nodeSelector.role=metrics"), "Pod")["spec"]
+    assert (pod["tolerations"], pod["nodeSelector"]) == ([{"key": "dedicated"}], {"role": "metrics"})
+
+
 def test_every_value_is_used_by_a_template_and_shown_by_an_example() -> None:
     """So that none is forgotten, and none does nothing."""
     templates = "\n".join(path.read_text() for path in (CHART / "templates").rglob("*") if path.is_file())

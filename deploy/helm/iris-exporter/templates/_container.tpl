@@ -1,18 +1,19 @@
 {{/* The exporter's container, its volumes, and the pod around them. */}}
 
 {{/*
-A probe. Takes a dict: root, probe (the values) and path. Where the port wants a password or a client certificate, which a
+A probe under its key. Takes a dict: root, key, and path of the program. None where the value is null. Where the port wants a password or a client certificate, which a
 kubelet cannot give, it is only tried whether it accepts connections.
 */}}
 {{- define "iris-exporter.probe" -}}
-{{- if or .probe.httpGet .probe.tcpSocket .probe.exec .probe.grpc }}
-{{- toYaml .probe }}
-{{- else if include "iris-exporter.authentication" .root }}
-{{- toYaml (merge (dict "tcpSocket" (dict "port" "http")) .probe) }}
-{{- else }}
+{{- $probe := get .root.Values .key }}
+{{- if $probe }}
+{{- if not (or $probe.httpGet $probe.tcpSocket $probe.exec $probe.grpc) }}
 {{- $get := dict "path" .path "port" "http" }}
 {{- if include "iris-exporter.tls" .root }}{{ $_ := set $get "scheme" "HTTPS" }}{{ end }}
-{{- toYaml (merge (dict "httpGet" $get) .probe) }}
+{{- $handler := include "iris-exporter.authentication" .root | empty | ternary (dict "httpGet" $get) (dict "tcpSocket" (dict "port" "http")) }}
+{{- $probe = merge $handler $probe }}
+{{- end }}
+{{- toYaml (dict .key $probe) }}
 {{- end }}
 {{- end }}
 
@@ -118,12 +119,11 @@ ports:
   - name: http
     containerPort: {{ $v.web.port }}
     protocol: TCP
-startupProbe:
-  {{- include "iris-exporter.probe" (dict "root" $root "probe" $v.startupProbe "path" "/-/ready") | nindent 2 }}
-livenessProbe:
-  {{- include "iris-exporter.probe" (dict "root" $root "probe" $v.livenessProbe "path" "/-/healthy") | nindent 2 }}
-readinessProbe:
-  {{- include "iris-exporter.probe" (dict "root" $root "probe" $v.readinessProbe "path" "/-/ready") | nindent 2 }}
+{{- range $key, $path := dict "startupProbe" "/-/ready" "livenessProbe" "/-/healthy" "readinessProbe" "/-/ready" }}
+{{- with include "iris-exporter.probe" (dict "root" $root "key" $key "path" $path) }}
+{{ . }}
+{{- end }}
+{{- end }}
 {{- with $v.lifecycle }}
 lifecycle:
   {{- toYaml . | nindent 2 }}
