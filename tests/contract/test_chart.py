@@ -260,7 +260,8 @@ def test_two_pods_never_count_at_the_same_time() -> None:
 
 def test_probes_follow_what_the_port_speaks() -> None:
     """HTTPS with TLS; only the connection where a password is asked for, which a kubelet does not have."""
-    tls = exporter(with_values("web.tls=true"))
+    files = (f"web.config.tls_server_config.{kind}_file=/etc/iris-exporter/tls/{kind}" for kind in ("cert", "key"))
+    tls = exporter(with_values("web.tlsSecret=tls", *files))
     assert tls["livenessProbe"]["httpGet"] == {"path": "/-/healthy", "port": "http", "scheme": "HTTPS"}
     assert exporter(feature("web"))["readinessProbe"]["tcpSocket"] == {"port": "http"}
     assert exporter(feature("existing-web"))["startupProbe"]["tcpSocket"] == {"port": "http"}

@@ -4,12 +4,35 @@ schemas are skipped, and says what to do in full.
 */}}
 {{- define "iris-exporter.validate" -}}
 {{- $v := .Values }}
+{{- include "iris-exporter.validateStreams" . }}
+{{- include "iris-exporter.validateWeb" . }}
 {{- $fleet := eq $v.mode "statefulset" }}
 {{- if and (eq $v.mode "deployment") (gt (int $v.replicaCount) 1) (not $v.leaderElection.enabled) }}
 {{- fail (printf "replicaCount is %d, and each replica would count every event: set leaderElection.enabled=true (one reads, the others stand by), or mode=statefulset with sharding.shards (each stream on one of them)." (int $v.replicaCount)) }}
 {{- end }}
 {{- if and $fleet (gt (int $v.sharding.replicasPerShard) 1) (not $v.leaderElection.enabled) }}
 {{- fail "sharding.replicasPerShard is above 1, and each of them would count every event of the shard: set leaderElection.enabled=true." }}
+{{- end }}
+{{- if and (eq $v.mode "deployment") (not $v.leaderElection.enabled) $v.strategy }}
+{{- $rolling := $v.strategy.rollingUpdate | default dict }}
+{{- if and (ne "Recreate" ($v.strategy.type | default "RollingUpdate")) (not (has (toString $rolling.maxSurge) (list "0" "0%"))) }}
+{{- fail "strategy starts the new pod before the old one has ended, and both would count every event: leave it empty, or set type=Recreate, or rollingUpdate.maxSurge=0 with maxUnavailable=1, or leaderElection.enabled=true." }}
+{{- end }}
+{{- end }}
+{{- if and $v.autoscaling.enabled (gt (int $v.autoscaling.minReplicas) (int $v.autoscaling.maxReplicas)) }}
+{{- fail (printf "autoscaling.minReplicas is %d, which is above autoscaling.maxReplicas, %d: exchange them." (int $v.autoscaling.minReplicas) (int $v.autoscaling.maxReplicas)) }}
+{{- end }}
+{{- if and $v.podDisruptionBudget.enabled (kindIs "invalid" $v.podDisruptionBudget.minAvailable) (kindIs "invalid" $v.podDisruptionBudget.maxUnavailable) }}
+{{- fail "podDisruptionBudget has neither minAvailable nor maxUnavailable: set one of them." }}
+{{- end }}
+{{- if and (not $fleet) (or (ne 2 (int $v.sharding.shards)) (gt (int $v.sharding.replicasPerShard) 1)) }}
+{{- fail (printf "sharding is set, and mode=%s divides no streams: set mode=statefulset, or leave sharding out." $v.mode) }}
+{{- end }}
+{{- if and (eq $v.mode "sidecar") (or $v.networkPolicy.enabled $v.podDisruptionBudget.enabled) }}
+{{- fail "networkPolicy.enabled and podDisruptionBudget.enabled do nothing for a sidecar: its pods are yours, make the objects for them." }}
+{{- end }}
+{{- if and (include "iris-exporter.needsApi" .) $v.rbac.create (not $v.serviceAccount.name) (or (eq $v.mode "sidecar") (not $v.serviceAccount.create)) }}
+{{- fail "leader election and discovery need permissions, which would go to the account `default` of all pods of the namespace: name the account of these pods in serviceAccount.name, or set rbac.create=false and give the permissions yourself." }}
 {{- end }}
 {{- if and $v.autoscaling.enabled (or (ne $v.mode "deployment") (not $v.leaderElection.enabled)) }}
 {{- fail "autoscaling.enabled needs mode=deployment with leaderElection.enabled=true: shards are a setting (sharding.shards), because changing their number moves streams." }}
@@ -29,12 +52,32 @@ schemas are skipped, and says what to do in full.
 {{- if and (eq $v.state.kind "claimPerPod") (not $fleet) }}
 {{- fail "state.kind=claimPerPod needs mode=statefulset; use claim." }}
 {{- end }}
+{{- if and $v.state.existingClaim (ne $v.state.kind "claim") }}
+{{- fail (printf "state.existingClaim is set, and state.kind=%s would not use it: set state.kind=claim." $v.state.kind) }}
+{{- end }}
 {{- $several := or (and $fleet (or (gt (int $v.sharding.shards) 1) (gt (int $v.sharding.replicasPerShard) 1))) (and (eq $v.mode "deployment") (or (gt (int $v.replicaCount) 1) $v.autoscaling.enabled)) }}
 {{- if and (eq $v.state.kind "claim") (not $v.state.existingClaim) $several (not (has "ReadWriteMany" $v.state.accessModes)) }}
 {{- fail "state.kind=claim is one volume for several pods here: set state.accessModes to [ReadWriteMany] with a storage class that has it, or state.kind=claimPerPod (statefulset) or emptyDir." }}
 {{- end }}
 {{- if and $v.otlp.enabled (not $v.otlp.endpoint) }}
 {{- fail "otlp.enabled is true and otlp.endpoint is empty: give the address of a collector, such as http://otel-collector.observability:4318." }}
+{{- end }}
+{{- if $v.otlp.enabled }}
+{{- $own := include "iris-exporter.env" (dict "root" (dict "Values" (mergeOverwrite (deepCopy $v) (dict "extraEnv" list))) "workload" "") | fromYamlArray }}
+{{- range $v.extraEnv }}
+{{- $name := .name }}
+{{- range $own }}
+{{- if eq .name $name }}
+{{- fail (printf "extraEnv sets %s, which otlp sets as well: say it by a value of otlp, such as otlp.resourceAttributes, or set otlp.enabled=false and all of OTEL_* in extraEnv." $name) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- with include "iris-exporter.seconds" $v.serviceMonitor.scrapeTimeout }}
+{{- $interval := include "iris-exporter.seconds" $v.serviceMonitor.interval }}
+{{- if and $interval (gt (float64 .) (float64 $interval)) }}
+{{- fail (printf "serviceMonitor.scrapeTimeout, %s, is longer than serviceMonitor.interval, %s, and the Prometheus Operator would leave the monitor out: make it shorter." $v.serviceMonitor.scrapeTimeout $v.serviceMonitor.interval) }}
+{{- end }}
 {{- end }}
 {{- if not $v.allowInlineApiKeys }}
 {{- if include "iris-exporter.inlineKeys" . }}
@@ -50,4 +93,93 @@ schemas are skipped, and says what to do in full.
 {{- if not (or $v.streams $v.demo.enabled $v.existingConfigMap.name $v.discovery.configMaps $v.discovery.files $v.discovery.httpUrl (ne $v.discovery.kubernetes.role "none")) }}
 {{- fail "there is nothing to read: give streams (a list of name and url), existingConfigMap.name or a way of discovery, or set demo.enabled=true to look around." }}
 {{- end }}
+{{- end }}
+
+{{/* What the program would refuse, or what would stand in the ConfigMap and must not. Values are not repeated: they may be keys. */}}
+{{- define "iris-exporter.validateStreams" -}}
+{{- $v := .Values }}
+{{- $names := dict }}
+{{- $endpoints := dict }}
+{{- range $index, $stream := concat (list (mergeOverwrite (deepCopy $v.streamDefaults) (dict "name" ""))) ($v.streams | default list) }}
+{{- $place := eq $index 0 | ternary "streamDefaults" (printf "the stream %s" .name) }}
+{{- $ways := list }}
+{{- range $way := list "apiKey" "apiKeySecret" "api-key-file" }}
+{{- if hasKey $stream $way }}{{ $ways = append $ways $way }}{{ end }}
+{{- end }}
+{{- if gt (len $ways) 1 }}
+{{- fail (printf "%s has %s: choose one." $place (join " and " $ways)) }}
+{{- end }}
+{{- if and (hasKey . "tlsCaSecret") (hasKey . "tlsCaConfigMap") }}
+{{- fail (printf "%s has tlsCaSecret and tlsCaConfigMap: choose one." $place) }}
+{{- end }}
+{{- if regexMatch "(?i)authorization|cookie|api[-_]?key|token|secret|passw" (include "iris-exporter.headerNames" .headers) }}
+{{- fail (printf "%s has a header that looks like a key, and headers stand in the ConfigMap: put the line (`Name: value`) into a Secret and name that in headersSecret (name, key)." $place) }}
+{{- end }}
+{{- range $key := list "url" "snapshot-url" }}
+{{- if regexMatch "(?i)[?&][^=&]*(api[-_]?key|token|secret|passw|pwd|signature|jwt)[^=&]*=" (get $stream $key | default "") }}
+{{- fail (printf "%s has a key in the parameters of its %s, which stands in the ConfigMap: put the key into a Secret and name that in apiKeySecret (name, key)." $place $key) }}
+{{- end }}
+{{- if contains "@" (get $stream $key | default "" | splitList "?" | first) }}
+{{- fail (printf "%s has a user or password in its %s, which stands in the ConfigMap: put the key into a Secret and name that in apiKeySecret (name, key)." $place $key) }}
+{{- end }}
+{{- end }}
+{{- if gt $index 0 }}
+{{- if hasKey $names .name }}
+{{- fail (printf "two streams are called %s: give each a name of its own, which is its label in the metrics." .name) }}
+{{- end }}
+{{- $_ := set $names .name true }}
+{{- $url := urlParse (regexReplaceAll "^ws" .url "http") }}
+{{- $port := eq $url.scheme "https" | ternary ":443" ":80" }}
+{{- $endpoint := printf "%s://%s%s?%s" $url.scheme (trimSuffix $port $url.host) ($url.path | default "/") $url.query }}
+{{- if hasKey $endpoints $endpoint }}
+{{- fail (printf "the streams %s and %s have the same url, and its events would be counted twice: remove one of them." (get $endpoints $endpoint) .name) }}
+{{- end }}
+{{- $_ := set $endpoints $endpoint .name }}
+{{- $protocol := get . "protocol" | default (get $v.streamDefaults "protocol") }}
+{{- if and (has $protocol (list "sse" "poll")) (hasPrefix "ws" .url) }}
+{{- fail (printf "%s has protocol=%s and a WebSocket's url: write http:// or https://." $place $protocol) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if and $v.demo.enabled (hasKey $names "demo") }}
+{{- fail "a stream is called demo, as demo.enabled calls its own: give it another name." }}
+{{- end }}
+{{- end }}
+
+{{/* Names of headers, a line each, of any form that they can be given in: a map, a list of lines, or lines. */}}
+{{- define "iris-exporter.headerNames" -}}
+{{- if kindIs "map" . }}
+{{- keys . | sortAlpha | join "\n" }}
+{{- else }}
+{{- range kindIs "slice" . | ternary . (splitList "\n" (. | default "" | toString)) }}
+{{- splitList ":" (toString .) | first }}
+{{ end }}
+{{- end }}
+{{- end }}
+
+{{/* A secured port that is none would be worse than an error. */}}
+{{- define "iris-exporter.validateWeb" -}}
+{{- $v := .Values }}
+{{- $tls := $v.web.config.tls_server_config | default dict }}
+{{- if and $v.web.tlsSecret (not $tls) (not $v.web.existingConfigSecret.name) }}
+{{- fail "web.tlsSecret is set, and nothing says to use it, so that the port would speak plain HTTP: set web.config.tls_server_config with cert_file=/etc/iris-exporter/tls/tls.crt and key_file=/etc/iris-exporter/tls/tls.key." }}
+{{- end }}
+{{- range $key := list "cert_file" "key_file" "client_ca_file" }}
+{{- if and (hasPrefix "/etc/iris-exporter/tls/" (get $tls $key | default "")) (not $v.web.tlsSecret) }}
+{{- fail (printf "web.config.tls_server_config.%s lies below /etc/iris-exporter/tls, where nothing is mounted: name a Secret of type kubernetes.io/tls in web.tlsSecret." $key) }}
+{{- end }}
+{{- end }}
+{{- if and (or $v.web.tls $v.web.authentication) (not (or $v.web.config $v.web.existingConfigSecret.name)) }}
+{{- fail "web.tls and web.authentication only say what a web configuration does, and there is none: give web.config or web.existingConfigSecret.name." }}
+{{- end }}
+{{- end }}
+
+{{/* Seconds of a duration such as 1m30s; empty for an empty one. */}}
+{{- define "iris-exporter.seconds" -}}
+{{- $units := dict "d" 86400.0 "h" 3600.0 "m" 60.0 "s" 1.0 "ms" 0.001 }}
+{{- $sum := 0.0 }}
+{{- range regexFindAll "[0-9]+(ms|[dhms])" . -1 }}
+{{- $sum = addf $sum (mulf (regexFind "^[0-9]+" . | float64) (get $units (regexFind "[a-z]+$" .))) }}
+{{- end }}
+{{- if . }}{{ $sum }}{{ end }}
 {{- end }}
