@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -320,16 +321,53 @@ def test_the_chart_says_what_it_is() -> None:
     assert all(maintainer.keys() == {"name", "email", "url"} for maintainer in chart["maintainers"])
 
 
-@pytest.mark.parametrize("name", ["demo", "sidecar", "fleet-standby", "streams"])
+@pytest.mark.parametrize("name", FEATURES)
 def test_the_notes_say_what_to_try(name: str) -> None:
-    """Commands for this release, and no leftover of the template language but what is to be copied."""
+    """Commands for this release, with names and ports that there are, and no leftover of the template language."""
     result = helm("helm4", "install", "--dry-run=client", "iris-exporter", CHART, "--values", values_file(name))
     notes = result.stdout.partition("NOTES:")[2]
-    assert "kubectl -n default" in notes
     assert "<no value>" not in notes
-    assert ("{{-" in notes) == (name == "sidecar")
-    assert ("helm test iris-exporter" in notes) == (name != "sidecar")
-    assert ("sharding.shards=N" in notes) == (name == "fleet-standby")
+    sidecar = name == "sidecar"
+    assert ("{{-" in notes) == sidecar
+
+    objects = [each for each in feature(name) if each["kind"] in ("Deployment", "StatefulSet", "Service")]
+    there = {f"{each['kind'].lower()}/{each['metadata']['name']}" for each in objects}
+    commands = [line.partition("#")[0].split() for line in notes.splitlines() if line.startswith("  kubectl ")]
+    named = {word for words in commands for word in words if "/" in word and not word.startswith(("app.", "pod/POD"))}
+    pods_of_sets = {f"pod/{each['metadata']['name']}-0" for each in objects if each["kind"] == "StatefulSet"}
+    assert named <= there | pods_of_sets
+    assert {each for each in there if each.startswith(("deployment/", "statefulset/"))} <= named
+    assert {words[2] for words in commands} == {"observability" if name == "pod" else "default"}
+
+    (forward,) = (words for words in commands if "port-forward" in words)
+    local, _, remote = forward[5].partition(":")
+    kind, _, target = forward[4].partition("/")
+    if kind == "service":
+        assert int(remote) == only(objects, "Service", target)["spec"]["ports"][0]["port"]
+    elif not sidecar:
+        assert int(remote) == exporter(feature(name), target.removesuffix("-0"))["ports"][0]["containerPort"]
+    assert f"://127.0.0.1:{local}/" in notes
+    assert ("curl -k" in notes) == (name in ("web", "existing-web"))
+    tested = any(each["metadata"]["labels"]["app.kubernetes.io/component"] == "test" for _, each in pods(feature(name)))
+    assert ("helm test iris-exporter" in notes) == tested
+
+
+def test_the_notes_name_what_has_to_be_there() -> None:
+    """Secrets, ConfigMaps and claims of somebody else's, and none of the chart's own."""
+
+    def needed(name: str) -> set[str]:
+        result = helm("helm4", "install", "--dry-run=client", "iris-exporter", CHART, "--values", values_file(name))
+        lines = result.stdout.partition("NOTES:")[2].splitlines()
+        return {line.partition(" get ")[2] for line in lines if " get " in line and " get leases" not in line}
+
+    assert needed("streams") == {"secret iris iris-client iris-eu", "configmap company-ca"}
+    assert needed("existing-config") == {"configmap iris-configuration", "pvc iris-state"}
+    assert needed("existing-web") == {"secret iris-exporter-tls iris-exporter-web"}
+    assert needed("otlp") == {"secret otlp"}
+    assert needed("fleet-standby") == {"configmap iris-streams"}
+    assert needed("discovery") == {"secret iris iris-eu"}
+    assert needed("pod") == {"secret global-pull own-pull"}
+    assert needed("demo") == needed("inline-keys") == set()
 
 
 def test_a_packaged_chart_renders_the_same(tmp_path: Path) -> None:
@@ -339,3 +377,14 @@ def test_a_packaged_chart_renders_the_same(tmp_path: Path) -> None:
     (archive,) = tmp_path.glob("*.tgz")
     packaged = rendered_text("helm4", archive, "--values", values_file("monitoring"))
     assert packaged == feature_text("monitoring")
+    with tarfile.open(archive) as package:
+        folders = {Path(name).parts[1] for name in package.getnames()}
+    assert folders == {
+        "Chart.yaml",
+        "README.md",
+        "files",
+        "templates",
+        "values.schema.json",
+        "values.yaml",
+        ".helmignore",
+    }

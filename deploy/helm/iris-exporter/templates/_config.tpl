@@ -126,3 +126,27 @@ Takes a dict: root, stream, and key, which names the inline key of this stream.
 {{- end }}
 {{- join "\n" $parts | sha256sum }}
 {{- end }}
+
+{{/* Names of what has to be there before a pod starts, as lists under `secret`, `configmap` and `pvc`; empty where nothing has. */}}
+{{- define "iris-exporter.needed" -}}
+{{- $v := .Values }}
+{{- $secrets := list $v.web.existingConfigSecret.name $v.web.tlsSecret (and $v.otlp.enabled $v.otlp.headersSecret.name) }}
+{{- $configMaps := list $v.existingConfigMap.name }}
+{{- range (include "iris-exporter.credentialSources" . | fromYaml).sources }}
+{{- with .secret }}{{ $secrets = append $secrets .name }}{{ end }}
+{{- with .configMap }}{{ $configMaps = append $configMaps .name }}{{ end }}
+{{- end }}
+{{- if ne $v.discovery.kubernetes.role "none" }}
+{{- range $v.discovery.kubernetes.secrets }}{{ $secrets = append $secrets .name }}{{ end }}
+{{- end }}
+{{- range $v.discovery.configMaps }}
+{{- if not .optional }}{{ $configMaps = append $configMaps .name }}{{ end }}
+{{- end }}
+{{- range (include "iris-exporter.imagePullSecrets" . | fromYaml).imagePullSecrets }}{{ $secrets = append $secrets .name }}{{ end }}
+{{- $secrets = without ($secrets | uniq) "" false (include "iris-exporter.inlineKeysSecretName" .) }}
+{{- $needed := dict }}
+{{- with $secrets }}{{ $_ := set $needed "secret" (sortAlpha .) }}{{ end }}
+{{- with without ($configMaps | uniq) "" }}{{ $_ := set $needed "configmap" (sortAlpha .) }}{{ end }}
+{{- with $v.state.existingClaim }}{{ $_ := set $needed "pvc" (list .) }}{{ end }}
+{{- with $needed }}{{ toYaml . }}{{ end }}
+{{- end }}
