@@ -24,6 +24,7 @@ npm         apt  npm
 express     npm  express@5.1.0
 typescript  npm  typescript@5.9.3
 @grafana/schema npm @grafana/schema@13.2.3
+@kubernetes-models/grafana-operator npm @kubernetes-models/grafana-operator@3.0.0
 grafana-client pip grafana-client==5.1.4
 ocb         go   go.opentelemetry.io/collector/cmd/builder//@v0.165.0
 otelcol     ocb  scripts/tools/otelcol.yaml
