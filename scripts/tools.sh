@@ -34,6 +34,7 @@ pint        go   github.com/cloudflare/pint//cmd/pint@v0.87.0
 dashboard-linter go github.com/grafana/dashboard-linter//@v0.2.0
 helm3       go   helm.sh/helm/v3//cmd/helm@v3.22.0 pkg/chartutil.k8sVersionMinor=37 pkg/lint/rules.k8sVersionMinor=37
 helm4       go   helm.sh/helm/v4//cmd/helm@v4.3.1
+helm-unittest go github.com/helm-unittest/helm-unittest//cmd/helm-unittest@v1.1.2
 kube-score  go   github.com/zegl/kube-score//cmd/kube-score@v1.20.0
 etcd        go   go.etcd.io/etcd/server/v3//@v3.6.5
 kube-apiserver k8s k8s.io/kubernetes//cmd/kube-apiserver@v1.37.0

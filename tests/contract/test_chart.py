@@ -1,8 +1,10 @@
 """The Helm chart, rendered by both Helms: golden files, schemas of Kubernetes, a linter, and what it promises."""
 
 import json
+import shutil
 import subprocess
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,28 @@ def test_helm_lint_finds_nothing(program: str) -> None:
     for values in [[], *(["--values", values_file(name)] for name in FEATURES)]:
         result = helm(program, "lint", "--strict", "--quiet", CHART, *values)
         assert (result.returncode, result.stdout.strip()) == (0, ""), result.stdout + result.stderr
+
+
+@pytest.mark.needs("helm-unittest")
+def test_the_tests_of_the_chart_pass() -> None:
+    """Those beside the templates, with warnings about what they do not use being errors."""
+    command = [tool("helm-unittest"), "--strict", CHART]
+    result = subprocess.run(command, check=False, text=True, capture_output=True, timeout=240)
+    assert result.returncode == 0, result.stdout + result.stderr
+    suites = len(list((CHART / "tests").glob("*_test.yaml")))
+    assert f"{suites} passed, {suites} total" in result.stdout
+
+
+@pytest.mark.needs("helm-unittest")
+def test_the_tests_of_the_chart_can_fail(tmp_path: Path) -> None:
+    """A value changed in a template is found by the topic it belongs to."""
+    shutil.copytree(CHART, tmp_path / "chart")
+    template = tmp_path / "chart/templates/networkpolicy.yaml"
+    template.write_text(template.read_text().replace("egress: []", "egress: [{}]", 1))
+    command = [tool("helm-unittest"), "--strict", "--file", "tests/networkpolicy_test.yaml", tmp_path / "chart"]
+    result = subprocess.run(command, check=False, text=True, capture_output=True, timeout=60)
+    assert result.returncode == 1
+    assert "lets the exporter reach the demo, and nobody else" in result.stdout
 
 
 @pytest.mark.parametrize("name", FEATURES)
@@ -347,12 +371,24 @@ def test_the_pod_of_helm_test_runs_where_the_exporter_runs() -> None:
 
 
 def test_every_value_is_used_by_a_template_and_shown_by_an_example() -> None:
-    """So that none is forgotten, and none does nothing."""
+    """And tried by a test beside the templates, so that none is forgotten, and none does nothing."""
     templates = "\n".join(path.read_text() for path in (CHART / "templates").rglob("*") if path.is_file())
     paths = [value.path for value in described_values(CHART / "values.yaml")]
     shown = [yaml.safe_load(values_file(name).read_text()) for name in FEATURES]
     assert [path for path in paths if path.rpartition(".")[2] not in templates] == []
     assert [path for path in paths if not any(has(values, path) for values in shown)] == []
+    suites = [yaml.safe_load(path.read_text()) for path in (CHART / "tests").glob("*_test.yaml")]
+    tried = {path for suite in suites for part in (suite, *suite["tests"]) for path in every_path(part.get("set", {}))}
+    assert [path for path in paths if path not in tried] == []
+
+
+def every_path(values: object, path: str = "") -> Iterator[str]:
+    """All paths of keys, joined by dots; a key may be a path itself."""
+    if path:
+        yield path
+    if isinstance(values, dict):
+        for key, value in values.items():
+            yield from every_path(value, f"{path}.{key}" if path else key)
 
 
 def has(values: object, path: str) -> bool:
