@@ -35,6 +35,7 @@ dashboard-linter go github.com/grafana/dashboard-linter//@v0.2.0
 helm3       go   helm.sh/helm/v3//cmd/helm@v3.22.0 pkg/chartutil.k8sVersionMinor=37 pkg/lint/rules.k8sVersionMinor=37
 helm4       go   helm.sh/helm/v4//cmd/helm@v4.3.1
 helm-unittest go github.com/helm-unittest/helm-unittest//cmd/helm-unittest@v1.1.2
+checkov     pip  checkov==3.3.30
 kube-score  go   github.com/zegl/kube-score//cmd/kube-score@v1.20.0
 etcd        go   go.etcd.io/etcd/server/v3//@v3.6.5
 kube-apiserver k8s k8s.io/kubernetes//cmd/kube-apiserver@v1.37.0
@@ -113,6 +114,12 @@ build_kubernetes() {
         -X $numbers.gitMajor=1 -X $numbers.gitMinor=$(cut -d. -f2 <<<"$version")" "$module/${package%@*}"
 }
 
+# pip compares the versions with those of .venv, which is not asked, and complains; a directory of its own has its own.
+install_python() {
+    rm -rf ".tools/$1"
+    .venv/bin/python -m pip install --target ".tools/$1" "$2"
+}
+
 # Reading definitions of custom resources takes PyYAML, which the project's own environment has.
 write_schemas() {
     .venv/bin/python "$2"
@@ -150,10 +157,7 @@ while read -r program kind source variables; do
     started=$SECONDS
     case $kind in
         npm) npm install --silent --no-audit --no-fund --prefix .tools/node "$source" ;;
-        pip)
-            rm -rf ".tools/$program"
-            .venv/bin/python -m pip install --quiet --target ".tools/$program" "$source"
-            ;;
+        pip) quietly install_python "$program" "$source" ;;
         # shellcheck disable=SC2086
         go) quietly build_go "$program" "$source" $variables ;;
         ocb) quietly build_collector "$program" "$source" ;;
