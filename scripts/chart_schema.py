@@ -64,6 +64,7 @@ _QUANTITY = _or_say(
 _NAME = _or_say(_text("^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"), "the name of an object: small letters, digits, dashes")
 # Services have the strictest names of all objects.
 _LABEL = _or_say(_text("^([a-z]([-a-z0-9]*[a-z0-9])?)?$"), "small letters, digits and dashes, a letter first")
+_NAMESPACE = _or_say(_text("^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$"), "small letters, digits and dashes")
 _PERCENTAGE = _or_say(
     {"anyOf": [{"type": "integer", "minimum": 0}, _text("^[0-9]+%$"), {"type": "null"}]},
     "a number, a percentage such as 50%, or null",
@@ -172,7 +173,7 @@ _SPECIAL: dict[str, Schema] = {
     "mode": _one_of("deployment", "statefulset", "sidecar"),
     "replicaCount": _COUNT,
     "fullnameOverride": _LABEL,
-    "namespaceOverride": _LABEL,
+    "namespaceOverride": _NAMESPACE,
     "image.tag": _or_say(_STRING, 'text: put it in quotes, as in "0.1.0"'),
     "image.digest": _or_say(_text("^(sha256:[0-9a-f]{64})?$"), "sha256: and 64 digits, or empty"),
     "image.pullPolicy": _one_of("Always", "IfNotPresent", "Never"),
@@ -205,7 +206,7 @@ _SPECIAL: dict[str, Schema] = {
     "discovery.httpUrl": _url("https?", "http://inventory.example.com/iris", optional=True),
     "discovery.httpInterval": _DURATION,
     "discovery.kubernetes.role": _one_of("none", "services", "pods"),
-    "discovery.kubernetes.namespace": _LABEL,
+    "discovery.kubernetes.namespace": _NAMESPACE,
     "discovery.kubernetes.secrets": _list_of(_reference("api-key")),
     "state.kind": _one_of("none", "emptyDir", "claim", "claimPerPod"),
     "state.mountPath": _PATH,

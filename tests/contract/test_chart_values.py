@@ -238,6 +238,7 @@ ACCEPTED = (
     "livenessProbe=null,readinessProbe=null,startupProbe=null",
     "streams[0].stable-after=0",
     "global.anything.of.others=1",
+    "namespaceOverride=1st-team",
 )
 
 
