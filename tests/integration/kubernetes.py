@@ -106,7 +106,8 @@ async def cluster(directory: Path) -> AsyncIterator[Cluster]:
 def _made(path: Path, program: Program) -> Any:
     async def check() -> bool:
         assert program.exit_code is None, program.output
-        return path.exists()  # noqa: ASYNC240 (one look at a local file)
+        # The file is there before its content is.
+        return path.exists() and "END CERTIFICATE" in path.read_text()  # noqa: ASYNC240 (one look at a local file)
 
     return check
 
