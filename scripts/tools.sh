@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Install the programs that integration tests run, each only where it is missing; `make tools` calls this.
 #
-# A row of the table is: program, how it comes, what to ask for. All but apt, npm and pip need Go, and end in .tools/bin.
+# A row of the table is: program, how it comes, what to ask for. go, ocb, k8s and schemas need Go; programs end in .tools/bin.
 #   apt  a Debian package; used only when the program is not on PATH, and needs root or sudo
 #   npm  an npm package at a fixed version, into .tools/node/node_modules
 #   pip  a Python package at a fixed version, into a directory of its own below .tools
@@ -9,6 +9,7 @@
 #   ocb  a manifest for the OpenTelemetry Collector's builder, with fixed versions
 #   k8s  a program of Kubernetes at a fixed version; its parts are modules of their own with the same version, from 0
 #   schemas  a script that writes the JSON schemas of Kubernetes objects to .tools/schemas
+#   script  a script that makes the directory of the row's name below .tools, then other files that it reads
 # A test names the first column in `@pytest.mark.needs(...)`.
 set -Eeuo pipefail
 cd "$(dirname "$0")/.."
@@ -41,6 +42,11 @@ etcd        go   go.etcd.io/etcd/server/v3//@v3.6.5
 kube-apiserver k8s k8s.io/kubernetes//cmd/kube-apiserver@v1.37.0
 schemas     schemas scripts/tools/schemas.py
 nginx       apt  nginx-light
+podman      apt  podman
+runc        apt  runc
+mmdebstrap  apt  mmdebstrap
+python-image script scripts/tools/python-image.sh
+image-wheels script scripts/tools/image-wheels.sh deploy/docker/requirements.txt deploy/docker/build-requirements.txt
 ROWS
 }
 
@@ -125,6 +131,10 @@ write_schemas() {
     .venv/bin/python "$2"
 }
 
+run_script() {
+    "$2"
+}
+
 # Run with all output kept aside, and shown only if it fails.
 quietly() {
     trap 'cat .tools/build/log >&3; exit 1' ERR
@@ -136,9 +146,12 @@ quietly() {
 # CGO off gives static programs and needs no C compiler. What GOFLAGS says already comes last and wins.
 export CGO_ENABLED=0 GOFLAGS="-p=2 -trimpath -buildvcs=false ${GOFLAGS-}"
 
-# What a row asks for, with a checksum of the program's files in scripts/tools, if it has any.
+# What a row asks for, with a checksum of the program's files in scripts/tools and of those that the row names, if any.
 wanted() {
-    echo "${@:2} $(find scripts/tools -path "scripts/tools/$1[./]*" -type f | sort | xargs -r cat | cksum)"
+    echo "${@:2} $({
+        find scripts/tools -path "scripts/tools/$1[./]*" -type f
+        for word in "${@:2}"; do if [[ -f $word ]]; then echo "$word"; fi; done
+    } | sort -u | xargs -r cat | cksum)"
 }
 
 # A stamp per program holds the version that was asked for, so that a new version in the table is installed.
@@ -149,7 +162,7 @@ while read -r program kind source variables; do
     asked=$(wanted "$program" "$source" $variables)
     stamp=.tools/stamps/${program//\//-}
     [[ $kind != apt && "$(cat "$stamp" 2>/dev/null)" != "$asked" ]] || continue
-    if [[ $kind != npm && $kind != pip ]] && ! command -v go >/dev/null; then
+    if [[ $kind != npm && $kind != pip && $kind != script ]] && ! command -v go >/dev/null; then
         echo "Building $program needs Go 1.26 or newer." >&2
         exit 1
     fi
@@ -163,6 +176,7 @@ while read -r program kind source variables; do
         ocb) quietly build_collector "$program" "$source" ;;
         k8s) quietly build_kubernetes "$program" "$source" ;;
         schemas) quietly write_schemas "$program" "$source" ;;
+        script) quietly run_script "$program" "$source" ;;
         *) echo "tools.sh: '$kind' is not a way to install $program" >&2; exit 2 ;;
     esac
     echo "$asked" >"$stamp"

@@ -1,4 +1,4 @@
-"""The image, as far as it can be known without an engine: the Dockerfile, its locks, and what its steps build."""
+"""The image's Dockerfile, its locks, and what its steps build; tests/integration/test_image.py runs the image."""
 
 import fnmatch
 import json
@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from iris_exporter import __version__
+from tests.integration import images
 from tests.tools import ROOT
 
 DOCKER = ROOT / "deploy/docker"
@@ -105,6 +106,12 @@ def test_the_context_holds_what_is_copied_and_nothing_else() -> None:
         assert (ROOT / source).exists()
         assert any(fnmatch.fnmatch(source, pattern) for pattern in allowed)
     assert {pattern.split("/")[0] for pattern in allowed} == {source.split("/")[0] for source in copied()}
+
+
+def test_a_change_of_what_is_copied_makes_a_new_image_for_the_tests() -> None:
+    """The image that integration tests keep is named after the content of all that the Dockerfile reads."""
+    read = {"deploy/docker/Dockerfile", "deploy/docker/Dockerfile.dockerignore", *copied()}
+    assert set(images.INPUTS) == read
 
 
 def test_the_steps_build_a_program_that_knows_its_revision(tmp_path: Path) -> None:

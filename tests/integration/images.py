@@ -1,0 +1,189 @@
+"""The image of deploy/docker/Dockerfile, built by podman from the unchanged file, without a network.
+
+Its base is a stand-in, since tests reach no registry of images: Debian's own Python with pip, which `make tools` makes
+of packages. What our layers hold and weigh is exact; what lies below them is only much like `python:slim`. Wheels come
+from a directory that `make tools` has filled; a pip.conf that is there during the build alone names it, and the hashes
+of the locks are checked as ever.
+"""
+
+import hashlib
+import json
+import os
+import resource
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from iris_exporter import __version__
+from tests.tools import ROOT, tool
+
+NEEDS = ("podman", "runc", "python-image", "image-wheels")
+NAME = "localhost/iris-exporter:tested"
+BASE = "localhost/python:stand-in"
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+CREATED = "2026-01-02T03:04:05Z"
+SOURCE = "https://example.com/tested"
+
+KEPT = ROOT / ".tools/images"
+# An archive has some 170 MB, and one is made for each state of the sources that was tested.
+KEEP = 3
+
+# What the image is made of. A test compares this with what the Dockerfile copies.
+INPUTS = (
+    *("deploy/docker/Dockerfile", "deploy/docker/Dockerfile.dockerignore", "deploy/docker/requirements.txt"),
+    *("deploy/docker/build-requirements.txt", "pyproject.toml", "README.md", "LICENSE", "dashboards/json"),
+    *("deploy/grafana/provisioning", "iris_exporter"),
+)
+
+STORAGE = """
+[storage]
+driver = "overlay"
+graphroot = "{directory}/storage"
+runroot = "{directory}/run"
+"""
+
+# Without systemd, without files of other engines on this machine, and without asking for more than we may give.
+# crun does not run on every arrangement of cgroups that runc runs on.
+SETTINGS = """
+[containers]
+default_ulimits = ["nofile={files}:{files}", "nproc={processes}:{processes}"]
+log_driver = "none"
+netns = "host"
+
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "none"
+lock_type = "file"
+runtime = "runc"
+static_dir = "{directory}/libpod"
+tmp_dir = "{directory}/tmp"
+volume_path = "{directory}/volumes"
+"""
+
+PIP = """
+[global]
+no-index = true
+find-links = /wheels
+"""
+
+
+class Engine:
+    """Podman with images, containers and settings of its own below `directory`; see `engine`."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        files, processes = (
+            min(4096, resource.getrlimit(limit)[1]) for limit in (resource.RLIMIT_NOFILE, resource.RLIMIT_NPROC)
+        )
+        (directory / "storage.conf").write_text(STORAGE.format(directory=directory))
+        settings = SETTINGS.format(directory=directory, files=files, processes=processes)
+        (directory / "containers.conf").write_text(settings)
+        self.environment = {
+            "CONTAINERS_CONF": str(directory / "containers.conf"),
+            "CONTAINERS_STORAGE_CONF": str(directory / "storage.conf"),
+        }
+
+    def podman(self, *words: str | Path, seconds: float = 60) -> str:
+        """What a command prints; fails unless it succeeds."""
+        result = subprocess.run(
+            [tool("podman"), *map(str, words)],
+            check=False,
+            text=True,
+            capture_output=True,
+            timeout=seconds,
+            env={**os.environ, **self.environment},
+        )
+        assert result.returncode == 0, f"podman {words}: {result.returncode}\n{result.stdout}\n{result.stderr}"
+        return result.stdout
+
+    def load(self, archive: Path) -> None:
+        """Take the image of `archive` in, under NAME."""
+        self.podman("load", "--quiet", "--input", archive)
+
+    def inspect(self, image: str = NAME) -> dict[str, Any]:
+        """What podman knows about an image."""
+        (found,) = json.loads(self.podman("image", "inspect", image))
+        assert isinstance(found, dict)
+        return found
+
+    @contextmanager
+    def mounted(self, image: str = NAME) -> Iterator[Path]:
+        """The image's files."""
+        directory = Path(self.podman("image", "mount", image).strip())
+        try:
+            yield directory
+        finally:
+            self.podman("image", "unmount", image)
+
+    def build(self, archive: Path) -> None:
+        """Build the image and write it to `archive`, which nobody sees before it is complete."""
+        self.podman("import", "--quiet", Path(tool("python-image")) / "rootfs.tar", BASE)
+        configuration = self.directory / "pip.conf"
+        configuration.write_text(PIP)
+        arguments = {
+            "PYTHON_IMAGE": BASE,
+            "VERSION": __version__,
+            "REVISION": REVISION,
+            "CREATED": CREATED,
+            "SOURCE": SOURCE,
+        }
+        self.podman(
+            *("build", "--quiet", "--network=none", "--pull=never", "--tag", NAME),
+            *("--volume", f"{tool('image-wheels')}:/wheels:ro", "--volume", f"{configuration}:/etc/pip.conf:ro"),
+            *(f"--build-arg={name}={value}" for name, value in arguments.items()),
+            *("--file", ROOT / "deploy/docker/Dockerfile", ROOT),
+            seconds=300,
+        )
+        unfinished = archive.with_name(f"{archive.name}.{os.getpid()}")
+        try:
+            self.podman("save", "--quiet", "--format=docker-archive", "--output", unfinished, NAME)
+            unfinished.replace(archive)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def engine(directory: Path) -> Iterator[Engine]:
+    """An engine whose containers, images and files are gone when the block ends."""
+    made = Engine(directory)
+    try:
+        yield made
+    finally:
+        made.podman("rm", "--all", "--force", "--time=0")
+        shutil.rmtree(directory)
+
+
+def archive(directory: Path) -> Path:
+    """The built image in the form of `docker save`, under NAME; `directory` is used while it is built.
+
+    It is built once for each state of its sources and kept in .tools/images.
+    """
+    path = KEPT / f"iris-exporter-{fingerprint()}.tar"
+    if path.exists():
+        path.touch()
+        return path
+    KEPT.mkdir(parents=True, exist_ok=True)
+    with engine(directory) as builder:
+        builder.build(path)
+    for old in sorted(KEPT.glob("*.tar"), key=lambda each: each.stat().st_mtime, reverse=True)[KEEP:]:
+        with suppress(FileNotFoundError):
+            old.unlink()
+    return path
+
+
+def fingerprint() -> str:
+    """A hash over what the image is made of, and over how this module makes it."""
+    sources = [Path(__file__), *(ROOT / name for name in INPUTS)]
+    sources += [ROOT / f"scripts/tools/{name}.sh" for name in ("python-image", "image-wheels")]
+    digest = hashlib.sha256()
+    for source in sources:
+        files = sorted(source.rglob("*")) if source.is_dir() else [source]
+        for file in files:
+            if file.is_file() and "__pycache__" not in file.parts:
+                content = file.read_bytes()
+                digest.update(f"{file.relative_to(ROOT)} {file.stat().st_mode & 0o777:o} {len(content)}\n".encode())
+                digest.update(content)
+    return digest.hexdigest()[:16]
