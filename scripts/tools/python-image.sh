@@ -17,7 +17,8 @@ chroot "$1" sh -c "
     PYTHONPATH=\$wheel python -m pip install --quiet --no-index --root-user-action=ignore \$wheel
 "'
 
-# The image needs no documentation, and without waiting for the disk after each package it is there sooner.
-mmdebstrap --variant=essential --include=ca-certificates,python3,python3-venv --dpkgopt=force-unsafe-io \
+# apt is there as it is in python:slim, and brings libstdc++, which grpc needs and no wheel has. Documentation is left
+# out, and the disk need not have each package before the next one is unpacked.
+mmdebstrap --variant=apt --include=ca-certificates,python3,python3-venv --dpkgopt=force-unsafe-io \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' --customize-hook="$as_in_slim" trixie "$target/rootfs.tar"

@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.integration.programs import Program, running, wait_until
 
+HERE = (sys.executable, "-m", "iris_exporter")
 Key = tuple[str, frozenset[tuple[str, str]]]
 
 
@@ -154,17 +155,23 @@ def _fits(value: object, wanted: object) -> bool:
 
 @asynccontextmanager
 async def sidecar(
-    *options: str, secrets: Sequence[str] = (), environment: dict[str, str] | None = None
+    *options: str,
+    secrets: Sequence[str] = (),
+    environment: dict[str, str] | None = None,
+    program: Sequence[str] = HERE,
 ) -> AsyncIterator[Sidecar]:
-    """Start `iris-exporter` on a free port; checks the rules of this module when the block ends without a failure."""
-    command = (sys.executable, "-m", "iris_exporter", "--web.listen-address=127.0.0.1:0", "--log.format=json")
+    """Start `iris-exporter` on a free port; checks the rules of this module when the block ends without a failure.
+
+    `program` is what comes before the options: this checkout's, unless told.
+    """
+    command = (*program, "--web.listen-address=127.0.0.1:0", "--log.format=json")
     timeout = aiohttp.ClientTimeout(total=10)
     async with (
-        running(*command, *options, environment=environment) as program,
+        running(*command, *options, environment=environment) as process,
         aiohttp.ClientSession(timeout=timeout) as http,
     ):
-        url = await program.printed(_listening_address)
-        exporter = Sidecar(program, url, http)
+        url = await process.printed(_listening_address)
+        exporter = Sidecar(process, url, http)
         yield exporter
         await exporter.stop(secrets)
 
