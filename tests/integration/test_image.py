@@ -172,7 +172,7 @@ async def test_it_does_its_work_with_nothing_but_a_directory_for_its_state(
             await exporter.get("/-/ready")
             await exporter.counts("iris_events_total", 1)
             # Prometheus alone moves the cursor, and this header tells it from a person who looks.
-            await exporter.get("/metrics", **{"X-Prometheus-Scrape-Timeout-Seconds": "10"})
+            await exporter.get("/metrics", 200, **{"X-Prometheus-Scrape-Timeout-Seconds": "10"})
 
             async def arrived() -> bool:
                 return bool(server.logs())
