@@ -108,10 +108,13 @@ def test_the_context_holds_what_is_copied_and_nothing_else() -> None:
     assert {pattern.split("/")[0] for pattern in allowed} == {source.split("/")[0] for source in copied()}
 
 
-def test_a_change_of_what_is_copied_makes_a_new_image_for_the_tests() -> None:
+@pytest.mark.parametrize("recipe", [images.SHIPPED, images.STACK], ids=lambda recipe: str(recipe.directory))
+def test_a_change_of_what_is_copied_makes_a_new_image_for_the_tests(
+    recipe: images.Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The image that integration tests keep is named after the content of all that the Dockerfile reads."""
-    read = {"deploy/docker/Dockerfile", "deploy/docker/Dockerfile.dockerignore", *copied()}
-    assert set(images.INPUTS) == read
+    monkeypatch.setattr(sys.modules[__name__], "DOCKER", recipe.dockerfile.parent)
+    assert set(recipe.inputs) == set(copied())
 
 
 def test_the_steps_build_a_program_that_knows_its_revision(tmp_path: Path) -> None:

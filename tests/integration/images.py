@@ -1,4 +1,4 @@
-"""The image of deploy/docker/Dockerfile, built by podman from the unchanged file, without a network.
+"""The images of deploy/docker and deploy/compose, built by podman from the unchanged Dockerfiles, without a network.
 
 Its base is a stand-in, since tests reach no registry of images: Debian's own Python with pip, which `make tools` makes
 of packages. What our layers hold and weigh is exact; what lies below them is only much like `python:slim`. Wheels come
@@ -12,8 +12,9 @@ import os
 import resource
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +22,56 @@ from iris_exporter import __version__
 from tests.tools import ROOT, tool
 
 NEEDS = ("podman", "runc", "python-image", "image-wheels")
-NAME = "localhost/iris-exporter:tested"
-BASE = "localhost/python:stand-in"
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 CREATED = "2026-01-02T03:04:05Z"
 SOURCE = "https://example.com/tested"
 
 KEPT = ROOT / ".tools/images"
-# An archive has some 170 MB, and one is made for each state of the sources that was tested.
-KEEP = 3
+# An archive has some 180 MB, and one is made for each state of the sources that was tested.
+KEEP = 4
 
-# What the image is made of. A test compares this with what the Dockerfile copies.
-INPUTS = (
-    *("deploy/docker/Dockerfile", "deploy/docker/Dockerfile.dockerignore", "deploy/docker/requirements.txt"),
-    *("deploy/docker/build-requirements.txt", "pyproject.toml", "README.md", "LICENSE", "dashboards/json"),
-    *("deploy/grafana/provisioning", "iris_exporter"),
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an image is built."""
+
+    directory: str
+    """Where its Dockerfile is."""
+    name: str
+    """What it is called afterwards."""
+    base: str
+    """The image that its FROM names; the stand-in is given this name."""
+    inputs: tuple[str, ...]
+    """What is copied from the repository. A test compares this with the Dockerfile."""
+    arguments: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def dockerfile(self) -> Path:
+        """The Dockerfile."""
+        return ROOT / self.directory / "Dockerfile"
+
+
+PACKAGE = ("pyproject.toml", "README.md", "LICENSE", "dashboards/json", "deploy/grafana/provisioning", "iris_exporter")
+SHIPPED = Recipe(
+    directory="deploy/docker",
+    name="localhost/iris-exporter:tested",
+    base="localhost/python:stand-in",
+    inputs=(*PACKAGE, "deploy/docker/requirements.txt", "deploy/docker/build-requirements.txt"),
+    arguments={
+        "PYTHON_IMAGE": "localhost/python:stand-in",
+        "VERSION": __version__,
+        "REVISION": REVISION,
+        "CREATED": CREATED,
+        "SOURCE": SOURCE,
+    },
 )
+STACK = Recipe(
+    directory="deploy/compose",
+    name="localhost/iris-exporter-stack:tested",
+    base="docker.io/library/python:3.13-slim",
+    inputs=PACKAGE,
+)
+NAME = SHIPPED.name
 
 STORAGE = """
 [storage]
@@ -99,7 +134,7 @@ class Engine:
         return result.stdout
 
     def load(self, archive: Path) -> None:
-        """Take the image of `archive` in, under NAME."""
+        """Take the image of `archive` in, under its recipe's name."""
         self.podman("load", "--quiet", "--input", archive)
 
     def inspect(self, image: str = NAME) -> dict[str, Any]:
@@ -117,28 +152,21 @@ class Engine:
         finally:
             self.podman("image", "unmount", image)
 
-    def build(self, archive: Path) -> None:
+    def build(self, recipe: Recipe, archive: Path) -> None:
         """Build the image and write it to `archive`, which nobody sees before it is complete."""
-        self.podman("import", "--quiet", Path(tool("python-image")) / "rootfs.tar", BASE)
+        self.podman("import", "--quiet", Path(tool("python-image")) / "rootfs.tar", recipe.base)
         configuration = self.directory / "pip.conf"
         configuration.write_text(PIP)
-        arguments = {
-            "PYTHON_IMAGE": BASE,
-            "VERSION": __version__,
-            "REVISION": REVISION,
-            "CREATED": CREATED,
-            "SOURCE": SOURCE,
-        }
         self.podman(
-            *("build", "--quiet", "--network=none", "--pull=never", "--tag", NAME),
+            *("build", "--quiet", "--layers=false", "--network=none", "--pull=never", "--tag", recipe.name),
             *("--volume", f"{tool('image-wheels')}:/wheels:ro", "--volume", f"{configuration}:/etc/pip.conf:ro"),
-            *(f"--build-arg={name}={value}" for name, value in arguments.items()),
-            *("--file", ROOT / "deploy/docker/Dockerfile", ROOT),
+            *(f"--build-arg={name}={value}" for name, value in recipe.arguments.items()),
+            *("--file", recipe.dockerfile, ROOT),
             seconds=300,
         )
         unfinished = archive.with_name(f"{archive.name}.{os.getpid()}")
         try:
-            self.podman("save", "--quiet", "--format=docker-archive", "--output", unfinished, NAME)
+            self.podman("save", "--quiet", "--format=docker-archive", "--output", unfinished, recipe.name)
             unfinished.replace(archive)
         finally:
             unfinished.unlink(missing_ok=True)
@@ -155,27 +183,28 @@ def engine(directory: Path) -> Iterator[Engine]:
         shutil.rmtree(directory)
 
 
-def archive(directory: Path) -> Path:
-    """The built image in the form of `docker save`, under NAME; `directory` is used while it is built.
+def archive(directory: Path, recipe: Recipe = SHIPPED) -> Path:
+    """The built image in the form of `docker save`, under its recipe's name; `directory` is used while it is built.
 
     It is built once for each state of its sources and kept in .tools/images.
     """
-    path = KEPT / f"iris-exporter-{fingerprint()}.tar"
+    path = KEPT / f"{recipe.dockerfile.parent.name}-{fingerprint(recipe)}.tar"
     if path.exists():
         path.touch()
         return path
     KEPT.mkdir(parents=True, exist_ok=True)
     with engine(directory) as builder:
-        builder.build(path)
+        builder.build(recipe, path)
     for old in sorted(KEPT.glob("*.tar"), key=lambda each: each.stat().st_mtime, reverse=True)[KEEP:]:
         with suppress(FileNotFoundError):
             old.unlink()
     return path
 
 
-def fingerprint() -> str:
+def fingerprint(recipe: Recipe) -> str:
     """A hash over what the image is made of, and over how this module makes it."""
-    sources = [Path(__file__), *(ROOT / name for name in INPUTS)]
+    sources = [Path(__file__), recipe.dockerfile, recipe.dockerfile.with_name("Dockerfile.dockerignore")]
+    sources += [ROOT / name for name in recipe.inputs]
     sources += [ROOT / f"scripts/tools/{name}.sh" for name in ("python-image", "image-wheels")]
     digest = hashlib.sha256()
     for source in sources:

@@ -274,3 +274,16 @@ def test_its_bill_of_materials_lists_every_locked_package(archive: Path, tmp_pat
     others = {name for name in listed - wanted if name.startswith("pkg:pypi/")}
     assert {name.partition("@")[0] for name in others} == {"pkg:pypi/pip"}
     assert wanted <= {each.get("purl") for each in json.loads(forms["cyclonedx-json"].read_text())["components"]}
+
+
+def test_the_image_of_the_stack_is_built_and_runs(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """That of deploy/compose takes the newest versions that pip finds, which here are those of the lock."""
+    built = images.archive(tmp_path_factory.mktemp("build"), images.STACK)
+    with images.engine(tmp_path_factory.mktemp("engine")) as engine:
+        engine.load(built)
+        assert engine.inspect(images.STACK.name)["Config"]["User"] == "65532:65532"
+        volume = "--mount=type=volume,destination=/state"
+        look = ("run", "--rm", "--pull=never", "--read-only", "--read-only-tmpfs=false", "--cap-drop=ALL", volume)
+        assert __version__ in engine.podman(*look, images.STACK.name, "--version")
+        found = engine.podman(*look, "--entrypoint=python", images.STACK.name, "-c", LOOK)
+        assert set(found.split()) == {"/state", "/dev/shm", "/dev/mqueue"}
