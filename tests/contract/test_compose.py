@@ -1,4 +1,4 @@
-"""The compose stack, as far as it can be checked without a container engine: see deploy/compose/README.md."""
+"""The compose stack, as far as it can be checked without the images of others: see deploy/compose/README.md."""
 
 import os
 import re
