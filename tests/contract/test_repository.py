@@ -196,3 +196,24 @@ def test_a_process_that_a_worker_left_running_fails_the_run(tmp_path: Path) -> N
     assert result.returncode == 1
     assert "processes left running" in result.stdout
     assert ": sleep 60" in result.stdout
+
+
+INTERRUPTED = """
+@pytest.fixture(scope="module")
+def program():
+    with subprocess.Popen(["sleep", "60"]) as process:
+        yield
+        process.terminate()
+    with open("code", "w") as file:
+        print(process.returncode, file=file)
+
+def test_sample(program): raise KeyboardInterrupt
+"""
+
+
+def test_an_interrupt_leaves_the_end_of_a_program_to_its_fixture(tmp_path: Path) -> None:
+    """What counts as left running is what is there when all fixtures have ended."""
+    result = run_pytest(tmp_path, INTERRUPTED)
+    assert result.returncode == pytest.ExitCode.INTERRUPTED, result.stdout
+    assert (tmp_path / "code").read_text() == "-15\n"
+    assert "processes left running" not in result.stdout
