@@ -8,7 +8,9 @@
 #        comes with it is linked in .tools/bin
 #   go   a Go program at a fixed version: module // package @ version; then variables that its releases set in linking
 #   ocb  a manifest for the OpenTelemetry Collector's builder, with fixed versions
-#   k8s  a program of Kubernetes at a fixed version; its parts are modules of their own with the same version, from 0
+#   k8s  a program of Kubernetes at a fixed version; its parts are modules of their own with the same version, from 0.
+#        Where a version of Kubernetes follows: a program of somebody else's, compiled with the versions that Kubernetes
+#        has of what both need. That is not compiled twice then, as long as the program asks for nothing newer.
 #   schemas  a script that writes the JSON schemas of Kubernetes objects to .tools/schemas
 #   script  a script that makes the directory of the row's name below .tools, then other files that it reads
 # A test names the first column in `@pytest.mark.needs(...)`.
@@ -41,6 +43,17 @@ checkov     pip  checkov==3.3.30
 kube-score  go   github.com/zegl/kube-score//cmd/kube-score@v1.20.0
 etcd        go   go.etcd.io/etcd/server/v3//@v3.6.5
 kube-apiserver k8s k8s.io/kubernetes//cmd/kube-apiserver@v1.37.0
+kube-controller-manager k8s k8s.io/kubernetes//cmd/kube-controller-manager@v1.37.0
+kube-scheduler k8s k8s.io/kubernetes//cmd/kube-scheduler@v1.37.0
+kube-proxy  k8s  k8s.io/kubernetes//cmd/kube-proxy@v1.37.0
+kubelet     k8s  k8s.io/kubernetes//cmd/kubelet@v1.37.0
+containerd  go   github.com/containerd/containerd/v2//cmd/containerd@v2.4.2
+containerd-shim-runc-v2 go github.com/containerd/containerd/v2//cmd/containerd-shim-runc-v2@v2.4.2
+ctr         go   github.com/containerd/containerd/v2//cmd/ctr@v2.4.2
+coredns     k8s  github.com/coredns/coredns//@v1.14.5 k8s.io/kubernetes@v1.37.0
+pause       go   tools.invalid/pause//@v0.0.0
+nft         apt  nftables
+/usr/lib/cni/ptp apt containernetworking-plugins
 schemas     schemas scripts/tools/schemas.py
 nginx       apt  nginx-light
 podman      apt  podman
@@ -83,17 +96,33 @@ if ((${#packages[@]})); then
 fi
 
 # Built in a throwaway module of its own: `go install` would also ask for the list of all versions, which not every
-# module mirror answers, and its programs cannot be renamed (both Helms are called helm).
+# module mirror answers, and its programs cannot be renamed (both Helms are called helm). Where scripts/tools has a main.go
+# for the program, that is what is built, and the module is only required; one of tools.invalid is nothing but main.go.
 build_go() {
     local program=$1 source=$2 directory=.tools/build/$1 linking='-s -w' variable
     local module=${source%%//*} package=${source#*//} version=${source##*@}
     package=${package%@*}
     for variable in "${@:3}"; do linking+=" -X $module/$variable"; done
-    rm -rf "$directory"
-    mkdir -p "$directory"
-    printf 'module tools.invalid/%s\n\ngo 1.26.0\n\nrequire %s %s\n' "$program" "$module" "$version" >"$directory/go.mod"
-    if [[ -f scripts/tools/$program/replace.mod ]]; then cat "scripts/tools/$program/replace.mod" >>"$directory/go.mod"; fi
-    go build -C "$directory" -mod=mod -ldflags="$linking" -o "$PWD/.tools/bin/$program" "$module${package:+/$package}"
+    prepare "$program"
+    {
+        printf 'module tools.invalid/%s\n\ngo 1.26.0\n' "$program"
+        if [[ $module != tools.invalid/* ]]; then printf '\nrequire %s %s\n' "$module" "$version"; fi
+        if [[ -f scripts/tools/$program/replace.mod ]]; then cat "scripts/tools/$program/replace.mod"; fi
+    } >"$directory/go.mod"
+    compile "$program" "$module${package:+/$package}" "$linking"
+}
+
+# An empty directory to build in, with the program's own main.go, if it has one.
+prepare() {
+    rm -rf ".tools/build/$1"
+    mkdir -p ".tools/build/$1"
+    if [[ -f scripts/tools/$1/main.go ]]; then cp "scripts/tools/$1/main.go" ".tools/build/$1"; fi
+}
+
+compile() {
+    local directory=.tools/build/$1 package=$2
+    if [[ -f $directory/main.go ]]; then package=.; fi
+    go build -C "$directory" -mod=mod -ldflags="$3" -o "$PWD/.tools/bin/$1" "$package"
 }
 
 # The builder writes the program's source. The list of modules is made here, since the builder's own way, `go mod tidy`,
@@ -112,17 +141,18 @@ build_collector() {
 
 # In Kubernetes' own tree the modules of k8s.io lie beside each other as v0.0.0; outside it each has to be asked for.
 build_kubernetes() {
-    local program=$1 source=$2 directory=.tools/build/$1 module=${2%%//*} package=${2#*//} version=${2##*@} file
-    rm -rf "$directory"
-    mkdir -p "$directory"
-    file=$(cd "$directory" && go mod download -json "$module@$version" | sed -n 's/^\t"GoMod": "\(.*\)",$/\1/p')
+    local program=$1 directory=.tools/build/$1 module=${2%%//*} package=${2#*//} kubernetes=${3:-k8s.io/kubernetes@${2##*@}} file
+    local version=${kubernetes#*@} numbers=k8s.io/component-base/version
+    package=${package%@*}
+    prepare "$program"
+    file=$(cd "$directory" && go mod download -json "$kubernetes" | sed -n 's/^\t"GoMod": "\(.*\)",$/\1/p')
     {
-        printf 'module tools.invalid/%s\n\ngo 1.26.0\n\nrequire %s %s\n\n' "$program" "$module" "$version"
+        printf 'module tools.invalid/%s\n\ngo 1.26.0\n\nrequire k8s.io/kubernetes %s\n\n' "$program" "$version"
+        if [[ $module != k8s.io/kubernetes ]]; then printf 'require %s %s\n\n' "$module" "${2##*@}"; fi
         sed -n "s/^\t\(k8s.io\/[^ ]*\) v0\.0\.0\( .*\)\{0,1\}$/replace \1 => \1 v0.${version#v1.}/p" "$file"
     } >"$directory/go.mod"
-    local numbers=k8s.io/component-base/version
-    go build -C "$directory" -mod=mod -o "$PWD/.tools/bin/$program" -ldflags="-s -w -X $numbers.gitVersion=$version \
-        -X $numbers.gitMajor=1 -X $numbers.gitMinor=$(cut -d. -f2 <<<"$version")" "$module/${package%@*}"
+    compile "$program" "$module${package:+/$package}" "-s -w -X $numbers.gitVersion=$version -X $numbers.gitMajor=1 \
+        -X $numbers.gitMinor=$(cut -d. -f2 <<<"$version")"
 }
 
 # pip compares the versions with those of .venv, which is not asked, and complains; a directory of its own has its own.
@@ -185,7 +215,11 @@ while read -r program kind source variables; do
             quietly build_go "$program" "$source" $variables
             ;;
         ocb) quietly build_collector "$program" "$source" ;;
-        k8s) quietly build_kubernetes "$program" "$source" ;;
+        k8s)
+            # And here.
+            # shellcheck disable=SC2086
+            quietly build_kubernetes "$program" "$source" $variables
+            ;;
         schemas) quietly write_schemas "$program" "$source" ;;
         script) quietly run_script "$program" "$source" ;;
         *) echo "tools.sh: '$kind' is not a way to install $program" >&2; exit 2 ;;
