@@ -58,6 +58,7 @@ class Handover:
         self._ours: set[str] = set()
         self._leaving: set[str] = set()
         self._waiting: frozenset[str] = frozenset()
+        self._said = False  # that something waits
         self._busy = asyncio.Lock()
         self._somebody_waits = asyncio.Event()
         self._farewells: set[asyncio.Task[None]] = set()
@@ -70,7 +71,7 @@ class Handover:
     def want(self, streams: Collection[str]) -> None:
         """What this process should receive from now on."""
         self._wanted = frozenset(streams)
-        self._note()
+        self._note(tried=False)
 
     async def claim(self) -> bool:
         """Try to make all that is wanted ours; return whether anything became so."""
@@ -82,7 +83,7 @@ class Handover:
             missing = self._wanted - self._ours - self._leaving
             taken = await asyncio.to_thread(self._claims.take, missing) if missing else set()
             self._ours |= taken
-            self._note()
+            self._note(tried=True)
         return bool(taken)
 
     def leave(self, received: Collection[str]) -> None:
@@ -113,13 +114,16 @@ class Handover:
             if await self.claim():
                 await free()
 
-    def _note(self) -> None:
-        before, self._waiting = self._waiting, frozenset() if self._claims is None else self._wanted - self._ours
+    def _note(self, *, tried: bool) -> None:
+        self._waiting = frozenset() if self._claims is None else self._wanted - self._ours
         count = len(self._waiting)
-        if count and not before:
+        # What is not ours yet need not be somebody else's: a try has to fail before there is something to say.
+        if count and tried and not self._said:
+            self._said = True
             detail = "another process has them, or a scrape here still shows them"
             _log.info("fleet.waiting", streams=count, example=min(self._waiting), detail=detail)
-        elif before and not count:
+        elif self._said and not count:
+            self._said = False
             _log.info("fleet.complete", detail="all streams of this process are its own")
         self._tell_waiting(count)
         if count:

@@ -107,6 +107,23 @@ async def test_what_another_one_has_is_waited_for_and_received_when_it_is_free()
         assert new.waiting[-1] == 0
 
 
+async def test_only_what_is_not_to_be_had_is_said_to_wait(caplog: pytest.LogCaptureFixture) -> None:
+    """As an ordinary start, at which everything is free, is nothing to log."""
+    caplog.set_level("INFO", "iris_exporter.fleet")
+    async with members(2) as (clock, (old, new)):
+        await old.want("ab")
+        await old.want("abc")
+        assert caplog.messages == []
+        await new.want("cd")
+        await clock.advance(10)
+        assert caplog.messages == ["fleet.waiting"]
+        await old.want("ab")
+        await until(lambda: "c" not in old.table.holders)
+        await clock.advance(0.25)
+        await until(lambda: new.received == set("cd"))
+        assert caplog.messages == ["fleet.waiting", "fleet.complete"]
+
+
 async def test_a_scrape_that_still_shows_a_stream_keeps_it_from_the_next_one() -> None:
     async with members(2) as (clock, (old, new)):
         await old.want("ab")
