@@ -3,7 +3,6 @@
 # deploy/docker/Dockerfile where no registry of images can be reached. scripts/tools.sh calls this.
 set -Eeuo pipefail
 target=$PWD/.tools/python-image
-rm -rf "$target"
 mkdir -p "$target"
 
 # As in python:slim, nothing but pip is installed, and pip installs; Debian's package of pip would bring other packages
@@ -21,4 +20,6 @@ chroot "$1" sh -c "
 # out, and the disk need not have each package before the next one is unpacked.
 mmdebstrap --variant=apt --include=ca-certificates,python3,python3-venv --dpkgopt=force-unsafe-io \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
-    --dpkgopt='path-exclude=/usr/share/locale/*' --customize-hook="$as_in_slim" trixie "$target/rootfs.tar"
+    --dpkgopt='path-exclude=/usr/share/locale/*' --customize-hook="$as_in_slim" trixie "$target/unfinished.tar"
+# A test that reads the old one at this moment goes on reading it.
+mv "$target/unfinished.tar" "$target/rootfs.tar"

@@ -12,8 +12,10 @@ import os
 import resource
 import shutil
 import subprocess
+import tempfile
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,8 +29,16 @@ CREATED = "2026-01-02T03:04:05Z"
 SOURCE = "https://example.com/tested"
 
 KEPT = ROOT / ".tools/images"
-# An archive has some 180 MB, and one is made for each state of the sources that was tested.
+# An archive has some 180 MB, and one is made for each state of the sources that was tested. One that was asked for in
+# the last hour may be in use.
 KEEP = 4
+IN_USE_SECONDS = 3600
+
+# Images are many small files: in memory they are unpacked in a third of the time. A run that was killed leaves a
+# directory there, which the next one removes.
+MEMORY = Path("/dev/shm")
+PREFIX = "iris-exporter-tests-"
+ROOM_BYTES = 2 << 30
 
 
 @dataclass(frozen=True)
@@ -174,13 +184,17 @@ class Engine:
 
 @contextmanager
 def engine(directory: Path) -> Iterator[Engine]:
-    """An engine whose containers, images and files are gone when the block ends."""
-    made = Engine(directory)
+    """An engine whose files, in memory or in `directory`, and containers are gone when the block ends."""
+    for left in MEMORY.glob(f"{PREFIX}*"):
+        if not Path("/proc", left.name.split("-")[-2]).exists():
+            shutil.rmtree(left, ignore_errors=True)
+    in_memory = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM_BYTES
+    made = Engine(Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=MEMORY if in_memory else directory)))
     try:
         yield made
     finally:
         made.podman("rm", "--all", "--force", "--time=0")
-        shutil.rmtree(directory)
+        shutil.rmtree(made.directory)
 
 
 def archive(directory: Path, recipe: Recipe = SHIPPED) -> Path:
@@ -195,9 +209,10 @@ def archive(directory: Path, recipe: Recipe = SHIPPED) -> Path:
     KEPT.mkdir(parents=True, exist_ok=True)
     with engine(directory) as builder:
         builder.build(recipe, path)
-    for old in sorted(KEPT.glob("*.tar"), key=lambda each: each.stat().st_mtime, reverse=True)[KEEP:]:
-        with suppress(FileNotFoundError):
-            old.unlink()
+    ages = {each: time.time() - each.stat().st_mtime for each in KEPT.glob("*.tar")}
+    for old in sorted(ages, key=ages.__getitem__)[KEEP:]:
+        if ages[old] > IN_USE_SECONDS:
+            old.unlink(missing_ok=True)
     return path
 
 
