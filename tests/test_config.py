@@ -411,7 +411,9 @@ def test_a_missing_or_unreadable_file_is_one_problem(tmp_path: Path) -> None:
     for path, reason in ((tmp_path / "none.yaml", "No such file or directory"), (tmp_path, "Is a directory")):
         with pytest.raises(ConfigError) as error:
             config.load({"config.file": str(path)}, {})
-        assert problems(error) == [f"--config.file: config.file: got '{path}', expected a readable file ({reason})"]
+        (problem,) = problems(error)
+        assert problem.startswith(f"--config.file: config.file: got '{str(path)[:40]}")  # a long path is cut
+        assert problem.endswith(f"expected a readable file ({reason})")
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"a: \x00", b"a: 'b", b"%YAML 9\n---\n", b"{" * 5000])
