@@ -33,12 +33,16 @@ _log = get_logger("store")
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """What is kept of one stream. `endpoint` is without credentials; `ids` go from the oldest to the youngest."""
+    """What is kept of one stream. `endpoint` is without credentials; `ids` go from the oldest to the youngest.
+
+    `held` are ids of events that came before their turn (`core.seen`); files of before there were any have none.
+    """
 
     stream: str
     endpoint: str
     cursor: CursorState
     ids: list[str]
+    held: list[str] = []
 
 
 _encoder = msgspec.json.Encoder()

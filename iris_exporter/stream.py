@@ -67,7 +67,7 @@ class Stream:
         self._state = StreamState(
             settings.name,
             settings.stale_after_seconds,
-            SeenIds(limits.max_event_ids, () if kept is None else kept.ids),
+            SeenIds(limits.max_event_ids) if kept is None else SeenIds(limits.max_event_ids, kept.ids, kept.held),
             Cursor(None if kept is None else kept.cursor),
             limits,
         )
@@ -152,7 +152,9 @@ class Stream:
             self._mark = mark
             name, endpoint = self.settings.name, self.url
             cursor, seen = self._state.cursor.state, self._state.seen.copy()
-            self._capture = Capture(name, next(_generations), lambda: Kept(name, endpoint, cursor, seen.ids()))
+            self._capture = Capture(
+                name, next(_generations), lambda: Kept(name, endpoint, cursor, seen.ids(), seen.held())
+            )
         return self._capture
 
     def snapshot(self) -> Snapshot:

@@ -177,7 +177,7 @@ SECTIONS: dict[str, tuple[Limit, ...]] = {
             "tests/model/test_state.py",
         ),
         Limit(
-            "ids of events, of which twice as many are remembered at most",
+            "ids of events: twice as many at most, and as many again of what a replay will repeat",
             "stream.max-event-ids",
             "the oldest are forgotten, and would count again",
             _dropped("event_ids"),

@@ -121,6 +121,11 @@ class Cursor:
         return self._hole_end is not None
 
     @property
+    def is_behind(self) -> bool:
+        """Whether events are still to come that lie before others that have come: a replay, or what is in a hole."""
+        return self._answer_due or self._replay_end is not None or self._hole_end is not None
+
+    @property
     def hole_after(self) -> str | None:
         """The position to ask for pages after; None when there is no hole, or while a replay may still fill it."""
         if self._hole_end is None or self._answer_due or self._replay_end is not None:
@@ -168,7 +173,7 @@ class Cursor:
 
     def precedes(self, positions: Sequence[str]) -> bool:
         """Whether live messages with these positions and one event each follow one by one, and nothing else is due."""
-        if self._prefix is None or self._answer_due or self._replay_end is not None or self._hole_end is not None:
+        if self._prefix is None or self.is_behind:
             return False
         prefix, first = self._prefix, self._state.offset + 1
         end = first + len(positions)
@@ -185,7 +190,7 @@ class Cursor:
 
     def _live_at(self, offset: int, events: int) -> int:
         state = self._state
-        if self._answer_due or self._replay_end is not None or self._hole_end is not None:
+        if self.is_behind:
             gap = self._beside_replay(offset, events)
         else:
             gap = offset - events - state.offset

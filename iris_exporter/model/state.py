@@ -11,6 +11,7 @@ Source: the IRIS wire, section 4.
 """
 
 from collections import deque
+from collections.abc import Iterable
 
 import msgspec
 
@@ -128,6 +129,7 @@ class StreamState:
         Every message is a sign of life of the source, except that an `error` says the opposite, and that the answer
         to our own ping says only that the link is alive.
         """
+        self._let_go_of_ids()
         if type(message) is EventMessage:
             self._heard_at = now
             return self._apply_event(message, now)
@@ -148,6 +150,7 @@ class StreamState:
         The effect is that of `apply` for each message, which would have brought one event and nothing else. False, and
         no effect, when the run is not like that: then each has to be applied.
         """
+        self._let_go_of_ids()
         numbered = [position for position in run.positions() if position is not None]
         if numbered and (len(numbered) < len(run) or not self.cursor.precedes(numbered)):
             return False
@@ -174,10 +177,25 @@ class StreamState:
         """
         self._heard_at = now
         changes = self._merge(overview, now, full)
+        if full:  # a page brings what is next in its turn
+            self._hold_ids(changes.events)
         if overview.cursor is None:
             return changes
         missing = self.cursor.document(overview.cursor, len(changes.events), polling=polling)
+        if missing:
+            self._hold_ids(changes.events)
+        self._let_go_of_ids()
         return msgspec.structs.replace(changes, missing=missing) if missing else changes
+
+    def _hold_ids(self, events: Iterable[Event]) -> None:
+        """These are new, and where the cursor is behind they will come once more, perhaps long after."""
+        if self.cursor.is_behind:
+            self.seen.hold(event.id for event in events)
+
+    def _let_go_of_ids(self) -> None:
+        """Nothing that came before its turn is still to come once more, if the cursor has caught up."""
+        if self.seen.holds_any and not self.cursor.is_behind:
+            self.seen.let_go()
 
     def heard(self, now: float) -> None:
         """Note a sign of life without data: a heartbeat, or an answer that nothing has changed."""
@@ -244,6 +262,7 @@ class StreamState:
         self._feed.appendleft(event)
         if replay:
             return Changes((event,), 0, 1)
+        self._hold_ids((event,))
         sent = message.timestamp
         delay = None if sent is None else max(now - sent, 0.0)
         if missing:
@@ -263,6 +282,8 @@ class StreamState:
 
     def _apply_update(self, message: Update, now: float) -> Changes:
         changes = self._merge(message.overview, now, full=False)
+        if not message.replay:
+            self._hold_ids(changes.events)
         missing = 0
         if message.position is not None:
             if message.replay:

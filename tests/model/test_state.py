@@ -1,5 +1,7 @@
 """What one stream is believed to be, message after message."""
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 
@@ -251,6 +253,56 @@ def test_what_a_resume_declares_missed_is_one_gap() -> None:
     assert state.apply(answer, NOW).gap == 3
     assert state.apply(message(5, position="e-5", replay=True), NOW).gap == 0
     assert state.apply(message(6, position="e-6"), NOW).missing == 0
+
+
+@pytest.mark.parametrize("killed_after", [None, 0, 12, 60])
+def test_what_a_snapshot_brings_before_a_long_replay_counts_once(killed_after: int | None) -> None:
+    """As after a kill: the newest events come with the snapshot and again at the end of a replay that is longer than
+    the memory of ids. In between the process may be killed once more, with its place kept."""
+    limits = replace(DEFAULT_LIMITS, max_event_ids=10)
+    state = StreamState("default", STALE_AFTER, SeenIds(10), Cursor(CursorState("e", 0, confirmed=True)), limits)
+    counted_before = 0
+
+    def connect() -> None:
+        state.cursor.begin(asked=True)
+        state.apply_snapshot(Overview(events=tuple(map(event, range(96, 101))), cursor="e-100"), NOW)
+        at = state.cursor.state.offset
+        state.apply(Resumed("full", replayed=100 - at, epoch="e", last_event_id="e-100"), NOW)
+
+    connect()
+    # Live messages go on beside the replay.
+    for number in range(101, 111):
+        state.apply(message(number, position=f"e-{number}"), NOW)
+    for number in range(1, 101):
+        state.apply(message(number, position=f"e-{number}", replay=True), NOW)
+        if number == killed_after or (killed_after == 0 and number == 1):
+            counted_before += counted(state)
+            kept = SeenIds(10, state.seen.ids(), state.seen.held())
+            state = StreamState("default", STALE_AFTER, kept, Cursor(state.cursor.state), limits)
+            state.cursor.begin(asked=True)
+            answer = Resumed("full", replayed=110 - number, epoch="e", last_event_id="e-110")
+            state.apply(answer, NOW)
+    if killed_after is not None:
+        for number in range(101, 111):
+            state.apply(message(number, position=f"e-{number}", replay=True), NOW)
+    state.apply(message(111, position="e-111"), NOW)
+    assert counted_before + counted(state) == 111
+    assert not state.seen.holds_any
+
+
+def test_live_events_beyond_a_hole_count_once_when_a_restart_has_them_replayed() -> None:
+    limits = replace(DEFAULT_LIMITS, max_event_ids=10)
+    state = StreamState("default", STALE_AFTER, SeenIds(10), Cursor(CursorState("e", 0, confirmed=True)), limits)
+    for number in (40, 41, 42):
+        state.apply(message(number, position=f"e-{number}"), NOW)
+    assert counted(state) == 3
+    kept = SeenIds(10, state.seen.ids(), state.seen.held())
+    again = StreamState("default", STALE_AFTER, kept, Cursor(state.cursor.state), limits)
+    again.cursor.begin(asked=True)
+    again.apply(Resumed("full", replayed=42, epoch="e", last_event_id="e-42"), NOW)
+    for number in range(1, 43):
+        again.apply(message(number, position=f"e-{number}", replay=True), NOW)
+    assert counted(state) + counted(again) == 42
 
 
 def test_a_resume_that_misses_nothing_changes_nothing(state: StreamState) -> None:
