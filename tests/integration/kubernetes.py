@@ -22,6 +22,11 @@ from tests.tools import ROOT, tool
 
 ADMIN_TOKEN = "token-of-the-test-administrator"
 DEFINITIONS = ROOT / ".tools/schemas/definitions"
+RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
+# Names of files below a cluster's directory.
+CA_FILE = "certificates/apiserver.crt"
+ACCOUNTS_KEY = "accounts.key"
+KUBECONFIG = "kubeconfig"
 
 
 class Cluster:
@@ -31,7 +36,9 @@ class Cluster:
         self.url = url
         self.ca_file = ca_file
         self.directory = directory
-        self.kubeconfig = directory / "kubeconfig"
+        self.kubeconfig = directory / KUBECONFIG
+        # What goes before a command, such as helm's, that is to reach it.
+        self.entrance: tuple[str, ...] = ()
         self._http = http
 
     async def request(
@@ -51,8 +58,7 @@ class Cluster:
 
     async def namespace(self, name: str) -> None:
         """Make a namespace that takes restricted pods alone, with the account that a controller would make."""
-        labels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
-        await self.make("/api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
+        await self.make("/api/v1/namespaces", {"metadata": {"name": name, "labels": RESTRICTED}})
         await self.make(f"/api/v1/namespaces/{name}/serviceaccounts", {"metadata": {"name": "default"}})
 
     async def items(self, path: str) -> list[dict[str, Any]]:
@@ -68,36 +74,43 @@ class Cluster:
         return str(answer["status"]["token"])
 
 
-@asynccontextmanager
-async def cluster(directory: Path) -> AsyncIterator[Cluster]:
-    """Run etcd and kube-apiserver with their files in `directory`; yields when the server is ready."""
-    client_port, peer_port, port = free_ports(3)
-    peer, etcd_url = f"http://127.0.0.1:{peer_port}", f"http://127.0.0.1:{client_port}"
+def control_plane(
+    directory: Path, address: str, port: int, etcd_ports: tuple[int, int]
+) -> tuple[tuple[str | Path, ...], tuple[str | Path, ...]]:
+    """The commands of etcd and kube-apiserver, whose files are made in `directory`."""
+    etcd_url, peer = (f"http://127.0.0.1:{each}" for each in etcd_ports)
     etcd = (
         *(tool("etcd"), "--data-dir", directory / "etcd", "--log-level=error", "--unsafe-no-fsync"),
         *("--listen-client-urls", etcd_url, "--advertise-client-urls", etcd_url, "--listen-peer-urls", peer),
         *("--initial-advertise-peer-urls", peer, "--initial-cluster", f"default={peer}"),
     )
-    _write_key(directory / "accounts.key")
+    write_key(directory / ACCOUNTS_KEY)
     (directory / "tokens.csv").write_text(f'{ADMIN_TOKEN},admin,admin,"system:masters"\n')
     server = (
-        *(tool("kube-apiserver"), "--etcd-servers", etcd_url, "--bind-address=127.0.0.1", f"--secure-port={port}"),
-        # It would want to tell other machines of itself, and a loopback address is nothing to tell.
-        "--endpoint-reconciler-type=none",
+        *(tool("kube-apiserver"), "--etcd-servers", etcd_url, "--bind-address", address, f"--secure-port={port}"),
         *("--cert-dir", directory / "certificates", "--token-auth-file", directory / "tokens.csv"),
-        *("--service-account-key-file", directory / "accounts.key"),
-        *("--service-account-signing-key-file", directory / "accounts.key"),
-        *("--service-account-issuer=https://kubernetes.default.svc", "--authorization-mode=RBAC"),
-        *("--service-cluster-ip-range=10.0.0.0/24", "-v=0"),
+        *("--service-account-key-file", directory / ACCOUNTS_KEY),
+        *("--service-account-signing-key-file", directory / ACCOUNTS_KEY),
+        *("--service-account-issuer=https://kubernetes.default.svc", "--authorization-mode=RBAC", "-v=0"),
     )
+    return etcd, server
+
+
+@asynccontextmanager
+async def cluster(directory: Path) -> AsyncIterator[Cluster]:
+    """Run etcd and kube-apiserver with their files in `directory`; yields when the server is ready."""
+    client_port, peer_port, port = free_ports(3)
+    etcd, server = control_plane(directory, "127.0.0.1", port, (client_port, peer_port))
+    # It would want to tell other machines of itself, and a loopback address is nothing to tell.
+    server = (*server, "--endpoint-reconciler-type=none", "--service-cluster-ip-range=10.0.0.0/24")
     async with running(*etcd), running(*server) as program:
-        ca_file = directory / "certificates/apiserver.crt"
+        ca_file = directory / CA_FILE
         await wait_until(_made(ca_file, program), "a certificate", 30)
         connector = aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=ca_file))
         async with aiohttp.ClientSession(connector=connector) as http:
             ready = Cluster(f"https://127.0.0.1:{port}", ca_file, directory, http)
             await wait_until(_answers(ready, program), "the API server", 60)
-            _write_kubeconfig(ready)
+            write_kubeconfig(directory, ready.url)
             yield ready
             # Without a session that is open it ends at once.
             await http.close()
@@ -124,7 +137,8 @@ def _answers(server: Cluster, program: Program) -> Any:
     return check
 
 
-def _write_key(path: Path) -> None:
+def write_key(path: Path) -> None:
+    """Make an RSA key; the API server signs the tokens of service accounts with it."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     path.write_bytes(
         key.private_bytes(
@@ -133,16 +147,19 @@ def _write_key(path: Path) -> None:
     )
 
 
-def _write_kubeconfig(server: Cluster) -> None:
+def write_kubeconfig(directory: Path, url: str) -> None:
+    """Write the file by which clients reach the API server as its administrator."""
     configuration = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": "test", "cluster": {"server": server.url, "certificate-authority": str(server.ca_file)}}],
+        "clusters": [
+            {"name": "test", "cluster": {"server": url, "certificate-authority": str(directory / CA_FILE)}},
+        ],
         "users": [{"name": "admin", "user": {"token": ADMIN_TOKEN}}],
         "contexts": [{"name": "test", "context": {"cluster": "test", "user": "admin"}}],
         "current-context": "test",
     }
-    server.kubeconfig.write_text(yaml.safe_dump(configuration))
+    (directory / KUBECONFIG).write_text(yaml.safe_dump(configuration))
 
 
 async def define_custom_resources(server: Cluster) -> None:
@@ -161,9 +178,10 @@ async def define_custom_resources(server: Cluster) -> None:
         await wait_until(established, f"{name} to be served")
 
 
-async def helm(program: str, server: Cluster, *arguments: str | Path, namespace: str) -> str:
+async def helm(program: str, server: Cluster, *arguments: str | Path, namespace: str, seconds: float = 60.0) -> str:
     """Run helm against the cluster; fails unless it succeeds, and returns what it printed."""
-    words = [tool(program), *map(str, arguments), "--namespace", namespace, "--kubeconfig", str(server.kubeconfig)]
+    words = [*server.entrance, tool(program), *map(str, arguments)]
+    words += ["--namespace", namespace, "--kubeconfig", str(server.kubeconfig)]
     home = server.directory / program
     process = await asyncio.create_subprocess_exec(
         *words,
@@ -171,7 +189,7 @@ async def helm(program: str, server: Cluster, *arguments: str | Path, namespace:
         stderr=asyncio.subprocess.STDOUT,
         env={"PATH": "/usr/bin:/bin", "HOME": str(home)},
     )
-    output, _ = await asyncio.wait_for(process.communicate(), 60)
+    output, _ = await asyncio.wait_for(process.communicate(), seconds)
     text = output.decode()
     assert process.returncode == 0, text
     # The API server says so where a pod would not be let in, and where a field is unknown or given twice.
