@@ -109,7 +109,8 @@ class Kubernetes:
                 if response.status != 200:
                     raise KubernetesError(response.status, "the watch was refused")
                 async for line in _lines(response):
-                    event = _decode(line)
+                    if (event := _decode(line)) is None:
+                        raise KubernetesError(response.status, "an event of the watch is not a JSON object")
                     if event.get("type") == "ERROR":
                         status = event.get("object") or {}
                         raise KubernetesError(int(status.get("code") or 500), str(status.get("reason") or "error"))
@@ -135,16 +136,21 @@ class Kubernetes:
                     allow_redirects=False,
                 ) as response,
             ):
-                content = await response.content.read(_MAX_BODY_BYTES)
+                content = await _body(response)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise KubernetesError(0, f"no answer: {type(error).__name__}") from error
         answer = _decode(content)
         if response.status >= 300:
-            raise KubernetesError(response.status, str(answer.get("reason") or answer.get("message") or "refused"))
+            said = answer or {}
+            raise KubernetesError(response.status, str(said.get("reason") or said.get("message") or "refused"))
+        # Never to be taken for a list of nothing.
+        if answer is None:
+            raise KubernetesError(response.status, "the answer is not a JSON object")
         return answer
 
     async def _headers(self) -> dict[str, str]:
-        headers = {"Accept": "application/json"}
+        # The session does not decompress, and an API server compresses long lists and the beginning of a watch.
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
         if self.access.token_file is not None:
             try:
                 token = (await asyncio.to_thread(self.access.token_file.read_text)).strip()
@@ -162,6 +168,16 @@ class Kubernetes:
             raise KubernetesError(0, "the certificate authority of the cluster cannot be read") from error
 
 
+async def _body(response: aiohttp.ClientResponse) -> bytes:
+    """All of an answer, up to a bound; a single read ends with the piece that has arrived."""
+    content = bytearray()
+    async for piece in response.content.iter_any():
+        content += piece
+        if len(content) > _MAX_BODY_BYTES:
+            raise KubernetesError(response.status, "the answer is too large")
+    return bytes(content)
+
+
 async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
     """Lines of any length up to a bound; aiohttp's own line reader stops at half a megabyte."""
     pending = b""
@@ -174,9 +190,9 @@ async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
             raise KubernetesError(0, "an object in the watch is too large")
 
 
-def _decode(content: bytes) -> dict[str, Any]:
+def _decode(content: bytes) -> dict[str, Any] | None:
     try:
         answer = msgspec.json.decode(content)
     except msgspec.DecodeError:
-        return {"message": "the answer is not JSON"}
-    return answer if isinstance(answer, dict) else {"message": "the answer is no object"}
+        return None
+    return answer if isinstance(answer, dict) else None
