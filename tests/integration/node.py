@@ -176,13 +176,20 @@ class Node:
     async def connected(self) -> AsyncIterator["Pods"]:
         """A client in the event loop of a test."""
         ca_file = self.directory / CA_FILE
-        connector = aiohttp.TCPConnector(
-            ssl=ssl.create_default_context(cafile=ca_file), socket_factory=self.machine.socket, force_close=True
-        )
+        sockets: list[socket.socket] = []
+
+        def opened(information: Any) -> socket.socket:
+            sockets.append(self.machine.socket(information))
+            return sockets[-1]
+
+        async def closed() -> bool:
+            return all(each.fileno() == -1 for each in sockets)
+
+        connector = aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=ca_file), socket_factory=opened)
         async with aiohttp.ClientSession(connector=connector) as http:
             yield Pods(self.machine, f"https://{ADDRESS}:{API_PORT}", ca_file, self.directory, http)
-            # Without a session that is open it ends at once.
-            await http.close()
+        # With TLS a connection that is closed says goodbye first, and the loop must not end before.
+        await wait_until(closed, "the connections to close", 5)
 
     def load(self, archive: Path) -> None:
         """Give the node an image, from an archive in OCI's form."""
