@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import bcrypt
 import pytest
 import yaml
@@ -133,7 +134,7 @@ async def test_the_demo_has_something_to_see_in_two_minutes(cluster: Node, progr
         async def up() -> bool:
             try:
                 _, text = await server.get(f"http://{address}:{PORT}/metrics")
-            except (OSError, TimeoutError):
+            except (OSError, TimeoutError, aiohttp.ClientError):
                 return False
             return Scrape(text).value("iris_up", stream="demo") == 1
 
@@ -218,7 +219,7 @@ async def placement(server: Pods, pods: list[dict[str, Any]]) -> dict[str, list[
     for pod in pods:
         try:
             now = await scrape(server, pod)
-        except (KeyError, OSError, TimeoutError):
+        except (KeyError, OSError, TimeoutError, aiohttp.ClientError):
             continue  # it has no address yet, or is ending
         for labels in now.series("iris_up"):
             found.setdefault(dict(labels)["stream"], []).append(pod["metadata"]["name"])
@@ -316,6 +317,59 @@ async def test_an_upgrade_replaces_the_pod_and_the_old_one_ends_by_itself(cluste
         # An old pod may be asked once more while it ends.
         assert await failed_probes(server, "upgrade", but=old["metadata"]["name"]) == []
         await uninstall(server, "upgrade")
+
+
+@pytest.mark.time_limit(120)
+async def test_found_streams_come_and_go_without_a_restart(cluster: Node, tmp_path: Path) -> None:
+    """From a ConfigMap that kubelet swaps, from one that was not there at first, and from an annotated Service."""
+    url = "http://iris-exporter-demo.found.svc:14748/api/stream/overview"
+    maps = "/api/v1/namespaces/found/configmaps"
+
+    def named(name: str, *streams: str) -> dict[str, Any]:
+        lists = [{"name": stream, "url": f"{url}?n={stream}"} for stream in streams]
+        return {"metadata": {"name": name}, "data": {"streams.yaml": yaml.safe_dump(lists)}}
+
+    values = {
+        "demo": {"enabled": True},
+        "discovery": {
+            "configMaps": [{"name": "first"}, {"name": "later", "optional": True}],
+            "kubernetes": {"role": "services", "secrets": [{"name": "key"}]},
+        },
+        "extraArgs": ["--discovery.files-interval=1s"],
+    }
+    (tmp_path / "values.yaml").write_text(yaml.safe_dump(values))
+    async with cluster.connected() as server:
+        await server.namespace("found")
+        await server.make(maps, named("first", "a"))
+        secret = {"metadata": {"name": "key"}, "stringData": {"api-key": "secret"}}
+        await server.make("/api/v1/namespaces/found/secrets", secret)
+        await helm("helm4", server, "install", *RELEASE, "--values", tmp_path / "values.yaml", namespace="found")
+        (pod,) = await ready_pods(server, "found", 1)
+
+        async def reaches(*streams: str) -> None:
+            async def check() -> bool:
+                ups = (await scrape(server, pod)).series("iris_up")
+                return {dict(labels)["stream"]: up for labels, up in ups.items()} == dict.fromkeys(streams, 1)
+
+            try:
+                await wait_until(check, f"the streams {streams}", 20)
+            except AssertionError as error:
+                raise AssertionError(f"{error}\n{await server.story('found')}") from None
+
+        await reaches("demo", "a")
+        status, _ = await server.request("PUT", f"{maps}/first", named("first", "b", "c"))
+        assert status == 200
+        await server.make(maps, named("later", "d"))
+        annotations = {"iris-exporter.io/scrape": "true", "iris-exporter.io/secret": "key"}
+        patch = {"metadata": {"annotations": annotations}}
+        service = "/api/v1/namespaces/found/services/iris-exporter-demo"
+        status, answer = await server.request("PATCH", service, patch, kind="application/merge-patch+json")
+        assert status == 200, answer
+        await reaches("demo", "b", "c", "d", "found.iris-exporter-demo")
+        (after,) = await ready_pods(server, "found", 1)
+        assert after["metadata"]["uid"] == pod["metadata"]["uid"]
+        assert container(after)["restartCount"] == 0
+        await uninstall(server, "found")
 
 
 @pytest.mark.time_limit(120)
