@@ -24,9 +24,10 @@ $(FUZZ): $(DEV)
 demo: $(RUNTIME) ## run the reference backend and the sidecar together (options: ARGS="...")
 	@exec $(PY) -m iris_exporter demo $(ARGS)
 
-# A file stays in one worker, since what its tests share is dear. Of a part of the tests one worker is enough.
+# A file stays in one worker, since what its tests share is dear; the order is that of tests/conftest.py. Of a part of the
+# tests one process is enough.
 test: $(DEV) ## run the tests (a part of them: ARGS="tests/core -k sse"; in one process: WORKERS=0)
-	@$(PY) -m pytest --numprocesses=$(or $(WORKERS),$(if $(ARGS),0,auto)) --dist=loadfile $(ARGS)
+	@$(PY) -m pytest --numprocesses=$(or $(WORKERS),$(if $(ARGS),0,auto)) --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(DEV) ## check style, format, types and generated files
 	$(VENV)/bin/ruff check .

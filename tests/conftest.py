@@ -66,6 +66,11 @@ def pytest_configure_node(node: Any) -> None:
     node.workerinput[REQUIRE_TOOLS] = node.config.stash[TOOLS_REQUIRED]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run what waits for real programs first, so that no worker is left alone with it at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("integration") is None)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Leave out a test whose programs are missing, or fail it when TESTS_REQUIRE_TOOLS is set."""
     programs = {name for marker in item.iter_markers("needs") for name in marker.args}

@@ -234,7 +234,7 @@ def test_another_linter_finds_nothing_without_a_reason(tmp_path: Path) -> None:
         (tmp_path / f"{name}.yaml").write_text(feature_text(name))
     command = [sys.executable, "-m", "checkov.main", "--directory", tmp_path, "--framework", "kubernetes"]
     options = ["--skip-download", "--compact", "--quiet", "--output", "json"]
-    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PYTHONPATH": tool("checkov")}
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PYTHONPATH": str(ROOT / ".tools/checkov")}
     result = subprocess.run(
         [*command, *options], check=False, text=True, capture_output=True, env=environment, timeout=240
     )
