@@ -78,7 +78,7 @@ SHIPPED = Recipe(
 STACK = Recipe(
     directory="deploy/compose",
     name="localhost/iris-exporter-stack:tested",
-    base="docker.io/library/python:3.13-slim",
+    base="localhost/python:3.13-slim",
     inputs=PACKAGE,
 )
 NAME = SHIPPED.name
