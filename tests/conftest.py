@@ -6,9 +6,10 @@ started. See docs/development.md, "Tests".
 
 import asyncio
 import inspect
+import logging
 import os
 import signal
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -101,6 +102,19 @@ class Collector:
 def _no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give each test a redactor of its own: secrets are never forgotten, and `one` is in many words."""
     monkeypatch.setattr(logs, "_redactor", logs.Redactor())
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """Take back what `logs.setup` does for the whole process, so that no order of tests decides what is logged."""
+    package, root = logging.getLogger("iris_exporter"), logging.getLogger()
+    levels, handlers = (package.level, root.level), list(root.handlers)
+    yield
+    package.setLevel(levels[0])
+    root.setLevel(levels[1])
+    for handler in list(root.handlers):
+        if isinstance(handler, logs._Handler) and handler not in handlers:
+            root.removeHandler(handler)
 
 
 @pytest.hookimpl(tryfirst=True)
