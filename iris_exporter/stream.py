@@ -153,7 +153,7 @@ class Stream:
             name, endpoint = self.settings.name, self.url
             cursor, seen = self._state.cursor.state, self._state.seen.copy()
             self._capture = Capture(
-                name, next(_generations), lambda: Kept(name, endpoint, cursor, seen.ids(), seen.held())
+                name, next(_generations), lambda: Kept(name, endpoint, cursor, seen.ids(), list(seen.held))
             )
         return self._capture
 

@@ -173,7 +173,8 @@ class Cursor:
 
     def precedes(self, positions: Sequence[str]) -> bool:
         """Whether live messages with these positions and one event each follow one by one, and nothing else is due."""
-        if self._prefix is None or self.is_behind:
+        # `is_behind`, written out: this is asked for every run of messages, which may be one message.
+        if self._prefix is None or self._answer_due or self._replay_end is not None or self._hole_end is not None:
             return False
         prefix, first = self._prefix, self._state.offset + 1
         end = first + len(positions)

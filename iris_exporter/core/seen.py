@@ -20,10 +20,11 @@ DEFAULT_MAX_IDS = DEFAULT_LIMITS.max_event_ids
 class SeenIds:
     """The ids of one source. `ids` are those to begin with, from the oldest to the youngest, `held` those held apart.
 
-    `forgotten` counts the ids that were dropped with an old generation; whoever reads it may set it to 0.
+    `forgotten` counts the ids that were dropped with an old generation; whoever reads it may set it to 0. `held` are
+    the ids that are held apart, for others to look at: the hot path asks whether there are any.
     """
 
-    __slots__ = ("_held", "_max_ids", "_old", "_young", "forgotten")
+    __slots__ = ("_max_ids", "_old", "_young", "forgotten", "held")
 
     def __init__(self, max_ids: int = DEFAULT_MAX_IDS, ids: Iterable[str] = (), held: Iterable[str] = ()) -> None:
         if max_ids < 1:
@@ -33,7 +34,7 @@ class SeenIds:
         self._young: dict[str, None] = {}
         # Never changed in place: it is dropped as a whole, so copies can share it.
         self._old: dict[str, None] = dict.fromkeys(list(ids)[-2 * max_ids :])
-        self._held: dict[str, None] = {}
+        self.held: dict[str, None] = {}
         self.hold(held)
 
     def see(self, event_id: str) -> bool:
@@ -41,7 +42,7 @@ class SeenIds:
         young = self._young
         if event_id in young:
             return False
-        first = event_id not in self._old and event_id not in self._held
+        first = event_id not in self._old and event_id not in self.held
         young[event_id] = None
         if len(young) >= self._max_ids:
             self._age()
@@ -49,23 +50,14 @@ class SeenIds:
 
     def hold(self, event_ids: Iterable[str]) -> None:
         """These have come before their turn: do not forget them before `let_go`."""
-        room = 2 * self._max_ids - len(self._held)
-        self._held.update(dict.fromkeys(itertools.islice(event_ids, max(0, room))))
+        room = 2 * self._max_ids - len(self.held)
+        self.held.update(dict.fromkeys(itertools.islice(event_ids, max(0, room))))
 
     def let_go(self) -> None:
         """The cursor has passed everything that was held: from now on it is remembered like anything else."""
-        held, self._held = self._held, {}
+        held, self.held = self.held, {}
         for event_id in held:
             self.see(event_id)
-
-    @property
-    def holds_any(self) -> bool:
-        """Whether any id is held apart."""
-        return bool(self._held)
-
-    def held(self) -> list[str]:
-        """What is held apart."""
-        return list(self._held)
 
     def _age(self) -> None:
         """The young generation becomes the old one, and the old one is forgotten."""
@@ -82,7 +74,7 @@ class SeenIds:
 
     def see_all(self, event_ids: Sequence[str]) -> bool:
         """Remember several ids when all of them are new; False, and nothing changes, when one is not."""
-        if self._held:
+        if self.held:
             return False  # whoever is behind sees them one by one
         young = self._young
         before = len(young)
@@ -103,12 +95,12 @@ class SeenIds:
 
     def knows(self, event_id: str) -> bool:
         """Whether an id is remembered; nothing changes."""
-        return event_id in self._young or event_id in self._old or event_id in self._held
+        return event_id in self._young or event_id in self._old or event_id in self.held
 
     def copy(self) -> Self:
         """The same memory, frozen at this moment; costs as much as the young generation is large."""
         twin = type(self)(self._max_ids)
-        twin._old, twin._young, twin._held = self._old, self._young.copy(), self._held.copy()  # noqa: SLF001 (its own kind)
+        twin._old, twin._young, twin.held = self._old, self._young.copy(), self.held.copy()  # noqa: SLF001 (its own kind)
         return twin
 
     def ids(self) -> list[str]:
@@ -120,7 +112,7 @@ class SeenIds:
 
     def __bool__(self) -> bool:
         """Whether any id is remembered."""
-        return bool(self._young or self._old or self._held)
+        return bool(self._young or self._old or self.held)
 
     def __len__(self) -> int:
         """How many ids are remembered, without those that are only held; at most twice `max_ids`."""

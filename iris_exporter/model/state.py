@@ -129,7 +129,8 @@ class StreamState:
         Every message is a sign of life of the source, except that an `error` says the opposite, and that the answer
         to our own ping says only that the link is alive.
         """
-        self._let_go_of_ids()
+        if self.seen.held:
+            self._let_go_of_ids()
         if type(message) is EventMessage:
             self._heard_at = now
             return self._apply_event(message, now)
@@ -150,7 +151,8 @@ class StreamState:
         The effect is that of `apply` for each message, which would have brought one event and nothing else. False, and
         no effect, when the run is not like that: then each has to be applied.
         """
-        self._let_go_of_ids()
+        if self.seen.held:
+            self._let_go_of_ids()
         numbered = [position for position in run.positions() if position is not None]
         if numbered and (len(numbered) < len(run) or not self.cursor.precedes(numbered)):
             return False
@@ -194,7 +196,7 @@ class StreamState:
 
     def _let_go_of_ids(self) -> None:
         """Nothing that came before its turn is still to come once more, if the cursor has caught up."""
-        if self.seen.holds_any and not self.cursor.is_behind:
+        if self.seen.held and not self.cursor.is_behind:
             self.seen.let_go()
 
     def heard(self, now: float) -> None:

@@ -89,10 +89,10 @@ def test_what_is_held_outlives_any_number_of_others_until_it_is_let_go() -> None
     for number in range(100):
         assert seen.see(str(number))
     assert not seen.see("early")
-    assert seen.copy().held() == ["early"]
-    assert SeenIds(3, seen.ids(), seen.held()).knows("early")
+    assert list(seen.copy().held) == ["early"]
+    assert SeenIds(3, seen.ids(), seen.held).knows("early")
     seen.let_go()
-    assert seen.held() == []
+    assert not seen.held
     assert not seen.see("early"), "it is remembered like anything else"
     for number in range(100, 110):
         seen.see(str(number))
@@ -102,7 +102,7 @@ def test_what_is_held_outlives_any_number_of_others_until_it_is_let_go() -> None
 def test_what_is_held_is_bounded_and_keeps_runs_from_being_taken_at_once() -> None:
     seen = SeenIds(2)
     seen.hold(map(str, range(10)))
-    assert seen.held() == ["0", "1", "2", "3"]
+    assert list(seen.held) == ["0", "1", "2", "3"]
     assert not seen.see_all(["x"])
     seen.let_go()
     assert seen.see_all(["x"])

@@ -277,7 +277,7 @@ def test_what_a_snapshot_brings_before_a_long_replay_counts_once(killed_after: i
         state.apply(message(number, position=f"e-{number}", replay=True), NOW)
         if number == killed_after or (killed_after == 0 and number == 1):
             counted_before += counted(state)
-            kept = SeenIds(10, state.seen.ids(), state.seen.held())
+            kept = SeenIds(10, state.seen.ids(), state.seen.held)
             state = StreamState("default", STALE_AFTER, kept, Cursor(state.cursor.state), limits)
             state.cursor.begin(asked=True)
             answer = Resumed("full", replayed=110 - number, epoch="e", last_event_id="e-110")
@@ -287,7 +287,7 @@ def test_what_a_snapshot_brings_before_a_long_replay_counts_once(killed_after: i
             state.apply(message(number, position=f"e-{number}", replay=True), NOW)
     state.apply(message(111, position="e-111"), NOW)
     assert counted_before + counted(state) == 111
-    assert not state.seen.holds_any
+    assert not state.seen.held
 
 
 def test_live_events_beyond_a_hole_count_once_when_a_restart_has_them_replayed() -> None:
@@ -296,7 +296,7 @@ def test_live_events_beyond_a_hole_count_once_when_a_restart_has_them_replayed()
     for number in (40, 41, 42):
         state.apply(message(number, position=f"e-{number}"), NOW)
     assert counted(state) == 3
-    kept = SeenIds(10, state.seen.ids(), state.seen.held())
+    kept = SeenIds(10, state.seen.ids(), state.seen.held)
     again = StreamState("default", STALE_AFTER, kept, Cursor(state.cursor.state), limits)
     again.cursor.begin(asked=True)
     again.apply(Resumed("full", replayed=42, epoch="e", last_event_id="e-42"), NOW)
