@@ -26,8 +26,9 @@ from iris_exporter.logs import get_logger
 
 _MAGIC = b"iris-exporter-cursor"
 _VERSION = 1
-# Twice the most ids that may be remembered, at the longest id that is kept: a larger file is not one of ours.
-_MAX_FILE_BYTES = 256 * 1024 * 1024
+# Four times the most ids that may be remembered, half of them held apart, at the longest id that is kept: a larger file
+# is not one of ours.
+_MAX_FILE_BYTES = 512 * 1024 * 1024
 
 _log = get_logger("store")
 
