@@ -21,6 +21,7 @@ import msgspec
 
 from iris_exporter.core.cursor import CursorState
 from iris_exporter.core.detection import as_http
+from iris_exporter.core.shorten import MARK, digest
 from iris_exporter.errors import ConfigError, Problem
 from iris_exporter.logs import get_logger
 
@@ -29,6 +30,7 @@ _VERSION = 1
 # Four times the most ids that may be remembered, half of them held apart, at the longest id that is kept: a larger file
 # is not one of ours.
 _MAX_FILE_BYTES = 512 * 1024 * 1024
+_HEAD_BYTES = 256  # the first line, and the name of the stream
 
 _log = get_logger("store")
 
@@ -117,6 +119,7 @@ class CursorStore:
         """
         path = self._path(stream)
         Staged(((_next(path), path),)).discard()
+        self._move_former(stream, path)
         try:
             if path.stat().st_size > _MAX_FILE_BYTES:
                 return self._set_aside(path, stream, "it is too large")
@@ -154,7 +157,24 @@ class CursorStore:
         return Staged(tuple(files))
 
     def _path(self, stream: str) -> Path:
-        return self._directory / f"{stream}.cursor"
+        """Capitals are marked by a hash: where a file system does not tell them apart, `A` and `a` are two streams."""
+        name = stream if stream == stream.lower() else f"{stream}{MARK}{digest(stream)}"
+        return self._directory / f"{name}.cursor"
+
+    def _move_former(self, stream: str, path: Path) -> None:
+        """Give the file of an earlier version, whose name had no hash, the name that it has now."""
+        former = self._directory / f"{stream}.cursor"
+        if former == path or path.exists():
+            return
+        try:
+            # The name stands at the beginning; on a file system without capitals the file may be another stream's.
+            with former.open("rb") as file:
+                if f'{{"stream":"{stream}",'.encode() in file.read(_HEAD_BYTES):
+                    former.rename(path)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            _log.warning("state.unreadable", stream=stream, file=str(former), error=error)
 
     @staticmethod
     def _set_aside(path: Path, stream: str, why: str) -> None:

@@ -108,3 +108,28 @@ def test_any_content_is_none_or_kept(tmp_path_factory: pytest.TempPathFactory, c
     directory = tmp_path_factory.mktemp("state")
     (directory / "s.cursor").write_bytes(content)
     assert CursorStore(directory).load("s", "http://h/x") is None
+
+
+def test_two_streams_whose_names_differ_in_capitals_have_two_files_on_every_file_system(tmp_path: Path) -> None:
+    store = CursorStore(tmp_path)
+    names = ["s", "S", "st", "ST", "sT"]
+    all_kept = [Kept(name, f"http://h/{number}", CursorState("e", number), []) for number, name in enumerate(names)]
+    store.stage(all_kept).commit()
+    assert len({path.name.lower() for path in tmp_path.iterdir()}) == len(names)
+    assert (tmp_path / "s.cursor").exists(), "without capitals the name is that of earlier versions"
+    again = CursorStore(tmp_path)
+    assert [again.load(kept.stream, kept.endpoint) for kept in all_kept] == all_kept
+
+
+def test_the_file_of_an_earlier_version_is_found_and_renamed(tmp_path: Path) -> None:
+    store = CursorStore(tmp_path)
+    kept = Kept("EU.one", "http://h/x", CursorState("e", 7), ["1"])
+    store.stage([kept]).commit()
+    (written,) = tmp_path.iterdir()
+    former = written.rename(tmp_path / "EU.one.cursor")
+    assert CursorStore(tmp_path).load("EU.one", "http://h/x") == kept
+    assert list(tmp_path.iterdir()) == [written]
+    written.rename(former)
+    assert CursorStore(tmp_path).load("eu.one", "http://h/x") is None
+    former.rename(tmp_path / "Eu.one.cursor")
+    assert CursorStore(tmp_path).load("Eu.one", "http://h/x") is None, "the file says that it is another stream's"
