@@ -37,8 +37,15 @@ class BadValueError(Exception):
 
 
 def quoted(text: str) -> str:
-    """Return `text` in quotes, escaped, and cut to a length that fits a line."""
+    """Return `text` in quotes, escaped, and cut to a length that fits a line; of an address what may be shown."""
+    if "://" in text:
+        text = urls.redact(text)
     return repr(text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}...")
+
+
+def plain(key: str) -> str:
+    """Return a key that somebody made up so that it cannot confuse a terminal, fill a screen or show a secret."""
+    return key if key.isprintable() and len(key) <= 100 and "://" not in key else quoted(key)
 
 
 @dataclass(frozen=True, slots=True)

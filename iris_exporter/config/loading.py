@@ -261,7 +261,7 @@ class _Loader:
         hint = did_you_mean(name, known)
         if name in BY_KEY:
             hint = f" ({name} is written as {name.replace('.', ': ')})" if BY_KEY[name].in_file else " (a flag only)"
-        self.problems.append(Problem(where, _plain(key), "an unknown key", what + hint))
+        self.problems.append(Problem(where, kinds.plain(key), "an unknown key", what + hint))
 
     @property
     def _discovers(self) -> bool:
@@ -391,8 +391,3 @@ class _Loader:
         for name, expected in credentials.problems(stream.values):
             given = stream.given[name]
             self._problem(given, given.option.kind.shown(given.texts[0]), expected)
-
-
-def _plain(key: str) -> str:
-    """Return a key that somebody made up so that it cannot confuse a terminal or fill a screen."""
-    return key if key.isprintable() and len(key) <= 100 else repr(key[:100])

@@ -7,7 +7,6 @@ and counted, and takes no other one with it; a source that cannot be asked keeps
 import asyncio
 import glob
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,7 +15,9 @@ import aiohttp
 import yaml
 
 from iris_exporter.clock import Clock
+from iris_exporter.core import streamnames
 from iris_exporter.core.detection import without_credentials
+from iris_exporter.core.streamnames import DEFAULT_PATH, DEFAULT_SCHEME
 from iris_exporter.errors import ConfigError, Problem
 from iris_exporter.fleet.entries import read_entry
 from iris_exporter.fleet.kubernetes import Kubernetes, KubernetesError
@@ -26,7 +27,6 @@ from iris_exporter.settings import DiscoverySettings, StreamSettings
 ANNOTATION = "iris-exporter.io/"
 _MAX_BYTES = 4 * 1024 * 1024
 _HTTP_SECONDS = 10.0
-_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 _LINES_PER_MINUTE = 10
 
 _log = get_logger("discovery")
@@ -131,7 +131,7 @@ class HttpDiscovery:
 
     A target is an address of a stream, or `host:port`. Labels that begin with `__iris_` are stream options with
     underscores in place of dashes (`__iris_name`, `__iris_protocol`); `__scheme__` and `__iris_path` complete a
-    `host:port`. Without `__iris_name` the name is made from the target.
+    `host:port`. Without `__iris_name` the name is made from the address (`core.streamnames`).
     """
 
     def __init__(
@@ -198,15 +198,10 @@ def _http_entries(groups: Iterable[object], where: str) -> Iterable[tuple[object
         for target in targets:
             address = str(target)
             if "://" not in address:
-                path = str(labels.get("__iris_path") or "/api/stream/overview")
-                address = f"{labels.get('__scheme__') or 'http'}://{address}{path}"
-            yield {"name": name_of(str(target)), **options, "url": address}, place
-
-
-def name_of(text: str) -> str:
-    """A stream's name made of any text: what a name may not contain becomes a dash; at most 64 characters."""
-    plain = _NOT_IN_A_NAME.sub("-", text.partition("://")[2] or text).strip("-")
-    return plain[:64] or "stream"
+                # In front of a query a path would become part of a value.
+                path = "" if "?" in address else str(labels.get("__iris_path") or DEFAULT_PATH)
+                address = f"{labels.get('__scheme__') or DEFAULT_SCHEME}://{address}{path}"
+            yield {"name": streamnames.from_address(address), **options, "url": address}, place
 
 
 class KubernetesDiscovery:
@@ -296,10 +291,10 @@ class KubernetesDiscovery:
             return None
         address = f"[{host}]" if ":" in host else host
         entry: dict[str, object] = {
-            "name": annotations.get("name") or name_of(f"{namespace}.{name}"),
-            "url": f"{annotations.get('scheme') or 'http'}://{address}"
+            "name": annotations.get("name") or streamnames.from_object(namespace, name),
+            "url": f"{annotations.get('scheme') or DEFAULT_SCHEME}://{address}"
             + (f":{port}" if port else "")
-            + (annotations.get("path") or "/api/stream/overview"),
+            + (annotations.get("path") or DEFAULT_PATH),
         }
         if protocol := annotations.get("protocol"):
             entry["protocol"] = protocol

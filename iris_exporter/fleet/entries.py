@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from iris_exporter.config import did_you_mean
+from iris_exporter.config import did_you_mean, kinds
 from iris_exporter.config.kinds import BadValueError
 from iris_exporter.config.options import STREAM_OPTIONS
 from iris_exporter.errors import ConfigError, Problem
@@ -34,7 +34,7 @@ def read_entry(entry: object, defaults: StreamSettings, where: str, base: Path) 
         option = STREAM_OPTIONS.get(str(key))
         if option is None:
             hint = did_you_mean(str(key), STREAM_OPTIONS)
-            problems.append(Problem(where, str(key)[:80], "an unknown key", "a key of a stream" + hint))
+            problems.append(Problem(where, kinds.plain(str(key)), "an unknown key", "a key of a stream" + hint))
             continue
         texts = [_text(each) for each in (value if isinstance(value, list) else [value])]
         try:

@@ -79,7 +79,7 @@ class Fleet(Generic[Applied]):
         self._asking: list[asyncio.Task[None]] = []  # the sources of discovery
         self._tasks: list[asyncio.Task[None]] = []
         self._changed = asyncio.Event()
-        self._told_duplicates: set[tuple[str, str]] = set()
+        self._told_duplicates: set[tuple[str, str, object]] = set()
 
     @property
     def is_standby(self) -> bool:
@@ -151,7 +151,7 @@ class Fleet(Generic[Applied]):
         for source, stream in self._named():
             place = endpoint(stream.url)
             if stream.name in names or place in endpoints:
-                self._refuse(source, stream)
+                self._refuse(source, stream, place)
                 continue
             names.add(stream.name)
             endpoints.add(place)
@@ -163,8 +163,8 @@ class Fleet(Generic[Applied]):
         for source in _SOURCES:
             yield from ((source, stream) for stream in self._found.get(source, ()))
 
-    def _refuse(self, source: str, stream: StreamSettings) -> None:
-        key = (source, stream.name)
+    def _refuse(self, source: str, stream: StreamSettings, place: object) -> None:
+        key = (source, stream.name, place)
         if key not in self._told_duplicates:
             self._told_duplicates.add(key)
             self._metrics.discovery_failed(source)

@@ -13,7 +13,8 @@ from aiohttp import web
 
 from iris_exporter import config
 from iris_exporter.clock import SystemClock
-from iris_exporter.fleet.discovery import FileDiscovery, HttpDiscovery, KubernetesDiscovery, name_of
+from iris_exporter.core.streamnames import from_address
+from iris_exporter.fleet.discovery import FileDiscovery, HttpDiscovery, KubernetesDiscovery
 from iris_exporter.fleet.kubernetes import Access, Kubernetes
 from iris_exporter.settings import DiscoverySettings, StreamSettings
 from tests.fleet.api import fake_api
@@ -125,6 +126,7 @@ async def test_an_endpoint_in_the_form_of_http_sd() -> None:
             "targets": ["iris-1:8080", "wss://iris-2/api/stream/events"],
             "labels": {"__scheme__": "https", "__iris_path": "/x", "__iris_poll_interval": "9s", "team": "a"},
         },
+        {"targets": ["iris-4:8080"]},
         {"targets": ["iris-3"], "labels": {"__iris_name": "three", "__iris_protocol": "sse"}},
         {"targets": "wrong"},
         "wrong",
@@ -134,14 +136,21 @@ async def test_an_endpoint_in_the_form_of_http_sd() -> None:
     async with endpoint(answer) as url, aiohttp.ClientSession() as session:
         settings = replace(OFF, http_url=url, http_interval_seconds=0.01)
         async with running(HttpDiscovery(settings, session, told, SystemClock(), told).run()):
-            await until(lambda: told.names == ["iris-1-8080", "iris-2-api-stream-events", "three"])
+            names = [
+                from_address("https://iris-1:8080/x"),
+                from_address("wss://iris-2/api/stream/events"),
+                "iris-4-8080",
+                "three",
+            ]
+            await until(lambda: told.names == names)
             found = told.lists[-1]
             assert [stream.url for stream in found] == [
                 "https://iris-1:8080/x",
                 "wss://iris-2/api/stream/events",
+                "http://iris-4:8080/api/stream/overview",
                 "http://iris-3/api/stream/overview",
             ]
-            assert (found[0].poll_interval_seconds, found[2].protocol) == (9.0, "sse")
+            assert (found[0].poll_interval_seconds, found[3].protocol) == (9.0, "sse")
             assert told.failures >= 2
             for broken in ({"not": "a list"}, None):
                 answer[0] = broken
@@ -150,6 +159,54 @@ async def test_an_endpoint_in_the_form_of_http_sd() -> None:
             assert told.names[-1] == "three", "an endpoint that cannot be used keeps its last list"
             answer[0] = []
             await until(lambda: told.names == [])
+
+
+async def test_no_secret_of_an_address_is_in_a_name_or_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    targets = [
+        "http://h/api/stream/overview?api_key=s3cret-1",
+        "http://h/api/stream/overview?api_key=s3cret-2",
+        "http://me:s3cret-3@h/x",
+        "me:s3cret-3@h",
+        "h:80?api_key=s3cret-4",
+        "http://h/x#s3cret-5",
+    ]
+    named = {"targets": ["http://h/y"], "labels": {"__iris_name": "http://h/?token=s3cret-6"}}
+    odd = {"targets": ["http://h/z"], "labels": {"__iris_protocol": "http://me:s3cret-7@h/"}}
+    unknown = {"targets": ["http://h/u"], "labels": {"__iris_http://h/?token=s3cret-8": "x"}}
+    answer: list[object] = [[{"targets": targets}, named, odd, unknown]]
+    told = Told()
+    async with endpoint(answer) as url, aiohttp.ClientSession() as session:
+        settings = replace(OFF, http_url=url, http_interval_seconds=60.0)
+        async with running(HttpDiscovery(settings, session, told, SystemClock(), told).run()):
+            await until(lambda: bool(told.lists))
+    assert len(set(told.names)) == 3, "two that differ in the key alone are two"
+    assert told.failures == 6
+    shown = [str(getattr(record, "event_fields", "")) for record in caplog.records]
+    assert len(shown) == 6
+    assert "s3cret" not in str([*told.names, *shown])
+
+
+async def test_targets_that_look_alike_once_they_are_cut_and_cleaned_are_all_received() -> None:
+    long = "x" * 40
+    targets = [
+        "h/a/b",
+        "h/a-b",
+        "h:8080",
+        "h-8080",
+        f"{long}.{long}.a",
+        f"{long}.{long}.b",
+        "http://h/q?p=1",
+        "http://h/q?p=2",
+    ]
+    labels = [{}, {"__scheme__": "https"}, {"__iris_path": "/other"}]
+    answer: list[object] = [[{"targets": targets, "labels": each} for each in labels]]
+    told = Told()
+    async with endpoint(answer) as url, aiohttp.ClientSession() as session:
+        settings = replace(OFF, http_url=url, http_interval_seconds=60.0)
+        async with running(HttpDiscovery(settings, session, told, SystemClock(), told).run()):
+            await until(lambda: bool(told.lists))
+    addresses = {stream.url for stream in told.lists[-1]}
+    assert len({stream.name for stream in told.lists[-1] if stream.url in addresses}) == len(addresses) == 20
 
 
 async def test_annotated_services_are_listed_and_watched(tmp_path: Path) -> None:
@@ -218,17 +275,3 @@ async def test_a_pod_is_a_stream_while_it_runs_and_has_an_address() -> None:
         ("ops.six", "http://[fd00::7]:8080/api/stream/overview"),
     ]
     assert told.failures == 0
-
-
-@pytest.mark.parametrize(
-    ("text", "name"),
-    [
-        ("iris:80", "iris-80"),
-        ("https://h/a/b?c=d", "h-a-b-c-d"),
-        ("x" * 99, "x" * 64),
-        ("///", "stream"),
-        ("ü", "stream"),
-    ],
-)
-def test_a_name_is_made_of_any_text(text: str, name: str) -> None:
-    assert name_of(text) == name
