@@ -21,6 +21,7 @@ from iris_exporter.decoding.messages import Event
 from iris_exporter.logs import get_logger, protect
 from iris_exporter.model.snapshot import Snapshot
 from iris_exporter.settings import LiveSettings
+from iris_exporter.transports import tls
 
 MAX_EVENTS = 50
 """Events sent for each stream and look: more than a panel shows."""
@@ -153,9 +154,12 @@ class LivePush:
                 token = (await asyncio.to_thread(self._token_file.read_text)).strip()
                 protect(token)
                 headers["Authorization"] = f"Bearer {token}"
+            trust = await asyncio.to_thread(tls.current, tls.Files())
             body = "\n".join(lines).encode()
             async with asyncio.timeout(_REQUEST_SECONDS):
-                response = await self._session.post(self._address, data=body, headers=headers, allow_redirects=False)
+                response = await self._session.post(
+                    self._address, data=body, headers=headers, ssl=trust, allow_redirects=False
+                )
                 response.release()
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             return self._failed(lines, type(error).__name__)

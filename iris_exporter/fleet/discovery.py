@@ -23,6 +23,7 @@ from iris_exporter.fleet.entries import read_entry
 from iris_exporter.fleet.kubernetes import Kubernetes, KubernetesError
 from iris_exporter.logs import get_logger
 from iris_exporter.settings import DiscoverySettings, StreamSettings
+from iris_exporter.transports import tls
 
 ANNOTATION = "iris-exporter.io/"
 _MAX_BYTES = 4 * 1024 * 1024
@@ -166,6 +167,7 @@ class HttpDiscovery:
             self._session.get(
                 self._url,
                 headers={"Accept": "application/json", "Accept-Encoding": "identity"},
+                ssl=await asyncio.to_thread(tls.current, tls.Files()),
                 allow_redirects=False,
             ) as response,
         ):

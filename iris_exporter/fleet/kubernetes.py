@@ -17,6 +17,7 @@ import aiohttp
 import msgspec
 
 from iris_exporter.errors import IrisExporterError
+from iris_exporter.transports import tls
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _REQUEST_SECONDS = 5.0
@@ -156,6 +157,8 @@ class Kubernetes:
                 token = (await asyncio.to_thread(self.access.token_file.read_text)).strip()
             except OSError as error:
                 raise KubernetesError(0, f"the token cannot be read: {error.strerror}") from error
+            except UnicodeDecodeError as error:
+                raise KubernetesError(0, "the token cannot be read: it is not text") from error
             headers["Authorization"] = f"Bearer {token}"
         return headers
 
@@ -163,9 +166,10 @@ class Kubernetes:
         if self.access.ca_file is None:
             return True
         try:
-            return await asyncio.to_thread(ssl.create_default_context, cafile=str(self.access.ca_file))
-        except (OSError, ssl.SSLError) as error:
-            raise KubernetesError(0, "the certificate authority of the cluster cannot be read") from error
+            # Shared while the file is the same, so that connections are, too.
+            return await asyncio.to_thread(tls.current, tls.Files(self.access.ca_file))
+        except tls.UnusableFileError as error:
+            raise KubernetesError(0, f"the certificate authority of the cluster cannot be used: {error}") from error
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:

@@ -23,7 +23,7 @@ _KEY = re.compile(rb"[\x21-\x7E]+")
 _log = get_logger(__name__)
 
 Trust = ssl.SSLContext | bool
-"""What aiohttp takes: True stands for the system's authorities and no certificate of ours."""
+"""What aiohttp takes: True stands for the system's authorities as they were at the start, without a certificate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,7 @@ class Credentials:
         self._headers_file = settings.headers_file
         self._files = tls.Files(settings.tls_ca_file, settings.tls_cert_file, settings.tls_key_file)
         self._verify = not settings.tls_insecure_skip_verify
+        self._is_plain = settings.url.lower().startswith(("http:", "ws:"))
         self._used: Identity | None = None
         if not self._verify:
             _log.warning(
@@ -88,13 +89,13 @@ class Credentials:
         return Identity(tuple(headers.values()), await self._trust(), await self._trust_elsewhere())
 
     async def _trust(self) -> Trust:
-        if self._verify and self._files == tls.Files():
-            return True
+        if self._verify and self._files == tls.Files() and self._is_plain:
+            return True  # not looked at, unless a redirect leads to TLS
         return await _context(self._files, verify=self._verify)
 
     async def _trust_elsewhere(self) -> Trust:
         """The operator's own authorities hold everywhere; our certificate, and what is not verified, do not."""
-        if self._files.authorities is None:
+        if self._files.authorities is None and self._is_plain:
             return True
         return await _context(tls.Files(self._files.authorities), verify=True)
 

@@ -8,6 +8,7 @@ certificates are used without a restart. What is open stays open with what it be
 import functools
 import ssl
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,7 +90,8 @@ def _expected(what: str, error: OSError) -> str:
     return f"{what} ({reason.lower().replace('_', ' ')})" if reason else what
 
 
-_Stamp = tuple[int, int, int]
+Stamp = tuple[int, int, int]
+"""What differs when a file was written or replaced: time, size, number."""
 _making = threading.Lock()
 
 
@@ -99,17 +101,37 @@ def current(files: Files, *, verify: bool = True) -> ssl.SSLContext:
     Raises:
         UnusableFileError: One of them is missing or broken.
     """
-    stamps = tuple(_stamp(path) for path in (files.authorities, files.certificate, files.key))
+    found = stamps(files)
     with _making:  # or every one of a thousand streams that start at once would make its own
-        return _cached(files, stamps, verify)
+        return _cached(files, found, verify)
+
+
+def stamps(files: Files) -> tuple[Stamp | None, ...]:
+    """What differs when one of the files has changed; those of the system (`SSL_CERT_FILE`) are among them.
+
+    Raises:
+        UnusableFileError: One of the files named is missing.
+    """
+    named = tuple(_stamp(path) for path in (files.authorities, files.certificate, files.key))
+    return named if files.authorities is not None else (*named, *_system_stamps())
+
+
+def _system_stamps() -> Iterator[Stamp | None]:
+    """Of the file and the directory with the system's authorities; None for one that is not there."""
+    places = ssl.get_default_verify_paths()
+    for place in filter(None, (places.cafile, places.capath)):
+        try:
+            yield _stamp(Path(place))
+        except UnusableFileError:
+            yield None
 
 
 @functools.lru_cache(maxsize=_MAX_CONTEXTS)
-def _cached(files: Files, stamps: tuple[_Stamp | None, ...], verify: bool) -> ssl.SSLContext:  # noqa: ARG001 (the stamps are part of the key)
+def _cached(files: Files, stamps: tuple[Stamp | None, ...], verify: bool) -> ssl.SSLContext:  # noqa: ARG001 (the stamps are part of the key)
     return build(files, verify=verify)
 
 
-def _stamp(path: Path | None) -> _Stamp | None:
+def _stamp(path: Path | None) -> Stamp | None:
     """What differs when a file was written or replaced."""
     if path is None:
         return None

@@ -3,8 +3,11 @@
 import asyncio
 import gzip
 import json
+import re
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -12,6 +15,8 @@ from aiohttp import web
 from iris_exporter.fleet import kubernetes
 from iris_exporter.fleet.kubernetes import Access, Kubernetes, KubernetesError
 from iris_exporter.transports.session import open_session
+from tests.transports.support import serve
+from tests.web.config.certificates import Authority
 
 PATH = "/api/v1/namespaces/ops/services"
 LIST = {"metadata": {"resourceVersion": "7"}, "items": [{"metadata": {"name": f"service-{n}"}} for n in range(3000)]}
@@ -93,3 +98,39 @@ async def test_an_answer_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     async with api(body(json.dumps(LIST).encode())) as client:
         with pytest.raises(KubernetesError, match="the answer is too large"):
             await client.get(PATH)
+
+
+async def test_a_rotated_token_and_authority_are_used_without_a_restart(tmp_path: Path) -> None:
+    authority, token, certificate, key = (tmp_path / name for name in ("ca.crt", "token", "tls.crt", "tls.key"))
+    seen = []
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.append(request.headers["Authorization"])
+        return web.json_response({"items": []})
+
+    async with open_session() as session:
+        for number in (1, 2):
+            issuer = Authority()
+            issuer.issue(certificate, key)
+            authority.write_text(issuer.pem)
+            token.write_text(f"token-{number}\n")
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(certificate, key)
+            async with serve(answer, context) as server:
+                client = Kubernetes(Access(server.url, "ops", token, authority), session)
+                for _ in range(2):
+                    assert await client.get(PATH) == {"items": []}
+    assert seen == ["Bearer token-1"] * 2 + ["Bearer token-2"] * 2
+
+
+@pytest.mark.parametrize("content", [b"rubbish", b"\xff\xfe"])
+async def test_an_authority_that_cannot_be_used_is_an_error_that_names_the_file(tmp_path: Path, content: bytes) -> None:
+    authority = tmp_path / "ca.crt"
+    authority.write_bytes(content)
+    async with open_session() as session:
+        with pytest.raises(KubernetesError, match=re.escape(str(authority))):
+            await Kubernetes(Access("https://127.0.0.1:1", "ops", None, authority), session).get(PATH)
+        with pytest.raises(KubernetesError, match="the token cannot be read"):
+            unreadable = tmp_path / "token"
+            unreadable.write_bytes(b"\xff\xfe")
+            await Kubernetes(Access("https://127.0.0.1:1", "ops", unreadable, None), session).get(PATH)

@@ -76,6 +76,20 @@ async def test_the_name_in_the_certificate_counts(protocol: str, place: Place) -
         assert not isinstance(await ask(server.url, protocol, **named), Failure)
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_the_systems_authorities_are_read_again_when_they_change(
+    protocol: str, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file named by SSL_CERT_FILE is rotated like any other, while the process goes on."""
+    bundle = place.directory / "bundle.pem"
+    bundle.write_text(Authority("Stranger").pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    async with serve(stream_or_socket, place.server()) as server:
+        assert reason(await ask(server.url, protocol)) == "tls_certificate"
+        bundle.write_text(place.authority.pem)
+        assert await ask(server.url, protocol) == (b"{}" if protocol == "poll" else protocol)
+
+
 async def test_without_verification_anything_is_taken_and_a_warning_says_so(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:

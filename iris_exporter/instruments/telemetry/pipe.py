@@ -112,10 +112,18 @@ def make_sender(signal: str, endpoint: Endpoint | None, user_agent: str) -> Send
         from iris_exporter.instruments.telemetry.senders.console import ConsoleSender
 
         return ConsoleSender(signal)
+    make: Callable[[], Sender]
     if endpoint.protocol == "grpc":
         from iris_exporter.instruments.telemetry.senders.grpc import GrpcSender
 
-        return GrpcSender(signal, endpoint, user_agent)
-    from iris_exporter.instruments.telemetry.senders.http import HttpSender
+        make = partial(GrpcSender, signal, endpoint, user_agent)
+    else:
+        from iris_exporter.instruments.telemetry.senders.http import HttpSender
 
-    return HttpSender(signal, endpoint, user_agent)
+        make = partial(HttpSender, signal, endpoint, user_agent)
+    if endpoint.insecure:
+        return make()
+    from iris_exporter.instruments.telemetry.senders.base import trusted_files
+    from iris_exporter.instruments.telemetry.senders.renewed import RenewedSender
+
+    return RenewedSender(signal, trusted_files(endpoint), make)

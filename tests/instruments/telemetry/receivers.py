@@ -98,11 +98,11 @@ class Behaviour:
 class HttpReceiver:
     """Listens on a port of its own choice, with TLS if there is a `context`; `stop` and `start` again keep the port."""
 
-    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+    def __init__(self, context: ssl.SSLContext | None = None, port: int = 0) -> None:
         self._context = context
         self.received = Received()
         self.behaviour = Behaviour()
-        self.port = 0
+        self.port = port
         self._server: ThreadingHTTPServer | None = None
         self._thread: threading.Thread | None = None
 
@@ -189,8 +189,8 @@ def _count(signal: str, body: bytes) -> int:
 
 
 @contextmanager
-def http_receiver(context: ssl.SSLContext | None = None) -> Iterator[HttpReceiver]:
-    receiver = HttpReceiver(context)
+def http_receiver(context: ssl.SSLContext | None = None, port: int = 0) -> Iterator[HttpReceiver]:
+    receiver = HttpReceiver(context, port)
     receiver.start()
     try:
         yield receiver
@@ -202,7 +202,7 @@ def http_receiver(context: ssl.SSLContext | None = None) -> Iterator[HttpReceive
 class GrpcReceiver:
     """The three services of OTLP over gRPC, with TLS if there are `credentials`."""
 
-    def __init__(self, credentials: grpc.ServerCredentials | None = None) -> None:
+    def __init__(self, credentials: grpc.ServerCredentials | None = None, port: int = 0) -> None:
         self.received = Received()
         self.code: grpc.StatusCode | None = None
         self.trailing: tuple[tuple[str, bytes], ...] = ()
@@ -212,9 +212,9 @@ class GrpcReceiver:
             handler = grpc.unary_unary_rpc_method_handler(self._handler(signal))
             self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, {"Export": handler}),))
         self.port = (
-            self._server.add_insecure_port("127.0.0.1:0")
+            self._server.add_insecure_port(f"127.0.0.1:{port}")
             if credentials is None
-            else self._server.add_secure_port("127.0.0.1:0", credentials)
+            else self._server.add_secure_port(f"127.0.0.1:{port}", credentials)
         )
         self._server.start()
 
@@ -233,8 +233,8 @@ class GrpcReceiver:
 
 
 @contextmanager
-def grpc_receiver(credentials: grpc.ServerCredentials | None = None) -> Iterator[GrpcReceiver]:
-    receiver = GrpcReceiver(credentials)
+def grpc_receiver(credentials: grpc.ServerCredentials | None = None, port: int = 0) -> Iterator[GrpcReceiver]:
+    receiver = GrpcReceiver(credentials, port)
     try:
         yield receiver
     finally:

@@ -11,7 +11,7 @@ import pytest
 from iris_exporter.instruments.telemetry.encoding import Encoder
 from iris_exporter.instruments.telemetry.pipe import make_sender
 from iris_exporter.instruments.telemetry.reading import read_otel
-from iris_exporter.instruments.telemetry.senders.base import Answer
+from iris_exporter.instruments.telemetry.senders.base import Answer, Sender
 from iris_exporter.instruments.telemetry.settings import Limits
 from tests.instruments.telemetry.receivers import GrpcReceiver, HttpReceiver, grpc_receiver, http_receiver
 from tests.instruments.telemetry.samples import event_record
@@ -30,19 +30,23 @@ class Files:
         self.authority, self.stranger = directory / "ca.pem", directory / "stranger.pem"
         self.server, self.server_key = directory / "server.pem", directory / "server-key.pem"
         self.client, self.client_key = directory / "client.pem", directory / "client-key.pem"
+        self.rotate()
+        self.stranger.write_text(Authority("Stranger").pem)
+
+    def rotate(self) -> None:
+        """Replace everything by what a new authority has certified, as a rotation does."""
         authority = Authority()
         authority.issue(self.server, self.server_key, "localhost")
         authority.issue(self.client, self.client_key, "client")
         self.authority.write_text(authority.pem)
-        self.stranger.write_text(Authority("Stranger").pem)
 
     @contextmanager
-    def receiver(self, protocol: str, *, ask: bool = False) -> Iterator[HttpReceiver | GrpcReceiver]:
+    def receiver(self, protocol: str, *, ask: bool = False, port: int = 0) -> Iterator[HttpReceiver | GrpcReceiver]:
         """A receiver with TLS; with `ask` it wants to see a certificate of the authority."""
         if protocol == "grpc":
             pair = (self.server_key.read_bytes(), self.server.read_bytes())
             trusted = self.authority.read_bytes() if ask else None
-            with grpc_receiver(grpc.ssl_server_credentials([pair], trusted, ask)) as over_grpc:
+            with grpc_receiver(grpc.ssl_server_credentials([pair], trusted, ask), port) as over_grpc:
                 yield over_grpc
         else:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -50,7 +54,7 @@ class Files:
             if ask:
                 context.verify_mode = ssl.CERT_REQUIRED
                 context.load_verify_locations(self.authority)
-            with http_receiver(context) as over_http:
+            with http_receiver(context, port) as over_http:
                 yield over_http
 
 
@@ -61,8 +65,8 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Files:
     return Files(tmp_path)
 
 
-def send(receiver: HttpReceiver | GrpcReceiver, protocol: str, **variables: Path) -> Answer:
-    """One batch, as the variables want it sent; their names are without OTEL_EXPORTER_OTLP_."""
+def make(receiver: HttpReceiver | GrpcReceiver, protocol: str, **variables: Path) -> Sender:
+    """A sender for the variables, whose names are without OTEL_EXPORTER_OTLP_."""
     settings = read_otel(
         {
             "OTEL_EXPORTER_OTLP_ENDPOINT": f"https://localhost:{receiver.port}",
@@ -71,7 +75,12 @@ def send(receiver: HttpReceiver | GrpcReceiver, protocol: str, **variables: Path
         }
     )
     assert settings.logs is not None
-    sender = make_sender("logs", settings.logs.endpoint, "agent/1")
+    return make_sender("logs", settings.logs.endpoint, "agent/1")
+
+
+def send(receiver: HttpReceiver | GrpcReceiver, protocol: str, **variables: Path) -> Answer:
+    """One batch, as the variables want it sent."""
+    sender = make(receiver, protocol, **variables)
     try:
         return sender.send(BODY, 1, 5.0)
     finally:
@@ -112,3 +121,37 @@ def test_a_server_that_asks_for_a_certificate_is_shown_the_one_of_the_variables(
         shown = {"CLIENT_CERTIFICATE": files.client, "CLIENT_KEY": files.client_key}
         assert send(receiver, protocol, CERTIFICATE=files.authority, **shown) == Answer()
         assert len(receiver.received.records) == 1
+
+
+@pytest.mark.parametrize("prefix", ["", "LOGS_"])
+def test_rotated_authorities_and_certificates_are_used_without_a_restart(
+    protocol: str, prefix: str, files: Files
+) -> None:
+    """The collector and all files change at once, while the sender that began with the old ones goes on."""
+    chosen = {"CERTIFICATE": files.authority, "CLIENT_CERTIFICATE": files.client, "CLIENT_KEY": files.client_key}
+    variables = {f"{prefix}{name}": path for name, path in chosen.items()}
+    with files.receiver(protocol, ask=True) as before:
+        sender = make(before, protocol, **variables)
+        assert sender.send(BODY, 1, 5.0) == Answer()
+    files.rotate()
+    with files.receiver(protocol, ask=True, port=before.port) as after:
+        answers = [sender.send(BODY, 1, 5.0) for _ in range(2)]
+        assert Answer() in answers
+        assert after.received.records
+    sender.close()
+
+
+def test_a_rotation_that_is_half_done_leaves_the_old_certificate_in_use(protocol: str, files: Files) -> None:
+    """A key beside the certificate of another one, then no file at all, and at last the pair: each is one write."""
+    with files.receiver(protocol, ask=True) as receiver:
+        shown = {"CLIENT_CERTIFICATE": files.client, "CLIENT_KEY": files.client_key}
+        sender = make(receiver, protocol, CERTIFICATE=files.authority, **shown)
+        assert sender.send(BODY, 1, 5.0) == Answer()
+        key = files.client_key.read_bytes()
+        files.client_key.write_bytes(files.server_key.read_bytes())
+        assert sender.send(BODY, 1, 5.0) == Answer()
+        files.client_key.unlink()
+        assert sender.send(BODY, 1, 5.0) == Answer()
+        files.client_key.write_bytes(key)
+        assert sender.send(BODY, 1, 5.0) == Answer()
+        sender.close()

@@ -15,6 +15,7 @@ from iris_exporter.instruments.telemetry.senders.answers import retry_delay_in
 from iris_exporter.instruments.telemetry.senders.console import ConsoleSender
 from iris_exporter.instruments.telemetry.senders.http import HttpSender
 from iris_exporter.instruments.telemetry.settings import Endpoint, Limits
+from iris_exporter.transports import tls
 from tests.instruments.telemetry.receivers import grpc_receiver, http_receiver
 from tests.instruments.telemetry.samples import event_record
 
@@ -146,8 +147,8 @@ def test_a_code_says_whether_to_come_again(
 def test_a_certificate_that_grpc_cannot_read_is_a_reason_to_come_again(tmp_path: Path) -> None:
     """The file was readable at the start; it may be on its way back."""
     endpoint = Endpoint("grpc", "https://127.0.0.1:1", {}, "none", 5.0, certificate=tmp_path / "gone")
-    with pytest.raises(OSError, match="gone"):
-        make_sender("logs", endpoint, "agent/1")
+    with pytest.raises(tls.UnusableFileError, match="gone"):
+        make_sender("logs", endpoint, "agent/1").send(BODY, 3, 5.0)
 
 
 def test_the_console_prints_otlp_json_with_hexadecimal_ids() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from iris_exporter.instruments.telemetry.settings import Endpoint
+from iris_exporter.transports import tls
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +38,14 @@ class Sender(Protocol):
         """Let the connection go; may be called from another thread, to end a `send` under way where that works."""
 
 
-def authorities(endpoint: Endpoint) -> Path | None:
-    """The file of authorities to trust: the endpoint's own, or else the system's (SSL_CERT_FILE, as OpenSSL has it).
+def trusted_files(endpoint: Endpoint) -> tls.Files:
+    """Whom an endpoint is believed to be, and the certificate that is shown to it.
 
-    None on a system without such a file: the client library has a list of its own. Left alone, both libraries would
-    use that list everywhere, and an authority that the administrator has installed would not be trusted.
+    The authorities are the endpoint's own, or else the system's (SSL_CERT_FILE, as OpenSSL has it), or on a system
+    without such a file those of the client library. Left alone, both libraries would use their own list everywhere, and
+    an authority that the administrator has installed would not be trusted.
     """
-    if endpoint.certificate is not None:
-        return endpoint.certificate
-    system = ssl.get_default_verify_paths().cafile
-    return Path(system) if system else None
+    from requests.utils import DEFAULT_CA_BUNDLE_PATH  # here, because only TLS needs it
+
+    system = ssl.get_default_verify_paths().cafile or DEFAULT_CA_BUNDLE_PATH
+    return tls.Files(endpoint.certificate or Path(system), endpoint.client_certificate, endpoint.client_key)

@@ -7,8 +7,9 @@ collector says after what time (google.rpc.RetryInfo).
 import grpc  # type: ignore[import-untyped]
 
 from iris_exporter.instruments.telemetry.senders.answers import rejected_in, retry_delay_in
-from iris_exporter.instruments.telemetry.senders.base import ACCEPTED, Answer, authorities
+from iris_exporter.instruments.telemetry.senders.base import ACCEPTED, Answer, trusted_files
 from iris_exporter.instruments.telemetry.settings import Endpoint
+from iris_exporter.transports import tls
 
 _METHODS = {
     "traces": "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
@@ -40,9 +41,12 @@ class GrpcSender:
         if endpoint.insecure:
             self._channel = grpc.insecure_channel(target, options=options)
         else:
+            files = trusted_files(endpoint)
+            # What gRPC cannot use it does not say, and then no call comes through.
+            tls.build(files)
             certificate, key, chain = (
                 None if path is None else path.read_bytes()
-                for path in (authorities(endpoint), endpoint.client_key, endpoint.client_certificate)
+                for path in (files.authorities, files.key, files.certificate)
             )
             credentials = grpc.ssl_channel_credentials(certificate, key, chain)
             self._channel = grpc.secure_channel(target, credentials, options=options)

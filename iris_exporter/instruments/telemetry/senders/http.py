@@ -5,15 +5,19 @@ status from 400 on is a refusal for good; a 200 may carry a partial success.
 """
 
 import gzip
+import ssl
 import time
+from typing import Any
 
 import requests
 import urllib3
+from requests.adapters import HTTPAdapter
 
 from iris_exporter.core.headers import retry_after_seconds
 from iris_exporter.instruments.telemetry.senders.answers import rejected_in
-from iris_exporter.instruments.telemetry.senders.base import ACCEPTED, Answer, authorities
+from iris_exporter.instruments.telemetry.senders.base import ACCEPTED, Answer, trusted_files
 from iris_exporter.instruments.telemetry.settings import Endpoint
+from iris_exporter.transports import tls
 
 _RETRY = frozenset({429, 502, 503, 504})
 _TOO_LARGE = 413
@@ -32,10 +36,8 @@ class HttpSender:
         # What the environment's .netrc says must not go to a collector.
         self._session.auth = _keep_headers
         self._session.headers.update(endpoint.headers)
-        trusted = authorities(endpoint)
-        self._verify = None if trusted is None else str(trusted)
-        if endpoint.client_certificate is not None and endpoint.client_key is not None:
-            self._session.cert = (str(endpoint.client_certificate), str(endpoint.client_key))
+        if not endpoint.insecure:
+            self._session.mount("https://", _TlsAdapter(tls.build(trusted_files(endpoint))))
 
     def send(self, body: bytes, count: int, timeout_seconds: float) -> Answer:
         """See `Sender.send`."""
@@ -50,8 +52,6 @@ class HttpSender:
                 headers=headers,
                 timeout=timeout_seconds,
                 allow_redirects=False,
-                # Of a session, REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE would overrule it.
-                verify=self._verify,
                 stream=True,
             )
             with response:
@@ -74,6 +74,29 @@ class HttpSender:
     def close(self) -> None:
         """See `Sender.close`: a request under way goes on until its time is up."""
         self._session.close()
+
+
+class _TlsAdapter(HTTPAdapter):
+    """Connections over one context, to proxies and through them too; REQUESTS_CA_BUNDLE and the like change nothing."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        super().__init__()
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        """See `HTTPAdapter.init_poolmanager`."""
+        super().init_poolmanager(*arguments, **options, ssl_context=self._context)
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        """See `HTTPAdapter.proxy_manager_for`."""
+        return super().proxy_manager_for(proxy, **options, ssl_context=self._context)
+
+    def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> requests.Response:
+        """See `HTTPAdapter.send`: what it would add to the context is left out."""
+        return super().send(request, *arguments, **{**options, "verify": True, "cert": None})
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """See `HTTPAdapter.cert_verify`: the context has all of it."""
 
 
 def _keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:
