@@ -76,6 +76,7 @@ class Exporter:
             self._sources, self.self_metrics, process_metrics=not settings.web.disable_exporter_metrics
         )
         self._load = load
+        self._otel = otel
         self._telemetry = self._make_telemetry(otel) if otel.exports else None
         self._fleet: Fleet[Reconciled] | None = None
         self._is_ready = False
@@ -90,6 +91,8 @@ class Exporter:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
+            for problem in self._otel.ignored:
+                _log.warning("otel.value_ignored", variable=problem.key, value=problem.value, expected=problem.expected)
             self._open_store(stack)
             trace_configs: list[aiohttp.TraceConfig] = []
             if self._telemetry is not None:

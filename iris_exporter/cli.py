@@ -116,6 +116,8 @@ def _serve(arguments: list[str], environment: Mapping[str, str]) -> int:
 
     settings, otel = _together(load, lambda: read_otel(environment))
     if _checks_only(flags, environment):
+        if otel.ignored:
+            _complain("these values are ignored:", *(f"  {problem}" for problem in otel.ignored))
         count = len(settings.streams)
         names = ", ".join(stream.name for stream in settings.streams)
         found = "; more may be discovered" if settings.discovery.is_on else ""

@@ -83,6 +83,13 @@ def test_config_check_names_the_streams(capsys: Capture, monkeypatch: pytest.Mon
     assert capsys.readouterr().out == "configuration is valid: 1 stream (default)\n"
 
 
+def test_config_check_lists_the_values_that_are_ignored(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "soon")
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "otlp")
+    assert cli.main(["--config.check", f"--stream.url={URL}"]) == 0
+    assert "OTEL_BSP_SCHEDULE_DELAY: got 'soon', expected a whole number" in capsys.readouterr().err
+
+
 def test_a_bad_configuration_is_told_on_stderr_with_exit_code_2(capsys: Capture) -> None:
     assert cli.main([f"--stream.url={URL}", "--log.level=loud", "--config.check"]) == 2
     assert capsys.readouterr() == (

@@ -25,7 +25,15 @@ def test_the_demo_exports_what_the_variables_ask_for() -> None:
 
 
 def test_a_bad_variable_is_refused_before_anything_starts() -> None:
-    done = demo(OTEL_TRACES_EXPORTER="zipkin")
+    done = demo(OTEL_EXPORTER_OTLP_ENDPOINT="http://collector:431x")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "OTEL_TRACES_EXPORTER" in done.stderr
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_value_that_means_nothing_is_a_warning() -> None:
+    done = demo(OTEL_TRACES_EXPORTER="zipkin")
+    assert done.returncode == 0, done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if "otel.value_ignored" in line]
+    assert "level=warning" in line
+    assert "variable=OTEL_TRACES_EXPORTER" in line

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from iris_exporter.errors import Problem
+
 TRACES, LOGS, METRICS = "traces", "logs", "metrics"
 
 
@@ -71,13 +73,17 @@ class MetricsPush:
 
 @dataclass(frozen=True, slots=True)
 class OtelSettings:
-    """Everything there is to know; a signal that is None is not exported. `resource` is what the operator gave."""
+    """Everything there is to know; a signal that is None is not exported. `resource` is what the operator gave.
+
+    `ignored` are the values of variables that make no sense, for which a default is used; to be logged at the start.
+    """
 
     traces: SignalSettings | None = None
     logs: SignalSettings | None = None
     metrics: MetricsPush | None = None
     sampling: Sampling = field(default_factory=Sampling)
     resource: Mapping[str, str] = field(default_factory=dict)
+    ignored: tuple[Problem, ...] = ()
 
     @property
     def exports(self) -> bool:

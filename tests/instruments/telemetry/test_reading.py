@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -146,28 +147,17 @@ def test_a_sampler_with_its_argument() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("OTEL_TRACES_EXPORTER", "jaeger"),
-        ("OTEL_LOGS_EXPORTER", "otlp,console"),
-        ("OTEL_METRICS_EXPORTER", "prometheus"),
         (ENDPOINT, "collector:4318"),
         (ENDPOINT, "http://"),
         (ENDPOINT, "http://c:99999"),
+        (ENDPOINT, "http://c:431x"),
+        (ENDPOINT, "http://[::1"),
         (ENDPOINT, "ftp://c"),
         (ENDPOINT, "http://me:hunter2@c"),
-        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
-        ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "zstd"),
-        ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s"),
-        ("OTEL_EXPORTER_OTLP_TIMEOUT", "0"),
         ("OTEL_EXPORTER_OTLP_HEADERS", "hunter2"),
         ("OTEL_EXPORTER_OTLP_HEADERS", "a b=hunter2"),
         ("OTEL_EXPORTER_OTLP_HEADERS", "a=hunter2%0Ax"),
         ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere/ca.pem"),
-        ("OTEL_SDK_DISABLED", "yes"),
-        ("OTEL_BSP_MAX_QUEUE_SIZE", "-1"),
-        ("OTEL_BLRP_SCHEDULE_DELAY", "soon"),
-        ("OTEL_ATTRIBUTE_COUNT_LIMIT", "1e3"),
-        ("OTEL_TRACES_SAMPLER", "jaeger_remote"),
-        ("OTEL_RESOURCE_ATTRIBUTES", "novalue"),
     ],
 )
 def test_a_bad_value_is_refused_by_the_name_of_its_variable(name: str, value: str) -> None:
@@ -177,21 +167,97 @@ def test_a_bad_value_is_refused_by_the_name_of_its_variable(name: str, value: st
     assert "hunter2" not in str(caught.value)
 
 
+HTTP_HEADERS = [
+    "Host", "content-type", "Content-Type", "Content-Length", "Content-Encoding", "Transfer-Encoding", "Connection",
+    "Keep-Alive", "Proxy-Connection", "TE", "Trailer", "Upgrade", "Expect", "grpc-timeout", "GRPC-Encoding",
+]  # fmt: skip
+GRPC_HEADERS = [*HTTP_HEADERS, "user-agent", "x-key-bin", "a!b"]
+
+
+@pytest.mark.parametrize("prefix", ["OTEL_EXPORTER_OTLP_", "OTEL_EXPORTER_OTLP_LOGS_"])
+@pytest.mark.parametrize(
+    ("protocol", "header"),
+    [("http/protobuf", name) for name in HTTP_HEADERS] + [("grpc", name) for name in GRPC_HEADERS],
+)
+def test_a_header_that_is_not_the_operators_is_refused_by_its_name(prefix: str, protocol: str, header: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_otel({**GIVEN, "OTEL_EXPORTER_OTLP_PROTOCOL": protocol, f"{prefix}HEADERS": f"a=1,{header}=hunter2"})
+    (problem,) = caught.value.problems
+    assert problem.key == f"{prefix}HEADERS"
+    assert header in problem.value
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("header", ["Authorization", "X-Scope-OrgID", "cookie", "user-agent", "x_1", "x-key-bin"])
+def test_other_headers_are_taken(header: str) -> None:
+    given = {**GIVEN, "OTEL_EXPORTER_OTLP_HEADERS": f"{header}=%20hunter2"}
+    assert logs_endpoint(given).headers == {header: "hunter2"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OTEL_TRACES_EXPORTER", "jaeger"),
+        ("OTEL_LOGS_EXPORTER", "otlp,console"),
+        ("OTEL_METRICS_EXPORTER", "prometheus"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+        ("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "carrier-pigeon"),
+        ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "zstd"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "0"),
+        ("OTEL_EXPORTER_OTLP_INSECURE", "maybe"),
+        ("OTEL_SDK_DISABLED", "yes"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "-1"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "99999"),
+        ("OTEL_BLRP_SCHEDULE_DELAY", "soon"),
+        ("OTEL_BLRP_EXPORT_TIMEOUT", "\u0663"),
+        ("OTEL_ATTRIBUTE_COUNT_LIMIT", "1e3"),
+        ("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "-5"),
+        ("OTEL_SPAN_LINK_COUNT_LIMIT", "9" * 5000),
+        ("OTEL_TRACES_SAMPLER", "jaeger_remote"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "a=1,novalue"),
+    ],
+)
+def test_a_value_without_a_meaning_is_ignored_with_a_warning(name: str, value: str) -> None:
+    """As the specification has it; everything else is as if the variable were not set."""
+    settings = read_otel({**GIVEN, name: value})
+    assert {problem.key for problem in settings.ignored} == {name}
+    assert all(len(problem.value) < 100 for problem in settings.ignored)
+    less = replace(settings, ignored=())
+    if name == "OTEL_BSP_MAX_EXPORT_BATCH_SIZE":
+        assert less.traces is not None
+        assert less.traces.batching.batch_size == SPAN_QUEUE_RECORDS
+    else:
+        assert less == read_otel(GIVEN)
+
+
+def test_a_bad_argument_of_the_sampler_is_ignored() -> None:
+    settings = read_otel({"OTEL_TRACES_SAMPLER": "TraceIdRatio", "OTEL_TRACES_SAMPLER_ARG": "nan"})
+    assert [problem.key for problem in settings.ignored] == ["OTEL_TRACES_SAMPLER_ARG"]
+    assert (settings.sampling.name, settings.sampling.ratio) == ("traceidratio", 1.0)
+
+
+def test_the_general_variable_stands_in_for_a_bad_one_of_a_signal() -> None:
+    given = {**GIVEN, "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT": "x", "OTEL_EXPORTER_OTLP_TIMEOUT": "2000"}
+    assert logs_endpoint(given).timeout_seconds == 2.0
+
+
+def test_values_of_a_list_are_known_in_any_case() -> None:
+    given = {**GIVEN, "OTEL_TRACES_EXPORTER": "NONE", "OTEL_EXPORTER_OTLP_COMPRESSION": "GZip"}
+    settings = read_otel(given)
+    assert settings.traces is None
+    assert logs_endpoint(given).compression == "gzip"
+    assert settings.ignored == ()
+
+
 def test_all_problems_are_told_at_once() -> None:
     environment = {
         **GIVEN,
-        "OTEL_TRACES_EXPORTER": "x",
-        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "9999",
-        "OTEL_TRACES_SAMPLER": "traceidratio",
-        "OTEL_TRACES_SAMPLER_ARG": "2",
+        "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "ftp://c",
+        "OTEL_EXPORTER_OTLP_TRACES_HEADERS": "x",
         "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT": "x",
     }
-    assert refused(environment) == [
-        "OTEL_TRACES_EXPORTER",
-        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
-        "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT",
-        "OTEL_TRACES_SAMPLER_ARG",
-    ]
+    assert refused(environment) == ["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"]
 
 
 def test_certificates_are_read_at_the_start(tmp_path: Path) -> None:
