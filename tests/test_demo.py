@@ -35,5 +35,5 @@ def test_a_value_that_means_nothing_is_a_warning() -> None:
     done = demo(OTEL_TRACES_EXPORTER="zipkin")
     assert done.returncode == 0, done.stderr
     (line,) = [line for line in done.stderr.splitlines() if "otel.value_ignored" in line]
-    assert "level=warning" in line
+    assert "level=warn" in line
     assert "variable=OTEL_TRACES_EXPORTER" in line
