@@ -10,11 +10,12 @@ from pathlib import Path
 
 import yaml
 
-from iris_exporter.errors import Problem
+from iris_exporter.errors import ConfigError, Problem
 
 _MAX_FILE_BYTES = 16 * 1024 * 1024  # a thousand streams need a hundredth of it
 _STANDARD_TAGS = "tag:yaml.org,2002:"
 _NULL = "tag:yaml.org,2002:null"
+_MERGE = "tag:yaml.org,2002:merge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,25 +66,66 @@ def read(
         return empty, [Problem(str(path), option, repr(str(path)), f"a readable file ({error.strerror})")]
     if len(content) > _MAX_FILE_BYTES:
         return empty, [Problem(str(path), option, "more than 16 MiB", shape)]
-    loader = None
+    tree = _Tree(path)
     try:
-        loader = yaml.SafeLoader(content)
-        root = loader.get_single_node()
-        if root is None:
-            return empty, []
-        tree = _Tree(path)
-        node = tree.convert(root, "(file)")
+        root = _compose(content)
+        node = Scalar(None, 1) if root is None else tree.convert(root, "(file)")
     except (yaml.YAMLError, RecursionError) as error:
         return empty, [_syntax(path, error)]
-    finally:
-        if loader is not None:
-            loader.dispose()
     if isinstance(node, Table):
         return node, tree.problems
     if isinstance(node, Scalar) and node.text is None:
         return empty, []
     problem = Problem(f"{path}:{node.line}", "(file)", describe(node), shape)
     return empty, [*tree.problems, problem]
+
+
+def read_list(content: bytes, path: Path, shape: str) -> list[tuple[Node, list[Problem]]]:
+    """Return the items of a file that is a list, each with what is wrong with its form; nothing for an empty file.
+
+    Args:
+        content: Of the file at `path`.
+        path: The file, for messages.
+        shape: What the file should hold, for messages.
+
+    Raises:
+        ConfigError: The file is no list at all.
+    """
+    tree = _Tree(path)
+    items: list[tuple[Node, list[Problem]]] = []
+    try:
+        root = _compose(content)
+        if root is None or root.tag == _NULL:
+            return []
+        if not isinstance(root, yaml.SequenceNode):
+            node = tree.convert(root, "(file)")
+            raise ConfigError([Problem(f"{path}:{node.line}", "(file)", describe(node), shape)])
+        for index, item in enumerate(root.value):
+            before = len(tree.problems)
+            items.append((tree.convert(item, f"[{index}]"), tree.problems[before:]))
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ConfigError([_syntax(path, error)]) from None
+    return items
+
+
+def from_json(value: object) -> Node:
+    """Return the tree of a JSON value whose numbers were read as text; it has no lines."""
+    if isinstance(value, Mapping):
+        return Table({str(key): from_json(item) for key, item in value.items()}, 0)
+    if isinstance(value, list):
+        return Sequence(tuple(from_json(item) for item in value), 0)
+    if isinstance(value, bool):
+        return Scalar("true" if value else "false", 0)
+    return Scalar(None if value is None else str(value), 0)
+
+
+def _compose(content: bytes) -> yaml.Node | None:
+    """The nodes of YAML; raises YAMLError, and RecursionError for what is nested too deeply."""
+    loader = yaml.SafeLoader(content)  # a ReaderError may come from here, before there is anything to dispose of
+    try:
+        return loader.get_single_node()
+    finally:
+        loader.dispose()
 
 
 def describe(node: Node) -> str:
@@ -130,10 +172,14 @@ class _Tree:
     def _table(self, node: yaml.MappingNode, key: str, line: int) -> Table:
         entries: dict[str, Node] = {}
         lines: dict[str, int] = {}
+        merged: list[tuple[Node, int]] = []
         for name_node, value_node in node.value:
             name_line = name_node.start_mark.line + 1
             if not isinstance(name_node, yaml.ScalarNode):
                 self._report(name_line, key, "a list or a mapping as a key", "a name as a key")
+                continue
+            if name_node.tag == _MERGE:
+                merged.append((self.convert(value_node, key), name_line))
                 continue
             name = name_node.value
             inner = name if key == "(file)" else f"{key}.{name}"
@@ -142,7 +188,19 @@ class _Tree:
                 continue
             lines[name] = name_line
             entries[name] = self.convert(value_node, inner)
+        for source, source_line in merged:
+            self._merge(source, source_line, key, entries, lines)
         return Table(entries, line, lines)
+
+    def _merge(self, source: Node, line: int, key: str, entries: dict[str, Node], lines: dict[str, int]) -> None:
+        """Add what `<<: *anchor` brings, one table or a list of them; the first that says something wins."""
+        for table in source.items if isinstance(source, Sequence) else (source,):
+            if not isinstance(table, Table):
+                self._report(line, f"{key}.<<", describe(table), "keys with values, or a list of those")
+                continue
+            for name, node in table.entries.items():
+                if name not in entries:
+                    entries[name], lines[name] = node, table.lines[name]
 
     def _report(self, line: int, key: str, value: str, expected: str) -> None:
         self.problems.append(Problem(f"{self._path}:{line}", key, value, expected))

@@ -1,6 +1,6 @@
 """From flags, variables and a file to `Settings`, or to every problem at once.
 
-Three steps: collect what was given and where (`_Given`), read each value by its option's kind, check what belongs
+Three steps: collect what was given and where (`Given`), read each value by its option's kind, check what belongs
 together. No step stops at the first problem; a step leaves out what an earlier one has already complained about.
 """
 
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from iris_exporter.config import credentials, document, kinds, urls
+from iris_exporter.config import document, kinds, together, urls
 from iris_exporter.config.building import build, build_stream, default_of
 from iris_exporter.config.document import Node, Scalar, Sequence, Table
 from iris_exporter.config.hints import did_you_mean
-from iris_exporter.config.kinds import BadValueError
-from iris_exporter.config.option import PREFIX, Option
+from iris_exporter.config.option import PREFIX
 from iris_exporter.config.options import BY_KEY, OPTIONS, STREAM_OPTIONS
+from iris_exporter.config.reading import Given, Origin, Reader, split
 from iris_exporter.errors import ConfigError, Problem
 from iris_exporter.settings import Settings, StreamSettings
 
@@ -35,24 +35,13 @@ _HOW_TO_GIVE_A_STREAM = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Given:
-    """A value as it was given: `texts` has several for a list; `key` and `where` are for messages."""
-
-    option: Option
-    texts: tuple[str, ...]
-    where: str
-    key: str
-    base: Path  # where relative paths start
-
-
 @dataclass(slots=True)
 class _Stream:
     """What was given for one stream, by option name, and what became of it."""
 
     where: str
     key: str  # what messages about the stream as a whole call it
-    given: dict[str, _Given]
+    given: dict[str, Given]
     values: dict[str, Any]
 
 
@@ -84,8 +73,9 @@ class _Loader:
     """One run of `load`; `problems` grows in the order found."""
 
     def __init__(self, flags: Mapping[str, object], environment: Mapping[str, str]) -> None:
-        self.problems: list[Problem] = []
-        self._general: dict[str, _Given] = {}
+        self._reader = Reader()
+        self.problems = self._reader.problems
+        self._general: dict[str, Given] = {}
         self._file_is_broken = False
         self._take_environment(environment)
         self._take_flags(flags)
@@ -93,15 +83,17 @@ class _Loader:
 
     def load(self) -> Settings:
         """See `load`."""
-        file = self._read(self._general["config.file"]) if "config.file" in self._general else None
+        file = self._reader.read(self._general["config.file"]) if "config.file" in self._general else None
         streams: list[_Stream] | None = None
-        defaults: dict[str, _Given] = {}
+        defaults: dict[str, Given] = {}
         if isinstance(file, Path):
             table, problems = document.read(file)
             self.problems += problems
             self._file_is_broken = bool(problems)
             defaults, streams = self._take_file(file, table)
-        values = {key: self._read(given) for key, given in self._general.items() if BY_KEY[key].group != "stream"}
+        values = {
+            key: self._reader.read(given) for key, given in self._general.items() if BY_KEY[key].group != "stream"
+        }
         if streams is None:
             streams = self._single_stream()
         self._read_streams(streams, defaults)
@@ -112,12 +104,9 @@ class _Loader:
             # Once each: what is wrong in `defaults:` shows up again for every stream.
             raise ConfigError(list(dict.fromkeys(self.problems)))
         built_in = {name: default_of(option) for name, option in STREAM_OPTIONS.items()}
-        template = build_stream({**built_in, "url": "", **self._read_all(defaults)})
+        template = build_stream({**built_in, "url": "", **self._reader.read_all(defaults)})
         chosen = [build_stream(stream.values) for stream in streams]
         return build(values, chosen, template, file if isinstance(file, Path) else None)
-
-    def _problem(self, given: _Given, value: str, expected: str) -> None:
-        self.problems.append(Problem(given.where, given.key, value, expected))
 
     # Collecting
 
@@ -133,26 +122,21 @@ class _Loader:
             elif environment[name]:
                 # Compose files pass on what is unset as an empty text: that is not given, too.
                 text = environment[name]
-                texts = (
-                    tuple(part.strip() for part in text.strip().split(option.kind.separator))
-                    if option.kind.many
-                    else (text,)
-                )
-                self._general[option.key] = _Given(option, texts, name, option.key, Path())
+                self._general[option.key] = Given(option, split(option, text), name, option.key, Path())
 
     def _take_flags(self, flags: Mapping[str, object]) -> None:
         for key, value in flags.items():
             if value is not None:
                 option = BY_KEY[key]
                 texts = tuple(map(str, value)) if isinstance(value, list | tuple) else (str(value),)
-                self._general[key] = _Given(option, texts, option.flag, key, Path())
+                self._general[key] = Given(option, texts, option.flag, key, Path())
 
-    def _take_file(self, path: Path, table: Table) -> tuple[dict[str, _Given], list[_Stream] | None]:
+    def _take_file(self, path: Path, table: Table) -> tuple[dict[str, Given], list[_Stream] | None]:
         """Take over the file's options; return its `defaults:` and its `streams:` (None: it has none)."""
         sections = {option.group for option in OPTIONS if option.in_file}
-        defaults: dict[str, _Given] = {}
+        defaults: dict[str, Given] = {}
         streams: list[_Stream] | None = None
-        single: dict[str, _Given] = {}
+        single: dict[str, Given] = {}
         for name, node in table.entries.items():
             where = f"{path}:{table.lines[name]}"
             if name == "defaults":
@@ -167,7 +151,7 @@ class _Loader:
                 self._section(path, node, name, where)
             else:
                 known = sorted({*sections, *_TOP_LEVEL, "streams", "defaults"})
-                self._unknown(where, name, name, known, f"one of {', '.join(known)}")
+                self._reader.unknown(where, name, name, known, f"one of {', '.join(known)}")
         if streams is not None:
             self._refuse_single(f"{path}:{table.lines['streams']}", single)
             return defaults, streams
@@ -175,12 +159,12 @@ class _Loader:
             self._general.setdefault(f"stream.{name}", given)
         return defaults, None
 
-    def _refuse_single(self, streams_at: str, single: Mapping[str, _Given]) -> None:
+    def _refuse_single(self, streams_at: str, single: Mapping[str, Given]) -> None:
         """One stream beside a list of streams: nobody could tell which of them it should change."""
         outside = [given for key, given in self._outside_file.items() if BY_KEY[key].group == "stream"]
         for given in [*outside, *single.values()]:
             expected = f"none, because {streams_at} lists streams; put it there, or below defaults: for all of them"
-            self._problem(given, "an option of a single stream", expected)
+            self._reader.problem(given, "an option of a single stream", expected)
 
     def _streams(self, path: Path, node: Node, where: str) -> list[_Stream] | None:
         if isinstance(node, Scalar) and node.text is None:
@@ -202,66 +186,22 @@ class _Loader:
 
     def _stream_keys(
         self, path: Path, node: Node, key: str, where: str, leave_out: Iterable[str] = ()
-    ) -> dict[str, _Given]:
+    ) -> dict[str, Given]:
         known = {name: option for name, option in STREAM_OPTIONS.items() if name not in leave_out}
-        return self._options(path, node, key, where, known)
+        return self._reader.options(Origin(path), node, key, where, known)
 
     def _section(self, path: Path, node: Node, section: str, where: str) -> None:
         """Take over `web:`, `log:` and so on; flags and variables have been there before."""
         known = {option.name: option for option in OPTIONS if option.group == section and option.in_file}
-        for given in self._options(path, node, section, where, known).values():
+        for given in self._reader.options(Origin(path), node, section, where, known).values():
             self._general.setdefault(given.option.key, given)
 
     def _top_level(self, path: Path, node: Node, name: str, where: str) -> None:
         """Take over an option that stands in a file by itself."""
         option = BY_KEY[_TOP_LEVEL[name]]
-        texts = self._texts(node, option, where, name)
+        texts = self._reader.texts(node, option, where, name)
         if texts is not None:
-            self._general.setdefault(option.key, _Given(option, texts, where, name, path.parent))
-
-    def _options(self, path: Path, node: Node, key: str, where: str, known: Mapping[str, Option]) -> dict[str, _Given]:
-        """Return what a table gives for the options in `known`, whose names may have dots for deeper tables."""
-        if isinstance(node, Scalar) and node.text is None:
-            return {}  # a section of which every line is commented out
-        if not isinstance(node, Table):
-            self.problems.append(Problem(where, key, document.describe(node), "keys with values"))
-            return {}
-        result: dict[str, _Given] = {}
-        for name, value in node.entries.items():
-            inner, place = f"{key}.{name}", f"{path}:{node.lines[name]}"
-            below = {rest.removeprefix(f"{name}."): o for rest, o in known.items() if rest.startswith(f"{name}.")}
-            option = known.get(name) if "." not in name else None
-            if below:
-                result |= self._options(path, value, inner, place, below)
-            elif option is None:
-                self._unknown(place, inner, name, known, f"a key of {key}")
-            else:
-                texts = self._texts(value, option, place, inner)
-                if texts is not None:
-                    result[option.name] = _Given(option, texts, place, inner, path.parent)
-        return result
-
-    def _texts(self, node: Node, option: Option, where: str, key: str) -> tuple[str, ...] | None:
-        if isinstance(node, Table) and option.kind.mapping:
-            named = {name: item.text for name, item in node.entries.items() if isinstance(item, Scalar) and item.text}
-            if node.entries and len(named) == len(node.entries):
-                return tuple(f"{name}: {text}" for name, text in named.items())
-        items = node.items if isinstance(node, Sequence) and option.kind.many else (node,)
-        texts = [item.text for item in items if isinstance(item, Scalar) and item.text is not None]
-        if texts and len(texts) == len(items):
-            return tuple(texts)
-        wrong = next((item for item in items if not isinstance(item, Scalar) or item.text is None), node)
-        got = "an empty list" if not items else document.describe(wrong)
-        hint = "; leave the key out for the default" if got == "nothing" else ""
-        self.problems.append(Problem(where, key, got, option.kind.syntax + hint))
-        return None
-
-    def _unknown(self, where: str, key: str, name: str, known: Iterable[str], what: str) -> None:
-        """Report a key that is none, without its value: what was meant could be a secret."""
-        hint = did_you_mean(name, known)
-        if name in BY_KEY:
-            hint = f" ({name} is written as {name.replace('.', ': ')})" if BY_KEY[name].in_file else " (a flag only)"
-        self.problems.append(Problem(where, kinds.plain(key), "an unknown key", what + hint))
+            self._general.setdefault(option.key, Given(option, texts, where, name, path.parent))
 
     @property
     def _discovers(self) -> bool:
@@ -282,39 +222,18 @@ class _Loader:
                 and not any(p.key in {"config.file", "(file)"} for p in self.problems)
             ):
                 self.problems.append(Problem("command line", "stream.url", "nothing", _HOW_TO_GIVE_A_STREAM))
-            self._read_all(given)
+            self._reader.read_all(given)
             return []
         return [_Stream(given["url"].where, "stream", given, {})]
 
     # Reading
 
-    def _read(self, given: _Given) -> Any:
-        """Return the value, or None after adding a problem (no value of a given option is None)."""
-        values: list[Any] = []
-        for text in given.texts:
-            try:
-                values.append(given.option.kind.read(text, given.base))
-            except BadValueError as error:
-                self._problem(given, error.shown or given.option.kind.shown(text), error.expected)
-        if len(values) < len(given.texts):
-            return None
-        if not given.option.kind.many:
-            return values[0]
-        for text in sorted({text for text in given.texts if given.texts.count(text) > 1}):
-            self._problem(given, f"{given.option.kind.shown(text)} twice", "each of them once")
-        return tuple(values)
-
-    def _read_all(self, given: Mapping[str, _Given]) -> dict[str, Any]:
-        """Return what could be read, by option name."""
-        values = {name: self._read(each) for name, each in given.items()}
-        return {name: value for name, value in values.items() if value is not None}
-
-    def _read_streams(self, streams: list[_Stream], defaults: Mapping[str, _Given]) -> None:
+    def _read_streams(self, streams: list[_Stream], defaults: Mapping[str, Given]) -> None:
         """Read each stream's values; those of `defaults:` once, or one mistake would be told for every stream."""
-        common = self._read_all(defaults)
+        common = self._reader.read_all(defaults)
         built_in = {name: default_of(option) for name, option in STREAM_OPTIONS.items()}
         for stream in streams:
-            own = self._read_all(stream.given)
+            own = self._reader.read_all(stream.given)
             # A broken value must not be replaced by a default in checks of what belongs together.
             broken = (stream.given.keys() - own.keys()) | (defaults.keys() - common.keys() - stream.given.keys())
             stream.values = {name: v for name, v in {**built_in, **common, **own}.items() if name not in broken}
@@ -343,51 +262,26 @@ class _Loader:
         shard, total = values.get("shard", 0), values.get("total-shards", 1)
         if shard is not None and total is not None and shard >= total:
             given = self._general.get("shard") or self._general["total-shards"]
-            self._problem(given, str(shard), f"an ordinal below --total-shards, which is {total}")
+            self._reader.problem(given, str(shard), f"an ordinal below --total-shards, which is {total}")
         outside = values.get("fleet.kubernetes-url")
         for key in ("fleet.kubernetes-token-file", "fleet.kubernetes-ca-file"):
             if values.get(key) is not None and outside is None:
-                self._problem(self._general[key], kinds.quoted(str(values[key])), "--fleet.kubernetes-url beside it")
+                self._reader.problem(
+                    self._general[key], kinds.quoted(str(values[key])), "--fleet.kubernetes-url beside it"
+                )
 
     def _check_together(self, streams: list[_Stream]) -> None:
         names: dict[str, _Stream] = {}
         endpoints: dict[tuple[str, str, int, str, str], _Stream] = {}
         for stream in streams:
-            self._check_limits(stream)
-            self._check_scheme(stream)
-            self._check_credentials(stream)
+            for option, expected in together.problems(stream.values, stream.given):
+                given = stream.given[option]
+                self._reader.problem(given, given.option.kind.shown(given.texts[0]), expected)
             name = stream.values.get("name")
             if name is not None and (first := names.setdefault(name, stream)) is not stream:
                 expected = f"a name that no other stream has ({first.key}.name, {first.where})"
-                self._problem(stream.given["name"], kinds.quoted(name), expected)
+                self._reader.problem(stream.given["name"], kinds.quoted(name), expected)
             url = stream.values.get("url")
             if url is not None and (first := endpoints.setdefault(urls.endpoint(url), stream)) is not stream:
                 expected = f"an endpoint that no other stream has ({first.key}.url, {first.where})"
-                self._problem(stream.given["url"], kinds.STREAM_URL.shown(url), expected)
-
-    def _check_limits(self, stream: _Stream) -> None:
-        """Compare pairs of durations; the complaint goes to the one that was given."""
-        for lower, upper, may_be_equal in (
-            ("reconnect-initial", "reconnect-max", True),
-            ("heartbeat-interval", "heartbeat-timeout", False),
-        ):
-            low, high = stream.values.get(lower), stream.values.get(upper)
-            if low is None or high is None or low < high or (may_be_equal and low == high):
-                continue
-            name, relation, other = (lower, "at most", upper) if lower in stream.given else (upper, "at least", lower)
-            if not may_be_equal:
-                relation = "less than" if name == lower else "more than"
-            given, kind = stream.given[name], STREAM_OPTIONS[name].kind
-            expected = f"{relation} {other}, which is {kind.write(stream.values[other])}"
-            self._problem(given, kind.shown(given.texts[0]), expected)
-
-    def _check_scheme(self, stream: _Stream) -> None:
-        url, protocol = stream.values.get("url"), stream.values.get("protocol")
-        if url is not None and protocol in {"sse", "poll"} and url.lower().startswith("ws"):
-            expected = f"an http:// or https:// URL, because protocol is {protocol}"
-            self._problem(stream.given["url"], kinds.STREAM_URL.shown(url), expected)
-
-    def _check_credentials(self, stream: _Stream) -> None:
-        for name, expected in credentials.problems(stream.values):
-            given = stream.given[name]
-            self._problem(given, given.option.kind.shown(given.texts[0]), expected)
+                self._reader.problem(stream.given["url"], kinds.STREAM_URL.shown(url), expected)

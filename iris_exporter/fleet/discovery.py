@@ -8,18 +8,22 @@ import asyncio
 import glob
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import aiohttp
-import yaml
 
 from iris_exporter.clock import Clock
+from iris_exporter.config import document, kinds
+from iris_exporter.config.document import Node, Scalar
+from iris_exporter.config.kinds import BadValueError
+from iris_exporter.config.reading import Origin
 from iris_exporter.core import streamnames
 from iris_exporter.core.detection import without_credentials
 from iris_exporter.core.streamnames import DEFAULT_PATH, DEFAULT_SCHEME
 from iris_exporter.errors import ConfigError, Problem
-from iris_exporter.fleet.entries import read_entry
+from iris_exporter.fleet.entries import read_entry, table_of
 from iris_exporter.fleet.kubernetes import Kubernetes, KubernetesError
 from iris_exporter.logs import get_logger
 from iris_exporter.settings import DiscoverySettings, StreamSettings
@@ -29,6 +33,8 @@ ANNOTATION = "iris-exporter.io/"
 _MAX_BYTES = 4 * 1024 * 1024
 _HTTP_SECONDS = 10.0
 _LINES_PER_MINUTE = 10
+_SHAPE = "a list of streams in YAML or JSON"
+_NO_FILE = Origin()
 
 _log = get_logger("discovery")
 
@@ -43,6 +49,17 @@ class DiscoveryMetrics(Protocol):
         """`count` entries, files or requests of a source could not be used."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """What is said about one stream: `where` it stands, what it is called there, and what is wrong with its form."""
+
+    node: Node
+    where: str
+    key: str = "stream"
+    origin: Origin = _NO_FILE
+    problems: Sequence[Problem] = ()
+
+
 class _Reader:
     """What the sources share: reading entries, and complaining."""
 
@@ -52,12 +69,15 @@ class _Reader:
         self._metrics = metrics
         self._limited = _log.limited(_LINES_PER_MINUTE, clock)
 
-    def read(self, entries: Iterable[tuple[object, str]], base: Path = Path()) -> tuple[StreamSettings, ...]:
-        """The streams of entries; each comes with where it stands."""
+    def read(self, entries: Iterable["_Entry"]) -> tuple[StreamSettings, ...]:
+        """The streams of entries."""
         streams = []
-        for entry, where in entries:
+        for entry in entries:
+            if entry.problems:
+                self.refuse(entry.problems)
+                continue
             try:
-                streams.append(read_entry(entry, self._defaults, where, base))
+                streams.append(read_entry(entry.node, self._defaults, entry.origin, entry.where, entry.key))
             except ConfigError as error:
                 self.refuse(error.problems)
         return tuple(streams)
@@ -108,23 +128,21 @@ class FileDiscovery:
                 self._known[name] = self._read(path)
             except OSError as error:
                 self._reader.failed(name, error)
-            except (ValueError, yaml.YAMLError):
+            except ConfigError as error:
                 # What the file said before stays in force.
-                self._reader.failed(name, "not a list of streams in YAML or JSON")
+                self._reader.refuse(error.problems)
         self._known = {name: self._known[name] for name in names if name in self._known}
 
     def _read(self, path: Path) -> tuple[StreamSettings, ...]:
         with path.open("rb") as file:
             content = file.read(_MAX_BYTES + 1)
         if len(content) > _MAX_BYTES:
-            raise ValueError("too large")
-        listed = yaml.safe_load(content)
-        if listed is None:
-            return ()
-        if not isinstance(listed, list):
-            raise ValueError("not a list")  # noqa: TRY004 (the content is wrong, not the type of an argument)
-        entries = ((entry, f"{path}[{index}]") for index, entry in enumerate(listed))
-        return self._reader.read(entries, path.parent)
+            raise ConfigError([Problem(str(path), "(file)", f"more than {_MAX_BYTES >> 20} MiB", _SHAPE)])
+        origin = Origin(path)
+        return self._reader.read(
+            _Entry(node, f"{path}:{node.line}", f"[{index}]", origin, problems)
+            for index, (node, problems) in enumerate(document.read_list(content, path, _SHAPE))
+        )
 
 
 class HttpDiscovery:
@@ -155,7 +173,7 @@ class HttpDiscovery:
         while True:
             try:
                 groups = await self._ask()
-            except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            except (aiohttp.ClientError, OSError, TimeoutError, ValueError, RecursionError) as error:
                 self._reader.failed(without_credentials(self._url), type(error).__name__)
             else:
                 self._found("http", self._reader.read(_http_entries(groups, without_credentials(self._url))))
@@ -178,19 +196,21 @@ class HttpDiscovery:
                 content += await response.content.read(_MAX_BYTES + 1 - len(content))
         if len(content) > _MAX_BYTES:
             raise ValueError("too large")
-        groups = json.loads(content)
+        # Numbers stay as they are written, as in a file.
+        groups = json.loads(content, parse_int=str, parse_float=str, parse_constant=str)
         if not isinstance(groups, list):
             raise ValueError("not a list")  # noqa: TRY004 (as above)
         return groups
 
 
-def _http_entries(groups: Iterable[object], where: str) -> Iterable[tuple[object, str]]:
+def _http_entries(groups: Iterable[object], where: str) -> Iterable[_Entry]:
     for index, group in enumerate(groups):
         place = f"{where}[{index}]"
         targets = group.get("targets") if isinstance(group, Mapping) else None
         labels = group.get("labels") or {} if isinstance(group, Mapping) else {}
         if not isinstance(targets, list) or not isinstance(labels, Mapping):
-            yield group if not isinstance(group, Mapping) else None, place
+            problem = Problem(place, "targets", "something else", "a list of targets, and labels with values")
+            yield _Entry(Scalar(None, 0), place, problems=[problem])
             continue
         options = {
             str(name).removeprefix("__iris_").replace("_", "-"): value
@@ -203,7 +223,8 @@ def _http_entries(groups: Iterable[object], where: str) -> Iterable[tuple[object
                 # In front of a query a path would become part of a value.
                 path = "" if "?" in address else str(labels.get("__iris_path") or DEFAULT_PATH)
                 address = f"{labels.get('__scheme__') or DEFAULT_SCHEME}://{address}{path}"
-            yield {"name": streamnames.from_address(address), **options, "url": address}, place
+            entry = {"name": streamnames.from_address(address), **options, "url": address}
+            yield _Entry(table_of(entry), place)
 
 
 class KubernetesDiscovery:
@@ -271,12 +292,20 @@ class KubernetesDiscovery:
         return version
 
     def _tell(self) -> None:
-        wanted = [item for item in self._objects.values() if _annotations(item).get("scrape") == "true"]
+        wanted = [item for item in self._objects.values() if self._is_wanted(item)]
         entries = ((self._entry(item), _key(item)) for item in wanted)
-        streams = self._reader.read((entry, where) for entry, where in entries if entry is not None)
+        streams = self._reader.read(_Entry(table_of(entry), where) for entry, where in entries if entry is not None)
         if streams != self._told:
             self._told = streams
             self._found("kubernetes", streams)
+
+    def _is_wanted(self, item: dict[str, Any]) -> bool:
+        text = _annotations(item).get("scrape", "false")
+        try:
+            return bool(kinds.SWITCH.read(text, Path()))
+        except BadValueError as error:
+            self._reader.refuse([Problem(_key(item), f"{ANNOTATION}scrape", kinds.quoted(text), error.expected)])
+            return False
 
     def _entry(self, item: dict[str, Any]) -> dict[str, object] | None:
         """An entry from the annotations; None for a pod that has no address yet, or has ended."""

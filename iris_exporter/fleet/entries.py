@@ -1,60 +1,55 @@
-"""What a source of discovery says about a stream, read as strictly as the configuration.
+"""What a source of discovery says about a stream, read by what reads the configuration.
 
-An entry is a mapping of stream options to values, as below `streams:`. What it does not say comes from `defaults:`.
+An entry is a table of stream options, as below `streams:`. What it does not say comes from `defaults:`.
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
-from pathlib import Path
-
-from iris_exporter.config import did_you_mean, kinds
-from iris_exporter.config.kinds import BadValueError
+from iris_exporter.config import document, together
+from iris_exporter.config.document import Node, Table
 from iris_exporter.config.options import STREAM_OPTIONS
+from iris_exporter.config.reading import Origin, Reader, split
 from iris_exporter.errors import ConfigError, Problem
 from iris_exporter.settings import StreamSettings
 
 
-def read_entry(entry: object, defaults: StreamSettings, where: str, base: Path) -> StreamSettings:
+def read_entry(entry: Node, defaults: StreamSettings, origin: Origin, where: str, key: str) -> StreamSettings:
     """The settings that an entry means.
 
     Args:
-        entry: A mapping of option names (with dashes) to plain values.
+        entry: A table of option names (with dashes) to plain values, or to lists of them.
         defaults: For what the entry does not say.
-        where: The file or object, for messages.
-        base: Where relative paths start.
+        origin: What the entry comes from.
+        where: The file and line, or the object, for messages.
+        key: What messages call the entry.
 
     Raises:
         ConfigError: With every problem of the entry.
     """
-    if not isinstance(entry, Mapping):
-        raise ConfigError([Problem(where, "(entry)", type(entry).__name__, "keys with values")])
-    problems: list[Problem] = []
-    changes: dict[str, object] = {}
-    for key, value in entry.items():
-        option = STREAM_OPTIONS.get(str(key))
-        if option is None:
-            hint = did_you_mean(str(key), STREAM_OPTIONS)
-            problems.append(Problem(where, kinds.plain(str(key)), "an unknown key", "a key of a stream" + hint))
-            continue
-        texts = [_text(each) for each in (value if isinstance(value, list) else [value])]
-        try:
-            values = tuple(option.kind.read(text, base) for text in texts)
-        except BadValueError as error:
-            shown = error.shown or option.kind.shown(texts[0] if texts else "")
-            problems.append(Problem(where, option.name, shown, error.expected))
-            continue
-        if not option.kind.many and len(values) != 1:
-            problems.append(Problem(where, option.name, f"{len(values)} values", "one value"))
-            continue
-        changes[option.field] = values if option.kind.many else values[0]
-    missing = [needed for needed in ("name", "url") if needed not in entry]
-    problems += [Problem(where, needed, "nothing", STREAM_OPTIONS[needed].kind.syntax) for needed in missing]
-    if problems:
-        raise ConfigError(problems)
-    return replace(defaults, **changes)  # type: ignore[arg-type]
+    if not isinstance(entry, Table):
+        raise ConfigError([Problem(where, key, document.describe(entry), "keys with values")])
+    reader = Reader()
+    given = reader.options(origin, entry, key, where, STREAM_OPTIONS)
+    said = reader.read_all(given)
+    for needed in ("name", "url"):
+        if needed not in entry.entries:
+            reader.problems.append(Problem(where, f"{key}.{needed}", "nothing", STREAM_OPTIONS[needed].kind.syntax))
+    common = {name: getattr(defaults, option.field) for name, option in STREAM_OPTIONS.items() if name != "url"}
+    # A broken value must not be replaced by a default in checks of what belongs together.
+    values = {name: value for name, value in {**common, **said}.items() if name in said or name not in entry.entries}
+    for name, expected in together.problems(values, given):
+        kind = STREAM_OPTIONS[name].kind
+        shown = kind.shown(given[name].texts[0] if name in given else kind.write(values[name]))
+        reader.problems.append(Problem(where, f"{key}.{name}", shown, expected))
+    if reader.problems:
+        raise ConfigError(reader.problems)
+    changes = {STREAM_OPTIONS[name].field: value for name, value in values.items()}
+    return StreamSettings(**changes)
 
 
-def _text(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return "" if value is None else str(value)
+def table_of(options: dict[str, object]) -> Table:
+    """The table of options that come as plain values, such as labels; a text has room for a list, as a variable has."""
+    return Table({name: document.from_json(_listed(name, value)) for name, value in options.items()}, 0)
+
+
+def _listed(name: str, value: object) -> object:
+    option = STREAM_OPTIONS.get(name)
+    return list(split(option, value)) if option is not None and option.kind.many and isinstance(value, str) else value

@@ -240,6 +240,9 @@ async def test_annotated_services_are_listed_and_watched(tmp_path: Path) -> None
             await api.put_service("evil", {"scrape": "true", "secret": "../../etc", "name": "x"})
             await until(lambda: told.failures == 1)
             assert told.names == ["two", "ops.third"]
+            await api.put_service("unsure", {"scrape": "yes"})
+            await until(lambda: told.failures == 3)  # the evil one is told of again
+            assert told.names == ["two", "ops.third"]
 
 
 def pod(name: str, phase: str, address: str | None) -> dict[str, object]:
