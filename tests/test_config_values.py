@@ -16,7 +16,16 @@ def own_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "key"), [(b"abcd", "abcd"), (b"abcd\n", "abcd"), (b"abcd\r\n", "abcd"), (b"~!x=", "~!x=")]
+    ("content", "key"),
+    [
+        (b"abcd", "abcd"),
+        (b"abcd\n", "abcd"),
+        (b"abcd\r\n", "abcd"),
+        (b"~!x=", "~!x="),
+        (b"abcd \n", "abcd"),
+        (b"abcd\n\n", "abcd"),
+        (b"\n\t abcd", "abcd"),
+    ],
 )
 def test_an_api_key_has_no_line_end_and_is_hidden_from_the_log(content: bytes, key: str, tmp_path: Path) -> None:
     file = tmp_path / "key"
@@ -26,7 +35,7 @@ def test_an_api_key_has_no_line_end_and_is_hidden_from_the_log(content: bytes, k
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\n", b" \n", b"qz\ncd", b"qz\n\n", b"q z", b"qz\x00", "schlüssel".encode(), b"x" * 9000]
+    "content", [b"", b"\n", b" \n", b"qz\ncd", b"q z", b"qz\x00", "schlüssel".encode(), b"x" * 9000]
 )
 def test_a_key_that_cannot_be_sent_is_refused_and_not_shown(content: bytes, tmp_path: Path) -> None:
     file = tmp_path / "file"

@@ -5,6 +5,7 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
+from iris_exporter.core import keys
 from iris_exporter.errors import ConfigError, Problem
 from iris_exporter.logs import get_logger, protect
 
@@ -32,12 +33,11 @@ class KeyFile:
         seen = (status.st_mtime_ns, status.st_size, status.st_ino)
         if seen == self._seen:
             return
-        key = self._path.read_bytes().strip()
-        if not key:
-            raise ValueError("the file is empty")
+        with self._path.open("rb") as file:
+            key = keys.parse(file.read(keys.MAX_BYTES + 1))
         # Before it is used: no line of this process may show it.
-        protect(key.decode("utf-8", "replace"))
-        self._key = key
+        protect(key)
+        self._key = key.encode()
         self._seen = seen
 
     def accepts(self, offered: str) -> bool:

@@ -7,6 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
+from iris_exporter import config
 from iris_exporter.backend.access import NO_LIMITS, PROMISED_LIMITS, KeyFile
 from iris_exporter.backend.faults import describe_faults, parse_fault
 from iris_exporter.backend.server import Backend
@@ -143,15 +144,9 @@ def _read_settings(arguments: argparse.Namespace) -> BackendSettings:
 
 
 def parse_address(text: str) -> tuple[str, int]:
-    """Split `host:port`, `[v6]:port` or `:port` (all interfaces). Raises `ValueError`."""
-    host, colon, port = text.rpartition(":")
-    if not colon or not (port.isascii() and port.isdecimal()) or not 0 <= int(port) <= 65535:
-        raise ValueError(text)
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    elif ":" in host:
-        raise ValueError(text)
-    return host or "0.0.0.0", int(port)  # noqa: S104 - `:port` is how exporters say "all interfaces"
+    """Split an address as `--web.listen-address` of the exporter does. Raises `ValueError`."""
+    host, port = config.parse_address(text)
+    return host or "0.0.0.0", port  # noqa: S104 - `:port` is how exporters say "all interfaces"
 
 
 async def _serve(backend: Backend) -> None:

@@ -13,7 +13,8 @@ from typing import NoReturn, cast
 
 from iris_exporter import logs, units
 from iris_exporter.config import urls
-from iris_exporter.core import requestheaders
+from iris_exporter.core import keys, requestheaders
+from iris_exporter.core.keys import BadKeyError
 from iris_exporter.core.requestheaders import SHORTEST_SECRET, BadHeaderError
 from iris_exporter.core.sharding import ordinal_of
 
@@ -22,7 +23,6 @@ _ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[A-Za-z0-9._-]*
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+/?", re.ASCII)
 # Served beside the metrics: a telemetry path there would hide them.
 _TAKEN = ("/-/", "/api/", "/config/")
-_MAX_KEY_BYTES = 8 * 1024  # what web servers accept as one header line
 _MAX_SHOWN = 80
 _SERVER_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f:.]{2,45}", re.ASCII)
 
@@ -150,28 +150,19 @@ def parse_address(text: str) -> tuple[str, int]:
     return match["host"].strip("[]"), int(match["port"])
 
 
-def read_key(path: Path) -> str:
-    """Return the API key in the file at `path`, without the line end that editors leave.
+def read_key(path: Path, what: str = "the API key") -> str:
+    """Return the key in the file at `path`; `what` it is, for messages. See `core.keys`.
 
     Raises:
-        BadValueError: The file cannot be read, or what it holds cannot be sent in a header; never shows the content.
+        BadValueError: The file cannot be read, or holds no key; never shows the content.
     """
     try:
         with path.open("rb") as file:
-            content = file.read(_MAX_KEY_BYTES + 1)
+            return keys.parse(file.read(keys.MAX_BYTES + 1))
     except OSError as error:
-        raise BadValueError(f"a readable file with the API key ({error.strerror})", quoted(str(path))) from error
-    key = content.removesuffix(b"\n").removesuffix(b"\r")
-    shown = quoted(str(path))
-    if not key.strip():
-        raise BadValueError("a file with the API key (it is empty)", shown)
-    if len(content) > _MAX_KEY_BYTES:
-        raise BadValueError(f"a file with the API key alone (it has more than {_MAX_KEY_BYTES} bytes)", shown)
-    if any(byte < 0x21 or byte > 0x7E for byte in key):
-        raise BadValueError(
-            "a file with one line of printable ASCII, the API key alone (it holds other characters)", shown
-        )
-    return key.decode("ascii")
+        raise BadValueError(f"a readable file with {what} ({error.strerror})", quoted(str(path))) from error
+    except BadKeyError as error:
+        raise BadValueError(error.expected(what), quoted(str(path))) from None
 
 
 def _read_ratio(text: str, _base: Path) -> float:
@@ -225,7 +216,7 @@ def _read_url(text: str, schemes: tuple[str, ...], kind: Kind) -> str:
 
 
 def _read_file(text: str, base: Path) -> Path:
-    path = _resolve(text, base, FILE)
+    path = _resolve(text, base, FILE.syntax)
     try:
         with path.open("rb"):
             return path
@@ -234,20 +225,26 @@ def _read_file(text: str, base: Path) -> Path:
 
 
 def _read_directory(text: str, base: Path) -> Path:
-    path = _resolve(text, base, DIRECTORY)
+    path = _resolve(text, base, DIRECTORY.syntax)
     if path.exists() and not path.is_dir():
         raise BadValueError(f"{DIRECTORY.syntax} (this is a file)")
     return path
 
 
-def _read_key_file(text: str, base: Path) -> Path:
-    path = _resolve(text, base, KEY_FILE)
-    try:
-        # Hidden here and not where it is used, so that no other problem can let it slip out.
-        logs.protect(read_key(path))
-    except BadValueError as error:
-        raise BadValueError(error.expected, quoted(text) if path.exists() else _show_missing(text)) from error
-    return path
+def _key_file(what: str) -> Kind:
+    """The name of a file that holds a key or a token alone."""
+    syntax = f"a readable file with {what}"
+
+    def read(text: str, base: Path) -> Path:
+        path = _resolve(text, base, syntax)
+        try:
+            # Hidden here and not where it is used, so that no other problem can let it slip out.
+            logs.protect(read_key(path, what))
+        except BadValueError as error:
+            raise BadValueError(error.expected, quoted(text) if path.exists() else _show_missing(text)) from error
+        return path
+
+    return Kind(syntax, "FILE", read, shown=_show_missing)
 
 
 def _read_headers_file(text: str, base: Path) -> Path:
@@ -307,9 +304,9 @@ def _read_glob(text: str, base: Path) -> str:
     return str(base / text)
 
 
-def _resolve(text: str, base: Path, kind: Kind) -> Path:
+def _resolve(text: str, base: Path, syntax: str) -> Path:
     if not text or not text.isprintable():
-        raise BadValueError(kind.syntax)
+        raise BadValueError(syntax)
     return base / Path(text).expanduser()
 
 
@@ -335,7 +332,8 @@ STREAM_URL = Kind("an http://, https://, ws:// or wss:// URL", "URL", _read_stre
 SNAPSHOT_URL = Kind("an http:// or https:// URL", "URL", _read_snapshot_url, shown=_show_url)
 FILE = Kind("a readable file", "FILE", _read_file)
 DIRECTORY = Kind("a directory", "DIRECTORY", _read_directory)
-KEY_FILE = Kind("a readable file with the API key", "FILE", _read_key_file, shown=_show_missing)
+KEY_FILE = _key_file("the API key")
+TOKEN_FILE = _key_file("the token")
 HEADERS = Kind(
     "a header such as `X-Tenant: a`",
     "HEADER",

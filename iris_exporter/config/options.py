@@ -174,7 +174,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "fleet.kubernetes-token-file",
-        kinds.FILE,
+        kinds.TOKEN_FILE,
         None,
         "file with the token for --fleet.kubernetes-url; read for each request",
         "a pod finds its service account by itself",
@@ -247,7 +247,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "live.token-file",
-        kinds.FILE,
+        kinds.TOKEN_FILE,
         None,
         "file with a service account token that may push to Grafana Live; read for each request",
         "a Grafana without authentication needs none",

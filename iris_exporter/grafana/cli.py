@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from iris_exporter.core import keys
+from iris_exporter.core.keys import BadKeyError
 from iris_exporter.errors import UsageError
 from iris_exporter.grafana import files
 from iris_exporter.grafana.actions import with_reset
@@ -123,10 +125,9 @@ def _datasource(text: str) -> files.Document:
 
 def _token(path: Path) -> str:
     try:
-        token = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not text"
-        raise UsageError(f"--grafana.token-file: cannot read {path}: {reason}") from error
-    if not token.isascii() or not token.isprintable() or not token or " " in token:
-        raise UsageError(f"--grafana.token-file: {path} does not hold one token")
-    return token
+        with path.open("rb") as file:
+            return keys.parse(file.read(keys.MAX_BYTES + 1))
+    except OSError as error:
+        raise UsageError(f"--grafana.token-file: cannot read {path}: {error.strerror}") from error
+    except BadKeyError as error:
+        raise UsageError(f"--grafana.token-file: {path} does not hold one token: {error}") from None

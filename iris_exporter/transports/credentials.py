@@ -4,22 +4,20 @@ All of it can live in files, which are read at each request, so that what was ro
 """
 
 import asyncio
-import re
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from iris_exporter.core import requestheaders
+from iris_exporter.core import keys, requestheaders
 from iris_exporter.core.failures import Failure
+from iris_exporter.core.keys import BadKeyError
 from iris_exporter.core.requestheaders import BadHeaderError, Header
 from iris_exporter.logs import get_logger
 from iris_exporter.settings import StreamSettings
 from iris_exporter.transports import tls
 from iris_exporter.transports.base import TransportError
 
-_MAX_KEY_BYTES = 8 * 1024  # what web servers accept as one header line
-_KEY = re.compile(rb"[\x21-\x7E]+")
 _log = get_logger(__name__)
 
 Trust = ssl.SSLContext | bool
@@ -74,7 +72,7 @@ class Credentials:
         key: str | None = None
         from_file: tuple[Header, ...] = ()
         if self._key_file is not None:
-            key = _key(self._key_file, await _read(self._key_file, _MAX_KEY_BYTES))
+            key = _key(self._key_file, await _read(self._key_file, keys.MAX_BYTES))
             self.protect(key)
         if self._headers_file is not None:
             from_file = _parse(
@@ -122,11 +120,10 @@ async def _read(path: Path, limit: int) -> bytes:
 
 
 def _key(path: Path, content: bytes) -> str:
-    key = content.strip()
-    if not _KEY.fullmatch(key) or len(content) > _MAX_KEY_BYTES:
-        detail = "the key is empty, too long, or has characters that no header can carry"
-        raise TransportError(Failure("credentials", f"{path}: {detail}"))
-    return key.decode("ascii")
+    try:
+        return keys.parse(content)
+    except BadKeyError as error:
+        raise TransportError(Failure("credentials", f"{path}: no key: {error}")) from None
 
 
 def _parse(path: Path, content: bytes) -> tuple[Header, ...]:
