@@ -10,6 +10,7 @@ from typing import overload
 
 from iris_exporter.decoding.messages import Anomaly, Event, Metrics, Project
 from iris_exporter.decoding.runs import WireEnvelope, event_of
+from iris_exporter.limits import DEFAULT_LIMITS
 
 EventKey = tuple[str, str, str]
 """(project, event_type, severity): the labels of the event counter."""
@@ -63,8 +64,8 @@ class Snapshot:
 
     `metrics` None, and `projects` and `anomalies` empty, when nothing was heard yet or what was heard is stale.
     A project keeps its identity (`is`) from one snapshot to the next as long as nothing about it changed, so that
-    readers can cache what they made of it. `events` is the feed, newest first, at most 100. `event_counts` never
-    loses a key and no value ever falls. Moments are Unix seconds, None for never.
+    readers can cache what they made of it. `events` is the feed, newest first, at most `max_events`. `event_counts`
+    never loses a key and no value ever falls. Moments are Unix seconds, None for never.
     """
 
     stream: str
@@ -75,6 +76,7 @@ class Snapshot:
     event_counts: Mapping[EventKey, int]
     last_data_timestamp: float | None
     flow: DataFlow
+    max_events: int = DEFAULT_LIMITS.max_events
 
     @property
     def stale(self) -> bool:

@@ -232,6 +232,7 @@ class StreamState:
             event_counts=self._counts.copy(),
             last_data_timestamp=self._data_at,
             flow=flow,
+            max_events=self.limits.max_events,
         )
         return self._view
 

@@ -8,15 +8,13 @@ import msgspec
 
 from iris_exporter.core.status import State
 from iris_exporter.decoding.messages import Anomaly, Event, Metrics, Project
+from iris_exporter.limits import DEFAULT_LIMITS
 from iris_exporter.logs import redact
 from iris_exporter.model.snapshot import Snapshot
 from iris_exporter.web.context import StreamControl
 
 EVENT_LIMIT = 50
 """Events in an answer that names no number: what the activity feed shows. Source: the IRIS wire, section 4."""
-MAX_EVENTS = 100
-"""Events that a snapshot holds."""
-
 _KNOWN_SEVERITIES = ("info", "warning", "error", "critical", "low", "medium", "high")
 
 
@@ -82,10 +80,12 @@ def select_events(snapshot: Snapshot, query: Mapping[str, str]) -> list[dict[str
     Raises BadParameterError. A project that is not known has no events; a severity that neither the wire nor the feed
     knows is taken for a mistake.
     """
+    # A stream that keeps few events has no more to show, but a client need not know that.
+    most = max(snapshot.max_events, DEFAULT_LIMITS.max_events)
     text = query.get("limit", str(EVENT_LIMIT))
-    limit = int(text) if text.isascii() and text.isdigit() and len(text) <= 4 else 0
-    if not 1 <= limit <= MAX_EVENTS:
-        raise BadParameterError("limit", text, f"a whole number from 1 to {MAX_EVENTS}")
+    limit = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(most)) else 0
+    if not 1 <= limit <= most:
+        raise BadParameterError("limit", text, f"a whole number from 1 to {most}")
     severity = query.get("severity")
     if severity is not None:
         known = {*_KNOWN_SEVERITIES, *(event.severity for event in snapshot.events)}

@@ -121,6 +121,22 @@ async def test_events_are_chosen_newest_first(query: str, ids: list[str]) -> Non
     assert [event["id"] for event in events] == ids
 
 
+async def test_all_events_that_a_stream_keeps_can_be_asked_for() -> None:
+    context = FakeContext()
+    events = tuple(
+        Event(id=f"e{n}", timestamp=None, project="p", event_type="x", severity="info", message="m") for n in range(150)
+    )
+    context.controls["main"].picture = picture(events=events, max_events=1000)
+    async with serving(context) as get:
+        path = "/api/v1/streams/main/events"
+        assert [len(content(await get(f"{path}?limit={limit}"))) for limit in (101, 149, 200, 1000)] == [
+            *(101, 149, 150, 150)
+        ]
+        assert content(await get(f"{path}?limit=1001"))["expected"] == "a whole number from 1 to 1000"
+        context.controls["main"].picture = picture(events=events[:10], max_events=10)
+        assert len(content(await get(f"{path}?limit=100"))) == 10
+
+
 async def test_an_event_is_as_on_the_wire() -> None:
     context = FakeContext()
     event = Event(id="7", timestamp=None, project="p", event_type="x", severity="odd", message="m",
