@@ -8,7 +8,6 @@ number of events sent, and what is missing must stand on the gap counter, to the
 import asyncio
 import json
 import random
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -25,6 +24,8 @@ from tests.faults.proxy import FaultProxy
 from tests.faults.rig import numbered_events
 from tests.integration.harness import Scrape
 from tests.integration.programs import Program, running
+from tests.ports import free_port
+from tests.waiting import BUSY
 
 EVENTS = "iris_events_total"
 GAPS = "iris_stream_event_gaps_total"
@@ -108,14 +109,6 @@ class Outcome:
             f"{self.counted} counted and {self.gaps} reported missing in the last scrapes, "
             f"{duplicates} repetitions recognised"
         )
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Watcher(Protocol):
@@ -250,14 +243,14 @@ class Marathon:
     async def _scraped_live(self, life: Life) -> None:
         """Events may begin once a scrape has shown, and kept, where the stream stood before the first one."""
         watcher = self.watcher
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(10 * BUSY):
             while not (life.was_live if watcher is None else await watcher.sees_live()):  # noqa: ASYNC110 (see below)
                 await asyncio.sleep(LOOK_EVERY_SECONDS)
 
     async def _settle(self, life: Life) -> None:
         """Wait until nothing is missing, and then for two more scrapes, which must not show more."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(SETTLE_SECONDS):
+            async with asyncio.timeout(SETTLE_SECONDS * BUSY):
                 # Other processes are waited for, which set no events of ours.
                 while self.outcome.sent > await self._accounted():  # noqa: ASYNC110
                     await asyncio.sleep(LOOK_EVERY_SECONDS)

@@ -1,8 +1,8 @@
 """A TCP proxy that does to a connection what networks, load balancers and dying servers do.
 
-It listens on a free port of 127.0.0.1 and passes bytes on until it is told otherwise; faults are switched at run time
-and hit connections that are open as well as new ones. Everything is bounded (connections, bytes held), and leaving
-the `async with` block ends every connection, whatever state it is in.
+It listens on a free port of 127.0.0.1, which stays the same, and passes bytes on until it is told otherwise; faults are
+switched at run time and hit connections that are open as well as new ones. Everything is bounded (connections, bytes
+held), and leaving the `async with` block ends every connection, whatever state it is in.
 
 It works on bytes and knows no HTTP, except that `cut_gzip` shortens a compressed answer so that its framing stays
 right: the one fault that a client cannot tell from the length of what it got.
@@ -19,9 +19,11 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
+from tests.ports import free_port
+
 MAX_LINKS = 256
 """Open connections; further ones are closed at once."""
-_PORT_LENT_SECONDS = 0.02
+_PORT_TAKEN_SECONDS = 0.02
 PIECE_BYTES = 16 * 1024
 """The most that is read, and so held, for one direction of a connection."""
 
@@ -85,8 +87,8 @@ class FaultProxy:
     """`async with FaultProxy(port) as proxy`: clients use `proxy.url` in place of the server's address."""
 
     def __init__(self, target_port: int) -> None:
-        self.port = 0
-        """Where it listens; the same after each `accept`."""
+        self.port = free_port()
+        """Where it listens, each time."""
         self.accepted = 0
         """Connections accepted since the start."""
         self._target_port = target_port
@@ -139,13 +141,18 @@ class FaultProxy:
         """Listen, on the port of the first time; nothing happens when it listens."""
         while self._server is None:
             try:
-                self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.port, limit=PIECE_BYTES)
+                listener = socket.create_server(("127.0.0.1", self.port))
             except OSError as error:
-                # While nothing listened the system may have lent the port to somebody's outgoing connection.
+                # While nothing listened another test may have taken the port for a moment.
                 if error.errno != errno.EADDRINUSE:
                     raise
-                await asyncio.sleep(_PORT_LENT_SECONDS)
-        self.port = self._server.sockets[0].getsockname()[1]
+                await asyncio.sleep(_PORT_TAKEN_SECONDS)
+                continue
+            # Without a pause until it is ours: a server that is cancelled while it starts would listen for ever.
+            self._server = await asyncio.start_server(
+                self._connected, sock=listener, limit=PIECE_BYTES, start_serving=False
+            )
+            await self._server.start_serving()
 
     def refuse(self) -> None:
         """Close the listener and cut what is open, as a server that was killed."""

@@ -5,7 +5,6 @@ acknowledged is in it, also when the collector is killed at that moment.
 """
 
 import json
-import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.integration.programs import Program, running
+from tests.ports import free_ports
 from tests.tools import tool
 
 BEGIN = '{"resource'
@@ -177,15 +177,3 @@ async def collector(
         yield server
     finally:
         await server.kill()
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 that nothing listens on, for programs that cannot say which one they were given."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()

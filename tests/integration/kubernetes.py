@@ -16,9 +16,10 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.integration.collector import free_ports
 from tests.integration.programs import Program, running, wait_until
+from tests.ports import free_ports
 from tests.tools import ROOT, tool
+from tests.waiting import BUSY
 
 ADMIN_TOKEN = "token-of-the-test-administrator"
 DEFINITIONS = ROOT / ".tools/schemas/definitions"
@@ -189,7 +190,7 @@ async def helm(program: str, server: Cluster, *arguments: str | Path, namespace:
         stderr=asyncio.subprocess.STDOUT,
         env={"PATH": "/usr/bin:/bin", "HOME": str(home)},
     )
-    output, _ = await asyncio.wait_for(process.communicate(), seconds)
+    output, _ = await asyncio.wait_for(process.communicate(), seconds * BUSY)
     text = output.decode()
     assert process.returncode == 0, text
     # The API server says so where a pod would not be let in, and where a field is unknown or given twice.

@@ -14,8 +14,9 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tests.integration.collector import READY, Collector, collector, free_ports
+from tests.integration.collector import READY, Collector, collector
 from tests.integration.programs import Program, running, wait_until
+from tests.ports import free_ports
 from tests.tools import ROOT, tool
 
 CONFIGURATION = ROOT / "deploy/collector/otelcol.yaml"

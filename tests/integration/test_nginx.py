@@ -11,13 +11,13 @@ import pytest
 
 from iris_exporter.config import OPTIONS
 from iris_exporter.units import parse_duration
-from tests.integration.collector import free_ports
 from tests.integration.harness import Sidecar, sidecar
 from tests.integration.programs import running, wait_until
 from tests.integration.reference import reference_backend
+from tests.ports import free_ports
 from tests.tools import ROOT, tool
 
-pytestmark = [pytest.mark.integration, pytest.mark.needs("nginx")]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.needs("nginx")]
 
 SHIPPED = (ROOT / "deploy/nginx/iris.conf").read_text()
 
