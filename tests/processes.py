@@ -1,11 +1,15 @@
 """Finds processes that a test run started and did not end, children and orphans alike."""
 
 import os
+import time
 import uuid
 from pathlib import Path
 
 # Every process started from this one inherits the variable, also when its parent has gone.
 MARK = "PYTEST_RUN_MARK"
+_KERNEL = (0, 2)
+"""Parents of the kernel's own threads, which have no environment at all."""
+_LOOKS, _LOOK_EVERY_SECONDS = 20, 0.005
 
 
 def mark_children() -> bytes:
@@ -25,9 +29,19 @@ def marked_processes(mark: bytes) -> dict[int, str]:
         if pid == os.getpid():
             continue
         try:
-            is_child = int((directory / "stat").read_text().rpartition(")")[2].split()[1]) == os.getpid()
-            if is_child or mark in (directory / "environ").read_bytes().split(b"\0"):
+            state, parent = (directory / "stat").read_text().rpartition(")")[2].split()[:2]
+            if int(parent) == os.getpid() or mark in _environment(directory, state, int(parent)):
                 found[pid] = (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
         except OSError:
             continue  # gone since the listing, or another user's
     return found
+
+
+def _environment(directory: Path, state: str, parent: int) -> list[bytes]:
+    """The environment of a process; one that is being started has none for a moment, which is waited for."""
+    for _ in range(_LOOKS):
+        found = (directory / "environ").read_bytes()
+        if found or state == "Z" or parent in _KERNEL:
+            break
+        time.sleep(_LOOK_EVERY_SECONDS)
+    return found.split(b"\0")
