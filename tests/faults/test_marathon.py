@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import time
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ async def test_a_short_run_with_kills_counts_every_event_once(tmp_path: Path) ->
     assert len(outcome.lives) > 2, "nothing was killed"
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 async def test_what_a_source_has_forgotten_is_missing_to_the_event(tmp_path: Path) -> None:
     """The source remembers 300 events, a fifth of a second: less than a restart takes."""
@@ -42,6 +44,7 @@ async def test_what_a_source_has_forgotten_is_missing_to_the_event(tmp_path: Pat
 
 
 @pytest.mark.integration
+@pytest.mark.slow
 @pytest.mark.time_limit(120)
 async def test_a_hundred_thousand_events_are_counted_once(tmp_path: Path) -> None:
     check(await Marathon(Plan(seed()), tmp_path).run())
@@ -59,9 +62,11 @@ class Tally:
     async def accounted(self) -> int:
         return await self.total("iris_events_total") + await self.total("iris_stream_event_gaps_total")
 
-    async def samples(self, name: str) -> list[tuple[dict[str, str], list[tuple[float, float]]]]:
-        """Every series with its raw samples, (moment, value), in the order of time."""
-        found: list[dict[str, Any]] = await self._server.query(f"{name}[10m]")
+    async def samples(
+        self, name: str, at: float | None = None
+    ) -> list[tuple[dict[str, str], list[tuple[float, float]]]]:
+        """Every series with its raw samples, (moment, value), in the order of time; up to Unix time `at`."""
+        found: list[dict[str, Any]] = await self._server.query(f"{name}[10m]", at)
         return [
             (series["metric"], [(float(moment), float(value)) for moment, value in series["values"]])
             for series in found
@@ -88,12 +93,14 @@ class Tally:
         to zero, and does not count the first value of a series: that sum, worked out here from the same samples, is
         the lower bound. Then it extrapolates: to the start of the window, minutes before the run, by half a mean
         interval between samples, and to its end, just after the run, by 1.1 mean intervals at most. With n samples
-        that is a share of 1.6 / (n - 1).
+        that is a share of 1.6 / (n - 1). Both are asked for at one time: with a scrape between the two questions, n
+        would not be that of `increase`.
         """
-        answer = await self._server.query(f"sum(increase({name}[10m]))")
+        now = time.time()
+        answer = await self._server.query(f"sum(increase({name}[10m]))", now)
         said = float(answer[0]["value"][1]) if answer else 0.0
         lowest = highest = 0.0
-        for _, samples in await self.samples(name):
+        for _, samples in await self.samples(name, now):
             differences = sum(
                 after - before if after >= before else after for (_, before), (_, after) in itertools.pairwise(samples)
             )
@@ -102,6 +109,7 @@ class Tally:
         return said, lowest, highest
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 @pytest.mark.time_limit(90)
 @pytest.mark.needs("prometheus")

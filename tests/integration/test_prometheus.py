@@ -36,9 +36,10 @@ class Prometheus:
         self.url = url
         self._http = http
 
-    async def query(self, expression: str) -> list[dict[str, Any]]:
-        """The result vector of an instant query."""
-        async with self._http.get(f"{self.url}/api/v1/query", params={"query": expression}) as response:
+    async def query(self, expression: str, at: float | None = None) -> list[dict[str, Any]]:
+        """The result vector of an instant query, evaluated at the Unix time `at`; None is now."""
+        params = {"query": expression} if at is None else {"query": expression, "time": f"{at:.3f}"}
+        async with self._http.get(f"{self.url}/api/v1/query", params=params) as response:
             answer = await response.json()
             assert answer["status"] == "success", answer
             result: list[dict[str, Any]] = answer["data"]["result"]
@@ -94,6 +95,7 @@ async def followed_backend() -> AsyncIterator[tuple[ReferenceBackend, Sidecar]]:
         yield backend, exporter
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 @pytest.mark.time_limit(60)
 @pytest.mark.needs("prometheus")
