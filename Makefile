@@ -6,8 +6,10 @@ PY      := $(VENV)/bin/python
 RUNTIME := $(VENV)/.installed-runtime
 DEV     := $(VENV)/.installed-dev
 FUZZ    := $(VENV)/.installed-fuzz
+# A file stays in one worker, since what its tests share is dear; the order is that of tests/conftest.py.
+PYTEST  := --dist=loadfile --no-loadscope-reorder
 
-.PHONY: help demo test lint format generate bench fuzz marathon tools clean
+.PHONY: help demo test test-all lint format generate bench fuzz marathon tools clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,10 +26,12 @@ $(FUZZ): $(DEV)
 demo: $(RUNTIME) ## run the reference backend and the sidecar together (options: ARGS="...")
 	@exec $(PY) -m iris_exporter demo $(ARGS)
 
-# A file stays in one worker, since what its tests share is dear; the order is that of tests/conftest.py. Of a part of the
-# tests one process is enough.
-test: $(DEV) ## run the tests (a part of them: ARGS="tests/core -k sse"; in one process: WORKERS=0)
-	@$(PY) -m pytest --numprocesses=$(or $(WORKERS),$(if $(ARGS),0,auto)) --dist=loadfile --no-loadscope-reorder $(ARGS)
+# Of a part of the tests one process is enough.
+test: $(DEV) ## run the tests that take no long time (a part, slow ones too: ARGS="tests/core -k sse"; in one process: WORKERS=0)
+	@$(PY) -m pytest --numprocesses=$(or $(WORKERS),$(if $(ARGS),0,auto)) $(PYTEST) $(or $(ARGS),-m "not slow")
+
+test-all: $(DEV) ## run every test
+	@$(PY) -m pytest --numprocesses=$(or $(WORKERS),auto) $(PYTEST)
 
 lint: $(DEV) ## check style, format, types and generated files
 	$(VENV)/bin/ruff check .

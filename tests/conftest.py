@@ -19,6 +19,7 @@ import pytest
 from iris_exporter import logs
 from tests.processes import mark_children, marked_processes
 from tests.tools import find_tool
+from tests.waiting import BUSY
 
 REQUIRE_TOOLS = "TESTS_REQUIRE_TOOLS"
 TIME_LIMIT_SECONDS = 30.0
@@ -32,13 +33,6 @@ LEFT_OUT = pytest.StashKey[dict[str, tuple[str, ...]]]()
 LEFT_RUNNING = pytest.StashKey[dict[int, str]]()
 LEFT_OUT_PROPERTY, LEFT_RUNNING_OUTPUT = "left_out", "left_running"
 CHILD_MARK = pytest.StashKey[bytes]()
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add what is too slow for every run."""
-    parser.addoption(
-        "--real-time", action="store_true", help="also run the Node test server at its own pace (a minute)"
-    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -130,7 +124,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 
 async def _run_alone(test: Awaitable[None], limit_seconds: float) -> None:
-    async with asyncio.timeout(limit_seconds):
+    async with asyncio.timeout(limit_seconds * BUSY):
         await test
     # A task that was cancelled on the test's last line needs a few turns of the loop to end.
     for _ in range(10):

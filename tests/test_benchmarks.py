@@ -101,6 +101,7 @@ def test_a_histogram_shows_the_busiest_second_of_each_group() -> None:
     assert storm.peak({0: 9, 1: 5, 7: 6}) == 6
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 @pytest.mark.parametrize(
     ("run", "names"),

@@ -17,7 +17,7 @@ from iris_exporter.backend.service import BackendSettings
 from iris_exporter.commits import Capture, Commits
 from iris_exporter.core.cursor import CursorState
 from iris_exporter.store import CursorStore, Kept
-from tests.waiting import until
+from tests.waiting import BUSY, until
 
 SCRAPER = {"X-Prometheus-Scrape-Timeout-Seconds": "10"}
 
@@ -262,7 +262,7 @@ async def test_an_answer_that_failed_commits_nothing_and_lets_the_next_one_in(tm
     await failed.stage()
     failed.discard()
     assert store.load("s", "e") is None
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(1 * BUSY):
         following = commits.capture()
         await following.stage()
     following.commit()

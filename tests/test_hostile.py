@@ -170,6 +170,7 @@ SMALL = Limits(
 )
 
 
+@pytest.mark.slow
 def test_a_million_project_ids_of_events_leave_memory_and_metrics_small() -> None:
     bench = Bench(SMALL)
     template = event(0, "PROJECT").replace(b'"0"', b'"%d"').replace(b"PROJECT", b"project-%d")

@@ -13,8 +13,9 @@ from iris_exporter.backend.objects import Event
 from iris_exporter.backend.server import Backend
 from iris_exporter.backend.service import BackendSettings
 from tests.fakes import FakeClock
+from tests.waiting import BUSY
 
-PATIENCE_SECONDS = 5.0
+PATIENCE_SECONDS = 5.0 * BUSY
 
 
 class Ended(Exception):  # noqa: N818 (it is not an error)

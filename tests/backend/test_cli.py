@@ -14,6 +14,7 @@ import pytest
 
 from iris_exporter.backend.cli import parse_address
 from iris_exporter.backend.faults import KINDS
+from tests.waiting import BUSY
 
 COMMAND = (sys.executable, "-W", "error", "-m", "iris_exporter", "backend")
 
@@ -58,7 +59,7 @@ async def test_a_signal_closes_streams_with_a_goodbye_and_exits_0(number: signal
             while (await socket.receive(5)).type is aiohttp.WSMsgType.TEXT:
                 pass
             assert socket.close_code == 1001
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(5 * BUSY):
             out, err = await process.communicate()
         assert process.returncode == 0
         assert "/api/stream/overview" in out.decode()

@@ -49,6 +49,7 @@ def test_prometheus_accepts_the_rules_with_all_its_lints(path: str) -> None:
     assert code == 0, output
 
 
+@pytest.mark.slow
 @pytest.mark.needs("promtool")
 @pytest.mark.parametrize("cases", CASES, ids=[path.stem for path in CASES])
 def test_each_alert_fires_stays_silent_and_resolves_as_its_cases_say(cases: Path) -> None:

@@ -34,7 +34,7 @@ from tests.contract.chart import (
 from tests.contract.mounts import mounted_arguments
 from tests.tools import tool
 
-pytestmark = pytest.mark.needs(*HELMS)
+pytestmark = [pytest.mark.slow, pytest.mark.needs(*HELMS)]
 
 SCHEMAS = ROOT / ".tools/schemas"
 # Those that scripts/tools/schemas.py writes: the oldest that the chart allows, and the ends of what gets fixes.
@@ -49,6 +49,7 @@ def test_helm_lint_finds_nothing(program: str) -> None:
         assert (result.returncode, result.stdout.strip()) == (0, ""), result.stdout + result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.needs("helm-unittest")
 def test_the_tests_of_the_chart_pass() -> None:
     """Those beside the templates, with warnings about what they do not use being errors."""
@@ -226,6 +227,7 @@ CHECKOV_ACCEPTED = {
 CHECKOV_HARDENED = {"CKV_K8S_8", "CKV_K8S_9", "CKV_K8S_38", "CKV_K8S_43"}
 
 
+@pytest.mark.slow
 @pytest.mark.needs("checkov")
 @pytest.mark.time_limit(240)
 def test_another_linter_finds_nothing_without_a_reason(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import yaml
 from iris_exporter.config import OPTIONS
 from tests.contract.chart import CHART, HELMS, exporter, helm, only, pods, values_file, with_values
 
-pytestmark = pytest.mark.needs(*HELMS)
+pytestmark = [pytest.mark.slow, pytest.mark.needs(*HELMS)]
 
 # Values, and what the complaint has to contain.
 BY_SCHEMA = {

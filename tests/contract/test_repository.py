@@ -109,6 +109,7 @@ def test_the_check_of_generated_files_sees_what_changed(tmp_path: Path) -> None:
     assert (tmp_path / "edited").read_text() == "other words"
 
 
+@pytest.mark.slow
 def test_the_wheel_is_typed_licensed_and_runs(tmp_path: Path) -> None:
     """The program in the wheel starts without the checkout."""
     build = run(
@@ -155,6 +156,7 @@ def test_sample(): pass
 """
 
 
+@pytest.mark.slow
 @WORKERS
 def test_a_test_whose_program_is_missing_is_left_out_and_listed(workers: str, tmp_path: Path) -> None:
     """The run passes, and its end names the test and the program."""
@@ -164,6 +166,7 @@ def test_a_test_whose_program_is_missing_is_left_out_and_listed(workers: str, tm
     assert "test_sample.py::test_sample: no-such-program\n" in result.stdout
 
 
+@pytest.mark.slow
 @WORKERS
 def test_a_missing_program_fails_the_test_where_all_are_required(workers: str, tmp_path: Path) -> None:
     """As in `.ci/run`."""
@@ -172,6 +175,7 @@ def test_a_missing_program_fails_the_test_where_all_are_required(workers: str, t
     assert "needs no-such-program; install with `make tools`" in result.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "complaint"),
     [
@@ -190,6 +194,7 @@ def test_the_rules_for_tests_fail_a_run(tmp_path: Path, body: str, complaint: st
     assert complaint in result.stdout
 
 
+@pytest.mark.slow
 def test_a_process_that_a_worker_left_running_fails_the_run(tmp_path: Path) -> None:
     """The worker finds it, and who started the worker says so."""
     result = run_pytest(tmp_path, LEAVES_A_PROCESS, "-n1")
@@ -211,6 +216,7 @@ def test_sample(program): raise KeyboardInterrupt
 """
 
 
+@pytest.mark.slow
 def test_an_interrupt_leaves_the_end_of_a_program_to_its_fixture(tmp_path: Path) -> None:
     """What counts as left running is what is there when all fixtures have ended."""
     result = run_pytest(tmp_path, INTERRUPTED)

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.faults.proxy import MAX_LINKS, FaultProxy, Faults, without_end_of_gzip
-from tests.waiting import until
+from tests.waiting import BUSY, until
 
 
 @asynccontextmanager
@@ -171,7 +171,7 @@ async def test_flap_comes_and_goes() -> None:
                     outcomes.append(up)
                 await asyncio.sleep(0.001)
 
-        await asyncio.wait_for(look(), 5)
+        await asyncio.wait_for(look(), 5 * BUSY)
         await proxy.lift()
         reader, writer = await say(proxy, b"hello")
         assert await reader.readexactly(5) == b"hello"

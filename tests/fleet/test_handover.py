@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from iris_exporter.fleet.handover import Handover
 from tests.fakes import FakeClock
-from tests.waiting import until
+from tests.waiting import BUSY, until
 
 NAMES = tuple("abcdef")
 
@@ -158,7 +158,7 @@ async def test_a_file_server_that_hangs_keeps_nobody_from_closing(leads_again: b
         stuck = asyncio.create_task(only.handover.claim())
         await until(only.asked.is_set)
         only.handover.want(())
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(1 * BUSY):
             await only.line_up()
         assert only.received == set()
         if leads_again:
@@ -213,4 +213,4 @@ def test_never_two_receive_one_stream_and_in_the_end_everybody_has_his(
                     await asyncio.sleep(0.001)
                     nobody_shares()
 
-    asyncio.run(asyncio.wait_for(run(), 20))
+    asyncio.run(asyncio.wait_for(run(), 20 * BUSY))

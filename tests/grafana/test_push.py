@@ -11,7 +11,7 @@ from aiohttp import web
 from tests.grafana.stub import GrafanaStub, serving
 from tests.tools import tool
 
-pytestmark = [pytest.mark.integration, pytest.mark.needs("grafana-client")]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.needs("grafana-client")]
 
 ROOT = Path(__file__).resolve().parents[2]
 UIDS = ["iris-connection", "iris-exporter", "iris-live", "iris-overview", "iris-project"]

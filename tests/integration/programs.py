@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
+from tests.waiting import BUSY
+
 POLL_SECONDS = 0.02
 START_SECONDS = 15.0
 STOP_SECONDS = 5.0
@@ -16,9 +18,12 @@ T = TypeVar("T")
 
 
 async def wait_until(check: Callable[[], Awaitable[T]], what: str, seconds: float = 10.0) -> T:
-    """The first true value of `check`, asked every 20 ms: for real processes alone, which no fake clock reaches."""
+    """The first true value of `check`, asked every 20 ms: for real processes alone, which no fake clock reaches.
+
+    `seconds` is for a quiet machine; see `waiting.BUSY`.
+    """
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + seconds
+    deadline = loop.time() + seconds * BUSY
     while not (value := await check()):
         assert loop.time() < deadline, f"not within {seconds:g} s: {what}; the last answer was {value!r}"
         await asyncio.sleep(POLL_SECONDS)
@@ -76,7 +81,7 @@ class Program:
                 await self._printed.wait()
 
         try:
-            return await asyncio.wait_for(search(), seconds)
+            return await asyncio.wait_for(search(), seconds * BUSY)
         except TimeoutError:
             raise AssertionError(f"{self.name} did not print it within {seconds:g} s:\n{self.output}") from None
 

@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 
 from tests.integration.programs import Program, running
+from tests.waiting import BUSY
 
 ADDRESS = re.compile(r"http://127\.0\.0\.1:[1-9]\d*")
 
@@ -75,7 +76,7 @@ class ReferenceBackend:
 
         async with self._http.ws_connect(self.stream("overview")) as socket:
             listener = asyncio.create_task(listen())
-            await asyncio.wait_for(sent.arrived.wait(), 5)
+            await asyncio.wait_for(sent.arrived.wait(), 5 * BUSY)
             yield sent
             listener.cancel()
             with suppress(asyncio.CancelledError):

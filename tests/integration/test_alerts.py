@@ -93,6 +93,7 @@ REFUSED = Notification("page-platform", "IrisStreamUnauthorized", STREAMS)
 GONE = Notification("page-platform", "IrisExporterDown", ("",))
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 @pytest.mark.time_limit(120)
 @pytest.mark.needs("prometheus", "prometheus-alertmanager")

@@ -15,6 +15,7 @@ from tests.integration.test_fleet import Process, process
 
 pytestmark = [
     pytest.mark.integration,
+    pytest.mark.slow,
     pytest.mark.needs("helm4", "etcd", "kube-apiserver"),
 ]
 

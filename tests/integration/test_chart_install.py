@@ -11,6 +11,7 @@ from tests.integration.programs import wait_until
 
 pytestmark = [
     pytest.mark.integration,
+    pytest.mark.slow,
     pytest.mark.needs("helm3", "helm4", "etcd", "kube-apiserver", "schemas"),
 ]
 

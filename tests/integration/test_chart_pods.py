@@ -20,10 +20,12 @@ from tests.integration.kubernetes import helm
 from tests.integration.node import NEEDS, Node, Pods, kill_container, node, processes_of
 from tests.integration.programs import wait_until
 from tests.tools import ROOT
+from tests.waiting import BUSY
 from tests.web.config.certificates import Authority
 
 pytestmark = [
     pytest.mark.integration,
+    pytest.mark.slow,
     pytest.mark.needs("helm3", "helm4", *NEEDS, *images.NEEDS),
 ]
 
@@ -309,7 +311,7 @@ async def test_an_upgrade_replaces_the_pod_and_the_old_one_ends_by_itself(cluste
 
         (new,) = await wait_until(replaced, "another pod", 60)
         print(f"an upgrade took {time.monotonic() - begun:.1f} s, from helm to the new pod being ready")
-        last = await asyncio.wait_for(watched, 5)
+        last = await asyncio.wait_for(watched, 5 * BUSY)
         ended = container(last)["state"]["terminated"]
         assert (ended["exitCode"], ended["reason"]) == (0, "Completed"), ended
         assert container(new)["restartCount"] == 0
@@ -469,7 +471,7 @@ async def test_a_sidecar_starts_before_the_application_and_ends_after_it(cluster
         watched = asyncio.create_task(server.watch("sidecar", name))
         log = asyncio.create_task(server.logs("sidecar", name, "application", follow=True))
         await helm("helm4", server, "uninstall", "app", namespace="sidecar")
-        last = await asyncio.wait_for(watched, 20)
+        last = await asyncio.wait_for(watched, 20 * BUSY)
         lines = [line for line in (await log).splitlines() if line.startswith("sidecar")]
         assert lines == ["sidecar at the start: 200", "sidecar at the end: 200"]
         (ended,) = (each["state"]["terminated"] for each in last["status"]["initContainerStatuses"])

@@ -99,6 +99,7 @@ async def all_is_exported(exporter: Sidecar) -> Scrape:
 ENDS = ("exported", "failed", "dropped")
 
 
+@pytest.mark.slow
 @pytest.mark.time_limit(90)
 @pytest.mark.parametrize(
     ("scheme", "protocol", "compression"),
@@ -259,6 +260,7 @@ def check_names(spans: list[Record], logs: list[Record]) -> None:
             assert not attribute.values or value in attribute.values
 
 
+@pytest.mark.slow
 @pytest.mark.time_limit(90)
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
 async def test_an_outage_is_counted_to_the_record(tmp_path: Path, protocol: str) -> None:

@@ -140,6 +140,7 @@ async def everything_happens(backend: ReferenceBackend, exporter: Sidecar, serve
     await backend.faults(**{"refuse": False, "all:refuse": False}, drop=False)
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 @pytest.mark.time_limit(90)
 @pytest.mark.needs("prometheus")

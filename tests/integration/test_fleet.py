@@ -158,6 +158,7 @@ class Ledger:
         return totals
 
 
+@pytest.mark.slow
 @pytest.mark.time_limit(150)
 async def test_a_fleet_grows_from_8_to_9_and_every_stream_stays_on_exactly_one_shard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -233,6 +234,7 @@ def _resident_mebibytes(program: Program) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
+@pytest.mark.slow
 async def test_a_killed_leader_is_followed_and_nothing_is_counted_twice(tmp_path: Path) -> None:
     async with fake_api() as api, Backend(BackendSettings(port=0, rate=0)) as backend, AsyncExitStack() as stack:
         options = replicas(api, backend, tmp_path)
@@ -269,6 +271,7 @@ async def test_a_killed_leader_is_followed_and_nothing_is_counted_twice(tmp_path
         assert 'iris_stream_event_gaps_total{stream="default"} 0.0' in await second.scrape()
 
 
+@pytest.mark.slow
 async def test_what_a_takeover_has_lost_is_counted_as_missing(tmp_path: Path) -> None:
     """The source remembers 50 events; 200 happen that no scrape of the killed leader has shown."""
     upstream = BackendSettings(port=0, rate=0, history_events=50)

@@ -33,7 +33,7 @@ PYTHON = f"/{HOME}/bin/python"
 LIMIT_BYTES, LIMIT_PACKED_BYTES, LIMIT_TOTAL_BYTES = 70_000_000, 25_000_000, 230_000_000
 STARTS = 5
 
-pytestmark = [pytest.mark.integration, pytest.mark.needs(*images.NEEDS)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.needs(*images.NEEDS)]
 
 
 @pytest.fixture(scope="module")

@@ -17,14 +17,6 @@ SPED_UP = {"PACE_MS": "20", "MESSAGES": "60"}
 REAL_TIME = {"PACE_MS": "5000", "MESSAGES": "12"}
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Add the server's own pace on request."""
-    paces = [pytest.param(SPED_UP, id="sped-up")]
-    if metafunc.config.getoption("--real-time"):
-        paces.append(pytest.param(REAL_TIME, id="real-time"))
-    metafunc.parametrize("pace", paces)
-
-
 def port_of(line: str) -> int | None:
     """The port in the line that says that the server listens."""
     return json.loads(line)["port"] if line.startswith('{"port"') else None
@@ -39,6 +31,9 @@ def messages_written(lines: list[str]) -> list[dict[str, Any]]:
 @pytest.mark.integration
 @pytest.mark.time_limit(120)
 @pytest.mark.needs("node", "express")
+@pytest.mark.parametrize(
+    "pace", [pytest.param(SPED_UP, id="sped-up"), pytest.param(REAL_TIME, id="real-time", marks=pytest.mark.slow)]
+)
 async def test_the_test_server_is_followed_without_missing_a_message(pace: dict[str, str]) -> None:
     """Connected by SSE, all four metrics are shown, and every message and event is counted once."""
     count = int(pace["MESSAGES"])

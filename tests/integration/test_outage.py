@@ -74,6 +74,7 @@ async def test_a_stream_that_is_cut_is_polled_until_it_comes_back() -> None:
         assert shown == set((await backend.event_ids())[: len(shown)])
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 async def test_a_backend_that_dies_is_down_and_its_successor_is_followed() -> None:
     """Nothing answers: live, connecting, polling, error with `iris_up` 0; then live again, nothing counted twice."""

@@ -10,6 +10,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from tests.integration.harness import sidecar
+from tests.waiting import BUSY
 
 MOMENT = "2025-11-23T04:00:00Z"
 
@@ -145,6 +146,6 @@ async def test_three_message_types_over_websocket_are_counted_and_shown(scheme: 
             assert scrape.total("iris_events_total") == 4
             assert scrape.total("iris_stream_events_duplicate_total") == 1
             assert [event["id"] for event in await exporter.events()] == ["e4", "e3", "e2", "e1"]
-            await asyncio.wait_for(talker.answered.wait(), 5)
+            await asyncio.wait_for(talker.answered.wait(), 5 * BUSY)
         # SIGTERM closes a WebSocket with a close frame, not by dropping it.
         assert talker.closes[-1] in (1000, 1001)

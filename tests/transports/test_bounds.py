@@ -19,7 +19,7 @@ from iris_exporter.transports.base import Link, Received, TransportError
 from iris_exporter.transports.credentials import Credentials
 from iris_exporter.transports.dialer import Dialer, PollInstead
 from iris_exporter.transports.session import open_session
-from tests.waiting import until
+from tests.waiting import BUSY, until
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 LIMIT = 10_000
@@ -54,7 +54,7 @@ async def end_of(link: Link) -> tuple[list[Received], Failure]:
     """Everything that arrives, and why it ends."""
     received = []
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(5 * BUSY):
             while True:
                 received.append(await link.read())
     except TransportError as error:
@@ -239,7 +239,7 @@ async def test_who_does_not_read_slows_the_source_down_and_loses_nothing(protoco
         assert sent[0] < MESSAGES, "the source waits"
 
         numbers: list[int] = []
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(20 * BUSY):
             while len(numbers) < MESSAGES:
                 numbers += map(int, (await link.read()).messages)
         assert numbers == list(range(MESSAGES))

@@ -19,6 +19,7 @@ from iris_exporter.transports.recognise import failure_of
 from iris_exporter.transports.requests import Requester
 from iris_exporter.transports.session import open_session
 from tests.transports.support import client, reason, serve_bytes, serve_raw
+from tests.waiting import BUSY
 
 STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 JSON_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -56,7 +57,7 @@ async def drain(link: Link) -> tuple[list[bytes], Failure]:
 
 async def end_of(url: str, **settings: object) -> tuple[list[bytes], Failure]:
     """What a dial and its link come to; an end that does not come within seconds fails the test."""
-    async with asyncio.timeout(5), client(url, **settings) as made:
+    async with asyncio.timeout(5 * BUSY), client(url, **settings) as made:
         try:
             link = await made.dial()
         except TransportError as error:
@@ -88,7 +89,7 @@ BAD_CHUNKS = [b"nonsense\r\n", b"-5\r\nabc\r\n", b"ffffffffffffffffffff\r\n", b"
 @pytest.mark.parametrize("chunk", BAD_CHUNKS)
 async def test_a_chunk_that_breaks_the_rules_ends_an_event_stream_at_once(chunk: bytes, ends: bool) -> None:
     async with (
-        asyncio.timeout(5),
+        asyncio.timeout(5 * BUSY),
         piecemeal(STREAM_HEAD, b"9\r\ndata: 1\n\n\r\n", chunk, ends=ends) as (url, go_on),
         client(url, protocol="sse") as made,
     ):
@@ -112,7 +113,7 @@ async def test_a_bad_chunk_that_comes_with_the_head_ends_an_event_stream_at_once
 async def test_a_chunk_that_breaks_the_rules_ends_a_body_at_once(chunk: bytes, ends: bool) -> None:
     head = JSON_HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
     async with (
-        asyncio.timeout(5),
+        asyncio.timeout(5 * BUSY),
         piecemeal(head, b"1\r\n[\r\n", chunk, ends=ends) as (url, go_on),
         open_session() as session,
     ):

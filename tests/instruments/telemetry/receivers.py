@@ -18,6 +18,7 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
 from tests.instruments.telemetry.wellformed import problems_in
+from tests.waiting import BUSY
 
 REQUESTS: dict[str, type[Message]] = {
     "traces": trace_service_pb2.ExportTraceServiceRequest,
@@ -53,7 +54,7 @@ class Received:
 
     def wait(self, condition: Callable[[], bool], seconds: float = 10.0) -> None:
         with self.arrived:
-            assert self.arrived.wait_for(condition, seconds), "nothing more arrived in time"
+            assert self.arrived.wait_for(condition, seconds * BUSY), "nothing more arrived in time"
 
     @property
     def spans(self) -> list[Any]:

@@ -19,6 +19,7 @@ from iris_exporter.web.guard import Guard
 from iris_exporter.web.limits import Deadlines
 from iris_exporter.web.server import make_app
 from tests.fakes import FakeClock
+from tests.waiting import BUSY
 from tests.web.support import FakeContext
 
 LARGE = b"x" * (24 << 20)
@@ -123,6 +124,6 @@ async def ended(reader: asyncio.StreamReader) -> bool:
 
 async def until(condition: Any, seconds: float = 10.0) -> None:
     """Wait for a real server to come to `condition`."""
-    async with asyncio.timeout(seconds):
+    async with asyncio.timeout(seconds * BUSY):
         while not condition():  # noqa: ASYNC110 (a real server tells nobody)
             await asyncio.sleep(0.01)
