@@ -9,19 +9,22 @@ Source: Grafana Live, `/api/live/push/:streamId`, Influx line protocol.
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 
 from iris_exporter.clock import Clock
+from iris_exporter.core.detection import without_credentials
 from iris_exporter.core.influx import line
 from iris_exporter.core.status import LinkStatus, State
 from iris_exporter.decoding.messages import Event
 from iris_exporter.logs import get_logger, protect
 from iris_exporter.model.snapshot import Snapshot
 from iris_exporter.settings import LiveSettings
-from iris_exporter.transports import tls
+from iris_exporter.transports.base import TransportError
+from iris_exporter.transports.credentials import Credentials
+from iris_exporter.transports.requests import Requester
 
 MAX_EVENTS = 50
 """Events sent for each stream and look: more than a panel shows."""
@@ -76,10 +79,9 @@ class LivePush:
         metrics: LiveMetrics,
         clock: Clock,
     ) -> None:
-        self._address = f"{(settings.url or '').rstrip('/')}/api/live/push/{settings.channel}"
-        self._token_file: Path | None = settings.token_file
+        self._address = _push_address(settings.url or "", settings.channel)
         self._interval = settings.interval_seconds
-        self._session = session
+        self._requester = Requester(settings.client, session, Credentials(settings.client, protect))
         self._streams = streams
         self._metrics = metrics
         self._clock = clock
@@ -149,18 +151,13 @@ class LivePush:
 
     async def _push(self, lines: list[str]) -> bool:
         headers = {"Content-Type": "text/plain; charset=utf-8"}
+        body = "\n".join(lines).encode()
         try:
-            if self._token_file is not None:
-                token = (await asyncio.to_thread(self._token_file.read_text)).strip()
-                protect(token)
-                headers["Authorization"] = f"Bearer {token}"
-            trust = await asyncio.to_thread(tls.current, tls.Files())
-            body = "\n".join(lines).encode()
             async with asyncio.timeout(_REQUEST_SECONDS):
-                response = await self._session.post(
-                    self._address, data=body, headers=headers, ssl=trust, allow_redirects=False
-                )
+                response = await self._requester.send("POST", self._address, headers, data=body)
                 response.release()
+        except TransportError as error:
+            return self._failed(lines, str(error.failure))
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             return self._failed(lines, type(error).__name__)
         if response.status >= 300:
@@ -171,7 +168,13 @@ class LivePush:
     def _failed(self, lines: list[str], why: str) -> bool:
         """What was not taken is gone; the next look sends state and cards anew."""
         self._metrics.live_dropped(len(lines))
-        self._limited.warning("live.failed", url=self._address, reason=why)
+        self._limited.warning("live.failed", url=without_credentials(self._address), reason=why)
         for shown in self._shown.values():
             shown.at = float("-inf")
         return False
+
+
+def _push_address(url: str, channel: str) -> str:
+    """Where lines go; a query of the address stays, it may be what a gateway asks for."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/api/live/push/{channel}"))

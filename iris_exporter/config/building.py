@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from iris_exporter.config import clientoptions
 from iris_exporter.config.option import Option
 from iris_exporter.config.options import BY_KEY, STREAM_OPTIONS
 from iris_exporter.settings import DiscoverySettings, FleetSettings, LiveSettings, Settings, StreamSettings, WebSettings
@@ -30,6 +31,11 @@ def build(
     def value(key: str) -> Any:
         return values[key] if key in values else default_of(BY_KEY[key])
 
+    def client(prefix: str) -> dict[str, Any]:
+        """The fields of `clientoptions.client_options`."""
+        options = [BY_KEY[f"{prefix}{name}"] for name in clientoptions.NAMES]
+        return {option.field: value(option.key) for option in options}
+
     web = WebSettings(
         listen_addresses=value("web.listen-address"),
         telemetry_path=value("web.telemetry-path"),
@@ -54,7 +60,9 @@ def build(
         files=value("discovery.files"),
         files_interval_seconds=value("discovery.files-interval"),
         http_url=value("discovery.http-url"),
+        http_api_key_file=value("discovery.http-api-key-file"),
         http_interval_seconds=value("discovery.http-interval"),
+        **client("discovery.http-"),
         kubernetes=value("discovery.kubernetes"),
         namespace=value("discovery.namespace"),
         secrets_dir=value("discovery.secrets-dir"),
@@ -63,6 +71,7 @@ def build(
     live = LiveSettings(
         url=value("live.url"),
         token_file=value("live.token-file"),
+        **client("live."),
         channel=value("live.channel"),
         interval_seconds=value("live.interval"),
     )

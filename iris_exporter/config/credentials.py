@@ -1,4 +1,4 @@
-"""What belongs together in how a stream identifies itself: headers, the key, certificates."""
+"""What belongs together in how a stream or a client identifies itself: headers, the key, certificates."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -6,17 +6,18 @@ from typing import Any
 from iris_exporter.core import requestheaders
 
 
-def problems(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield option name and expectation for each given option of a stream that does not fit the others.
+def problems(values: Mapping[str, Any], key: str = "api-key-file") -> Iterator[tuple[str, str]]:
+    """Yield option name and expectation for each given option of a stream or a client that does not fit the others.
 
     Args:
         values: By option name, without those that could not be read.
+        key: The option that names the file with the key.
     """
     headers = values.get("headers") or ()
     if twice := requestheaders.repeated(headers):
         yield "headers", f"each name once, in whatever case (two are {twice})"
-    if values.get("api-key-file") and requestheaders.has_authorization(headers):
-        yield "headers", "no Authorization, because api-key-file makes one"
+    if values.get(key) and requestheaders.has_authorization(headers):
+        yield "headers", f"no Authorization, because {key} makes one"
     yield from _tls_problems(values)
 
 

@@ -78,7 +78,7 @@ def _value(settings: Settings, option: Option) -> Any:
         case "fleet":
             return getattr(settings.fleet, field)
         case "live":
-            return getattr(settings.live, field)
+            return getattr(settings.live, field) or None
         case "discovery":
             return getattr(settings.discovery, field) or None
     return getattr(settings, option.key.replace(".", "_"), None)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from iris_exporter.config import document, kinds, together, urls
+from iris_exporter.config import clientoptions, credentials, document, kinds, together, urls
 from iris_exporter.config.building import build, build_stream, default_of
 from iris_exporter.config.document import Node, Scalar, Sequence, Table
 from iris_exporter.config.hints import did_you_mean
@@ -30,6 +30,8 @@ _NOT_IN_DEFAULTS = ("name", "url")
 _TOP_LEVEL = {option.key: option.key for option in OPTIONS if "." not in option.key} | {
     "streams_files": "discovery.files"
 }
+# Servers that are no streams: where the keys of their options begin, and what names the file with the key.
+_CLIENTS = {"discovery.http-": "api-key-file", "live.": "token-file"}
 _HOW_TO_GIVE_A_STREAM = (
     "the address of a source: --stream.url, IRIS_EXPORTER_STREAM_URL, or streams: in the file of --config.file"
 )
@@ -100,6 +102,8 @@ class _Loader:
         self._check_together(streams)
         self._check_web_file(values.get("web.config.file"))
         self._check_fleet(values)
+        for prefix, key in _CLIENTS.items():
+            self._check_client(values, prefix, key)
         if self.problems:
             # Once each: what is wrong in `defaults:` shows up again for every stream.
             raise ConfigError(list(dict.fromkeys(self.problems)))
@@ -269,6 +273,19 @@ class _Loader:
                 self._reader.problem(
                     self._general[key], kinds.quoted(str(values[key])), "--fleet.kubernetes-url beside it"
                 )
+        for _, expected in credentials.problems({"tls-ca-file": values.get("fleet.kubernetes-ca-file")}):
+            given = self._general["fleet.kubernetes-ca-file"]
+            self._reader.problem(given, kinds.quoted(given.texts[0]), expected)
+
+    def _check_client(self, values: Mapping[str, Any], prefix: str, key: str) -> None:
+        """Look at what identifies us to one server; `key` is the option after the prefix that names its key."""
+        given = {name: self._general.get(f"{prefix}{name}") for name in (*clientoptions.NAMES, key)}
+        own = {name: values[f"{prefix}{name}"] for name, each in given.items() if each is not None}
+        if None in own.values():
+            return  # what could not be read has been told, and nothing can be said about the others
+        for name, expected in credentials.problems(own, key):
+            at_fault = self._general[f"{prefix}{name}"]
+            self._reader.problem(at_fault, at_fault.option.kind.shown(at_fault.texts[0]), expected)
 
     def _check_together(self, streams: list[_Stream]) -> None:
         names: dict[str, _Stream] = {}

@@ -6,6 +6,7 @@ written as an operator would write them, so that they are read, shown and docume
 
 from iris_exporter import logs
 from iris_exporter.config import kinds
+from iris_exporter.config.clientoptions import client_options
 from iris_exporter.config.option import Option
 from iris_exporter.config.streamoptions import OPTIONS_OF_A_STREAM
 
@@ -217,6 +218,14 @@ OPTIONS: tuple[Option, ...] = (
         "less than a minute until a new stream is received",
     ),
     Option(
+        "discovery.http-api-key-file",
+        kinds.KEY_FILE,
+        None,
+        "file with the key sent to --discovery.http-url as `Authorization: Bearer`; read for each request",
+        "a key on a command line or in an environment can be seen by others",
+    ),
+    *client_options("discovery.http-", "--discovery.http-url", restart=False),
+    Option(
         "discovery.kubernetes",
         kinds.choice("none", "services", "pods"),
         "none",
@@ -253,6 +262,7 @@ OPTIONS: tuple[Option, ...] = (
         "a Grafana without authentication needs none",
         restart=True,
     ),
+    *client_options("live.", "--live.url", restart=True),
     Option(
         "live.channel",
         kinds.NAME,

@@ -1,17 +1,20 @@
 """Which HTTP proxy a request goes through: the variables that programs have in common.
 
 `http_proxy`, `https_proxy` and `no_proxy`, in lower case or, when that is not set, in upper case. A WebSocket follows
-the variable of the scheme that it begins as. A proxy named without a scheme is an HTTP proxy. `no_proxy` is a list of
-host names (which stand for their subdomains, too), of `host:port`, of addresses and of networks (`10.0.0.0/8`), or `*`.
+the variable of the scheme that it begins as. A proxy named without a scheme is an HTTP proxy. `no_proxy` is a list,
+with commas or blanks between its entries: host names (which stand for their subdomains, too), `host:port`, addresses
+and networks (`10.0.0.0/8`), or `*` for everything. Every request of this program comes through here, also those that
+libraries make, which would each read the variables in a way of their own.
 
 The user and the password in a proxy's URL are taken out of it here, so that no error text of a library can quote them.
 """
 
 import base64
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from iris_exporter.core.failures import Failure
 from iris_exporter.core.redirects import origin
@@ -41,8 +44,32 @@ def proxy_for(url: str, environment: Mapping[str, str]) -> Proxy | Failure | Non
     return _parse(value, f"{scheme.upper()}_PROXY")
 
 
+def proxy_for_grpc(url: str, environment: Mapping[str, str]) -> Proxy | Failure | None:
+    """The proxy for a gRPC channel to `url`, which is always a tunnel: the first variable of those that gRPC reads.
+
+    Source: gRPC, "Environment variables": `grpc_proxy`, `https_proxy`, `http_proxy`.
+    """
+    _, host, port = origin(url)
+    for name in ("grpc_proxy", "https_proxy", "http_proxy"):
+        if value := _variable(name, environment):
+            direct = _is_direct(
+                host, port, _variable("no_grpc_proxy", environment) or _variable("no_proxy", environment)
+            )
+            return None if direct else _parse(value, name.upper())
+    return None
+
+
+def with_credentials(proxy: Proxy) -> str:
+    """The proxy's URL with user and password, for libraries that take them from there: a secret."""
+    if proxy.authorization is None:
+        return proxy.url
+    user, _, password = base64.b64decode(proxy.authorization.removeprefix("Basic ")).decode().partition(":")
+    scheme, _, place = proxy.url.partition("://")
+    return f"{scheme}://{quote(user, safe='')}:{quote(password, safe='')}@{place}"
+
+
 def _variable(name: str, environment: Mapping[str, str]) -> str:
-    return (environment.get(name) or environment.get(name.upper()) or "").strip()
+    return environment.get(name, "").strip() or environment.get(name.upper(), "").strip()
 
 
 def _parse(value: str, variable: str) -> Proxy | Failure:
@@ -64,9 +91,7 @@ def _parse(value: str, variable: str) -> Proxy | Failure:
 
 
 def _is_direct(host: str, port: int, no_proxy: str) -> bool:
-    if no_proxy == "*":
-        return True
-    return any(_matches(entry.strip().lower(), host, port) for entry in no_proxy.split(",") if entry.strip())
+    return any(_matches(entry.lower(), host, port) for entry in re.split(r"[,\s]+", no_proxy) if entry)
 
 
 def _matches(entry: str, host: str, port: int) -> bool:
@@ -75,9 +100,17 @@ def _matches(entry: str, host: str, port: int) -> bool:
         if number != str(port):
             return False
         entry = name
+    if entry == "*":
+        return True
     entry = entry.strip("[]")
     try:
-        return ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False)
+        return _address(host) in ipaddress.ip_network(entry, strict=False)
     except ValueError:  # one of them is a name
         suffix = entry.removeprefix("*").strip(".")
         return bool(suffix) and (host.rstrip(".") == suffix or host.rstrip(".").endswith(f".{suffix}"))
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """An address; one of IPv4 in the clothes of IPv6 (`::ffff:10.0.0.1`) is one of IPv4."""
+    address = ipaddress.ip_address(host.partition("%")[0])
+    return getattr(address, "ipv4_mapped", None) or address

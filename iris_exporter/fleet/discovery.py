@@ -21,13 +21,18 @@ from iris_exporter.config.kinds import BadValueError
 from iris_exporter.config.reading import Origin
 from iris_exporter.core import streamnames
 from iris_exporter.core.detection import without_credentials
+from iris_exporter.core.failures import Failure, from_status
 from iris_exporter.core.streamnames import DEFAULT_PATH, DEFAULT_SCHEME
 from iris_exporter.errors import ConfigError, Problem
 from iris_exporter.fleet.entries import read_entry, table_of
 from iris_exporter.fleet.kubernetes import Kubernetes, KubernetesError
-from iris_exporter.logs import get_logger
+from iris_exporter.logs import get_logger, protect
 from iris_exporter.settings import DiscoverySettings, StreamSettings
-from iris_exporter.transports import tls
+from iris_exporter.transports.base import TransportError
+from iris_exporter.transports.credentials import Credentials
+from iris_exporter.transports.polling import read_body
+from iris_exporter.transports.recognise import LINK_ERRORS, failure_of
+from iris_exporter.transports.requests import Requester
 
 ANNOTATION = "iris-exporter.io/"
 _MAX_BYTES = 4 * 1024 * 1024
@@ -163,7 +168,8 @@ class HttpDiscovery:
     ) -> None:
         self._url = settings.http_url or ""
         self._interval = settings.http_interval_seconds
-        self._session = session
+        client = settings.http_client
+        self._requester = Requester(client, session, Credentials(client, protect))
         self._clock = clock
         self._found = found
         self._reader = _Reader("http", settings.defaults, metrics, clock)
@@ -173,34 +179,31 @@ class HttpDiscovery:
         while True:
             try:
                 groups = await self._ask()
-            except (aiohttp.ClientError, OSError, TimeoutError, ValueError, RecursionError) as error:
-                self._reader.failed(without_credentials(self._url), type(error).__name__)
+            except (TransportError, *LINK_ERRORS) as error:
+                self._reader.failed(without_credentials(self._url), failure_of(error))
             else:
                 self._found("http", self._reader.read(_http_entries(groups, without_credentials(self._url))))
             await self._clock.sleep(self._interval)
 
     async def _ask(self) -> list[object]:
-        async with (
-            asyncio.timeout(_HTTP_SECONDS),
-            self._session.get(
-                self._url,
-                headers={"Accept": "application/json", "Accept-Encoding": "identity"},
-                ssl=await asyncio.to_thread(tls.current, tls.Files()),
-                allow_redirects=False,
-            ) as response,
-        ):
-            if response.status != 200:
-                raise ValueError(response.status)
-            content = await response.content.read(_MAX_BYTES + 1)
-            while not response.content.at_eof() and len(content) <= _MAX_BYTES:
-                content += await response.content.read(_MAX_BYTES + 1 - len(content))
-        if len(content) > _MAX_BYTES:
-            raise ValueError("too large")
-        # Numbers stay as they are written, as in a file.
+        async with asyncio.timeout(_HTTP_SECONDS):
+            response = await self._requester.get(self._url, {"Accept": "application/json", "Accept-Encoding": "gzip"})
+            async with response:
+                if response.status != 200:
+                    raise TransportError(from_status(response.status))
+                content, _ = await read_body(response, _MAX_BYTES)
+        return _groups(content)
+
+
+def _groups(content: bytes) -> list[object]:
+    """The groups of an answer; numbers stay as they are written, as in a file."""
+    try:
         groups = json.loads(content, parse_int=str, parse_float=str, parse_constant=str)
-        if not isinstance(groups, list):
-            raise ValueError("not a list")  # noqa: TRY004 (as above)
-        return groups
+    except (ValueError, RecursionError):
+        raise TransportError(Failure("not_json", "the answer is no JSON")) from None
+    if not isinstance(groups, list):
+        raise TransportError(Failure("not_json", "the answer is no list of groups"))
+    return groups
 
 
 def _http_entries(groups: Iterable[object], where: str) -> Iterable[_Entry]:

@@ -1,12 +1,12 @@
 """A small client of the Kubernetes API: get, list, create, update and watch, and nothing else.
 
 Inside a cluster everything is found by itself: the address in two environment variables, token and certificate
-authority in files that are renewed while we run, and therefore read for each request.
+authority in files that are renewed while we run, and therefore read for each request. Proxies are those of the
+environment, as for client-go: a cluster whose pods have HTTPS_PROXY names its own addresses in NO_PROXY.
 Source: Kubernetes API conventions; "Accessing the API from a Pod".
 """
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +16,17 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
+from iris_exporter.core.failures import Failure
 from iris_exporter.errors import IrisExporterError
-from iris_exporter.transports import tls
+from iris_exporter.logs import protect
+from iris_exporter.settings import ClientSettings
+from iris_exporter.transports.base import TransportError
+from iris_exporter.transports.credentials import Credentials
+from iris_exporter.transports.requests import Requester
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+# The session does not decompress, and an API server compresses long lists and the beginning of a watch.
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
 _REQUEST_SECONDS = 5.0
 # A list of some thousand Services with all their fields.
 _MAX_BODY_BYTES = 64 * 1024 * 1024
@@ -70,7 +77,8 @@ class Kubernetes:
 
     def __init__(self, access: Access, session: aiohttp.ClientSession) -> None:
         self.access = access
-        self._session = session
+        client = ClientSettings("kubernetes", access.url, api_key_file=access.token_file, tls_ca_file=access.ca_file)
+        self._requester = Requester(client, session, Credentials(client, protect))
 
     async def get(self, path: str) -> dict[str, Any] | None:
         """One object or list; None when there is none (404)."""
@@ -100,13 +108,13 @@ class Kubernetes:
             f"{path}{joint}watch=true&allowWatchBookmarks=true&timeoutSeconds=290&resourceVersion={quote(version)}"
         )
         try:
-            async with self._session.get(
+            response = await self._requester.send(
+                "GET",
                 self.access.url + address,
-                headers=await self._headers(),
-                ssl=await self._ssl(),
-                allow_redirects=False,
+                _HEADERS,
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=_REQUEST_SECONDS, sock_read=300),
-            ) as response:
+            )
+            async with response:
                 if response.status != 200:
                     raise KubernetesError(response.status, "the watch was refused")
                 async for line in _lines(response):
@@ -116,28 +124,23 @@ class Kubernetes:
                         status = event.get("object") or {}
                         raise KubernetesError(int(status.get("code") or 500), str(status.get("reason") or "error"))
                     yield event
+        except TransportError as error:
+            raise self._unusable(error.failure) from error
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise KubernetesError(0, f"the watch ended: {type(error).__name__}") from error
 
     async def _request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        headers = await self._headers()
-        data = None
+        headers, data = _HEADERS, None
         if body is not None:
-            headers["Content-Type"] = "application/json"
+            headers = {**_HEADERS, "Content-Type": "application/json"}
             data = msgspec.json.encode(body)
         try:
-            async with (
-                asyncio.timeout(_REQUEST_SECONDS),
-                self._session.request(
-                    method,
-                    self.access.url + path,
-                    headers=headers,
-                    data=data,
-                    ssl=await self._ssl(),
-                    allow_redirects=False,
-                ) as response,
-            ):
-                content = await _body(response)
+            async with asyncio.timeout(_REQUEST_SECONDS):
+                response = await self._requester.send(method, self.access.url + path, headers, data=data)
+                async with response:
+                    content = await _body(response)
+        except TransportError as error:
+            raise self._unusable(error.failure) from error
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise KubernetesError(0, f"no answer: {type(error).__name__}") from error
         answer = _decode(content)
@@ -149,27 +152,13 @@ class Kubernetes:
             raise KubernetesError(response.status, "the answer is not a JSON object")
         return answer
 
-    async def _headers(self) -> dict[str, str]:
-        # The session does not decompress, and an API server compresses long lists and the beginning of a watch.
-        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
-        if self.access.token_file is not None:
-            try:
-                token = (await asyncio.to_thread(self.access.token_file.read_text)).strip()
-            except OSError as error:
-                raise KubernetesError(0, f"the token cannot be read: {error.strerror}") from error
-            except UnicodeDecodeError as error:
-                raise KubernetesError(0, "the token cannot be read: it is not text") from error
-            headers["Authorization"] = f"Bearer {token}"
-        return headers
-
-    async def _ssl(self) -> ssl.SSLContext | bool:
-        if self.access.ca_file is None:
-            return True
-        try:
-            # Shared while the file is the same, so that connections are, too.
-            return await asyncio.to_thread(tls.current, tls.Files(self.access.ca_file))
-        except tls.UnusableFileError as error:
-            raise KubernetesError(0, f"the certificate authority of the cluster cannot be used: {error}") from error
+    def _unusable(self, failure: Failure) -> KubernetesError:
+        """What keeps us from asking at all: a file, or a proxy."""
+        if failure.reason != "credentials":
+            return KubernetesError(0, str(failure))
+        is_token = failure.detail.startswith(f"{self.access.token_file}:")
+        what = "the token cannot be read" if is_token else "the certificate authority of the cluster cannot be used"
+        return KubernetesError(0, f"{what}: {failure.detail}")
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:

@@ -1,4 +1,4 @@
-"""What identifies a stream to its source: the key, headers of the operator's choice, certificates.
+"""What identifies us to a source or to another server: the key, headers of the operator's choice, certificates.
 
 All of it can live in files, which are read at each request, so that what was rotated is used without a restart.
 """
@@ -14,7 +14,7 @@ from iris_exporter.core.failures import Failure
 from iris_exporter.core.keys import BadKeyError
 from iris_exporter.core.requestheaders import BadHeaderError, Header
 from iris_exporter.logs import get_logger
-from iris_exporter.settings import StreamSettings
+from iris_exporter.settings import ClientSettings, StreamSettings
 from iris_exporter.transports import tls
 from iris_exporter.transports.base import TransportError
 
@@ -34,9 +34,9 @@ class Identity:
 
 
 class Credentials:
-    """The credentials of one stream. `protect` is told every secret that is read, before anything else sees it."""
+    """The credentials of one stream or client. `protect` is told every secret that is read, before anything else."""
 
-    def __init__(self, settings: StreamSettings, protect: Callable[[str], None]) -> None:
+    def __init__(self, settings: StreamSettings | ClientSettings, protect: Callable[[str], None]) -> None:
         self.protect = protect
         self._key_file = settings.api_key_file
         self._headers = settings.headers
@@ -46,11 +46,11 @@ class Credentials:
         self._is_plain = settings.url.lower().startswith(("http:", "ws:"))
         self._used: Identity | None = None
         if not self._verify:
-            _log.warning(
-                "stream.tls_not_verified",
-                stream=settings.name,
-                hint="anybody on the way can read the key and invent data",
-            )
+            hint = "anybody on the way can read the key and invent data"
+            if isinstance(settings, StreamSettings):
+                _log.warning("stream.tls_not_verified", stream=settings.name, hint=hint)
+            else:
+                _log.warning("client.tls_not_verified", client=settings.name, hint=hint)
 
     async def identity(self) -> Identity:
         """What the next request is to use.

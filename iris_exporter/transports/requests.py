@@ -1,4 +1,4 @@
-"""One stream's requests: its credentials, its proxy, and redirects, the same for streams, handshakes and polls."""
+"""Requests of one stream or one client: credentials, proxy and redirects, the same for all that this program asks."""
 
 import os
 from collections.abc import Awaitable, Callable, Mapping
@@ -12,7 +12,7 @@ from iris_exporter.core import redirects
 from iris_exporter.core.detection import as_http
 from iris_exporter.core.failures import Failure, from_status
 from iris_exporter.core.proxies import Proxy, proxy_for
-from iris_exporter.settings import StreamSettings
+from iris_exporter.settings import ClientSettings, StreamSettings
 from iris_exporter.transports.base import TransportError
 from iris_exporter.transports.credentials import Credentials, Identity
 from iris_exporter.transports.session import RedirectedError, end_with_connection, sent_once
@@ -31,7 +31,7 @@ class _Call:
 
 
 class Requester:
-    """Makes requests for one stream. Errors of aiohttp and of the system pass through.
+    """Makes requests for one stream or one client. Errors of aiohttp and of the system pass through.
 
     `admit` is called with the address of each request, redirected ones too, and raises where it may not be made. With
     it each request makes one connection at most; without it, one that was cut before its answer may be repeated.
@@ -39,7 +39,7 @@ class Requester:
 
     def __init__(
         self,
-        settings: StreamSettings,
+        settings: StreamSettings | ClientSettings,
         session: aiohttp.ClientSession,
         credentials: Credentials,
         admit: Callable[[str], None] | None = None,
@@ -60,6 +60,25 @@ class Requester:
             return await self._session.get(call.url, headers={**call.headers, **headers}, **call.options)
 
         response = await self._follow(url, send, lambda answer: answer.status)
+        end_with_connection(response)
+        return response
+
+    async def send(self, method: str, url: str, headers: Mapping[str, str], **options: Any) -> aiohttp.ClientResponse:
+        """Make one request with the credentials, and follow no redirect; `options` are aiohttp's, such as `data`.
+
+        Raises:
+            TransportError: The credentials cannot be read.
+            RedirectedError: The answer is a redirect.
+        """
+        call = self._call(as_http(url), await self._credentials.identity(), known=True)
+        response = await self._session.request(
+            method,
+            call.url,
+            headers={**call.headers, **headers},
+            allow_redirects=False,
+            **call.options,
+            **options,
+        )
         end_with_connection(response)
         return response
 

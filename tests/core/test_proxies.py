@@ -3,7 +3,7 @@
 import pytest
 
 from iris_exporter.core.failures import Failure
-from iris_exporter.core.proxies import Proxy, proxy_for
+from iris_exporter.core.proxies import Proxy, proxy_for, proxy_for_grpc, with_credentials
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,22 @@ def test_the_scheme_chooses_the_variable(url: str, environment: dict[str, str], 
         ("fe80::/10", "[fe80::1]", True),
         (",, ,", "h", False),
         (".", "h", False),
+        ("other h", "h", True),
+        ("other  h third", "third", True),
+        ("other\th", "h", True),
+        ("other\nh\n", "h", True),
+        ("other, h third", "h", True),
+        ("other ,h", "h", True),
+        ("10.0.0.0/8 .example.com:8080", "iris.example.com:8080", True),
+        ("10.0.0.0/8 .example.com:8080", "iris.example.com", False),
+        ("other,*", "h", True),
+        ("other *", "h", True),
+        ("*:8080", "h:8080", True),
+        ("*:8080", "h", False),
+        ("10.0.0.0/8", "[::ffff:10.1.2.3]", True),
+        ("other 10.1.2.3", "10.1.2.3", True),
+        ("other 10.1.2.3", "10.1.2.30", False),
+        ("IRIS.Example.COM", "iris.example.com", True),
     ],
 )
 def test_no_proxy_names_what_is_reached_directly(no_proxy: str, host: str, direct: bool) -> None:
@@ -71,6 +87,40 @@ def test_user_and_password_become_a_header_and_are_named_as_secrets() -> None:
     assert set(found.secrets) == {"hidden@word", "bWU6aGlkZGVuQHdvcmQ="}
     assert "hidden" not in repr(found)
     assert "bWU6" not in repr(found)
+
+
+@pytest.mark.parametrize("name", ["no_proxy", "NO_PROXY"])
+def test_lower_case_goes_before_upper_case_and_an_empty_one_is_not_set(name: str) -> None:
+    base = {"http_proxy": "http://p", name: "h"}
+    assert proxy_for("http://h/", base) is None
+    assert proxy_for("http://h/", {**base, "no_proxy": "other"}) is not None
+    assert proxy_for("http://h/", {"HTTP_PROXY": "http://p", "http_proxy": " ", "NO_PROXY": "x"}) == Proxy("http://p")
+
+
+@pytest.mark.parametrize(
+    ("environment", "proxy"),
+    [
+        ({}, None),
+        ({"http_proxy": "http://a"}, "http://a"),
+        ({"http_proxy": "http://a", "HTTPS_PROXY": "http://b"}, "http://b"),
+        ({"HTTPS_PROXY": "http://b", "grpc_proxy": "http://c"}, "http://c"),
+        ({"HTTPS_PROXY": "http://b", "NO_PROXY": "other h"}, None),
+        ({"HTTPS_PROXY": "http://b", "NO_PROXY": "h:4317"}, None),
+        ({"HTTPS_PROXY": "http://b", "NO_PROXY": "h:1"}, "http://b"),
+        ({"HTTPS_PROXY": "http://b", "NO_PROXY": "h", "no_grpc_proxy": "other"}, "http://b"),
+    ],
+)
+def test_a_channel_of_grpc_has_the_variables_of_grpc(environment: dict[str, str], proxy: str | None) -> None:
+    for scheme in ("http", "https"):
+        found = proxy_for_grpc(f"{scheme}://h:4317", environment)
+        assert found == (None if proxy is None else Proxy(proxy))
+
+
+def test_user_and_password_can_be_put_back_for_libraries() -> None:
+    for text in ("http://me:hidden%40word@p:3128", "https://me:@p", "http://p"):
+        found = proxy_for("http://h/", {"HTTP_PROXY": text})
+        assert isinstance(found, Proxy)
+        assert with_credentials(found) == text
 
 
 @pytest.mark.parametrize(
