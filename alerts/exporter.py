@@ -1,22 +1,35 @@
 """Alerts about the exporter itself."""
 
 from alerts import thresholds as t
-from alerts.model import Alert, Concern, Dashboard, Group, Severity
+from alerts.model import Alert, Concern, Dashboard, Group, Record, Severity
 from alerts.promql import series
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.door import WEB_CONFIG_SUCCESSFUL
 
 _TARGET = ("job", "instance")
 _UP = f'up{{job=~"{t.JOB}"}}'
+_SAME_TARGET = f"on ({', '.join(_TARGET)})"
+_VERSION_LABELS = ", ".join(catalog.BUILD_INFO.label_names)
+_KNOWN_NAME = f"instance:{catalog.BUILD_INFO.name}:known{t.KNOWN_BRIDGE}"
 
+# An exporter that is down has no series but `up`, whose job anybody may have renamed: so it is remembered which targets
+# were exporters when they last answered. What answers and is none is forgotten in time, and what is no target at once.
+KNOWN = Record(
+    _KNOWN_NAME,
+    f"max without ({_VERSION_LABELS}) ({series(catalog.BUILD_INFO)})\n"
+    f"or {_SAME_TARGET}\n(\n"
+    f"  max_over_time({_KNOWN_NAME}[{t.KNOWN_BRIDGE}])\n  and {_SAME_TARGET}\n  (up == 0)\n)",
+)
 DOWN = Alert(
     "IrisExporterDown",
-    f"{_UP} == 0\nor\nabsent({_UP})",
+    # A target that has never answered can be told by its job alone; one that has answered, whatever its job is.
+    f"{_UP} == 0\nor\n(up == 0 and {_SAME_TARGET} {KNOWN.name})\nor\nabsent({_UP} or {KNOWN.name})",
     Severity.CRITICAL,
     Concern.EXPORTER,
     "The IRIS exporter cannot be scraped.",
     "{{ if $labels.instance }}Exporter {{ $labels.instance }} has not answered Prometheus{{ else }}Prometheus has had "
-    f"no target whose job is {t.JOB}{{{{ end }}}} for {t.EXPORTER_DOWN_FOR}. Nothing is known about its streams.",
+    f"no target that is an exporter, and none whose job is {t.JOB},{{{{ end }}}} for {t.EXPORTER_DOWN_FOR}. "
+    "Nothing is known about its streams.",
     Dashboard.EXPORTER,
     hold=t.EXPORTER_DOWN_FOR,
     variables=(),
@@ -83,4 +96,4 @@ COMMIT = Alert(
     variables=_TARGET,
 )
 
-GROUP = Group("iris-exporter", (DOWN, CAPPED, OTLP, RELOAD, WEB_CONFIG, COMMIT))
+GROUP = Group("iris-exporter", (KNOWN, DOWN, CAPPED, OTLP, RELOAD, WEB_CONFIG, COMMIT))

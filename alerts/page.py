@@ -28,7 +28,8 @@ All names are an API: changes to them are listed in the changelog.
 ## Adapting them
 
 1. Change `alerts/thresholds.py`. `RUNBOOKS` and `DASHBOARDS` are what the links begin with: put your own addresses
-   there. `JOB` says which targets are ours (`{job}`).
+   there. The rules go by metric names, whatever the job is called; `JOB` (`{job}`) is for targets that have
+   never answered, which have no other name.
 2. `make generate`, and compare what has changed.
 3. Give the receivers of `alertmanager.yml` an address. `severity` says how urgent it is, `concern` whose business.
 

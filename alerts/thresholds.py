@@ -6,9 +6,10 @@ alert behaves in another way now. Durations are those of PromQL (`5m`, `1h`, `1d
 
 # Where things are.
 
-JOB = "(.*-)?iris-exporter"
-"""The `job` of the exporter's targets, a regular expression. The chart names its Service, which becomes the job, after
-the release: `iris-exporter`, or `NAME-iris-exporter`. Every other rule goes by metric names, which are ours alone."""
+JOB = "(.*[-/])?iris-exporter"
+"""The `job` of the exporter's targets, a regular expression: `iris-exporter` as in every example, `NAME-iris-exporter`,
+and `NAMESPACE/iris-exporter` of a PodMonitor or of OTLP. It matters only for a target that has never answered: every
+rule goes by metric names, which are ours alone, and so follows a job of any other name. The chart puts in its own."""
 RUNBOOKS = "docs/runbooks.md"
 """What `runbook_url` begins with; an alert's anchor is added. Relative to the repository: put the address at which your
 people read it in front."""
@@ -104,6 +105,8 @@ ANOMALY_BRIDGE = "10m"
 
 # The exporter.
 
+KNOWN_BRIDGE = "1h"
+"""How long Prometheus itself may be down without forgetting which of the targets that do not answer are exporters."""
 EXPORTER_DOWN_FOR = "5m"
 """A rolling update, or an eviction with a new image to pull."""
 CAPPED_FOR = "10m"

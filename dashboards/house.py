@@ -63,8 +63,14 @@ def _variable(match: re.Match[str]) -> str:
     return f"${{{match[1]}:{match[2]}}}" if match[2] else f"${{{match[1]}}}"
 
 
-def _choice(name: str, metric: Metric, description: str, *, of: str) -> build.QueryVariable:
-    return (
+def _choice(
+    name: str, metric: Metric, description: str, *, of: str, all_value: str | None = None
+) -> build.QueryVariable:
+    """A variable; without `all_value` "All" is each of its values, so that what others export is not chosen as well.
+
+    There is an `up` of each target of Prometheus, and a `process_...` of many; only series of ours have a stream.
+    """
+    choice = (
         build.QueryVariable(name)
         .label(name.capitalize())
         .description(description)
@@ -74,9 +80,9 @@ def _choice(name: str, metric: Metric, description: str, *, of: str) -> build.Qu
         .sort(model.VariableSort.ALPHABETICAL_ASC)
         .multi(True)
         .include_all(True)
-        .all_value(".+")
         .current(model.VariableOption(selected=True, text=["All"], value=["$__all"]))
     )
+    return choice.all_value(all_value) if all_value else choice
 
 
 def _source(kind: str, description: str) -> build.DatasourceVariable:
@@ -109,7 +115,9 @@ def house(name: str, title: str, description: str, *, loki_used: bool, tempo_use
     board.with_variable(_choice("job", catalog.BUILD_INFO, "Scrape job of the exporters", of=""))
     board.with_variable(_choice("instance", catalog.BUILD_INFO, "Exporters, by address", of='{job=~"$job"}'))
     of = '{job=~"$job", instance=~"$instance"}'
-    board.with_variable(_choice("stream", catalog.STREAM_STATE, "Streams, by their configured names", of=of))
+    board.with_variable(
+        _choice("stream", catalog.STREAM_STATE, "Streams, by their configured names", of=of, all_value=".+")
+    )
     for annotation in annotations():
         board.annotation(annotation)
     return board

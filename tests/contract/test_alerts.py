@@ -183,7 +183,7 @@ def test_recording_rules_are_named_level_metric_operation() -> None:
     """As Prometheus' practices have it, and without `_total`."""
     assert len({record.name for record in RECORDS}) == len(RECORDS)
     for record in RECORDS:
-        assert re.fullmatch(r"(instance_)?stream:iris_[a-z_]+:[a-z]+\d+[smhd]", record.name)
+        assert re.fullmatch(r"(instance|stream|instance_stream):iris_[a-z_]+:[a-z]+\d+[smhd]", record.name)
         assert "_total" not in record.name
         assert " by (" not in record.expr
 

@@ -131,8 +131,13 @@ class Monitoring:
 
 
 @asynccontextmanager
-async def monitoring(directory: Path, targets: Iterable[str]) -> AsyncIterator[Monitoring]:
-    """Start both programs with the rules and routes of this repository; every receiver is a webhook of ours."""
+async def monitoring(
+    directory: Path, targets: Iterable[str], scrapes: Iterable[dict[str, Any]] = ()
+) -> AsyncIterator[Monitoring]:
+    """Start both programs with the rules and routes of this repository; every receiver is a webhook of ours.
+
+    `scrapes` are scrape configurations in place of that of deploy/prometheus; their targets are replaced by `targets`.
+    """
     told: list[Notification] = []
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession())
@@ -148,7 +153,7 @@ async def monitoring(directory: Path, targets: Iterable[str]) -> AsyncIterator[M
         prometheus, watcher = await _start(
             stack,
             tool("prometheus"),
-            f"--config.file={_prometheus_file(directory, targets, alertmanager)}",
+            f"--config.file={_prometheus_file(directory, targets, list(scrapes), alertmanager)}",
             f"--storage.tsdb.path={directory / 'prometheus'}",
             "--web.listen-address=127.0.0.1:0",
         )
@@ -208,12 +213,14 @@ def _alertmanager_file(directory: Path, receiver: str) -> Path:
     return path
 
 
-def _prometheus_file(directory: Path, targets: Iterable[str], alertmanager: str) -> Path:
+def _prometheus_file(directory: Path, targets: Iterable[str], scrapes: list[dict[str, Any]], alertmanager: str) -> Path:
     document = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
     document["global"] = {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "500ms"}
     document["rule_files"] = ["rules.yaml"]
     document["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [alertmanager]
-    document["scrape_configs"][0]["static_configs"][0]["targets"] = list(targets)
+    document["scrape_configs"] = scrapes or document["scrape_configs"]
+    for scrape in document["scrape_configs"]:
+        scrape["static_configs"] = [{"targets": list(targets)}]
     rules = faster_rules(yaml.safe_load((ROOT / "alerts/iris.rules.yaml").read_text()))
     (directory / "rules.yaml").write_text(yaml.safe_dump(rules))
     path = directory / "prometheus.yml"

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from alerts import link, source
+from tests.contract.scrapes import shipped_scrapes
 from tests.integration.monitoring import ROOT, Monitoring, Notification, monitoring
 from tests.integration.programs import Program, running, wait_until
 from tests.integration.reference import ReferenceBackend, reference_backend
@@ -134,3 +135,28 @@ async def test_one_outage_pages_once(tmp_path: Path) -> None:
             await exporter.kill()
             await alerts.told_of("IrisExporterDown")
             assert alerts.pages(OF_THE_SOURCE) == [DOWN, REFUSED, GONE]
+
+
+@pytest.mark.integration
+@pytest.mark.time_limit(90)
+@pytest.mark.needs("prometheus", "prometheus-alertmanager")
+@pytest.mark.parametrize("job", ["as in README", "renamed"])
+async def test_an_exporter_is_known_whatever_its_job_is_called(tmp_path: Path, job: str) -> None:
+    """README's scrape configuration with the shipped rules: quiet while it answers, one page when it does not."""
+    (scrape,) = shipped_scrapes()["README.md"]
+    if job == "renamed":
+        scrape["job_name"] = "kubernetes-pods"
+    async with (
+        reference_backend(*DATA) as backend,
+        following(tmp_path, backend) as (exporter, address),
+        monitoring(tmp_path, [address], [scrape]) as alerts,
+    ):
+        await alerts.becomes(f'instance:iris_exporter_build_info:known1h{{job="{scrape["job_name"]}"}}', 1)
+        # Longer than `for`, which is five seconds here: the alert would fire.
+        await alerts.becomes("count_over_time(iris_exporter_build_info[10s]) > 14", 1)
+        assert await alerts.query('ALERTS{alertname="IrisExporterDown"}') == []
+
+        await exporter.kill()
+        await alerts.told_of("IrisExporterDown")
+        (fires,) = await alerts.query('ALERTS{alertname="IrisExporterDown",alertstate="firing"}')
+        assert (fires["metric"]["job"], fires["metric"]["instance"]) == (scrape["job_name"], address)
