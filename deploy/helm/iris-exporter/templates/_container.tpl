@@ -32,7 +32,7 @@ kubelet cannot give, it is only tried whether it accepts connections.
 - name: OTEL_RESOURCE_ATTRIBUTES
   value: k8s.namespace.name=$(K8S_NAMESPACE_NAME),k8s.pod.name=$(K8S_POD_NAME),k8s.pod.uid=$(K8S_POD_UID),k8s.node.name=$(K8S_NODE_NAME),k8s.container.name=iris-exporter,service.namespace=$(K8S_NAMESPACE_NAME),service.instance.id=$(K8S_NAMESPACE_NAME).$(K8S_POD_NAME).iris-exporter
     {{- with .workload }},{{ . }}{{ end }}
-    {{- range $name, $value := $v.otlp.resourceAttributes }},{{ $name }}={{ $value | toString | urlquery | replace "+" "%20" }}{{ end }}
+    {{- range $name, $value := $v.otlp.resourceAttributes }},{{ $name }}={{ include "iris-exporter.scalar" $value | urlquery | replace "+" "%20" }}{{ end }}
 - name: OTEL_EXPORTER_OTLP_ENDPOINT
   value: {{ $v.otlp.endpoint | quote }}
 - name: OTEL_EXPORTER_OTLP_PROTOCOL
@@ -50,8 +50,10 @@ kubelet cannot give, it is only tried whether it accepts connections.
 {{- end }}
 {{- end }}
 {{- end }}
-{{- with $v.extraEnv }}
-{{ toYaml . }}
+{{- range $v.extraEnv }}
+{{- /* A variable is text, whatever it looks like. */}}
+{{- $text := hasKey . "value" | ternary (dict "value" (include "iris-exporter.scalar" .value)) dict }}
+- {{ toYaml (mergeOverwrite (deepCopy .) $text) | nindent 2 | trim }}
 {{- end }}
 {{- end }}
 
@@ -66,7 +68,7 @@ image: {{ include "iris-exporter.image" $root | quote }}
 imagePullPolicy: {{ $v.image.pullPolicy }}
 args:
   - --config.file=/etc/iris-exporter/config/{{ empty $v.existingConfigMap.name | ternary "config.yaml" $v.existingConfigMap.key }}
-  - --web.listen-address=:{{ $v.web.port }}
+  - --web.listen-address=:{{ include "iris-exporter.scalar" $v.web.port }}
   - --web.telemetry-path={{ $v.web.telemetryPath }}
   - --web.enable-control={{ $v.web.enableControl }}
   {{- if include "iris-exporter.webConfigSecretName" $root }}
@@ -79,7 +81,7 @@ args:
   {{- end }}
   {{- if .fleet }}
   - --shard=auto
-  - --total-shards={{ $v.sharding.shards }}
+  - --total-shards={{ include "iris-exporter.scalar" $v.sharding.shards }}
   {{- end }}
   {{- if $v.leaderElection.enabled }}
   - --leader-election
@@ -117,7 +119,7 @@ envFrom:
 {{- end }}
 ports:
   - name: http
-    containerPort: {{ $v.web.port }}
+    containerPort: {{ include "iris-exporter.scalar" $v.web.port }}
     protocol: TCP
 {{- range $key, $path := dict "startupProbe" "/-/ready" "livenessProbe" "/-/healthy" "readinessProbe" "/-/ready" }}
 {{- with include "iris-exporter.probe" (dict "root" $root "key" $key "path" $path) }}
@@ -262,7 +264,7 @@ spec:
   serviceAccountName: {{ include "iris-exporter.serviceAccountName" $root }}
   automountServiceAccountToken: {{ eq (include "iris-exporter.needsApi" $root) "true" }}
   enableServiceLinks: false
-  terminationGracePeriodSeconds: {{ $v.terminationGracePeriodSeconds }}
+  terminationGracePeriodSeconds: {{ include "iris-exporter.scalar" $v.terminationGracePeriodSeconds }}
   securityContext:
     {{- toYaml $v.podSecurityContext | nindent 4 }}
   {{- with include "iris-exporter.podPlacement" $root | trim }}

@@ -34,6 +34,12 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: demo-backend
 {{- end }}
 
+{{- define "iris-exporter.test.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "iris-exporter.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: test
+{{- end }}
+
 {{/* What all objects carry, beside a component. */}}
 {{- define "iris-exporter.commonLabels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
@@ -59,6 +65,17 @@ labels:
   {{- toYaml $labels | nindent 2 }}
 {{- with $annotations }}
 annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* IP families of a Service to the exporter; empty where the cluster's default is wanted. */}}
+{{- define "iris-exporter.ipFamilies" -}}
+{{- with .Values.service.ipFamilyPolicy }}
+ipFamilyPolicy: {{ . }}
+{{- end }}
+{{- with .Values.service.ipFamilies }}
+ipFamilies:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
@@ -102,6 +119,25 @@ imagePullSecrets:
 {{- if or .Values.leaderElection.enabled (ne .Values.discovery.kubernetes.role "none") }}true{{ end }}
 {{- end }}
 
+{{/*
+The `job` of the chart's own targets as a regular expression, as the Prometheus Operator forms it: the value of the label
+jobLabel, or else the name of the Service, or namespace and name of the PodMonitor. Empty where there is no monitor.
+*/}}
+{{- define "iris-exporter.job" -}}
+{{- $v := .Values }}
+{{- $label := $v.serviceMonitor.jobLabel }}
+{{- if $v.prometheusRule.job }}
+{{- $v.prometheusRule.job }}
+{{- else if $v.serviceMonitor.enabled }}
+{{- $labels := mergeOverwrite (include "iris-exporter.commonLabels" . | fromYaml) (deepCopy $v.service.labels) (include "iris-exporter.selectorLabels" . | fromYaml) }}
+{{- get $labels $label | default (include "iris-exporter.fullname" .) | regexQuoteMeta }}
+{{- else if $v.podMonitor.enabled }}
+{{- $labels := mergeOverwrite (omit (include "iris-exporter.commonLabels" . | fromYaml) "helm.sh/chart") (deepCopy $v.podLabels) (include "iris-exporter.selectorLabels" . | fromYaml) }}
+{{- $own := eq $v.mode "sidecar" | ternary "" (get $labels $label) }}
+{{- $own | default (printf "%s/%s" ($v.serviceMonitor.namespace | default (include "iris-exporter.namespace" .)) (include "iris-exporter.fullname" .)) | regexQuoteMeta }}
+{{- end }}
+{{- end }}
+
 {{/* "true" where the exporter's port speaks TLS, else empty. */}}
 {{- define "iris-exporter.tls" -}}
 {{- if or .Values.web.tls (hasKey .Values.web.config "tls_server_config") }}true{{ end }}
@@ -111,4 +147,12 @@ imagePullSecrets:
 {{- define "iris-exporter.authentication" -}}
 {{- $tls := .Values.web.config.tls_server_config | default dict }}
 {{- if or .Values.web.authentication .Values.web.config.basic_auth_users (eq "RequireAndVerifyClientCert" ($tls.client_auth_type | default "")) }}true{{ end }}
+{{- end }}
+
+{{/*
+A text, number or truth of the values as a person would write it. Helm reads every number of a values file as a floating
+point one, and prints a large one as 1e+06; where toYaml prints it, this is not needed.
+*/}}
+{{- define "iris-exporter.scalar" -}}
+{{- kindIs "string" . | ternary . (toJson .) }}
 {{- end }}
