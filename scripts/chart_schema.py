@@ -252,6 +252,14 @@ _SPECIAL: dict[str, Schema] = {
     "service.port": _PORT,
     "service.nodePort": _optional(_PORT),
     "service.ipFamilyPolicy": _one_of("", "SingleStack", "PreferDualStack", "RequireDualStack"),
+    "service.ipFamilies": {**_list_of(_one_of("IPv4", "IPv6")), "uniqueItems": True},
+    "service.externalTrafficPolicy": _one_of("", "Cluster", "Local"),
+    "service.internalTrafficPolicy": _one_of("", "Cluster", "Local"),
+    "service.loadBalancerIP": _or_say(_text("^[0-9A-Fa-f:.]*$"), "an IP address such as 192.0.2.10"),
+    "service.loadBalancerSourceRanges": _list_of(
+        _or_say(_text("^[0-9A-Fa-f:.]+/[0-9]+$"), "a range of addresses such as 10.0.0.0/8")
+    ),
+    "service.allocateLoadBalancerNodePorts": _optional({"type": "boolean"}),
     "ingress.hosts": _list_of(
         _or_say(
             _OBJECT,
@@ -285,6 +293,23 @@ _SPECIAL: dict[str, Schema] = {
     "serviceMonitor.scrapeTimeout": _PROMETHEUS_DURATION,
     "serviceMonitor.scheme": _one_of("", "http", "https"),
     "serviceMonitor.scrapeProtocols": _list_of(_STRING),
+    "serviceMonitor.authorization": _object(
+        {
+            "type": _STRING,
+            "credentials": _or_say(
+                _OBJECT,
+                "a map such as {name: scrape, key: token}, which names a Secret and a key of it",
+                _object({"name": _NAME, "key": _STRING, "optional": {"type": "boolean"}}, "name", "key"),
+            ),
+        }
+    ),
+    "serviceMonitor.params": {"type": "object", "additionalProperties": _list_of(_STRING)},
+    "serviceMonitor.proxyUrl": _url("https?|socks5", "http://proxy.example.com:3128", optional=True),
+    "serviceMonitor.honorTimestamps": _optional({"type": "boolean"}),
+    "serviceMonitor.enableHttp2": _optional({"type": "boolean"}),
+    "serviceMonitor.followRedirects": _optional({"type": "boolean"}),
+    "serviceMonitor.attachMetadata": _object({"node": {"type": "boolean"}}),
+    "serviceMonitor.podTargetLabels": _list_of(_STRING),
     "serviceMonitor.targetLabels": _list_of(_STRING),
     "podMonitor.selector": _strings(),
     "prometheusRule.additionalRuleLabels": _strings(),

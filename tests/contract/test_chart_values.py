@@ -94,6 +94,32 @@ BY_SCHEMA = {
     "route without a gateway": ("httpRoute.enabled=true", "/httpRoute/parentRefs", "needed: the Gateway"),
     "Ingress without a host": ("ingress.enabled=true", "/ingress/hosts", "{host: iris.example.com}"),
     "tag as digest": ("image.digest=latest", "/image/digest", "sha256"),
+    "unknown family": ("service.ipFamilies={IPv5}", "/service/ipFamilies/0", "'IPv6'"),
+    "family twice": ("service.ipFamilies={IPv6,IPv6}", "/service/ipFamilies", "equal"),
+    "unknown policy": ("service.externalTrafficPolicy=Nearest", "/service/externalTrafficPolicy", "'Local'"),
+    "name for an address": ("service.loadBalancerIP=iris.example.com", "/service/loadBalancerIP", "192.0.2.10"),
+    "address for a range": (
+        "service.type=LoadBalancer,service.loadBalancerSourceRanges={10.0.0.1}",
+        "/service/loadBalancerSourceRanges/0",
+        "10.0.0.0/8",
+    ),
+    "proxy without a scheme": ("serviceMonitor.proxyUrl=proxy:3128", "/serviceMonitor/proxyUrl", "http://proxy"),
+    "proxy with a password": (
+        "serviceMonitor.proxyUrl=http://me:top-secret-key@p:1",
+        "/serviceMonitor/proxyUrl",
+        "such",
+    ),
+    "token in place of a Secret": (
+        "serviceMonitor.authorization.credentials=top-secret-key",
+        "/serviceMonitor/authorization/credentials",
+        "names a Secret",
+    ),
+    "token of no key": (
+        "serviceMonitor.authorization.credentials.name=a",
+        "/serviceMonitor/authorization/credentials",
+        "'key'",
+    ),
+    "labels honoured by a word": ("serviceMonitor.honorLabels=yes", "/serviceMonitor/honorLabels", "want boolean"),
     "text for a number": ("web.port=http", "/web/port", "want integer"),
 }
 
@@ -152,6 +178,16 @@ BY_TEMPLATE = {
     "web.tls=true": "there is none",
     "otlp.enabled=true,otlp.endpoint=http://c,extraEnv[0].name=OTEL_LOGS_EXPORTER": "which otlp sets as well",
     "serviceMonitor.enabled=true,serviceMonitor.interval=1m,serviceMonitor.scrapeTimeout=1m1s": "make it shorter",
+    "service.loadBalancerIP=192.0.2.10": "set service.type=LoadBalancer",
+    "service.type=NodePort,service.loadBalancerSourceRanges={10.0.0.0/8}": "set service.type=LoadBalancer",
+    "service.loadBalancerClass=x": "set service.type=LoadBalancer",
+    "service.allocateLoadBalancerNodePorts=false": "set service.type=LoadBalancer",
+    "service.externalTrafficPolicy=Local": "set service.type=NodePort or LoadBalancer",
+    "service.ipFamilies={IPv4,IPv6}": "set service.ipFamilyPolicy to PreferDualStack",
+    "service.ipFamilies={IPv4,IPv6},service.ipFamilyPolicy=SingleStack": "set service.ipFamilyPolicy",
+    "serviceMonitor.basicAuth.username.name=a,serviceMonitor.oauth2.tokenUrl=b": "choose one",
+    "serviceMonitor.authorization.type=a,serviceMonitor.oauth2.tokenUrl=b": "choose one",
+    "serviceMonitor.noProxy=a": "is an exception from serviceMonitor.proxyUrl",
     "prometheusRule.enabled=true,prometheusRule.disabledAlerts={NoSuchAlert}": "which is no alert of this chart",
 }
 
@@ -239,6 +275,10 @@ ACCEPTED = (
     "streams[0].stable-after=0",
     "global.anything.of.others=1",
     "namespaceOverride=1st-team",
+    "service.ipFamilies={IPv6}",
+    "service.ipFamilies={IPv4,IPv6},service.ipFamilyPolicy=PreferDualStack",
+    "service.type=NodePort,service.externalTrafficPolicy=Local",
+    "serviceMonitor.proxyUrl=socks5://proxy:1080,serviceMonitor.noProxy=a",
 )
 
 

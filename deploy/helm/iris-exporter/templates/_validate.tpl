@@ -49,6 +49,16 @@ schemas are skipped, and says what to do in full.
 {{- if and (or $v.ingress.enabled $v.httpRoute.enabled) (or (eq $v.mode "sidecar") (not $v.service.enabled)) }}
 {{- fail "ingress.enabled and httpRoute.enabled need the Service of this chart: set service.enabled=true and a mode other than sidecar." }}
 {{- end }}
+{{- if and $v.serviceMonitor.basicAuth (or $v.serviceMonitor.authorization $v.serviceMonitor.oauth2) }}
+{{- fail "serviceMonitor.basicAuth beside authorization or oauth2 would be two Authorization headers: choose one." }}
+{{- end }}
+{{- if and $v.serviceMonitor.authorization $v.serviceMonitor.oauth2 }}
+{{- fail "serviceMonitor.authorization and serviceMonitor.oauth2 would be two Authorization headers: choose one." }}
+{{- end }}
+{{- if and $v.serviceMonitor.noProxy (not $v.serviceMonitor.proxyUrl) }}
+{{- fail "serviceMonitor.noProxy is an exception from serviceMonitor.proxyUrl, which is empty: set it, too." }}
+{{- end }}
+{{- include "iris-exporter.validateService" . }}
 {{- if and (eq $v.state.kind "claimPerPod") (not $fleet) }}
 {{- fail "state.kind=claimPerPod needs mode=statefulset; use claim." }}
 {{- end }}
@@ -92,6 +102,27 @@ schemas are skipped, and says what to do in full.
 {{- end }}
 {{- if not (or $v.streams $v.demo.enabled $v.existingConfigMap.name $v.discovery.configMaps $v.discovery.files $v.discovery.httpUrl (ne $v.discovery.kubernetes.role "none")) }}
 {{- fail "there is nothing to read: give streams (a list of name and url), existingConfigMap.name or a way of discovery, or set demo.enabled=true to look around." }}
+{{- end }}
+{{- end }}
+
+{{/* What the API server would refuse, or leave unused without a word. */}}
+{{- define "iris-exporter.validateService" -}}
+{{- $s := .Values.service }}
+{{- if ne $s.type "LoadBalancer" }}
+{{- range $key := list "loadBalancerIP" "loadBalancerSourceRanges" "loadBalancerClass" }}
+{{- if get $s $key }}
+{{- fail (printf "service.%s is set, and service.type=%s makes no load balancer: set service.type=LoadBalancer." $key $s.type) }}
+{{- end }}
+{{- end }}
+{{- if kindIs "bool" $s.allocateLoadBalancerNodePorts }}
+{{- fail (printf "service.allocateLoadBalancerNodePorts is set, and service.type=%s makes no load balancer: set service.type=LoadBalancer." $s.type) }}
+{{- end }}
+{{- end }}
+{{- if and (eq $s.type "ClusterIP") $s.externalTrafficPolicy }}
+{{- fail "service.externalTrafficPolicy is set, and service.type=ClusterIP lets nothing in from outside: set service.type=NodePort or LoadBalancer." }}
+{{- end }}
+{{- if and (gt (len $s.ipFamilies) 1) (not (hasSuffix "DualStack" $s.ipFamilyPolicy)) }}
+{{- fail "service.ipFamilies names two families, and a Service has one without a policy: set service.ipFamilyPolicy to PreferDualStack or RequireDualStack." }}
 {{- end }}
 {{- end }}
 
