@@ -250,6 +250,8 @@ class StreamSink:
     def page(self, page: Page | None, at: float) -> bool:
         """See `Sink.page`."""
         cursor = self._state.cursor
+        if page is not None and page.after != cursor.hole_after:
+            return cursor.has_hole  # the place was reached, or given up, while this was on its way
         overview = None if page is None or page.cursor is None else self._document(page.body)
         if page is None or page.cursor is None or not isinstance(overview, Overview):
             self._instruments.event_gap(cursor.abandon())
@@ -259,8 +261,7 @@ class StreamSink:
         self._tell(changes.events, (), at)
         self._instruments.event_replayed(len(changes.events))
         self._report_dropped()
-        cursor.page(page.cursor, len(changes.events) + page.missed)
-        self._instruments.event_gap(page.missed)
+        self._instruments.event_gap(cursor.page(page.cursor, page.missed))
         if cursor.has_hole and not page.more:
             self._instruments.event_gap(cursor.abandon())
         return cursor.has_hole

@@ -215,7 +215,7 @@ def test_a_hole_is_asked_for_and_only_what_cannot_be_had_is_a_gap() -> None:
     assert bench.feed(jump).fill
     assert bench.sink.missing_after() == "e-2"
     rows = [{"id": number, "event_type": "info"} for number in (5, 6)]
-    assert bench.sink.page(Page(json.dumps(rows).encode(), "e-6", 2, more=True), bench.clock.wall())
+    assert bench.sink.page(Page("e-2", json.dumps(rows).encode(), "e-6", 2, more=True), bench.clock.wall())
     assert bench.count(catalog.EVENT_GAPS) == 2, "lost, says the source"
     assert bench.sink.missing_after() == "e-6"
     assert not bench.sink.page(None, bench.clock.wall())
@@ -243,7 +243,9 @@ def test_what_limits_leave_out_is_counted_whichever_way_it_came(how: str) -> Non
     elif how == "snapshot":
         bench.sink.snapshot(OVERVIEW.encode(), bench.clock.wall(), polling=True)
     else:
-        bench.sink.page(Page(OVERVIEW.encode(), "e-9", 0, more=False), bench.clock.wall())
+        bench.sink.snapshot(b'{"metrics":{},"cursor":"e-2"}', bench.clock.wall(), polling=True)
+        bench.sink.snapshot(b'{"metrics":{},"cursor":"e-9"}', bench.clock.wall(), polling=True)
+        bench.sink.page(Page("e-2", OVERVIEW.encode(), "e-9", 0, more=False), bench.clock.wall())
     counted = {kind: bench.count(catalog.STREAM_DROPPED, kind=kind) for kind in catalog.DROPPED}
     assert {kind: count for kind, count in counted.items() if count} == LEFT_OUT
 

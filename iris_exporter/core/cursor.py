@@ -14,6 +14,11 @@ A jump in the numbering is a *hole*: a channel that carries at most so many even
 is in it can usually be had by REST (`page`); until then the cursor waits at its edge, and what cannot be had is counted
 when it is given up (`abandon`).
 
+What was dealt with above the cursor, by live messages or by a document, is noted as ranges of offsets (`ahead`). They
+stay over a lost link and a restart. An event in them has been counted, so of events that are lost, as the source says
+or as we find, only those in none of them are reported. What was reported lost and arrives after all is `too_late`: a
+counter cannot take it back.
+
 Other sources have ids that mean nothing to us (an SSE `id:` of their own). Such an id is kept to be sent back and
 nothing is concluded from it: a gap is counted only in an epoch that the source has confirmed, by a `cursor` in a REST
 document or by answering a resume, since `order-20251101` looks like a position and is none.
@@ -22,49 +27,19 @@ Source: docs/protocol.md, section 4.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import NamedTuple
+from dataclasses import replace
 
-_MAX_OFFSET_DIGITS = 18  # more cannot be a count of events, and converting it costs time
-_MAX_OFFSET = 10**_MAX_OFFSET_DIGITS
+from iris_exporter.core.positions import (
+    MAX_OFFSET,
+    MAX_OFFSET_DIGITS,
+    CursorState,
+    Outcome,
+    Position,
+    parse_position,
+)
+from iris_exporter.core.spans import Spans, above, covered, with_span
 
-
-class Position(NamedTuple):
-    """A place in the numbering of a source."""
-
-    epoch: str
-    offset: int
-
-    def __str__(self) -> str:
-        return f"{self.epoch}-{self.offset}"
-
-
-class Outcome(StrEnum):
-    """How a source answered a request to go on; the values are label values."""
-
-    FULL = "full"
-    PARTIAL = "partial"
-    NONE = "none"
-    RESTARTED = "restarted"
-
-
-@dataclass(frozen=True, slots=True)
-class CursorState:
-    """The cursor as plain data, to be kept over a restart. `opaque` is the last id of a source without positions."""
-
-    epoch: str | None = None
-    offset: int = 0
-    confirmed: bool = False
-    opaque: str = ""
-
-
-def parse_position(text: str) -> Position | None:
-    """`<epoch>-<digits>`, or None for anything else."""
-    epoch, dash, digits = text.rpartition("-")
-    if not dash or not epoch or not digits.isdigit() or not digits.isascii() or len(digits) > _MAX_OFFSET_DIGITS:
-        return None
-    return Position(epoch, int(digits))
+__all__ = ["Cursor", "CursorState", "Outcome", "Position", "parse_position"]
 
 
 class Cursor:
@@ -77,20 +52,18 @@ class Cursor:
 
     __slots__ = (
         "_answer_due",
-        "_aside",
-        "_hole",
+        "_elsewhere",
         "_hole_end",
         "_live",
-        "_live_epoch",
-        "_live_from",
         "_prefix",
         "_replay_end",
         "_state",
     )
 
     def __init__(self, state: CursorState | None = None) -> None:
-        self._state = state or CursorState()
-        self._prefix = self._prefix_of(self._state)
+        self._state = CursorState()
+        self._move(state or self._state)
+        self._elsewhere: tuple[str, Spans] = ("", ())  # what was dealt with in an epoch that is not the cursor's yet
         self.begin(asked=False)
 
     @property
@@ -123,7 +96,7 @@ class Cursor:
     @property
     def is_behind(self) -> bool:
         """Whether events are still to come that lie before others that have come: a replay, or what is in a hole."""
-        return self._answer_due or self._replay_end is not None or self._hole_end is not None
+        return bool(self._answer_due or self._replay_end is not None or self._hole_end is not None or self._state.ahead)
 
     @property
     def hole_after(self) -> str | None:
@@ -137,14 +110,10 @@ class Cursor:
 
         A hole is forgotten and not lost: the cursor has not moved over it, so the resume asks for it again.
         """
-        self._hole = 0  # how many events are thought to be in the hole
         self._hole_end: int | None = None
         self._answer_due = asked and self._state.epoch is not None
         self._replay_end: int | None = None
-        self._live: int | None = None  # the last live offset on this connection
-        self._live_epoch = self._state.epoch
-        self._live_from = 0  # where the live messages of this connection begin
-        self._aside = 0  # new events that documents brought since then
+        self._live: tuple[str, int, int] | None = None  # epoch and range of the live messages of this connection
 
     def live(self, position: str, events: int) -> int:
         """A live message arrived that carries `events`; return how many events before them are missing.
@@ -154,31 +123,28 @@ class Cursor:
         prefix = self._prefix
         if prefix is not None and position.startswith(prefix):
             digits = position[len(prefix) :]
-            if digits.isdigit() and digits.isascii() and len(digits) <= _MAX_OFFSET_DIGITS:
+            if digits.isdigit() and digits.isascii() and len(digits) <= MAX_OFFSET_DIGITS:
                 return self._live_at(int(digits), events)
         found = parse_position(position)
         if found is None:
             self.note_id(position)
         elif self._answer_due:
             # The answer will say that this is another history; until then only the live messages are in it.
-            if found.epoch != self._live_epoch:
-                self._live_epoch, self._live = found.epoch, None
-            self._beside_replay(found.offset, events)
+            self._note_live(found.epoch, found.offset, events)
+            self._set_aside(found.epoch, found.offset - events, found.offset)
         else:
             # The first position of all, or a source that lost its history while we were connected.
-            self._move(CursorState(found.epoch, found.offset, confirmed=False))
             self._replay_end = self._hole_end = None
-            self._live_epoch, self._live = found.epoch, found.offset
+            self._move(CursorState(found.epoch, found.offset, confirmed=False))
         return 0
 
     def precedes(self, positions: Sequence[str]) -> bool:
         """Whether live messages with these positions and one event each follow one by one, and nothing else is due."""
-        # `is_behind`, written out: this is asked for every run of messages, which may be one message.
-        if self._prefix is None or self._answer_due or self._replay_end is not None or self._hole_end is not None:
+        if self._prefix is None or self.is_behind:
             return False
         prefix, first = self._prefix, self._state.offset + 1
         end = first + len(positions)
-        if end > _MAX_OFFSET or positions[-1] != f"{prefix}{end - 1}":
+        if end > MAX_OFFSET or positions[-1] != f"{prefix}{end - 1}":
             return False
         # Two texts are compared quicker than many; a line feed inside a position would make one too many.
         return "\n".join(positions) == prefix + f"\n{prefix}".join(map(str, range(first, end)))
@@ -186,50 +152,63 @@ class Cursor:
     def advance(self, events: int) -> None:
         """Live messages arrived that `precedes` has said yes to: the same as `live` for each."""
         state = self._state
-        self._live = state.offset + events
-        self._state = CursorState(state.epoch, self._live, state.confirmed, state.opaque)
+        self._state = CursorState(
+            state.epoch, state.offset + events, state.confirmed, state.opaque, state.ahead, state.lost
+        )
+
+    def too_late(self, position: str, events: int) -> int:
+        """How many of the `events` that end at `position`, the oldest ones, have been reported lost or are older."""
+        lost = self._state.lost
+        if not lost:
+            return 0
+        found = parse_position(position)
+        if found is None or found.epoch != self._state.epoch:
+            return 0
+        return min(max(0, lost - (found.offset - events)), events)
 
     def _live_at(self, offset: int, events: int) -> int:
         state = self._state
-        if self.is_behind:
-            gap = self._beside_replay(offset, events)
-        else:
-            gap = offset - events - state.offset
-            self._live_epoch, self._live = state.epoch, offset
-            if offset > state.offset and (gap <= 0 or not state.confirmed):
-                self._state = CursorState(state.epoch, offset, state.confirmed, state.opaque)
-        if gap <= 0 or not state.confirmed:
+        start = offset - events
+        if not self.is_behind and (start <= state.offset or not state.confirmed):
+            if offset > state.offset:
+                self._advance_to(offset)
             return 0
-        self._hole += gap
-        self._hole_end = offset - events
-        return gap
+        if self._answer_due or self._replay_end is not None:
+            return self._live_beside_replay(offset, events)
+        before = self._missing()
+        self._set_aside(state.epoch, start, offset)
+        self._settle()
+        return max(0, self._missing() - before)
 
-    def _beside_replay(self, offset: int, events: int) -> int:
+    def _live_beside_replay(self, offset: int, events: int) -> int:
         """Note a live message whose beginning is not known to join on to the cursor."""
-        before = self._live
-        if before is None:
-            self._live, self._live_from = offset, offset - events
+        state, before = self._state, self._live
+        self._note_live(state.epoch or "", offset, events)
+        self._set_aside(state.epoch, offset - events, offset)
+        if before is None or before[0] != state.epoch or not state.confirmed:
             return 0
-        self._live = max(before, offset)
-        return offset - events - before
+        return max(0, offset - events - before[2])
+
+    def _note_live(self, epoch: str, offset: int, events: int) -> None:
+        start = max(0, offset - events)
+        if self._live is not None and self._live[0] == epoch:
+            start, offset = self._live[1], max(offset, self._live[2])
+        self._live = (epoch, start, offset)
 
     def replayed(self, position: str) -> None:
         """A replayed message arrived: all up to its position has been dealt with."""
         found = parse_position(position)
         state = self._state
-        if found is None or found.epoch != state.epoch:
+        if found is None or found.epoch != state.epoch or self._replay_end is None:
             return
-        if self._replay_end is None:
-            return
-        if found.offset > state.offset:
-            self._move(CursorState(state.epoch, found.offset, state.confirmed, state.opaque))
+        self._advance_to(found.offset)
         if found.offset >= self._replay_end:
             self._replay_ended()
 
     def answered(
         self, outcome: Outcome, replayed: int, missed: int, epoch: str | None, last_event_id: str | None
     ) -> int:
-        """The source answered a resume; return how many events it says are lost for good.
+        """The source answered a resume; return how many events are lost for good that were not counted already.
 
         Args:
             outcome: See docs/protocol.md.
@@ -241,43 +220,74 @@ class Cursor:
         self._answer_due = False
         end = None if last_event_id is None else parse_position(last_event_id)
         if end is None or (epoch is not None and end.epoch != epoch):
+            lost = self._lose(self._state.offset, missed)
             self._replay_ended()
-            return missed
-        if self._live_epoch != end.epoch:
-            self._live_epoch, self._live = end.epoch, None
+            return lost
+        lost = 0
         if outcome in (Outcome.NONE, Outcome.RESTARTED) or end.epoch != self._state.epoch:
-            self._move(CursorState(end.epoch, max(0, end.offset - replayed), confirmed=True))
+            lost = missed if outcome is Outcome.PARTIAL else 0
+            self._go_elsewhere(end.epoch, max(0, end.offset - replayed))
         else:
-            state = self._state
-            self._move(CursorState(state.epoch, state.offset, confirmed=True))
+            self._confirm()
+            if outcome is Outcome.PARTIAL:
+                # The cursor may have moved since the question, and an answer says where what it tells of ends. Over
+                # what is lost it goes at once: if the link ends here, the next answer must not tell of it again.
+                lost = self._lose(end.offset - replayed - missed, missed)
         self._replay_end = end.offset
         if replayed == 0 or self._state.offset >= end.offset:
             self._replay_ended()
-        return missed if outcome is Outcome.PARTIAL else 0
+        return lost
+
+    def _lose(self, after: int, missed: int) -> int:
+        """So many events after an offset are lost, says the source; return how many of them were not dealt with.
+
+        The cursor moves over them.
+        """
+        state = self._state
+        if state.epoch is None:
+            return missed
+        start, end = max(after, state.offset), after + missed
+        if end <= start:
+            return 0
+        return self._pass_by(end, end - start - covered(state.ahead, start, end))
+
+    def _pass_by(self, end: int, lost: int) -> int:
+        """Move to `end`; on the way so many events are reported lost."""
+        state = self._state
+        if lost:
+            self._state = replace(state, lost=end)
+        self._advance_to(end)
+        return lost
+
+    def _go_elsewhere(self, epoch: str, offset: int) -> None:
+        """The source says where it is: in another numbering, or before the cursor in this one."""
+        ahead: Spans = ()
+        if self._elsewhere[0] == epoch:
+            ahead = self._elsewhere[1]
+        elif self._live is not None and self._live[0] == epoch:
+            # Only this connection is in the numbering as it is now.
+            ahead = with_span((), self._live[1], self._live[2])
+        self._elsewhere = ("", ())
+        self._move(CursorState(epoch, offset, confirmed=True, ahead=ahead))
+        self._advance_to(offset)
 
     def give_up(self) -> int:
         """No answer came: what lies before the live messages is a hole; return how many events are in it."""
         if not self._answer_due:
             return 0
         self._answer_due = False
-        if self._live is None:
+        if self._live is not None and self._live[0] != self._state.epoch:
+            self._move(CursorState(self._live[0], self._live[2]))
             return 0
-        if self._live_epoch != self._state.epoch:
-            self._move(CursorState(self._live_epoch, self._live))
-            return 0
-        missing = self._live_from - self._state.offset - self._aside if self._state.confirmed else 0
-        if missing > 0:
-            self._hole += missing
-            self._hole_end = max(self._live_from, self._hole_end or 0)
         self._settle()
-        return max(0, missing)
+        return self._missing()
 
-    def document(self, cursor: str, new_events: int, *, polling: bool) -> int:
-        """A whole REST document with a `cursor` arrived, with `new_events` not seen before.
+    def document(self, cursor: str, events: int, *, polling: bool) -> int:
+        """A whole REST document with a `cursor` arrived, whose list has `events`, the newest there are.
 
         Args:
             cursor: The source's position after the document.
-            new_events: How many of its events were new.
+            events: How many events are in its list, seen before or not.
             polling: Whether documents are all there is. Beside a live connection a document moves nothing but the
                 very first cursor, since the live messages or the replay bring what lies between.
 
@@ -288,55 +298,58 @@ class Cursor:
         if found is None:
             return 0
         state = self._state
+        if polling:  # whatever a connection was to bring, it is gone
+            self._answer_due, self._replay_end = False, None
         if found.epoch != state.epoch:
             if state.epoch is None or polling:
+                self._hole_end = None
                 self._move(CursorState(found.epoch, found.offset, confirmed=True))
+            else:
+                self._set_aside(found.epoch, found.offset - events, found.offset)
             return 0
-        if not state.confirmed:
-            self._move(CursorState(state.epoch, state.offset, confirmed=True))
+        self._confirm()
+        before = self._missing()
+        self._set_aside(found.epoch, found.offset - events, found.offset)
         if not polling:
-            self._aside += new_events
             return 0
-        if self._hole_end is not None:
-            # What was missing could not be asked for so far; this document is further on and brought some itself.
-            missing = max(0, found.offset - self._hole_end - new_events)
-            self._hole, self._hole_end = self._hole + missing, max(self._hole_end, found.offset)
-            return missing
-        missing = found.offset - state.offset - new_events
-        if missing <= 0:
-            self._move_to(found)
-            return 0
-        self._hole, self._hole_end = missing, found.offset
-        return missing
+        self._hole_end = max(found.offset, self._hole_end or 0)
+        self._settle()
+        return max(0, self._missing() - before)
 
-    def page(self, cursor: str, new_events: int) -> None:
-        """A page of what follows the cursor was dealt with: it ends at `cursor`, `new_events` of it were new."""
+    def page(self, cursor: str, missed: int) -> int:
+        """A page of what follows the cursor was dealt with: it ends at `cursor`, and before it `missed` are lost.
+
+        Returns:
+            How many of the lost ones were not counted already.
+        """
         found = parse_position(cursor)
         if found is None:
-            return
-        self._hole = max(0, self._hole - new_events)
-        elsewhere = found.epoch != self._state.epoch
-        self._move_to(found)
-        if self._hole_end is not None and (elsewhere or self._state.offset >= self._hole_end):
-            self._close_hole(0)
+            return missed
+        if found.epoch != self._state.epoch:
+            self._hole_end = None
+            self._move(CursorState(found.epoch, found.offset, confirmed=True))
+            return missed
+        self._confirm()
+        offset = self._state.offset
+        lost = self._lose(offset, min(missed, max(0, found.offset - offset)))
+        self._advance_to(found.offset)
+        self._settle()
+        return lost
 
     def abandon(self) -> int:
         """What is missing cannot be had: move over it, and return how many events that loses."""
-        lost = self._hole if self._hole_end is not None else 0
-        self._close_hole(self._hole_end or 0)
+        lost = self._missing()
+        if self._hole_end is not None:
+            self._pass_by(self._hole_end, lost)
+            self._settle()
         return lost
 
-    def _close_hole(self, end: int) -> None:
-        self._hole, self._hole_end = 0, None
-        state = self._state
-        if end > state.offset:
-            self._move(CursorState(state.epoch, end, state.confirmed, state.opaque))
-        self._settle()
-
-    def _move_to(self, found: Position) -> None:
-        """Move forward within an epoch, or to another one."""
-        if found.epoch != self._state.epoch or found.offset > self._state.offset:
-            self._move(CursorState(found.epoch, found.offset, confirmed=True))
+    def _missing(self) -> int:
+        """How many events of the hole were not dealt with."""
+        state, end = self._state, self._hole_end
+        if end is None or end <= state.offset:
+            return 0
+        return end - state.offset - covered(state.ahead, state.offset, end)
 
     def note_id(self, identifier: str) -> None:
         """An id that is no position: kept to be sent back, unless the source is known to have positions."""
@@ -344,27 +357,46 @@ class Cursor:
             self._move(CursorState(opaque=identifier))
 
     def _replay_ended(self) -> None:
-        state = self._state
         end, self._replay_end = self._replay_end or 0, None
-        if end > state.offset:
-            self._move(CursorState(state.epoch, end, state.confirmed, state.opaque))
+        self._advance_to(end)
         self._settle()
 
     def _settle(self) -> None:
-        """Catch up with the live messages, when nothing before them is still to come."""
+        """Catch up with what is ahead, when nothing before it is still to come; where it does not join on is a hole."""
+        if self._answer_due or self._replay_end is not None:
+            return
         state = self._state
-        if self._answer_due or self._replay_end is not None or self._live is None:
+        if state.ahead and not state.confirmed:
+            self._advance_to(state.ahead[-1][1])
+        else:
+            self._advance_to(state.offset)
+        state = self._state
+        end = max(self._hole_end or 0, state.ahead[-1][0] if state.ahead else 0)
+        self._hole_end = end if end > state.offset else None
+
+    def _confirm(self) -> None:
+        state = self._state
+        if not state.confirmed:
+            self._move(replace(state, confirmed=True))
+
+    def _set_aside(self, epoch: str | None, start: int, end: int) -> None:
+        """Events of this range were dealt with, wherever the cursor is."""
+        state = self._state
+        if epoch != state.epoch:
+            known = self._elsewhere[1] if self._elsewhere[0] == epoch else ()
+            self._elsewhere = (epoch or "", with_span(known, max(0, start), end))
             return
-        if self._hole_end is not None and state.offset < self._hole_end:
-            return
-        self._hole, self._hole_end = 0, None
-        if self._live > state.offset and self._live_epoch == state.epoch:
-            self._move(CursorState(state.epoch, self._live, state.confirmed, state.opaque))
+        ahead = with_span(state.ahead, max(start, state.offset), end)
+        if ahead is not state.ahead:
+            self._state = replace(state, ahead=ahead)
+
+    def _advance_to(self, offset: int) -> None:
+        """Everything up to `offset` has been dealt with, and what joins on to it."""
+        state = self._state
+        offset, ahead = above(state.ahead, max(offset, state.offset))
+        if (offset, ahead) != (state.offset, state.ahead):
+            self._state = CursorState(state.epoch, offset, state.confirmed, state.opaque, ahead, state.lost)
 
     def _move(self, state: CursorState) -> None:
         self._state = state
-        self._prefix = self._prefix_of(state)
-
-    @staticmethod
-    def _prefix_of(state: CursorState) -> str | None:
-        return None if state.epoch is None else f"{state.epoch}-"
+        self._prefix: str | None = None if state.epoch is None else f"{state.epoch}-"

@@ -178,14 +178,13 @@ class StreamState:
                 what is known and the document.
         """
         self._heard_at = now
-        changes = self._merge(overview, now, full)
+        changes = self._merge(overview, now, full, overview.cursor)
         if full:  # a page brings what is next in its turn
             self._hold_ids(changes.events)
         if overview.cursor is None:
             return changes
-        missing = self.cursor.document(overview.cursor, len(changes.events), polling=polling)
-        if missing:
-            self._hold_ids(changes.events)
+        missing = self.cursor.document(overview.cursor, len(overview.events or ()), polling=polling)
+        self._hold_ids(changes.events)
         self._let_go_of_ids()
         return msgspec.structs.replace(changes, missing=missing) if missing else changes
 
@@ -257,7 +256,7 @@ class StreamState:
                 self.cursor.replayed(position)
             else:
                 missing = self.cursor.live(position, 1)
-        if not self.seen.see(event.id):
+        if not self.seen.see(event.id) or (position is not None and self.cursor.too_late(position, 1)):
             if missing:
                 return Changes(duplicates=1, missing=missing)
             return _DUPLICATE_REPLAY if replay else _DUPLICATE
@@ -284,7 +283,7 @@ class StreamState:
             self._drop("event_labels", events)
 
     def _apply_update(self, message: Update, now: float) -> Changes:
-        changes = self._merge(message.overview, now, full=False)
+        changes = self._merge(message.overview, now, False, message.position)
         if not message.replay:
             self._hold_ids(changes.events)
         missing = 0
@@ -302,7 +301,7 @@ class StreamState:
         replayed = len(message.overview.events or ()) if message.replay else 0
         return msgspec.structs.replace(changes, missing=missing, delay_seconds=delay, replayed=replayed)
 
-    def _merge(self, overview: Overview, now: float, full: bool) -> Changes:
+    def _merge(self, overview: Overview, now: float, full: bool, position: str | None) -> Changes:
         self._data_at = now
         self._view = None
         metrics_changed = False
@@ -312,7 +311,7 @@ class StreamState:
             self._metrics = merged
         changed, vanished, dropped = self._merge_projects(overview.projects, full)
         opened, closed, more_dropped = self._merge_anomalies(overview.anomalies, full)
-        events, duplicates = self._merge_events(overview.events)
+        events, duplicates = self._merge_events(overview.events, position)
         return Changes(
             events=events,
             duplicates=duplicates,
@@ -385,13 +384,18 @@ class StreamState:
         self._drop("anomalies", dropped)
         return tuple(opened), tuple(closed), dropped
 
-    def _merge_events(self, events: tuple[Event, ...] | None) -> tuple[tuple[Event, ...], int]:
-        """Lists come newest first or oldest first; their moments say which, and newest first is the custom."""
+    def _merge_events(self, events: tuple[Event, ...] | None, position: str | None) -> tuple[tuple[Event, ...], int]:
+        """Lists come newest first or oldest first; their moments say which, and newest first is the custom.
+
+        `position` is that of the newest.
+        """
         if not events:
             return (), 0
         see = self.seen.see
         ascending = (events[0].timestamp or 0.0) < (events[-1].timestamp or 0.0)
-        new = [event for event in (events if ascending else reversed(events)) if see(event.id)]
+        oldest_first = events if ascending else events[::-1]
+        late = 0 if position is None else self.cursor.too_late(position, len(events))
+        new = [event for index, event in enumerate(oldest_first) if see(event.id) and index >= late]
         duplicates = len(events) - len(new)
         if all(event.timestamp is not None for event in new):
             new.sort(key=lambda event: event.timestamp or 0.0)

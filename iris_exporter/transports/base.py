@@ -76,10 +76,11 @@ NO_REACTION = Reaction()
 class Page:
     """One page of the events that follow a position (docs/protocol.md, section 4, REST).
 
-    `cursor` is the position after the page, None from a source that cannot page; `missed` counts events lost before
-    it; `more` says that another page waits.
+    `after` is what was asked for, `cursor` the position after the page, None from a source that cannot page; `missed`
+    counts events lost before it; `more` says that another page waits.
     """
 
+    after: str
     body: bytes
     cursor: str | None
     missed: int

@@ -32,10 +32,11 @@ class Polled:
     wire_bytes: int
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    def page(self) -> Page:
-        """The answer as a page of events; `missed` is 0 where the header is no number."""
+    def page(self, after: str) -> Page:
+        """The answer as the page of events after a position; `missed` is 0 where the header is no number."""
         missed = self.headers.get("Iris-Missed", "")
         return Page(
+            after,
             self.body or b"[]",
             self.headers.get("Iris-Cursor"),
             int(missed) if missed.isascii() and missed.isdigit() and len(missed) <= 18 else 0,

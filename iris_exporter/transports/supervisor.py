@@ -402,7 +402,7 @@ class Supervisor:
                         return  # the next document, or the next message, asks again
                 else:
                     self._observer.received("poll", polled.wire_bytes)
-                    page = polled.page()
+                    page = polled.page(after)
             if not self._sink.page(page, self._clock.wall()):
                 return
         # A source that always has another page: what is left is loaded after the next poll.

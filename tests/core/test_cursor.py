@@ -51,10 +51,10 @@ def test_a_hole_is_filled_by_pages_while_live_messages_go_on() -> None:
     assert cursor.live("e-20", 2) == 8
     assert cursor.hole_after == "e-10"
     assert cursor.live("e-21", 1) == 0
-    cursor.page("e-15", 5)
+    cursor.page("e-15", 0)
     assert cursor.hole_after == "e-15"
     assert cursor.live("e-25", 1) == 3, "another one"
-    cursor.page("e-24", 6)
+    cursor.page("e-24", 0)
     assert (cursor.has_hole, cursor.resume_from) == (False, "e-25")
     assert cursor.abandon() == 0
 
@@ -70,7 +70,7 @@ def test_a_hole_in_a_numbering_that_began_after_the_connection() -> None:
 def test_what_cannot_be_had_is_counted_and_left_behind() -> None:
     cursor = at(10)
     cursor.live("e-20", 2)
-    cursor.page("e-13", 3)
+    cursor.page("e-13", 0)
     assert cursor.abandon() == 5
     assert (cursor.has_hole, cursor.resume_from) == (False, "e-20")
     assert cursor.live("e-21", 1) == 0
@@ -86,7 +86,7 @@ def test_a_hole_that_a_reconnect_interrupts_is_part_of_its_resume() -> None:
 def test_a_page_from_another_history_ends_the_hole() -> None:
     cursor = at(10)
     cursor.live("e-20", 1)
-    cursor.page("f-3", 3)
+    cursor.page("f-3", 0)
     assert (cursor.has_hole, cursor.resume_from) == (False, "f-3")
 
 
@@ -141,8 +141,8 @@ def test_live_messages_that_jump_during_a_replay_are_a_gap() -> None:
     assert cursor.hole_after is None, "the replay comes first"
     cursor.answered(Outcome.FULL, 10, 0, "e", "e-20")
     cursor.replayed("e-20")
-    assert cursor.hole_after == "e-20"
-    cursor.page("e-25", 3)
+    assert cursor.hole_after == "e-21", "what came live after the replay is dealt with"
+    cursor.page("e-25", 0)
     assert (cursor.has_hole, cursor.resume_from) == (False, "e-25")
 
 
@@ -162,6 +162,38 @@ def test_what_the_source_has_lost_is_a_gap() -> None:
         cursor.replayed(f"e-{offset}")
     assert cursor.live("e-101", 1) == 0
     assert cursor.resume_from == "e-101"
+
+
+def test_what_was_counted_already_is_not_lost_as_well() -> None:
+    """A snapshot brings 151 to 200, the link is lost before the answer, and the next answer says that 400 are lost."""
+    cursor = at(100)
+    cursor.begin(asked=True)
+    cursor.document("e-200", 50, polling=False)
+    cursor = Cursor(cursor.state)  # and the process is another one by then
+    cursor.begin(asked=True)
+    assert cursor.answered(Outcome.PARTIAL, 500, 400, "e", "e-1000") == 350
+    assert cursor.resume_from == "e-500", "an answer that comes once more must not tell of the same loss"
+    cursor.begin(asked=True)
+    assert cursor.answered(Outcome.PARTIAL, 400, 100, "e", "e-1000") == 100
+
+
+def test_what_a_page_misses_and_what_is_abandoned_leaves_out_what_was_counted() -> None:
+    cursor = at(100)
+    cursor.begin(asked=False)
+    cursor.document("e-200", 50, polling=False)
+    cursor.live("e-301", 1)
+    assert cursor.hole_after == "e-100"
+    assert cursor.page("e-180", 70) == 50
+    assert cursor.hole_after == "e-200"
+    assert cursor.abandon() == 100
+    assert (cursor.has_hole, cursor.resume_from) == (False, "e-301")
+
+
+def test_a_polled_document_after_a_link_that_ended_before_its_answer_can_be_completed() -> None:
+    cursor = at(100)
+    cursor.begin(asked=True)
+    assert cursor.document("e-200", 50, polling=True) == 50
+    assert cursor.hole_after == "e-100", "the answer will never come"
 
 
 def test_a_restarted_source_replays_what_it_has_in_its_new_numbering() -> None:
@@ -201,7 +233,7 @@ def test_a_source_that_never_answers_is_given_up_on() -> None:
     assert cursor.awaiting_answer
     assert cursor.give_up() == 3, "one of the four was in the document"
     assert cursor.hole_after == "e-10"
-    cursor.page("e-15", 3)
+    cursor.page("e-15", 0)
     assert cursor.resume_from == "e-15"
     assert cursor.give_up() == 0
     other = at(10)
@@ -225,7 +257,7 @@ def test_a_polled_document_says_what_is_missing_between() -> None:
     assert cursor.resume_from == "e-40"
     assert cursor.document("e-400", 100, polling=True) == 260
     assert cursor.resume_from == "e-40"
-    cursor.page("e-300", 260)
+    cursor.page("e-300", 0)
     cursor.page("e-400", 0)
     assert cursor.resume_from == "e-400"
     assert cursor.document("f-7", 7, polling=True) == 0
@@ -238,7 +270,7 @@ def test_a_hole_that_could_not_be_asked_for_is_asked_for_after_the_next_document
     assert cursor.document("e-250", 50, polling=True) == 0
     assert cursor.hole_after == "e-10"
     assert cursor.document("e-400", 100, polling=True) == 50
-    cursor.page("e-400", 140)
+    cursor.page("e-400", 0)
     assert (cursor.has_hole, cursor.resume_from) == (False, "e-400")
     cursor.document("e-600", 100, polling=True)
     cursor.document("e-650", 50, polling=True)
