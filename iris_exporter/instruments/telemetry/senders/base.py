@@ -1,11 +1,14 @@
 """What a sender is, and what it says about a batch."""
 
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from iris_exporter.core.failures import Failure
+from iris_exporter.core.proxies import Proxy, with_credentials
 from iris_exporter.instruments.telemetry.settings import Endpoint
+from iris_exporter.logs import protect
 from iris_exporter.transports import tls
 
 
@@ -49,3 +52,22 @@ def trusted_files(endpoint: Endpoint) -> tls.Files:
 
     system = ssl.get_default_verify_paths().cafile or DEFAULT_CA_BUNDLE_PATH
     return tls.Files(endpoint.certificate or Path(system), endpoint.client_certificate, endpoint.client_key)
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryProxy:
+    """What a client library is told: `url` with user and password, empty for none; `problem` when it cannot be used."""
+
+    url: str = field(default="", repr=False)
+    problem: str = ""
+
+
+def of_environment(proxy: Proxy | Failure | None) -> LibraryProxy:
+    """What `core.proxies` found, for a library; secrets are hidden from the log."""
+    if proxy is None:
+        return LibraryProxy()
+    if isinstance(proxy, Failure):
+        return LibraryProxy(problem=proxy.detail)
+    for secret in proxy.secrets:
+        protect(secret)
+    return LibraryProxy(with_credentials(proxy))

@@ -4,10 +4,19 @@ Source: OTLP specification 1.x, "OTLP/gRPC": which statuses may be tried again; 
 collector says after what time (google.rpc.RetryInfo).
 """
 
+import os
+
 import grpc  # type: ignore[import-untyped]
 
+from iris_exporter.core.proxies import proxy_for_grpc
 from iris_exporter.instruments.telemetry.senders.answers import rejected_in, retry_delay_in
-from iris_exporter.instruments.telemetry.senders.base import ACCEPTED, Answer, trusted_files
+from iris_exporter.instruments.telemetry.senders.base import (
+    ACCEPTED,
+    Answer,
+    LibraryProxy,
+    of_environment,
+    trusted_files,
+)
 from iris_exporter.instruments.telemetry.settings import Endpoint
 from iris_exporter.transports import tls
 
@@ -37,7 +46,13 @@ class GrpcSender:
         self._metadata = tuple(endpoint.headers.items())
         self._compression = grpc.Compression.Gzip if endpoint.compression == "gzip" else None
         target = endpoint.url.partition("://")[2]
-        options = (("grpc.primary_user_agent", user_agent),)
+        self._proxy = _proxy(endpoint.url)
+        options = (
+            ("grpc.primary_user_agent", user_agent),
+            # Its own reading of the variables is another one, without networks, ports, blanks and upper case.
+            ("grpc.enable_http_proxy", int(bool(self._proxy.url))),
+            *((("grpc.http_proxy", self._proxy.url),) if self._proxy.url else ()),
+        )
         if endpoint.insecure:
             self._channel = grpc.insecure_channel(target, options=options)
         else:
@@ -54,6 +69,8 @@ class GrpcSender:
 
     def send(self, body: bytes, count: int, timeout_seconds: float) -> Answer:
         """See `Sender.send`."""
+        if self._proxy.problem:
+            return Answer(retry=True, reason=self._proxy.problem)
         try:
             answer = self._call(body, timeout=timeout_seconds, metadata=self._metadata, compression=self._compression)
         except grpc.RpcError as error:
@@ -66,6 +83,14 @@ class GrpcSender:
     def close(self) -> None:
         """See `Sender.close`: a call under way ends at once."""
         self._channel.close()
+
+
+def _proxy(url: str) -> LibraryProxy:
+    found = of_environment(proxy_for_grpc(url, os.environ))
+    if found.url.startswith("https:"):
+        # gRPC would leave it out and go there directly.
+        return LibraryProxy(problem="gRPC goes through proxies with an address of http:// alone")
+    return found
 
 
 def _read(error: grpc.RpcError, count: int) -> Answer:

@@ -5,6 +5,7 @@ status from 400 on is a refusal for good; a 200 may carry a partial success.
 """
 
 import gzip
+import os
 import ssl
 import time
 from typing import Any
@@ -14,8 +15,9 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 from iris_exporter.core.headers import retry_after_seconds
+from iris_exporter.core.proxies import proxy_for
 from iris_exporter.instruments.telemetry.senders.answers import rejected_in
-from iris_exporter.instruments.telemetry.senders.base import ACCEPTED, Answer, trusted_files
+from iris_exporter.instruments.telemetry.senders.base import ACCEPTED, Answer, of_environment, trusted_files
 from iris_exporter.instruments.telemetry.settings import Endpoint
 from iris_exporter.transports import tls
 
@@ -26,21 +28,26 @@ _MAX_ANSWER_BYTES = 64 * 1024
 
 
 class HttpSender:
-    """Posts to one endpoint over one kept connection. Proxies are those of the environment."""
+    """Posts to one endpoint over one kept connection. Proxies are those of the environment, see `core.proxies`."""
 
     def __init__(self, signal: str, endpoint: Endpoint, user_agent: str) -> None:
         self._signal = signal
         self._endpoint = endpoint
         self._session = requests.Session()
         self._session.headers.update({"User-Agent": user_agent, "Content-Type": "application/x-protobuf"})
-        # What the environment's .netrc says must not go to a collector.
-        self._session.auth = _keep_headers
+        # The library would read proxy variables in its own way, and send what .netrc says to a collector.
+        self._session.trust_env = False
+        self._proxy = of_environment(proxy_for(endpoint.url, os.environ))
+        if self._proxy.url:
+            self._session.proxies = dict.fromkeys(("http", "https"), self._proxy.url)
         self._session.headers.update(endpoint.headers)
         if not endpoint.insecure:
             self._session.mount("https://", _TlsAdapter(tls.build(trusted_files(endpoint))))
 
     def send(self, body: bytes, count: int, timeout_seconds: float) -> Answer:
         """See `Sender.send`."""
+        if self._proxy.problem:
+            return Answer(retry=True, reason=self._proxy.problem)
         headers = {}
         if self._endpoint.compression == "gzip":
             body = gzip.compress(body, 5)
@@ -97,10 +104,6 @@ class _TlsAdapter(HTTPAdapter):
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """See `HTTPAdapter.cert_verify`: the context has all of it."""
-
-
-def _keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
 
 
 def _name(error: BaseException) -> str:
