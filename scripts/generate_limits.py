@@ -44,7 +44,8 @@ def _series(metric: str) -> str:
 SECTIONS: dict[str, tuple[Limit, ...]] = {
     "Connections": (
         Limit(
-            "stream connections to one host in any hour, over all streams of the process; polls are not counted",
+            "stream connections that one host accepts in any hour, over all streams of the process; neither polls nor "
+            "dials that do not reach it (no name, refused, no answer to the connect, a proxy that fails) are counted",
             "stream.max-connections-per-hour",
             "the attempt fails, and is made again when there is budget",
             '`iris_stream_connect_failures_total{reason="connection_budget"}`',

@@ -253,7 +253,7 @@ OPTIONS_OF_A_STREAM: tuple[Option, ...] = (
         "stream.max-connections-per-hour",
         kinds.integer(0, 1_000_000),
         "100",
-        "stream connections to one host in any hour, over all streams; half of them at once; 0 is no limit",
+        "stream connections that one host accepts in any hour, over all streams; half of them at once; 0 is no limit",
         "what IRIS allows each client address",
     ),
 )

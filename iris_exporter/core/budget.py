@@ -6,6 +6,10 @@ evenly over the hour. In no hour, wherever it begins, are more connections made 
 spent never waits long for the next token (72 s with 100 an hour), where a mere count of the last hour would keep
 everybody out until the oldest connection is an hour old.
 
+A connection costs a token when the source could have seen it, which is known only afterwards. So a token is reserved
+first (`reserve`) and spent or given back later (`settle`): what is reserved counts against those who ask meanwhile, and
+a thousand dials at once make no more connections than allowed even when all of them are accepted.
+
 Where streams of one host have different limits, each measures what all have spent against its own.
 Source: the IRIS wire, section 5.
 """
@@ -17,10 +21,15 @@ HOUR_SECONDS = 3600.0
 
 @dataclass(slots=True)
 class _Host:
-    """`spent` tokens at monotonic time `at`; it falls at the rate of whoever asks next."""
+    """`spent` tokens at monotonic time `at`; it falls at the rate of whoever asks next. `reserved` ones do not fall."""
 
     spent: float
     at: float
+    reserved: int = 0
+
+    def pass_time(self, per_hour: int, now: float) -> None:
+        self.spent = max(0.0, self.spent - (now - self.at) * _rate(per_hour))
+        self.at = now
 
 
 class ConnectionBudgets:
@@ -29,38 +38,71 @@ class ConnectionBudgets:
     def __init__(self) -> None:
         self._hosts: dict[str, _Host] = {}
 
-    def spend(self, host: str, per_hour: int, now: float) -> float:
-        """Take a token for one connection to `host` at monotonic time `now`.
+    def reserve(self, host: str, per_hour: int, now: float) -> float | None:
+        """Set a token aside for one connection to `host`; `settle` has to follow.
 
         Args:
             host: Its name, in any spelling of upper and lower case.
             per_hour: Connections allowed in any hour; 0 for any number, which costs no token. 1 is one every hour.
-            now: When.
+            now: When, in monotonic time.
 
         Returns:
-            0 when the connection may be made; else the seconds until the next token, and nothing was taken.
+            None when the connection may be made; else the seconds until the next token, and nothing was set aside. 0
+            when a token may come back at any moment, because it is only reserved.
         """
         if per_hour == 0:
-            return 0.0
-        burst = (per_hour + 1) // 2
-        rate = max(per_hour - burst, 1) / HOUR_SECONDS
+            return None
         host = host.lower()
         found = self._hosts.get(host)
         if found is None:
-            self._forget(now, rate)
+            self._forget(now, _rate(per_hour))
             found = self._hosts[host] = _Host(0.0, now)
-        found.spent = max(0.0, found.spent - (now - found.at) * rate)
-        found.at = now
+        found.pass_time(per_hour, now)
         # A token that is back but for the rounding of sums is back.
-        if found.spent + 1.0 > burst + 1e-9:
-            return (found.spent + 1.0 - burst) / rate
-        found.spent += 1.0
-        return 0.0
+        over = found.spent + 1.0 - _burst(per_hour)
+        if over > 1e-9:
+            return over / _rate(per_hour)
+        if over + found.reserved > 1e-9:
+            return 0.0
+        found.reserved += 1
+        return None
+
+    def settle(self, host: str, per_hour: int, connections: int, now: float) -> None:
+        """Give back what `reserve` has set aside, and spend what was used: `connections`, 0 when the source saw none.
+
+        More than the one that was reserved are possible where a host has several addresses; they are spent all the
+        same, and whoever asks next waits for them.
+        """
+        found = self._hosts.get(host.lower())
+        if per_hour == 0 or found is None:
+            return
+        found.pass_time(per_hour, now)
+        found.reserved -= 1
+        found.spent += connections
+
+    def spent(self, host: str) -> float:
+        """How many tokens of `host` were spent and not back yet when it was last asked for."""
+        found = self._hosts.get(host.lower())
+        return 0.0 if found is None else found.spent
+
+    @property
+    def reserved(self) -> int:
+        """How many tokens are reserved now, over all hosts."""
+        return sum(host.reserved for host in self._hosts.values())
 
     def _forget(self, now: float, rate: float) -> None:
-        spent = {name: one for name, one in self._hosts.items() if (now - one.at) * rate < one.spent}
-        self._hosts = spent
+        self._hosts = {
+            name: one for name, one in self._hosts.items() if one.reserved or (now - one.at) * rate < one.spent
+        }
 
     def __len__(self) -> int:
         """How many hosts are remembered."""
         return len(self._hosts)
+
+
+def _burst(per_hour: int) -> int:
+    return (per_hour + 1) // 2
+
+
+def _rate(per_hour: int) -> float:
+    return max(per_hour - _burst(per_hour), 1) / HOUR_SECONDS

@@ -68,6 +68,18 @@ def with_credentials(proxy: Proxy) -> str:
     return f"{scheme}://{quote(user, safe='')}:{quote(password, safe='')}@{place}"
 
 
+def is_of_proxy(status: int, headers: Mapping[str, str]) -> bool:
+    """Whether an answer that came through a proxy without a tunnel says that the proxy did not reach the source.
+
+    502 and 504 may also come from a gateway in front of the source, which cannot be told from here. Squid reports a
+    source that it cannot reach by 503 and a header of its own.
+    Source: RFC 9110, sections 15.5.8, 15.6.3 and 15.6.5; RFC 9209 (Proxy-Status).
+    """
+    if status in (407, 502, 504):
+        return True
+    return status >= 500 and ("X-Squid-Error" in headers or "error=" in headers.get("Proxy-Status", ""))
+
+
 def _variable(name: str, environment: Mapping[str, str]) -> str:
     return environment.get(name, "").strip() or environment.get(name.upper(), "").strip()
 

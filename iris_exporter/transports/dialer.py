@@ -34,6 +34,28 @@ class PollInstead:
     wire_bytes: int
 
 
+class _HostBudgets:
+    """What the connections of one stream are paid from; see `transports.requests.Budget`."""
+
+    def __init__(self, budgets: ConnectionBudgets, per_hour: int, clock: Clock) -> None:
+        self._budgets = budgets
+        self._per_hour = per_hour
+        self._clock = clock
+
+    def reserve(self, url: str) -> None:
+        """See `Budget.reserve`."""
+        host = urlsplit(url).hostname or ""
+        seconds = self._budgets.reserve(host, self._per_hour, self._clock.monotonic())
+        if seconds is not None:
+            detail = f"{self._per_hour} connections an hour are made to {host} at most"
+            raise TransportError(Failure("connection_budget", detail, seconds))
+
+    def settle(self, url: str, connections: int) -> None:
+        """See `Budget.settle`."""
+        host = urlsplit(url).hostname or ""
+        self._budgets.settle(host, self._per_hour, connections, self._clock.monotonic())
+
+
 class Dialer:
     """Dials one stream, and remembers which protocol worked. `budgets` is shared by all dialers of the process."""
 
@@ -46,8 +68,8 @@ class Dialer:
         budgets: ConnectionBudgets,
     ) -> None:
         self._settings = settings
-        self._budgets = budgets
-        self._requester = Requester(settings, session, credentials, self._admit)
+        budget = _HostBudgets(budgets, settings.max_connections_per_hour, clock)
+        self._requester = Requester(settings, session, credentials, budget)
         self._credentials = credentials
         self._clock = clock
         self._remembered: str | None = None
@@ -97,15 +119,6 @@ class Dialer:
         except LINK_ERRORS as error:
             # Without the cause: the texts of aiohttp quote addresses, whose query may hold a key.
             raise TransportError(failure_of(error)) from None
-
-    def _admit(self, url: str) -> None:
-        """Spend what one request for the stream costs of its host's budget."""
-        host = urlsplit(url).hostname or ""
-        per_hour = self._settings.max_connections_per_hour
-        seconds = self._budgets.spend(host, per_hour, self._clock.monotonic())
-        if seconds:
-            detail = f"{per_hour} connections an hour are made to {host} at most"
-            raise TransportError(Failure("connection_budget", detail, seconds))
 
     async def _upgrade(self) -> WebSocketLink:
         try:

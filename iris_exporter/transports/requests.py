@@ -1,21 +1,21 @@
 """Requests of one stream or one client: credentials, proxy and redirects, the same for all that this program asks."""
 
 import os
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import aiohttp
 
 from iris_exporter.core import redirects
 from iris_exporter.core.detection import as_http
 from iris_exporter.core.failures import Failure, from_status
-from iris_exporter.core.proxies import Proxy, proxy_for
+from iris_exporter.core.proxies import Proxy, is_of_proxy, proxy_for
 from iris_exporter.settings import ClientSettings, StreamSettings
 from iris_exporter.transports.base import TransportError
 from iris_exporter.transports.credentials import Credentials, Identity
-from iris_exporter.transports.session import RedirectedError, end_with_connection, sent_once
+from iris_exporter.transports.session import RedirectedError, Sent, end_with_connection, sent_once
 
 _T = TypeVar("_T")
 _REFUSED = frozenset({401, 403})
@@ -30,11 +30,29 @@ class _Call:
     options: dict[str, Any]
 
 
+@dataclass(slots=True)
+class _Bill:
+    """What tells whether a source was reached through a proxy that does not tunnel: whose answer it was."""
+
+    by_plain_proxy: bool
+    is_of_proxy: bool = False
+
+
+class Budget(Protocol):
+    """What connections are paid from. It is asked for each request, redirected ones too."""
+
+    def reserve(self, url: str) -> None:
+        """Set aside what a connection costs; raises where none may be made. `settle` follows."""
+
+    def settle(self, url: str, connections: int) -> None:
+        """So many connections were made; the source can have seen them."""
+
+
 class Requester:
     """Makes requests for one stream or one client. Errors of aiohttp and of the system pass through.
 
-    `admit` is called with the address of each request, redirected ones too, and raises where it may not be made. With
-    it each request makes one connection at most; without it, one that was cut before its answer may be repeated.
+    With a `budget` each request makes one connection at most; without one, a request that was cut before its answer may
+    be repeated.
     """
 
     def __init__(
@@ -42,12 +60,12 @@ class Requester:
         settings: StreamSettings | ClientSettings,
         session: aiohttp.ClientSession,
         credentials: Credentials,
-        admit: Callable[[str], None] | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self._settings = settings
         self._session = session
         self._credentials = credentials
-        self._admit = admit
+        self._budget = budget
 
     async def get(self, url: str, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
         """GET `url`, or where it leads. `headers` go to every hop, the credentials to the origin of `url` alone.
@@ -59,7 +77,7 @@ class Requester:
         async def send(call: _Call) -> aiohttp.ClientResponse:
             return await self._session.get(call.url, headers={**call.headers, **headers}, **call.options)
 
-        response = await self._follow(url, send, lambda answer: answer.status)
+        response = await self._follow(url, send, lambda answer: (answer.status, answer.headers))
         end_with_connection(response)
         return response
 
@@ -106,22 +124,33 @@ class Requester:
             return socket
 
         made = await self._follow(
-            url, send, lambda answer: answer.status if isinstance(answer, aiohttp.WSServerHandshakeError) else 101
+            url,
+            send,
+            lambda answer: (
+                (answer.status, answer.headers or {})
+                if isinstance(answer, aiohttp.WSServerHandshakeError)
+                else (101, {})
+            ),
         )
         if isinstance(made, aiohttp.WSServerHandshakeError):
             raise made
         return made
 
-    async def _follow(self, url: str, send: Callable[[_Call], Awaitable[_T]], status: Callable[[_T], int]) -> _T:
+    async def _follow(
+        self, url: str, send: Callable[[_Call], Awaitable[_T]], head: Callable[[_T], tuple[int, Mapping[str, str]]]
+    ) -> _T:
+        """Send, and send again where a redirect leads; `head` gives the status and the headers of an answer."""
         identity = await self._credentials.identity()
         hops = [as_http(url)]
         known = True
+        paid: set[str] = set()
         while True:
-            if self._admit is not None:
-                self._admit(hops[-1])
+            call = self._call(hops[-1], identity, known=known)
             try:
-                with nullcontext() if self._admit is None else sent_once():
-                    answer = await send(self._call(hops[-1], identity, known=known))
+                with self._paying(call, paid) as bill:
+                    answer = await send(call)
+                    status, headers = head(answer)
+                    bill.is_of_proxy = bill.by_plain_proxy and is_of_proxy(status, headers)
             except RedirectedError as error:
                 hop = redirects.next_hop(hops[-1], error.location, hops)
                 if isinstance(hop, Failure):
@@ -129,12 +158,38 @@ class Requester:
                 hops.append(hop.url)
                 known = hop.keep_credentials
                 continue
-            if not known and status(answer) in _REFUSED:
-                failure = redirects.refused_without_credentials(hops[-1], from_status(status(answer)))
+            if not known and status in _REFUSED:
+                failure = redirects.refused_without_credentials(hops[-1], from_status(status))
                 if isinstance(answer, aiohttp.ClientResponse):
                     answer.close()
                 raise TransportError(failure)
             return answer
+
+    @contextmanager
+    def _paying(self, call: _Call, paid: set[str]) -> Iterator[_Bill]:
+        """Reserve what the request in this block costs, and settle afterwards what it has cost.
+
+        `paid` are the origins that this dial has paid for; a redirect may stay within a connection of the dial.
+        """
+        proxy = call.options.get("proxy", "")
+        bill = _Bill(by_plain_proxy=bool(proxy) and call.url.startswith("http:"))
+        if self._budget is None:
+            yield bill
+            return
+        self._budget.reserve(call.url)
+        sent = Sent()
+        try:
+            with sent_once(tls_proxy=proxy.startswith("https:")) as sent:
+                yield bill
+        finally:
+            where = str(redirects.origin(call.url))
+            connections = 0 if bill.is_of_proxy else sent.connections
+            # A stream over a connection that was kept is one more to the source, even though it accepted nothing.
+            if sent.is_reused and not bill.is_of_proxy and where not in paid:
+                connections += 1
+            if connections:
+                paid.add(where)
+            self._budget.settle(call.url, connections)
 
     def _call(self, url: str, identity: Identity, *, known: bool) -> _Call:
         """`known` says whether the origin may know who we are."""

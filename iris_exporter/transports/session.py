@@ -42,31 +42,63 @@ class UnansweredError(aiohttp.ClientError):
 
 
 @dataclass(slots=True)
-class _Once:
-    """Whether the request that is under way goes over a connection that was kept from an earlier one."""
+class Sent:
+    """What has come of a request so far, successful or not.
+
+    `is_reused` says that it goes over a connection that was kept from an earlier one. `connections` counts new ones as
+    far as the source can have seen them: TCP connections that it accepted, or a proxy for it. There can be several
+    where a host has several addresses.
+    """
 
     is_reused: bool = False
+    connections: int = 0
+    # A TLS handshake begins when a connection was accepted or a tunnel is through; where the proxy itself is spoken to
+    # over TLS, the first one that succeeds is the proxy's.
+    _with_proxy: bool = False
+
+    def shook(self, ended: bool) -> None:
+        """A TLS handshake begins, or has succeeded: see `handshakes.WATCHER`."""
+        if ended:
+            self._with_proxy = False
+        elif not self._with_proxy:
+            self.connections += 1
+
+    def connected(self) -> None:
+        """A connection is there as a whole."""
+        self.connections = max(self.connections, 1)
 
 
-_once: ContextVar[_Once | None] = ContextVar("once", default=None)
+_once: ContextVar[Sent | None] = ContextVar("once", default=None)
 
 
 @contextmanager
-def sent_once() -> Iterator[None]:
-    """A request in this block makes one connection at most.
+def sent_once(*, tls_proxy: bool = False) -> Iterator[Sent]:
+    """A request in this block makes one connection at most, and what comes of it is noted in what is returned.
+
+    `tls_proxy` says that it goes through a proxy that is spoken to over TLS.
 
     aiohttp sends a GET a second time, at once, when its connection ends before the answer. That is right over a
     connection that was kept, which the server may just have given up (RFC 9112, section 9.3.1); after a new one it
     would be a dial that no budget and no counter knows of.
     """
-    token = _once.set(_Once())
+    sent = Sent(_with_proxy=tls_proxy)
+    other = handshakes.WATCHER.get()
+
+    def shook(ended: bool) -> None:
+        sent.shook(ended)
+        if other is not None:
+            other(ended)
+
+    watching = handshakes.WATCHER.set(shook)
+    sending = _once.set(sent)
     try:
-        yield
+        yield sent
     finally:
-        _once.reset(token)
+        _once.reset(sending)
+        handshakes.WATCHER.reset(watching)
 
 
-def _note_reuse() -> aiohttp.TraceConfig:
+def _note_connections() -> aiohttp.TraceConfig:
     async def reused(_: aiohttp.ClientSession, __: object, ___: object) -> None:
         if (once := _once.get()) is not None:
             once.is_reused = True
@@ -75,16 +107,21 @@ def _note_reuse() -> aiohttp.TraceConfig:
         if (once := _once.get()) is not None:
             once.is_reused = False
 
+    async def connected(_: aiohttp.ClientSession, __: object, ___: object) -> None:
+        if (once := _once.get()) is not None:
+            once.connected()
+
     config = aiohttp.TraceConfig()
     config.on_connection_reuseconn.append(reused)
     config.on_connection_create_start.append(created)
+    config.on_connection_create_end.append(connected)
     return config
 
 
 def open_session(trace_configs: Sequence[aiohttp.TraceConfig] = ()) -> aiohttp.ClientSession:
     """A client session without limits on the number of links, since the configuration names every one of them.
 
-    `trace_configs` are told the moments of each request; with any, TLS handshakes are watched too (`handshakes`).
+    `trace_configs` are told the moments of each request. TLS handshakes are watched too (`handshakes`).
 
     It follows no redirect: each raises `RedirectedError`. The environment is left alone: aiohttp would take passwords
     from .netrc along with the proxies.
@@ -94,7 +131,7 @@ def open_session(trace_configs: Sequence[aiohttp.TraceConfig] = ()) -> aiohttp.C
         connector=aiohttp.TCPConnector(
             limit=0,
             keepalive_timeout=75,
-            ssl=handshakes.watch(ssl.create_default_context()) if trace_configs else True,
+            ssl=handshakes.watch(ssl.create_default_context()),
         ),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None, sock_read=None),
@@ -102,7 +139,7 @@ def open_session(trace_configs: Sequence[aiohttp.TraceConfig] = ()) -> aiohttp.C
         auto_decompress=False,
         trust_env=False,
         middlewares=(_guard,),
-        trace_configs=[_note_reuse(), *trace_configs],
+        trace_configs=[_note_connections(), *trace_configs],
     )
 
 
