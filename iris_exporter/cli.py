@@ -6,17 +6,19 @@ and `--config.check` answer at once.
 """
 
 import argparse
+import io
 import itertools
 import os
 import sys
 import textwrap
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from iris_exporter import config, logs
 from iris_exporter.config.options import GROUPS
-from iris_exporter.errors import ConfigError, IrisExporterError
+from iris_exporter.errors import ConfigError, IrisExporterError, Problem
 from iris_exporter.instruments.telemetry.reading import read_otel
 from iris_exporter.instruments.telemetry.settings import OtelSettings
 from iris_exporter.settings import Settings
@@ -52,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments without the program's name; None takes those of the process.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    _write_anything()
     debug = _wants_tracebacks(arguments, os.environ)
     try:
         return _dispatch(arguments, os.environ)
@@ -76,6 +79,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _FAILED
 
 
+def _write_anything() -> None:
+    """Let what a locale cannot write be escaped: a path or a diff is no reason to fail."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _dispatch(arguments: list[str], environment: Mapping[str, str]) -> int:
     try:
         code = _run(arguments, environment)
@@ -92,6 +102,8 @@ def _run(arguments: list[str], environment: Mapping[str, str]) -> int:
         command = arguments.pop(0)
     if command == "serve":
         return _serve(arguments, environment)
+    if problems := _environment_problems(environment):
+        raise ConfigError(problems)
     if command == "backend":
         from iris_exporter.backend import cli as backend
 
@@ -133,7 +145,7 @@ def _serve(arguments: list[str], environment: Mapping[str, str]) -> int:
 
 def _together(load: Callable[[], Settings], read: Callable[[], OtelSettings]) -> tuple[Settings, OtelSettings]:
     """Load our own configuration and that of OpenTelemetry, and complain about both at once."""
-    problems = []
+    problems = _environment_problems(os.environ)
     settings = otel = None
     try:
         settings = load()
@@ -143,9 +155,24 @@ def _together(load: Callable[[], Settings], read: Callable[[], OtelSettings]) ->
         otel = read()
     except ConfigError as error:
         problems += error.problems
-    if settings is None or otel is None:
+    if settings is None or otel is None or problems:
         raise ConfigError(problems)
     return settings, otel
+
+
+def _environment_problems(environment: Mapping[str, str]) -> list[Problem]:
+    """What is wrong with variables that libraries read: they would fail later, and far from the cause.
+
+    SSLKEYLOGFILE is opened with each TLS context, the first of which the HTTP client makes when it is imported.
+    """
+    path = environment.get("SSLKEYLOGFILE")
+    if not path:
+        return []
+    try:
+        with Path(path).open("ab"):
+            return []
+    except OSError as error:
+        return [Problem("environment", "SSLKEYLOGFILE", repr(path), f"a file that can be written ({error.strerror})")]
 
 
 def _checks_only(flags: Mapping[str, object], environment: Mapping[str, str]) -> bool:

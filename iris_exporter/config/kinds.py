@@ -4,8 +4,10 @@ Text is the one form in which flags, variables and files meet: a YAML scalar is 
 007` keeps its zeros and `30` is the same mistake everywhere.
 """
 
+import os
 import re
 import socket
+import stat
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import NoReturn, cast
 from iris_exporter import logs, units
 from iris_exporter.config import urls
 from iris_exporter.core import keys, requestheaders
+from iris_exporter.core.hosts import is_host
 from iris_exporter.core.keys import BadKeyError
 from iris_exporter.core.requestheaders import SHORTEST_SECRET, BadHeaderError
 from iris_exporter.core.sharding import ordinal_of
@@ -147,7 +150,10 @@ def parse_address(text: str) -> tuple[str, int]:
     match = _ADDRESS.fullmatch(text)
     if match is None or int(match["port"]) > 65_535:
         raise ValueError(text)
-    return match["host"].strip("[]"), int(match["port"])
+    host = match["host"].strip("[]")
+    if host and not is_host(host):
+        raise ValueError(text)
+    return host, int(match["port"])
 
 
 def read_key(path: Path, what: str = "the API key") -> str:
@@ -226,7 +232,13 @@ def _read_file(text: str, base: Path) -> Path:
 
 def _read_directory(text: str, base: Path) -> Path:
     path = _resolve(text, base, DIRECTORY.syntax)
-    if path.exists() and not path.is_dir():
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, PermissionError):
+        return path  # made, or complained about, where it is used
+    except OSError as error:
+        raise BadValueError(f"{DIRECTORY.syntax} ({error.strerror})") from None
+    if not stat.S_ISDIR(mode):
         raise BadValueError(f"{DIRECTORY.syntax} (this is a file)")
     return path
 
@@ -241,7 +253,10 @@ def _key_file(what: str) -> Kind:
             # Hidden here and not where it is used, so that no other problem can let it slip out.
             logs.protect(read_key(path, what))
         except BadValueError as error:
-            raise BadValueError(error.expected, quoted(text) if path.exists() else _show_missing(text)) from error
+            raise BadValueError(
+                error.expected,
+                quoted(text) if os.path.exists(path) else _show_missing(text),  # noqa: PTH110 (Path.exists may raise)
+            ) from error
         return path
 
     return Kind(syntax, "FILE", read, shown=_show_missing)
@@ -307,7 +322,10 @@ def _read_glob(text: str, base: Path) -> str:
 def _resolve(text: str, base: Path, syntax: str) -> Path:
     if not text or not text.isprintable():
         raise BadValueError(syntax)
-    return base / Path(text).expanduser()
+    try:
+        return base / Path(text).expanduser()
+    except RuntimeError:
+        raise BadValueError(f"{syntax} (the directory that ~ stands for is not known)") from None
 
 
 def _show_url(text: str) -> str:

@@ -3,11 +3,13 @@
 import re
 from urllib.parse import SplitResult, unquote_plus, urlsplit, urlunsplit
 
+from iris_exporter.core.hosts import is_host
+
 MASK = "redacted"
 """Stands for a secret in a URL; needs no escaping there."""
 
 _SECRET = re.compile(r"key|token|secret|passw|pwd|auth|credential|signature|\bsig\b|session|jwt", re.IGNORECASE)
-_HOST = re.compile(r"[A-Za-z0-9._~-]+|[0-9A-Fa-f:.]+(?:%25[\w.-]+)?", re.ASCII)
+_BRACKETS = re.compile(r"\[[^\]]*:[^\]]*\](?::\d*)?|[^\[\]]*", re.ASCII)
 _PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 # Two schemes name the same endpoint: a WebSocket begins as an HTTP request to it.
 _SAME = {"ws": "http", "wss": "https"}
@@ -26,7 +28,8 @@ def problem(url: str, schemes: tuple[str, ...]) -> str | None:
         return "the scheme is missing" if not parts.scheme or not parts.netloc else f"the scheme is {parts.scheme}"
     if "@" in parts.netloc:
         return "no user or password in it; put the key in a file and name it by api-key-file"
-    if not parts.hostname or not _HOST.fullmatch(parts.hostname) or port == 0:
+    # What stands between a bracket and the port is lost to the parser, and a later form of addresses passes.
+    if not parts.hostname or not is_host(parts.hostname) or port == 0 or not _BRACKETS.fullmatch(parts.netloc):
         return "the host is missing or not valid" if port != 0 else "port 0 cannot be connected to"
     return "a fragment (#) is never sent" if parts.fragment else None
 

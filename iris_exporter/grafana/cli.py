@@ -5,14 +5,17 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from iris_exporter.config import urls
 from iris_exporter.core import keys
 from iris_exporter.core.keys import BadKeyError
 from iris_exporter.errors import UsageError
 from iris_exporter.grafana import files
 from iris_exporter.grafana.actions import with_reset
 from iris_exporter.grafana.plan import Change, Verdict
+
+_WOULD = {Verdict.CREATE: "would create", Verdict.UPDATE: "would update", Verdict.UNCHANGED: "unchanged"}
+_DONE = {Verdict.CREATE: "created", Verdict.UPDATE: "updated", Verdict.UNCHANGED: "unchanged"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,10 +63,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _reset_url(text: str) -> str:
-    parts = urlsplit(text)
-    at_origin = parts.scheme in ("http", "https") and parts.hostname
-    as_path = not parts.scheme and not parts.netloc and text.startswith("/")
-    if parts.query or parts.fragment or parts.username or not (at_origin or as_path):
+    as_path = text.startswith("/") and not text.startswith("//")
+    wrong = urls.problem(f"http://localhost{text}" if as_path else text, ("http", "https"))
+    if wrong or "?" in text:
         raise UsageError("--action.reset-url: expected a path such as /iris-exporter, or http(s)://HOST[:PORT][/PATH]")
     return text.rstrip("/")
 
@@ -76,6 +78,8 @@ def _export(directory: Path, reset_url: str | None) -> int:
             (directory / path).write_text(text, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"cannot write {error.filename}: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"cannot write {str(directory)!r}: {error}") from error
     sys.stdout.write("".join(f"{directory / path}\n" for path, _ in written))
     return 0
 
@@ -99,24 +103,42 @@ def _push(arguments: argparse.Namespace, reset_url: str | None) -> int:
     wanted = list(files.dashboards().values())
     if reset_url is not None:
         wanted = [with_reset(document, reset_url) for document in wanted]
-    changes = push(
-        api, wanted, datasources, folder_title=arguments.folder, dry_run=arguments.dry_run, tell=_tell
-    )  # fmt: skip
-    verb = "would change" if arguments.dry_run else "changed"
-    sys.stdout.write(f"{changes} {verb}\n" if changes else f"nothing {verb}\n")
+    teller = _Teller(dry_run=arguments.dry_run)
+    try:
+        push(
+            api, wanted, datasources, folder_title=arguments.folder, dry_run=arguments.dry_run, tell=teller.tell
+        )  # fmt: skip
+    finally:
+        # After a failure, too: what had been done by then stays done.
+        teller.sum_up()
     return 0
 
 
-def _tell(change: Change) -> None:
-    sys.stdout.write(f"{change.verdict:<9} {change.kind} {change.uid}\n")
-    if change.verdict is Verdict.UPDATE:
-        sys.stdout.write(change.diff)
+class _Teller:
+    """Prints what was done to each thing, or with `dry_run` what would be done, and how many things that were."""
+
+    def __init__(self, *, dry_run: bool) -> None:
+        self._words = _WOULD if dry_run else _DONE
+        self._changed = "would change" if dry_run else "changed"
+        self._changes = 0
+
+    def tell(self, change: Change) -> None:
+        """One thing is settled."""
+        self._changes += change.verdict is not Verdict.UNCHANGED
+        sys.stdout.write(f"{self._words[change.verdict]:<12} {change.kind} {change.uid}\n")
+        if change.verdict is Verdict.UPDATE:
+            sys.stdout.write(change.diff)
+        sys.stdout.flush()
+
+    def sum_up(self) -> None:
+        """The push is over."""
+        sys.stdout.write(f"{self._changes or 'nothing'} {self._changed}\n")
+        sys.stdout.flush()
 
 
 def _datasource(text: str) -> files.Document:
     kind, _, url = text.partition("=")
-    parts = urlsplit(url)
-    if kind not in files.KINDS or parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+    if kind not in files.KINDS or urls.problem(url, ("http", "https")):
         raise UsageError(
             f"--datasource: expected KIND=URL with a kind of {', '.join(files.KINDS)} and an http(s) address"
         )
@@ -131,3 +153,5 @@ def _token(path: Path) -> str:
         raise UsageError(f"--grafana.token-file: cannot read {path}: {error.strerror}") from error
     except BadKeyError as error:
         raise UsageError(f"--grafana.token-file: {path} does not hold one token: {error}") from None
+    except ValueError as error:
+        raise UsageError(f"--grafana.token-file: cannot read {str(path)!r}: {error}") from None

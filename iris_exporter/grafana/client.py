@@ -13,9 +13,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from iris_exporter import logs
+from iris_exporter.config import urls
 from iris_exporter.core.failures import Failure
 from iris_exporter.core.proxies import proxy_for, with_credentials
 from iris_exporter.errors import IrisExporterError, UsageError
+from iris_exporter.transports import tls
 
 TIMEOUT_SECONDS = 10.0
 """Saving a large dashboard takes Grafana a second or two on a small machine."""
@@ -57,11 +59,17 @@ class Grafana:
             token: Of a service account; never in a log or an error.
             ca_file: Certificates to trust for https; None takes the system's.
         Raises:
-            UsageError: The address makes no sense, or the extra is not installed.
+            UsageError: The address or the file makes no sense, or the extra is not installed.
         """
+        wrong = urls.problem(url, ("http", "https")) or ("there is a query" if "?" in url else None)
+        if wrong:
+            raise UsageError(f"--grafana.url: expected http(s)://HOST[:PORT][/PATH], without user and query ({wrong})")
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
-            raise UsageError("--grafana.url: expected http(s)://HOST[:PORT][/PATH], without user and query")
+        if ca_file is not None:
+            try:
+                tls.build(tls.Files(ca_file))
+            except (tls.UnusableFileError, ValueError) as error:
+                raise UsageError(f"--grafana.ca-file: {error}") from error
         try:
             package = importlib.import_module("grafana_client")
             self._errors = importlib.import_module("grafana_client.client")
@@ -76,7 +84,7 @@ class Grafana:
         self._url = f"{parts.scheme}://{parts.netloc}"
         self._api: Any = package.GrafanaApi(
             auth=token,
-            host=f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname,
+            host=parts.hostname if parts.hostname is None or ":" not in parts.hostname else f"[{parts.hostname}]",
             port=parts.port,
             url_path_prefix=f"{path}/" if path else "",
             protocol=parts.scheme,
@@ -150,7 +158,8 @@ class Grafana:
             response = error.response
             detail = response.get("message") if isinstance(response, dict) else "not an answer of Grafana's API"
             raise GrafanaError(what, error.status_code, str(detail)) from error
-        except self._transport_error as error:
+        except (self._transport_error, OSError, ValueError) as error:
+            # The client does not wrap everything: a name that cannot be encoded, a proxy's address, a broken answer.
             raise GrafanaError(what, 0, f"no answer from {self._url}: {_innermost(error)}") from error
         if not isinstance(answer, dict):
             raise GrafanaError(what, 0, f"{self._url} does not answer like Grafana: is it a login page or a proxy?")

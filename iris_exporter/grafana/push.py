@@ -1,6 +1,7 @@
 """Put dashboards, their folder and data sources into a Grafana; what is as it should be is left alone."""
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 from iris_exporter.grafana.plan import (
@@ -51,32 +52,29 @@ def push(
     folder_title: str,
     dry_run: bool,
     tell: Callable[[Change], None],
-) -> int:
-    """Do what has to be done, data sources first, and tell about each thing before it is done.
+) -> None:
+    """Do what has to be done, data sources first, and tell about each thing when Grafana has taken it.
 
-    Returns:
-        How many things were changed, or would be with `dry_run`.
+    With `dry_run` nothing is done, and each thing is told when it has been compared. What fails is not told.
     """
-    changes = 0
 
-    def decided(change: Change) -> bool:
-        nonlocal changes
+    def settle(change: Change, act: Callable[[], None]) -> None:
+        if change.verdict is not Verdict.UNCHANGED and not dry_run:
+            act()
         tell(change)
-        changes += change.verdict is not Verdict.UNCHANGED
-        return change.verdict is not Verdict.UNCHANGED and not dry_run
 
     for wanted in datasources:
         source = api.datasource(wanted["uid"])
-        if decided(datasource_change(wanted, source)):
-            if source is None:
-                api.create_datasource(wanted)
-            else:
-                api.update_datasource(datasource_update(wanted, source))
-    if decided(folder_change(FOLDER_UID, api.folder(FOLDER_UID))):
-        api.create_folder(FOLDER_UID, folder_title)
+        if source is None:
+            settle(datasource_change(wanted, None), partial(api.create_datasource, wanted))
+        else:
+            act = partial(api.update_datasource, datasource_update(wanted, source))
+            settle(datasource_change(wanted, source), act)
+    folder = folder_change(FOLDER_UID, api.folder(FOLDER_UID))
+    settle(folder, partial(api.create_folder, FOLDER_UID, folder_title))
     for wanted in dashboards:
         found = api.dashboard(wanted["uid"])
         there, meta = (None, {}) if found is None else (found["dashboard"], found["meta"])
-        if decided(dashboard_change(wanted, there, FOLDER_UID, meta.get("folderUid", ""))):
-            api.save_dashboard(wanted, FOLDER_UID, None if there is None else there["version"], MESSAGE)
-    return changes
+        version = None if there is None else there["version"]
+        change = dashboard_change(wanted, there, FOLDER_UID, meta.get("folderUid", ""))
+        settle(change, partial(api.save_dashboard, wanted, FOLDER_UID, version, MESSAGE))

@@ -6,6 +6,7 @@ certificates are used without a restart. What is open stays open with what it be
 """
 
 import functools
+import os
 import ssl
 import threading
 from collections.abc import Iterator
@@ -57,6 +58,8 @@ def _trusting(authorities: Path | None) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=authorities)
     except OSError as error:  # ssl.SSLError is one, for a file without certificates
+        if error.filename is not None and error.filename == os.environ.get("SSLKEYLOGFILE"):
+            raise UnusableFileError(Path(error.filename), _expected("writable, for SSLKEYLOGFILE", error)) from None
         if authorities is None:
             raise
         raise UnusableFileError(authorities, _expected("a file with certificates (PEM)", error)) from None

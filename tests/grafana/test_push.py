@@ -71,6 +71,7 @@ async def test_a_dry_run_shows_the_difference_and_changes_nothing(tmp_path: Path
         empty = await push(stub, tmp_path, "--dry-run", *SOURCES)
         assert (empty.code, stub.writes) == (0, [])
         assert empty.out.endswith("8 would change")
+        assert {line.split()[0] for line in empty.out.splitlines()[:-1]} == {"would"}
         assert (await push(stub, tmp_path)).code == 0
         stub.dashboards["iris-overview"]["dashboard"]["title"] = "Edited by hand"
         before = list(stub.writes)
@@ -82,6 +83,25 @@ async def test_a_dry_run_shows_the_difference_and_changes_nothing(tmp_path: Path
         assert (await push(stub, tmp_path)).code == 0
         assert stub.dashboards["iris-overview"]["dashboard"]["title"] == "IRIS overview"
         assert stub.dashboards["iris-overview"]["meta"]["version"] == 2
+
+
+async def test_what_was_not_done_is_not_said_to_be(tmp_path: Path) -> None:
+    """The folder is made, and then the second dashboard is refused."""
+    async with serving(GrafanaStub()) as stub:
+        assert (await push(stub, tmp_path)).code == 0
+        for uid in ("iris-connection", "iris-exporter"):
+            del stub.dashboards[uid]
+        stub.dashboards["iris-live"]["meta"]["provisioned"] = True
+        stub.dashboards["iris-live"]["dashboard"]["title"] = "From a file"
+        failed = await push(stub, tmp_path)
+    assert failed.code == 1
+    assert failed.out.splitlines() == [
+        "unchanged    folder iris",
+        "created      dashboard iris-connection",
+        "created      dashboard iris-exporter",
+        "2 changed",
+    ]
+    assert "save dashboard iris-live: status 400" in failed.err
 
 
 async def test_options_reach_grafana(tmp_path: Path) -> None:
@@ -96,7 +116,7 @@ async def test_a_changed_data_source_keeps_its_password(tmp_path: Path) -> None:
         assert (await push(stub, tmp_path, SOURCES[0])).code == 0
         stub.datasources["iris-prometheus"] |= {"basicAuth": True, "basicAuthUser": "reader"}
         moved = await push(stub, tmp_path, "--datasource=prometheus=https://new.example")
-        assert "update    data source iris-prometheus" in moved.out
+        assert "updated      data source iris-prometheus" in moved.out
         there = stub.datasources["iris-prometheus"]
         assert (there["url"], there["basicAuth"], there["basicAuthUser"]) == ("https://new.example", True, "reader")
 

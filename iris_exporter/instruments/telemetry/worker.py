@@ -14,6 +14,7 @@ from iris_exporter.instruments.telemetry.outbox import Outbox, Record
 from iris_exporter.instruments.telemetry.records import Encoded
 from iris_exporter.instruments.telemetry.senders.base import ACCEPTED, Answer, Sender
 from iris_exporter.logs import get_logger
+from iris_exporter.transports.tls import UnusableFileError
 
 REST_FACTOR = 4.0
 """Seconds of rest for each second of CPU time."""
@@ -108,7 +109,7 @@ class Worker(Generic[Record]):
             try:
                 encoded, answer = self._send(batch, timeout)
             except Exception as error:  # noqa: BLE001 (a mistake of ours or a file that is gone must not end the export)
-                encoded, answer = Encoded(b"", 0, 0), Answer(retry=True, reason=type(error).__name__)
+                encoded, answer = Encoded(b"", 0, 0), Answer(retry=True, reason=_reason(error))
             self._settle(encoded, answer)
         return time.thread_time() - before
 
@@ -144,3 +145,8 @@ class Worker(Generic[Record]):
         exported, failed = encoded.count - answer.rejected, encoded.failed + answer.rejected
         if self._outbox.settle(exported, failed):
             self._on_result(exported, failed)
+
+
+def _reason(error: Exception) -> str:
+    """A file of certificates says itself what is wrong with it; other texts may quote what was sent."""
+    return str(error) if isinstance(error, UnusableFileError) else type(error).__name__
