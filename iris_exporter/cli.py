@@ -176,8 +176,8 @@ def _environment_problems(environment: Mapping[str, str]) -> list[Problem]:
 
 
 def _checks_only(flags: Mapping[str, object], environment: Mapping[str, str]) -> bool:
-    given = flags["config.check"] or environment.get(config.BY_KEY["config.check"].variable)
-    return given == "true"
+    given = flags["config.check"] or environment.get(config.BY_KEY["config.check"].variable, "")
+    return str(given).rstrip("\r\n") == "true"  # as the reader of options does
 
 
 def _mounted(
@@ -270,7 +270,7 @@ def _wants_tracebacks(arguments: Sequence[str], environment: Mapping[str, str]) 
     return (
         "--log.level=debug" in arguments
         or ("--log.level", "debug") in itertools.pairwise(arguments)
-        or environment.get("IRIS_EXPORTER_LOG_LEVEL") == "debug"
+        or environment.get("IRIS_EXPORTER_LOG_LEVEL", "").rstrip("\r\n") == "debug"
     )
 
 

@@ -16,7 +16,7 @@ from iris_exporter.config.document import Node, Scalar, Sequence, Table
 from iris_exporter.config.hints import did_you_mean
 from iris_exporter.config.option import PREFIX
 from iris_exporter.config.options import BY_KEY, OPTIONS, STREAM_OPTIONS
-from iris_exporter.config.reading import Given, Origin, Reader, split
+from iris_exporter.config.reading import Given, Origin, Reader, split, without_line_end
 from iris_exporter.errors import ConfigError, Problem
 from iris_exporter.settings import Settings, StreamSettings
 
@@ -123,16 +123,16 @@ class _Loader:
             if option is None:
                 expected = "the variable of an option" + did_you_mean(name, variables)
                 self.problems.append(Problem(name, "(environment)", "an unknown variable", expected))
-            elif environment[name]:
+            elif text := without_line_end(environment[name]):
                 # Compose files pass on what is unset as an empty text: that is not given, too.
-                text = environment[name]
                 self._general[option.key] = Given(option, split(option, text), name, option.key, Path())
 
     def _take_flags(self, flags: Mapping[str, object]) -> None:
         for key, value in flags.items():
             if value is not None:
                 option = BY_KEY[key]
-                texts = tuple(map(str, value)) if isinstance(value, list | tuple) else (str(value),)
+                several = value if isinstance(value, list | tuple) else (value,)
+                texts = tuple(without_line_end(str(each)) for each in several)
                 self._general[key] = Given(option, texts, option.flag, key, Path())
 
     def _take_file(self, path: Path, table: Table) -> tuple[dict[str, Given], list[_Stream] | None]:

@@ -45,8 +45,18 @@ class Origin:
         return outer if self.file is None else f"{self.file}:{table.lines[name]}"
 
 
+def without_line_end(text: str) -> str:
+    """The text without line ends behind it.
+
+    What is kept in a file, such as a Secret, mostly ends with one, and Kubernetes hands that on in variables, in
+    arguments with `$(NAME)` and in block texts of YAML. It is part of no value of ours.
+    """
+    return text.rstrip("\r\n")
+
+
 def split(option: Option, text: str) -> tuple[str, ...]:
     """The values in one text that has room for a list: a variable, a label."""
+    text = without_line_end(text)
     return tuple(part.strip() for part in text.strip().split(option.kind.separator)) if option.kind.many else (text,)
 
 
@@ -87,13 +97,17 @@ class Reader:
     def texts(self, node: Node, option: Option, where: str, key: str) -> tuple[str, ...] | None:
         """The text of an option, several of a list; None after adding a problem."""
         if isinstance(node, Table) and option.kind.mapping:
-            named = {name: item.text for name, item in node.entries.items() if isinstance(item, Scalar) and item.text}
+            named = {
+                name: without_line_end(item.text)
+                for name, item in node.entries.items()
+                if isinstance(item, Scalar) and item.text
+            }
             if node.entries and len(named) == len(node.entries):
                 return tuple(f"{name}: {text}" for name, text in named.items())
         items = node.items if isinstance(node, Sequence) and option.kind.many else (node,)
         texts = [item.text for item in items if isinstance(item, Scalar) and item.text is not None]
         if texts and len(texts) == len(items):
-            return tuple(texts)
+            return tuple(map(without_line_end, texts))
         wrong = next((item for item in items if not isinstance(item, Scalar) or item.text is None), node)
         got = "an empty list" if not items else document.describe(wrong)
         hint = "; leave the key out for the default" if got == "nothing" else ""
