@@ -59,12 +59,17 @@ def read_answer(probe: Probe, status: int, content_type: str) -> Answer:
     if status == 200:
         if content_type == "text/event-stream":
             return Answer.EVENT_STREAM
-        if probe is Probe.NEGOTIATE and (content_type == "application/json" or content_type.endswith("+json")):
+        if probe is Probe.NEGOTIATE and is_json(content_type):
             return Answer.JSON
         return Answer.NOT_A_STREAM
     if probe is Probe.NEGOTIATE and status in UPGRADE_MAY_CURE:
         return Answer.TRY_UPGRADE
     return Answer.FAILED
+
+
+def is_json(content_type: str) -> bool:
+    """Whether a body is JSON by its type, which is without parameters and in lower case."""
+    return content_type in ("application/json", "text/json") or content_type.endswith("+json")
 
 
 def accept_header(probe: Probe) -> str:

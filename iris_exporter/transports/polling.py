@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from iris_exporter.clock import Clock
+from iris_exporter.core import detection
 from iris_exporter.core.failures import Failure, from_status
 from iris_exporter.core.headers import retry_after_seconds
 from iris_exporter.core.inflate import Inflater
@@ -21,7 +22,6 @@ from iris_exporter.transports.requests import Requester
 
 # The head has the connect timeout; a body that takes longer than this would outlast the next poll.
 _BODY_SECONDS = 20.0
-_JSON_TYPES = ("application/json", "text/json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Poller:
         if response.status != 200:
             hint = retry_after_seconds(response.headers.get("Retry-After"), self._clock.wall())
             raise TransportError(from_status(response.status, retry_after_seconds=hint))
-        if response.content_type not in _JSON_TYPES and not response.content_type.endswith("+json"):
+        if not detection.is_json(response.content_type.lower()):
             raise TransportError(Failure("not_json", f"the answer is {response.content_type}"))
         body, wire_bytes = await read_body(response, self._settings.max_body_bytes)
         tag = response.headers.get("ETag")

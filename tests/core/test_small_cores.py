@@ -55,6 +55,7 @@ def test_the_option_and_the_memory_decide_before_the_address() -> None:
         (Probe.NEGOTIATE, 200, "text/event-stream", Answer.EVENT_STREAM),
         (Probe.NEGOTIATE, 200, "application/json", Answer.JSON),
         (Probe.NEGOTIATE, 200, "application/problem+json", Answer.JSON),
+        (Probe.NEGOTIATE, 200, "text/json", Answer.JSON),
         (Probe.NEGOTIATE, 200, "text/html", Answer.NOT_A_STREAM),
         (Probe.STREAM, 200, "application/json", Answer.NOT_A_STREAM),
         (Probe.NEGOTIATE, 426, "", Answer.TRY_UPGRADE),
