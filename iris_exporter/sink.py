@@ -5,6 +5,7 @@ polled documents have to be asked for.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Protocol
 
@@ -40,6 +41,7 @@ _PONG_REACTION = Reaction(pong=True)
 _ANSWER_REACTION = Reaction(replies=(PONG,))
 _FILL_REACTION = Reaction(fill=True)
 _CONTROL = frozenset(kind.message_type for kind in (Ping, Pong, Resumed, UpstreamError))
+_CONTROL_BYTES = 256  # what a ping takes with its moment, and much more
 ANSWER_SECONDS = 10.0
 """A source that answers a resume does so at once; a heartbeat later it is clear that this one never will."""
 
@@ -165,6 +167,18 @@ class StreamSink:
         self._tell(new, received.messages, at)
         self._finish(received, at)
         return _with_fill(reaction) if state.cursor.hole_after is not None else reaction
+
+    def peek(self, received: Received) -> Reaction:
+        """See `Sink.peek`; a message that is only looked at leaves no trace."""
+        reaction = NO_REACTION
+        looker = Decoder(self._state.limits)
+        for message in received.messages:
+            if len(message) <= _CONTROL_BYTES:
+                with suppress(DecodeError):
+                    found = looker.decode(message)
+                    if isinstance(found, Ping | Pong):
+                        reaction = self._control(found) or reaction
+        return reaction
 
     def _changed(self, message: Message, changes: Changes, delays: list[float]) -> None:
         """Count what one message changed, and note how long it was under way."""

@@ -102,6 +102,9 @@ class Sink(Protocol):
     def receive(self, received: Received, protocol: str, at: float) -> Reaction:
         """Take a piece of the stream that arrived at wall time `at`."""
 
+    def peek(self, received: Received) -> Reaction:
+        """What a piece wants at once that is handed to `receive` only later: answers and pongs, nothing else."""
+
     def snapshot(self, body: bytes, at: float, *, polling: bool) -> Failure | None:
         """Take a whole REST document; a failure when it could not be read. `polling` when there is no link."""
 

@@ -5,12 +5,15 @@ Source: WHATWG HTML, 9.2; the parser is `core.sse`.
 """
 
 import asyncio
+import zlib
+from collections import deque
 
 import aiohttp
 
 from iris_exporter.core.failures import Failure
 from iris_exporter.core.inflate import Inflater
 from iris_exporter.core.sse import SseParser
+from iris_exporter.errors import LimitExceededError
 from iris_exporter.transports.base import Received, TransportError
 from iris_exporter.transports.recognise import LINK_ERRORS, failure_of
 
@@ -33,6 +36,7 @@ class SseLink:
         self._inflate_limit = max(max_message_bytes * _INFLATED_MESSAGES, _LEAST_INFLATED_BYTES)
         self._inflated = b""
         self._taken = 0  # of what is inflated
+        self._end: BaseException | None = None  # what the body ended by, once all before it is given out
         try:
             self._inflater = Inflater(response.headers.get("Content-Encoding", "").strip().lower())
         except ValueError as error:
@@ -62,16 +66,39 @@ class SseLink:
         if self._taken < len(self._inflated):
             await asyncio.sleep(0)
         else:
-            piece = await self._response.content.readany()
-            if not piece and self._response.content.at_eof():
-                raise TransportError(Failure("closed", "the server ended the stream"))
+            if self._end is not None:
+                raise self._end
+            piece = await self._next_piece()
             wire_bytes = len(piece)
-            self._inflated, self._taken = self._inflater.feed(piece, wire_bytes + self._inflate_limit), 0
+            try:
+                self._inflated = self._inflater.feed(piece, wire_bytes + self._inflate_limit)
+            except (zlib.error, LimitExceededError) as error:
+                self._inflated, self._end = self._inflater.rescued, error
+            self._taken = 0
         inflated, start = self._inflated, self._taken
         self._taken = start + _PART_BYTES
         if self._taken >= len(inflated):
             self._inflated, self._taken = b"", 0
         return inflated[start : start + _PART_BYTES], wire_bytes
+
+    async def _next_piece(self) -> bytes:
+        """The next piece of the body as it came.
+
+        After an error aiohttp gives out nothing any more, not even what it has taken from the socket before.
+        """
+        content = self._response.content
+        if content.exception() is None:
+            piece = await content.readany()
+            if not piece and content.at_eof():
+                raise TransportError(Failure("closed", "the server ended the stream"))
+            return piece
+        pieces: deque[bytes] = getattr(content, "_buffer", deque())
+        if not pieces:
+            return await content.readany()  # raises it
+        skipped: int = getattr(content, "_buffer_offset", 0)
+        piece = b"".join(pieces)[skipped:]
+        pieces.clear()
+        return piece
 
     async def send(self, message: bytes) -> bool:  # noqa: ARG002 (SSE has one direction)
         """See `Link.send`."""

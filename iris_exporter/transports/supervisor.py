@@ -1,15 +1,17 @@
 """The only reconnect loop: feeds the connection machine, carries out its actions, hands data to a sink.
 
-One supervisor looks after one stream. It has at most five tasks: the link (a dial, then reading), its heartbeat, the
-timer of the next attempt, the polls, and the search for missing events. Every decision is `core.connection`'s; every
-wait goes through the clock.
+One supervisor looks after one stream. It has few tasks: the link (a dial, then reading beside heartbeat, the snapshot
+and answers under way), the timer of the next attempt, the polls, and the search for missing events. Every decision is
+`core.connection`'s; every wait goes through the clock.
 
-The snapshot is loaded between the opening of a link and its first read. Meanwhile what the source sends waits in
-the socket's buffers, so updates are merged into the snapshot in the order in which they were made.
+The link is read from its opening on, so that pings are answered and its end is seen. What it brings while the snapshot
+is being loaded is held (`transports.held`) and taken after it, in the order of arrival, so updates are merged into the
+snapshot in the order in which they were made. When more has come than should be held, or the link ends, the snapshot is
+given up and what is held is taken at once: an event that arrived counts.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
 
 from iris_exporter.clock import Clock
@@ -20,14 +22,16 @@ from iris_exporter.core.failures import RETRY_AFTER_CAP_SECONDS, Failure, Remedy
 from iris_exporter.core.status import LinkStatus, State
 from iris_exporter.logs import get_logger
 from iris_exporter.settings import StreamSettings
-from iris_exporter.transports.base import Link, Observer, Sink, StateChange, TransportError
+from iris_exporter.transports.base import Link, Observer, Received, Sink, StateChange, TransportError
 from iris_exporter.transports.dialer import Dialer, PollInstead
+from iris_exporter.transports.held import Held
 from iris_exporter.transports.polling import Poller
 
 PING = b'{"type":"ping"}'
 _GOING_AWAY = 1001
 _NORMAL = 1000
 _CLOSED_BY_US = Failure("requested", "closed by request")
+_SNAPSHOT_GIVEN_UP = Failure("timeout", "the stream brought more than is held until the snapshot is there")
 # The most that the protocol allows in a page, and enough pages for twice what a source keeps by default.
 _PAGE_EVENTS = 1000
 # A source that answers like this has no such pages; any other failure may pass.
@@ -69,6 +73,7 @@ class Supervisor:
         self._retry_task: asyncio.Task[None] | None = None
         self._poll_task: asyncio.Task[None] | None = None
         self._fill_task: asyncio.Task[None] | None = None
+        self._reply_task: asyncio.Task[None] | None = None
         self._has_document = False  # whether a dial found a document that polling can begin with
         self._ending: set[asyncio.Task[None]] = set()
         self._crashed = False
@@ -264,25 +269,53 @@ class Supervisor:
         self._carry_out(self._connection.failed(failure, self._clock.monotonic(), key_changed=key_changed), failure)
 
     async def _use(self, link: Link) -> Failure:
-        """Load the snapshot, then read until the link ends or is found dead; return why."""
-        await self._poll_once(polling=False)
+        """Load the snapshot and read until the link ends or is found dead; return why."""
         self._heard = self._clock.monotonic()
         self._ping_sent = None
-        reading = asyncio.create_task(self._read(link), name=f"{self._settings.name}: read")
-        beating = asyncio.create_task(self._beat(link), name=f"{self._settings.name}: heartbeat")
+        held = Held()
+        name = self._settings.name
+        loading = asyncio.create_task(self._load_first(link, held), name=f"{name}: snapshot")
+        reading = asyncio.create_task(self._read(link, held, loading), name=f"{name}: read")
+        beating = asyncio.create_task(self._beat(link), name=f"{name}: heartbeat")
+        tasks = (loading, reading, beating)
+        failure = None
         try:
-            done, _ = await asyncio.wait({reading, beating}, return_when=asyncio.FIRST_COMPLETED)
-            return done.pop().result()
+            failure = await _first_failure(tasks)
         finally:
-            for task in (reading, beating):
+            for task in tasks:
                 task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            last_words = self._take_all(link, held)
             self._end(self._fill_task)
-            await asyncio.gather(reading, beating, return_exceptions=True)
+            self._end(self._reply_task)
+        return last_words or failure
 
-    async def _read(self, link: Link) -> Failure:
+    async def _load_first(self, link: Link, held: Held) -> Failure | None:
+        """Load the snapshot, then take what has come since the link was opened."""
+        try:
+            await self._poll_once(polling=False)
+        except asyncio.CancelledError:
+            if not held.overflowed:
+                raise  # the link has ended
+        held.loading = False
+        while (piece := held.take()) is not None:
+            if (failure := self._take(link, *piece, answered=True)) is not None:
+                return failure
+            await asyncio.sleep(0)
+        held.waits = False
+        return None
+
+    def _take_all(self, link: Link, held: Held) -> Failure | None:
+        """The link has ended: take what it brought, and return what the source said was wrong."""
+        failure = None
+        while (piece := held.take()) is not None:
+            failure = self._take(link, *piece, answered=True) or failure
+        return failure
+
+    async def _read(self, link: Link, held: Held, loading: asyncio.Task[Failure | None]) -> Failure | None:
         protocol = link.protocol
         monotonic, wall = self._clock.monotonic, self._clock.wall
-        observe, receive = self._observer.received, self._sink.receive
+        observe = self._observer.received
         while True:
             try:
                 received = await link.read()
@@ -292,21 +325,51 @@ class Supervisor:
             now = wall()
             self._last_heard = now
             observe(protocol, received.wire_bytes)
-            if received.last_event_id is not None:
-                self._retry_hint = received.retry_seconds
-            if received.messages or received.binary:
-                self._last_message = now
-                reaction = receive(received, protocol, now)
-                for reply in reaction.replies:
-                    await link.send(reply)
-                if reaction.pong:
-                    self._ponged()
-                if reaction.fill and (self._fill_task is None or self._fill_task.done()):
-                    self._fill_task = self._spawn(self._fill(self._poll_urls[0]), "fill")
-                if reaction.failure is not None:
-                    return reaction.failure
+            if held.waits:
+                self._hold(link, held, loading, received, now)
+            elif (failure := self._take(link, received, now)) is not None:
+                return failure
             if received.pongs:
                 self._ponged()
+
+    def _hold(
+        self, link: Link, held: Held, loading: asyncio.Task[Failure | None], received: Received, now: float
+    ) -> None:
+        """Keep a piece until the snapshot is there, and answer what cannot wait so long."""
+        reaction = self._sink.peek(received)
+        self._reply(link, reaction.replies)
+        if reaction.pong:
+            self._ponged()
+        if not held.put(received, now) and held.loading and not held.overflowed:
+            held.overflowed = True
+            self._observer.poll_failed(_SNAPSHOT_GIVEN_UP)
+            loading.cancel()
+
+    def _take(self, link: Link, received: Received, now: float, *, answered: bool = False) -> Failure | None:
+        """Hand a piece to the sink and do what it wants; a failure that ends the link, None otherwise."""
+        if received.last_event_id is not None:
+            self._retry_hint = received.retry_seconds
+        if not received.messages and not received.binary:
+            return None
+        self._last_message = now
+        reaction = self._sink.receive(received, link.protocol, now)
+        if not answered:
+            self._reply(link, reaction.replies)
+        if reaction.pong:
+            self._ponged()
+        if reaction.fill and (self._fill_task is None or self._fill_task.done()):
+            self._fill_task = self._spawn(self._fill(self._poll_urls[0]), "fill")
+        return reaction.failure
+
+    def _reply(self, link: Link, replies: Sequence[bytes]) -> None:
+        """Send answers without waiting for a peer that does not read; one that is under way answers for later ones."""
+        if replies and (self._reply_task is None or self._reply_task.done()):
+            self._reply_task = self._spawn(self._send_all(link, replies), "reply")
+
+    @staticmethod
+    async def _send_all(link: Link, replies: Sequence[bytes]) -> None:
+        for reply in replies:
+            await link.send(reply)
 
     def _ponged(self) -> None:
         """The first answer to a ping, be it the protocol's or the source's, gives the round trip."""
@@ -314,7 +377,7 @@ class Supervisor:
             self._observer.heartbeat(self._clock.monotonic() - self._ping_sent)
             self._ping_sent = None
 
-    async def _beat(self, link: Link) -> Failure:
+    async def _beat(self, link: Link) -> Failure | None:
         """Send the pings; return when nothing was heard for too long."""
         interval, timeout = self._settings.heartbeat_interval_seconds, self._settings.heartbeat_timeout_seconds
         next_ping = self._clock.monotonic() + interval
@@ -406,3 +469,13 @@ class Supervisor:
             if not self._sink.page(page, self._clock.wall()):
                 return
         # A source that always has another page: what is left is loaded after the next poll.
+
+
+async def _first_failure(tasks: Iterable[asyncio.Task[Failure | None]]) -> Failure:
+    """Wait until one of the tasks, which must not all end well, returns a failure or raises."""
+    left = set(tasks)
+    while True:
+        done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            if (failure := task.result()) is not None:
+                return failure

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 import aiohttp
-from aiohttp import ClientWebSocketResponse, WSMsgType
+from aiohttp import ClientWebSocketResponse, WSCloseCode, WSMsgType
 
 from iris_exporter.core.failures import Failure, from_close_code
 from iris_exporter.logs import redact
@@ -37,6 +37,8 @@ class WebSocketLink:
     def __init__(self, socket: ClientWebSocketResponse[bool]) -> None:
         self._socket = socket
         self._end: Failure | None = None
+        self._close_code: int | None = None  # of a violation that we have found
+        self._ponging: asyncio.Task[None] | None = None
         # Frames that aiohttp has parsed and not handed out yet, and how to take them without the checks of `receive`,
         # which are for control frames. Where a version hides them every read brings one frame, which is slower and
         # otherwise the same.
@@ -46,6 +48,8 @@ class WebSocketLink:
 
     async def read(self) -> Received:
         """See `Link.read`."""
+        if self._close_code is not None and self._end is not None:
+            raise TransportError(self._end)
         received = Received([], 0)
         messages = received.messages
         receive, take, queued = self._socket.receive, self._take, self._queued
@@ -56,12 +60,17 @@ class WebSocketLink:
                 data = frame.data if isinstance(frame.data, bytes) else str(frame.data).encode()
                 messages.append(data)
                 received.wire_bytes += _wire_size(len(data))
+                if not data.isascii() and not _is_utf8(data):
+                    # The connection has to be failed (RFC 6455, section 8.1). The decoder counts what is in it.
+                    self._end = Failure("protocol_error", "a text message is no valid UTF-8")
+                    self._close_code = WSCloseCode.INVALID_TEXT
+                    return received
             elif kind is WSMsgType.BINARY:
                 received.binary += 1
                 received.wire_bytes += _wire_size(len(frame.data))
             elif kind is WSMsgType.PING:
                 received.wire_bytes += _wire_size(len(frame.data))
-                await self._answer(frame.data)
+                self._answer(frame.data)
             elif kind is WSMsgType.PONG:
                 received.pongs += 1
                 received.wire_bytes += _wire_size(len(frame.data))
@@ -85,7 +94,15 @@ class WebSocketLink:
             return from_close_code(data, _printable(extra))
         return from_close_code(self._socket.close_code)
 
-    async def _answer(self, payload: bytes) -> None:
+    def _answer(self, payload: bytes) -> None:
+        """Answer a ping without waiting for a peer that does not read.
+
+        While an answer is under way, later pings have none: not each one has to (RFC 6455, 5.5.3).
+        """
+        if self._ponging is None or self._ponging.done():
+            self._ponging = asyncio.create_task(self._pong(payload), name="pong")
+
+    async def _pong(self, payload: bytes) -> None:
         with suppress(ConnectionError, RuntimeError, aiohttp.ClientError):
             await self._socket.pong(payload)
 
@@ -103,9 +120,19 @@ class WebSocketLink:
 
     async def close(self, code: int = 1000) -> None:
         """See `Link.close`."""
+        if self._ponging is not None:
+            self._ponging.cancel()
         with suppress(Exception):
             async with asyncio.timeout(_CLOSE_SECONDS):
-                await self._socket.close(code=code)
+                await self._socket.close(code=code if self._close_code is None else self._close_code)
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _printable(text: object) -> str:

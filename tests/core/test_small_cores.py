@@ -239,6 +239,26 @@ def test_inflates_gzip_and_deflate_in_pieces() -> None:
         assert inflater.complete
 
 
+@pytest.mark.parametrize("level", [0, 1, 6, 9])
+@pytest.mark.parametrize("size", [1, 2, 7, 10_000])
+def test_deflate_without_the_zlib_header_is_inflated_in_any_pieces(size: int, level: int) -> None:
+    text = b'{"events":[]}' * 300
+    bare = zlib.compressobj(level, wbits=-zlib.MAX_WBITS)
+    body = bare.compress(text) + bare.flush()
+    inflater = Inflater("deflate")
+    assert b"".join(inflater.feed(body[at : at + size], 10_000) for at in range(0, len(body), size)) == text
+    assert inflater.complete
+
+
+def test_what_came_before_the_damage_is_rescued() -> None:
+    packed = zlib.compressobj(wbits=31)
+    good = packed.compress(b"data: 1\n\n") + packed.flush(zlib.Z_SYNC_FLUSH)
+    inflater = Inflater("gzip")
+    with pytest.raises(zlib.error):
+        inflater.feed(good + b"\xff" * 40, 1000)
+    assert inflater.rescued.startswith(b"data: 1\n\n")
+
+
 def test_a_compressed_body_says_when_it_is_cut_short() -> None:
     body = gzip.compress(b"telemetry " * 100)
     for missing in (1, 8, len(body) - 1):

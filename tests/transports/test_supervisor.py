@@ -91,9 +91,12 @@ class FakePoller:
         self.forgotten = 0
         self.broken: str | None = None
         self.broken_with = NOTHING_THERE
+        self.open = asyncio.Event()  # until then nothing is answered
+        self.open.set()
 
     async def fetch(self, url: str, *, remember: bool = True) -> Polled:
         self.asked.append(url)
+        await self.open.wait()
         if self.broken is not None and self.broken in url:
             raise TransportError(self.broken_with)
         if isinstance(self.answer, Failure):
@@ -121,6 +124,9 @@ class Recorder:
     def receive(self, received: Received, protocol: str, at: float) -> Reaction:
         self.messages += received.messages
         return self.reactions.get(received.messages[-1], NO_REACTION)
+
+    def peek(self, received: Received) -> Reaction:
+        return Reaction(replies=(b"pong",)) if b"ping" in received.messages else NO_REACTION
 
     def resume_from(self) -> str:
         return self.position
@@ -224,6 +230,98 @@ async def bench(
         yield made
     finally:
         await made.stream.stop()
+
+
+@asynccontextmanager
+async def slow_snapshot(link: FakeLink, **settings: object) -> AsyncIterator[Bench]:
+    """A link that is open while its snapshot is on its way."""
+    made = Bench(FakeDialer(link), DOCUMENT, **settings)
+    made.poller.open.clear()
+    made.stream.connect()
+    await settle()
+    try:
+        yield made
+    finally:
+        await made.stream.stop()
+
+
+async def test_the_link_is_read_and_pings_are_answered_while_the_snapshot_loads() -> None:
+    link = FakeLink()
+    async with slow_snapshot(link) as b:
+        link.put(b"1")
+        link.put(b"ping")
+        link.put(b"2")
+        await settle()
+        assert link.sent == [b"pong"]
+        assert (b.seen.documents, b.seen.messages) == ([], [])
+        b.seen.reactions = {b"ping": Reaction(replies=(b"pong",))}
+        b.poller.open.set()
+        link.put(b"3")
+        await settle()
+        assert b.seen.documents == [b"{}"]
+        assert b.seen.messages == [b"1", b"ping", b"2", b"3"], "in the order of arrival"
+        assert link.sent == [b"pong"], "answered once"
+
+
+@pytest.mark.parametrize("protocol", ["websocket", "sse"])
+async def test_what_came_behind_a_slow_snapshot_counts_when_the_link_ends_badly(protocol: str) -> None:
+    link = FakeLink(protocol)
+    async with slow_snapshot(link) as b:
+        for number in range(50):
+            link.put(b"%d" % number)
+        link.end("abnormal_closure")
+        await settle()
+        assert len(b.seen.messages) == 50
+        assert b.seen.documents == []
+        assert b.stream.status().failure == Failure("abnormal_closure", "")
+
+
+async def test_what_a_source_says_before_it_ends_the_link_is_the_reason() -> None:
+    link = FakeLink()
+    async with slow_snapshot(link) as b:
+        b.seen.reactions = {b"no": Reaction(failure=Failure("unauthorized"))}
+        link.put(b"no")
+        link.end("closed")
+        await settle()
+        assert b.stream.status().failure == Failure("unauthorized")
+
+
+async def test_a_snapshot_is_given_up_when_more_has_come_than_is_held() -> None:
+    link = FakeLink()
+    async with slow_snapshot(link) as b:
+        for letter in b"abcdefghi":
+            link.put(bytes((letter,)) * 1024 * 1024)
+        link.put(b"last")
+        await settle()
+        assert [message[:1] for message in b.seen.messages] == [b"%c" % letter for letter in b"abcdefghil"]
+        assert b.seen.count("poll failed", "timeout") == 1
+        assert b.state is State.LIVE
+
+
+async def test_a_link_that_falls_silent_while_the_snapshot_loads_is_found_dead() -> None:
+    link = FakeLink()
+    async with slow_snapshot(link, heartbeat_interval_seconds=5.0, heartbeat_timeout_seconds=12.0) as b:
+        for _ in range(13):
+            await b.clock.advance(1.0)
+        assert b.stream.status().failure == Failure("heartbeat_timeout", "nothing heard for 12 s")
+
+
+async def test_a_peer_that_does_not_read_answers_keeps_nothing_from_being_read() -> None:
+    link = FakeLink()
+    async with bench(link) as b:
+        sending = asyncio.Event()
+
+        async def send(message: bytes) -> bool:
+            link.sent.append(message)
+            return await sending.wait()
+
+        link.send = send  # type: ignore[method-assign]
+        b.seen.reactions = {b"ping": Reaction(replies=(b"pong",))}
+        for message in (b"ping", b"1", b"ping", b"2"):
+            link.put(message)
+        await settle()
+        assert b.seen.messages == [b"ping", b"1", b"ping", b"2"]
+        assert link.sent == [b"pong"], "one under way is enough"
 
 
 async def test_snapshot_first_then_the_stream_in_order() -> None:

@@ -5,6 +5,7 @@ import base64
 import gc
 import hashlib
 import re
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -19,7 +20,7 @@ from iris_exporter.transports.recognise import failure_of
 from iris_exporter.transports.requests import Requester
 from iris_exporter.transports.session import open_session
 from tests.transports.support import client, reason, serve_bytes, serve_raw
-from tests.waiting import BUSY
+from tests.waiting import BUSY, until
 
 STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 JSON_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -27,8 +28,13 @@ SOCKET_HEAD = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnec
 
 
 @asynccontextmanager
-async def socket_server(frames: bytes, headers: bytes = b"") -> AsyncIterator[str]:
-    """A server that makes a correct handshake with `headers` added, and then sends `frames` as they are."""
+async def socket_server(
+    frames: bytes, headers: bytes = b"", answer: "asyncio.Future[bytes] | None" = None
+) -> AsyncIterator[str]:
+    """A server that makes a correct handshake with `headers` added, and then sends `frames` as they are.
+
+    What the client sends up to the end of its connection is put into `answer`.
+    """
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
@@ -37,7 +43,9 @@ async def socket_server(frames: bytes, headers: bytes = b"") -> AsyncIterator[st
         digest = hashlib.sha1(key[1] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
         accept = b"Sec-WebSocket-Accept: " + base64.b64encode(digest) + b"\r\n"
         writer.write(SOCKET_HEAD + accept + headers + b"\r\n" + frames)
-        await reader.read()
+        said = await reader.read()
+        if answer is not None:
+            answer.set_result(said)
 
     async with serve_bytes(handle) as port:
         yield f"ws://127.0.0.1:{port}/s"
@@ -218,10 +226,78 @@ async def test_masked_frames_are_read_as_what_they_say() -> None:
         assert (messages, failure.reason) == ([b'{"a":1}'], "closed")
 
 
-async def test_text_that_is_no_utf_8_reaches_the_decoder_which_counts_it() -> None:
-    async with socket_server(b"\x81\x02\xff\xfe\x88\x02\x03\xe8") as url:
+def close_code(said: bytes) -> int:
+    """The code of the close frame that a client has sent after nothing else."""
+    assert (said[0], said[1] & 0x80) == (0x88, 0x80)
+    return (said[6] ^ said[2]) << 8 | (said[7] ^ said[3])
+
+
+@pytest.mark.parametrize(
+    ("frames", "code", "reason", "delivered"),
+    [
+        (b"\x81\x02\xff\xfe\x81\x012", 1007, "protocol_error", [b"1", b"\xff\xfe"]),
+        (b"\x01\x01\xc3\x80\x01\x28", 1007, "protocol_error", [b"1", b"\xc3\x28"]),
+        (b"\x83\x011", 1002, "protocol_error", [b"1"]),
+        (b"\x80\x011", 1002, "protocol_error", [b"1"]),
+        (b"\x88\x01\x03", 1002, "protocol_error", [b"1"]),
+        (b"\x88\x04\x03\xe8\xff\xfe", 1007, "protocol_error", [b"1"]),
+        (b"\x81\x7e\x08\x00" + b"x" * 2048, 1009, "message_too_large", [b"1"]),
+    ],
+)
+async def test_a_violation_is_answered_with_its_close_code_and_what_came_before_counts(
+    frames: bytes, code: int, reason: str, delivered: list[bytes]
+) -> None:
+    answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    async with socket_server(b"\x81\x011" + frames, answer=answer) as url:
+        messages, failure = await end_of(url, max_message_bytes=1024)
+        assert (messages, failure.reason) == (delivered, reason)
+        async with asyncio.timeout(5 * BUSY):
+            assert close_code(await answer) == code
+
+
+async def test_text_in_utf_8_is_let_through_cut_anywhere() -> None:
+    text = "\u00e9\u2028\U0001f600".encode()
+    kinds = (0x01, *(0x00,) * (len(text) - 2), 0x80)
+    frames = b"".join(bytes((kind, 1, byte)) for kind, byte in zip(kinds, text, strict=True))
+    async with socket_server(frames + b"\x88\x02\x03\xe8") as url:
         messages, failure = await end_of(url)
-        assert (messages, failure.reason) == ([b"\xff\xfe"], "closed")
+        assert (messages, failure.reason) == ([text], "closed")
+
+
+PACKER = zlib.compressobj(wbits=31)
+ONE_IN_GZIP = PACKER.compress(b"data: 1\n\n") + PACKER.flush(zlib.Z_SYNC_FLUSH)
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "reason"),
+    [
+        (b"Transfer-Encoding: chunked\r\n", b"9\r\ndata: 1\n\n\r\nzz\r\n", "protocol_error"),
+        (b"Transfer-Encoding: chunked\r\n", b"9\r\ndata: 1\n\n\r\n", "abnormal_closure"),
+        (b"Content-Length: 100\r\n", b"data: 1\n\n", "abnormal_closure"),
+        (b"", b"data: 1\n\ndata: " + b"x" * 5000, "message_too_large"),
+        (b"Content-Encoding: gzip\r\n", ONE_IN_GZIP[:-2], "closed"),
+        (b"Content-Encoding: gzip\r\n", ONE_IN_GZIP + b"\xff" * 40, "protocol_error"),
+    ],
+)
+async def test_whole_events_before_an_error_count(head: bytes, body: bytes, reason: str) -> None:
+    """All of it is there before the first read, as after a loop that was busy."""
+    dialed = asyncio.Event()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n" + head + b"\r\n")
+        await dialed.wait()
+        writer.write(body)
+        await writer.drain()
+
+    async with serve_bytes(handle) as port, client(f"http://127.0.0.1:{port}/s", max_message_bytes=1024) as made:
+        link = await made.dial()
+        dialed.set()
+        content = link._response.content  # type: ignore[union-attr]
+        await until(lambda: content.is_eof() or content.exception() is not None or content.total_bytes >= 5000)
+        messages, failure = await drain(link)  # type: ignore[arg-type]
+        assert messages[:1] == [b"1"]
+        assert failure.reason == reason
 
 
 async def test_unread_bodies_do_not_reach_the_next_request() -> None:
