@@ -7,6 +7,7 @@ and counted, and takes no other one with it; a source that cannot be asked keeps
 import asyncio
 import glob
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,7 @@ ANNOTATION = "iris-exporter.io/"
 _MAX_BYTES = 4 * 1024 * 1024
 _HTTP_SECONDS = 10.0
 _LINES_PER_MINUTE = 10
+_READ_SHARE = 20  # a list whose entries wait for files takes 1/20 of a processor at most
 _SHAPE = "a list of streams in YAML or JSON"
 _NO_FILE = Origin()
 
@@ -75,17 +77,25 @@ class _Reader:
         self._limited = _log.limited(_LINES_PER_MINUTE, clock)
 
     def read(self, entries: Iterable["_Entry"]) -> tuple[StreamSettings, ...]:
-        """The streams of entries."""
+        """The streams of entries, after complaining about those that cannot be used."""
+        streams, refused = self.sort(entries)
+        for problems in refused:
+            self.refuse(problems)
+        return streams
+
+    def sort(self, entries: Iterable["_Entry"]) -> tuple[tuple[StreamSettings, ...], list[list[Problem]]]:
+        """The streams of entries, and what is wrong with each of the others."""
         streams = []
+        refused = []
         for entry in entries:
             if entry.problems:
-                self.refuse(entry.problems)
+                refused.append(list(entry.problems))
                 continue
             try:
                 streams.append(read_entry(entry.node, self._defaults, entry.origin, entry.where, entry.key))
             except ConfigError as error:
-                self.refuse(error.problems)
-        return tuple(streams)
+                refused.append(error.problems)
+        return tuple(streams), refused
 
     def refuse(self, problems: Sequence[Problem]) -> None:
         self._metrics.discovery_failed(self.source)
@@ -107,6 +117,8 @@ class FileDiscovery:
         self._reader = _Reader("files", settings.defaults, metrics, clock)
         self._known: dict[str, tuple[StreamSettings, ...]] = {}
         self._marks: dict[str, tuple[int, ...]] = {}  # of what was read last, whether it could be used or not
+        self._refused: dict[str, list[list[Problem]]] = {}  # what was wrong with entries of it
+        self._again: dict[str, float] = {}  # when files that entries of it name may be looked for again
 
     async def run(self) -> None:
         """Look for ever."""
@@ -127,27 +139,42 @@ class FileDiscovery:
             try:
                 status = path.stat()  # of what the link points to, so that a swap shows
                 mark = (status.st_mtime_ns, status.st_ino, status.st_dev, status.st_size)
-                if self._marks.get(name) == mark:
+                changed = self._marks.get(name) != mark
+                # An entry may have been refused for a file that it names, such as a key that is mounted a little later.
+                if not changed and self._clock.monotonic() < self._again.get(name, math.inf):
                     continue
                 self._marks[name] = mark
-                self._known[name] = self._read(path)
+                self._known[name] = self._read(name, known=[] if changed else self._refused[name])
             except OSError as error:
                 self._reader.failed(name, error)
             except ConfigError as error:
                 # What the file said before stays in force.
                 self._reader.refuse(error.problems)
         self._known = {name: self._known[name] for name in names if name in self._known}
+        self._refused = {name: self._refused[name] for name in names if name in self._refused}
+        self._again = {name: self._again[name] for name in names if name in self._again}
 
-    def _read(self, path: Path) -> tuple[StreamSettings, ...]:
+    def _read(self, name: str, known: Sequence[Sequence[Problem]]) -> tuple[StreamSettings, ...]:
+        """The streams of a file; of what is wrong with its entries, `known` has been told."""
+        path, started = Path(name), self._clock.monotonic()
+        self._again.pop(name, None)
         with path.open("rb") as file:
             content = file.read(_MAX_BYTES + 1)
         if len(content) > _MAX_BYTES:
             raise ConfigError([Problem(str(path), "(file)", f"more than {_MAX_BYTES >> 20} MiB", _SHAPE)])
         origin = Origin(path)
-        return self._reader.read(
+        streams, refused = self._reader.sort(
             _Entry(node, f"{path}:{node.line}", f"[{index}]", origin, problems)
             for index, (node, problems) in enumerate(document.read_list(content, path, _SHAPE))
         )
+        for problems in refused:
+            if problems not in known:
+                self._reader.refuse(problems)
+        self._refused[name] = refused
+        if any(problem.key.endswith("-file") for problems in refused for problem in problems):
+            now = self._clock.monotonic()
+            self._again[name] = now + _READ_SHARE * (now - started)
+        return streams
 
 
 class HttpDiscovery:

@@ -103,6 +103,20 @@ async def test_a_bad_entry_takes_no_other_one_with_it(tmp_path: Path) -> None:
     assert told.failures == 4
 
 
+async def test_an_entry_is_used_as_soon_as_the_file_that_it_names_is_there(tmp_path: Path) -> None:
+    entries = [{"name": name, "url": f"http://h/{name}", "api-key-file": f"{name}.key"} for name in ("a", "b")]
+    (tmp_path / "streams.yaml").write_text(json.dumps(entries))
+    (tmp_path / "a.key").write_text("s3cret\n")
+    told = Told()
+    async with running(FileDiscovery(files(tmp_path / "*.yaml"), told, SystemClock(), told).run()):
+        await until(lambda: told.names == ["a"])
+        (tmp_path / "b.key").write_text("\n")
+        await until(lambda: told.failures == 2)  # it is told again when it is another problem
+        (tmp_path / "b.key").write_text("s3cret\n")
+        await until(lambda: told.names == ["a", "b"])
+    assert told.failures == 2
+
+
 @asynccontextmanager
 async def endpoint(answer: list[object]) -> AsyncIterator[str]:
     async def handle(request: web.Request) -> web.Response:
