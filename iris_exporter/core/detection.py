@@ -6,11 +6,14 @@ to one upgrade. What worked is remembered for the next reconnect; an answer that
 Source: the IRIS wire, section 4, and the issue of protocol detection in the contract.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 UPGRADE_MAY_CURE = frozenset({400, 404, 405, 426})
 """Statuses with which servers that only speak WebSocket answer a plain GET."""
+
+_OF_A_PAGE = frozenset({"after", "limit"})
 
 MISFITS = frozenset({"not_a_stream", "upgrade_refused", "not_found", "http_client_error", "handshake", "redirect"})
 """Reasons that say: the endpoint answered, but not in the protocol that was remembered."""
@@ -78,22 +81,26 @@ def accept_header(probe: Probe) -> str:
 
 
 def as_websocket(url: str) -> str:
-    """The address with a WebSocket scheme."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(scheme={"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)))
+    """The address with a WebSocket scheme; everything else stays as it is written."""
+    return _with_scheme(url, {"http": "ws", "https": "wss"})
 
 
 def as_http(url: str) -> str:
-    """The address with an HTTP scheme."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(scheme={"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)))
+    """The address with an HTTP scheme; everything else stays as it is written."""
+    return _with_scheme(url, {"ws": "http", "wss": "https"})
+
+
+def _with_scheme(url: str, schemes: Mapping[str, str]) -> str:
+    scheme, colon, rest = url.partition(":")
+    return f"{schemes.get(scheme.lower(), scheme.lower())}{colon}{rest}" if colon else url
 
 
 def snapshot_addresses(url: str) -> tuple[str, ...]:
     """Where a stream's REST snapshot is likely to be, the likeliest first.
 
     `/api/stream/...` belongs to `/api/overview`, deployed as `/api/iris/overview`; whatever prefix stands before
-    `/api/` stays. An address without `/api/` is looked for at the root of its host.
+    `/api/` stays. An address without `/api/` is looked for at the root of its host. The query stays, since keys and
+    filters of the stream are those of its snapshot, too.
     """
     parts = urlsplit(as_http(url))
     prefix, found, _ = parts.path.partition("/api/")
@@ -101,17 +108,28 @@ def snapshot_addresses(url: str) -> tuple[str, ...]:
     paths = [f"{base}/api/overview", f"{base}/api/iris/overview"]
     if "/api/iris/" in parts.path:
         paths.reverse()
-    return tuple(urlunsplit(parts._replace(path=path, query="", fragment="")) for path in paths)
+    return tuple(urlunsplit(parts._replace(path=path, fragment="")) for path in paths)
 
 
 def page_address(snapshot_url: str, after: str, limit: int) -> str | None:
-    """Where the events that follow a position are, beside a snapshot's address; None for an address of another kind."""
+    """Where the events that follow a position are, beside a snapshot's address; None for an address of another kind.
+
+    Of the query of the snapshot everything stays as it is written; an `after` or a `limit` in it would not be those of
+    a page.
+    """
     parts = urlsplit(snapshot_url)
     base, found, _ = parts.path.rpartition("/overview")
     if not found:
         return None
-    query = urlencode({"after": after, "limit": limit})
+    kept = [piece for piece in parts.query.split("&") if piece and piece.partition("=")[0] not in _OF_A_PAGE]
+    query = "&".join((*kept, urlencode({"after": after, "limit": limit})))
     return urlunsplit(parts._replace(path=f"{base}/events", query=query, fragment=""))
+
+
+def is_page_address(url: str) -> bool:
+    """Whether an address is one of `page_address`."""
+    parts = urlsplit(url)
+    return parts.path.endswith("/events") and any(piece.startswith("after=") for piece in parts.query.split("&"))
 
 
 def without_credentials(url: str) -> str:

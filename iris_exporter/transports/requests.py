@@ -13,6 +13,7 @@ from iris_exporter.core.detection import as_http
 from iris_exporter.core.failures import Failure, from_status
 from iris_exporter.core.proxies import Proxy, is_of_proxy, proxy_for
 from iris_exporter.settings import ClientSettings, StreamSettings
+from iris_exporter.transports.addresses import as_written
 from iris_exporter.transports.base import TransportError
 from iris_exporter.transports.credentials import Credentials, Identity
 from iris_exporter.transports.session import RedirectedError, Sent, end_with_connection, sent_once
@@ -75,7 +76,7 @@ class Requester:
         """
 
         async def send(call: _Call) -> aiohttp.ClientResponse:
-            return await self._session.get(call.url, headers={**call.headers, **headers}, **call.options)
+            return await self._session.get(as_written(call.url), headers={**call.headers, **headers}, **call.options)
 
         response = await self._follow(url, send, lambda answer: (answer.status, answer.headers))
         end_with_connection(response)
@@ -91,7 +92,7 @@ class Requester:
         call = self._call(as_http(url), await self._credentials.identity(), known=True)
         response = await self._session.request(
             method,
-            call.url,
+            as_written(call.url),
             headers={**call.headers, **headers},
             allow_redirects=False,
             **call.options,
@@ -111,7 +112,7 @@ class Requester:
         async def send(call: _Call) -> aiohttp.ClientWebSocketResponse[bool] | aiohttp.WSServerHandshakeError:
             try:
                 socket: aiohttp.ClientWebSocketResponse[bool] = await self._session.ws_connect(
-                    call.url,
+                    as_written(call.url),
                     headers=call.headers,
                     autoping=False,
                     max_msg_size=self._settings.max_message_bytes,

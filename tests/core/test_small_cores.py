@@ -76,7 +76,10 @@ def test_an_answer_decides_the_protocol(probe: Probe, status: int, content_type:
     ("url", "expected"),
     [
         ("ws://h:1/api/stream/overview", ("http://h:1/api/overview", "http://h:1/api/iris/overview")),
-        ("https://h/iris/api/stream/x?k=1", ("https://h/iris/api/overview", "https://h/iris/api/iris/overview")),
+        (
+            "https://h/iris/api/stream/x?k=1",
+            ("https://h/iris/api/overview?k=1", "https://h/iris/api/iris/overview?k=1"),
+        ),
         ("wss://h/api/iris/ws", ("https://h/api/iris/overview", "https://h/api/overview")),
         ("http://h/stream", ("http://h/api/overview", "http://h/api/iris/overview")),
     ],

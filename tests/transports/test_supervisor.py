@@ -529,7 +529,7 @@ async def test_the_second_address_of_the_snapshot_is_tried_when_the_first_is_not
     await settle()
     made.stream.reset()
     await settle()
-    assert made.poller.asked == ["http://user@h/api/overview", "http://user@h/api/iris/overview"] * 2
+    assert made.poller.asked == ["http://user@h/api/overview?x=1", "http://user@h/api/iris/overview?x=1"] * 2
     await made.stream.stop()
 
 
@@ -647,8 +647,8 @@ async def test_events_between_two_polls_are_asked_for_page_by_page() -> None:
         b.seen.missing = ["e-1", "e-1001"]
         await b.clock.advance(31.0)
         assert b.poller.asked[-2:] == [
-            "http://user@h/api/events?after=e-1&limit=1000",
-            "http://user@h/api/events?after=e-1001&limit=1000",
+            "http://user@h/api/events?x=1&after=e-1&limit=1000",
+            "http://user@h/api/events?x=1&after=e-1001&limit=1000",
         ]
         assert len(b.seen.pages) == 2
 

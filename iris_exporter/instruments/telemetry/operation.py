@@ -7,9 +7,8 @@ else, so a long-lived task that begins inside one has no parent (a reader starte
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from urllib.parse import urlsplit
 
-from iris_exporter.core.detection import without_credentials
+from iris_exporter.core.detection import is_page_address, without_credentials
 from iris_exporter.core.failures import from_status
 from iris_exporter.instruments import signals
 from iris_exporter.instruments.signals import SpanType
@@ -54,7 +53,7 @@ class Operation:
         self._request = {signals.METHOD.name: method, signals.URL_FULL.name: shown}
         if not self._phases:
             attributes[signals.METHOD.name] = method
-            if urlsplit(url).query.startswith("after="):  # see `detection.page_address`
+            if is_page_address(url):
                 attributes[signals.REQUEST.name] = "page"
 
     def resolving(self) -> None:
