@@ -6,7 +6,7 @@ from iris_exporter.instruments.metric import Kind, Label, Metric
 from iris_exporter.instruments.text import Sample
 
 GROUP = "The exporter"
-CUT_REASONS = ("limit", "client_limit", "tls_handshake", "client_certificate", "head_timeout", "stalled")
+CUT_REASONS = ("limit", "client_limit", "displaced", "tls_handshake", "client_certificate", "head_timeout", "stalled")
 REFUSED_REASONS = ("rate_limited", "unauthorized", "busy", "control", "body", "malformed")
 
 WEB_CONFIG_SUCCESSFUL = Metric(

@@ -1,8 +1,9 @@
 """Who may come in, and who may switch something: passwords by bcrypt, and one decision about control.
 
 A bcrypt takes some 60 ms at cost 10, by design. It runs in a thread of its own, one at a time, so that neither the
-event loop nor all processors of a machine are at the disposal of somebody who guesses. Verdicts are remembered: a
-scraper pays once. An unknown user costs as much as a wrong password, so that time does not tell names.
+event loop nor all processors of a machine are at the disposal of somebody who guesses. Clients wait in lines of their
+own (`core.fairline`), so that a guesser waits behind himself. Verdicts are remembered: a scraper
+pays once. An unknown user costs as much as a wrong password, so that time does not tell names.
 """
 
 import asyncio
@@ -15,16 +16,32 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+from iris_exporter.core.fairline import FairLine, LineFullError
 
 CHALLENGE = 'Basic realm="iris-exporter", charset="UTF-8"'
 """For `WWW-Authenticate`. Source: RFC 7617."""
 MAX_VERDICTS = 100
 """Right and wrong passwords remembered, each: far more than there are scrapers, and a guesser evicts no right one."""
-MAX_WAITING = 16
-"""Passwords in line for the one thread: a second of work at cost 10. More are turned away at once."""
+MAX_WAITING_PER_CLIENT = 16
+"""Passwords of one client in line for the one thread: a second of work at cost 10. More are turned away at once."""
+MAX_WAITING = 64
+"""Passwords of all clients in line; beyond that the longest line gives way to a shorter one."""
 MAX_PASSWORD_BYTES = 72
 """All that bcrypt looks at; a longer password has no hash that could be meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """A password that waits to be verified."""
+
+    key: bytes
+    hashed: str
+    password: bytes
+    known: bool
+    verdict: asyncio.Future[bool]
 
 
 class BusyError(Exception):
@@ -38,47 +55,90 @@ class Passwords:
         self._secret = secrets.token_bytes(32)
         self._right: OrderedDict[bytes, None] = OrderedDict()
         self._wrong: OrderedDict[bytes, None] = OrderedDict()
-        self._waiting: dict[bytes, asyncio.Future[bool]] = {}
+        self._checks: dict[bytes, _Check] = {}  # those in line and the one under way
+        self._line: FairLine[_Check] = FairLine(MAX_WAITING, MAX_WAITING_PER_CLIENT)
+        self._busy = False
         self._thread: ThreadPoolExecutor | None = None
 
-    async def verify(self, users: Mapping[str, str], name: str, password: bytes) -> bool:
+    async def verify(self, users: Mapping[str, str], name: str, password: bytes, client: str = "") -> bool:
         """Return whether `password` is the one whose bcrypt hash `users` has for `name`.
 
+        `client` is whose line the password waits in: `limits.client_of` the address.
+
         Raises:
-            BusyError: `MAX_WAITING` others are being verified.
+            BusyError: The client has `MAX_WAITING_PER_CLIENT` others in line, or all clients together have too many.
         """
+        key, hashed, known = self._identify(users, name, password)
+        remembered = self._recall(key)
+        if remembered is not None:
+            return remembered
+        check = self._checks.get(key)
+        if check is None:
+            check = _Check(key, hashed, password, known, asyncio.get_running_loop().create_future())
+            self._enter(client, check)
+        # Shielded: a client that leaves must not take the verdict away from another one with the same password.
+        return await asyncio.shield(check.verdict)
+
+    def remembers(self, users: Mapping[str, str], name: str, password: bytes) -> bool:
+        """Whether `verify` would answer at once."""
+        return self._recall(self._identify(users, name, password)[0]) is not None
+
+    def _identify(self, users: Mapping[str, str], name: str, password: bytes) -> tuple[bytes, str, bool]:
         known = name in users
         hashed = users[name] if known else _dummy_hash(users)
-        key = self._key(name, hashed, password, known=known)
+        return self._key(name, hashed, password, known=known), hashed, known
+
+    def _recall(self, key: bytes) -> bool | None:
         for verdict, remembered in ((True, self._right), (False, self._wrong)):
             if key in remembered:
                 remembered.move_to_end(key)
                 return verdict
-        future = self._waiting.get(key)
-        if future is None:
-            if len(self._waiting) >= MAX_WAITING:
-                raise BusyError
-            future = self._begin(key, hashed, password, known=known)
-        # Shielded: a client that leaves must not take the verdict away from another one with the same password.
-        return await asyncio.shield(future)
+        return None
 
-    def _begin(self, key: bytes, hashed: str, password: bytes, *, known: bool) -> asyncio.Future[bool]:
+    def _enter(self, client: str, check: _Check) -> None:
+        try:
+            displaced = self._line.enter(client, check)
+        except LineFullError:
+            raise BusyError from None
+        self._checks[check.key] = check
+        if displaced is not None:
+            del self._checks[displaced.key]
+            displaced.verdict.set_exception(BusyError())
+            displaced.verdict.exception()  # whoever waited may have left
+        self._next()
+
+    def _next(self) -> None:
+        check = None if self._busy else self._line.take()
+        if check is None:
+            return
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, "bcrypt")
-        future = asyncio.get_running_loop().run_in_executor(self._thread, _matches, hashed, password)
-        self._waiting[key] = future
+        self._busy = True
+        running = asyncio.get_running_loop().run_in_executor(self._thread, _matches, check.hashed, check.password)
 
         def done(finished: asyncio.Future[bool]) -> None:
-            del self._waiting[key]
-            if finished.cancelled() or finished.exception() is not None:
+            self._busy = False
+            del self._checks[check.key]
+            if finished.cancelled():
+                check.verdict.cancel()
                 return
-            remembered = self._right if finished.result() and known else self._wrong
-            remembered[key] = None
-            while len(remembered) > MAX_VERDICTS:
-                remembered.popitem(last=False)
+            error = finished.exception()
+            if error is not None:
+                check.verdict.set_exception(error)
+                check.verdict.exception()
+            else:
+                self._remember(check, finished.result())
+            self._next()
 
-        future.add_done_callback(done)
-        return future
+        running.add_done_callback(done)
+
+    def _remember(self, check: _Check, matches: bool) -> None:
+        verdict = matches and check.known
+        remembered = self._right if verdict else self._wrong
+        remembered[check.key] = None
+        while len(remembered) > MAX_VERDICTS:
+            remembered.popitem(last=False)
+        check.verdict.set_result(verdict)
 
     def _key(self, name: str, hashed: str, password: bytes, *, known: bool) -> bytes:
         """What stands for a password in memory; the hash is part of it, so that a new one is verified anew."""
@@ -88,6 +148,9 @@ class Passwords:
 
     def close(self) -> None:
         """Forget what waits; the one bcrypt under way ends by itself."""
+        while (check := self._line.take()) is not None:
+            del self._checks[check.key]
+            check.verdict.cancel()
         if self._thread is not None:
             self._thread.shutdown(wait=False, cancel_futures=True)
 

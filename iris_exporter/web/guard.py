@@ -2,7 +2,9 @@
 
 For each connection: room, TLS, deadlines (`gate`). For each request, in this order: rate limit, password, size of the
 body, permission to switch something. The order is that of Prometheus's exporters: somebody who guesses passwords meets
-the rate limit first. Everything that is refused or cut is counted.
+the rate limit first. Probes do not meet it, or a busy exporter would be restarted for being busy; so that nobody
+guesses by way of them, a password that is given to a probe and not yet known costs a token of its client's own.
+Everything that is refused or cut is counted.
 """
 
 import asyncio
@@ -25,7 +27,15 @@ from iris_exporter.web.auth import CHALLENGE, BusyError, Passwords, control_refu
 from iris_exporter.web.config.live import LiveConfig, Loaded
 from iris_exporter.web.config.model import RateLimit
 from iris_exporter.web.gate import Gate
-from iris_exporter.web.limits import Deadlines, LoopWatch, Occupancy, Patience, TokenBucket
+from iris_exporter.web.limits import (
+    ClientBuckets,
+    Deadlines,
+    LoopWatch,
+    Occupancy,
+    Patience,
+    TokenBucket,
+    client_of,
+)
 
 SWEEP_SECONDS = 1.0
 """Between two looks at all connections; deadlines are kept to this precision."""
@@ -33,6 +43,8 @@ SWEEP_SECONDS = 1.0
 Refuse = Callable[[web.Request, int, str, dict[str, str]], web.Response]
 """Makes the answer to a refused request: status, a sentence, further headers."""
 
+PROBES = ("/-/healthy", "/-/ready")
+"""Paths below the prefix that no rate limit holds up."""
 _SAFE = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 _log = get_logger(__name__)
 _limited_log = _log.limited(6)
@@ -63,7 +75,8 @@ class Guard:
         self._gates: set[Gate] = set()
         self._served: dict[web.RequestHandler, Gate] = {}
         self._passwords = Passwords()
-        self._bucket: tuple[RateLimit, TokenBucket] | None = None
+        self._probes = frozenset(PROBES)
+        self._rate: tuple[RateLimit, TokenBucket, ClientBuckets] | None = None
         self._watch = LoopWatch(clock.monotonic())
         self._swept_at = clock.monotonic()
         self._timer: asyncio.TimerHandle | None = None
@@ -161,12 +174,26 @@ class Guard:
     def admit(self, gate: Gate) -> str | None:
         """See `Guarding.admit`."""
         refusal = self._occupancy.enter(gate.address)
+        if refusal == "limit" and self._make_room(gate.address):
+            refusal = self._occupancy.enter(gate.address)
         if refusal is None:
             self._gates.add(gate)
         else:
             self._metrics.connection_cut(refusal)
             _limited_log.warning("web.connection_refused", remote=gate.address, reason=refusal)
         return refusal
+
+    def _make_room(self, address: str) -> bool:
+        """End a connection of the client that has most, for one that has fewer; one that is answered now is kept."""
+        crowder = self._occupancy.crowder(address)
+        if crowder is None:
+            return False
+        theirs = [gate for gate in self._gates if client_of(gate.address) == crowder]
+        waiting = next((gate for gate in theirs if gate.handler is None or not gate.patience.is_busy), None)
+        if waiting is None:
+            return False
+        waiting.cut("displaced")
+        return True
 
     def dismiss(self, gate: Gate, cut: str | None) -> None:
         """See `Guarding.dismiss`."""
@@ -239,7 +266,14 @@ class Guard:
 
     async def _pass(self, request: web.Request, handler: Handler, refuse: Refuse) -> web.StreamResponse:
         config = self._refresh().config
-        wait = self._wait_seconds(config.rate_limit)
+        rate = self._rates(config.rate_limit)
+        now = self._clock.monotonic()
+        if rate is None:
+            wait = 0.0
+        elif request.method in _SAFE and request.path in self._probes:
+            wait = rate[1].take(self._client(request), now) if self._guesses(request, config.users) else 0.0
+        else:
+            wait = rate[0].take(now)
         if wait:
             self._metrics.request_refused("rate_limited")
             return refuse(request, 429, "too many requests", {hdrs.RETRY_AFTER: str(math.ceil(wait))})
@@ -250,14 +284,23 @@ class Guard:
             or await handler(request)
         )
 
-    def _wait_seconds(self, rate: RateLimit | None) -> float:
+    def _rates(self, rate: RateLimit | None) -> tuple[TokenBucket, ClientBuckets] | None:
         if rate is None:
-            self._bucket = None
-            return 0.0
-        now = self._clock.monotonic()
-        if self._bucket is None or self._bucket[0] != rate:
-            self._bucket = rate, TokenBucket(rate.interval_seconds, rate.burst, now)
-        return self._bucket[1].take(now)
+            self._rate = None
+            return None
+        if self._rate is None or self._rate[0] != rate:
+            bucket = TokenBucket(rate.interval_seconds, rate.burst, self._clock.monotonic())
+            self._rate = rate, bucket, ClientBuckets(rate.interval_seconds, rate.burst)
+        return self._rate[1:]
+
+    def _guesses(self, request: web.Request, users: Mapping[str, str]) -> bool:
+        """Whether a password is given that has to be verified first."""
+        given = credentials(request.headers.get(hdrs.AUTHORIZATION, "")) if users else None
+        return given is not None and not self._passwords.remembers(users, *given)
+
+    def _client(self, request: web.Request) -> str:
+        gate = self._gate(request)
+        return client_of(request.remote or "" if gate is None else gate.address)
 
     async def _check_password(
         self, request: web.Request, users: Mapping[str, str], refuse: Refuse
@@ -266,7 +309,7 @@ class Guard:
             return None
         given = credentials(request.headers.get(hdrs.AUTHORIZATION, ""))
         try:
-            if given is not None and await self._passwords.verify(users, *given):
+            if given is not None and await self._passwords.verify(users, *given, client=self._client(request)):
                 return None
         except BusyError:
             self._metrics.request_refused("busy")

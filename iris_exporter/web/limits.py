@@ -12,6 +12,10 @@ MAX_CONNECTIONS = 512
 files, the rest of which the streams need."""
 CLIENT_SHARE = 4
 """One client address gets a fourth of them: no single one can lock out the others. Behind a proxy, all have one."""
+MAX_CLIENTS = 1024
+"""Clients whose rates are told apart at a time."""
+SCRAPE_RESERVE = 4
+"""Of four or more places for scrapes one client leaves a fourth to others."""
 MAX_BODY_BYTES = 4 * 1024
 """Nothing here reads a body; forms of the landing page send an empty one."""
 MAX_HEADERS = 64
@@ -57,19 +61,28 @@ class TokenBucket:
             return 0.0
         return (1.0 - self._tokens) * self._interval
 
+    def is_full(self, now: float) -> bool:
+        """Whether nothing tells it from a new one."""
+        return self._tokens + (now - self._at) / self._interval >= self._burst
+
+
+def most_scrapes_per_client(most: int) -> int:
+    """How many of `most` scrapes at the same time may be one client's."""
+    return most - most // SCRAPE_RESERVE
+
 
 class Occupancy:
-    """Counts open connections, in all and for each client address (of IPv6, each /64 network)."""
+    """Counts places that are taken, in all and for each client address (of IPv6, each /64 network)."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, most_per_client: int | None = None) -> None:
         self.most = most
-        self.most_per_client = max(1, most // CLIENT_SHARE)
+        self.most_per_client = max(1, most // CLIENT_SHARE) if most_per_client is None else most_per_client
         self._clients: dict[str, int] = {}
         self._total = 0
 
     def enter(self, address: str) -> str | None:
-        """Count a connection and return None, or the reason why there is no room: `limit` or `client_limit`."""
-        client = _network(address)
+        """Take a place and return None, or the reason why there is no room: `limit` or `client_limit`."""
+        client = client_of(address)
         if self._total >= self.most:
             return "limit"
         if self._clients.get(client, 0) >= self.most_per_client:
@@ -79,8 +92,8 @@ class Occupancy:
         return None
 
     def leave(self, address: str) -> None:
-        """Forget a connection that `enter` has counted."""
-        client = _network(address)
+        """Give back a place that `enter` has taken."""
+        client = client_of(address)
         self._total -= 1
         self._clients[client] -= 1
         if not self._clients[client]:
@@ -89,8 +102,44 @@ class Occupancy:
     def __len__(self) -> int:
         return self._total
 
+    def crowder(self, address: str) -> str | None:
+        """Return who should make room for `address`: the client with the most connections, if it has more to give.
 
-def _network(address: str) -> str:
+        None when nobody has at least two more than the client of `address`.
+        """
+        own = self._clients.get(client_of(address), 0)
+        client = max(self._clients, key=self._clients.__getitem__, default=None)
+        return client if client is not None and self._clients[client] > own + 1 else None
+
+
+class ClientBuckets:
+    """A rate limit of its own for each client, with bounded memory: what has rested is forgotten first.
+
+    When `most` clients are all at it, newcomers share one bucket.
+    """
+
+    def __init__(self, interval_seconds: float, burst: int, most: int = MAX_CLIENTS) -> None:
+        self._interval = interval_seconds
+        self._burst = burst
+        self._most = most
+        self._buckets: dict[str, TokenBucket] = {}
+
+    def take(self, client: str, now: float) -> float:
+        """See `TokenBucket.take`."""
+        bucket = self._buckets.get(client)
+        if bucket is None:
+            if len(self._buckets) >= self._most:
+                self._buckets = {name: one for name, one in self._buckets.items() if not one.is_full(now)}
+            if len(self._buckets) >= self._most:
+                client = ""
+            bucket = self._buckets.setdefault(client, TokenBucket(self._interval, self._burst, now))
+        return bucket.take(now)
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+
+def client_of(address: str) -> str:
     """What one customer of a provider has: an IPv4 address, or the first half of an IPv6 address."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
@@ -133,6 +182,11 @@ class Patience:
         """The answer is made; it need not have been taken."""
         self._busy = False
         self._idle_since = now
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is being answered, or an answer being taken."""
+        return self._busy or self._pending > 0
 
     @property
     def is_idle(self) -> bool:

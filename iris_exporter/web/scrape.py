@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from aiohttp import hdrs, web
 
 from iris_exporter.web.context import ScrapeCommit, WebContext
+from iris_exporter.web.limits import Occupancy, most_scrapes_per_client
 from iris_exporter.web.negotiation import accepts_gzip, choose_format
 
 HOLD_SECONDS = 0.002
@@ -33,20 +34,25 @@ class Scrapes:
 
     def __init__(self, context: WebContext) -> None:
         self._context = context
-        self._under_way = 0
+        limit = context.max_requests
+        self._under_way = Occupancy(limit, most_scrapes_per_client(limit))
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer a GET or HEAD: 200 with a type that Prometheus knows, or 503 when too many are under way."""
         limit = self._context.max_requests
-        if limit and self._under_way >= limit:
+        if not limit:
+            return await self._answer(request)
+        client = request.remote or ""
+        refusal = self._under_way.enter(client)
+        if refusal is not None:
             self._context.exposition.self_metrics.scrape_refused()
-            text = f"{self._under_way} scrapes are under way and --web.max-requests is {limit}\n"
+            whose = "" if refusal == "limit" else f", of which one client may have {self._under_way.most_per_client}"
+            text = f"{len(self._under_way)} scrapes are under way and --web.max-requests is {limit}{whose}\n"
             return web.Response(status=503, text=text, headers={hdrs.RETRY_AFTER: "1"})
-        self._under_way += 1
         try:
             return await self._answer(request)
         finally:
-            self._under_way -= 1
+            self._under_way.leave(client)
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         names = request.query.getall("name[]", None)

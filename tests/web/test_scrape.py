@@ -148,6 +148,28 @@ async def test_more_scrapes_than_allowed_are_refused_with_a_reason_and_counted()
     assert "iris_exporter_scrapes_refused_total 1.0" in printed
 
 
+async def test_one_client_leaves_places_to_others() -> None:
+    context = FakeContext()
+    context.max_requests = 4
+    arrived, release = asyncio.Semaphore(0), asyncio.Event()
+
+    async def held(pieces: Iterator[bytes]) -> list[bytes]:
+        arrived.release()
+        await release.wait()
+        return list(pieces)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scrape, "_take_turns", held)
+        async with serving(context) as get:
+            under_way = [asyncio.create_task(get("/metrics")) for _ in range(3)]
+            for _ in under_way:
+                await arrived.acquire()
+            refused = await get("/metrics")
+            assert (refused.status, "of which one client may have 3" in refused.text) == (503, True)
+            release.set()
+            assert [(await task).status for task in under_way] == [200] * 3
+
+
 async def test_no_limit_is_zero() -> None:
     context = FakeContext()
     context.max_requests = 0

@@ -94,7 +94,7 @@ async def test_verdicts_are_bounded_and_guesses_do_not_push_out_a_right_one(monk
 
 
 async def test_one_at_a_time_the_same_only_once_and_not_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(auth, "MAX_WAITING", 3)
+    monkeypatch.setattr(auth, "MAX_WAITING_PER_CLIENT", 2)  # and one that is under way
     counted = Counted(monkeypatch)
     passwords = Passwords()
     same = [asyncio.create_task(passwords.verify(USERS, "alice", b"open sesame")) for _ in range(5)]
@@ -104,6 +104,33 @@ async def test_one_at_a_time_the_same_only_once_and_not_without_end(monkeypatch:
     assert [type(result) for result in results[5:]] == [bool, bool, BusyError, BusyError]
     assert (len(counted.hashes), counted.most) == (3, 1)
     passwords.close()
+
+
+async def test_a_guesser_waits_behind_himself_and_nobody_else_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auth, "MAX_WAITING", 8)
+    counted = Counted(monkeypatch)
+    passwords = Passwords()
+    guesses = [
+        asyncio.create_task(passwords.verify(USERS, "alice", b"guess %d" % number, client=f"192.0.2.{number % 3}"))
+        for number in range(1400)
+    ]
+    await asyncio.sleep(0)
+    assert await passwords.verify(USERS, "alice", b"open sesame", client="198.51.100.7")
+    # The one under way, and at most one of each other client.
+    assert len(counted.hashes) <= 6
+    results = await asyncio.gather(*guesses, return_exceptions=True)
+    assert {type(result) for result in results} == {bool, BusyError}
+    assert (len(passwords._checks), len(passwords._line)) == (0, 0)
+    passwords.close()
+
+
+async def test_what_waits_ends_with_the_server() -> None:
+    passwords = Passwords()
+    tasks = [asyncio.create_task(passwords.verify(USERS, "alice", b"guess %d" % number)) for number in range(3)]
+    await asyncio.sleep(0)
+    passwords.close()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(result is False or isinstance(result, asyncio.CancelledError) for result in results)
 
 
 async def test_a_client_that_leaves_does_not_take_the_verdict_of_another_with_it() -> None:

@@ -248,7 +248,7 @@ async def test_nothing_of_a_password_is_logged(shop: Shop, caplog: pytest.LogCap
 
 
 async def test_too_many_passwords_at_once_are_turned_away(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("iris_exporter.web.auth.MAX_WAITING", 1)
+    monkeypatch.setattr("iris_exporter.web.auth.MAX_WAITING_PER_CLIENT", 1)
     slow = bcrypt.hashpw(b"x", bcrypt.gensalt(10)).decode()
     async with door(shop.write(USERS.replace(HASH, slow))) as one:
         guesses = [one.ask(headers=basic("alice", f"guess {number}")) for number in range(4)]
@@ -261,16 +261,38 @@ async def test_too_many_passwords_at_once_are_turned_away(shop: Shop, monkeypatc
 
 async def test_the_rate_limit_comes_before_the_password(shop: Shop) -> None:
     async with door(shop.write(USERS + "rate_limit: {interval: 2500ms, burst: 2}\n")) as one:
-        replies = [await one.ask() for _ in range(3)]
+        replies = [await one.ask("/config") for _ in range(3)]
         assert [reply.status for reply in replies] == [401, 401, 429]
         assert replies[2].headers["Retry-After"] == "3"
-        assert (await one.ask(headers=ALICE)).status == 429
+        assert (await one.ask("/config", headers=ALICE)).status == 429
         one.later(2.5)
-        assert (await one.ask(headers=ALICE)).status == 200
+        assert (await one.ask("/config", headers=ALICE)).status == 200
         assert one.metrics.refused("rate_limited") == 2
         shop.write(USERS)
         one.later()
         assert [(await one.ask(headers=ALICE)).status for _ in range(5)] == [200] * 5
+
+
+@pytest.mark.parametrize("secure", [False, True])
+async def test_probes_are_answered_while_everything_else_is_limited(shop: Shop, secure: bool) -> None:
+    text = (TLS % "" if secure else "") + USERS + "rate_limit: {interval: 1h, burst: 1}\n"
+    async with door(shop.write(text)) as one:
+        tls = shop.client() if secure else None
+        assert (await one.ask("/metrics", tls=tls)).status == 401
+        assert (await one.ask("/metrics", tls=tls, headers=ALICE)).status == 429
+        for _ in range(5):
+            for path in ("/-/healthy", "/-/ready"):
+                assert (await one.ask(path, tls=tls, headers=ALICE)).status == 200
+                assert (await one.ask(path, "HEAD", tls=tls, headers=ALICE)).status == 200
+                assert (await one.ask(path, tls=tls)).status == 401
+        assert (await one.ask("/-/healthy", "POST", tls=tls, headers=ALICE)).status == 429
+        assert (await one.ask("/-/reload", "POST", tls=tls, headers=ALICE)).status == 429
+
+
+async def test_nobody_guesses_by_way_of_the_probes(shop: Shop) -> None:
+    async with door(shop.write(USERS + "rate_limit: {interval: 1h, burst: 2}\n")) as one:
+        replies = [await one.ask("/-/ready", headers=basic("alice", f"guess {number}")) for number in range(4)]
+        assert [reply.status for reply in replies] == [401, 401, 429, 429]
 
 
 async def test_headers_of_the_file_are_on_every_answer_and_go_before_our_own(shop: Shop) -> None:
@@ -379,6 +401,21 @@ async def test_connections_beyond_the_limit_are_refused_and_room_is_made_by_leav
 
 
 IMPATIENT = Deadlines(head_seconds=0.3, idle_seconds=0.6, stall_seconds=0.6)
+
+
+async def test_connections_that_wait_make_room_for_a_client_that_has_fewer() -> None:
+    async with door(max_connections=8) as one:
+        crowd = [
+            await asyncio.open_connection("127.0.0.1", one.port, local_addr=(f"127.0.0.{number}", 0))
+            for number in (2, 2, 3, 3, 4, 4, 5, 5)
+        ]
+        await until(lambda: len(one.guard._occupancy) == 8)
+        for _ in range(3):
+            assert (await one.ask()).status == 200
+        assert one.metrics.cut("displaced") >= 1
+        assert one.metrics.cut("limit") == 0
+        for _, writer in crowd:
+            writer.close()
 
 
 async def test_a_request_that_never_ends_is_cut() -> None:

@@ -9,11 +9,13 @@ from iris_exporter.web.limits import (
     HELD_WINDOW_SECONDS,
     MOST_HELD_SECONDS,
     TICK_SECONDS,
+    ClientBuckets,
     Deadlines,
     LoopWatch,
     Occupancy,
     Patience,
     TokenBucket,
+    most_scrapes_per_client,
 )
 
 
@@ -56,6 +58,29 @@ def test_addresses_of_one_ipv6_network_are_one_client_and_mapped_ones_are_ipv4()
     assert [room.enter(a) for a in ("2001:db8::1", "2001:db8::2", "2001:db8::3")] == [None, None, "client_limit"]
     assert room.enter("2001:db8:0:1::1") is None
     assert [room.enter(a) for a in ("::ffff:10.0.0.1", "10.0.0.1", "10.0.0.1")] == [None, None, "client_limit"]
+
+
+def test_who_has_most_makes_room_for_who_has_fewer() -> None:
+    room = Occupancy(4, 4)
+    assert room.crowder("192.0.2.1") is None
+    for address in ("192.0.2.1", "192.0.2.1", "192.0.2.1", "192.0.2.2"):
+        room.enter(address)
+    assert room.crowder("192.0.2.3") == "192.0.2.1"
+    assert room.crowder("192.0.2.2") == "192.0.2.1"
+    assert room.crowder("192.0.2.1") is None
+
+
+def test_one_client_leaves_places_for_scrapes_to_others() -> None:
+    assert [most_scrapes_per_client(most) for most in (0, 1, 2, 3, 4, 8, 40)] == [0, 1, 2, 3, 3, 6, 30]
+
+
+def test_rates_of_clients_are_kept_apart_in_bounded_memory() -> None:
+    buckets = ClientBuckets(10.0, 1, most=2)
+    assert [buckets.take(client, 0.0) for client in ("a", "b", "a")] == [0.0, 0.0, 10.0]
+    # No room: newcomers share one bucket, until somebody has rested.
+    assert [buckets.take(client, 1.0) for client in ("c", "d")] == [0.0, 10.0]
+    assert buckets.take("e", 20.0) == 0.0
+    assert len(buckets) <= 3
 
 
 def test_even_one_connection_leaves_room_for_one_client() -> None:
