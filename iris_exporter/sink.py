@@ -35,8 +35,6 @@ from iris_exporter.streamlog import StreamLog
 from iris_exporter.transports.base import NO_REACTION, Page, Reaction, Received
 
 PONG = b'{"type":"pong"}'
-MAX_POSITION_CHARS = 1024
-"""A longer id of an event stream is not sent back: it would have to go into a header, of which servers take 8 KB."""
 _PONG_REACTION = Reaction(pong=True)
 _ANSWER_REACTION = Reaction(replies=(PONG,))
 _FILL_REACTION = Reaction(fill=True)
@@ -81,6 +79,7 @@ class StreamSink:
         # Of the connection that was opened last:
         self._resumes = False  # whether an outcome of a resume is still to be told
         self._lost_cursor = False
+        self._refused = False  # whether the dial before was refused for its position
         self._opened_at = 0.0
         self._replay_before: float | None = None  # messages older than this may be replays that are not marked
 
@@ -103,7 +102,7 @@ class StreamSink:
     def resume_message(self) -> bytes | None:
         """See `Sink.resume_message`. Source: docs/protocol.md, section 4."""
         position = self._state.cursor.position
-        if position is None:
+        if position is None or not self.resume_from():
             return None
         return msgspec.json.encode({"type": "resume", "lastEventId": str(position)})
 
@@ -115,6 +114,18 @@ class StreamSink:
         self._lost_cursor = False
         self._opened_at = at
         self._replay_before = at if asked and not cursor.awaiting_answer else None
+        if self._refused and not asked:
+            self._resumes = True
+            self._told(Outcome.NONE)
+        self._refused = False
+
+    def position_refused(self, *, refused: bool) -> None:
+        """See `Sink.position_refused`."""
+        if refused:
+            self._state.cursor.refuse()
+        elif self._refused:
+            self._state.cursor.allow()
+        self._refused = refused
 
     def _give_up_waiting(self, at: float) -> None:
         """A source that has not answered a resume by now, and has shown no known event again, never will."""
@@ -193,11 +204,8 @@ class StreamSink:
             self._broken("binary", "$", received.binary)
         if self._decoder.problems:
             self._report_problems()
-        if received.last_event_id is not None:
-            if len(received.last_event_id) <= MAX_POSITION_CHARS:
-                self._state.cursor.note_id(received.last_event_id)
-            else:
-                self._instruments.dropped("positions")
+        if received.last_event_id is not None and not self._state.cursor.note_id(received.last_event_id):
+            self._instruments.dropped("positions")
         if self._resumes:
             self._give_up_waiting(at)
         self._report_dropped()

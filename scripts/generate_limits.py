@@ -112,7 +112,7 @@ SECTIONS: dict[str, tuple[Limit, ...]] = {
         ),
         Limit(
             "an `id:` of an event stream that is sent back on a reconnect, in characters",
-            "sink:MAX_POSITION_CHARS",
+            "core.positions:MAX_POSITION_CHARS",
             "it is not resumed from",
             _dropped("positions"),
             "tests/test_sink.py",

@@ -35,6 +35,7 @@ from iris_exporter.core.positions import (
     CursorState,
     Outcome,
     Position,
+    is_sendable,
     parse_position,
 )
 from iris_exporter.core.spans import Spans, above, covered, with_span
@@ -56,13 +57,17 @@ class Cursor:
         "_hole_end",
         "_live",
         "_prefix",
+        "_refused",
         "_replay_end",
         "_state",
     )
 
     def __init__(self, state: CursorState | None = None) -> None:
         self._state = CursorState()
+        self._refused = ""
         self._move(state or self._state)
+        if not is_sendable(self._place):  # kept by a version that did not look
+            self._move(CursorState())
         self._elsewhere: tuple[str, Spans] = ("", ())  # what was dealt with in an epoch that is not the cursor's yet
         self.begin(asked=False)
 
@@ -85,8 +90,28 @@ class Cursor:
     @property
     def resume_from(self) -> str:
         """What to send as `Last-Event-ID`; empty when there is nothing to go on from."""
+        place = self._place
+        return "" if place == self._refused else place
+
+    @property
+    def _place(self) -> str:
         position = self.position
         return self._state.opaque if position is None else str(position)
+
+    def refuse(self) -> None:
+        """The source refuses to go on from here: it is not asked to again, until the place is another one."""
+        self._refused = self._place
+
+    def allow(self) -> None:
+        """What was refused had another reason than the place, which may be asked for again."""
+        self._refused = ""
+
+    def forget(self) -> None:
+        """Begin again, as if nothing had been heard of a position."""
+        self._move(CursorState())
+        self._elsewhere = ("", ())
+        self._refused = ""
+        self.begin(asked=False)
 
     @property
     def has_hole(self) -> bool:
@@ -103,7 +128,7 @@ class Cursor:
         """The position to ask for pages after; None when there is no hole, or while a replay may still fill it."""
         if self._hole_end is None or self._answer_due or self._replay_end is not None:
             return None
-        return self.resume_from
+        return self._place
 
     def begin(self, *, asked: bool) -> None:
         """A connection begins; `asked` when it was told to go on from `resume_from`.
@@ -351,10 +376,16 @@ class Cursor:
             return 0
         return end - state.offset - covered(state.ahead, state.offset, end)
 
-    def note_id(self, identifier: str) -> None:
-        """An id that is no position: kept to be sent back, unless the source is known to have positions."""
+    def note_id(self, identifier: str) -> bool:
+        """An id that is no position: kept to be sent back, unless the source is known to have positions.
+
+        False where no header can carry it: then what was kept before stays, and a replay from there is recognised.
+        """
         if self._state.epoch is None and identifier != self._state.opaque:
+            if not is_sendable(identifier):
+                return False
             self._move(CursorState(opaque=identifier))
+        return True
 
     def _replay_ended(self) -> None:
         end, self._replay_end = self._replay_end or 0, None

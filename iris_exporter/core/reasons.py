@@ -138,6 +138,11 @@ REASONS: dict[str, Reason] = {
         "Raise the intervals, or share one exporter: other clients from this address count, too.",
     ),
     "try_again_later": Reason(_R.RETRY_LATER, "the source is busy for a while", _NOTHING),
+    "position_refused": Reason(
+        _R.RETRY,
+        "the source does not go on from the position that it was asked to go on from",
+        "Nothing, when it passes: the next attempt goes without the position, and events may be missing.",
+    ),
     "conflict": Reason(
         _R.RETRY,
         "another connection stands in the way, often our own last one that the source has not let go yet",

@@ -203,7 +203,8 @@ class StreamState:
         self._heard_at = now
 
     def forget(self) -> None:
-        """Clear the mirrored state and the feed. Counters, seen ids and the position stay: no event counts twice."""
+        """Clear the mirrored state, the feed and the position. Counters and seen ids stay: no event counts twice."""
+        self.cursor.forget()
         self._metrics = None
         self._projects.clear()
         self._anomalies.clear()

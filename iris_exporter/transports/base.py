@@ -96,6 +96,12 @@ class Sink(Protocol):
     def resume_message(self) -> bytes | None:
         """What to send first on a link that can be written to; None where the source has shown no positions."""
 
+    def position_refused(self, *, refused: bool) -> None:
+        """A dial was refused for the position that it asked for, which is left out of the next one.
+
+        Not `refused`: a dial was refused as well without a position, which was then not what the source minds.
+        """
+
     def link_opened(self, at: float, *, asked: bool) -> None:
         """A link begins at wall time `at`; `asked` when it was told where to go on."""
 

@@ -21,6 +21,8 @@ from iris_exporter.transports.requests import Requester
 from iris_exporter.transports.sse import SseLink
 from iris_exporter.transports.websocket import WebSocketLink
 
+# Statuses with which sources refuse a `Last-Event-ID` that they do not know, or no longer.
+_OF_THE_POSITION = frozenset({400, 404, 410, 412, 416, 422})
 # What the upgrade after a refused GET says better than the refusal.
 _OF_THE_UPGRADE = ("unauthorized", "forbidden", "rate_limited", "connection_budget")
 
@@ -154,26 +156,28 @@ class Dialer:
                     body, wire_bytes = await read_body(response, self._settings.max_body_bytes)
                     return PollInstead(url, body, wire_bytes)
                 case Answer.TRY_UPGRADE:
-                    return await self._upgrade_instead(response)
+                    return await self._upgrade_instead(response, last_event_id)
                 case Answer.NOT_A_STREAM:
                     detail = f"the answer is {response.content_type}, not an event stream"
                     raise TransportError(Failure("not_a_stream", detail))
                 case Answer.FAILED:
-                    raise TransportError(self._refusal(response))
+                    raise TransportError(self._refusal(response, last_event_id))
         finally:
             if not keep:
                 response.close()
 
-    async def _upgrade_instead(self, response: aiohttp.ClientResponse) -> Link:
+    async def _upgrade_instead(self, response: aiohttp.ClientResponse, last_event_id: str) -> Link:
         """Try the upgrade that may cure the refusal; when it does not, the first answer is the one that counts."""
         try:
             return await self._upgrade()
         except TransportError as error:
-            status_of_get = self._refusal(response)
+            status_of_get = self._refusal(response, last_event_id)
             if response.status == 426 or error.failure.reason in _OF_THE_UPGRADE:
                 raise
             raise TransportError(status_of_get) from None
 
-    def _refusal(self, response: aiohttp.ClientResponse) -> Failure:
+    def _refusal(self, response: aiohttp.ClientResponse, last_event_id: str) -> Failure:
+        if last_event_id and response.status in _OF_THE_POSITION:
+            return Failure("position_refused", f"HTTP status {response.status} to a request with a Last-Event-ID")
         hint = retry_after_seconds(response.headers.get("Retry-After"), self._clock.wall())
         return from_status(response.status, retry_after_seconds=hint)

@@ -83,9 +83,10 @@ class Poller:
         self._tags.clear()
 
     async def _read(self, url: str, response: aiohttp.ClientResponse, *, remember: bool) -> Polled:
-        if response.status == 304:
+        if response.status == 304 and url in self._tags:
             return Polled(None, 0)
         if response.status != 200:
+            self._tags.pop(url, None)  # a source that does not take its own tag is asked without it next time
             hint = retry_after_seconds(response.headers.get("Retry-After"), self._clock.wall())
             raise TransportError(from_status(response.status, retry_after_seconds=hint))
         if not detection.is_json(response.content_type.lower()):

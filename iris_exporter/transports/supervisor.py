@@ -37,6 +37,8 @@ _PAGE_EVENTS = 1000
 # A source that answers like this has no such pages; any other failure may pass.
 _FINAL = (Remedy.REFUSE, Remedy.STOP)
 _MAX_PAGES = 20
+# A dial without the position that ends like this was refused for something else before, too.
+_NOT_OF_THE_POSITION = ("not_found", "gone", "http_client_error")
 _log = get_logger(__name__)
 
 
@@ -236,6 +238,9 @@ class Supervisor:
         try:
             link = await self._dialer.dial(self._sink.resume_from())
         except TransportError as error:
+            reason = error.failure.reason
+            if reason == "position_refused" or reason in _NOT_OF_THE_POSITION:
+                self._sink.position_refused(refused=reason == "position_refused")
             self._observer.attempt_failed(error.failure, self._clock.monotonic() - started)
             await self._failed(error.failure)
             return None

@@ -134,6 +134,9 @@ class Recorder:
     def resume_message(self) -> bytes | None:
         return b"resume" if self.position else None
 
+    def position_refused(self, *, refused: bool) -> None:
+        self.told.append(("refused", refused))
+
     def link_opened(self, at: float, *, asked: bool) -> None:
         self.told.append(("opened", asked))
 
