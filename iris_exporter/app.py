@@ -19,6 +19,7 @@ from iris_exporter import config, logs
 from iris_exporter.claims import Claims
 from iris_exporter.clock import Clock, SystemClock
 from iris_exporter.commits import Capture, Commits
+from iris_exporter.configwatch import ConfigWatch
 from iris_exporter.core.budget import ConnectionBudgets
 from iris_exporter.core.detection import without_credentials
 from iris_exporter.errors import ConfigError, IrisExporterError
@@ -88,6 +89,8 @@ class Exporter:
         self._session: aiohttp.ClientSession | None = None
         self._cleanup = AsyncExitStack()
         self._reloading = asyncio.Lock()
+        self._rejected: list[str] = []  # what was wrong with the configuration at the last attempt
+        self._watch = self._make_watch() if settings.config_watch else None
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
@@ -119,6 +122,9 @@ class Exporter:
                 live = LivePush(self.settings.live, self._session, self.streams, self.self_metrics, self._clock)
                 pushing = asyncio.create_task(live.run())
                 stack.callback(pushing.cancel)
+            if self._watch is not None:
+                watching = asyncio.create_task(self._watch.run())
+                stack.callback(watching.cancel)
             self._is_ready = True
             self._cleanup = stack.pop_all()
         return self
@@ -132,6 +138,12 @@ class Exporter:
         from iris_exporter.instruments.telemetry.service import Telemetry
 
         return Telemetry(otel, self._clock, self.version.version, self.self_metrics, self.exposition.samples)
+
+    def _make_watch(self) -> ConfigWatch | None:
+        file = self.settings.config_file
+        if file is None:
+            return None
+        return ConfigWatch(file, self.settings.config_mark, self._clock, lambda: self.reload(tell_again=False))
 
     def _open_store(self, stack: AsyncExitStack) -> None:
         directory = self.settings.state_dir
@@ -226,22 +238,36 @@ class Exporter:
         """The configuration in force as YAML, without secrets."""
         return config.dump(self.settings)
 
-    async def reload(self) -> None:
+    async def reload(self, *, tell_again: bool = True) -> None:
         """Read the configuration again and bring the streams in line with it; untouched ones do not notice.
 
+        Args:
+            tell_again: Whether to log what was wrong last time as well.
         Raises:
             ConfigError: It cannot be used; the old one stays in force.
         """
         async with self._reloading:
+            mark = None if self._watch is None else await self._watch.mark()
             try:
                 settings = await asyncio.to_thread(self._load)
             except ConfigError as error:
-                self.self_metrics.config_reloaded(ok=False, at=self._clock.wall())
-                for problem in error.problems:
-                    _log.error("config.rejected", problem=str(problem))
+                self._reject([str(problem) for problem in error.problems], tell_again=tell_again)
+                self._read(mark, accepted=False)
                 raise
             await self._apply(settings)
-            self.self_metrics.config_reloaded(ok=True, at=self._clock.wall())
+            self._rejected = []
+            self._read(mark, accepted=True)
+
+    def _reject(self, problems: list[str], *, tell_again: bool) -> None:
+        if tell_again or problems != self._rejected:
+            for problem in problems:
+                _log.error("config.rejected", problem=problem)
+        self._rejected = problems
+
+    def _read(self, mark: str | None, *, accepted: bool) -> None:
+        self.self_metrics.config_reloaded(ok=accepted, at=self._clock.wall())
+        if self._watch is not None:
+            self._watch.loaded(mark, accepted=accepted)
 
     async def _apply(self, settings: Settings) -> None:
         assert self._fleet is not None  # noqa: S101 (set when the server was started)

@@ -194,3 +194,6 @@ class Settings:
     log_format: str
     state_dir: Path | None
     config_file: Path | None
+    config_watch: bool = False
+    # Stands for the content that was read; it says nothing about what the settings are.
+    config_mark: str | None = field(default=None, compare=False, repr=False)

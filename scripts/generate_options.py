@@ -56,9 +56,17 @@ one.
 
 ## Reloading
 
-On SIGHUP and on `POST /-/reload` the file is read again. Streams that are new are added, streams that are gone are
-removed, streams that changed are restarted, all others go on undisturbed. A file with a mistake changes nothing. These
-options take effect with a restart only: {restart}.
+On SIGHUP, on `POST /-/reload` and, with `--config.watch`, when its content has changed the file is read again. Streams
+that are new are added, streams that are gone are removed, streams that changed are restarted, all others go on
+undisturbed. A file with a mistake changes nothing. These options take effect with a restart only: {restart}.
+
+`--config.watch` compares the content each five seconds, so that it sees the file of a ConfigMap, whose link is swapped,
+as well as one that an editor replaces or writes into, and reads it when two looks have found the same. What is wrong
+with it is logged once and shown by `iris_exporter_config_last_reload_successful`; the configuration before stays in
+force, and a refused file is tried again each minute, since a file that it names may arrive after it. Files that it
+names (keys, certificates, the web configuration, lists of streams) are read again when they change in any case.
+
+A line end behind a value is not part of it, in variables, flags and files alike: Secrets often have one.
 
 ## Exit codes
 

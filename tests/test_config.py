@@ -86,6 +86,7 @@ def test_the_examples_are_valid(name: str, tmp_path: Path) -> None:
 
 VALUES = {
     "config.file": ("minimal.good.yaml", Path("minimal.good.yaml")),
+    "config.watch": ("true", True),
     "config.check": ("true", True),
     "stream.name": ("x", "x"),
     "stream.url": (URL, URL),
@@ -173,6 +174,7 @@ VALUES = {
 }
 
 NEEDS = {
+    "config.watch": "config.file",
     "stream.tls-key-file": "stream.tls-cert-file",
     "discovery.http-tls-key-file": "discovery.http-tls-cert-file",
     "live.tls-key-file": "live.tls-cert-file",

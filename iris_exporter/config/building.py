@@ -85,4 +85,5 @@ def build(
         log_format=value("log.format"),
         state_dir=value("state.dir"),
         config_file=file,
+        config_watch=value("config.watch"),
     )

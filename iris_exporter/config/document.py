@@ -3,6 +3,7 @@
 Nothing is constructed: no dates, no numbers, no objects of Python, so a file can do no harm and `name: 007` is "007".
 """
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -44,6 +45,15 @@ class Table:
 
 
 Node = Scalar | Sequence | Table
+
+
+def mark(path: Path) -> str | None:
+    """Stands for the content of a file, whatever links the path leads through; None where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.sha256(file.read(_MAX_FILE_BYTES + 1)).hexdigest()
+    except OSError:
+        return None
 
 
 def read(

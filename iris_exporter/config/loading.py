@@ -6,7 +6,7 @@ together. No step stops at the first problem; a step leaves out what an earlier 
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,8 @@ class _Loader:
         file = self._reader.read(self._general["config.file"]) if "config.file" in self._general else None
         streams: list[_Stream] | None = None
         defaults: dict[str, Given] = {}
+        # Before it is read: a change in between is then seen as one.
+        mark = document.mark(file) if isinstance(file, Path) else None
         if isinstance(file, Path):
             table, problems = document.read(file)
             self.problems += problems
@@ -101,6 +103,7 @@ class _Loader:
         self._read_streams(streams, defaults)
         self._check_together(streams)
         self._check_web_file(values.get("web.config.file"))
+        self._check_watch(values)
         self._check_fleet(values)
         for prefix, key in _CLIENTS.items():
             self._check_client(values, prefix, key)
@@ -110,7 +113,8 @@ class _Loader:
         built_in = {name: default_of(option) for name, option in STREAM_OPTIONS.items()}
         template = build_stream({**built_in, "url": "", **self._reader.read_all(defaults)})
         chosen = [build_stream(stream.values) for stream in streams]
-        return build(values, chosen, template, file if isinstance(file, Path) else None)
+        settings = build(values, chosen, template, file if isinstance(file, Path) else None)
+        return replace(settings, config_mark=mark)
 
     # Collecting
 
@@ -261,6 +265,10 @@ class _Loader:
             web_config.load(path)
         except ConfigError as error:
             self.problems += error.problems
+
+    def _check_watch(self, values: Mapping[str, Any]) -> None:
+        if values.get("config.watch") and "config.file" not in self._general:
+            self._reader.problem(self._general["config.watch"], "true", "--config.file beside it, to be watched")
 
     def _check_fleet(self, values: Mapping[str, Any]) -> None:
         shard, total = values.get("shard", 0), values.get("total-shards", 1)

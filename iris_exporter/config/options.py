@@ -32,6 +32,14 @@ OPTIONS: tuple[Option, ...] = (
         in_file=False,
     ),
     Option(
+        "config.watch",
+        kinds.SWITCH,
+        "false",
+        "read that file again when its content has changed, as on SIGHUP; it is looked at each five seconds",
+        "who changes it says when it is to be read",
+        in_file=False,
+    ),
+    Option(
         "config.check",
         kinds.SWITCH,
         "false",

@@ -375,6 +375,24 @@ def test_pods_are_replaced_when_their_configuration_changes() -> None:
     assert len(set(checksums)) == 3
 
 
+def test_a_watched_configuration_replaces_pods_only_where_it_has_to() -> None:
+    """What a reload cannot apply is below `config`."""
+    checksums = [
+        dict(pods(with_values("configWatch=true", *more)))["iris-exporter"]["metadata"]["annotations"][
+            "checksum/config"
+        ]
+        for more in (
+            (),
+            ("streams[0].name=a", "streams[0].url=http://a/"),
+            ("streamDefaults.protocol=sse",),
+            ("web.config.rate_limit.interval=1s",),
+            ("config.web.max-requests=5",),
+        )
+    ]
+    assert len(set(checksums[:4])) == 1
+    assert checksums[4] != checksums[0]
+
+
 def test_two_pods_never_count_at_the_same_time() -> None:
     """A Deployment of one is recreated; with a leader it is rolled."""
     strategies = [

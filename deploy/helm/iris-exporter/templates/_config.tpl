@@ -118,13 +118,20 @@ Takes a dict: root, stream, and key, which names the inline key of this stream.
 {{- with $sources }}{{ toYaml (dict "sources" .) }}{{ end }}
 {{- end }}
 
-{{/* What a change of the chart's own configuration changes, so that pods are replaced then. */}}
+{{/*
+What a change of the chart's own configuration changes, so that pods are replaced then: all of it, or where the file is
+watched what that does not take over.
+*/}}
 {{- define "iris-exporter.configChecksum" -}}
+{{- if .Values.configWatch }}
+{{- toYaml .Values.config | sha256sum }}
+{{- else }}
 {{- $parts := list (include "iris-exporter.inlineKeys" .) (toYaml .Values.web.config) }}
 {{- if not .Values.existingConfigMap.name }}
 {{- $parts = prepend $parts (include "iris-exporter.configFile" .) }}
 {{- end }}
 {{- join "\n" $parts | sha256sum }}
+{{- end }}
 {{- end }}
 
 {{/* Names of what has to be there before a pod starts, as lists under `secret`, `configmap` and `pvc`; empty where nothing has. */}}

@@ -68,6 +68,9 @@ image: {{ include "iris-exporter.image" $root | quote }}
 imagePullPolicy: {{ $v.image.pullPolicy }}
 args:
   - --config.file=/etc/iris-exporter/config/{{ empty $v.existingConfigMap.name | ternary "config.yaml" $v.existingConfigMap.key }}
+  {{- if $v.configWatch }}
+  - --config.watch
+  {{- end }}
   - --web.listen-address=:{{ include "iris-exporter.scalar" $v.web.port }}
   - --web.telemetry-path={{ $v.web.telemetryPath }}
   - --web.enable-control={{ $v.web.enableControl }}
