@@ -264,9 +264,9 @@ async def test_a_key_in_an_event_does_not_leave(tmp_path: Path) -> None:
 def test_bad_variables_are_refused_at_the_start_with_everything_else(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "jaeger")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://user@h")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "nowhere")
     assert cli.main(["serve", "--stream.url=ftp://x", *arguments]) == 2
     said = capsys.readouterr().err
-    for name in ("OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "stream.url"):
+    for name in ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "stream.url"):
         assert name in said
