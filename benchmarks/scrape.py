@@ -70,6 +70,12 @@ class Program:
     def begin_commit(self) -> None:
         """See `WebContext.begin_commit`."""
 
+    def looked(self) -> None:
+        """See `WebContext.looked`."""
+
+    def state_trouble(self) -> None:
+        """See `WebContext.state_trouble`."""
+
     def ready(self) -> bool:
         """See `WebContext.ready`."""
         return True

@@ -16,6 +16,7 @@ import aiohttp
 from aiohttp import web
 
 from iris_exporter import config, logs
+from iris_exporter.checkpoints import Checkpoints
 from iris_exporter.claims import Claims
 from iris_exporter.clock import Clock, SystemClock
 from iris_exporter.commits import Capture, Commits
@@ -84,6 +85,7 @@ class Exporter:
         self._budgets = ConnectionBudgets()
         self._store: CursorStore | None = None
         self._commits: Commits | None = None
+        self._checkpoints: Checkpoints | None = None
         self._claims: Claims | None = None
         self._guard = Guard(settings.web, self._clock, self.self_metrics.door, self._streams.trouble)
         self._session: aiohttp.ClientSession | None = None
@@ -118,6 +120,10 @@ class Exporter:
             stack.push_async_callback(self._streams.stop)
             stack.push_async_callback(self._fleet.stop)
             await self._fleet.start()
+            if self._checkpoints is not None:
+                stack.push_async_callback(self._checkpoints.write)
+                keeping = asyncio.create_task(self._checkpoints.run())
+                stack.callback(keeping.cancel)
             if self.settings.live.url is not None:
                 live = LivePush(self.settings.live, self._session, self.streams, self.self_metrics, self._clock)
                 pushing = asyncio.create_task(live.run())
@@ -152,6 +158,7 @@ class Exporter:
             return
         self._store = CursorStore(directory)
         self._commits = Commits(self._store, self._captures, self.self_metrics)
+        self._checkpoints = Checkpoints(self._commits, lambda: self.settings.state_commit_seconds)
         self._claims = Claims(directory)
         # Last of all, when nothing is shown to anybody any more.
         stack.callback(self._claims.close)
@@ -227,8 +234,19 @@ class Exporter:
         return self._streams.by_name()
 
     def begin_commit(self) -> ScrapeCommit | None:
-        """See `commits.Commits.capture`; None without `--state.dir`."""
-        return None if self._commits is None else self._commits.capture()
+        """See `commits.Commits.capture`; None without `--state.dir`, and where an interval keeps the cursors."""
+        by_scrape = self._commits is not None and self.settings.state_commit_seconds is None
+        return self._commits.capture() if self._commits is not None and by_scrape else None
+
+    def looked(self) -> None:
+        """See `commits.Commits.looked`."""
+        if self._commits is not None and self.settings.state_commit_seconds is None:
+            self._commits.looked()
+
+    def state_trouble(self) -> str | None:
+        """See `commits.Commits.trouble`."""
+        by_scrape = self._commits is not None and self.settings.state_commit_seconds is None
+        return self._commits.trouble() if self._commits is not None and by_scrape else None
 
     def ready(self) -> bool:
         """Whether a scrape can be served: from the moment the streams of this process exist, be they none."""
@@ -274,6 +292,8 @@ class Exporter:
         needs_restart = config.differences(self.settings, settings).needs_restart
         logs.setup(settings.log_level, settings.log_format)
         self.settings = settings
+        if self._checkpoints is not None:
+            self._checkpoints.changed()
         done = await self._fleet.reconfigure(settings)
         _log.info(
             "config.reloaded",

@@ -8,11 +8,11 @@ answer goes out, when all others have gone (`Commit.commit`). A process that is 
 scrape before; one that is killed afterwards resumes from this one. A last byte that cannot be sent takes the commit
 back (`Commit.undo`).
 
-Which scrapes commit: a GET of the whole page by a scraper, told by the header `X-Prometheus-Scrape-Timeout-Seconds`
-that Prometheus and its kin send. Somebody with curl looks and changes nothing. With several scrapers every one
-commits: an event that one of them was shown is not shown again after a restart to the others, each of which sees a
-counter that starts anew, and misses at most what arrived between its own last scrape and the last scrape of another
-one. A scrape that began before another one and ends after it does not move the cursor back.
+Which scrapes commit: a GET of the whole page by a scraper (`core.scrapers`), or none, where `checkpoints` keeps the
+cursors every so often. Somebody with curl looks and changes nothing; where nobody else comes, that is told. With
+several scrapers every one commits: an event that one of them was shown is not shown again after a restart to the
+others, each of which sees a counter that starts anew, and misses at most what arrived between its own last scrape and
+the last scrape of another one. A scrape that began before another one and ends after it does not move the cursor back.
 
 What cannot be written is logged and counted, and never keeps a scrape from being answered.
 """
@@ -27,6 +27,8 @@ from iris_exporter.store import CursorStore, Kept, Staged
 
 _log = get_logger("state")
 _LINES_PER_MINUTE = 2
+LOOKS = 3
+"""Reads of the whole page without a commit after which somebody should know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +61,33 @@ class Commits:
         self._busy = asyncio.Lock()
         self._under_way: set[Commit] = set()
         self._limited = _log.limited(_LINES_PER_MINUTE)
+        self._looks = 0
+        self._has_written = False
+        self._has_warned = False
 
     def capture(self) -> "Commit":
         """Take the place of every stream that has moved since it was last kept."""
         commit = Commit(self, tuple(c for c in self._captures() if self._kept.get(c.stream, -1) < c.generation))
         self._under_way.add(commit)
         return commit
+
+    def looked(self) -> None:
+        """The whole page was read without a commit. Warns once when nobody else seems to come."""
+        self._looks += 1
+        if not self._has_warned and self.trouble() is not None:
+            self._has_warned = True
+            _log.warning("state.never_committed", reads=self._looks, detail=self.trouble())
+
+    def trouble(self) -> str | None:
+        """Return what is wrong as a sentence: read again and again, and nothing was ever written; None if not so."""
+        moved = any(self._kept.get(c.stream, -1) < c.generation for c in self._captures())
+        if self._has_written or self._looks < LOOKS or not moved:
+            return None
+        return (
+            f"the metrics were read {self._looks} times by no known scraper, and --state.dir has not been written to: "
+            "a restart will count events again; if the reader keeps what it reads, let it send `Accept: "
+            "text/plain;version=0.0.4`, or set --state.commit to an interval"
+        )
 
     async def settled(self, streams: Collection[str]) -> None:
         """Streams that have been closed: wait until every scrape has ended that may show them, and forget them."""
@@ -90,6 +113,7 @@ class Commits:
     def keep(self, captures: Sequence[Capture]) -> dict[str, int | None]:
         """Note what is in force now, and return what was before."""
         before = {capture.stream: self._kept.get(capture.stream) for capture in captures}
+        self._has_written = True
         self._kept |= {capture.stream: capture.generation for capture in captures}
         return before
 

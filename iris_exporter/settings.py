@@ -193,6 +193,7 @@ class Settings:
     log_level: str
     log_format: str
     state_dir: Path | None
+    state_commit_seconds: float | None  # None: with each scrape
     config_file: Path | None
     config_watch: bool = False
     # Stands for the content that was read; it says nothing about what the settings are.

@@ -82,12 +82,14 @@ class Life:
 
 
 @asynccontextmanager
-async def life(url: str, directory: Path | None, protocol: str = "auto") -> AsyncIterator[Life]:
+async def life(
+    url: str, directory: Path | None, protocol: str = "auto", commit_seconds: float | None = None
+) -> AsyncIterator[Life]:
     loaded = config.load({"web.listen-address": ["127.0.0.1:0"], "stream.url": url}, {})
     stream = config.stream_settings(
         name="s", url=url, protocol=protocol, reconnect_initial_seconds=0.05, poll_interval_seconds=0.05
     )
-    settings = replace(loaded, streams=(stream,), state_dir=directory)
+    settings = replace(loaded, streams=(stream,), state_dir=directory, state_commit_seconds=commit_seconds)
     async with Exporter(settings, lambda: settings) as exporter, aiohttp.ClientSession() as session:
         yield Life(exporter, session)
 
@@ -158,6 +160,48 @@ async def test_with_two_scrapers_the_last_one_commits_and_no_event_is_shown_to_e
             one += await second.scrape()
             other += await second.scrape()
             assert (one, other) == (upstream.sent - 50, upstream.sent)
+
+
+@pytest.mark.parametrize(
+    "headers", [{"User-Agent": "Datadog Agent/7.60.0", "Accept": "*/*"}, {"Accept": "text/plain;version=0.0.4"}]
+)
+async def test_three_lives_add_up_for_scrapers_without_the_header(headers: dict[str, str], tmp_path: Path) -> None:
+    shown = 0
+    async with source() as upstream:
+        upstream.send(20)
+        for _ in range(3):
+            async with life(upstream.backend.url + "/api/stream/events", tmp_path, "sse") as one:
+                await until(lambda one=one: one.exporter.streams()["s"].status().last_message is not None)
+                if not shown:
+                    await until(lambda one=one: one.counted == 20)
+                shown += await one.scrape(headers=headers)
+        assert shown == 20
+
+
+async def test_an_interval_keeps_the_place_without_a_scrape(tmp_path: Path) -> None:
+    async with source() as upstream:
+        upstream.send(20)
+        url = upstream.backend.url + "/api/stream/events"
+        async with life(url, tmp_path, "sse", commit_seconds=0.1) as first:
+            await until(lambda: first.counted == 20)
+            await until(lambda: any(tmp_path.glob("*.cursor")))
+            assert first.exporter.begin_commit() is None
+        async with life(url, tmp_path, "sse", commit_seconds=3600) as second:
+            await until(lambda: second.exporter.streams()["s"].status().last_message is not None)
+            upstream.send(5)
+            await until(lambda: second.counted == 5)
+
+
+async def test_a_directory_that_is_never_written_to_is_told_until_it_is(tmp_path: Path) -> None:
+    async with source() as upstream:
+        upstream.send(20)
+        async with life(upstream.backend.url + "/api/stream/events", tmp_path, "sse") as one:
+            await until(lambda: one.counted == 20)
+            for _ in range(5):
+                await one.scrape(headers={})
+            assert "--state.commit" in (one.exporter.state_trouble() or "")
+            await one.scrape()
+            assert one.exporter.state_trouble() is None
 
 
 async def test_a_stream_that_leaves_and_comes_back_is_committed_again(tmp_path: Path) -> None:

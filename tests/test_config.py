@@ -134,6 +134,7 @@ VALUES = {
     "log.level": ("debug", "debug"),
     "log.format": ("json", "json"),
     "state.dir": ("state", Path("state")),
+    "state.commit": ("10s", 10.0),
     "shard": ("3", 3),
     "total-shards": ("8", 8),
     "leader-election": ("true", True),
@@ -209,7 +210,7 @@ def value_of(settings: Settings, key: str) -> object:
     match option.group:
         case "web" | "fleet" | "discovery" | "live":
             return getattr(getattr(settings, option.group), field)
-    return getattr(settings, key.replace("-", "_").replace(".", "_"))
+    return getattr(settings, key.replace("-", "_").replace(".", "_") + option.kind.field_suffix)
 
 
 def test_the_table_above_covers_every_option() -> None:

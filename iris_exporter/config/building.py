@@ -84,6 +84,7 @@ def build(
         log_level=value("log.level"),
         log_format=value("log.format"),
         state_dir=value("state.dir"),
+        state_commit_seconds=value("state.commit"),
         config_file=file,
         config_watch=value("config.watch"),
     )

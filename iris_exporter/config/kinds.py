@@ -98,6 +98,27 @@ def duration(least: float, most: float) -> Kind:
     )
 
 
+def _scrape_or(interval: Kind) -> Kind:
+    """The word `scrape`, which reads as None, or an interval."""
+    syntax = f"scrape, or {interval.syntax}"
+
+    def read(text: str, base: Path) -> object:
+        if text == "scrape":
+            return None
+        try:
+            return interval.read(text, base)
+        except BadValueError:
+            raise BadValueError(syntax) from None
+
+    return Kind(
+        syntax,
+        "scrape|DURATION",
+        read,
+        lambda value: "scrape" if value is None else interval.write(value),
+        field_suffix="_seconds",
+    )
+
+
 def size(least: int, most: int) -> Kind:
     """A number of bytes between `least` and `most`."""
     syntax = f"a size (100KiB, 1MiB, 1MB) between {units.format_size(least)} and {units.format_size(most)}"
@@ -350,6 +371,7 @@ STREAM_URL = Kind("an http://, https://, ws:// or wss:// URL", "URL", _read_stre
 SNAPSHOT_URL = Kind("an http:// or https:// URL", "URL", _read_snapshot_url, shown=_show_url)
 FILE = Kind("a readable file", "FILE", _read_file)
 DIRECTORY = Kind("a directory", "DIRECTORY", _read_directory)
+COMMIT = _scrape_or(duration(0.1, 3600))
 KEY_FILE = _key_file("the API key")
 TOKEN_FILE = _key_file("the token")
 HEADERS = Kind(

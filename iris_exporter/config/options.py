@@ -128,6 +128,14 @@ OPTIONS: tuple[Option, ...] = (
         restart=True,
     ),
     Option(
+        "state.commit",
+        kinds.COMMIT,
+        "scrape",
+        "when the place in each stream is written to --state.dir: with each scrape, or every so often (10s), for those "
+        "who read by OTLP or accept that events come twice or are missed",
+        "what a scrape has shown is not counted again after a restart, and nothing else is forgotten",
+    ),
+    Option(
         "shard",
         kinds.SHARD,
         "0",

@@ -74,6 +74,12 @@ class WebContext(Protocol):
     def begin_commit(self) -> ScrapeCommit | None:
         """Take the place of every stream for the scrape that begins now; None where nothing is kept."""
 
+    def looked(self) -> None:
+        """The whole page was read by a program that is no known scraper."""
+
+    def state_trouble(self) -> str | None:
+        """Why a restart would count events again or miss them, as a sentence; None when it would not."""
+
     def ready(self) -> bool:
         """Whether a scrape can be served; a source that is away is no reason to say no."""
 

@@ -46,11 +46,16 @@ CONTENT_SECURITY_POLICY = (
 
 
 def landing_page(
-    version: VersionInfo, telemetry_path: str, streams: Iterable[Mapping[str, Any]], read_only: str | None = None
+    version: VersionInfo,
+    telemetry_path: str,
+    streams: Iterable[Mapping[str, Any]],
+    read_only: str | None = None,
+    warning: str | None = None,
 ) -> str:
     """The page; `streams` are the objects that the API answers. Everything in them is escaped.
 
-    `read_only` says why the reader may switch nothing, and leaves out the buttons.
+    `read_only` says why the reader may switch nothing, and leaves out the buttons. `warning` is shown above the
+    streams.
     """
     rows = "".join(_row(stream, buttons=read_only is None) for stream in streams)
     links = (
@@ -74,6 +79,7 @@ def landing_page(
 <p class="version">Version {escape(version.version)}, revision {escape(version.revision)}, \
 Python {escape(version.python)}</p>
 <nav>{navigation}</nav>
+{f"<p><strong>Warning:</strong> {escape(warning)}</p>" if warning else ""}
 {table if rows else "<p>No stream is configured.</p>"}
 </body></html>
 """

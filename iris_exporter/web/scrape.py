@@ -13,9 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from aiohttp import hdrs, web
 
+from iris_exporter.core.scrapers import is_scraper
 from iris_exporter.web.context import ScrapeCommit, WebContext
 from iris_exporter.web.limits import Occupancy, most_scrapes_per_client
-from iris_exporter.web.negotiation import accepts_gzip, choose_format
+from iris_exporter.web.negotiation import accepts_gzip, choose_format, parse
 
 HOLD_SECONDS = 0.002
 """How long the event loop is held at a stretch; the contract allows 10 ms, and others want their share of that."""
@@ -23,8 +24,6 @@ GZIP_LEVEL = 1
 """Exposition text is so repetitive that level 6 saves little more and takes twice the time."""
 INLINE_BYTES = 64 * 1024
 """Up to this size compressing takes less than a millisecond, and the way to a thread and back is not worth it."""
-SCRAPER_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
-"""Sent by Prometheus and by what scrapes in its place, and by nobody who just wants to look."""
 PART_BYTES = 256 * 1024
 """Size of one write of a large answer."""
 
@@ -57,7 +56,7 @@ class Scrapes:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         names = request.query.getall("name[]", None)
         # Captured in the turn in which the first piece is made, which is when the counters are read.
-        commit = self._context.begin_commit() if _commits(request, names) else None
+        commit = self._begin_commit(request) if request.method == hdrs.METH_GET and names is None else None
         if commit is None:
             return await self._print(request, names)
         try:
@@ -66,6 +65,15 @@ class Scrapes:
             return await _send(request, response, commit)
         finally:
             commit.discard()
+
+    def _begin_commit(self, request: web.Request) -> ScrapeCommit | None:
+        ranges = parse(",".join(request.headers.getall(hdrs.ACCEPT, ())))
+        accepted = {item.value: item.parameters for item in ranges if item.weight > 0}
+        if is_scraper(request.headers, accepted):
+            return self._context.begin_commit()
+        if "text/html" not in accepted:
+            self._context.looked()
+        return None
 
     async def _print(self, request: web.Request, names: list[str] | None) -> web.StreamResponse:
         """Make the answer; a large one without compression is sent but for its end."""
@@ -115,11 +123,6 @@ class LargeResponse(web.StreamResponse):
         """Write the last part and end the answer."""
         last, self._last = self._last, b""
         await super().write_eof(last + data)
-
-
-def _commits(request: web.Request, names: list[str] | None) -> bool:
-    """Whether this is a scraper's look at everything, and no person's."""
-    return request.method == hdrs.METH_GET and names is None and SCRAPER_HEADER in request.headers
 
 
 async def _send(request: web.Request, response: web.StreamResponse, commit: ScrapeCommit) -> web.StreamResponse:

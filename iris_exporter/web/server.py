@@ -85,7 +85,9 @@ class _Door:
     async def landing(self, request: web.Request) -> web.Response:
         streams = [stream_object(control) for control in self._context.streams().values()]
         refusal = None if self._guard is None else self._guard.control_refusal(request)
-        page = landing_page(self._context.version, self._context.telemetry_path, streams, refusal)
+        page = landing_page(
+            self._context.version, self._context.telemetry_path, streams, refusal, self._context.state_trouble()
+        )
         headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
         return web.Response(text=page, content_type="text/html", headers=headers)
 

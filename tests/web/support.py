@@ -91,6 +91,8 @@ class FakeContext:
         self.is_ready = True
         self.commits: Callable[[], ScrapeCommit | None] = lambda: None
         self.reloads = 0
+        self.looks = 0
+        self.trouble: str | None = None
         self.on_reload: Callable[[], None] = lambda: None
         self.exposition = Exposition(self.sources, SelfMetrics("1.2.3", "abc", "3.11.7"), process_metrics=False)
 
@@ -99,6 +101,12 @@ class FakeContext:
 
     def begin_commit(self) -> ScrapeCommit | None:
         return self.commits()
+
+    def looked(self) -> None:
+        self.looks += 1
+
+    def state_trouble(self) -> str | None:
+        return self.trouble
 
     def ready(self) -> bool:
         return self.is_ready
