@@ -42,7 +42,7 @@ kubelet cannot give, it is only tried whether it accepts connections.
 - name: OTEL_LOGS_EXPORTER
   value: {{ $v.otlp.logs | ternary "otlp" "none" }}
 - name: OTEL_METRICS_EXPORTER
-  value: {{ $v.otlp.metrics | ternary "otlp" "none" }}
+  value: none
 {{- with $v.otlp.headersSecret }}
 {{- if .name }}
 - name: OTEL_EXPORTER_OTLP_HEADERS

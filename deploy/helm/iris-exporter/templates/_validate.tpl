@@ -72,6 +72,9 @@ schemas are skipped, and says what to do in full.
 {{- if and $v.otlp.enabled (not $v.otlp.endpoint) }}
 {{- fail "otlp.enabled is true and otlp.endpoint is empty: give the address of a collector, such as http://otel-collector.observability:4318." }}
 {{- end }}
+{{- if $v.otlp.metrics }}
+{{- fail "otlp.metrics is true, and metrics are not pushed any more: set it to false, and let the collector scrape /metrics (its prometheus receiver)." }}
+{{- end }}
 {{- if $v.otlp.enabled }}
 {{- $own := include "iris-exporter.env" (dict "root" (dict "Values" (mergeOverwrite (deepCopy $v) (dict "extraEnv" list))) "workload" "") | fromYamlArray }}
 {{- range $v.extraEnv }}
