@@ -22,7 +22,7 @@ from iris_exporter.config import stream_settings
 from iris_exporter.core.budget import ConnectionBudgets
 from iris_exporter.core.status import State
 from iris_exporter.instruments import catalog
-from iris_exporter.instruments.telemetry.service import Telemetry
+from iris_exporter.otel.provider import Telemetry
 from iris_exporter.stream import Stream
 from iris_exporter.transports.session import open_session
 
@@ -119,7 +119,7 @@ async def connected(source: Source, framing: str, telemetry: Telemetry | None = 
             random.random,
             lambda _: None,
             ConnectionBudgets(),
-            make_telemetry=None if telemetry is None else telemetry.stream,
+            make_tracer=None if telemetry is None else telemetry.stream,
         )
         stream.connect()
         try:

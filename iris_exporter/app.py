@@ -27,8 +27,8 @@ from iris_exporter.errors import ConfigError, IrisExporterError
 from iris_exporter.fleet.manager import Fleet
 from iris_exporter.instruments.collector import Exposition, Source
 from iris_exporter.instruments.selfmetrics import SelfMetrics
-from iris_exporter.instruments.telemetry.settings import OFF, OtelSettings
 from iris_exporter.live import LivePush
+from iris_exporter.otel.settings import OFF, OtelSettings
 from iris_exporter.settings import Settings, StreamSettings
 from iris_exporter.store import CursorStore
 from iris_exporter.stream import Stream
@@ -41,7 +41,7 @@ from iris_exporter.web.guard import Guard
 from iris_exporter.web.server import make_app
 
 if TYPE_CHECKING:
-    from iris_exporter.instruments.telemetry.service import Telemetry
+    from iris_exporter.otel.provider import Telemetry
 
 _log = logs.get_logger("app")
 
@@ -141,9 +141,9 @@ class Exporter:
         await self._cleanup.aclose()
 
     def _make_telemetry(self, otel: OtelSettings) -> "Telemetry":
-        from iris_exporter.instruments.telemetry.service import Telemetry
+        from iris_exporter.otel.provider import Telemetry
 
-        return Telemetry(otel, self._clock, self.version.version, self.self_metrics, self.exposition.samples)
+        return Telemetry(otel, self._clock, self.version.version, self.self_metrics)
 
     def _make_watch(self) -> ConfigWatch | None:
         file = self.settings.config_file

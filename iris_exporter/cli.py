@@ -19,8 +19,8 @@ from typing import NoReturn
 from iris_exporter import config, logs
 from iris_exporter.config.options import GROUPS
 from iris_exporter.errors import ConfigError, IrisExporterError, Problem
-from iris_exporter.instruments.telemetry.reading import read_otel
-from iris_exporter.instruments.telemetry.settings import OtelSettings
+from iris_exporter.otel.reading import read_otel
+from iris_exporter.otel.settings import OtelSettings
 from iris_exporter.settings import Settings
 from iris_exporter.version import version_info
 

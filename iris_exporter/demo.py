@@ -14,9 +14,9 @@ from iris_exporter.backend.server import Backend
 from iris_exporter.backend.service import BackendSettings
 from iris_exporter.core.status import LinkStatus, State
 from iris_exporter.errors import ConfigError, IrisExporterError
-from iris_exporter.instruments.telemetry.reading import read_otel
-from iris_exporter.instruments.telemetry.settings import OtelSettings
 from iris_exporter.model.snapshot import Snapshot
+from iris_exporter.otel.reading import read_otel
+from iris_exporter.otel.settings import OtelSettings
 from iris_exporter.settings import Settings
 from iris_exporter.units import parse_duration
 

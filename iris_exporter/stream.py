@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import aiohttp
 
@@ -13,7 +14,6 @@ from iris_exporter.core.detection import without_credentials
 from iris_exporter.core.seen import SeenIds
 from iris_exporter.core.status import LinkStatus
 from iris_exporter.instruments.stream import StreamInstruments
-from iris_exporter.instruments.telemetry.stream import MakeTelemetry
 from iris_exporter.limits import Limits
 from iris_exporter.model.snapshot import Snapshot
 from iris_exporter.model.state import StreamState
@@ -27,6 +27,10 @@ from iris_exporter.transports.dialer import Dialer
 from iris_exporter.transports.polling import Poller
 from iris_exporter.transports.supervisor import Supervisor
 
+if TYPE_CHECKING:
+    # OpenTelemetry is imported where something is exported, and not otherwise.
+    from iris_exporter.otel.stream_tracer import StreamTracer
+
 # Of all streams together: one that has left and comes back must not begin below what was kept of its former self.
 _generations = itertools.count()
 
@@ -35,7 +39,7 @@ class Stream:
     """A stream of the configuration, from socket to numbers. Call `connect` to begin and `stop` at the end.
 
     `kept` is where an earlier life was, None for a fresh start. `budgets` is shared by all streams of the process.
-    `make_telemetry` is `Telemetry.stream`, None where nothing is exported over OTLP.
+    `make_tracer` is `Telemetry.stream`, None where nothing is exported over OTLP.
 
     `reconfigure` gives it other settings; what was counted and believed stays, because the name stays.
     """
@@ -49,7 +53,7 @@ class Stream:
         protect: Callable[[str], None],
         budgets: ConnectionBudgets,
         kept: Kept | None = None,
-        make_telemetry: MakeTelemetry | None = None,
+        make_tracer: "Callable[[str, str, StreamInstruments], StreamTracer] | None" = None,
     ) -> None:
         self._session = session
         self._clock = clock
@@ -59,9 +63,7 @@ class Stream:
         self._log = StreamLog(settings.name, clock)
         limits = Limits.of(settings)
         self.instruments = StreamInstruments(settings.name, limits)
-        self.telemetry = (
-            None if make_telemetry is None else make_telemetry(settings.name, settings.url, self.instruments)
-        )
+        self.telemetry = None if make_tracer is None else make_tracer(settings.name, settings.url, self.instruments)
         observers = (self.instruments, self._log)
         self._observer = Observers(observers if self.telemetry is None else (*observers, self.telemetry))
         self._state = StreamState(

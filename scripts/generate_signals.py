@@ -6,11 +6,12 @@ from pathlib import Path
 
 from iris_exporter.instruments import signals
 from iris_exporter.instruments.signals import Attribute, LogType, SpanType
-from iris_exporter.instruments.telemetry.encoding import MAX_REQUEST_BYTES
-from iris_exporter.instruments.telemetry.outbox import MAX_AGE_SECONDS, MAX_WAITING_BYTES
-from iris_exporter.instruments.telemetry.reading import LOG_QUEUE_RECORDS, SPAN_QUEUE_RECORDS
-from iris_exporter.instruments.telemetry.stream import EVENT_SPANS_PER_SECOND, SUMMARY_SECONDS
-from iris_exporter.instruments.telemetry.values import MAX_METADATA_ATTRIBUTES, MAX_METADATA_DEPTH, MAX_TEXT_CHARS
+from iris_exporter.otel.event_logger import MAX_BODY_CHARS, MAX_METADATA_ATTRIBUTES, MAX_METADATA_DEPTH
+from iris_exporter.otel.export_queue import MAX_AGE_SECONDS, MAX_WAITING_BYTES
+from iris_exporter.otel.exporters.base import MAX_REQUEST_BYTES
+from iris_exporter.otel.provider import MAX_TEXT_CHARS
+from iris_exporter.otel.reading import LOG_QUEUE_RECORDS, SPAN_QUEUE_RECORDS
+from iris_exporter.otel.stream_tracer import EVENT_SPANS_PER_SECOND, SUMMARY_SECONDS
 
 ROOT = Path(__file__).resolve().parent.parent
 MARK = (
@@ -64,7 +65,7 @@ that on. Its own log on stderr is another thing and is never exported.
 - {MAX_METADATA_ATTRIBUTES} attributes at most come from the metadata of one event, {MAX_METADATA_DEPTH} levels deep;
   what lies deeper is JSON in a text. What was left out is counted in `dropped_attributes_count`.
 - An attribute has at most {MAX_TEXT_CHARS:,} characters unless `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT` says otherwise,
-  a body {4 * MAX_TEXT_CHARS:,}, a request {MAX_REQUEST_BYTES // 2**20} MiB.
+  a body {MAX_BODY_CHARS:,}, a request {MAX_REQUEST_BYTES // 2**20} MiB.
 - At most {LOG_QUEUE_RECORDS:,} records wait for a collector (`OTEL_BLRP_MAX_QUEUE_SIZE`): ten minutes at 100 events a
   second, in some 40 MiB for events of 330 bytes. Beyond that, and beyond {MAX_WAITING_BYTES // 2**20} MiB, the oldest
   are dropped. What is not sent within {HOURS} hour is dropped too.

@@ -15,7 +15,7 @@ import pytest
 
 from iris_exporter import __version__, cli, logs
 from iris_exporter.errors import UsageError
-from iris_exporter.instruments.telemetry.settings import OtelSettings
+from iris_exporter.otel.settings import OtelSettings
 from iris_exporter.settings import Settings
 from iris_exporter.version import version_info
 

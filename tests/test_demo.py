@@ -19,8 +19,7 @@ def demo(**variables: str) -> subprocess.CompletedProcess[str]:
 def test_the_demo_exports_what_the_variables_ask_for() -> None:
     done = demo(OTEL_TRACES_EXPORTER="console")
     assert done.returncode == 0, done.stderr
-    requests = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    spans = [span for one in requests for span in one["resourceSpans"][0]["scopeSpans"][0]["spans"]]
+    spans = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     assert "iris.connect" in {span["name"] for span in spans}
 
 

@@ -7,7 +7,7 @@ import pytest
 from iris_exporter import cli, config
 from iris_exporter.config import OPTIONS, Option
 from iris_exporter.core.proxies import Proxy, proxy_for, proxy_for_grpc
-from iris_exporter.instruments.telemetry.reading import read_otel
+from iris_exporter.otel.reading import read_otel
 
 URL = "http://a/api/stream/overview"
 ENDS = ("\n", "\r\n", "\n\n")

@@ -13,8 +13,8 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
 from iris_exporter.instruments import signals
-from tests.integration.collector import Collector, Record, collector, plain
-from tests.integration.harness import Key, Scrape, Sidecar, sidecar
+from tests.integration.collector import Collector, Record, collector
+from tests.integration.harness import Scrape, Sidecar, sidecar
 from tests.integration.otlp_listing import ERROR, listing
 from tests.integration.programs import wait_until
 from tests.integration.reference import ReferenceBackend, reference_backend
@@ -352,56 +352,3 @@ def identity(log: Record) -> tuple[str, str]:
     """What is the same in a record that was sent twice, and in no other."""
     identifier = str(log.attributes.get("iris.event.id", ""))
     return identifier, "" if identifier else json.dumps(log.body, sort_keys=True)
-
-
-async def test_pushed_metrics_are_those_of_the_page(tmp_path: Path) -> None:
-    """The same names, and the same values under the same labels, once the source is at rest."""
-    async with collector(tmp_path) as server, reference_backend("--seed=7", "--rate=20") as backend:
-        push = {"OTEL_METRICS_EXPORTER": "otlp", "OTEL_METRIC_EXPORT_INTERVAL": "1000"}
-        async with sidecar(
-            f"--stream.url={backend.stream('overview')}", environment=otlp(server, "grpc", **push)
-        ) as exporter:
-            await exporter.reaches("live")
-            await exporter.counts("iris_events_total", 10)
-            await backend.faults(data_silent=True)
-            scrape: Scrape | None = None
-
-            async def same() -> bool:
-                nonlocal scrape
-                scrape = await exporter.scrape()
-                pushed = newest(server.metrics())
-                return bool(pushed) and mirrored(pushed) == {
-                    key: value for key, value in scrape.samples.items() if is_mirrored(key[0])
-                }
-
-            await wait_until(same, "a push with the values of the page", 15)
-            assert scrape is not None
-            pages = {name.removesuffix(end) for name, _ in scrape.samples for end in HISTOGRAM if name.endswith(end)}
-            plain_names = {name for name, _ in scrape.samples if not name.endswith(HISTOGRAM)}
-            assert set(newest(server.metrics())) == plain_names | {name for name in pages if name not in plain_names}
-            assert scrape.total("iris_exporter_otlp_failed_total") == 0
-        await server.stop()
-
-
-HISTOGRAM = ("_bucket", "_count", "_sum")
-
-
-def newest(metrics: list[Record]) -> dict[str, Record]:
-    """Name to what was pushed last."""
-    return {metric.body["name"]: metric for metric in metrics}
-
-
-def is_mirrored(name: str) -> bool:
-    """Whether it is what the source says, which rests when the source does."""
-    return name.startswith("iris_") and not name.startswith(("iris_stream_", "iris_exporter_", "iris_up"))
-
-
-def mirrored(pushed: dict[str, Record]) -> dict[Key, float]:
-    """The samples of what the source says, as a scrape has them."""
-    samples = {}
-    for name, metric in pushed.items():
-        for point in (metric.body.get("gauge") or metric.body.get("sum") or {}).get("dataPoints", []):
-            if is_mirrored(name):
-                value = point["asDouble"] if "asDouble" in point else int(point["asInt"])
-                samples[name, frozenset(plain(point.get("attributes", [])).items())] = float(value)
-    return samples

@@ -1,0 +1,179 @@
+"""Events and changes of state as log records of the SDK.
+
+An event waits in the queue as it is, beside what it has in common with the others of its read, and becomes a log record
+on the thread that sends: on the event loop that would cost a hundred times what an append does.
+
+Source: OpenTelemetry specification, "Common", attribute limits: what is over the count is left out and counted, what is
+over the length is cut.
+"""
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+from opentelemetry._logs import Logger, LogRecord, SeverityNumber
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.sdk._logs import LogRecordLimits, ReadableLogRecord
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import SpanContext
+
+from iris_exporter.decoding.messages import Event
+from iris_exporter.instruments import signals
+from iris_exporter.otel.export_queue import Waiting
+from iris_exporter.otel.pipeline import Pipeline
+from iris_exporter.otel.spans import Clean, Value, nanoseconds, within
+
+MAX_METADATA_ATTRIBUTES = 64
+"""Attributes that the metadata of one event become, whatever the general limit allows."""
+MAX_METADATA_DEPTH = 4
+"""Objects within objects that are followed; what lies deeper is one text of JSON."""
+MAX_BODY_CHARS = 16 * 1024
+"""The longest body, to which the limits of attributes do not apply."""
+MAX_KEY_CHARS = 256
+
+_PREFIX = signals.METADATA.name.partition("<")[0]
+_LARGEST_INT = 2**63 - 1
+_EVENT_BYTES = 512
+
+
+class Arrival(NamedTuple):
+    """What the events of one read have in common: the stream, when they came, and the span they belong to."""
+
+    stream: str
+    timestamp: float
+    context: SpanContext | None
+
+
+class EventRecord(NamedTuple):
+    """An event, to become a log record. The event belongs to the model too; nobody changes it."""
+
+    arrival: Arrival
+    event: Event
+
+
+class EventConverter:
+    """Makes log records of what waits in the queue. `limits` are the SDK's."""
+
+    def __init__(self, resource: Resource, scope: InstrumentationScope, limits: LogRecordLimits, clean: Clean) -> None:
+        self._resource = resource
+        self._scope = scope
+        self._limits = limits
+        self._clean = clean
+
+    def __call__(self, record: EventRecord | ReadableLogRecord) -> ReadableLogRecord:
+        """A record of the SDK; one that is one already stays."""
+        if isinstance(record, ReadableLogRecord):
+            return record
+        arrival, event = record
+        number, _ = signals.SEVERITY.get(event.severity, (0, ""))
+        made = LogRecord(
+            timestamp=None if event.timestamp is None else nanoseconds(event.timestamp),
+            observed_timestamp=nanoseconds(arrival.timestamp),
+            context=within(arrival.context),
+            severity_text=self._clean(event.severity),
+            severity_number=SeverityNumber(number),
+            body=self._clean(event.message)[:MAX_BODY_CHARS],
+            attributes=self._attributes(arrival, event),
+            event_name=signals.EVENT_LOG.name,
+        )
+        return ReadableLogRecord(made, self._resource, self._scope, self._limits)
+
+    def _attributes(self, arrival: Arrival, event: Event) -> BoundedAttributes:
+        """Metadata first: where there are too many, the SDK keeps the last ones."""
+        found = flattened(event.metadata)
+        attributes = dict(itertools.islice(found, MAX_METADATA_ATTRIBUTES))
+        more = sum(1 for _ in found)
+        attributes |= {
+            signals.EVENT_TYPE.name: event.event_type,
+            signals.PROJECT.name: event.project,
+            signals.EVENT_ID.name: event.id,
+            signals.STREAM.name: arrival.stream,
+        }
+        bounded = BoundedAttributes(
+            self._limits.max_log_record_attributes,
+            {name: self._clean(value) if type(value) is str else value for name, value in attributes.items()},
+            max_value_len=self._limits.max_log_record_attribute_length,
+        )
+        bounded.dropped += more
+        return bounded
+
+
+class EventLogger:
+    """Logs events, which wait as they are, and changes of state, which the SDK's logger emits."""
+
+    def __init__(self, pipeline: Pipeline, logger: Logger, clean: Clean) -> None:
+        self._pipeline = pipeline
+        self._logger = logger
+        self._clean = clean
+
+    def events(self, arrival: Arrival, events: Iterable[Event]) -> None:
+        """Events that have arrived together."""
+        at = arrival.timestamp
+        self._pipeline.offer(
+            [
+                Waiting(at, _EVENT_BYTES + len(event.message) + len(event.metadata), EventRecord(arrival, event))
+                for event in events
+            ]
+        )
+
+    def state(
+        self,
+        at: float,
+        severity: tuple[int, str],
+        body: str,
+        attributes: Mapping[str, Value],
+        cause: SpanContext | None,
+    ) -> None:
+        """A change of state."""
+        timestamp = nanoseconds(at)
+        self._logger.emit(
+            LogRecord(
+                timestamp=timestamp,
+                observed_timestamp=timestamp,
+                context=within(cause),
+                severity_number=SeverityNumber(severity[0]),
+                severity_text=severity[1],
+                body=self._clean(body)[:MAX_BODY_CHARS],
+                attributes={
+                    name: self._clean(value) if isinstance(value, str) else value for name, value in attributes.items()
+                },
+                event_name=signals.STATE_LOG.name,
+            )
+        )
+
+
+def flattened(metadata: bytes) -> Iterator[tuple[str, Value]]:
+    """The values in an event's metadata, each under its path; more than `MAX_METADATA_ATTRIBUTES` may come.
+
+    Null has no attribute. A whole number beyond 64 bits becomes a double, a number that is not finite a text.
+    """
+    if metadata == b"{}":
+        return
+    try:
+        document = msgspec.json.decode(metadata)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return
+    if isinstance(document, dict):
+        yield from _flatten(_PREFIX, document, 1)
+
+
+def _flatten(prefix: str, table: dict[str, Any], depth: int) -> Iterator[tuple[str, Value]]:
+    for name, value in table.items():
+        key = f"{prefix}{name}"[:MAX_KEY_CHARS]
+        if isinstance(value, dict) and value and depth < MAX_METADATA_DEPTH:
+            yield from _flatten(f"{key}.", value, depth + 1)
+        elif value is not None:
+            yield key, _scalar(value)
+
+
+def _scalar(value: Any) -> Value:
+    if isinstance(value, bool | str):
+        return value
+    if isinstance(value, int):
+        return value if abs(value) <= _LARGEST_INT else float(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else repr(value)
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,139 @@
+"""Spans and their contexts, as the SDK makes them from the declarations in `signals`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.sampling import (
+    ALWAYS_OFF,
+    ALWAYS_ON,
+    ParentBased,
+    Sampler,
+    SamplingResult,
+    TraceIdRatioBased,
+)
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    Tracer,
+    set_span_in_context,
+)
+
+from iris_exporter.instruments import signals
+from iris_exporter.instruments.signals import SpanType
+from iris_exporter.otel.settings import Sampling
+
+Value = str | bool | int | float
+"""What an attribute can be."""
+
+_KINDS = {kind: SpanKind[kind.name] for kind in signals.SpanKind}
+_NANOSECONDS = 1_000_000_000
+_LARGEST_TIMESTAMP = (2**63 - 1) // _NANOSECONDS
+_ROOT = Context()
+
+
+def nanoseconds(timestamp: float) -> int:
+    """Unix seconds as OTLP has them; what does not fit, such as a year 9999 of a confused source, is 0: unknown."""
+    if not 0.0 <= timestamp <= _LARGEST_TIMESTAMP:
+        return 0
+    # Microseconds are all that a float of today's seconds holds; multiplying it at once would invent digits.
+    return round(timestamp * 1_000_000) * 1000
+
+
+def within(context: SpanContext | None) -> Context:
+    """What stands for a span as the parent, or as the place of a log record; None for neither."""
+    return _ROOT if context is None else set_span_in_context(NonRecordingSpan(context), _ROOT)
+
+
+class SpanMaker:
+    """Begins spans. `clean` makes a text fit to leave the process."""
+
+    def __init__(self, tracer: Tracer, clean: "Clean") -> None:
+        self._tracer = tracer
+        self._clean = clean
+
+    def begin(
+        self,
+        kind: SpanType,
+        at: float,
+        attributes: Mapping[str, Value],
+        parent: SpanContext | None = None,
+        origin: SpanContext | None = None,
+    ) -> Span:
+        """A span that begins at `at` (Unix seconds); one without a parent is a root.
+
+        `origin` is a span elsewhere that it goes on from and is linked to.
+        """
+        return self._tracer.start_span(
+            kind.name,
+            within(parent),
+            _KINDS[kind.kind],
+            self.cleaned(attributes),
+            () if origin is None else (Link(origin),),
+            nanoseconds(at),
+        )
+
+    def cleaned(self, attributes: Mapping[str, Value]) -> dict[str, Value]:
+        """Attributes whose texts may leave the process."""
+        return {name: self._clean(value) if isinstance(value, str) else value for name, value in attributes.items()}
+
+
+class Clean:
+    """A text as it may leave: without secrets, and without lone surrogates, which are no UTF-8."""
+
+    def __init__(self, redact: Any) -> None:
+        self._redact = redact
+
+    def __call__(self, text: str) -> str:
+        """The text."""
+        clean: str = self._redact(text)
+        return clean if clean.isascii() else clean.encode("utf-8", "replace").decode()
+
+
+def end(span: Span, at: float, error: str = "") -> None:
+    """End a span at `at` (Unix seconds), not before it began; `error` is an `error.type`, empty for success."""
+    if error:
+        span.set_attribute(signals.ERROR_TYPE.name, error)
+        span.set_status(Status(StatusCode.ERROR))
+    begun = span.start_time if isinstance(span, ReadableSpan) else None
+    span.end(max(begun or 0, nanoseconds(at)))
+
+
+class LinkedSampler(Sampler):
+    """Decides about a root that goes on from a span elsewhere as about a child of it: its trace has one answer."""
+
+    def __init__(self, inner: Sampler) -> None:
+        self._inner = inner
+
+    def should_sample(
+        self,
+        parent_context: Context | None,
+        trace_id: int,
+        name: str,
+        kind: SpanKind | None = None,
+        attributes: Any = None,
+        links: Sequence[Link] | None = None,
+        *_: Any,
+    ) -> SamplingResult:
+        """See `Sampler.should_sample`."""
+        origin = links[0].context if links else None
+        if origin is not None and origin.is_remote:
+            parent_context, trace_id = within(origin), origin.trace_id
+        return self._inner.should_sample(parent_context, trace_id, name, kind, attributes, links)
+
+    def get_description(self) -> str:
+        """See `Sampler.get_description`."""
+        return f"LinkedSampler{{{self._inner.get_description()}}}"
+
+
+def make_sampler(sampling: Sampling) -> Sampler:
+    """The SDK's sampler of that name."""
+    plain = {"always_on": ALWAYS_ON, "always_off": ALWAYS_OFF}
+    root = plain.get(sampling.name.removeprefix("parentbased_")) or TraceIdRatioBased(sampling.ratio)
+    return LinkedSampler(ParentBased(root) if sampling.name.startswith("parentbased_") else root)

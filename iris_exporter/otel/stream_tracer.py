@@ -1,0 +1,358 @@
+"""What one stream gives to traces and logs: an observer of its connection, and a listener to its events.
+
+Every call is quick, never raises for whatever a source may send, and ends in an append to a queue or in nothing.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from urllib.parse import urlsplit
+
+from opentelemetry.trace import Span, SpanContext, format_span_id, format_trace_id
+
+from iris_exporter.clock import Clock
+from iris_exporter.core.detection import without_credentials
+from iris_exporter.core.failures import Failure
+from iris_exporter.core.status import State
+from iris_exporter.decoding.messages import Event
+from iris_exporter.instruments import catalog, signals
+from iris_exporter.instruments.metric import Metric
+from iris_exporter.instruments.signals import SpanType
+from iris_exporter.instruments.stream import StreamInstruments
+from iris_exporter.instruments.text import Exemplar
+from iris_exporter.otel.event_logger import Arrival, EventLogger
+from iris_exporter.otel.request_spans import CURRENT, Operation
+from iris_exporter.otel.spans import SpanMaker, Value, end
+from iris_exporter.otel.summary import Totals, summarise
+from iris_exporter.otel.trace_context import context_in_envelope, context_in_metadata, may_carry
+from iris_exporter.transports.base import StateChange
+from iris_exporter.transports.handshakes import WATCHER
+
+SUMMARY_SECONDS = 60.0
+EVENT_SPANS_PER_SECOND = 100
+"""Spans of events that one stream makes in a second. A source that puts a trace context into each of a hundred
+thousand events would otherwise get spans in place of ingest; a sampler is the way to choose which ones are kept."""
+
+_INFO, _WARN, _ERROR = (9, "INFO"), (13, "WARN"), (17, "ERROR")
+_STOPPED = "requested"
+_DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
+
+
+class StreamTracer:
+    """Traces and logs of one stream. `spans` or `events` is None where that signal is not exported.
+
+    `phase` from 0 to 1 says how much of the first minute's summary is left out, so that not all streams are summed up
+    in the same moment. `on_close` is told when it has ended.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        url: str,
+        instruments: StreamInstruments,
+        clock: Clock,
+        spans: SpanMaker | None,
+        events: EventLogger | None,
+        phase: float = 0.0,
+        on_close: Callable[["StreamTracer"], None] | None = None,
+    ) -> None:
+        self.name = name
+        self._instruments = instruments
+        self._clock = clock
+        self._spans = spans
+        self._events = events
+        self._on_close = on_close
+        self._address: dict[str, Value] = {}
+        self.locate(url)
+        self._operations: dict[asyncio.Task[object], Operation] = {}
+        self._connection: SpanContext | None = None  # of the link that is open, or was last
+        self._poll: SpanContext | None = None  # of the last poll; None while a link is open
+        self._is_linked = False
+        self._first_message: Span | None = None
+        self._last_event: SpanContext | None = None
+        self._event_second = 0.0  # monotonic; when the second began in which `_event_spans` were made
+        self._event_spans = 0
+        self._is_polled = False
+        self._protocol = "none"  # what the present summary is mostly about: the last one that was in use
+        self._state_changes = 0
+        self._totals = Totals.of(instruments)
+        self._summary = self._begin_summary(clock.wall())
+        self._due = clock.monotonic() + SUMMARY_SECONDS * (1.0 - phase)
+        if spans is not None:
+            instruments.exemplify = self._exemplify_delay
+
+    def locate(self, url: str) -> None:
+        """The stream's address is another one from now on."""
+        parts = urlsplit(url)
+        self._address = {
+            signals.STREAM.name: self.name,
+            signals.SERVER_ADDRESS.name: parts.hostname or "",
+            signals.SERVER_PORT.name: parts.port or _DEFAULT_PORTS.get(parts.scheme, 0),
+            signals.URL_FULL.name: without_credentials(url),
+        }
+
+    # For exemplars
+
+    def _exemplify_delay(self, seconds: float) -> Exemplar | None:
+        """A delay leads to the summary of its minute, which has the percentiles and the link to the connection."""
+        context = self.summary_context()
+        return None if context is None else _exemplar(context, seconds, self._clock.wall())
+
+    def _mark(self, metric: Metric, value: float, context: SpanContext | None) -> None:
+        if context is not None and context.trace_flags.sampled:
+            exemplar = _exemplar(context, value, self._clock.wall())
+            self._instruments.histogram(metric).mark(value, exemplar)
+
+    def connection_context(self) -> SpanContext | None:
+        """The span of the link that is open or was last, if it is exported."""
+        return _if_sampled(self._connection)
+
+    def summary_context(self) -> SpanContext | None:
+        """The summary that is being made, if it will be exported: the place of everything that happens now."""
+        return None if self._summary is None else _if_sampled(self._summary.get_span_context())
+
+    def event_context(self) -> SpanContext | None:
+        """The span of the last event that carried a trace context, if it is exported."""
+        return self._last_event
+
+    # The connection: see `transports.base.Observer`.
+
+    def attempt_started(self) -> None:
+        """See `Observer.attempt_started`."""
+        self._begin(signals.CONNECT, self._address)
+
+    def attempt_failed(self, failure: Failure, seconds: float) -> None:  # noqa: ARG002 (the span has its own times)
+        """See `Observer.attempt_failed`."""
+        self._end(failure.reason)
+
+    def connected(self, protocol: str, endpoint: str, seconds: float, at: float) -> None:  # noqa: ARG002
+        """See `Observer.connected`."""
+        self._protocol = protocol
+        self._is_linked = True
+        operation = self._operation()
+        if operation is None or self._spans is None:
+            return
+        context = operation.context
+        operation.set({signals.PROTOCOL.name: protocol})
+        operation.finish()
+        self._connection = context
+        attributes: dict[str, Value] = {signals.STREAM.name: self.name, signals.PROTOCOL.name: protocol}
+        self._mark(catalog.CONNECT_DURATION, seconds, context)
+        self._first_message = self._spans.begin(signals.FIRST_MESSAGE, at, attributes, context)
+
+    def disconnected(self, failure: Failure) -> None:
+        """See `Observer.disconnected`: what a minute of this link has brought so far is told now."""
+        self._is_linked = False
+        self._first_arrived(failure.reason)
+        self._sum_up("disconnect")
+
+    def heartbeat(self, round_trip_seconds: float) -> None:
+        """See `Observer.heartbeat`: the histogram has it, and leads to the connection."""
+        self._mark(catalog.HEARTBEAT_RTT, round_trip_seconds, self._connection)
+
+    def received(self, protocol: str, wire_bytes: int) -> None:
+        """See `Observer.received`."""
+        if protocol == "poll":
+            self._polled(wire_bytes)
+        elif self._first_message is not None:
+            self._first_arrived("")
+
+    def poll_started(self) -> None:
+        """See `Observer.poll_started`."""
+        purpose = "snapshot" if self._is_linked else "poll"
+        self._begin(signals.REQUEST_SPAN, {**self._address, signals.REQUEST.name: purpose})
+
+    def poll_failed(self, failure: Failure) -> None:
+        """See `Observer.poll_failed`."""
+        self._end(failure.reason)
+
+    def state_changed(self, change: StateChange) -> None:
+        """See `Observer.state_changed`."""
+        self._state_changes += change.previous != change.state
+        self._is_polled = change.state == State.POLLING
+        if self._is_polled:
+            self._protocol = "poll"
+        if self._events is None:
+            return
+        attributes: dict[str, Value] = {
+            signals.STREAM.name: self.name,
+            signals.FROM.name: change.previous,
+            signals.TO.name: change.state,
+            signals.ATTEMPT.name: change.attempt,
+        }
+        body = f"{change.previous} -> {change.state}"
+        severity = _INFO
+        if change.failure is not None:
+            attributes[signals.REASON.name] = change.failure.reason
+            body = f"{body}: {change.failure}"
+            severity = _ERROR if change.state == State.ERROR else _WARN
+        if change.delay_seconds is not None:
+            attributes[signals.DELAY.name] = round(change.delay_seconds, 3)
+        self._events.state(self._clock.wall(), severity, body, attributes, self._cause())
+
+    def _cause(self) -> SpanContext | None:
+        """The span that a change of state belongs to: a dial or a poll that has just ended, or else the connection."""
+        operation = self._operation()
+        if operation is None or operation.purpose == "snapshot":
+            return self._connection
+        return operation.context
+
+    # Events: see `sink.EventListener`.
+
+    def wants(self, messages: Sequence[bytes]) -> bool:
+        """See `sink.EventListener.wants`: all of them for the log, else those that may carry a trace context."""
+        return self._events is not None or (
+            self._spans is not None and may_carry(b"\n".join(messages)) and self._event_spans_left() > 0
+        )
+
+    def arrived(self, events: Sequence[Event], messages: Sequence[bytes], at: float) -> None:
+        """See `sink.EventListener.arrived`."""
+        if self._events is not None:
+            self._events.events(Arrival(self.name, at, self._connection if self._is_linked else self._poll), events)
+        if self._spans is not None and (not messages or may_carry(b"\n".join(messages))):
+            self._trace(events, messages, at)
+
+    def _event_spans_left(self) -> int:
+        now = self._clock.monotonic()
+        if now - self._event_second >= 1.0:
+            self._event_second, self._event_spans = now, 0
+        return EVENT_SPANS_PER_SECOND - self._event_spans
+
+    def _trace(self, events: Sequence[Event], messages: Sequence[bytes], at: float) -> None:
+        left = self._event_spans_left()
+        if left <= 0 or self._spans is None:
+            return
+        envelopes = dict(filter(None, map(context_in_envelope, filter(may_carry, messages))))
+        for event in events:
+            origin = envelopes.get(event.id) or context_in_metadata(event.metadata)
+            if origin is None:
+                continue
+            attributes: dict[str, Value] = {
+                signals.STREAM.name: self.name,
+                signals.EVENT_ID.name: event.id,
+                signals.PROJECT.name: event.project,
+                signals.EVENT_TYPE.name: event.event_type,
+            }
+            span = self._spans.begin(signals.EVENT_SPAN, at, attributes, origin=origin)
+            context = span.get_span_context()
+            if not context.trace_flags.sampled:
+                continue
+            end(span, at)
+            key = (event.project, event.event_type, event.severity)
+            self._instruments.event_exemplar(key, _exemplar(context, 1.0, at))
+            self._last_event = context
+            self._event_spans += 1
+            left -= 1
+            if left <= 0:
+                break
+
+    # Summaries
+
+    def tick(self) -> None:
+        """Sum a minute up when it is over; call it every second or so."""
+        if self._clock.monotonic() >= self._due:
+            self._sum_up("minute")
+
+    def close(self) -> None:
+        """Tell what is left; the stream has ended."""
+        for operation in list(self._operations.values()):
+            operation.finish(_STOPPED)
+        self._first_arrived(_STOPPED)
+        self._sum_up("shutdown")
+        if self._on_close is not None:
+            self._on_close(self)
+
+    def _sum_up(self, cause: str) -> None:
+        before, after = self._totals, Totals.of(self._instruments)
+        span, now = self._summary, self._clock.wall()
+        changes = self._state_changes
+        self._totals, self._state_changes = after, 0
+        self._summary = self._begin_summary(now)
+        self._due = self._clock.monotonic() + SUMMARY_SECONDS
+        if before == after and not changes and not self._is_linked and cause != "disconnect":
+            return  # nobody wants a span a minute of a stream that is off
+        if span is not None:
+            attributes: dict[str, Value] = {
+                signals.PROTOCOL.name: self._protocol,
+                signals.CAUSE.name: cause,
+                signals.STATE_CHANGES.name: changes,
+                **summarise(before, after),
+            }
+            span.set_attributes(attributes)
+            connection = self._connection if self._is_linked or cause == "disconnect" else self._poll
+            if connection is not None and connection.trace_flags.sampled:
+                span.add_link(connection)
+            end(span, now)
+        if not self._is_linked and not self._is_polled:
+            self._protocol = "none"
+
+    def _begin_summary(self, at: float) -> Span | None:
+        if self._spans is None:
+            return None
+        return self._spans.begin(signals.SUMMARY, at, {signals.STREAM.name: self.name})
+
+    # Operations
+
+    def _begin(self, kind: SpanType, attributes: Mapping[str, Value]) -> None:
+        if self._spans is None:
+            return
+        task = asyncio.current_task()
+        operation = Operation(kind, self._spans, self._stopwatch(), attributes)
+        CURRENT.set(operation)
+        WATCHER.set(operation.shook)
+        if task is None:
+            return
+        earlier = self._operations.get(task)
+        if earlier is None:
+            task.add_done_callback(self._task_ended)
+        else:
+            earlier.finish(_STOPPED)
+        self._operations[task] = operation
+
+    def _stopwatch(self) -> Callable[[], float]:
+        """Wall time from now on, which does not jump when the system's clock is set."""
+        monotonic = self._clock.monotonic
+        offset = self._clock.wall() - monotonic()
+        return lambda: offset + monotonic()
+
+    def _task_ended(self, task: asyncio.Task[object]) -> None:
+        """An operation that its task left open was called off."""
+        operation = self._operations.pop(task, None)
+        if operation is not None:
+            operation.finish(_STOPPED)
+
+    def _operation(self) -> Operation | None:
+        task = asyncio.current_task()
+        return None if task is None else self._operations.get(task)
+
+    def _end(self, error: str) -> None:
+        operation = self._operation()
+        if operation is not None:
+            operation.finish(error)
+
+    def _polled(self, wire_bytes: int) -> None:
+        """A document is here. Whether it can be used is known when this turn of the loop is over: `poll_failed`."""
+        operation = self._operation()
+        if operation is None:
+            return
+        if operation.kind is signals.REQUEST_SPAN:
+            operation.set({signals.WIRE_BYTES.name: wire_bytes})
+        else:
+            operation.set({signals.PROTOCOL.name: "poll"})
+        if not self._is_linked:
+            self._poll = operation.context
+        asyncio.get_running_loop().call_soon(operation.finish)
+
+    def _first_arrived(self, error: str) -> None:
+        span = self._first_message
+        if span is not None:
+            self._first_message = None
+            end(span, self._clock.wall(), error)
+
+
+def _exemplar(context: SpanContext, value: float, at: float) -> Exemplar:
+    ids = (("trace_id", format_trace_id(context.trace_id)), ("span_id", format_span_id(context.span_id)))
+    return Exemplar(ids, value, at)
+
+
+def _if_sampled(context: SpanContext | None) -> SpanContext | None:
+    return context if context is not None and context.trace_flags.sampled else None

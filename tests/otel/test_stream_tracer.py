@@ -1,0 +1,285 @@
+"""What one stream makes of what happens to it, with a clock that stands still."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import format_span_id
+
+from iris_exporter import cli
+from iris_exporter.core.failures import Failure
+from iris_exporter.decoding.messages import Event
+from iris_exporter.instruments import signals
+from iris_exporter.instruments.stream import StreamInstruments
+from iris_exporter.otel.request_spans import CURRENT, Operation
+from iris_exporter.otel.stream_tracer import EVENT_SPANS_PER_SECOND, SUMMARY_SECONDS, StreamTracer
+from iris_exporter.transports.base import StateChange
+from tests.fakes import FakeClock, settle
+from tests.otel.receivers import attributes, http_receiver
+from tests.otel.samples import Recorder, events_into, spans_into
+from tests.otel.test_end_to_end import environment, running
+from tests.transports.support import serve
+from tests.waiting import until
+
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+class Bench:
+    """A stream's tracer, and what it emits."""
+
+    def __init__(self, sampler: str = "always_on", *, traces: bool = True, logs: bool = True) -> None:
+        self.clock = FakeClock()
+        self.instruments = StreamInstruments("s")
+        self.traces, self.logs = Recorder(), Recorder()
+        self.stream = StreamTracer(
+            "s",
+            "wss://me:pw@host:9/p?key=k",
+            self.instruments,
+            self.clock,
+            spans_into(self.traces, sampler) if traces else None,
+            events_into(self.logs) if logs else None,
+        )
+
+    @property
+    def spans(self) -> list[ReadableSpan]:
+        return self.traces.records
+
+    @property
+    def minor(self) -> list[ReadableSpan]:
+        return self.traces.minor
+
+    def named(self, kind: signals.SpanType) -> list[ReadableSpan]:
+        return [span for span in self.spans if span.name == kind.name]
+
+    def connect(self) -> None:
+        self.stream.attempt_started()
+        self.clock.now += 0.25
+        self.stream.connected("sse", "https://host:9/p", 0.25, self.clock.wall())
+
+    def tick(self, seconds: float) -> None:
+        self.clock.now += seconds
+        self.stream.tick()
+
+
+def error(span: ReadableSpan) -> object:
+    return told(span).get("error.type", "")
+
+
+def told(span: ReadableSpan) -> dict[str, Any]:
+    return dict(span.attributes or {})
+
+
+def seconds(span: ReadableSpan) -> float:
+    return ((span.end_time or 0) - (span.start_time or 0)) / 1e9
+
+
+async def test_a_minute_is_summed_up_while_the_connection_lasts() -> None:
+    bench = Bench()
+    bench.connect()
+    (connect,) = bench.named(signals.CONNECT)
+    for messages in (3, 4):
+        promised = bench.stream.summary_context()
+        bench.instruments.message("event", messages)
+        bench.stream.state_changed(StateChange("connecting", "live", None, 0, None))
+        bench.tick(SUMMARY_SECONDS - 1)
+        assert bench.stream.summary_context() == promised
+        bench.tick(1)
+        span = bench.named(signals.SUMMARY)[-1]
+        assert span.context == promised
+        assert told(span)["iris.summary.messages.event"] == messages
+        assert told(span)["iris.summary.state_changes"] == 1
+        assert told(span)["iris.summary.cause"] == "minute"
+        assert told(span)["iris.protocol"] == "sse"
+        assert [link.context for link in span.links] == [connect.context]
+        assert seconds(span) == pytest.approx(SUMMARY_SECONDS, abs=0.3)
+
+
+async def test_a_stream_that_is_off_has_no_summaries() -> None:
+    bench = Bench()
+    for _ in range(5):
+        bench.tick(SUMMARY_SECONDS)
+    bench.stream.close()
+    assert bench.spans == []
+
+
+async def test_the_address_of_an_attempt_has_no_credentials() -> None:
+    bench = Bench()
+    bench.stream.attempt_started()
+    bench.stream.attempt_failed(Failure("dns"), 1.0)
+    (span,) = bench.spans
+    assert told(span)["url.full"] == "wss://host:9/p"
+    assert (told(span)["server.address"], told(span)["server.port"]) == ("host", 9)
+    assert error(span) == "dns"
+
+
+async def test_the_first_message_ends_its_span() -> None:
+    bench = Bench()
+    bench.connect()
+    bench.clock.now += 2
+    bench.stream.received("poll", 10)  # the snapshot is no message
+    assert not bench.named(signals.FIRST_MESSAGE)
+    bench.stream.received("sse", 10)
+    bench.stream.received("sse", 10)
+    (first,) = bench.named(signals.FIRST_MESSAGE)
+    (connect,) = bench.named(signals.CONNECT)
+    assert first.parent == connect.context
+    assert seconds(first) == pytest.approx(2)
+    assert error(first) == ""
+
+
+async def test_a_link_that_ends_before_its_first_message_says_why() -> None:
+    bench = Bench()
+    bench.connect()
+    bench.stream.disconnected(Failure("closed"))
+    (first,) = bench.named(signals.FIRST_MESSAGE)
+    assert error(first) == "closed"
+    assert told(bench.named(signals.SUMMARY)[0])["iris.summary.cause"] == "disconnect"
+
+
+async def test_a_document_that_cannot_be_read_is_a_failed_poll() -> None:
+    bench = Bench()
+    bench.stream.poll_started()
+    bench.stream.received("poll", 44)
+    bench.stream.poll_failed(Failure("decode"))
+    await settle()
+    (span,) = bench.named(signals.REQUEST_SPAN)
+    assert (error(span), told(span)["iris.request.bytes"]) == ("decode", 44)
+    bench.stream.poll_started()
+    bench.stream.received("poll", 45)
+    await settle()
+    assert [error(span) for span in bench.named(signals.REQUEST_SPAN)] == ["decode", ""]
+
+
+async def test_an_attempt_whose_task_is_cancelled_ends_as_requested() -> None:
+    bench = Bench()
+
+    async def dial() -> None:
+        bench.stream.attempt_started()
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(dial())
+    await settle()
+    task.cancel()
+    await settle()
+    assert [error(span) for span in bench.spans] == ["requested"]
+
+
+async def test_a_task_that_starts_inside_an_attempt_is_not_a_part_of_it() -> None:
+    """A reader inherits the variable of the dial, but what it begins is a root, in a trace of its own."""
+    bench = Bench()
+    bench.connect()
+
+    async def reader() -> Operation | None:
+        bench.stream.poll_started()
+        bench.stream.received("poll", 1)
+        await settle()
+        return CURRENT.get()
+
+    inner = await asyncio.create_task(reader())
+    (poll,) = bench.named(signals.REQUEST_SPAN)
+    (connect,) = bench.named(signals.CONNECT)
+    assert inner is not None
+    assert inner.context == poll.context
+    assert poll.parent is None
+    assert poll.context.trace_id != connect.context.trace_id
+
+
+async def test_states_are_records_of_the_span_that_caused_them() -> None:
+    bench = Bench()
+    bench.stream.attempt_started()
+    bench.stream.attempt_failed(Failure("timeout", "slow"), 1.0)
+    bench.stream.state_changed(StateChange("connecting", "connecting", Failure("timeout", "slow"), 2, 1.23456))
+    bench.stream.state_changed(StateChange("connecting", "error", Failure("forbidden"), 2, None))
+    bench.stream.state_changed(StateChange("error", "disconnected", None, 0, None))
+    first, second, third = (record.log_record for record in bench.logs.records)
+    assert first.span_id == bench.named(signals.CONNECT)[0].context.span_id
+    assert dict(first.attributes) == {
+        "iris.stream": "s", "iris.state.from": "connecting", "iris.state.to": "connecting", "iris.state.attempt": 2,
+        "iris.state.reason": "timeout", "iris.state.delay": 1.235,
+    }  # fmt: skip
+    assert [record.severity_text for record in (first, second, third)] == ["WARN", "ERROR", "INFO"]
+
+
+def event(number: int, metadata: bytes = b"{}") -> Event:
+    return Event(str(number), 1.0, "p", "evaluation", metadata=metadata)
+
+
+async def test_an_event_with_a_context_has_a_linked_span() -> None:
+    bench = Bench()
+    carried = b'{"traceparent":"%s"}' % TRACEPARENT.encode()
+    envelope = b'{"type":"event","traceparent":"%s","data":{"id":"2"}}' % TRACEPARENT.encode()
+    assert bench.stream.wants([envelope])
+    bench.stream.arrived([event(1, carried), event(2), event(3)], [envelope, carried], 5.0)
+    assert [told(span)["iris.event.id"] for span in bench.minor] == ["1", "2"]
+    assert {format_span_id(span.links[0].context.span_id) for span in bench.minor} == {"b7ad6b7169203331"}
+    assert len({span.context.trace_id for span in bench.minor}) == 2
+    assert bench.stream.event_context() == bench.minor[-1].context
+
+
+async def test_events_without_a_context_are_not_wanted_by_traces_alone() -> None:
+    bench = Bench(logs=False)
+    assert not bench.stream.wants([b'{"type":"event"}'] * 3)
+    assert Bench(traces=False).stream.wants([b"{}"])
+
+
+async def test_spans_of_events_have_a_rate() -> None:
+    bench = Bench(logs=False)
+    carried = b'{"traceparent":"%s"}' % TRACEPARENT.encode()
+    events = [event(number, carried) for number in range(2 * EVENT_SPANS_PER_SECOND)]
+    bench.stream.arrived(events, [carried], 5.0)
+    assert len(bench.minor) == EVENT_SPANS_PER_SECOND
+    assert not bench.stream.wants([carried])
+    bench.clock.now += 1
+    assert bench.stream.wants([carried])
+    bench.stream.arrived(events[:1], (), 6.0)
+    assert len(bench.minor) == EVENT_SPANS_PER_SECOND + 1
+
+
+async def test_a_trace_that_is_not_kept_emits_nothing_and_has_no_exemplar() -> None:
+    bench = Bench("always_off")
+    bench.connect()
+    bench.stream.received("sse", 1)
+    bench.stream.arrived([event(1, b'{"traceparent":"%s"}' % TRACEPARENT.encode())], (), 5.0)
+    bench.stream.disconnected(Failure("closed"))
+    assert bench.spans == bench.minor == []
+    assert bench.stream.connection_context() is bench.stream.summary_context() is bench.stream.event_context() is None
+
+
+async def test_a_key_in_an_event_does_not_leave(tmp_path: Path) -> None:
+    """A source that repeats our key, in a message or in its metadata, does not get it into anybody's log store."""
+    key = tmp_path / "key"
+    key.write_text("k3y-of-this-test-alone")
+
+    async def stream(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        sent = request.headers["Authorization"].partition(" ")[2]
+        data = {"id": "e", "event_type": "info", "project": "p", "message": f"key {sent}", "metadata": {"k": sent}}
+        await response.write(f"data: {json.dumps({'type': 'event', 'data': data})}\n\n".encode())
+        return response
+
+    with http_receiver() as receiver:
+        async with (
+            serve(stream) as server,
+            running(f"{server.url}/s", environment(receiver), protocol="sse", api_key_file=key),
+        ):
+            await until(lambda: any(r.event_name == "iris.event" for r in receiver.received.records))
+    (record,) = (r for r in receiver.received.records if r.event_name == "iris.event")
+    assert record.body.string_value == "key <redacted>"
+    assert attributes(record.attributes)["iris.event.metadata.k"] == "<redacted>"
+
+
+@pytest.mark.parametrize("arguments", [["--config.check"], []])
+def test_bad_variables_are_refused_at_the_start_with_everything_else(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://user@h")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "nowhere")
+    assert cli.main(["serve", "--stream.url=ftp://x", *arguments]) == 2
+    said = capsys.readouterr().err
+    for name in ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "stream.url"):
+        assert name in said
