@@ -7,7 +7,8 @@ configuration in force; a stop takes less than five seconds, whatever the source
 import asyncio
 import random
 import signal
-from collections.abc import Callable, Collection, Iterator, Mapping
+import socket
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -16,6 +17,7 @@ import aiohttp
 from aiohttp import web
 
 from iris_exporter import config, logs
+from iris_exporter.blocking import CONFIG, STATE, BlockedError
 from iris_exporter.checkpoints import Checkpoints
 from iris_exporter.claims import Claims
 from iris_exporter.clock import Clock, SystemClock
@@ -23,14 +25,15 @@ from iris_exporter.commits import Capture, Commits
 from iris_exporter.configwatch import ConfigWatch
 from iris_exporter.core.budget import ConnectionBudgets
 from iris_exporter.core.detection import without_credentials
-from iris_exporter.errors import ConfigError, IrisExporterError
+from iris_exporter.errors import ConfigError, IrisExporterError, Problem
 from iris_exporter.fleet.manager import Fleet
 from iris_exporter.instruments.collector import Exposition, Source
 from iris_exporter.instruments.selfmetrics import SelfMetrics
+from iris_exporter.listening import bound_sockets
 from iris_exporter.live import LivePush
 from iris_exporter.otel.settings import OFF, OtelSettings
 from iris_exporter.settings import Settings, StreamSettings
-from iris_exporter.store import CursorStore
+from iris_exporter.store import CursorStore, Kept
 from iris_exporter.stream import Stream
 from iris_exporter.streams import Reconciled, Streams
 from iris_exporter.transports.session import open_session
@@ -98,7 +101,7 @@ class Exporter:
         async with AsyncExitStack() as stack:
             for problem in self._otel.ignored:
                 _log.warning("otel.value_ignored", variable=problem.key, value=problem.value, expected=problem.expected)
-            self._open_store(stack)
+            await self._open_store(stack)
             trace_configs: list[aiohttp.TraceConfig] = []
             if self._telemetry is not None:
                 self._telemetry.start()
@@ -114,12 +117,13 @@ class Exporter:
                 self._claims,
                 _nothing_to_settle if self._commits is None else self._commits.settled,
             )
-            await self._fleet.prepare()
-            await self._listen(stack)
+            runner, sockets = await self._bind(stack)
             self.self_metrics.config_reloaded(ok=True, at=self._clock.wall())
             stack.push_async_callback(self._streams.stop)
             stack.push_async_callback(self._fleet.stop)
             await self._fleet.start()
+            # Not before the streams are there: a scrape without them would show that they have gone.
+            await self._listen(runner, sockets)
             if self._checkpoints is not None:
                 stack.push_async_callback(self._checkpoints.write)
                 keeping = asyncio.create_task(self._checkpoints.run())
@@ -151,19 +155,23 @@ class Exporter:
             return None
         return ConfigWatch(file, self.settings.config_mark, self._clock, lambda: self.reload(tell_again=False))
 
-    def _open_store(self, stack: AsyncExitStack) -> None:
+    async def _open_store(self, stack: AsyncExitStack) -> None:
         directory = self.settings.state_dir
         if directory is None:
             _log.info("state.in_memory", detail="without --state.dir a restart may count or miss events")
             return
-        self._store = CursorStore(directory)
-        self._commits = Commits(self._store, self._captures, self.self_metrics)
+        try:
+            store, claims = await STATE.run(lambda: (CursorStore(directory), Claims(directory)), directory)
+        except BlockedError as error:
+            expected = f"a directory to write in ({error.strerror})"
+            raise ConfigError([Problem("start", "state.dir", str(directory), expected)]) from error
+        self._store, self._claims = store, claims
+        self._commits = Commits(store, self._captures, self.self_metrics)
         self._checkpoints = Checkpoints(self._commits, lambda: self.settings.state_commit_seconds)
-        self._claims = Claims(directory)
         # Last of all, when nothing is shown to anybody any more.
-        stack.callback(self._claims.close)
+        stack.callback(claims.close)
 
-    async def _listen(self, stack: AsyncExitStack) -> None:
+    async def _bind(self, stack: AsyncExitStack) -> tuple[web.AppRunner, list[socket.socket]]:
         runner = web.AppRunner(
             make_app(self, self._guard),
             handle_signals=False,
@@ -171,17 +179,27 @@ class Exporter:
             shutdown_timeout=SERVER_STOP_SECONDS,
             **self._guard.server_options(),
         )
+        sockets: list[socket.socket] = []
+        stack.callback(_close, sockets)  # after the servers have
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         self._guard.start()
         stack.callback(self._guard.close)
         for address in self.settings.web.listen_addresses:
             host, port = config.parse_address(address)
-            site = GuardedSite(runner, host or None, port, self._guard)
             try:
-                await site.start()
+                sockets += await bound_sockets(host or None, port)
             except OSError as error:
                 raise ListenError(f"--web.listen-address: cannot listen on {address}: {_reason(error)}") from error
+        return runner, sockets
+
+    async def _listen(self, runner: web.AppRunner, sockets: Sequence[socket.socket]) -> None:
+        for bound in sockets:
+            try:
+                await GuardedSite(runner, bound, self._guard).start()
+            except OSError as error:
+                host, port = bound.getsockname()[:2]
+                raise ListenError(f"--web.listen-address: cannot listen on {host}:{port}: {_reason(error)}") from error
         for name in runner.addresses:
             host, port = name[0], name[1]
             scheme = "https" if self._guard.is_secure else "http"
@@ -189,9 +207,9 @@ class Exporter:
             self.addresses.append(url)
             _log.info("web.listening", address=url, metrics=url + self.settings.web.telemetry_path)
 
-    def _make(self, settings: StreamSettings) -> Stream:
+    async def _make(self, settings: StreamSettings) -> Stream:
         assert self._session is not None  # noqa: S101 (set before any stream is made)
-        kept = None if self._store is None else self._store.load(settings.name, without_credentials(settings.url))
+        kept = None if self._store is None else await self._load_cursor(self._store, settings)
         stream = Stream(
             settings,
             self._session,
@@ -206,6 +224,16 @@ class Exporter:
         if kept is None and (fleet.total_shards > 1 or fleet.leader_election):
             stream.lose_cursor()
         return stream
+
+    @staticmethod
+    async def _load_cursor(store: CursorStore, settings: StreamSettings) -> Kept | None:
+        name, endpoint = settings.name, without_credentials(settings.url)
+        try:
+            return await STATE.run(lambda: store.load(name, endpoint), store.directory)
+        except BlockedError as error:
+            detail = "the stream starts without its cursor, and may count or miss events"
+            _log.warning("state.unreadable", stream=name, error=error, detail=detail)
+            return None
 
     def _sources(self) -> Iterator[Source]:
         return iter(()) if self._is_standby else self._streams.sources()
@@ -267,7 +295,7 @@ class Exporter:
         async with self._reloading:
             mark = None if self._watch is None else await self._watch.mark()
             try:
-                settings = await asyncio.to_thread(self._load)
+                settings = await self._load_again()
             except ConfigError as error:
                 self._reject([str(problem) for problem in error.problems], tell_again=tell_again)
                 self._read(mark, accepted=False)
@@ -286,6 +314,13 @@ class Exporter:
         self.self_metrics.config_reloaded(ok=accepted, at=self._clock.wall())
         if self._watch is not None:
             self._watch.loaded(mark, accepted=accepted)
+
+    async def _load_again(self) -> Settings:
+        try:
+            return await CONFIG.run(self._load, "configuration")
+        except BlockedError as error:
+            expected = "files that can be read, the configuration's own and those that it names"
+            raise ConfigError([Problem("reload", "config.file", str(error.strerror), expected)]) from error
 
     async def _apply(self, settings: Settings) -> None:
         assert self._fleet is not None  # noqa: S101 (set when the server was started)
@@ -310,9 +345,14 @@ async def _nothing_to_settle(streams: Collection[str]) -> None:
     """Without a state directory a scrape keeps no place."""
 
 
+def _close(sockets: Iterable[socket.socket]) -> None:
+    for each in sockets:
+        each.close()
+
+
 def _reason(error: OSError) -> str:
-    # asyncio puts the address into strerror; the system's own words are shorter.
-    return (error.strerror or str(error)).rpartition(": ")[2]
+    words = error.strerror or str(error)
+    return words[:1].lower() + words[1:]
 
 
 def serve(settings: Settings, reload: Callable[[], Settings], otel: OtelSettings = OFF) -> int:

@@ -35,6 +35,6 @@ class Checkpoints:
         commit = self._commits.capture()
         try:
             await commit.stage()
-            commit.commit()
+            await commit.commit()
         finally:
-            commit.discard()
+            await commit.discard()

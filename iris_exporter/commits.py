@@ -20,8 +20,9 @@ What cannot be written is logged and counted, and never keeps a scrape from bein
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
+from iris_exporter.blocking import STATE, BlockedError
 from iris_exporter.logs import get_logger
 from iris_exporter.store import CursorStore, Kept, Staged
 
@@ -29,6 +30,8 @@ _log = get_logger("state")
 _LINES_PER_MINUTE = 2
 LOOKS = 3
 """Reads of the whole page without a commit after which somebody should know."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +102,13 @@ class Commits:
         """This scrape can no longer change anything."""
         self._under_way.discard(commit)
 
-    async def stage(self, captures: Iterable[Capture]) -> Staged:
-        """Write captures beside the files in force."""
-        return await asyncio.to_thread(self._write, tuple(captures))
+    async def stage(self, captures: Sequence[Capture]) -> Staged:
+        """Write captures beside the files in force. Raises OSError."""
+        return await self.on_disk(lambda: self._store.stage(capture.build() for capture in captures))
 
-    def _write(self, captures: tuple[Capture, ...]) -> Staged:
-        return self._store.stage(capture.build() for capture in captures)
+    async def on_disk(self, work: Callable[[], T]) -> T:
+        """Do something in the directory. Raises OSError, also where the disk does not answer."""
+        return await STATE.run(work, self._store.directory)
 
     def newer(self, captures: Iterable[Capture]) -> tuple[Capture, ...]:
         """Those that nobody has overtaken."""
@@ -165,31 +169,38 @@ class Commit:
         except OSError as error:
             self._commits.failed(error)
 
-    def commit(self) -> None:
-        """The answer is out but for its last byte: put what was staged in force. Takes microseconds."""
+    async def commit(self) -> None:
+        """The answer is out but for its last byte: put what was staged in force. Takes less than a millisecond."""
         if self._staged is not None:
             try:
-                self._staged.commit()
+                await self._commits.on_disk(self._staged.commit)
             except OSError as error:
                 self._commits.failed(error)
                 return
             self._committed = self._commits.keep(self._captures)
 
-    def undo(self) -> None:
+    async def undo(self) -> None:
         """The last byte could not be sent: put back what was in force before."""
         if self._staged is not None and self._committed is not None:
             try:
-                self._staged.undo()
+                await self._commits.on_disk(self._staged.undo)
             except OSError as error:
                 self._commits.failed(error)
             self._commits.forget(self._committed)
             self._committed = None
 
-    def discard(self) -> None:
+    async def discard(self) -> None:
         """Leave the cursor as it was unless it was committed, and let the next one in; call it in any case."""
-        if self._staged is not None:
-            self._staged.discard()
-            self._staged = None
+        staged, self._staged = self._staged, None
+        try:
+            if staged is not None:
+                await self._commits.on_disk(staged.discard)
+        except BlockedError:
+            pass  # counted there; the next one that stages writes over it
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
         if self._holds:
             self._holds = False
             self._commits.busy.release()

@@ -1,9 +1,9 @@
 """`--config.watch`: reloads when the content of the configuration file has changed."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from iris_exporter.blocking import CONFIG, BlockedError
 from iris_exporter.clock import Clock
 from iris_exporter.config import document
 from iris_exporter.core.filewatch import FileWatch
@@ -38,7 +38,10 @@ class ConfigWatch:
 
     async def mark(self) -> str | None:
         """What the content is now; ask before it is read, so that a change in between is seen afterwards."""
-        return await asyncio.to_thread(document.mark, self._path)
+        try:
+            return await CONFIG.run(lambda: document.mark(self._path), self._path)
+        except BlockedError:
+            return None  # as for a file that cannot be read
 
     def loaded(self, mark: str | None, *, accepted: bool) -> None:
         """See `FileWatch.loaded`."""

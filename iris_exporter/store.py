@@ -59,7 +59,7 @@ class Staged:
     files: tuple[tuple[Path, Path], ...]
 
     def commit(self) -> None:
-        """Put all of them in force; takes microseconds. Raises OSError when a rename fails."""
+        """Put all of them in force; takes microseconds where the disk answers. Raises OSError when a rename fails."""
         for staged, final in self.files:
             with suppress(FileNotFoundError):
                 os.unlink(_before(final))  # noqa: PTH108 (see below)
@@ -100,7 +100,7 @@ class CursorStore:
     """
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
+        self.directory = directory
         try:
             directory.mkdir(parents=True, exist_ok=True)
             # Without a name of its own, the probe of another process that starts now could be taken away under it.
@@ -159,11 +159,11 @@ class CursorStore:
     def _path(self, stream: str) -> Path:
         """Capitals are marked by a hash: where a file system does not tell them apart, `A` and `a` are two streams."""
         name = stream if stream == stream.lower() else f"{stream}{MARK}{digest(stream)}"
-        return self._directory / f"{name}.cursor"
+        return self.directory / f"{name}.cursor"
 
     def _move_former(self, stream: str, path: Path) -> None:
         """Give the file of an earlier version, whose name had no hash, the name that it has now."""
-        former = self._directory / f"{stream}.cursor"
+        former = self.directory / f"{stream}.cursor"
         if former == path or path.exists():
             return
         try:

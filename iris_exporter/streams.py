@@ -1,7 +1,7 @@
 """The streams of this process: brought in line with what is wanted, without touching those that stay as they are."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from iris_exporter import logs
@@ -35,7 +35,7 @@ class Reconciled:
 class Streams:
     """The running streams by name. `make` builds one that is not connected yet."""
 
-    def __init__(self, make: Callable[[StreamSettings], Stream], clock: Clock) -> None:
+    def __init__(self, make: Callable[[StreamSettings], Awaitable[Stream]], clock: Clock) -> None:
         self._make = make
         self._clock = clock
         self._running: dict[str, Stream] = {}
@@ -62,7 +62,7 @@ class Streams:
             self._running = kept
             for settings in changing:
                 await kept[settings.name].reconfigure(settings)
-            kept |= {settings.name: self._make(settings) for settings in arriving}
+            kept |= {settings.name: await self._make(settings) for settings in arriving}
             self._running = {settings.name: kept[settings.name] for settings in wanted}
             self._connect([kept[settings.name] for settings in arriving])
             unchanged = len(wanted) - len(changing) - len(arriving)

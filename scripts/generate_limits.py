@@ -251,6 +251,43 @@ SECTIONS: dict[str, tuple[Limit, ...]] = {
             "tests/test_logs.py",
         ),
     ),
+    "Files and disks that do not answer": (
+        Limit(
+            "seconds for a key, a header file, a certificate or a file of discovery",
+            "blocking:FILES_SECONDS",
+            "the dial fails (`credentials`), or the file keeps its last list",
+            "`iris_exporter_blocking_timeouts_total`",
+            "tests/integration/test_hangs.py",
+        ),
+        Limit(
+            "such accesses at the same time, those that hang among them",
+            "blocking:FILES_THREADS",
+            "wait, and fail after the same time",
+            "`iris_exporter_blocking_timeouts_total`",
+            "tests/test_blocking.py",
+        ),
+        Limit(
+            "seconds for a cursor or a lock in `--state.dir`",
+            "blocking:STATE_SECONDS",
+            "the scrape is answered without keeping the cursor",
+            "`iris_exporter_blocking_timeouts_total`",
+            "tests/integration/test_hangs.py",
+        ),
+        Limit(
+            "seconds for the configuration and the files that it names, at a reload",
+            "blocking:CONFIG_SECONDS",
+            "the old one stays in force",
+            "`iris_exporter_blocking_timeouts_total`",
+            "tests/integration/test_hangs.py",
+        ),
+        Limit(
+            "seconds for reading what a source of discovery lists",
+            "blocking:PARSING_SECONDS",
+            "the source keeps its last list",
+            "`iris_exporter_blocking_timeouts_total`",
+            "tests/fleet/test_discovery.py",
+        ),
+    ),
     "Our own door": (
         Limit(
             "open connections; one client address has a fourth",
@@ -292,6 +329,12 @@ event and no count is shed. What waits in the HTTP library's buffer is bounded b
 Compression of WebSocket messages is never offered: they are small, and every one would be a bomb to look into. A server
 that turns it on unasked is refused (`handshake`), a compressed frame ends the connection (`protocol_error`). Event
 streams are asked for without compression, and read with it (gzip, deflate); polls ask for gzip.
+
+A file on a mount that hangs, a disk that does not answer, a name server that is silent: each concerns those who need it
+and nobody else. Such work has threads of its own for each kind, a time limit, and one thread at most for a place that
+hangs; until it answers, further work there is refused at once. `iris_exporter_blocking_stuck_threads` shows how many
+hang now. Names of sources are looked up on the event loop (c-ares: `/etc/hosts`, `/etc/resolv.conf`, and no other
+plug-ins of the system's name service, such as mDNS or LDAP).
 
 Characters in labels that are not seen (control characters but line feed and tab, marks and overrides of the writing
 direction, lone surrogates) are shown as U+FFFD; joiners, which scripts and emoji need, stay. A value that was cut or

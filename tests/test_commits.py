@@ -268,11 +268,11 @@ async def test_a_scrape_that_was_overtaken_does_not_move_the_cursor_back(tmp_pat
     now[0] = 2
     late = commits.capture()
     await late.stage()
-    late.commit()
-    late.discard()
+    await late.commit()
+    await late.discard()
     await early.stage()
-    early.commit()
-    early.discard()
+    await early.commit()
+    await early.discard()
     kept = store.load("s", "e")
     assert kept is not None
     assert kept.cursor.offset == 2
@@ -285,10 +285,10 @@ async def test_a_last_byte_that_cannot_be_sent_takes_the_commit_back(tmp_path: P
         now[0] = generation
         commit = commits.capture()
         await commit.stage()
-        commit.commit()
+        await commit.commit()
         if generation != 2:
-            commit.undo()
-        commit.discard()
+            await commit.undo()
+        await commit.discard()
         if generation == 2:
             continue
         loaded = store.load("s", "e")
@@ -296,7 +296,7 @@ async def test_a_last_byte_that_cannot_be_sent_takes_the_commit_back(tmp_path: P
     again = commits.capture()
     await again.stage()
     assert again.staged_anything, "what was taken back is committed with the next scrape"
-    again.discard()
+    await again.discard()
 
 
 async def test_an_answer_that_failed_commits_nothing_and_lets_the_next_one_in(tmp_path: Path) -> None:
@@ -304,16 +304,16 @@ async def test_an_answer_that_failed_commits_nothing_and_lets_the_next_one_in(tm
     commits = Commits(store, lambda: [place(1)], Failures())
     failed = commits.capture()
     await failed.stage()
-    failed.discard()
+    await failed.discard()
     assert store.load("s", "e") is None
     async with asyncio.timeout(1 * BUSY):
         following = commits.capture()
         await following.stage()
-    following.commit()
-    following.discard()
+    await following.commit()
+    await following.discard()
     assert store.load("s", "e") is not None
     unchanged = commits.capture()
     await unchanged.stage()
-    unchanged.commit()
-    unchanged.discard()
+    await unchanged.commit()
+    await unchanged.discard()
     assert not unchanged.staged_anything, "nothing has changed, so nothing is written"

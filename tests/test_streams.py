@@ -33,7 +33,7 @@ class Bench:
         self.made: list[FakeStream] = []
         self.streams = Streams(self.make, self.clock)
 
-    def make(self, settings: StreamSettings) -> Stream:
+    async def make(self, settings: StreamSettings) -> Stream:
         self.made.append(FakeStream(settings))
         return cast("Stream", self.made[-1])
 

@@ -19,6 +19,7 @@ from iris_exporter.backend.streams import PATHS, stream
 from iris_exporter.backend.wire import encode
 from iris_exporter.clock import Clock
 from iris_exporter.errors import ConfigError, UsageError
+from iris_exporter.listening import bound_sockets
 from iris_exporter.logs import get_logger
 
 _log = get_logger(__name__)
@@ -266,9 +267,9 @@ class Backend:
         # No access log: request lines may carry the key as a query parameter.
         runner = web.AppRunner(make_app(self._service), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
         await runner.setup()
-        site = web.TCPSite(runner, self._settings.host, self._settings.port)
         try:
-            await site.start()
+            for bound in await bound_sockets(self._settings.host, self._settings.port):
+                await web.SockSite(runner, bound).start()
         except OSError:
             await runner.cleanup()
             raise

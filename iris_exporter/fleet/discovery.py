@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import aiohttp
 
+from iris_exporter.blocking import FILES, PARSING, BlockedError
 from iris_exporter.clock import Clock
 from iris_exporter.config import document, kinds
 from iris_exporter.config.document import Node, Scalar
@@ -44,6 +45,9 @@ _SHAPE = "a list of streams in YAML or JSON"
 _NO_FILE = Origin()
 
 _log = get_logger("discovery")
+
+_Mark = tuple[int, ...]
+"""What differs when a file was written or replaced."""
 
 Found = Callable[[str, tuple[StreamSettings, ...]], None]
 """Told the name of a source and all of its streams."""
@@ -97,6 +101,14 @@ class _Reader:
                 refused.append(error.problems)
         return tuple(streams), refused
 
+    async def read_aside(self, entries: Iterable["_Entry"]) -> tuple[StreamSettings, ...] | None:
+        """The same in a thread, since entries name files; None when one of these hangs."""
+        try:
+            return await PARSING.run(lambda: self.read(entries), self.source)
+        except BlockedError as error:
+            self.failed("files that entries name", error)
+            return None
+
     def refuse(self, problems: Sequence[Problem]) -> None:
         self._metrics.discovery_failed(self.source)
         for problem in problems:
@@ -116,7 +128,7 @@ class FileDiscovery:
         self._found = found
         self._reader = _Reader("files", settings.defaults, metrics, clock)
         self._known: dict[str, tuple[StreamSettings, ...]] = {}
-        self._marks: dict[str, tuple[int, ...]] = {}  # of what was read last, whether it could be used or not
+        self._marks: dict[str, _Mark] = {}  # of what was read last, whether it could be used or not
         self._refused: dict[str, list[list[Problem]]] = {}  # what was wrong with entries of it
         self._again: dict[str, float] = {}  # when files that entries of it name may be looked for again
 
@@ -124,42 +136,47 @@ class FileDiscovery:
         """Look for ever."""
         told: tuple[StreamSettings, ...] | None = None
         while True:
-            await asyncio.to_thread(self._look)
+            await self._look()
             streams = tuple(stream for listed in self._known.values() for stream in listed)
             if streams != told:
                 told = streams
                 self._found("files", streams)
             await self._clock.sleep(self._settings.files_interval_seconds)
 
-    def _look(self) -> None:
-        names = sorted({name for pattern in self._settings.files for name in glob.glob(pattern)})  # noqa: PTH207
+    async def _look(self) -> None:
+        """Look at every file at once, so that one that hangs keeps no other one from being read."""
+        patterns = self._settings.files
+        try:
+            names = await FILES.run(lambda: _matching(patterns), patterns)
+        except BlockedError as error:
+            self._reader.failed(" ".join(patterns), error)
+            return
         self._marks = {name: mark for name, mark in self._marks.items() if name in names}
-        for name in names:
-            path = Path(name)
-            try:
-                status = path.stat()  # of what the link points to, so that a swap shows
-                mark = (status.st_mtime_ns, status.st_ino, status.st_dev, status.st_size)
-                changed = self._marks.get(name) != mark
-                # An entry may have been refused for a file that it names, such as a key that is mounted a little later.
-                if not changed and self._clock.monotonic() < self._again.get(name, math.inf):
-                    continue
-                self._marks[name] = mark
-                self._known[name] = self._read(name, known=[] if changed else self._refused[name])
-            except OSError as error:
-                self._reader.failed(name, error)
-            except ConfigError as error:
-                # What the file said before stays in force.
-                self._reader.refuse(error.problems)
+        await asyncio.gather(*map(self._look_at, names))
         self._known = {name: self._known[name] for name in names if name in self._known}
         self._refused = {name: self._refused[name] for name in names if name in self._refused}
         self._again = {name: self._again[name] for name in names if name in self._again}
 
-    def _read(self, name: str, known: Sequence[Sequence[Problem]]) -> tuple[StreamSettings, ...]:
+    async def _look_at(self, name: str) -> None:
+        before = self._marks.get(name)
+        # An entry may have been refused for a file that it names, such as a key that is mounted a little later.
+        is_due = self._clock.monotonic() >= self._again.get(name, math.inf)
+        try:
+            mark, content = await FILES.run(lambda: _changed(Path(name), None if is_due else before), name)
+            self._marks[name] = mark
+            if content is not None:
+                known = self._refused[name] if mark == before else []
+                self._known[name] = await PARSING.run(lambda: self._read(name, content, known), name)
+        except OSError as error:
+            self._reader.failed(name, error)
+        except ConfigError as error:
+            # What the file said before stays in force.
+            self._reader.refuse(error.problems)
+
+    def _read(self, name: str, content: bytes, known: Sequence[Sequence[Problem]]) -> tuple[StreamSettings, ...]:
         """The streams of a file; of what is wrong with its entries, `known` has been told."""
         path, started = Path(name), self._clock.monotonic()
         self._again.pop(name, None)
-        with path.open("rb") as file:
-            content = file.read(_MAX_BYTES + 1)
         if len(content) > _MAX_BYTES:
             raise ConfigError([Problem(str(path), "(file)", f"more than {_MAX_BYTES >> 20} MiB", _SHAPE)])
         origin = Origin(path)
@@ -175,6 +192,20 @@ class FileDiscovery:
             now = self._clock.monotonic()
             self._again[name] = now + _READ_SHARE * (now - started)
         return streams
+
+
+def _matching(patterns: Iterable[str]) -> list[str]:
+    return sorted({name for pattern in patterns for name in glob.glob(pattern)})  # noqa: PTH207
+
+
+def _changed(path: Path, before: _Mark | None) -> tuple[_Mark, bytes | None]:
+    """The mark of a file, and its content unless the mark is the one `before`; one byte more than is allowed."""
+    status = path.stat()  # of what the link points to, so that a swap shows
+    mark = (status.st_mtime_ns, status.st_ino, status.st_dev, status.st_size)
+    if mark == before:
+        return mark, None
+    with path.open("rb") as file:
+        return mark, file.read(_MAX_BYTES + 1)
 
 
 class HttpDiscovery:
@@ -209,7 +240,9 @@ class HttpDiscovery:
             except (TransportError, *LINK_ERRORS) as error:
                 self._reader.failed(without_credentials(self._url), failure_of(error))
             else:
-                self._found("http", self._reader.read(_http_entries(groups, without_credentials(self._url))))
+                streams = await self._reader.read_aside(_http_entries(groups, without_credentials(self._url)))
+                if streams is not None:
+                    self._found("http", streams)
             await self._clock.sleep(self._interval)
 
     async def _ask(self) -> list[object]:
@@ -302,7 +335,7 @@ class KubernetesDiscovery:
     async def _list(self) -> str:
         answer = await self._kubernetes.get(self._path) or {}
         self._objects = {_key(item): item for item in answer.get("items") or [] if isinstance(item, dict)}
-        self._tell()
+        await self._tell()
         return str((answer.get("metadata") or {}).get("resourceVersion") or "")
 
     async def _watch(self, version: str) -> str:
@@ -318,14 +351,15 @@ class KubernetesDiscovery:
                     self._objects.pop(_key(item), None)
                 case _:
                     continue  # a bookmark: only the version has moved
-            self._tell()
+            await self._tell()
         return version
 
-    def _tell(self) -> None:
+    async def _tell(self) -> None:
         wanted = [item for item in self._objects.values() if self._is_wanted(item)]
         entries = ((self._entry(item), _key(item)) for item in wanted)
-        streams = self._reader.read(_Entry(table_of(entry), where) for entry, where in entries if entry is not None)
-        if streams != self._told:
+        read = [_Entry(table_of(entry), where) for entry, where in entries if entry is not None]
+        streams = await self._reader.read_aside(read)
+        if streams is not None and streams != self._told:
             self._told = streams
             self._found("kubernetes", streams)
 

@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Protocol
 
+from iris_exporter.blocking import STATE, BlockedError
 from iris_exporter.clock import Clock
 from iris_exporter.logs import get_logger
 
@@ -81,10 +82,16 @@ class Handover:
             await asyncio.wait(self._farewells, timeout=FAREWELL_SECONDS)
         async with self._busy:
             missing = self._wanted - self._ours - self._leaving
-            taken = await asyncio.to_thread(self._claims.take, missing) if missing else set()
+            taken = await self._take(self._claims, missing) if missing else set()
             self._ours |= taken
             self._note(tried=True)
         return bool(taken)
+
+    async def _take(self, claims: Claims, streams: Collection[str]) -> set[str]:
+        try:
+            return await STATE.run(lambda: claims.take(streams), "stream locks")
+        except BlockedError:
+            return set()  # counted and logged there; what is locked all the same is ours at the next try
 
     def leave(self, received: Collection[str]) -> None:
         """Exactly `received` is received now: what is ours beside that and not wanted is given back, in the background.
@@ -103,8 +110,17 @@ class Handover:
     async def _give_back(self, claims: Claims, streams: Collection[str]) -> None:
         await self._settled(streams)
         async with self._busy:
-            await asyncio.to_thread(claims.give_back, streams)
+            while not await self._gave_back(claims, streams):
+                await self._clock.sleep(RETRY_SECONDS)
             self._leaving.difference_update(streams)
+
+    @staticmethod
+    async def _gave_back(claims: Claims, streams: Collection[str]) -> bool:
+        try:
+            await STATE.run(lambda: claims.give_back(streams), "stream locks")
+        except BlockedError:
+            return False
+        return True
 
     async def run(self, free: Callable[[], Awaitable[object]]) -> None:
         """Try again as long as anything waits, and await `free` whenever something has become ours; until cancelled."""

@@ -90,13 +90,17 @@ class Fleet(Generic[Applied]):
         """
         return not self._leads or (self._candidate is not None and not self._candidate.leads_now())
 
-    async def prepare(self) -> None:
-        """Claim what is configured; before anybody can look at this process, since it has no streams until `start`."""
+    async def _claim(self) -> None:
+        """Claim what is wanted now."""
         self._handover.want([stream.name for stream in self._mine()])
         await self._handover.claim()
 
     async def start(self) -> None:
-        """Apply what was prepared, without a pause, and begin to look for other streams and to run for leader."""
+        """Claim and apply what is configured, then begin to look for other streams and to run for leader.
+
+        Nobody should be able to look at this process before: it has no streams until then.
+        """
+        await self._claim()
         self._metrics.leading(self._leads)
         self._tell_shard()
         await self._bring_in_line()
@@ -124,7 +128,7 @@ class Fleet(Generic[Applied]):
     async def refresh(self) -> Applied:
         """Apply what should run now; return what `apply` returned. Streams that another process has come later."""
         self._tell_shard()
-        await self.prepare()
+        await self._claim()
         return await self._bring_in_line()
 
     def _tell_shard(self) -> None:

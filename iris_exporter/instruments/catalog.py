@@ -4,6 +4,7 @@ The collector, the metric reference, dashboards, alerts and tests read this tabl
 changing it is a breaking change. Wire fields are those of the IRIS wire, section 3.
 """
 
+from iris_exporter.blocking import POOLS
 from iris_exporter.core.failures import ERROR_CODE, REMEDIES
 from iris_exporter.core.status import State
 from iris_exporter.decoding import problems
@@ -36,6 +37,7 @@ MESSAGE_TYPES = (
     OTHER,
 )
 SOURCES = ("files", "http", "kubernetes")
+POOL_NAMES = tuple(pool.name for pool in POOLS)
 """The sources of discovery."""
 REASONS = tuple(REMEDIES)
 DECODE_REASONS = tuple(problems.REASONS)
@@ -384,6 +386,20 @@ DISCOVERY_FAILURES = _self(
     Label("source", ("configuration", *SOURCES), SOURCES),
     source="fleet",
 )
+BLOCKING_STUCK = _self(
+    "iris_exporter_blocking_stuck_threads",
+    Kind.GAUGE,
+    "Threads held by a file, disk or look-up that has not answered in time, by kind of work.",
+    Label("pool", POOL_NAMES, POOL_NAMES),
+    source="limits",
+)
+BLOCKING_TIMEOUTS = _self(
+    "iris_exporter_blocking_timeouts_total",
+    Kind.COUNTER,
+    "Accesses to files, disks and names that were given up, or refused while an earlier one hangs, by kind of work.",
+    Label("pool", POOL_NAMES, POOL_NAMES),
+    source="limits",
+)
 LIVE_PUSHED = _self(
     "iris_exporter_live_pushed_lines_total", Kind.COUNTER, "Lines that Grafana Live has taken.", source="live"
 )
@@ -470,6 +486,8 @@ CATALOG: tuple[Metric, ...] = (
     WAITING,
     DISCOVERED,
     DISCOVERY_FAILURES,
+    BLOCKING_STUCK,
+    BLOCKING_TIMEOUTS,
     LIVE_PUSHED,
     LIVE_DROPPED,
     SCRAPE_DURATION,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from iris_exporter.blocking import POOLS
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.catalog import SIGNALS
 from iris_exporter.instruments.door import DOOR, DoorMetrics
@@ -30,6 +31,7 @@ class SelfMetrics:
         )
         self.door = DoorMetrics()
         self._discovered: dict[str, int] = {}
+        self._timeouts_before = {pool: pool.timeouts for pool in POOLS}  # pools are the process's
         self._discovery_failures = dict.fromkeys(catalog.SOURCES, 0)
         otlp = (catalog.OTLP_EXPORTED, catalog.OTLP_FAILED, catalog.OTLP_DROPPED, catalog.OTLP_QUEUED)
         self._otlp = {metric.name: dict.fromkeys(SIGNALS, 0) for metric in otlp}
@@ -117,6 +119,10 @@ class SelfMetrics:
             counts = self._discovered if metric is catalog.DISCOVERED else self._discovery_failures
             for source, count in counts.items():
                 yield Sample(metric.name, {"source": source}, count)
+        elif metric in (catalog.BLOCKING_STUCK, catalog.BLOCKING_TIMEOUTS):
+            for pool in POOLS:
+                count = pool.stuck if metric is catalog.BLOCKING_STUCK else pool.timeouts - self._timeouts_before[pool]
+                yield Sample(metric.name, {"pool": pool.name}, count)
         elif metric.name in self._values:
             yield Sample(metric.name, {}, self._values[metric.name])
         elif metric in DOOR:

@@ -3,12 +3,12 @@
 All of it can live in files, which are read at each request, so that what was rotated is used without a restart.
 """
 
-import asyncio
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from iris_exporter.blocking import FILES, BlockedError
 from iris_exporter.core import keys, requestheaders
 from iris_exporter.core.failures import Failure
 from iris_exporter.core.keys import BadKeyError
@@ -100,9 +100,11 @@ class Credentials:
 
 async def _context(files: tls.Files, *, verify: bool) -> ssl.SSLContext:
     try:
-        return await asyncio.to_thread(tls.current, files, verify=verify)
+        return await FILES.run(lambda: tls.current(files, verify=verify), files)
     except tls.UnusableFileError as error:
         raise TransportError(Failure("credentials", str(error))) from None
+    except BlockedError as error:
+        raise TransportError(Failure("credentials", f"files with certificates: {error.strerror}")) from None
 
 
 async def _read(path: Path, limit: int) -> bytes:
@@ -113,8 +115,7 @@ async def _read(path: Path, limit: int) -> bytes:
             return file.read(limit + 1)
 
     try:
-        # In a thread: the file may be on a network mount that hangs.
-        return await asyncio.to_thread(read)
+        return await FILES.run(read, path)
     except OSError as error:
         raise TransportError(Failure("credentials", f"{path}: {error.strerror}")) from None
 

@@ -15,6 +15,7 @@ from iris_exporter import __version__
 from iris_exporter.core.failures import Failure
 from iris_exporter.core.redirects import STATUSES
 from iris_exporter.transports import handshakes
+from iris_exporter.transports.resolver import Resolver
 
 
 class RedirectedError(aiohttp.ClientError):
@@ -121,6 +122,8 @@ def _note_connections() -> aiohttp.TraceConfig:
 def open_session(trace_configs: Sequence[aiohttp.TraceConfig] = ()) -> aiohttp.ClientSession:
     """A client session without limits on the number of links, since the configuration names every one of them.
 
+    Names are looked up by an asynchronous resolver (c-ares), which holds no thread however long it waits.
+
     `trace_configs` are told the moments of each request. TLS handshakes are watched too (`handshakes`).
 
     It follows no redirect: each raises `RedirectedError`. The environment is left alone: aiohttp would take passwords
@@ -131,6 +134,7 @@ def open_session(trace_configs: Sequence[aiohttp.TraceConfig] = ()) -> aiohttp.C
         connector=aiohttp.TCPConnector(
             limit=0,
             keepalive_timeout=75,
+            resolver=Resolver(),
             ssl=handshakes.watch(ssl.create_default_context()),
         ),
         cookie_jar=aiohttp.DummyCookieJar(),

@@ -95,7 +95,6 @@ def _expected(what: str, error: OSError) -> str:
 
 Stamp = tuple[int, int, int]
 """What differs when a file was written or replaced: time, size, number."""
-_making = threading.Lock()
 
 
 def current(files: Files, *, verify: bool = True) -> ssl.SSLContext:
@@ -105,8 +104,14 @@ def current(files: Files, *, verify: bool = True) -> ssl.SSLContext:
         UnusableFileError: One of them is missing or broken.
     """
     found = stamps(files)
-    with _making:  # or every one of a thousand streams that start at once would make its own
+    with _making(files):  # or every one of a thousand streams that start at once would make its own
         return _cached(files, found, verify)
+
+
+@functools.lru_cache(maxsize=_MAX_CONTEXTS)
+def _making(files: Files) -> threading.Lock:  # noqa: ARG001 (it is the key)
+    """One lock for each set of files, because one that hangs must not hold up the others."""
+    return threading.Lock()
 
 
 def stamps(files: Files) -> tuple[Stamp | None, ...]:

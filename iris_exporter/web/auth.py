@@ -15,10 +15,10 @@ import ipaddress
 import secrets
 from collections import OrderedDict
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from iris_exporter.blocking import PASSWORDS
 from iris_exporter.core.fairline import FairLine, LineFullError
 
 CHALLENGE = 'Basic realm="iris-exporter", charset="UTF-8"'
@@ -58,7 +58,6 @@ class Passwords:
         self._checks: dict[bytes, _Check] = {}  # those in line and the one under way
         self._line: FairLine[_Check] = FairLine(MAX_WAITING, MAX_WAITING_PER_CLIENT)
         self._busy = False
-        self._thread: ThreadPoolExecutor | None = None
 
     async def verify(self, users: Mapping[str, str], name: str, password: bytes, client: str = "") -> bool:
         """Return whether `password` is the one whose bcrypt hash `users` has for `name`.
@@ -111,10 +110,8 @@ class Passwords:
         check = None if self._busy else self._line.take()
         if check is None:
             return
-        if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, "bcrypt")
         self._busy = True
-        running = asyncio.get_running_loop().run_in_executor(self._thread, _matches, check.hashed, check.password)
+        running = asyncio.ensure_future(PASSWORDS.run(lambda: _matches(check.hashed, check.password), None))
 
         def done(finished: asyncio.Future[bool]) -> None:
             self._busy = False
@@ -147,12 +144,10 @@ class Passwords:
         return hmac.digest(self._secret, message, hashlib.sha256)
 
     def close(self) -> None:
-        """Forget what waits; the one bcrypt under way ends by itself."""
+        """Forget what waits; the one bcrypt under way ends by itself, and is not waited for."""
         while (check := self._line.take()) is not None:
             del self._checks[check.key]
             check.verdict.cancel()
-        if self._thread is not None:
-            self._thread.shutdown(wait=False, cancel_futures=True)
 
 
 def _dummy_hash(users: Mapping[str, str]) -> str:

@@ -42,13 +42,13 @@ class ScrapeCommit(Protocol):
     async def stage(self) -> None:
         """Prepare it; before the last byte of the answer."""
 
-    def commit(self) -> None:
+    async def commit(self) -> None:
         """Put it in force; right before the last byte."""
 
-    def undo(self) -> None:
+    async def undo(self) -> None:
         """Put back what was in force before: the last byte could not be sent."""
 
-    def discard(self) -> None:
+    async def discard(self) -> None:
         """Clean up; in any case, at the end."""
 
 

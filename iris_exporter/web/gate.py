@@ -7,6 +7,7 @@ used by the next handshake, and how TLS can even be switched on and off while th
 """
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Callable
 from typing import Protocol
@@ -35,6 +36,12 @@ class Guarding(Protocol):
 
     def greet(self, gate: "Gate") -> None:
         """From now on the gate's handler serves this connection."""
+
+    def look_begins(self) -> bool:
+        """Whether the configuration is being looked at again, so that `looked` should be awaited first."""
+
+    async def looked(self) -> None:
+        """Return when the look has ended, or takes long."""
 
     def security(self) -> tuple[ssl.SSLContext, tuple[str, ...]] | None:
         """The context for a new connection and the names that a client certificate must have one of."""
@@ -79,13 +86,12 @@ class Gate(asyncio.Protocol):
             transport.abort()
             return
         self._admitted = True
-        security = self._guard.security()
-        if security is None:
+        if not self._guard.look_begins() and self._guard.security() is None:
             self._hand_over(transport)
         else:
-            # Before the first byte is read: all of them belong to TLS.
+            # Before the first byte is read: all of them may belong to TLS.
             transport.pause_reading()
-            self._upgrade = asyncio.get_running_loop().create_task(self._secure(transport, *security))
+            self._upgrade = asyncio.get_running_loop().create_task(self._enter(transport))
 
     def data_received(self, data: bytes) -> None:
         """Pass on what has arrived; before there is a handler, keep it."""
@@ -145,6 +151,19 @@ class Gate(asyncio.Protocol):
             early, self._early = self._early, b""
             self.data_received(early)
 
+    async def _enter(self, raw: asyncio.Transport) -> None:
+        """Secure the connection as the configuration wants it, which is waited for when it is being looked at."""
+        await self._guard.looked()
+        if not self._admitted:
+            return  # lost meanwhile
+        security = self._guard.security()
+        if security is not None:
+            await self._secure(raw, *security)
+            return
+        self._upgrade = None
+        raw.resume_reading()
+        self._hand_over(raw)
+
     async def _secure(self, raw: asyncio.Transport, context: ssl.SSLContext, names: tuple[str, ...]) -> None:
         loop = asyncio.get_running_loop()
         try:
@@ -177,32 +196,27 @@ class Gate(asyncio.Protocol):
 
 
 class GuardedSite(web.BaseSite):
-    """An address that is listened on, with a gate for each connection. `host` None is all interfaces."""
+    """A bound socket that is listened on, with a gate for each connection."""
 
-    def __init__(self, runner: web.BaseRunner, host: str | None, port: int, guard: Guarding) -> None:
+    def __init__(self, runner: web.BaseRunner, bound: socket.socket, guard: Guarding) -> None:
         super().__init__(runner)
-        self._host = host
-        self._port = port
+        self._socket = bound
         self._guard = guard
-        self._on_loopback = False
 
     @property
     def name(self) -> str:
         """For people."""
-        return f"{self._host or '*'}:{self._port}"
+        host, port = self._socket.getsockname()[:2]
+        return f"{host}:{port}"
 
     async def start(self) -> None:
         """Listen. Raises OSError when the address cannot be had."""
         await super().start()
         make_handler = self._runner.server
         assert make_handler is not None  # noqa: S101 (the runner has been set up, or super().start() raises)
-        server = await asyncio.get_running_loop().create_server(
-            lambda: Gate(self._guard, make_handler, on_loopback=self._on_loopback),
-            self._host,
-            self._port,
+        on_loopback = is_loopback(str(self._socket.getsockname()[0]))
+        self._server = await asyncio.get_running_loop().create_server(
+            lambda: Gate(self._guard, make_handler, on_loopback=on_loopback),
+            sock=self._socket,
             backlog=self._backlog,
-            start_serving=False,  # not before it is known who can reach it
         )
-        self._server = server
-        self._on_loopback = all(is_loopback(str(socket.getsockname()[0])) for socket in server.sockets)
-        await server.start_serving()

@@ -18,13 +18,14 @@ from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
+from iris_exporter.blocking import CONFIG, BlockedError
 from iris_exporter.clock import Clock
 from iris_exporter.instruments.door import CUT_REASONS, DoorMetrics
 from iris_exporter.logs import get_logger
 from iris_exporter.settings import WebSettings
 from iris_exporter.web import limits
 from iris_exporter.web.auth import CHALLENGE, BusyError, Passwords, control_refusal, credentials
-from iris_exporter.web.config.live import LiveConfig, Loaded
+from iris_exporter.web.config.live import LiveConfig
 from iris_exporter.web.config.model import RateLimit
 from iris_exporter.web.gate import Gate
 from iris_exporter.web.limits import (
@@ -37,6 +38,8 @@ from iris_exporter.web.limits import (
     client_of,
 )
 
+LOOK_SECONDS = 0.25
+"""How long a connection or request waits for a look at the configuration file; a disk takes a hundredth of it."""
 SWEEP_SECONDS = 1.0
 """Between two looks at all connections; deadlines are kept to this precision."""
 
@@ -71,6 +74,8 @@ class Guard:
         self._tasks_trouble = tasks_trouble
         self._deadlines = deadlines or Deadlines()
         self._live = LiveConfig(settings.config_file, clock, metrics.config_loaded)
+        self._context = self._live.loaded.context
+        self._look: tuple[asyncio.Task[None], float] | None = None  # and when it began, in the loop's time
         self._occupancy = Occupancy(settings.max_connections)
         self._gates: set[Gate] = set()
         self._served: dict[web.RequestHandler, Gate] = {}
@@ -95,6 +100,8 @@ class Guard:
         """Stop watching; end connections that nobody serves yet. The runner's cleanup ends the others."""
         if self._timer is not None:
             self._timer.cancel()
+        if self._look is not None:
+            self._look[0].cancel()
         for gate in list(self._gates):
             if gate.handler is None:
                 gate.cut(None)
@@ -159,15 +166,34 @@ class Guard:
                 _log.debug("web.connection_cut", remote=gate.address, reason=verdict)
                 gate.cut(verdict if verdict in CUT_REASONS else None)
 
-    def _refresh(self) -> Loaded:
-        before = self._live.loaded.context
-        if self._live.refresh() and self._live.loaded.context is not before:
+    # The configuration file
+
+    def look_begins(self) -> bool:
+        """See `Guarding.look_begins`."""
+        now = asyncio.get_running_loop().time()
+        if self._look is None and self._live.is_due:
+            self._look = asyncio.create_task(self._look_again(), name="web configuration"), now
+        return self._look is not None and now - self._look[1] < LOOK_SECONDS
+
+    async def looked(self) -> None:
+        """See `Guarding.looked`."""
+        if self._look is not None:
+            await asyncio.wait({self._look[0]}, timeout=LOOK_SECONDS)
+
+    async def _look_again(self) -> None:
+        try:
+            await CONFIG.run(self._live.refresh, self._live.path)
+        except BlockedError:
+            self._live.not_answered()
+        finally:
+            self._look = None
+        if self._live.loaded.context is not self._context:
+            self._context = self._live.loaded.context
             # Whoever came in under another certificate or authority has to come in again.
             for gate in list(self._gates):
                 gate.retired = True
                 if gate.handler is not None and gate.patience.is_idle:
                     gate.cut(None)
-        return self._live.loaded
 
     # Connections (see `gate.Guarding`)
 
@@ -211,7 +237,7 @@ class Guard:
 
     def security(self) -> tuple[ssl.SSLContext, tuple[str, ...]] | None:
         """See `Guarding.security`."""
-        loaded = self._refresh()
+        loaded = self._live.loaded
         if loaded.context is None or loaded.config.tls is None:
             return None
         return loaded.context, loaded.config.tls.client_sans
@@ -265,7 +291,9 @@ class Guard:
         return self._served.get(request.protocol)
 
     async def _pass(self, request: web.Request, handler: Handler, refuse: Refuse) -> web.StreamResponse:
-        config = self._refresh().config
+        if self.look_begins():
+            await self.looked()
+        config = self._live.loaded.config
         rate = self._rates(config.rate_limit)
         now = self._clock.monotonic()
         if rate is None:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from aiohttp import hdrs, web
 
+from iris_exporter.blocking import COMPRESSION
 from iris_exporter.core.scrapers import is_scraper
 from iris_exporter.web.context import ScrapeCommit, WebContext
 from iris_exporter.web.limits import Occupancy, most_scrapes_per_client
@@ -64,7 +65,7 @@ class Scrapes:
             await commit.stage()
             return await _send(request, response, commit)
         finally:
-            commit.discard()
+            await commit.discard()
 
     def _begin_commit(self, request: web.Request) -> ScrapeCommit | None:
         ranges = parse(",".join(request.headers.getall(hdrs.ACCEPT, ())))
@@ -86,7 +87,7 @@ class Scrapes:
         headers: dict[str, str] = {hdrs.CONTENT_TYPE: choice.content_type, hdrs.VARY: "Accept, Accept-Encoding"}
         size = sum(map(len, pieces))
         if accepts_gzip(",".join(request.headers.getall(hdrs.ACCEPT_ENCODING, ()))):
-            body = compress(pieces) if size <= INLINE_BYTES else await asyncio.to_thread(compress, pieces)
+            body = compress(pieces) if size <= INLINE_BYTES else await _compress_aside(pieces)
             headers[hdrs.CONTENT_ENCODING] = "gzip"
             return web.Response(body=body, headers=headers)
         if size <= PART_BYTES or request.method == hdrs.METH_HEAD:
@@ -129,8 +130,8 @@ async def _send(request: web.Request, response: web.StreamResponse, commit: Scra
     """Send an answer, and commit between its last byte but one and its last.
 
     An answer without its last byte is none to the scraper, and until then nothing tells it that one is complete. So a
-    kill that somebody aims at the moment of the answer finds the commit done, and a blind one has a few microseconds
-    to hit between the two.
+    kill that somebody aims at the moment of the answer finds the commit done, and a blind one has less than a
+    millisecond to hit between the two.
 
     Raises:
         ConnectionError: The client has gone; nothing is committed.
@@ -153,11 +154,11 @@ async def _send(request: web.Request, response: web.StreamResponse, commit: Scra
         await request.writer.drain()
         if transport.is_closing():
             raise ConnectionResetError("the scraper has gone")
-        commit.commit()
+        await commit.commit()
         try:
             await response.write_eof(last)
         except BaseException:
-            commit.undo()
+            await commit.undo()
             raise
     finally:
         transport.set_write_buffer_limits()
@@ -175,6 +176,10 @@ async def _take_turns(pieces: Iterator[bytes]) -> list[bytes]:
             await asyncio.sleep(0)
             since = time.perf_counter()
     return collected
+
+
+async def _compress_aside(pieces: Iterable[bytes]) -> bytes:
+    return await COMPRESSION.run(lambda: compress(pieces), None)
 
 
 def compress(pieces: Iterable[bytes]) -> bytes:

@@ -49,7 +49,6 @@ async def fleet(chosen: Settings, directory: Path | None = None) -> AsyncIterato
             stack.callback(claims.close)
         told = SelfMetrics("1", "r", "3")
         made = Fleet(chosen, session, SystemClock(), told, applied, claims, nothing_shown)
-        await made.prepare()
         await made.start()
         try:
             yield made, applied
@@ -165,5 +164,5 @@ async def stages(exporter: Exporter) -> bool:
     commit = exporter.begin_commit()
     assert commit is not None
     await commit.stage()
-    commit.discard()
+    await commit.discard()
     return bool(commit._captures)

@@ -199,7 +199,7 @@ UNREADABLE = {
     "garbage-by-sse": (source(event_stream(*[sse('{"type": "event", ')] * BAD_MESSAGES, sse(GOOD))), "not_json"),
     "html-by-sse": (source(event_stream(*[sse("<html></html>")] * BAD_MESSAGES, sse(GOOD))), "not_json"),
     "garbage-by-websocket": (source(websocket(*['{"type": '] * BAD_MESSAGES, json.dumps(GOOD))), "not_json"),
-    "list-by-websocket": (source(websocket(*["[]"] * BAD_MESSAGES, json.dumps(GOOD))), "not_an_object"),
+    "list-by-websocket": (source(websocket(*["[1]"] * BAD_MESSAGES, json.dumps(GOOD))), "not_an_object"),
     "binary-frames": (source(websocket(*[b"\x08\x96\xff"] * BAD_MESSAGES, json.dumps(GOOD))), "binary"),
 }
 

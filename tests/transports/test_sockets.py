@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import aiohttp
 import pytest
 from aiohttp import WSMsgType, web
 
@@ -430,9 +431,9 @@ async def test_nothing_listening_is_connection_refused() -> None:
 
 async def test_an_unknown_host_is_a_dns_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     async def unknown(*_: object, **__: object) -> None:
-        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        raise OSError(None, "Domain name not found")
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", unknown)  # nobody's resolver is asked
+    monkeypatch.setattr(aiohttp.AsyncResolver, "resolve", unknown)  # nobody's resolver is asked
     failure = await dial_raw(80, host="no-such-host.invalid", connect_timeout_seconds=5.0)
     assert isinstance(failure, Failure)
     assert failure.reason == "dns"

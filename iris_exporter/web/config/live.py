@@ -34,14 +34,14 @@ class Loaded:
 
 
 class LiveConfig:
-    """Holds what is in force; call `refresh` before using `loaded`.
+    """Holds what is in force. Call `refresh` when `is_due`, in a thread, since the disk may hang.
 
     `path` None is an empty file that never changes. `report(ok)` is told of each load, the first included. The
     constructor raises ConfigError: a server must not start with a door that nobody asked for.
     """
 
     def __init__(self, path: Path | None, clock: Clock, report: Callable[[bool], None]) -> None:
-        self._path = path
+        self.path = path
         self._clock = clock
         self._report = report
         self._checked_at = clock.monotonic()
@@ -53,17 +53,27 @@ class LiveConfig:
             self._load(path)
             report(True)
 
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to look again."""
+        return self.path is not None and self._clock.monotonic() - self._checked_at >= CHECK_SECONDS
+
+    def not_answered(self) -> None:
+        """The disk did not answer a look: what is in force stays, and the next look is as long away as usual."""
+        self._checked_at = self._clock.monotonic()
+        self._report(False)
+
     def refresh(self) -> bool:
         """Take over a changed file; return whether something else may be in force now."""
         now = self._clock.monotonic()
-        if self._path is None or now - self._checked_at < CHECK_SECONDS:
+        if self.path is None or not self.is_due:
             return False
         self._checked_at = now
         changed = any(_stamp(path) != stamp for path, stamp in self._stamps.items())
         if not changed and not (self._problems and now >= self._retry_at):
             return False
         try:
-            self._load(self._path)
+            self._load(self.path)
         except ConfigError as error:
             if changed or error.problems != self._problems:
                 for problem in error.problems:
@@ -73,7 +83,7 @@ class LiveConfig:
             self._report(False)
             return False
         self._problems = []
-        _log.info("web.config_loaded", file=self._path, tls=self.loaded.context is not None)
+        _log.info("web.config_loaded", file=self.path, tls=self.loaded.context is not None)
         self._report(True)
         return True
 

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from iris_exporter.clock import Clock
 from iris_exporter.instruments.door import DoorMetrics
+from iris_exporter.listening import bound_sockets
 from iris_exporter.settings import WebSettings
 from iris_exporter.web.gate import GuardedSite
 from iris_exporter.web.guard import Guard
@@ -93,8 +94,8 @@ async def door(
     await runner.setup()
     guard.start()
     try:
-        site = GuardedSite(runner, host, 0, guard)
-        await site.start()
+        for bound in await bound_sockets(host, 0):
+            await GuardedSite(runner, bound, guard).start()
         yield Door(guard, metrics, runner.addresses[0][1], context, clock, trouble)
     finally:
         guard.close()
