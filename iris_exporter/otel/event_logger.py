@@ -10,7 +10,7 @@ over the length is cut.
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import msgspec
 from opentelemetry._logs import Logger, LogRecord, SeverityNumber
@@ -37,6 +37,7 @@ MAX_KEY_CHARS = 256
 _PREFIX = signals.METADATA.name.partition("<")[0]
 _LARGEST_INT = 2**63 - 1
 _EVENT_BYTES = 512
+_SEVERITY = {word: SeverityNumber(number) for word, (number, _) in signals.SEVERITY.items()}
 
 
 class Arrival(NamedTuple):
@@ -68,20 +69,19 @@ class EventConverter:
         if isinstance(record, ReadableLogRecord):
             return record
         arrival, event = record
-        number, _ = signals.SEVERITY.get(event.severity, (0, ""))
         made = LogRecord(
             timestamp=None if event.timestamp is None else nanoseconds(event.timestamp),
             observed_timestamp=nanoseconds(arrival.timestamp),
             context=within(arrival.context),
             severity_text=self._clean(event.severity),
-            severity_number=SeverityNumber(number),
+            severity_number=_SEVERITY.get(event.severity, SeverityNumber.UNSPECIFIED),
             body=self._clean(event.message)[:MAX_BODY_CHARS],
             attributes=self._attributes(arrival, event),
             event_name=signals.EVENT_LOG.name,
         )
         return ReadableLogRecord(made, self._resource, self._scope, self._limits)
 
-    def _attributes(self, arrival: Arrival, event: Event) -> BoundedAttributes:
+    def _attributes(self, arrival: Arrival, event: Event) -> Mapping[str, Value]:
         """Metadata first: where there are too many, the SDK keeps the last ones."""
         found = flattened(event.metadata)
         attributes = dict(itertools.islice(found, MAX_METADATA_ATTRIBUTES))
@@ -92,13 +92,21 @@ class EventConverter:
             signals.EVENT_ID.name: event.id,
             signals.STREAM.name: arrival.stream,
         }
-        bounded = BoundedAttributes(
-            self._limits.max_log_record_attributes,
-            {name: self._clean(value) if type(value) is str else value for name, value in attributes.items()},
-            max_value_len=self._limits.max_log_record_attribute_length,
-        )
+        for name, value in attributes.items():
+            if type(value) is str:
+                attributes[name] = self._clean(value)
+        most, longest = self._limits.max_log_record_attributes, self._limits.max_log_record_attribute_length
+        if not more and _fit(attributes, most, longest):
+            return attributes  # the SDK's limits take as long as all the rest
+        bounded: Any = BoundedAttributes(most, attributes, max_value_len=longest)
         bounded.dropped += more
-        return bounded
+        return cast("Mapping[str, Value]", bounded)
+
+
+def _fit(attributes: Mapping[str, Value], most: int | None, longest: int | None) -> bool:
+    if most is not None and len(attributes) > most:
+        return False
+    return longest is None or all(type(value) is not str or len(value) <= longest for value in attributes.values())
 
 
 class EventLogger:

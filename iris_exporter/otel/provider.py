@@ -202,7 +202,7 @@ def make_resource(settings: OtelSettings, version: str) -> Resource:
     if any(problem.key == "OTEL_RESOURCE_ATTRIBUTES" for problem in settings.ignored):
         # The SDK would take what it can read of them.
         os.environ.pop("OTEL_RESOURCE_ATTRIBUTES", None)
-    return Resource.create(
+    made = Resource.create(
         {
             "service.name": "iris-exporter",
             "service.version": version,
@@ -210,3 +210,18 @@ def make_resource(settings: OtelSettings, version: str) -> Resource:
             **settings.resource,
         }
     )
+    return _HashedOnce(made.attributes, made.schema_url)
+
+
+class _HashedOnce(Resource):
+    """A resource whose hash is kept: the encoder asks for it with each record, and the SDK makes it of JSON."""
+
+    _hash: int | None = None
+
+    def __hash__(self) -> int:
+        if self._hash is None:
+            self._hash = super().__hash__()
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or super().__eq__(other)
