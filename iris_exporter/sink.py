@@ -79,7 +79,8 @@ class StreamSink:
         # Of the connection that was opened last:
         self._resumes = False  # whether an outcome of a resume is still to be told
         self._lost_cursor = False
-        self._refused = False  # whether the dial before was refused for its position
+        self._refused = False  # whether the position was refused, and nothing was heard without it yet
+        self._refusal_untold = False
         self._opened_at = 0.0
         self._replay_before: float | None = None  # messages older than this may be replays that are not marked
 
@@ -114,10 +115,10 @@ class StreamSink:
         self._lost_cursor = False
         self._opened_at = at
         self._replay_before = at if asked and not cursor.awaiting_answer else None
-        if self._refused and not asked:
+        if self._refusal_untold and not asked:
             self._resumes = True
             self._told(Outcome.NONE)
-        self._refused = False
+        self._refusal_untold = False
 
     def position_refused(self, *, refused: bool) -> None:
         """See `Sink.position_refused`."""
@@ -125,7 +126,11 @@ class StreamSink:
             self._state.cursor.refuse()
         elif self._refused:
             self._state.cursor.allow()
-        self._refused = refused
+        self._refused = self._refusal_untold = refused
+
+    def awaits_answer(self) -> bool:
+        """See `Sink.awaits_answer`."""
+        return self._state.cursor.awaiting_answer
 
     def _give_up_waiting(self, at: float) -> None:
         """A source that has not answered a resume by now, and has shown no known event again, never will."""
@@ -175,6 +180,8 @@ class StreamSink:
         for kind, count in counts.items():
             self._instruments.message(kind, count)
         self._instruments.delays(delays)
+        if self._refused and reaction.failure is None and counts:
+            self._refused = False
         self._tell(new, received.messages, at)
         self._finish(received, at)
         return _with_fill(reaction) if state.cursor.hole_after is not None else reaction
@@ -312,7 +319,8 @@ class StreamSink:
 
     def _report_dropped(self) -> None:
         """What limits have kept out of the model is counted; never one log line for each."""
-        if self._state.dropped or self._state.seen.forgotten:
+        state = self._state
+        if state.dropped or state.seen.forgotten or state.cursor.has_dropped:
             for kind, count in self._state.take_dropped().items():
                 self._instruments.dropped(kind, count)
 

@@ -149,11 +149,11 @@ class Stream:
 
     def capture(self) -> Capture:
         """The place as it is now, to be kept with the scrape that shows what it stands for."""
-        mark = (self._state.counted, self._state.cursor.state, self.url)
+        mark = (self._state.counted, self._state.cursor.kept, self.url)
         if self._capture is None or mark != self._mark:
             self._mark = mark
             name, endpoint = self.settings.name, self.url
-            cursor, seen = self._state.cursor.state, self._state.seen.copy()
+            cursor, seen = self._state.cursor.kept, self._state.seen.copy()
             self._capture = Capture(
                 name, next(_generations), lambda: Kept(name, endpoint, cursor, seen.ids(), list(seen.held))
             )

@@ -53,6 +53,7 @@ class Cursor:
 
     __slots__ = (
         "_answer_due",
+        "_dropped",
         "_elsewhere",
         "_hole_end",
         "_live",
@@ -65,6 +66,7 @@ class Cursor:
     def __init__(self, state: CursorState | None = None) -> None:
         self._state = CursorState()
         self._refused = ""
+        self._dropped = 0
         self._move(state or self._state)
         if not is_sendable(self._place):  # kept by a version that did not look
             self._move(CursorState())
@@ -75,6 +77,21 @@ class Cursor:
     def state(self) -> CursorState:
         """What to keep; a new object whenever something has changed."""
         return self._state
+
+    @property
+    def kept(self) -> CursorState:
+        """What to keep over a restart: without a place that the source refuses."""
+        return CursorState() if self._refused and self._refused == self._place else self._state
+
+    @property
+    def has_dropped(self) -> bool:
+        """Whether `take_dropped` has something to say."""
+        return self._dropped > 0
+
+    def take_dropped(self) -> int:
+        """How many positions that no header can carry were dropped since the last call."""
+        dropped, self._dropped = self._dropped, 0
+        return dropped
 
     @property
     def awaiting_answer(self) -> bool:
@@ -152,7 +169,10 @@ class Cursor:
                 return self._live_at(int(digits), events)
         found = parse_position(position)
         if found is None:
-            self.note_id(position)
+            if not is_sendable(position):
+                self._dropped += 1
+            else:
+                self.note_id(position)
         elif self._answer_due:
             # The answer will say that this is another history; until then only the live messages are in it.
             self._note_live(found.epoch, found.offset, events)
@@ -222,7 +242,7 @@ class Cursor:
 
     def replayed(self, position: str) -> None:
         """A replayed message arrived: all up to its position has been dealt with."""
-        found = parse_position(position)
+        found = self._read(position)
         state = self._state
         if found is None or found.epoch != state.epoch or self._replay_end is None:
             return
@@ -243,7 +263,7 @@ class Cursor:
             last_event_id: The position after the replay, None when not said.
         """
         self._answer_due = False
-        end = None if last_event_id is None else parse_position(last_event_id)
+        end = None if last_event_id is None else self._read(last_event_id)
         if end is None or (epoch is not None and end.epoch != epoch):
             lost = self._lose(self._state.offset, missed)
             self._replay_ended()
@@ -319,7 +339,7 @@ class Cursor:
         Returns:
             How many events are missing between the cursor and the document; when it is not 0 there is a hole now.
         """
-        found = parse_position(cursor)
+        found = self._read(cursor)
         if found is None:
             return 0
         state = self._state
@@ -347,7 +367,7 @@ class Cursor:
         Returns:
             How many of the lost ones were not counted already.
         """
-        found = parse_position(cursor)
+        found = self._read(cursor)
         if found is None:
             return missed
         if found.epoch != self._state.epoch:
@@ -360,6 +380,13 @@ class Cursor:
         self._advance_to(found.offset)
         self._settle()
         return lost
+
+    def _read(self, text: str) -> Position | None:
+        """The position that `text` is; what no header can carry is dropped."""
+        found = parse_position(text)
+        if found is None and not is_sendable(text):
+            self._dropped += 1
+        return found
 
     def abandon(self) -> int:
         """What is missing cannot be had: move over it, and return how many events that loses."""

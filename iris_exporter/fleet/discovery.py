@@ -27,7 +27,7 @@ from iris_exporter.core.failures import Failure, from_status
 from iris_exporter.core.streamnames import DEFAULT_PATH, DEFAULT_SCHEME
 from iris_exporter.errors import ConfigError, Problem
 from iris_exporter.fleet.entries import read_entry, table_of
-from iris_exporter.fleet.kubernetes import Kubernetes, KubernetesError
+from iris_exporter.fleet.kubernetes import Kubernetes, KubernetesError, version_of
 from iris_exporter.logs import get_logger, protect
 from iris_exporter.settings import DiscoverySettings, StreamSettings
 from iris_exporter.transports.base import TransportError
@@ -41,6 +41,7 @@ _MAX_BYTES = 4 * 1024 * 1024
 _HTTP_SECONDS = 10.0
 _LINES_PER_MINUTE = 10
 _READ_SHARE = 20  # a list whose entries wait for files takes 1/20 of a processor at most
+_FIRST_PAUSE_SECONDS = 1.0
 _SHAPE = "a list of streams in YAML or JSON"
 _NO_FILE = Origin()
 
@@ -319,31 +320,36 @@ class KubernetesDiscovery:
 
     async def run(self) -> None:
         """List and watch for ever; a watch that ends is begun again, from a new list when it is too old."""
-        pause = 1.0
+        pause, listed_anew = _FIRST_PAUSE_SECONDS, False
         while True:
             try:
                 version = await self._list()
-                pause = 1.0
                 while True:
-                    version = await self._watch(version)
+                    before, version = version, await self._watch(version)
+                    pause, listed_anew = _FIRST_PAUSE_SECONDS, False
+                    if version == before:  # a server may end each watch at once
+                        await self._clock.sleep(pause)
             except KubernetesError as error:
-                if error.status != 410:
-                    self._reader.failed(self._path, error)
-                    await self._clock.sleep(pause)
-                    pause = min(pause * 2, 60.0)
+                if error.status == 410 and not listed_anew:
+                    listed_anew = True
+                    continue
+                # A version that is too old when it is new, again and again, is a failure as well.
+                self._reader.failed(self._path, error)
+                await self._clock.sleep(pause)
+                pause = min(pause * 2, 60.0)
 
     async def _list(self) -> str:
         answer = await self._kubernetes.get(self._path) or {}
         self._objects = {_key(item): item for item in answer.get("items") or [] if isinstance(item, dict)}
         await self._tell()
-        return str((answer.get("metadata") or {}).get("resourceVersion") or "")
+        return version_of(answer)
 
     async def _watch(self, version: str) -> str:
         async for event in self._kubernetes.watch(self._path, version):
             item = event.get("object")
             if not isinstance(item, dict):
                 continue
-            version = str((item.get("metadata") or {}).get("resourceVersion") or version)
+            version = version_of(item) or version
             match event.get("type"):
                 case "ADDED" | "MODIFIED":
                     self._objects[_key(item)] = item

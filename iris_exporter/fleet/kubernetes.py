@@ -7,6 +7,7 @@ Source: Kubernetes API conventions; "Accessing the API from a Pod".
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,8 @@ _REQUEST_SECONDS = 5.0
 # A list of some thousand Services with all their fields.
 _MAX_BODY_BYTES = 64 * 1024 * 1024
 _MAX_LINE_BYTES = 4 * 1024 * 1024
+# A version is opaque; those of every known server are numbers.
+_VERSION = re.compile(r"[!-~]{1,256}")
 
 
 class KubernetesError(IrisExporterError):
@@ -104,9 +107,8 @@ class Kubernetes:
             KubernetesError: Status 410 when the version is too old: list again.
         """
         joint = "&" if "?" in path else "?"
-        address = (
-            f"{path}{joint}watch=true&allowWatchBookmarks=true&timeoutSeconds=290&resourceVersion={quote(version)}"
-        )
+        since = quote(version, safe="")
+        address = f"{path}{joint}watch=true&allowWatchBookmarks=true&timeoutSeconds=290&resourceVersion={since}"
         try:
             response = await self._requester.send(
                 "GET",
@@ -121,8 +123,12 @@ class Kubernetes:
                     if (event := _decode(line)) is None:
                         raise KubernetesError(response.status, "an event of the watch is not a JSON object")
                     if event.get("type") == "ERROR":
-                        status = event.get("object") or {}
-                        raise KubernetesError(int(status.get("code") or 500), str(status.get("reason") or "error"))
+                        said = event.get("object")
+                        status = said if isinstance(said, dict) else {}
+                        code = status.get("code")
+                        raise KubernetesError(
+                            code if isinstance(code, int) else 500, str(status.get("reason") or "error")
+                        )
                     yield event
         except TransportError as error:
             raise self._unusable(error.failure) from error
@@ -181,6 +187,13 @@ async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
                 yield line
         if len(pending) > _MAX_LINE_BYTES:
             raise KubernetesError(0, "an object in the watch is too large")
+
+
+def version_of(thing: Mapping[str, Any]) -> str:
+    """The resource version of an object or list; empty, which means any, where it is none that a request can carry."""
+    metadata = thing.get("metadata")
+    version = metadata.get("resourceVersion") if isinstance(metadata, dict) else None
+    return version if isinstance(version, str) and _VERSION.fullmatch(version) else ""
 
 
 def _decode(content: bytes) -> dict[str, Any] | None:

@@ -46,7 +46,7 @@ DROPPED: dict[str, str] = {
     "anomalies": "open anomalies beyond `--stream.max-anomalies`, each time a message names one",
     "event_labels": "events counted under `other`, because `--stream.max-event-series` label sets are in use",
     "event_ids": "ids of events forgotten, because twice `--stream.max-event-ids` were remembered",
-    "positions": "pieces of an event stream whose `id:` is too long to be sent back, so that it is not resumed from",
+    "positions": "positions and `id:` lines that no request can carry back, too long or with control characters",
     "label_text": "label values that were cut at `--stream.max-label-length`, or rid of characters that are not seen",
 }
 """What `iris_stream_dropped_total` counts, by its label `kind`; lost messages and fields are decode errors."""

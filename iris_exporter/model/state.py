@@ -117,6 +117,8 @@ class StreamState:
         dropped, self.dropped = self.dropped, {}
         if self.seen.forgotten:
             dropped["event_ids"], self.seen.forgotten = self.seen.forgotten, 0
+        if positions := self.cursor.take_dropped():
+            dropped["positions"] = positions
         return dropped
 
     def _drop(self, kind: str, count: int) -> None:

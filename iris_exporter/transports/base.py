@@ -102,6 +102,9 @@ class Sink(Protocol):
         Not `refused`: a dial was refused as well without a position, which was then not what the source minds.
         """
 
+    def awaits_answer(self) -> bool:
+        """Whether the link was told where to go on, by a position, and the source has not said yet whether it does."""
+
     def link_opened(self, at: float, *, asked: bool) -> None:
         """A link begins at wall time `at`; `asked` when it was told where to go on."""
 

@@ -222,7 +222,7 @@ class Supervisor:
             return
         failure = _CLOSED_BY_US
         try:
-            failure = await self._use(link)
+            failure = self._of_the_position(link, await self._use(link))
         finally:
             await link.close(self._close_code)
             self._connected_at = None
@@ -230,6 +230,14 @@ class Supervisor:
         if failure.retry_after_seconds is None:
             failure = replace(failure, retry_after_seconds=self._retry_hint)
         await self._failed(failure)
+
+    def _of_the_position(self, link: Link, failure: Failure) -> Failure:
+        """A WebSocket is asked to go on after its dial, and so refuses a position by the way it ends."""
+        if link.protocol != "websocket" or failure.reason not in _NOT_OF_THE_POSITION:
+            return failure
+        refused = self._sink.awaits_answer()
+        self._sink.position_refused(refused=refused)
+        return Failure("position_refused", f"{failure.detail} after a resume") if refused else failure
 
     async def _dial(self) -> Link | None:
         started = self._clock.monotonic()

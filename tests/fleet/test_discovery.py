@@ -15,8 +15,9 @@ from iris_exporter import config
 from iris_exporter.clock import SystemClock
 from iris_exporter.core.streamnames import from_address
 from iris_exporter.fleet.discovery import FileDiscovery, HttpDiscovery, KubernetesDiscovery
-from iris_exporter.fleet.kubernetes import Access, Kubernetes
+from iris_exporter.fleet.kubernetes import Access, Kubernetes, KubernetesError, version_of
 from iris_exporter.settings import DiscoverySettings, StreamSettings
+from tests.fakes import FakeClock
 from tests.fleet.api import fake_api
 from tests.waiting import until
 
@@ -292,3 +293,46 @@ async def test_a_pod_is_a_stream_while_it_runs_and_has_an_address() -> None:
         ("ops.six", "http://[fd00::7]:8080/api/stream/overview"),
     ]
     assert told.failures == 0
+
+
+@pytest.mark.parametrize("status", [400, 410])
+async def test_a_version_that_is_always_refused_leads_to_new_lists_at_intervals(status: int) -> None:
+    lists: list[int] = []
+
+    class Refusing:
+        access = Access("http://h", "ops", None, None)
+
+        async def get(self, _path: str) -> dict[str, object]:
+            lists.append(1)
+            return {"items": [], "metadata": {"resourceVersion": "1"}}
+
+        async def watch(self, _path: str, _version: str) -> AsyncIterator[dict[str, object]]:
+            raise KubernetesError(status, "refused")
+            yield {}
+
+    told, clock = Told(), FakeClock()
+    source = KubernetesDiscovery(replace(OFF, kubernetes="pods"), Refusing(), told, clock, told)  # type: ignore[arg-type]
+    async with running(source.run()):
+        await until(lambda: told.failures == 1)
+        first = len(lists)
+        assert first == (2 if status == 410 else 1)
+        await clock.advance(1.0)
+        await until(lambda: told.failures == 2)
+        assert len(lists) == first + 1
+
+
+@pytest.mark.parametrize(
+    ("metadata", "version"),
+    [
+        ({"resourceVersion": "7"}, "7"),
+        ({"resourceVersion": "a/b&c=#"}, "a/b&c=#"),
+        ({"resourceVersion": 7}, ""),
+        ({"resourceVersion": "7" * 257}, ""),
+        ({"resourceVersion": "7\r\nX: y"}, ""),
+        ({"resourceVersion": "\udcff"}, ""),
+        (["resourceVersion"], ""),
+        (None, ""),
+    ],
+)
+def test_a_version_that_no_request_can_carry_is_none(metadata: object, version: str) -> None:
+    assert version_of({"metadata": metadata}) == version

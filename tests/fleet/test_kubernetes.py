@@ -134,3 +134,17 @@ async def test_an_authority_that_cannot_be_used_is_an_error_that_names_the_file(
             unreadable = tmp_path / "token"
             unreadable.write_bytes(b"\xff\xfe")
             await Kubernetes(Access("https://127.0.0.1:1", "ops", unreadable, None), session).get(PATH)
+
+
+async def test_a_version_is_one_value_of_the_query_whatever_is_in_it() -> None:
+    asked = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.query.getall("resourceVersion"))
+        return web.Response(text='{"type":"ERROR","object":["x"]}\n')
+
+    async with serve(answer) as server, open_session() as session:
+        with pytest.raises(KubernetesError) as raised:
+            async for _ in Kubernetes(Access(server.url, "ops", None, None), session).watch(PATH, "7&a=/#%41"):
+                pass
+    assert (asked, raised.value.status) == ([["7&a=/#%41"]], 500)

@@ -137,6 +137,9 @@ class Recorder:
     def position_refused(self, *, refused: bool) -> None:
         self.told.append(("refused", refused))
 
+    def awaits_answer(self) -> bool:
+        return bool(self.position)
+
     def link_opened(self, at: float, *, asked: bool) -> None:
         self.told.append(("opened", asked))
 
