@@ -13,7 +13,6 @@ Source: OpenTelemetry specification, "Environment variables" (parsing of empty, 
 """
 
 import re
-import ssl
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +30,7 @@ from iris_exporter.otel.settings import (
     Sampling,
     SignalSettings,
 )
+from iris_exporter.transports import tls
 
 EXPORTERS = ("otlp", "console", "none")
 PROTOCOLS = ("http/protobuf", "grpc")
@@ -230,23 +230,23 @@ class _Reader:
         return path
 
     def _check_certificates(self, signal: str, certificate: Path | None, client: Path | None, key: Path | None) -> None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        if certificate is not None:
-            try:
-                context.load_verify_locations(certificate)
-            except (OSError, ValueError):
-                self._problem(self._own(signal, "CERTIFICATE"), str(certificate), "certificates in PEM form")
         certificate_name, key_name = self._own(signal, "CLIENT_CERTIFICATE"), self._own(signal, "CLIENT_KEY")
         if (client is None) != (key is None):
             if not (self._values.get(certificate_name) and self._values.get(key_name)):
                 missing, other = (certificate_name, key_name) if client is None else (key_name, certificate_name)
                 self._problem(missing, "nothing", f"a file, since {other} is set")
-        elif client is not None:
-            try:
-                # An encrypted key would ask for its password on a terminal that nobody watches.
-                context.load_cert_chain(client, key, password=lambda: "")
-            except (OSError, ValueError):
-                self._problem(certificate_name, str(client), f"a certificate in PEM form that fits {key_name}")
+            return
+        if certificate is None and client is None:
+            return
+        try:
+            tls.build(tls.Files(certificate, client, key))
+        except tls.UnusableFileError as error:
+            names = {key: key_name, client: certificate_name, certificate: self._own(signal, "CERTIFICATE")}
+            self._problem(
+                names.get(error.path, certificate_name),
+                str(error.path),
+                error.expected.replace("tls-cert-file", certificate_name),
+            )
 
     # The rest
 

@@ -10,6 +10,7 @@ import pytest
 from iris_exporter.errors import ConfigError
 from iris_exporter.otel.reading import LOG_QUEUE_RECORDS, SPAN_QUEUE_RECORDS, read_otel
 from iris_exporter.otel.settings import Endpoint, OtelSettings
+from tests.web.config.certificates import Authority
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 GIVEN = {ENDPOINT: "http://collector:4318"}
@@ -286,3 +287,20 @@ def test_reading_imports_neither_opentelemetry_nor_a_client() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_key_of_another_certificate_is_refused_by_its_variable(tmp_path: Path) -> None:
+    authority = Authority()
+    authority.issue(tmp_path / "one.pem", tmp_path / "one.key")
+    authority.issue(tmp_path / "two.pem", tmp_path / "two.key")
+    with pytest.raises(ConfigError) as caught:
+        read_otel(
+            {
+                **GIVEN,
+                "OTEL_EXPORTER_OTLP_LOGS_CLIENT_CERTIFICATE": str(tmp_path / "one.pem"),
+                "OTEL_EXPORTER_OTLP_LOGS_CLIENT_KEY": str(tmp_path / "two.key"),
+            }
+        )
+    (problem,) = caught.value.problems
+    assert problem.key == "OTEL_EXPORTER_OTLP_LOGS_CLIENT_KEY"
+    assert "OTEL_EXPORTER_OTLP_LOGS_CLIENT_CERTIFICATE" in problem.expected
