@@ -47,6 +47,8 @@ class Program:
     """Streams that stand in memory, as the web server sees them."""
 
     telemetry_path = "/metrics"
+    route_prefix = ""
+    external_url = None
     max_requests = 0
     version: VersionInfo = version_info()
 

@@ -205,7 +205,8 @@ class Exporter:
             scheme = "https" if self._guard.is_secure else "http"
             url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
             self.addresses.append(url)
-            _log.info("web.listening", address=url, metrics=url + self.settings.web.telemetry_path)
+            root = url + self.settings.web.route_prefix
+            _log.info("web.listening", address=root, metrics=root + self.settings.web.telemetry_path)
 
     async def _make(self, settings: StreamSettings) -> Stream:
         assert self._session is not None  # noqa: S101 (set before any stream is made)
@@ -251,6 +252,16 @@ class Exporter:
     def telemetry_path(self) -> str:
         """Where /metrics is."""
         return self.settings.web.telemetry_path
+
+    @property
+    def route_prefix(self) -> str:
+        """In front of every path; "" for none."""
+        return self.settings.web.route_prefix
+
+    @property
+    def external_url(self) -> str | None:
+        """The address that browsers use, where it is known."""
+        return self.settings.web.external_url
 
     @property
     def max_requests(self) -> int:

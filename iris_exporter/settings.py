@@ -58,6 +58,8 @@ class WebSettings:
 
     listen_addresses: tuple[str, ...]
     telemetry_path: str
+    route_prefix: str  # "" or /a/b: in front of every path
+    external_url: str | None
     config_file: Path | None
     max_requests: int
     disable_exporter_metrics: bool

@@ -96,6 +96,8 @@ _INLINE = "not here: put the key into a Secret and name that in apiKeySecret, or
 _ELSEWHERE = {
     "web.listen-address": "web.port",
     "web.telemetry-path": "web.telemetryPath",
+    "web.external-url": "web.externalUrl",
+    "web.route-prefix": "web.routePrefix",
     "web.enable-control": "web.enableControl",
     "web.config.file": "web.config",
 }
@@ -219,6 +221,8 @@ _SPECIAL: dict[str, Schema] = {
     },
     "web.port": _PORT,
     "web.telemetryPath": _PATH,
+    "web.externalUrl": _url("https?", "https://example.com/iris/", optional=True),
+    "web.routePrefix": _or_say(_text(r"^(/([A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*/?)?)?$"), "a path such as /iris, or /"),
     "web.config": _object(
         {
             "tls_server_config": _OBJECT,

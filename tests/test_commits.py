@@ -1,6 +1,7 @@
 """A restart is exact: what a scrape has shown is not counted again, what none has shown is not forgotten."""
 
 import asyncio
+import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -9,12 +10,12 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from iris_exporter import config
+from iris_exporter import config, logs
 from iris_exporter.app import Exporter
 from iris_exporter.backend.objects import Event
 from iris_exporter.backend.server import Backend
 from iris_exporter.backend.service import BackendSettings
-from iris_exporter.commits import Capture, Commits
+from iris_exporter.commits import LOOKS, Capture, Commits
 from iris_exporter.core.cursor import CursorState
 from iris_exporter.store import CursorStore, Kept
 from tests.waiting import BUSY, until
@@ -190,6 +191,37 @@ async def test_an_interval_keeps_the_place_without_a_scrape(tmp_path: Path) -> N
             await until(lambda: second.exporter.streams()["s"].status().last_message is not None)
             upstream.send(5)
             await until(lambda: second.counted == 5)
+
+
+def test_reads_without_a_commit_are_a_line_in_the_log_once(tmp_path: Path) -> None:
+    lines = io.StringIO()
+    logs.setup("info", "logfmt", lines)
+    try:
+        commits = Commits(CursorStore(tmp_path), lambda: [place(1)], Failures())
+        for _ in range(LOOKS - 1):
+            commits.looked()
+        assert "state.never_committed" not in lines.getvalue()
+        for _ in range(5):
+            commits.looked()
+    finally:
+        logs.setup("error", "logfmt", io.StringIO())
+    assert lines.getvalue().count(f"event=state.never_committed reads={LOOKS} ") == 1
+    assert "level=warn " in lines.getvalue()
+
+
+async def test_a_changed_interval_is_applied_by_a_reload(tmp_path: Path) -> None:
+    async with source() as upstream:
+        upstream.send(20)
+        async with life(upstream.backend.url + "/api/stream/events", tmp_path, "sse") as one:
+            await until(lambda: one.counted == 20)
+            before = one.exporter.settings
+            one.exporter._load = lambda: replace(before, state_commit_seconds=0.1)
+            await one.exporter.reload()
+            await until(lambda: any(tmp_path.glob("*.cursor")))
+            assert one.exporter.begin_commit() is None
+            one.exporter._load = lambda: before
+            await one.exporter.reload()
+            assert one.exporter.begin_commit() is not None
 
 
 async def test_a_directory_that_is_never_written_to_is_told_until_it_is(tmp_path: Path) -> None:

@@ -126,6 +126,8 @@ VALUES = {
     "stream.max-connections-per-hour": ("0", 0),
     "web.listen-address": ("127.0.0.1:0", ("127.0.0.1:0",)),
     "web.telemetry-path": ("/m/x", "/m/x"),
+    "web.external-url": ("https://p.test/iris/", "https://p.test/iris/"),
+    "web.route-prefix": ("/a/b/", "/a/b"),
     "web.config.file": ("door.yml", Path("door.yml")),
     "web.max-requests": ("0", 0),
     "web.max-connections": ("7", 7),

@@ -7,6 +7,7 @@ from typing import Any
 from iris_exporter.config import clientoptions
 from iris_exporter.config.option import Option
 from iris_exporter.config.options import BY_KEY, STREAM_OPTIONS
+from iris_exporter.config.routes import prefix_of
 from iris_exporter.settings import DiscoverySettings, FleetSettings, LiveSettings, Settings, StreamSettings, WebSettings
 
 
@@ -36,9 +37,12 @@ def build(
         options = [BY_KEY[f"{prefix}{name}"] for name in clientoptions.NAMES]
         return {option.field: value(option.key) for option in options}
 
+    external_url, prefix = value("web.external-url"), value("web.route-prefix")
     web = WebSettings(
         listen_addresses=value("web.listen-address"),
         telemetry_path=value("web.telemetry-path"),
+        route_prefix=prefix_of(external_url) if prefix is None else prefix,
+        external_url=external_url,
         config_file=value("web.config.file"),
         max_requests=value("web.max-requests"),
         disable_exporter_metrics=value("web.disable-exporter-metrics"),

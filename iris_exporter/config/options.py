@@ -5,7 +5,7 @@ written as an operator would write them, so that they are read, shown and docume
 """
 
 from iris_exporter import logs
-from iris_exporter.config import kinds
+from iris_exporter.config import kinds, routes
 from iris_exporter.config.clientoptions import client_options
 from iris_exporter.config.option import Option
 from iris_exporter.config.streamoptions import OPTIONS_OF_A_STREAM
@@ -62,6 +62,22 @@ OPTIONS: tuple[Option, ...] = (
         "/metrics",
         "path of the metrics",
         "where Prometheus looks for them",
+        restart=True,
+    ),
+    Option(
+        "web.external-url",
+        routes.EXTERNAL_URL,
+        None,
+        "address under which browsers reach the exporter, for example behind a proxy",
+        "then the address that a browser asks",
+        restart=True,
+    ),
+    Option(
+        "web.route-prefix",
+        routes.ROUTE_PREFIX,
+        None,
+        "path in front of every path served, the metrics, probes and API too; / where a proxy strips the path",
+        "then the path of web.external-url",
         restart=True,
     ),
     Option(

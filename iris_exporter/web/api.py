@@ -29,9 +29,10 @@ class StreamsApi:
 
     def routes(self) -> list[web.RouteDef]:
         """All routes; aiohttp answers other methods on them with 405 and `Allow`."""
-        one = PREFIX + "/{name}"
+        every = self._context.route_prefix + PREFIX
+        one = every + "/{name}"
         return [
-            web.get(PREFIX, self._list),
+            web.get(every, self._list),
             web.get(one, self._one),
             web.get(f"{one}/overview", self._overview),
             web.get(f"{one}/events", self._events),
@@ -69,8 +70,8 @@ class StreamsApi:
         {"connect": control.connect, "disconnect": control.disconnect, "reset": control.reset}[action]()
         _log.info("stream.switched", stream=control.name, action=action, remote=request.remote)
         if prefers_html(request.headers.get(hdrs.ACCEPT, "")):
-            # The form on the landing page: back to where it was.
-            return web.Response(status=303, headers={hdrs.LOCATION: f"/#stream-{control.name}"})
+            # The form on the landing page: back to where it was. Relative, as a proxy may have another path than we.
+            return web.Response(status=303, headers={hdrs.LOCATION: f"../../../../#stream-{control.name}"})
         return json_response(stream_object(control))
 
 

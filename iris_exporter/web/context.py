@@ -68,6 +68,14 @@ class WebContext(Protocol):
         """Where a scrape goes; begins with a slash."""
 
     @property
+    def route_prefix(self) -> str:
+        """In front of every path, with a slash before and none behind; "" for none."""
+
+    @property
+    def external_url(self) -> str | None:
+        """The address that browsers use, where it is known."""
+
+    @property
     def max_requests(self) -> int:
         """Scrapes at the same time before more are refused; 0 for no limit."""
 

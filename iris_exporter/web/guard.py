@@ -80,7 +80,7 @@ class Guard:
         self._gates: set[Gate] = set()
         self._served: dict[web.RequestHandler, Gate] = {}
         self._passwords = Passwords()
-        self._probes = frozenset(PROBES)
+        self._probes = frozenset(settings.route_prefix + path for path in PROBES)
         self._rate: tuple[RateLimit, TokenBucket, ClientBuckets] | None = None
         self._watch = LoopWatch(clock.monotonic())
         self._swept_at = clock.monotonic()

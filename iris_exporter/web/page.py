@@ -58,12 +58,13 @@ def landing_page(
     streams.
     """
     rows = "".join(_row(stream, buttons=read_only is None) for stream in streams)
+    # All relative to the page: a proxy may keep or strip the path before it.
     links = (
-        (telemetry_path, "Metrics"),
-        ("/api/v1/streams", "Streams (JSON)"),
-        ("/config", "Configuration"),
-        ("/-/healthy", "Health"),
-        ("/-/ready", "Readiness"),
+        (telemetry_path.removeprefix("/"), "Metrics"),
+        ("api/v1/streams", "Streams (JSON)"),
+        ("config", "Configuration"),
+        ("-/healthy", "Health"),
+        ("-/ready", "Readiness"),
     )
     navigation = "".join(f'<a href="{escape(path)}">{escape(text)}</a>' for path, text in links)
     table = f"""<div class="wide"><table>
@@ -87,7 +88,7 @@ Python {escape(version.python)}</p>
 
 def _row(stream: Mapping[str, Any], *, buttons: bool) -> str:
     name = str(stream["name"])
-    base = f"/api/v1/streams/{name}"
+    base = f"api/v1/streams/{name}"
     forms = " ".join(
         f'<form method="post" action="{escape(f"{base}/{action}")}"><button>{action.capitalize()}</button></form>'
         for action in ("connect", "disconnect", "reset")

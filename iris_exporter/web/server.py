@@ -1,5 +1,6 @@
 """The exporter's HTTP server: scrapes, health, configuration, stream control, and a page for people."""
 
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
@@ -36,22 +37,35 @@ def make_app(context: WebContext, guard: Guard | None = None) -> web.Application
     app = web.Application(middlewares=[_middleware(context)])
     app.on_response_prepare.append(_add_headers)
     if guard is not None:
-        app.middlewares.insert(0, guard.middleware(_refuse))
+        app.middlewares.insert(0, guard.middleware(_refusal(context.route_prefix)))
         app.on_response_prepare.append(guard.add_headers)
+    prefix = context.route_prefix
     app.add_routes(
         [
-            web.get(context.telemetry_path, Scrapes(context).handle),
-            web.get("/-/healthy", door.healthy),
-            web.get("/-/ready", door.ready),
-            web.post("/-/reload", door.reload),
-            web.put("/-/reload", door.reload),
-            web.get("/config", door.config),
+            web.get(prefix + context.telemetry_path, Scrapes(context).handle),
+            web.get(f"{prefix}/-/healthy", door.healthy),
+            web.get(f"{prefix}/-/ready", door.ready),
+            web.post(f"{prefix}/-/reload", door.reload),
+            web.put(f"{prefix}/-/reload", door.reload),
+            web.get(f"{prefix}/config", door.config),
             *StreamsApi(context).routes(),
         ]
     )
     if context.telemetry_path != "/":
-        app.router.add_get("/", door.landing)
+        app.router.add_get(f"{prefix}/", door.landing)
+    if prefix:
+        app.router.add_get("/", _to(f"{prefix[1:]}/"))
+        app.router.add_get(prefix, _to(f"{prefix.rpartition('/')[2]}/"))
     return app
+
+
+def _to(location: str) -> Handler:
+    """A handler that sends the client on to a relative address."""
+
+    async def redirect(_: web.Request) -> web.StreamResponse:
+        return web.Response(status=302, headers={hdrs.LOCATION: location})
+
+    return redirect
 
 
 class _Door:
@@ -93,32 +107,34 @@ class _Door:
 
 
 def _middleware(context: WebContext) -> Middleware:
+    refuse = _refusal(context.route_prefix)
+
     @web.middleware
     async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
-            if request.method not in _SAFE and not is_same_origin(request):
-                return _refuse(request, 403, "a page of another origin must not do this")
+            if request.method not in _SAFE and not is_same_origin(request, context.external_url):
+                return refuse(request, 403, "a page of another origin must not do this")
             return await handler(request)
         except UnknownStreamError as error:
             return json_response({"error": str(error), "known": error.known}, status=404)
         except web.HTTPException as error:
             allow = error.headers.get(hdrs.ALLOW)
-            return _refuse(request, error.status, error.reason, {hdrs.ALLOW: allow} if allow else {})
+            return refuse(request, error.status, error.reason, {hdrs.ALLOW: allow} if allow else {})
         except ConnectionError:
             raise  # the client has gone; aiohttp knows what to do
         except Exception as error:  # noqa: BLE001 - whatever it is, a client must get an answer and no traceback
             context.exposition.self_metrics.http_error()
             _log.error("request.failed", method=request.method, path=request.path, error=error)
-            return _refuse(request, 500, "internal error; the log says more")
+            return refuse(request, 500, "internal error; the log says more")
 
     return answer_errors
 
 
-def is_same_origin(request: web.BaseRequest) -> bool:
+def is_same_origin(request: web.BaseRequest, external_url: str | None = None) -> bool:
     """Whether a request may change something: it comes from no browser, or from a page of our own.
 
     `Sec-Fetch-Site` is a browser's own word and holds behind a proxy that rewrites `Host`; older browsers send only
-    `Origin`, which is compared with `Host`. Source: Fetch Metadata; RFC 6454, section 7.
+    `Origin`, which is compared with `Host` and the external address. Source: Fetch Metadata; RFC 6454, section 7.
     """
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:
@@ -127,7 +143,9 @@ def is_same_origin(request: web.BaseRequest) -> bool:
     if origin is None:
         return True
     try:
-        return urlsplit(origin).netloc.lower() == request.headers.get(hdrs.HOST, "").lower() != ""
+        host = urlsplit(origin).netloc.lower()
+        external = urlsplit(external_url).netloc.lower() if external_url else ""
+        return host != "" and host in (request.headers.get(hdrs.HOST, "").lower(), external)
     except ValueError:
         return False
 
@@ -137,8 +155,13 @@ async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
         response.headers[name] = value
 
 
-def _refuse(request: web.Request, status: int, reason: str, headers: dict[str, str] | None = None) -> web.Response:
-    """An error in the form that the path promises: JSON under the API, one line of text elsewhere."""
-    if request.path.startswith(_API):
-        return json_response({"error": reason}, status, headers)
-    return web.Response(status=status, text=f"{status} {reason}\n", headers=headers)
+def _refusal(prefix: str) -> Callable[..., web.Response]:
+    """Makes an error in the form that the path promises: JSON under the API, one line of text elsewhere."""
+    api = prefix + _API
+
+    def refuse(request: web.Request, status: int, reason: str, headers: dict[str, str] | None = None) -> web.Response:
+        if request.path.startswith(api):
+            return json_response({"error": reason}, status, headers)
+        return web.Response(status=status, text=f"{status} {reason}\n", headers=headers)
+
+    return refuse

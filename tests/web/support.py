@@ -87,6 +87,8 @@ class FakeContext:
         self.controls = {name: FakeControl(name) for name in ("main", "other")}
         self.version = VersionInfo("1.2.3", "abc", "3.11.7")
         self.telemetry_path = "/metrics"
+        self.route_prefix = ""
+        self.external_url: str | None = None
         self.max_requests = 40
         self.is_ready = True
         self.commits: Callable[[], ScrapeCommit | None] = lambda: None

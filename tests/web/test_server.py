@@ -149,8 +149,8 @@ async def test_the_page_names_version_and_streams_and_links_to_the_rest() -> Non
         assert page.type == "text/html; charset=utf-8"
         assert "default-src 'none'" in page.headers["Content-Security-Policy"]
         for target in re.findall(r'href="([^"]+)"', page.text):
-            assert (await get(target)).status == 200, target
-        assert 'href="/custom/metrics"' in page.text
+            assert (await get(f"/{target}")).status == 200, target
+        assert 'href="custom/metrics"' in page.text
         assert "Version 1.2.3, revision abc, Python 3.11.7" in page.text
         assert '<span class="badge yellow">Connecting (attempt 3)</span>' in page.text
         assert '<span class="badge green">Live</span>' in page.text
@@ -192,9 +192,9 @@ async def test_a_button_leads_back_to_the_page_and_a_program_gets_the_stream() -
     async with serving(context) as get:
         forms = re.findall(r'<form method="post" action="([^"]+)">', (await get("/")).text)
         assert len(forms) == 6
-        browser = await get(forms[0], "POST", Accept="text/html,*/*;q=0.8", Sec_Fetch_Site="same-origin")
-        assert (browser.status, browser.headers["Location"]) == (303, "/#stream-main")
-        assert (await get(forms[0], "POST", Accept="*/*")).status == 200
+        browser = await get("/" + forms[0], "POST", Accept="text/html,*/*;q=0.8", Sec_Fetch_Site="same-origin")
+        assert (browser.status, browser.headers["Location"]) == (303, "../../../../#stream-main")
+        assert (await get("/" + forms[0], "POST", Accept="*/*")).status == 200
     assert context.controls["main"].calls == ["connect", "connect"]
 
 
@@ -210,3 +210,11 @@ async def test_a_page_without_streams_says_so() -> None:
     context.controls = {}
     async with serving(context) as get:
         assert "No stream is configured." in (await get("/")).text
+
+
+async def test_the_page_warns_when_the_state_is_never_kept() -> None:
+    context = FakeContext()
+    async with serving(context) as get:
+        assert "Warning:" not in (await get("/")).text
+        context.trouble = "nothing was <written>"
+        assert "<strong>Warning:</strong> nothing was &lt;written&gt;</p>" in (await get("/")).text

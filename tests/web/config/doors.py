@@ -30,6 +30,7 @@ LARGE = b"x" * (24 << 20)
 def web_settings(**changes: Any) -> WebSettings:
     facts: dict[str, Any] = {
         "listen_addresses": ("127.0.0.1:0",), "telemetry_path": "/metrics", "config_file": None, "max_requests": 40,
+        "route_prefix": "", "external_url": None,
         "disable_exporter_metrics": True, "enable_control": "auto", "max_connections": 512,
     }  # fmt: skip
     return WebSettings(**{**facts, **changes})
@@ -88,6 +89,7 @@ async def door(
         web_settings(config_file=config, **settings), clock, metrics, lambda: trouble[0] if trouble else None, deadlines
     )
     context = FakeContext()
+    context.route_prefix = settings.get("route_prefix", "")
     app = make_app(context, guard)
     app.router.add_get("/large", _large)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2, **guard.server_options())

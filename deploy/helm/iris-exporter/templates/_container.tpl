@@ -17,6 +17,12 @@ kubelet cannot give, it is only tried whether it accepts connections.
 {{- end }}
 {{- end }}
 
+{{/* What is in front of every path, as the program makes it of its two options: no slash at the end, empty for none. */}}
+{{- define "iris-exporter.routePrefix" -}}
+{{- $path := .Values.web.routePrefix | default (get (urlParse .Values.web.externalUrl) "path") | trimAll "/" -}}
+{{- with $path }}/{{ . }}{{ end }}
+{{- end }}
+
 {{/* Variables. Takes a dict: root, and workload, a list of the attribute's kind and value, or empty for a sidecar. */}}
 {{- define "iris-exporter.env" -}}
 {{- $v := .root.Values }}
@@ -73,6 +79,12 @@ args:
   {{- end }}
   - --web.listen-address=:{{ include "iris-exporter.scalar" $v.web.port }}
   - --web.telemetry-path={{ $v.web.telemetryPath }}
+  {{- with $v.web.externalUrl }}
+  - --web.external-url={{ . }}
+  {{- end }}
+  {{- with $v.web.routePrefix }}
+  - --web.route-prefix={{ . }}
+  {{- end }}
   - --web.enable-control={{ $v.web.enableControl }}
   {{- if include "iris-exporter.webConfigSecretName" $root }}
   - --web.config.file=/etc/iris-exporter/web/{{ empty $v.web.existingConfigSecret.name | ternary "web.yaml" $v.web.existingConfigSecret.key }}
@@ -125,7 +137,7 @@ ports:
     containerPort: {{ include "iris-exporter.scalar" $v.web.port }}
     protocol: TCP
 {{- range $key, $path := dict "startupProbe" "/-/ready" "livenessProbe" "/-/healthy" "readinessProbe" "/-/ready" }}
-{{- with include "iris-exporter.probe" (dict "root" $root "key" $key "path" $path) }}
+{{- with include "iris-exporter.probe" (dict "root" $root "key" $key "path" (printf "%s%s" (include "iris-exporter.routePrefix" $root) $path)) }}
 {{ . }}
 {{- end }}
 {{- end }}
