@@ -15,7 +15,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Hashable
-from contextlib import suppress
+from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
 from iris_exporter.logs import get_logger
@@ -40,16 +40,14 @@ class BlockedError(OSError):
 
 
 class _Job(Generic[T]):
-    """One piece of work; all but `result` is guarded by the pool's lock."""
+    """One piece of work; `begun_at` and `has_ended` are guarded by the pool's lock."""
 
     def __init__(self, work: Callable[[], T], place: Hashable) -> None:
         self.work = work
         self.place = place
-        self.loop = asyncio.get_running_loop()
-        self.result: asyncio.Future[T] = self.loop.create_future()
+        self.result: Future[T] = Future()
         self.begun_at: float | None = None  # monotonic
         self.has_ended = False
-        self.is_left = False  # nobody waits for it any more
 
 
 class Pool:
@@ -86,6 +84,34 @@ class Pool:
         Raises:
             BlockedError: It takes too long, or the place or the whole pool hangs already.
         """
+        job = self._hand_in(work, place)
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await asyncio.wrap_future(job.result)
+        except TimeoutError:
+            if job.result.done() and not job.result.cancelled():
+                raise  # the work's own
+            raise self._refused(place, f"no answer within {self._seconds:g} s") from None
+        finally:
+            self._leave(job)
+
+    def wait(self, work: Callable[[], T], place: Hashable, seconds: float) -> T:
+        """The same for work of microseconds after which something must follow at once: the caller stands still.
+
+        Raises:
+            BlockedError: It takes more than `seconds`, or the place or the whole pool hangs already.
+        """
+        job = self._hand_in(work, place)
+        try:
+            return job.result.result(seconds)
+        except TimeoutError:
+            if job.result.done() and not job.result.cancelled():
+                raise  # the work's own
+            raise self._refused(place, f"no answer within {seconds:g} s") from None
+        finally:
+            self._leave(job)
+
+    def _hand_in(self, work: Callable[[], T], place: Hashable) -> _Job[T]:
         self._check(place)
         job: _Job[T] = _Job(work, place)
         with self._lock:
@@ -94,18 +120,14 @@ class Pool:
                 self._running += 1
                 threading.Thread(target=self._serve, name=f"blocking-{self.name}", daemon=True).start()
         self._jobs.put(job)
-        try:
-            async with asyncio.timeout(self._seconds):
-                return await job.result
-        except TimeoutError:
-            if not job.result.cancelled():
-                raise  # the work's own
-            raise self._refused(place, f"no answer within {self._seconds:g} s") from None
-        finally:
-            with self._lock:
-                job.is_left = True
-                if job.begun_at is not None and not job.has_ended:
-                    self._left.add(job)
+        return job
+
+    def _leave(self, job: _Job[Any]) -> None:
+        """Nobody waits for this any more: what has not begun never does."""
+        job.result.cancel()
+        with self._lock:
+            if job.begun_at is not None and not job.has_ended:
+                self._left.add(job)
 
     def _check(self, place: Hashable) -> None:
         overdue = self._overdue()
@@ -136,8 +158,10 @@ class Pool:
             with self._lock:
                 job.has_ended = True
                 self._left.discard(job)
-            with suppress(RuntimeError):  # the loop has ended, and whoever waited with it
-                job.loop.call_soon_threadsafe(_deliver, job.result, value, error)
+            if error is None:
+                job.result.set_result(value)
+            else:
+                job.result.set_exception(error)
             del job, value, error  # nothing of it is held while this thread waits
 
     def _next(self) -> _Job[Any] | None:
@@ -156,18 +180,9 @@ class Pool:
                     return None
                 if job is not None:
                     self._waiting -= 1
-                    if not job.is_left:
+                    if job.result.set_running_or_notify_cancel():
                         job.begun_at = time.monotonic()
                         return job
-
-
-def _deliver(result: asyncio.Future[T], value: Any, error: BaseException | None) -> None:
-    if result.done():
-        return
-    if error is None:
-        result.set_result(value)
-    else:
-        result.set_exception(error)
 
 
 FILES_THREADS, FILES_SECONDS = 64, 5.0

@@ -35,6 +35,6 @@ class Checkpoints:
         commit = self._commits.capture()
         try:
             await commit.stage()
-            await commit.commit()
+            commit.commit()
         finally:
             await commit.discard()

@@ -300,10 +300,10 @@ async def test_a_scrape_that_was_overtaken_does_not_move_the_cursor_back(tmp_pat
     now[0] = 2
     late = commits.capture()
     await late.stage()
-    await late.commit()
+    late.commit()
     await late.discard()
     await early.stage()
-    await early.commit()
+    early.commit()
     await early.discard()
     kept = store.load("s", "e")
     assert kept is not None
@@ -317,7 +317,7 @@ async def test_a_last_byte_that_cannot_be_sent_takes_the_commit_back(tmp_path: P
         now[0] = generation
         commit = commits.capture()
         await commit.stage()
-        await commit.commit()
+        commit.commit()
         if generation != 2:
             await commit.undo()
         await commit.discard()
@@ -341,11 +341,11 @@ async def test_an_answer_that_failed_commits_nothing_and_lets_the_next_one_in(tm
     async with asyncio.timeout(1 * BUSY):
         following = commits.capture()
         await following.stage()
-    await following.commit()
+    following.commit()
     await following.discard()
     assert store.load("s", "e") is not None
     unchanged = commits.capture()
     await unchanged.stage()
-    await unchanged.commit()
+    unchanged.commit()
     await unchanged.discard()
     assert not unchanged.staged_anything, "nothing has changed, so nothing is written"

@@ -42,7 +42,7 @@ class ScrapeCommit(Protocol):
     async def stage(self) -> None:
         """Prepare it; before the last byte of the answer."""
 
-    async def commit(self) -> None:
+    def commit(self) -> None:
         """Put it in force; right before the last byte."""
 
     async def undo(self) -> None:

@@ -154,7 +154,7 @@ async def _send(request: web.Request, response: web.StreamResponse, commit: Scra
         await request.writer.drain()
         if transport.is_closing():
             raise ConnectionResetError("the scraper has gone")
-        await commit.commit()
+        commit.commit()
         try:
             await response.write_eof(last)
         except BaseException:
