@@ -33,6 +33,7 @@ from iris_exporter.listening import bound_sockets
 from iris_exporter.live import LivePush
 from iris_exporter.otel.settings import OFF, OtelSettings
 from iris_exporter.settings import Settings, StreamSettings
+from iris_exporter.startsignals import requested
 from iris_exporter.store import CursorStore, Kept
 from iris_exporter.stream import Stream
 from iris_exporter.streams import Reconciled, Streams
@@ -75,6 +76,7 @@ class Exporter:
         self.addresses: list[str] = []
         self.version: VersionInfo = version_info()
         self.self_metrics = SelfMetrics(self.version.version, self.version.revision, self.version.python)
+        self.self_metrics.watch_log(logs.counts)
         self._clock = clock or SystemClock()
         self._streams = Streams(self._make, self._clock)
         self.exposition = Exposition(
@@ -377,28 +379,60 @@ def serve(settings: Settings, reload: Callable[[], Settings], otel: OtelSettings
 
 
 async def _serve(settings: Settings, load: Callable[[], Settings], otel: OtelSettings) -> None:
-    stop = asyncio.Event()
+    stop, reload_wanted = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, reload_wanted.set)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with Exporter(settings, load, otel=otel) as exporter:
-        reloads: set[asyncio.Task[None]] = set()
+    # What came before these handlers were there, or in a place that could not be left at once.
+    if requested.reload:
+        reload_wanted.set()
+    if requested.stop:
+        return
+    try:
+        await _run_until(stop, reload_wanted, Exporter(settings, load, otel=otel))
+    finally:
+        # Closing the loop would put the deadly defaults back, and there is still a log to be written.
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
 
-        def reload_now() -> None:
-            task = loop.create_task(_reload_logged(exporter))
-            reloads.add(task)
-            task.add_done_callback(reloads.discard)
 
-        loop.add_signal_handler(signal.SIGHUP, reload_now)
-        await stop.wait()
+async def _run_until(stop: asyncio.Event, reload_wanted: asyncio.Event, exporter: Exporter) -> None:
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    starting = asyncio.create_task(exporter.__aenter__(), name="start")
+    await asyncio.wait({stopping, starting}, return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        # Whatever it waits for: a start that is not wanted any more undoes what it has done.
+        starting.cancel()
+        await asyncio.wait({starting})
+        if starting.cancelled():
+            return
+    try:
+        await starting
+        reloading = asyncio.create_task(_reload_when(reload_wanted, exporter), name="reload")
+        await stopping
         _log.info("app.stopping", streams=len(exporter.streams()))
-        for task in reloads:
-            task.cancel()
+        reloading.cancel()
+    finally:
+        stopping.cancel()
+        await exporter.__aexit__(None, None, None)
+
+
+async def _reload_when(wanted: asyncio.Event, exporter: Exporter) -> None:
+    """Reload at each signal; those that come during a reload are one more."""
+    while True:
+        await wanted.wait()
+        wanted.clear()
+        await _reload_logged(exporter)
 
 
 async def _reload_logged(exporter: Exporter) -> None:
-    """A reload by signal has nobody to answer to; `reload` has logged what was wrong."""
+    """A reload by signal has nobody to answer to; `reload` has logged what is wrong with the configuration."""
     try:
         await exporter.reload()
     except ConfigError:
         return
+    except Exception as error:  # noqa: BLE001 (a mistake of ours must not end reloading)
+        exporter.self_metrics.config_reloaded(ok=False, at=0.0)
+        _log.error("config.reload_failed", error=error)

@@ -13,10 +13,11 @@ import sys
 import textwrap
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-from iris_exporter import config, logs
+from iris_exporter import config, logs, stdstreams
 from iris_exporter.config.options import GROUPS
 from iris_exporter.errors import ConfigError, IrisExporterError, Problem
 from iris_exporter.otel.reading import read_otel
@@ -53,16 +54,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: Arguments without the program's name; None takes those of the process.
     """
+    stdstreams.open_missing()
     arguments = list(sys.argv[1:] if argv is None else argv)
     _write_anything()
+    try:
+        return _report(arguments)
+    finally:
+        stdstreams.flush()
+        logs.flush()
+
+
+def _report(arguments: list[str]) -> int:
     debug = _wants_tracebacks(arguments, os.environ)
     try:
         return _dispatch(arguments, os.environ)
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
-        # What is still in the buffer goes nowhere, or the interpreter would try again and complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        stdstreams.discard_output()
         return _FAILED
     except _UsageExit as error:
         _complain(f"{error}; see {PROGRAM} --help")
@@ -92,7 +101,13 @@ def _dispatch(arguments: list[str], environment: Mapping[str, str]) -> int:
     except SystemExit as leave:  # argparse after --help and --version
         code = leave.code if isinstance(leave.code, int) else _OK
     # Here and not at the interpreter's end, where a reader that has left would cause a traceback.
-    sys.stdout.flush()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        stdstreams.discard_output()
+        raise IrisExporterError(f"cannot write to standard output: {error.strerror}") from error
     return code
 
 
@@ -277,4 +292,6 @@ def _wants_tracebacks(arguments: Sequence[str], environment: Mapping[str, str]) 
 def _complain(*lines: str) -> None:
     """Write to stderr, without the secrets that have been read so far."""
     text = logs.redact("\n".join(line.rstrip("\n") for line in lines))
-    sys.stderr.write(f"{PROGRAM}: {text}\n")
+    logs.flush()
+    with suppress(OSError):  # there is no other place for it
+        sys.stderr.write(f"{PROGRAM}: {text}\n")

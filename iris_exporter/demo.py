@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 
-from iris_exporter import config
+from iris_exporter import config, stdstreams
 from iris_exporter.app import Exporter, ListenError
 from iris_exporter.backend.server import Backend
 from iris_exporter.backend.service import BackendSettings
@@ -95,14 +95,14 @@ async def _run(arguments: argparse.Namespace, seconds: float | None, otel: OtelS
     try:
         settings = _settings(arguments, backend.url)
         async with Exporter(settings, lambda: settings, otel=otel) as exporter:
-            _write(_ADDRESSES.format(sidecar=exporter.addresses[0], backend=backend.url))
+            stdstreams.write(_ADDRESSES.format(sidecar=exporter.addresses[0], backend=backend.url))
             stream = exporter.streams()["demo"]
             line = asyncio.create_task(_show(lambda: (stream.status(), stream.snapshot())))
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await stop.wait()
             line.cancel()
-            _write("\n")
+            stdstreams.write("\n")
     finally:
         await backend.stop()
 
@@ -145,7 +145,7 @@ async def _show(look: Callable[[], tuple[LinkStatus, Snapshot]]) -> None:
     while True:
         await asyncio.sleep(1.0 if terminal else 10.0)
         line = status_line(*look())
-        _write(f"\r\x1b[K{line}" if terminal else f"{line}\n")
+        stdstreams.write(f"\r\x1b[K{line}" if terminal else f"{line}\n")
 
 
 def status_line(status: LinkStatus, snapshot: Snapshot) -> str:
@@ -171,8 +171,3 @@ def status_line(status: LinkStatus, snapshot: Snapshot) -> str:
     if status.failure is not None:
         parts.append(status.failure.reason)
     return "  " + " | ".join(parts)
-
-
-def _write(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()

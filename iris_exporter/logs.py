@@ -3,6 +3,10 @@
 `get_logger` may be called at import; nothing is printed in a new form until `setup`. Records of libraries (aiohttp,
 asyncio, warnings, failed threads) go through the same handler, so that one format and one redaction hold for all.
 
+Nothing here waits for whoever reads the log: lines go to stderr through a `LineWriter`. What a library logs is counted
+and limited, since its lines may be of a client's or a source's making; what a C library writes past every logger comes
+in through `rawstderr`.
+
 Redaction happens on each value before it is escaped and cut: afterwards a secret with a quote in it would no longer
 look like itself, and half a secret would no longer be found.
 """
@@ -12,13 +16,17 @@ import logging
 import sys
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import PurePath
-from typing import TextIO
+from types import TracebackType
+from typing import Protocol, TextIO
 from urllib.parse import quote, quote_plus
 
 from iris_exporter.clock import Clock, SystemClock
+from iris_exporter.core.loglimits import LIBRARIES, LibraryLimit, LineLimit, fitting_level, library_of
+from iris_exporter.linewriter import LineWriter, descriptor_of
 
 LEVELS: dict[str, int] = {
     "debug": logging.DEBUG,
@@ -31,6 +39,9 @@ LEVELS: dict[str, int] = {
 FORMATS = ("logfmt", "json")
 """The values of `--log.format`."""
 
+FLUSH_SECONDS = 0.5
+"""Time limit for the lines that wait when the program ends; with all that ends before, a stop stays below 5 s."""
+
 MASK = "<redacted>"
 """What stands in place of a secret."""
 
@@ -40,7 +51,6 @@ _MAX_VALUE_CHARS = 1_000
 # A traceback is the whole point of the debug level and needs more room.
 _MAX_TRACEBACK_CHARS = 16_000
 _RESERVED = frozenset({"ts", "level", "logger", "event"})
-_WINDOW_SECONDS = 60.0
 _FIELDS = "event_fields"
 
 Scalar = str | int | float | bool
@@ -155,17 +165,115 @@ def setup(level: str, log_format: str, stream: TextIO | None = None) -> None:
         if isinstance(handler, _Handler):
             root.removeHandler(handler)
     debug = LEVELS[level] == logging.DEBUG
-    handler = _Handler(stream if stream is not None else sys.stderr)
-    handler.setFormatter(_Formatter(as_json=log_format == "json", tracebacks=debug))
-    root.addHandler(handler)
-    root.setLevel(logging.INFO if debug else max(logging.WARNING, LEVELS[level]))
+    formatter = _Formatter(as_json=log_format == "json", tracebacks=debug)
+    least = logging.INFO if debug else max(logging.WARNING, LEVELS[level])
+    root.addHandler(_Handler(_output.writes_to(stream, formatter), formatter, logging.DEBUG if debug else least))
+    root.setLevel(least)
     logging.getLogger(_PACKAGE).setLevel(LEVELS[level])
     logging.captureWarnings(capture=True)
     threading.excepthook = _thread_failed
+    sys.unraisablehook = _unraisable
 
 
-class _Handler(logging.StreamHandler[TextIO]):
-    """A stream handler of ours, so that `setup` recognises what it installed."""
+def flush(seconds: float = FLUSH_SECONDS) -> None:
+    """Wait until what was logged is written, but no longer than `seconds`; call it before the process ends."""
+    if _output.writer is not None:
+        _output.writer.flush(seconds)
+
+
+def move_stderr(descriptor: int) -> bool:
+    """Write to `descriptor` in place of 2 from now on; False when the log does not go to the process's own stderr."""
+    if _output.writer is None:
+        return False
+    _output.writer.descriptor = descriptor
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class LogCounts:
+    """Lines that could not be written, and messages of each of `LIBRARIES`, printed or not, since the start."""
+
+    dropped: int
+    library_messages: Mapping[str, int]
+
+
+def counts() -> LogCounts:
+    """What became of the log of this process."""
+    with _library_lock:
+        return LogCounts(0 if _output.writer is None else _output.writer.dropped, dict(_library_messages))
+
+
+class _Output:
+    """Where the log goes. The writer of the process's own stderr is made once and kept: its queue has an order."""
+
+    def __init__(self) -> None:
+        self.writer: LineWriter | None = None
+        self._formatter: _Formatter | None = None
+
+    def writes_to(self, stream: TextIO | None, formatter: "_Formatter") -> Callable[[str], object]:
+        """What writes a line to `stream`; None is stderr, and through a thread when that is the process's own."""
+        self._formatter = formatter
+        if stream is None and self.writer is None and descriptor_of(sys.stderr) == _STDERR:
+            self.writer = LineWriter(_STDERR, self._notice)
+        if stream is None and self.writer is not None:
+            return self.writer.write
+        return _Direct(sys.stderr if stream is None else stream)
+
+    def _notice(self, count: int) -> str:
+        fields = {"count": count, "detail": "the reader of this log was too slow or away"}
+        record = logging.LogRecord(f"{_PACKAGE}.logs", logging.WARNING, "", 0, "log.dropped", (), None)
+        setattr(record, _FIELDS, fields)
+        return "" if self._formatter is None else self._formatter.format(record) + "\n"
+
+
+_STDERR = 2
+
+
+class _Direct:
+    """Writes to a file of Python's, as tests have it in place of stderr."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __call__(self, line: str) -> None:
+        self._stream.write(line)
+        self._stream.flush()
+
+
+class _Handler(logging.Handler):
+    """The one handler of the process: `setup` recognises what it installed. Counts and limits what libraries log.
+
+    `least` is the lowest level of a library's message that is written.
+    """
+
+    def __init__(self, write: Callable[[str], object], formatter: "_Formatter", least: int) -> None:
+        super().__init__()
+        self.setFormatter(formatter)
+        self._write = write
+        self._least = least
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not isinstance(getattr(record, _FIELDS, None), dict) and not self._admits(record):
+            return
+        try:
+            self._write(self.format(record) + "\n")
+        except Exception:  # noqa: BLE001 (a log that cannot be written has nowhere to say so)
+            self.handleError(record)
+
+    def _admits(self, record: logging.LogRecord) -> bool:
+        library = library_of(record.name)
+        error = record.exc_info[1] if record.exc_info else None
+        level = fitting_level(record.levelno, error)
+        with _library_lock:
+            _library_messages[library] += 1
+            if level < self._least:
+                return False
+            suppressed = _library_limit.admit(library, _message(record), _clock.monotonic())
+        if suppressed is None:
+            return False
+        record.levelno = level
+        record.suppressed = suppressed
+        return True
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (the name is the library's)
         """Ignore a log that cannot be written: the standard answer is a traceback on the same broken stderr."""
@@ -175,23 +283,14 @@ class _Limiter:
     """Counts lines per event in windows of a minute."""
 
     def __init__(self, per_minute: int, clock: Clock) -> None:
-        self._per_minute = per_minute
+        self._limit = LineLimit(per_minute)
         self._clock = clock
         self._lock = threading.Lock()
-        self._windows: dict[str, tuple[float, int, int]] = {}  # event -> start, written, suppressed
 
     def admit(self, event: str) -> int | None:
         """Return how many lines were left out before this one, or None when this one is left out too."""
-        now = self._clock.monotonic()
         with self._lock:
-            start, written, suppressed = self._windows.get(event, (now, 0, 0))
-            if now - start >= _WINDOW_SECONDS:
-                start, written = now, 0
-            if written >= self._per_minute:
-                self._windows[event] = (start, written, suppressed + 1)
-                return None
-            self._windows[event] = (start, written + 1, 0)
-            return suppressed
+            return self._limit.admit(event, self._clock.monotonic())
 
 
 class _Formatter(logging.Formatter):
@@ -215,7 +314,9 @@ class _Formatter(logging.Formatter):
             line["event"] = _scalar(record.getMessage())
         else:
             line["event"] = "library.message"
-            fields = {"message": record.getMessage(), "error": failure}
+            fields = {"message": _message(record), "error": failure}
+            if suppressed := getattr(record, "suppressed", 0):
+                fields["suppressed"] = suppressed
         for key, value in fields.items():
             if value is None:
                 continue
@@ -291,7 +392,43 @@ def _escape(character: str) -> str:
     return f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}"
 
 
+def _message(record: logging.LogRecord) -> str:
+    """The text of a library's record; arguments that do not fit are no reason to lose it."""
+    try:
+        return record.getMessage()
+    except Exception:  # noqa: BLE001 (whatever a stranger's `__str__` raises)
+        return str(record.msg)
+
+
+_output = _Output()
+_clock = SystemClock()
+_library_lock = threading.Lock()
+_library_limit = LibraryLimit()
+_library_messages = dict.fromkeys(LIBRARIES, 0)
+_thread_log = get_logger("threads").limited(per_minute=6)
+
+
+class _Unraisable(Protocol):
+    """What Python hands to `sys.unraisablehook`."""
+
+    exc_type: type[BaseException]
+    exc_value: BaseException | None
+    exc_traceback: TracebackType | None
+    err_msg: str | None
+    object: object
+
+
 def _thread_failed(failure: threading.ExceptHookArgs) -> None:
     """Report a thread that died, in place of the traceback that Python prints."""
+    with _library_lock:
+        _library_messages["python"] += 1
     name = failure.thread.name if failure.thread is not None else None
-    get_logger("threads").error("thread.failed", thread=name, error=failure.exc_value)
+    _thread_log.error("thread.failed", thread=name, error=failure.exc_value)
+
+
+def _unraisable(failure: _Unraisable) -> None:
+    """Report an error in a destructor or a callback, which nobody can catch, in place of Python's traceback."""
+    of = getattr(failure.object, "__qualname__", type(failure.object).__name__)
+    error = failure.exc_value
+    caught = None if error is None else (type(error), error, error.__traceback__)
+    logging.getLogger("python").error("%s %s", failure.err_msg or "Exception ignored in", of, exc_info=caught)

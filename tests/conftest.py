@@ -9,6 +9,8 @@ import inspect
 import logging
 import os
 import signal
+import sys
+import threading
 from collections.abc import Awaitable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -103,7 +105,9 @@ def _logging_as_it_was() -> Iterator[None]:
     """Take back what `logs.setup` does for the whole process, so that no order of tests decides what is logged."""
     package, root = logging.getLogger("iris_exporter"), logging.getLogger()
     levels, handlers = (package.level, root.level), list(root.handlers)
+    hooks = threading.excepthook, sys.unraisablehook
     yield
+    threading.excepthook, sys.unraisablehook = hooks
     package.setLevel(levels[0])
     root.setLevel(levels[1])
     for handler in list(root.handlers):

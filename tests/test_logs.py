@@ -13,6 +13,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from iris_exporter import logs
+from iris_exporter.core.loglimits import LINES_PER_KIND, LibraryLimit
 
 
 class FakeClock:
@@ -262,3 +263,48 @@ def test_an_event_below_the_level_is_not_counted_as_suppressed() -> None:
     log.info("e")
     log.warning("e")
     assert body(stream) == "level=warn logger=t event=e"
+
+
+# Libraries
+
+
+def test_a_flood_of_a_library_is_limited_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "_library_limit", LibraryLimit())
+    stream = lines()
+    before = logs.counts().library_messages["asyncio"]
+    for descriptor in range(500):
+        logging.getLogger("asyncio").error("socket.accept() out of system resource\nsocket: <fd=%d>", descriptor)
+    assert stream.getvalue().count("\n") == LINES_PER_KIND
+    assert logs.counts().library_messages["asyncio"] - before == 500
+
+
+def test_a_client_that_resets_its_connection_is_seen_at_debug_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "_library_limit", LibraryLimit())
+    for level, expected in (("info", ""), ("debug", "level=debug")):
+        stream = lines(level)
+        gone = ConnectionResetError("Cannot write to closing transport")
+        logging.getLogger("aiohttp.server").error("Error handling request from %s", "1.2.3.4", exc_info=gone)
+        assert expected in stream.getvalue()
+        assert bool(stream.getvalue()) == bool(expected)
+
+
+def test_an_error_in_a_destructor_is_an_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "_library_limit", LibraryLimit())
+
+    class Breaks:
+        def __del__(self) -> None:
+            raise ZeroDivisionError("boom")
+
+    stream = lines()
+    Breaks()
+    assert "logger=python event=library.message" in stream.getvalue()
+    assert 'error="ZeroDivisionError: boom"' in stream.getvalue()
+
+
+def test_arguments_that_do_not_fit_a_librarys_message_are_no_reason_to_lose_it() -> None:
+    stream = lines()
+    # Not through a logger: pytest's own handler would fail at it.
+    record = logging.makeLogRecord({"name": "urllib3", "levelno": 30, "msg": "%d things", "args": ("many",)})
+    (ours,) = [handler for handler in logging.getLogger().handlers if isinstance(handler, logs._Handler)]
+    ours.handle(record)
+    assert 'message="%d things"' in stream.getvalue()

@@ -7,7 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
-from iris_exporter import config
+from iris_exporter import config, stdstreams
 from iris_exporter.backend.access import NO_LIMITS, PROMISED_LIMITS, KeyFile
 from iris_exporter.backend.faults import describe_faults, parse_fault
 from iris_exporter.backend.server import Backend
@@ -157,8 +157,10 @@ async def _serve(backend: Backend) -> None:
     async with backend:
         service = backend.service
         key = "needs the key of the file given" if service.key else "no key needed"
-        print(f"IRIS reference backend on {backend.url} ({key}, seed {service.seed})")
-        print(f"  streams, WebSocket or SSE: {backend.url}/api/stream/overview, .../events, .../telemetry")
-        print(f"  REST: {backend.url}/api/overview")
-        print(f"  all endpoints and faults: {backend.url}/", flush=True)
+        stdstreams.write(
+            f"IRIS reference backend on {backend.url} ({key}, seed {service.seed})\n"
+            f"  streams, WebSocket or SSE: {backend.url}/api/stream/overview, .../events, .../telemetry\n"
+            f"  REST: {backend.url}/api/overview\n"
+            f"  all endpoints and faults: {backend.url}/\n"
+        )
         await stop.wait()

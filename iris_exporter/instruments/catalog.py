@@ -6,6 +6,7 @@ changing it is a breaking change. Wire fields are those of the IRIS wire, sectio
 
 from iris_exporter.blocking import POOLS
 from iris_exporter.core.failures import ERROR_CODE, REMEDIES
+from iris_exporter.core.loglimits import LIBRARIES
 from iris_exporter.core.status import State
 from iris_exporter.decoding import problems
 from iris_exporter.instruments.door import DOOR
@@ -344,6 +345,20 @@ HTTP_ERRORS = _self(
     "Requests to the exporter that ended in an internal error (status 500).",
     source="web",
 )
+LIBRARY_MESSAGES = _self(
+    "iris_exporter_library_messages_total",
+    Kind.COUNTER,
+    "Messages that libraries logged, by library, whether they were written or left out; "
+    "python is the interpreter, stderr what was written there past every logger.",
+    Label("library", LIBRARIES, LIBRARIES),
+    source="log",
+)
+LOG_DROPPED = _self(
+    "iris_exporter_log_lines_dropped_total",
+    Kind.COUNTER,
+    "Lines of the exporter's log that were dropped, because their reader was too slow or away.",
+    source="log",
+)
 SCRAPES_REFUSED = _self(
     "iris_exporter_scrapes_refused_total",
     Kind.COUNTER,
@@ -478,6 +493,8 @@ CATALOG: tuple[Metric, ...] = (
     OTLP_DROPPED,
     OTLP_QUEUED,
     HTTP_ERRORS,
+    LIBRARY_MESSAGES,
+    LOG_DROPPED,
     SCRAPES_REFUSED,
     STATE_COMMIT_FAILURES,
     SHARD_ORDINAL,

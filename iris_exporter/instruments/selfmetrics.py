@@ -1,13 +1,15 @@
 """Counters and facts about the exporter itself."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from iris_exporter.blocking import POOLS
+from iris_exporter.core.loglimits import LIBRARIES
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.catalog import SIGNALS
 from iris_exporter.instruments.door import DOOR, DoorMetrics
 from iris_exporter.instruments.metric import Metric
 from iris_exporter.instruments.text import Sample, clean_label
+from iris_exporter.logs import LogCounts
 
 
 class SelfMetrics:
@@ -30,6 +32,7 @@ class SelfMetrics:
             0,
         )
         self.door = DoorMetrics()
+        self._log_counts: Callable[[], LogCounts] = _nothing_logged
         self._discovered: dict[str, int] = {}
         self._timeouts_before = {pool: pool.timeouts for pool in POOLS}  # pools are the process's
         self._discovery_failures = dict.fromkeys(catalog.SOURCES, 0)
@@ -62,6 +65,10 @@ class SelfMetrics:
         # What waits is what was made and has not ended, so that no scrape contradicts itself, whatever the threads do.
         self._otlp[end.name][signal] += count
         self._otlp[catalog.OTLP_QUEUED.name][signal] -= count
+
+    def watch_log(self, counts: Callable[[], LogCounts]) -> None:
+        """From now on ask `counts` what became of the log of this process."""
+        self._log_counts = counts
 
     def http_error(self) -> None:
         """A request ended in an internal error."""
@@ -113,17 +120,30 @@ class SelfMetrics:
         if metric is catalog.BUILD_INFO:
             yield Sample(metric.name, self._build, 1)
         elif metric.name in self._otlp:
-            for signal, count in self._otlp[metric.name].items():
-                yield Sample(metric.name, {"signal": signal}, count)
+            yield from _each(metric, self._otlp[metric.name])
         elif metric in (catalog.DISCOVERED, catalog.DISCOVERY_FAILURES):
-            counts = self._discovered if metric is catalog.DISCOVERED else self._discovery_failures
-            for source, count in counts.items():
-                yield Sample(metric.name, {"source": source}, count)
+            yield from _each(metric, self._discovered if metric is catalog.DISCOVERED else self._discovery_failures)
         elif metric in (catalog.BLOCKING_STUCK, catalog.BLOCKING_TIMEOUTS):
             for pool in POOLS:
                 count = pool.stuck if metric is catalog.BLOCKING_STUCK else pool.timeouts - self._timeouts_before[pool]
                 yield Sample(metric.name, {"pool": pool.name}, count)
+        elif metric is catalog.LIBRARY_MESSAGES:
+            yield from _each(metric, self._log_counts().library_messages)
+        elif metric is catalog.LOG_DROPPED:
+            yield Sample(metric.name, {}, self._log_counts().dropped)
         elif metric.name in self._values:
             yield Sample(metric.name, {}, self._values[metric.name])
         elif metric in DOOR:
             yield from self.door.samples(metric)
+
+
+def _each(metric: Metric, counts: Mapping[str, float]) -> Iterator[Sample]:
+    """One series for each value of the metric's only label."""
+    (label,) = metric.labels
+    for value, count in counts.items():
+        yield Sample(metric.name, {label.name: value}, count)
+
+
+def _nothing_logged() -> LogCounts:
+    """The counts of a process whose log nobody watches, as in a test."""
+    return LogCounts(0, dict.fromkeys(LIBRARIES, 0))

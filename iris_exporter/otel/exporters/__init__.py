@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
+from iris_exporter import rawstderr
 from iris_exporter.otel.exporters.base import Exporter, trusted_files
 from iris_exporter.otel.settings import Endpoint
 
@@ -19,6 +20,8 @@ def make_exporter(signal: str, endpoint: Endpoint | None, user_agent: str) -> Ex
         return ConsoleExporter(signal)
     make: Callable[[], Exporter]
     if endpoint.protocol == "grpc":
+        # Before the import: the C library may write with its first breath.
+        rawstderr.capture()
         from iris_exporter.otel.exporters.grpc import GrpcExporter
 
         make = partial(GrpcExporter, signal, endpoint, user_agent)
