@@ -134,7 +134,7 @@ class CursorStore:
             return self._set_aside(path, stream, "it is damaged or of another version")
         try:
             kept = _decoder.decode(body)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return self._set_aside(path, stream, "it does not say what it should")
         # One cursor for all transports: ws://h/x and http://h/x are one endpoint.
         if (kept.stream, as_http(kept.endpoint)) != (stream, as_http(endpoint)):

@@ -206,7 +206,7 @@ async def _post_faults(request: web.Request) -> web.Response:
     try:
         values = msgspec.json.decode(await request.read(), type=dict[str, float | int | bool | str | None])
         faults.update(values)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         return error_response(400, "INVALID_REQUEST", f"expected an object of fault names and values: {error}")
     except ConfigError as error:
         return error_response(400, "INVALID_REQUEST", str(error))

@@ -171,7 +171,7 @@ def _answer(service: Service, connection: Connection, text: str) -> None:
     """React to a client's message; types that are unknown here are left alone, so that clients can grow first."""
     try:
         message = _decoder.decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         service.send(connection, Frame("error", error_body("INVALID_REQUEST", "this message is not a JSON envelope")))
         return
     if message.type == "ping":

@@ -199,6 +199,6 @@ def version_of(thing: Mapping[str, Any]) -> str:
 def _decode(content: bytes) -> dict[str, Any] | None:
     try:
         answer = msgspec.json.decode(content)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return answer if isinstance(answer, dict) else None

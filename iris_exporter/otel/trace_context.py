@@ -49,7 +49,7 @@ def context_in_metadata(metadata: bytes) -> SpanContext | None:
         return None
     try:
         text = _metadata(metadata).traceparent
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return None if text is None else parse_traceparent(text)
 
@@ -58,7 +58,7 @@ def context_in_envelope(message: bytes) -> tuple[str, SpanContext] | None:
     """The id of a message's event and the context beside it in the envelope; None without both."""
     try:
         envelope = _envelope(message)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     if envelope.traceparent is None or envelope.data is None or envelope.data.id is None:
         return None

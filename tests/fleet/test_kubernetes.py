@@ -148,3 +148,9 @@ async def test_a_version_is_one_value_of_the_query_whatever_is_in_it() -> None:
             async for _ in Kubernetes(Access(server.url, "ops", None, None), session).watch(PATH, "7&a=/#%41"):
                 pass
     assert (asked, raised.value.status) == ([["7&a=/#%41"]], 500)
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b'{"a":' * 100_000, b'{"a":"\xff"}'])
+def test_an_answer_that_is_no_json_that_can_be_read_is_none(content: bytes) -> None:
+    """And no error of Python's own, which would end whoever asked."""
+    assert kubernetes._decode(content) is None
