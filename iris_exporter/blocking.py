@@ -95,22 +95,6 @@ class Pool:
         finally:
             self._leave(job)
 
-    def wait(self, work: Callable[[], T], place: Hashable, seconds: float) -> T:
-        """The same for work of microseconds after which something must follow at once: the caller stands still.
-
-        Raises:
-            BlockedError: It takes more than `seconds`, or the place or the whole pool hangs already.
-        """
-        job = self._hand_in(work, place)
-        try:
-            return job.result.result(seconds)
-        except TimeoutError:
-            if job.result.done() and not job.result.cancelled():
-                raise  # the work's own
-            raise self._refused(place, f"no answer within {seconds:g} s") from None
-        finally:
-            self._leave(job)
-
     def _hand_in(self, work: Callable[[], T], place: Hashable) -> _Job[T]:
         self._check(place)
         job: _Job[T] = _Job(work, place)

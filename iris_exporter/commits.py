@@ -28,8 +28,6 @@ from iris_exporter.store import CursorStore, Kept, Staged
 
 _log = get_logger("state")
 _LINES_PER_MINUTE = 2
-RENAME_SECONDS = 0.25
-"""How long the event loop may be held by a rename in a directory that answered a moment ago."""
 LOOKS = 3
 """Reads of the whole page without a commit after which somebody should know."""
 
@@ -112,10 +110,6 @@ class Commits:
         """Do something in the directory. Raises OSError, also where the disk does not answer."""
         return await STATE.run(work, self._store.directory)
 
-    def on_disk_now(self, work: Callable[[], T]) -> T:
-        """The same for a rename, while everything else stands still."""
-        return STATE.wait(work, self._store.directory, RENAME_SECONDS)
-
     def newer(self, captures: Iterable[Capture]) -> tuple[Capture, ...]:
         """Those that nobody has overtaken."""
         return tuple(c for c in captures if self._kept.get(c.stream, -1) < c.generation)
@@ -178,12 +172,13 @@ class Commit:
     def commit(self) -> None:
         """The answer is out but for its last byte: put what was staged in force.
 
-        Nothing else gets its turn between this and the last byte, since a kill in between loses what the answer showed.
-        Takes less than a millisecond, and `RENAME_SECONDS` where the disk has just ceased to answer.
+        Neither the event loop nor a thread gets its turn between this and the last byte, since a kill in between loses
+        what the answer was about to show, and on a busy machine a turn takes long. Takes microseconds; only a disk that
+        ceased to answer after the staging makes everybody wait.
         """
         if self._staged is not None:
             try:
-                self._commits.on_disk_now(self._staged.commit)
+                self._staged.commit()
             except OSError as error:
                 self._commits.failed(error)
                 return
