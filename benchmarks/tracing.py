@@ -17,6 +17,7 @@ from iris_exporter.clock import SystemClock
 from iris_exporter.instruments.selfmetrics import SelfMetrics
 from iris_exporter.otel.provider import Telemetry
 from iris_exporter.otel.reading import read_otel
+from iris_exporter.tasks import TaskOwner
 
 CASES = {
     "ingest over WebSocket, traces exported": ("websocket", "none"),
@@ -60,8 +61,9 @@ async def compare(source: Source, framing: str, logs: str, scale: Scale) -> tupl
 async def exporting(logs: str) -> AsyncIterator[Telemetry]:
     """Telemetry that runs; `logs` is the exporter of log records."""
     settings = read_otel({"OTEL_EXPORTER_OTLP_ENDPOINT": _NOWHERE, "OTEL_LOGS_EXPORTER": logs})
-    telemetry = Telemetry(settings, SystemClock(), "0", SelfMetrics("0", "unknown", "3"))
-    telemetry.start()
+    metrics = SelfMetrics("0", "unknown", "3")
+    telemetry = Telemetry(settings, SystemClock(), "0", metrics)
+    telemetry.start(TaskOwner(SystemClock(), metrics))
     try:
         yield telemetry
     finally:

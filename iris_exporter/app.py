@@ -37,6 +37,7 @@ from iris_exporter.startsignals import requested
 from iris_exporter.store import CursorStore, Kept
 from iris_exporter.stream import Stream
 from iris_exporter.streams import Reconciled, Streams
+from iris_exporter.tasks import TaskOwner
 from iris_exporter.transports.session import open_session
 from iris_exporter.version import VersionInfo, version_info
 from iris_exporter.web.context import ScrapeCommit
@@ -78,6 +79,7 @@ class Exporter:
         self.self_metrics = SelfMetrics(self.version.version, self.version.revision, self.version.python)
         self.self_metrics.watch_log(logs.counts)
         self._clock = clock or SystemClock()
+        self.tasks = TaskOwner(self._clock, self.self_metrics)
         self._streams = Streams(self._make, self._clock)
         self.exposition = Exposition(
             self._sources, self.self_metrics, process_metrics=not settings.web.disable_exporter_metrics
@@ -92,7 +94,7 @@ class Exporter:
         self._commits: Commits | None = None
         self._checkpoints: Checkpoints | None = None
         self._claims: Claims | None = None
-        self._guard = Guard(settings.web, self._clock, self.self_metrics.door, self._streams.trouble)
+        self._guard = Guard(settings.web, self._clock, self.self_metrics.door, self._trouble)
         self._session: aiohttp.ClientSession | None = None
         self._cleanup = AsyncExitStack()
         self._reloading = asyncio.Lock()
@@ -106,7 +108,7 @@ class Exporter:
             await self._open_store(stack)
             trace_configs: list[aiohttp.TraceConfig] = []
             if self._telemetry is not None:
-                self._telemetry.start()
+                self._telemetry.start(self.tasks)
                 stack.push_async_callback(self._telemetry.close)
                 trace_configs = self._telemetry.trace_configs()
             self._session = await stack.enter_async_context(open_session(trace_configs))
@@ -118,6 +120,7 @@ class Exporter:
                 self._streams.reconcile,
                 self._claims,
                 _nothing_to_settle if self._commits is None else self._commits.settled,
+                self.tasks,
             )
             runner, sockets = await self._bind(stack)
             self.self_metrics.config_reloaded(ok=True, at=self._clock.wall())
@@ -128,14 +131,14 @@ class Exporter:
             await self._listen(runner, sockets)
             if self._checkpoints is not None:
                 stack.push_async_callback(self._checkpoints.write)
-                keeping = asyncio.create_task(self._checkpoints.run())
+                keeping = self.tasks.start("checkpoints", self._checkpoints.run)
                 stack.callback(keeping.cancel)
             if self.settings.live.url is not None:
                 live = LivePush(self.settings.live, self._session, self.streams, self.self_metrics, self._clock)
-                pushing = asyncio.create_task(live.run())
+                pushing = self.tasks.start("live", live.run)
                 stack.callback(pushing.cancel)
             if self._watch is not None:
-                watching = asyncio.create_task(self._watch.run())
+                watching = self.tasks.start("config_watch", self._watch.run)
                 stack.callback(watching.cancel)
             self._is_ready = True
             self._cleanup = stack.pop_all()
@@ -222,6 +225,7 @@ class Exporter:
             self._budgets,
             kept,
             None if self._telemetry is None else self._telemetry.stream,
+            lambda: self.self_metrics.task_failed("stream"),
         )
         fleet = self.settings.fleet
         if kept is None and (fleet.total_shards > 1 or fleet.leader_election):
@@ -237,6 +241,9 @@ class Exporter:
             detail = "the stream starts without its cursor, and may count or miss events"
             _log.warning("state.unreadable", stream=name, error=error, detail=detail)
             return None
+
+    def _trouble(self) -> str | None:
+        return self.tasks.trouble() or self._streams.trouble()
 
     def _sources(self) -> Iterator[Source]:
         return iter(()) if self._is_standby else self._streams.sources()
@@ -410,7 +417,7 @@ async def _run_until(stop: asyncio.Event, reload_wanted: asyncio.Event, exporter
             return
     try:
         await starting
-        reloading = asyncio.create_task(_reload_when(reload_wanted, exporter), name="reload")
+        reloading = exporter.tasks.start("reload", lambda: _reload_when(reload_wanted, exporter))
         await stopping
         _log.info("app.stopping", streams=len(exporter.streams()))
         reloading.cancel()

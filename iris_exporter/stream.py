@@ -39,7 +39,8 @@ class Stream:
     """A stream of the configuration, from socket to numbers. Call `connect` to begin and `stop` at the end.
 
     `kept` is where an earlier life was, None for a fresh start. `budgets` is shared by all streams of the process.
-    `make_tracer` is `Telemetry.stream`, None where nothing is exported over OTLP.
+    `make_tracer` is `Telemetry.stream`, None where nothing is exported over OTLP. `mistaken` is called for each failure
+    of a task that is a mistake of ours.
 
     `reconfigure` gives it other settings; what was counted and believed stays, because the name stays.
     """
@@ -54,7 +55,9 @@ class Stream:
         budgets: ConnectionBudgets,
         kept: Kept | None = None,
         make_tracer: "Callable[[str, str, StreamInstruments], StreamTracer] | None" = None,
+        mistaken: Callable[[], None] = lambda: None,
     ) -> None:
+        self._mistaken = mistaken
         self._session = session
         self._clock = clock
         self._random = random
@@ -89,6 +92,7 @@ class Stream:
             self._observer,
             self._clock,
             self._random,
+            self._mistaken,
         )
 
     # Steering

@@ -102,7 +102,7 @@ class Streams:
     def trouble(self) -> str | None:
         """Which stream nobody looks after any more; a mistake of ours, since no failure of a source ends its tasks."""
         dead = [stream.name for stream in self._running.values() if stream.has_crashed]
-        return f"the tasks of these streams have died: {', '.join(dead)}" if dead else None
+        return f"mistakes of the exporter keep these streams from going on: {', '.join(dead)}" if dead else None
 
 
 async def _stop(streams: Sequence[Stream]) -> None:

@@ -123,6 +123,8 @@ class _Reader:
 class FileDiscovery:
     """Files named by globs, looked at now and then; the swap of a ConfigMap's symbolic link is a change like any."""
 
+    name = "files"
+
     def __init__(self, settings: DiscoverySettings, metrics: DiscoveryMetrics, clock: Clock, found: Found) -> None:
         self._settings = settings
         self._clock = clock
@@ -217,6 +219,8 @@ class HttpDiscovery:
     `host:port`. Without `__iris_name` the name is made from the address (`core.streamnames`).
     """
 
+    name = "http"
+
     def __init__(
         self,
         settings: DiscoverySettings,
@@ -299,6 +303,8 @@ class KubernetesDiscovery:
     the key. The API is never asked for a Secret, so the permission to list Services or Pods is enough. A pod without an
     address is no stream yet.
     """
+
+    name = "kubernetes"
 
     def __init__(
         self,

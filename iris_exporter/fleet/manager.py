@@ -21,6 +21,7 @@ from iris_exporter.fleet.handover import Claims, Handover
 from iris_exporter.fleet.kubernetes import Access, Kubernetes, access_from
 from iris_exporter.logs import get_logger
 from iris_exporter.settings import Settings, StreamSettings
+from iris_exporter.tasks import TaskOwner
 
 _log = get_logger("fleet")
 
@@ -65,7 +66,9 @@ class Fleet(Generic[Applied]):
         apply: Callable[[Sequence[StreamSettings]], Awaitable[Applied]],
         claims: Claims | None,
         settled: Callable[[Collection[str]], Awaitable[None]],
+        tasks: TaskOwner,
     ) -> None:
+        self._owner = tasks
         self._settings = settings
         self._session = session
         self._clock = clock
@@ -104,14 +107,14 @@ class Fleet(Generic[Applied]):
         self._metrics.leading(self._leads)
         self._tell_shard()
         await self._bring_in_line()
-        self._asking = [asyncio.create_task(source.run()) for source in self._sources()]
+        self._asking = self._ask()
         self._tasks = [
-            asyncio.create_task(self._refresh_when_changed()),
-            asyncio.create_task(self._handover.run(self._bring_in_line)),
+            self._owner.start("refresh", self._refresh_when_changed),
+            self._owner.start("handover", lambda: self._handover.run(self._bring_in_line)),
         ]
         if self._settings.fleet.leader_election:
             self._candidate = self._election()
-            self._tasks.append(asyncio.create_task(self._candidate.run()))
+            self._tasks.append(self._owner.start("election", self._candidate.run))
 
     async def stop(self) -> None:
         """End all of that; a leader gives up its lease, after its streams were closed."""
@@ -189,7 +192,10 @@ class Fleet(Generic[Applied]):
     async def _restart_sources(self) -> None:
         await _end(self._asking)
         self._found = {}
-        self._asking = [asyncio.create_task(source.run()) for source in self._sources()]
+        self._asking = self._ask()
+
+    def _ask(self) -> list[asyncio.Task[None]]:
+        return [self._owner.start(f"discovery_{source.name}", source.run) for source in self._sources()]
 
     def _sources(self) -> list[FileDiscovery | HttpDiscovery | KubernetesDiscovery]:
         discovery = self._settings.discovery

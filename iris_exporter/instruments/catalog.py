@@ -38,6 +38,20 @@ MESSAGE_TYPES = (
     OTHER,
 )
 SOURCES = ("files", "http", "kubernetes")
+TASKS = (
+    "checkpoints",
+    "config_watch",
+    "discovery_files",
+    "discovery_http",
+    "discovery_kubernetes",
+    "election",
+    "handover",
+    "live",
+    "otlp_summaries",
+    "refresh",
+    "reload",
+    "stream",
+)
 POOL_NAMES = tuple(pool.name for pool in POOLS)
 """The sources of discovery."""
 REASONS = tuple(REMEDIES)
@@ -401,6 +415,13 @@ DISCOVERY_FAILURES = _self(
     Label("source", ("configuration", *SOURCES), SOURCES),
     source="fleet",
 )
+TASK_FAILURES = _self(
+    "iris_exporter_task_failures_total",
+    Kind.COUNTER,
+    "Failures of the exporter's own long-lived tasks, each of which was started again; a mistake of the exporter's.",
+    Label("task", TASKS, TASKS),
+    source="tasks",
+)
 BLOCKING_STUCK = _self(
     "iris_exporter_blocking_stuck_threads",
     Kind.GAUGE,
@@ -503,6 +524,7 @@ CATALOG: tuple[Metric, ...] = (
     WAITING,
     DISCOVERED,
     DISCOVERY_FAILURES,
+    TASK_FAILURES,
     BLOCKING_STUCK,
     BLOCKING_TIMEOUTS,
     LIVE_PUSHED,

@@ -34,6 +34,7 @@ class SelfMetrics:
         self.door = DoorMetrics()
         self._log_counts: Callable[[], LogCounts] = _nothing_logged
         self._discovered: dict[str, int] = {}
+        self._task_failures = dict.fromkeys(catalog.TASKS, 0)
         self._timeouts_before = {pool: pool.timeouts for pool in POOLS}  # pools are the process's
         self._discovery_failures = dict.fromkeys(catalog.SOURCES, 0)
         otlp = (catalog.OTLP_EXPORTED, catalog.OTLP_FAILED, catalog.OTLP_DROPPED, catalog.OTLP_QUEUED)
@@ -107,6 +108,10 @@ class SelfMetrics:
         """Something that a source of discovery said could not be used."""
         self._discovery_failures[source] = self._discovery_failures.get(source, 0) + count
 
+    def task_failed(self, task: str) -> None:
+        """A long-lived task has failed; KeyError for one that the catalogue does not name."""
+        self._task_failures[task] += 1
+
     def live_pushed(self, lines: int) -> None:
         """Grafana Live has taken lines."""
         self._values[catalog.LIVE_PUSHED.name] += lines
@@ -123,6 +128,9 @@ class SelfMetrics:
             yield from _each(metric, self._otlp[metric.name])
         elif metric in (catalog.DISCOVERED, catalog.DISCOVERY_FAILURES):
             yield from _each(metric, self._discovered if metric is catalog.DISCOVERED else self._discovery_failures)
+        elif metric is catalog.TASK_FAILURES:
+            for task, count in self._task_failures.items():
+                yield Sample(metric.name, {"task": task}, count)
         elif metric in (catalog.BLOCKING_STUCK, catalog.BLOCKING_TIMEOUTS):
             for pool in POOLS:
                 count = pool.stuck if metric is catalog.BLOCKING_STUCK else pool.timeouts - self._timeouts_before[pool]

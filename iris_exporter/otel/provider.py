@@ -28,6 +28,7 @@ from iris_exporter.otel.request_hooks import trace_config
 from iris_exporter.otel.settings import LOGS, TRACES, OtelSettings, Sampling, SignalSettings
 from iris_exporter.otel.spans import Clean, SpanMaker, make_sampler
 from iris_exporter.otel.stream_tracer import StreamTracer
+from iris_exporter.tasks import TaskOwner
 
 FLUSH_SECONDS = 2.0
 """Time limit for the final flush; with the streams' and the server's own ends that is below 5 s."""
@@ -112,7 +113,7 @@ class Telemetry:
 
     # Life
 
-    def start(self) -> None:
+    def start(self, tasks: TaskOwner) -> None:
         """Begin to send; call it on the event loop."""
         for pipeline in self._pipelines:
             pipeline.start()
@@ -123,7 +124,7 @@ class Telemetry:
                 protocol="console" if endpoint is None else endpoint.protocol,
                 endpoint=None if endpoint is None else endpoint.url.partition("?")[0],
             )
-        self._tasks.append(asyncio.get_running_loop().create_task(self._tick(), name="otlp: summaries"))
+        self._tasks.append(tasks.start("otlp_summaries", self._tick))
 
     async def close(self) -> None:
         """Tell what is left, send what can be sent within `FLUSH_SECONDS`, and drop the rest, counted."""

@@ -37,6 +37,8 @@ _PAGE_EVENTS = 1000
 # A source that answers like this has no such pages; any other failure may pass.
 _FINAL = (Remedy.REFUSE, Remedy.STOP)
 _MAX_PAGES = 20
+# Mistakes of ours in a row that make the stream one that cannot go on.
+_MISTAKES = 3
 # A dial without the position that ends like this was refused for something else before, too.
 _NOT_OF_THE_POSITION = ("not_found", "gone", "http_client_error")
 _log = get_logger(__name__)
@@ -57,8 +59,11 @@ class Supervisor:
         observer: Observer,
         clock: Clock,
         random: Callable[[], float],
+        mistaken: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
+        self._mistaken = mistaken
+        self._mistakes = 0  # in a row, since a link was last opened or a poll brought something
         self._dialer = dialer
         self._poller = poller
         self._sink = sink
@@ -111,8 +116,8 @@ class Supervisor:
 
     @property
     def has_crashed(self) -> bool:
-        """Whether one of its tasks ended by an error that nobody expected: then nothing drives the stream any more."""
-        return self._crashed
+        """Whether mistakes of ours keep the stream from going on: one after the other, or one that ended its tasks."""
+        return self._crashed or self._mistakes >= _MISTAKES
 
     def connect(self) -> None:
         """Connect, or make the next attempt now; does nothing when live or while an attempt is under way."""
@@ -184,6 +189,7 @@ class Supervisor:
         error = None if task.cancelled() else task.exception()
         if error is not None:
             _log.error("stream.crashed", stream=self._settings.name, task=task.get_name(), error=error)
+            self._mistaken()
             self._crashed = task not in self._ending
 
     def _end(self, task: asyncio.Task[None] | None) -> None:
@@ -215,6 +221,20 @@ class Supervisor:
     # The link
 
     async def _run_link(self) -> None:
+        """A mistake of ours is a failure like any: the stream goes on by its backoff."""
+        try:
+            await self._run_link_once()
+        except Exception as error:  # noqa: BLE001 (whatever it is, the stream has to go on)
+            await self._failed(self._mistake(error))
+
+    def _mistake(self, error: Exception) -> Failure:
+        task = asyncio.current_task()
+        _log.error("stream.crashed", stream=self._settings.name, task=task and task.get_name(), error=error)
+        self._mistakes += 1
+        self._mistaken()
+        return Failure("other", f"unexpected {type(error).__name__}, a mistake of the exporter")
+
+    async def _run_link_once(self) -> None:
         if self._ending:  # at most one connection: the one before this one has to be gone
             await asyncio.gather(*self._ending, return_exceptions=True)
         link = await self._dial()
@@ -266,6 +286,7 @@ class Supervisor:
         self._observer.connected(link.protocol, self._endpoint, now - started, self._connected_at)
         await self._ask_to_resume(link)
         self._carry_out(self._connection.opened(now), None)
+        self._mistakes = 0
         return link
 
     async def _ask_to_resume(self, link: Link) -> None:
@@ -417,7 +438,7 @@ class Supervisor:
                 self._has_document, failure = False, None
                 self._last_heard = self._last_message = self._clock.wall()
             else:
-                failure = await self._poll_once(polling=True)
+                failure = await self._poll_safely()
             hint = None
             if failure is None:
                 self._carry_out(self._connection.feed(Input.POLLED), None)
@@ -429,6 +450,15 @@ class Supervisor:
                 return
             delay = self._backoff.spread(self._settings.poll_interval_seconds)
             await self._clock.sleep(delay if hint is None else max(delay, min(hint, RETRY_AFTER_CAP_SECONDS)))
+
+    async def _poll_safely(self) -> Failure | None:
+        try:
+            failure = await self._poll_once(polling=True)
+        except Exception as error:  # noqa: BLE001 (as for the link)
+            return self._mistake(error)
+        if failure is None:
+            self._mistakes = 0
+        return failure
 
     async def _poll_once(self, *, polling: bool) -> Failure | None:
         """Load a REST document from the first address that has one; that address is the only one asked from then on."""

@@ -175,7 +175,7 @@ class Gate(asyncio.Protocol):
                 ssl_handshake_timeout=self._guard.handshake_seconds,
                 ssl_shutdown_timeout=SHUTDOWN_SECONDS,
             )
-        except OSError as error:  # ssl.SSLError and all that a broken connection raises
+        except Exception as error:  # noqa: BLE001 (OSError as a rule; whatever it is, its place must not stay taken)
             _log.debug("web.handshake_failed", remote=self.address, error=error)
             self.cut("tls_handshake")
             return

@@ -16,6 +16,7 @@ from iris_exporter.clock import SystemClock
 from iris_exporter.fleet.manager import Fleet
 from iris_exporter.instruments.selfmetrics import SelfMetrics
 from iris_exporter.settings import Settings, StreamSettings
+from iris_exporter.tasks import TaskOwner
 from tests.fleet.api import FakeApi, fake_api
 from tests.waiting import until
 
@@ -48,7 +49,16 @@ async def fleet(chosen: Settings, directory: Path | None = None) -> AsyncIterato
             claims = Claims(directory)
             stack.callback(claims.close)
         told = SelfMetrics("1", "r", "3")
-        made = Fleet(chosen, session, SystemClock(), told, applied, claims, nothing_shown)
+        made = Fleet(
+            chosen,
+            session,
+            SystemClock(),
+            told,
+            applied,
+            claims,
+            nothing_shown,
+            TaskOwner(SystemClock(), SelfMetrics("1", "r", "3")),
+        )
         await made.start()
         try:
             yield made, applied

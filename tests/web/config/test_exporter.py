@@ -84,7 +84,7 @@ async def test_a_stream_whose_task_has_died_makes_the_program_unhealthy(
         async with session.get(f"{exporter.addresses[0]}/-/healthy") as response:
             assert response.status == 503
             assert await response.text() == (
-                "iris-exporter is not healthy: the tasks of these streams have died: default\n"
+                "iris-exporter is not healthy: mistakes of the exporter keep these streams from going on: default\n"
             )
         assert "stream.crashed" in [record.getMessage() for record in caplog.records]
         monkeypatch.undo()
