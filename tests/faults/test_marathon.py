@@ -50,6 +50,11 @@ async def test_a_hundred_thousand_events_are_counted_once(tmp_path: Path) -> Non
     check(await Marathon(Plan(seed()), tmp_path).run())
 
 
+SCRAPE_LASTS_SECONDS = 1.0
+"""Samples have the time at which their scrape began, and are there when it has ended."""
+STARTED = "process_start_time_seconds"
+
+
 class Tally:
     """What a Prometheus knows of a run."""
 
@@ -76,13 +81,15 @@ class Tally:
         """The last value of each life of each series, summed up; exact.
 
         A life is told by `process_start_time_seconds` of the same scrape. A fall in the value would not do: a new
-        process whose first scrape shows more than the last one of the process before it looks like the same one.
+        process whose first scrape shows more than the last one of the process before it looks like the same one. Both
+        come by one question, since a scrape may end between two.
         """
-        (_, starts), *more = await self.samples("process_start_time_seconds") or [({}, [])]
+        found = await self.samples(f'{{__name__=~"{name}|{STARTED}"}}')
+        (starts, *more) = [samples for labels, samples in found if labels["__name__"] == STARTED] or [[]]
         assert not more
         life_at = dict(starts)
         total = 0.0
-        for _, samples in await self.samples(name):
+        for samples in (samples for labels, samples in found if labels["__name__"] == name):
             total += sum({life_at[moment]: value for moment, value in samples}.values())
         return round(total)
 
@@ -93,10 +100,10 @@ class Tally:
         to zero, and does not count the first value of a series: that sum, worked out here from the same samples, is
         the lower bound. Then it extrapolates: to the start of the window, minutes before the run, by half a mean
         interval between samples, and to its end, just after the run, by 1.1 mean intervals at most. With n samples
-        that is a share of 1.6 / (n - 1). Both are asked for at one time: with a scrape between the two questions, n
-        would not be that of `increase`.
+        that is a share of 1.6 / (n - 1). Both are asked for at one time, and that a little ago: with a scrape that ends
+        between the two questions, n would not be that of `increase`.
         """
-        now = time.time()
+        now = time.time() - SCRAPE_LASTS_SECONDS
         answer = await self._server.query(f"sum(increase({name}[10m]))", now)
         said = float(answer[0]["value"][1]) if answer else 0.0
         lowest = highest = 0.0
@@ -123,7 +130,8 @@ async def test_prometheus_has_every_event_of_a_run_with_kills_once(tmp_path: Pat
         outcome = await marathon.run()
         counted, missing = await tally.total("iris_events_total"), await tally.total("iris_stream_event_gaps_total")
         said, lowest, highest = await tally.increase("iris_events_total")
-    print(f"{outcome.sent} sent; Prometheus has {counted} and {missing} missing; increase says {said:.0f}")
+    bounds = f"between {lowest:.0f} and {highest:.0f}"
+    print(f"{outcome.sent} sent; Prometheus has {counted} and {missing} missing; increase says {said:.0f}, {bounds}")
     assert not outcome.problems, f"{outcome}: {outcome.problems[:10]}"
     assert counted + missing == outcome.sent == plan.events, str(outcome)
     assert missing == 0
