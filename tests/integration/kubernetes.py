@@ -103,7 +103,7 @@ async def cluster(directory: Path) -> AsyncIterator[Cluster]:
     client_port, peer_port, port = free_ports(3)
     etcd, server = control_plane(directory, "127.0.0.1", port, (client_port, peer_port))
     # It would want to tell other machines of itself, and a loopback address is nothing to tell.
-    server = (*server, "--endpoint-reconciler-type=none", "--service-cluster-ip-range=10.0.0.0/24")
+    server = (*server, "--endpoint-reconciler-type=none", "--service-cluster-ip-range=10.0.0.0/24,fd00:10::/112")
     async with running(*etcd), running(*server) as program:
         ca_file = directory / CA_FILE
         await wait_until(_made(ca_file, program), "a certificate", 30)
