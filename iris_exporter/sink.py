@@ -39,6 +39,7 @@ _PONG_REACTION = Reaction(pong=True)
 _ANSWER_REACTION = Reaction(replies=(PONG,))
 _FILL_REACTION = Reaction(fill=True)
 _CONTROL = frozenset(kind.message_type for kind in (Ping, Pong, Resumed, UpstreamError))
+_NO_DOCUMENT = ("unknown_shape", "not_an_object")  # JSON that says nothing we know
 _CONTROL_BYTES = 256  # what a ping takes with its moment, and much more
 ANSWER_SECONDS = 10.0
 """A source that answers a resume does so at once; a heartbeat later it is clear that this one never will."""
@@ -300,7 +301,7 @@ class StreamSink:
             return self._decoder.decode_document(body)
         except DecodeError as error:
             self._broken(error.reason, error.path, 1, error.detail)
-            return Failure("decode", str(error))
+            return Failure("unknown_shape" if error.reason in _NO_DOCUMENT else "decode", str(error))
         finally:
             if self._decoder.problems:
                 self._report_problems()

@@ -9,6 +9,7 @@ from iris_exporter.instruments import catalog
 from iris_exporter.instruments.catalog import Metric
 from iris_exporter.instruments.stream import StreamInstruments
 from iris_exporter.limits import DEFAULT_LIMITS, Limits
+from iris_exporter.model.snapshot import DataFlow
 from iris_exporter.model.state import StreamState
 from iris_exporter.sink import PONG, StreamSink
 from iris_exporter.streamlog import StreamLog
@@ -89,7 +90,7 @@ def test_an_unknown_error_code_is_counted_and_ends_nothing() -> None:
 
 def test_broken_messages_are_counted_by_reason_and_their_neighbours_kept() -> None:
     bench = Bench()
-    assert bench.feed("{", EVENT % "1", b"\xff", "[]", "{}", '{"type":"unheard"}', binary=2) is NO_REACTION
+    assert bench.feed("{", EVENT % "1", b"\xff", "[]", "7", "{}", '{"type":"unheard"}', binary=2) is NO_REACTION
     for reason, count in {"not_json": 1, "not_utf8": 1, "not_an_object": 1, "no_type": 1}.items():
         assert bench.count(catalog.DECODE_ERRORS, reason=reason) == count, reason
     assert bench.count(catalog.DECODE_ERRORS, reason="binary") == 2
@@ -104,6 +105,65 @@ def test_a_bad_field_is_counted_and_its_object_kept() -> None:
     metrics = bench.state.view(bench.clock.wall()).metrics
     assert metrics is not None
     assert (metrics.projects, metrics.active_experts) == (None, 7)
+
+
+def test_an_array_of_envelopes_is_its_messages_in_order() -> None:
+    bench = Bench()
+    batch = "[" + ",".join((EVENT % "1", "7", "{}", EVENT % "2", '{"type":"ping"}', "[]")) + "]"
+    assert bench.feed(EVENT % "0", batch, EVENT % "3").replies == (PONG,)
+    assert bench.count(catalog.MESSAGES, message_type="event") == 4
+    assert bench.count(catalog.DECODE_ERRORS, reason="not_an_object") == 2
+    assert bench.count(catalog.DECODE_ERRORS, reason="no_type") == 1
+    assert [event.id for event in bench.state.view(bench.clock.wall()).events] == ["3", "2", "1", "0"]
+
+
+def test_an_array_of_too_many_is_read_in_part_and_said_so() -> None:
+    bench = Bench()
+    bench.feed(b"[" + b",".join([b'{"type":"ping"}'] * 10_001) + b"]")
+    assert bench.count(catalog.MESSAGES, message_type="ping") == 10_000
+    assert bench.count(catalog.DECODE_ERRORS, reason="too_long") == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[1,2,3]", "7", '"text"', "null", "true", "[null]", "[[]]", "[{}]",
+        '{"a":1}', '{"data":{"a":1}}', '{"data":[1]}',
+        '{"data":null}', '{"metrics":5}', '{"metrics":{"total_projects":"many"}}', '{"metrics":{"cpu":1}}',
+        '{"projects":"x","events":7,"anomalies":true,"metrics":"y"}', '{"projects":[1],"events":[7]}',
+        '{"status":"ok"}', '{"ok":true,"message":"fine"}', '{"error":"no"}', '{"metrics":[1]}',
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("polling", [True, False])
+def test_a_document_of_which_nothing_can_be_used_is_a_failure(body: str, polling: bool) -> None:
+    bench = Bench()
+    failure = bench.sink.snapshot(body.encode(), bench.clock.wall(), polling=polling)
+    assert failure is not None
+    assert failure.reason == "unknown_shape"
+    assert bench.state.view(bench.clock.wall()).flow is DataFlow.SILENT
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "{}", "[]", '{"metrics":{},"projects":[],"events":[],"anomalies":[]}', '{"data":[]}',
+        '{"success":true,"data":{}}',
+        '{"metrics":null}', '{"events":[]}', '{"metrics":{"cpu":1},"projects":[]}', '{"metrics":{"total_projects":0}}',
+        '[1,{"id":"p","status":"healthy"}]',
+    ],
+)  # fmt: skip
+def test_an_empty_document_and_one_of_which_something_can_be_used_are_data(body: str) -> None:
+    bench = Bench()
+    assert bench.sink.snapshot(body.encode(), bench.clock.wall(), polling=True) is None
+    assert bench.state.view(bench.clock.wall()).flow is DataFlow.FLOWING
+
+
+@pytest.mark.parametrize("body", ['{"success":false,"error":"no"}', '{"ok":false}', "{", "<html></html>"])
+def test_a_document_that_says_no_or_is_none_is_a_failure(body: str) -> None:
+    bench = Bench()
+    failure = bench.sink.snapshot(body.encode(), bench.clock.wall(), polling=True)
+    assert failure is not None
+    assert failure.reason == "decode"
 
 
 def test_a_snapshot_is_taken_and_a_broken_one_is_a_failure() -> None:

@@ -231,7 +231,14 @@ REASONS: dict[str, Reason] = {
     # polls
     "not_json": Reason(_R.RETRY, "a poll was answered with something else than JSON", "Check `--stream.snapshot-url`."),
     "decode": Reason(
-        _R.RETRY, "a poll was answered with JSON that is no IRIS document", "Check `--stream.snapshot-url`."
+        _R.RETRY,
+        "a poll was answered with broken JSON, or with a document that says that the source failed",
+        "Check `--stream.snapshot-url`, and the logs of the source.",
+    ),
+    "unknown_shape": Reason(
+        _R.RETRY,
+        "a poll was answered with JSON of which nothing can be used: it is no IRIS document",
+        "Check `--stream.snapshot-url`, or the URL where it is polled.",
     ),
     "other": Reason(_R.RETRY, "a reason that is not in this list", "The detail says more."),
 }

@@ -8,7 +8,7 @@ Elements of a bare list are told apart by the fields that only their kind has. S
 from collections.abc import Mapping
 from typing import Any
 
-from iris_exporter.decoding.messages import Overview
+from iris_exporter.decoding.messages import Metrics, Overview
 from iris_exporter.decoding.objects import overview_from
 from iris_exporter.decoding.problems import Problems
 from iris_exporter.errors import DecodeError
@@ -19,6 +19,8 @@ KINDS = ("projects", "events", "anomalies")
 _OVERVIEW = frozenset({"metrics", "projects", "events", "recentEvents", "recent_events", "anomalies"})
 _ANOMALY = frozenset({"metric", "deviation", "expected", "resolved"})
 _EVENT = frozenset({"event_type", "eventType", "message"})
+# A lone object with a message and nothing else of an event is what a source says of its health, or of a failure.
+_IDENTIFIED = frozenset({"id", "event_type", "eventType", "timestamp", "project"})
 _PROJECT = frozenset({
     "health_score", "total_runs", "success_rate", "avg_latency", "last_run", "reflexions_count",
     "overallHealth", "latestHealthScore", "lastReportDate", "totalRuns", "avgSuccessRate", "totalReflexions",
@@ -33,8 +35,9 @@ def overview_of(document: Any, problems: Problems, kind: str | None = None) -> O
     unknown kind says nothing.
 
     Raises:
-        DecodeError: `not_an_object`, `unknown_shape` (an object with no field we know), `upstream_error`
-            (`success` or `ok` is false).
+        DecodeError: `not_an_object`, `unknown_shape` (there is something, and nothing of it can be used),
+            `upstream_error` (`success` or `ok` is false). What says that there is nothing (`{}`, `[]`, empty lists) is
+            a document like any other: any part of an overview may be missing or empty.
     """
     problems.base = "$"
     if not isinstance(document, (dict, list)):
@@ -48,17 +51,31 @@ def overview_of(document: Any, problems: Problems, kind: str | None = None) -> O
             cursor = document.get("cursor")
             problems.base = "$.data"
     if isinstance(payload, list):
-        payload = _sorted_by_kind(payload, kind, problems)
+        elements = payload
+        payload = _sorted_by_kind(elements, kind, problems)
+        if elements and not payload:
+            raise DecodeError("unknown_shape", problems.base, "no element is a project, an event or an anomaly")
     elif payload and _OVERVIEW.isdisjoint(payload):
         single = _kind_of(payload)
-        if single is None:
+        if single is None or (single == "events" and _IDENTIFIED.isdisjoint(payload)):
             raise DecodeError("unknown_shape", problems.base, "no metrics, projects, events or anomalies")
         payload = {single: [payload]}
     if cursor is not None:
         payload = {**payload, "cursor": cursor}
     overview = overview_from(payload, problems)
     problems.base = "$"
+    if not _is_of_use(payload, overview):
+        raise DecodeError("unknown_shape", "$", "nothing in it is a figure, a project, an event or an anomaly")
     return overview
+
+
+def _is_of_use(payload: Mapping[str, Any], overview: Overview) -> bool:
+    """Whether a document says anything, be it that there is nothing."""
+    said = [payload[name] for name in _OVERVIEW if payload.get(name) is not None]
+    if not said or any(value in ({}, []) for value in said):
+        return True
+    figures = overview.metrics is not None and overview.metrics != Metrics()
+    return bool(figures or overview.projects or overview.events or overview.anomalies)
 
 
 def _check_success(document: Mapping[str, Any]) -> None:

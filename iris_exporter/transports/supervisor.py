@@ -384,6 +384,8 @@ class Supervisor:
         if received.last_event_id is not None:
             self._retry_hint = received.retry_seconds
         if not received.messages and not received.binary:
+            if link.protocol == "sse" and received.wire_bytes:
+                self._sink.unchanged(now)  # a comment, or an event without a message: the source lives
             return None
         self._last_message = now
         reaction = self._sink.receive(received, link.protocol, now)

@@ -242,3 +242,20 @@ def test_a_closed_parser_takes_no_data() -> None:
     assert parser.feed_data(b"data: " + b"x" * 11 + b"\n\n") == []
     with pytest.raises(LimitExceededError):
         parser.feed_data(b"data: a\n\n")
+
+
+@pytest.mark.parametrize("name", ["ping", "heartbeat", "keepalive", "keep-alive", "PING"])
+@pytest.mark.parametrize("data", ["{}", "", "null", "ping", "2025-01-01T00:00:00Z", '{"time": 1}'])
+@pytest.mark.parametrize("around", [b"", b'data: {"type":"event"}\n\n'])
+def test_an_event_that_is_a_sign_of_life_by_its_name_is_no_data(name: str, data: str, around: bytes) -> None:
+    parser = SseParser(1000)
+    beat = f"event: {name}\ndata: {data}\n\n".encode()
+    assert parser.feed_data(b": hello\n\n") == []
+    assert parser.feed_data(around + beat + around) == [b'{"type":"event"}'] * (2 if around else 0)
+
+
+def test_a_sign_of_life_that_carries_a_message_is_data() -> None:
+    parser = SseParser(1000)
+    parser.feed(b":\n\n")
+    assert parser.feed_data(b'event: heartbeat\ndata: {"type":"ping"}\n\n') == [b'{"type":"ping"}']
+    assert parser.feed_data(b"event: update\ndata: {}\n\n") == [b"{}"], "this one should have had one"

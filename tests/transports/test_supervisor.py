@@ -330,6 +330,15 @@ async def test_a_peer_that_does_not_read_answers_keeps_nothing_from_being_read()
         assert link.sent == [b"pong"], "one under way is enough"
 
 
+async def test_a_comment_of_an_event_stream_is_a_sign_of_life_and_a_pong_is_none() -> None:
+    for protocol, heard in (("sse", 1), ("websocket", 0)):
+        link = FakeLink(protocol)
+        async with bench(link) as b:
+            link.put(pongs=1)
+            await settle()
+            assert b.seen.count("unchanged") == heard
+
+
 async def test_snapshot_first_then_the_stream_in_order() -> None:
     link = FakeLink()
     link.put(b"1", b"2")
