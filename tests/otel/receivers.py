@@ -146,7 +146,7 @@ class HttpReceiver:
     def _answer(self, handler: BaseHTTPRequestHandler, body: bytes, headers: dict[str, str]) -> None:
         if headers.get("content-encoding") == "gzip":
             body = gzip.decompress(body)
-        signal = handler.path.rpartition("/")[2]
+        signal = handler.path.partition("?")[0].rpartition("/")[2]
         status = self.behaviour.status
         if callable(status):
             status = status(_count(signal, body))

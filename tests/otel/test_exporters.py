@@ -40,6 +40,26 @@ def test_http_carries_body_headers_and_agent(compression: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "target",
+    [
+        "/v1/logs?sig=a%2Fb%2Bc%3D%3D&e=a%40b",
+        "/%28x%29/%41/logs",
+        "/a/../b/v1/logs",
+        "/v1/logs?",
+        "/(x)/v1/logs?a=b;c,d",
+    ],
+)
+def test_the_address_of_a_collector_is_requested_as_it_is_written(target: str) -> None:
+    with http_receiver() as receiver:
+        exporter = make_exporter(
+            "logs", Endpoint("http/protobuf", receiver.url + target, {}, "none", 5.0, insecure=True), "a/1"
+        )
+        exporter.export(log_records(1), 5.0)
+        exporter.close()
+        assert receiver.received.paths == [target]
+
+
+@pytest.mark.parametrize(
     ("status", "retry", "rejected", "too_large"),
     [
         (400, False, 3, False),

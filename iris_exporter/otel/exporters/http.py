@@ -6,6 +6,7 @@ status from 400 on is a refusal for good; a 200 may carry a partial success.
 
 import io
 import os
+import re
 import ssl
 import time
 from collections.abc import Sequence
@@ -37,6 +38,7 @@ from iris_exporter.transports import tls
 _RETRY = frozenset({429, 502, 503, 504})
 _TOO_LARGE = 413
 # An answer is some ten bytes; what is longer is not one.
+_TARGET = re.compile(r"[^/?#]*//[^/?#]*")  # what stands before the target of a request
 _MAX_ANSWER_BYTES = 64 * 1024
 # The exporter's own limit, in seconds; each request has a shorter one.
 _LONGEST_SECONDS = 3600.0
@@ -47,7 +49,7 @@ class HttpExporter:
 
     def __init__(self, signal: str, endpoint: Endpoint, user_agent: str) -> None:
         self._signal = signal
-        self._adapter = _Adapter(None if endpoint.insecure else tls.build(trusted_files(endpoint)))
+        self._adapter = _Adapter(None if endpoint.insecure else tls.build(trusted_files(endpoint)), endpoint.url)
         session = requests.Session()
         # The library would read proxy variables in its own way, and send what .netrc says to a collector.
         session.trust_env = False
@@ -111,8 +113,9 @@ class _Adapter(HTTPAdapter):
     nothing.
     """
 
-    def __init__(self, context: ssl.SSLContext | None) -> None:
+    def __init__(self, context: ssl.SSLContext | None, url: str) -> None:
         self._context = context
+        self._target = _TARGET.sub("", url, 1).partition("#")[0]
         self._seconds = 0.0
         self.seen: _Seen | Exception | None = None
         super().__init__()
@@ -132,6 +135,14 @@ class _Adapter(HTTPAdapter):
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """See `HTTPAdapter.cert_verify`: the context has all of it."""
+
+    def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
+        """See `HTTPAdapter.request_url`: what the library has resolved and escaped anew goes out as it was written."""
+        known = super().request_url(request, proxies)
+        head = _TARGET.match(known)
+        if not self._target.startswith("/"):
+            return known
+        return self._target if head is None else head[0] + self._target
 
     def send(self, request: requests.PreparedRequest, *_: Any, **options: Any) -> requests.Response:
         """See `HTTPAdapter.send`."""
