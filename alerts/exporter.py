@@ -4,7 +4,7 @@ from alerts import thresholds as t
 from alerts.model import Alert, Concern, Dashboard, Group, Record, Severity
 from alerts.promql import series
 from iris_exporter.instruments import catalog
-from iris_exporter.instruments.door import WEB_CONFIG_SUCCESSFUL
+from iris_exporter.instruments.http_server import WEB_CONFIG_SUCCESSFUL
 
 _TARGET = ("job", "instance")
 _UP = f'up{{job=~"{t.JOB}"}}'

@@ -21,10 +21,10 @@ from iris_exporter.clock import SystemClock
 from iris_exporter.config import stream_settings
 from iris_exporter.core.budget import ConnectionBudgets
 from iris_exporter.core.status import State
+from iris_exporter.http.session import open_session
 from iris_exporter.instruments import catalog
 from iris_exporter.otel.provider import Telemetry
-from iris_exporter.stream import Stream
-from iris_exporter.transports.session import open_session
+from iris_exporter.streams.stream import Stream
 
 NAMES = {
     "websocket": "ingest over WebSocket",

@@ -22,10 +22,10 @@ from benchmarks.report import Row
 from iris_exporter.core.status import LinkStatus, State
 from iris_exporter.decoding.messages import Metrics, Project
 from iris_exporter.instruments.client import PrometheusCollector
-from iris_exporter.instruments.collector import Exposition, Source
-from iris_exporter.instruments.exposition import Format
-from iris_exporter.instruments.selfmetrics import SelfMetrics
-from iris_exporter.instruments.stream import StreamInstruments
+from iris_exporter.instruments.exposition import Exposition, Source
+from iris_exporter.instruments.rendering import Format
+from iris_exporter.instruments.self_metrics import SelfMetrics
+from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.model.snapshot import DataFlow, Snapshot
 from iris_exporter.version import VersionInfo, version_info
 from iris_exporter.web.context import StreamControl

@@ -14,10 +14,10 @@ from benchmarks.processes import Source
 from benchmarks.report import Row
 from benchmarks.scale import Scale
 from iris_exporter.clock import SystemClock
-from iris_exporter.instruments.selfmetrics import SelfMetrics
+from iris_exporter.instruments.self_metrics import SelfMetrics
+from iris_exporter.otel.environment import read_otel
 from iris_exporter.otel.provider import Telemetry
-from iris_exporter.otel.reading import read_otel
-from iris_exporter.tasks import TaskOwner
+from iris_exporter.process.tasks import TaskOwner
 
 CASES = {
     "ingest over WebSocket, traces exported": ("websocket", "none"),

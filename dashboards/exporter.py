@@ -17,7 +17,7 @@ from dashboards.queries import (
     rate,
     select,
 )
-from iris_exporter.instruments import catalog, door
+from iris_exporter.instruments import catalog, http_server
 
 NO_EXPORTER = "No exporter: is Prometheus scraping one?"
 NO_PROCESS = "Needs process metrics: the exporter runs with --web.disable-exporter-metrics, or not on Linux"
@@ -68,7 +68,7 @@ def figures() -> list[stat.Panel]:
         ),
         worst(
             "Web configuration in force", "The same for the file of --web.config.file.",
-            f"min({select(door.WEB_CONFIG_SUCCESSFUL)})", "Runs without --web.config.file",
+            f"min({select(http_server.WEB_CONFIG_SUCCESSFUL)})", "Runs without --web.config.file",
         ),
         common.card(
             "Series", "Series of the last scrape, over all chosen exporters.",
@@ -121,7 +121,7 @@ def resources() -> list[timeseries.Panel]:
         ),
         common.lines(
             "Event loop delay", "Longest delay of the event loop in the last minute: how late everything else is.",
-            common.metrics(select(door.LOOP_DELAY), "{{instance}}"), unit="s", empty=NO_EXPORTER, size=QUARTER,
+            common.metrics(select(http_server.LOOP_DELAY), "{{instance}}"), unit="s", empty=NO_EXPORTER, size=QUARTER,
             steps=((None, common.GREEN), (0.1, common.ORANGE)),
         ),
         common.lines(
@@ -187,12 +187,13 @@ def doors() -> list[timeseries.Panel]:
     return [
         common.lines(
             "HTTP connections", "Open connections to the exporter.",
-            common.metrics(select(door.CONNECTIONS), "{{instance}}"), unit="short", empty=NO_EXPORTER, size=THIRD,
+            common.metrics(select(http_server.CONNECTIONS), "{{instance}}"),
+            unit="short", empty=NO_EXPORTER, size=THIRD,
         ),
         common.lines(
             "Refused and cut", "Requests refused and connections cut at the door, by reason.",
-            common.metrics(f"sum by (reason) ({increase(door.REQUESTS_REFUSED)})", "refused: {{reason}}"),
-            common.metrics(f"sum by (reason) ({increase(door.CONNECTIONS_CUT)})", "cut: {{reason}}", ref="B"),
+            common.metrics(f"sum by (reason) ({increase(http_server.REQUESTS_REFUSED)})", "refused: {{reason}}"),
+            common.metrics(f"sum by (reason) ({increase(http_server.CONNECTIONS_CUT)})", "cut: {{reason}}", ref="B"),
             unit="short", empty=NONE_YET, size=THIRD, bars=True,
         ),
         common.lines(

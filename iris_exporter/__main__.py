@@ -5,7 +5,7 @@ Signals are handled before the rest is imported, since that takes longer than ev
 
 import sys
 
-from iris_exporter.startsignals import requested
+from iris_exporter.process.start_signals import requested
 
 
 def main() -> int:

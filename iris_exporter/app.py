@@ -17,32 +17,32 @@ import aiohttp
 from aiohttp import web
 
 from iris_exporter import config, logs
-from iris_exporter.blocking import CONFIG, STATE, BlockedError
-from iris_exporter.checkpoints import Checkpoints
-from iris_exporter.claims import Claims
 from iris_exporter.clock import Clock, SystemClock
-from iris_exporter.commits import Capture, Commits
-from iris_exporter.configwatch import ConfigWatch
+from iris_exporter.config.watch import ConfigWatch
 from iris_exporter.core.budget import ConnectionBudgets
-from iris_exporter.core.detection import without_credentials
+from iris_exporter.core.negotiation import without_credentials
 from iris_exporter.errors import ConfigError, IrisExporterError, Problem
 from iris_exporter.fleet.manager import Fleet
-from iris_exporter.instruments.collector import Exposition, Source
-from iris_exporter.instruments.selfmetrics import SelfMetrics
-from iris_exporter.listening import bound_sockets
-from iris_exporter.live import LivePush
+from iris_exporter.grafana.live import LivePush
+from iris_exporter.http.session import open_session
+from iris_exporter.instruments.exposition import Exposition, Source
+from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.otel.settings import OFF, OtelSettings
+from iris_exporter.persistence.cursor_store import CursorStore, Kept
+from iris_exporter.persistence.interval_checkpoint import Checkpoints
+from iris_exporter.persistence.scrape_checkpoint import Capture, Commits
+from iris_exporter.persistence.stream_locks import Claims
+from iris_exporter.process.blocking import CONFIG, STATE, BlockedError
+from iris_exporter.process.listening import bound_sockets
+from iris_exporter.process.start_signals import requested
+from iris_exporter.process.tasks import TaskOwner
 from iris_exporter.settings import Settings, StreamSettings
-from iris_exporter.startsignals import requested
-from iris_exporter.store import CursorStore, Kept
-from iris_exporter.stream import Stream
-from iris_exporter.streams import Reconciled, Streams
-from iris_exporter.tasks import TaskOwner
-from iris_exporter.transports.session import open_session
+from iris_exporter.streams.registry import Reconciled, Streams
+from iris_exporter.streams.stream import Stream
 from iris_exporter.version import VersionInfo, version_info
+from iris_exporter.web.access import Guard
+from iris_exporter.web.connection_filter import GuardedSite
 from iris_exporter.web.context import ScrapeCommit
-from iris_exporter.web.gate import GuardedSite
-from iris_exporter.web.guard import Guard
 from iris_exporter.web.server import make_app
 
 if TYPE_CHECKING:

@@ -17,11 +17,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-from iris_exporter import config, logs, stdstreams
+from iris_exporter import config, logs
+from iris_exporter.commands.file_checks import FILE_CHECKS
 from iris_exporter.config.options import GROUPS
 from iris_exporter.errors import ConfigError, IrisExporterError, Problem
-from iris_exporter.otel.reading import read_otel
+from iris_exporter.otel.environment import read_otel
 from iris_exporter.otel.settings import OtelSettings
+from iris_exporter.process import standard_streams
 from iris_exporter.settings import Settings
 from iris_exporter.version import version_info
 
@@ -54,13 +56,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: Arguments without the program's name; None takes those of the process.
     """
-    stdstreams.open_missing()
+    standard_streams.open_missing()
     arguments = list(sys.argv[1:] if argv is None else argv)
     _write_anything()
     try:
         return _report(arguments)
     finally:
-        stdstreams.flush()
+        standard_streams.flush()
         logs.flush()
 
 
@@ -71,7 +73,7 @@ def _report(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
-        stdstreams.discard_output()
+        standard_streams.discard_output()
         return _FAILED
     except _UsageExit as error:
         _complain(f"{error}; see {PROGRAM} --help")
@@ -106,7 +108,7 @@ def _dispatch(arguments: list[str], environment: Mapping[str, str]) -> int:
     except BrokenPipeError:
         raise
     except OSError as error:
-        stdstreams.discard_output()
+        standard_streams.discard_output()
         raise IrisExporterError(f"cannot write to standard output: {error.strerror}") from error
     return code
 
@@ -120,15 +122,15 @@ def _run(arguments: list[str], environment: Mapping[str, str]) -> int:
     if problems := _environment_problems(environment):
         raise ConfigError(problems)
     if command == "backend":
-        from iris_exporter.backend import cli as backend
+        from iris_exporter.commands import backend
 
         return _mounted(command, arguments, backend.add_arguments, backend.run)
     if command == "demo":
-        from iris_exporter import demo
+        from iris_exporter.commands import demo
 
         return _mounted(command, arguments, demo.add_arguments, demo.run)
     if command == "dashboards":
-        from iris_exporter.grafana import cli as dashboards
+        from iris_exporter.commands import dashboards
 
         return _mounted(command, arguments, dashboards.add_arguments, dashboards.run)
     raise _UsageExit(f"unknown command {_short(command)}{config.did_you_mean(command, COMMANDS)}")
@@ -139,7 +141,7 @@ def _serve(arguments: list[str], environment: Mapping[str, str]) -> int:
     flags = {option.key: parsed[option.key] for option in config.OPTIONS}
 
     def load() -> Settings:
-        return config.load(flags, environment)
+        return config.load(flags, environment, FILE_CHECKS)
 
     settings, otel = _together(load, lambda: read_otel(environment))
     if _checks_only(flags, environment):

@@ -25,8 +25,8 @@ from typing import Protocol, TextIO
 from urllib.parse import quote, quote_plus
 
 from iris_exporter.clock import Clock, SystemClock
-from iris_exporter.core.loglimits import LIBRARIES, LibraryLimit, LineLimit, fitting_level, library_of
-from iris_exporter.linewriter import LineWriter, descriptor_of
+from iris_exporter.core.log_limits import LIBRARIES, LibraryLimit, LineLimit, fitting_level, library_of
+from iris_exporter.process.line_writer import LineWriter, descriptor_of
 
 LEVELS: dict[str, int] = {
     "debug": logging.DEBUG,

@@ -5,10 +5,10 @@ import difflib
 import sys
 from pathlib import Path
 
+from iris_exporter.core.limits import DEFAULT_LIMITS as LIMITS
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.catalog import CATALOG
 from iris_exporter.instruments.metric import Kind, Label, Metric
-from iris_exporter.limits import DEFAULT_LIMITS as LIMITS
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs" / "metrics.md"

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from iris_exporter.core.cursor import Cursor, CursorState, parse_position
-from iris_exporter.core.seen import SeenIds
+from iris_exporter.core.dedup import SeenIds
+from iris_exporter.core.limits import DEFAULT_LIMITS
 from iris_exporter.decoding.messages import Event
 from iris_exporter.instruments import catalog
-from iris_exporter.instruments.stream import StreamInstruments
-from iris_exporter.limits import DEFAULT_LIMITS
+from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.model.state import StreamState
-from iris_exporter.sink import StreamSink
-from iris_exporter.streamlog import StreamLog
+from iris_exporter.streams.ingest import StreamSink
+from iris_exporter.streams.log import StreamLog
 from iris_exporter.transports.base import Page, Received
 from tests.fakes import FakeClock
 

@@ -14,8 +14,8 @@ from iris_exporter import config
 from iris_exporter.app import Exporter, ListenError
 from iris_exporter.backend.server import Backend
 from iris_exporter.backend.service import BackendSettings
-from iris_exporter.claims import Claims
 from iris_exporter.errors import ConfigError, Problem
+from iris_exporter.persistence.stream_locks import Claims
 from iris_exporter.settings import Settings
 from tests.waiting import until
 

@@ -13,8 +13,8 @@ from benchmarks.processes import BenchmarkError, source
 from benchmarks.report import Row, table
 from benchmarks.scale import Scale
 from benchmarks.wire import BLOCK_BYTES, EVENT_BYTES, Events, blocks, sse_chunk, sse_event, websocket_frame
-from iris_exporter.core.sse import SseParser
-from iris_exporter.decoding.decoder import Decoder
+from iris_exporter.decoding.iris_json.decoder import Decoder
+from iris_exporter.transports.sse_parser import SseParser
 
 TINY = Scale(
     ingest_events=600,

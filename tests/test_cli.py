@@ -185,7 +185,7 @@ def test_other_commands_bring_their_own_arguments(
         logs.get_logger("t").debug("rate", value=arguments.rate)
         return 3
 
-    name = {"demo": "iris_exporter.demo", "backend": "iris_exporter.backend.cli"}[command]
+    name = {"demo": "iris_exporter.commands.demo", "backend": "iris_exporter.commands.backend"}[command]
     module = types.ModuleType(name)
     module.add_arguments, module.run = add_arguments, run  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, name, module)

@@ -18,15 +18,15 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from iris_exporter.core.limits import DEFAULT_LIMITS, Limits
 from iris_exporter.decoding.values import MAX_LABEL_CHARS
-from iris_exporter.instruments.collector import Exposition, Source
-from iris_exporter.instruments.exposition import Format
-from iris_exporter.instruments.selfmetrics import SelfMetrics
-from iris_exporter.instruments.stream import StreamInstruments
-from iris_exporter.limits import DEFAULT_LIMITS, Limits
+from iris_exporter.instruments.exposition import Exposition, Source
+from iris_exporter.instruments.rendering import Format
+from iris_exporter.instruments.self_metrics import SelfMetrics
+from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.model.state import StreamState
-from iris_exporter.sink import StreamSink
-from iris_exporter.streamlog import StreamLog
+from iris_exporter.streams.ingest import StreamSink
+from iris_exporter.streams.log import StreamLog
 from iris_exporter.transports.base import Received
 from tests.fakes import FakeClock
 from tests.instruments.support import link

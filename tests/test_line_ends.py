@@ -6,8 +6,8 @@ import pytest
 
 from iris_exporter import cli, config
 from iris_exporter.config import OPTIONS, Option
-from iris_exporter.core.proxies import Proxy, proxy_for, proxy_for_grpc
-from iris_exporter.otel.reading import read_otel
+from iris_exporter.http.proxies import Proxy, proxy_for, proxy_for_grpc
+from iris_exporter.otel.environment import read_otel
 
 URL = "http://a/api/stream/overview"
 ENDS = ("\n", "\r\n", "\n\n")

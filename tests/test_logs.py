@@ -13,7 +13,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from iris_exporter import logs
-from iris_exporter.core.loglimits import LINES_PER_KIND, LibraryLimit
+from iris_exporter.core.log_limits import LINES_PER_KIND, LibraryLimit
 
 
 class FakeClock:

@@ -15,11 +15,11 @@ from aiohttp import web
 
 from iris_exporter import config, logs
 from iris_exporter.app import Exporter
+from iris_exporter.core.failures import TransportError
 from iris_exporter.errors import ConfigError
 from iris_exporter.settings import Settings
-from iris_exporter.transports.base import TransportError
+from tests.http.test_tls import Place
 from tests.transports.support import Proxy, Server, client, serve, serve_proxy, stream_or_socket
-from tests.transports.test_tls import Place
 from tests.waiting import until
 
 KEY = "s3cr3t-api-key-0123456789"

@@ -19,8 +19,8 @@ from iris_exporter.backend.streams import PATHS, stream
 from iris_exporter.backend.wire import encode
 from iris_exporter.clock import Clock
 from iris_exporter.errors import ConfigError, UsageError
-from iris_exporter.listening import bound_sockets
 from iris_exporter.logs import get_logger
+from iris_exporter.process.listening import bound_sockets
 
 _log = get_logger(__name__)
 

@@ -5,14 +5,15 @@
 
 from pathlib import Path
 
+from iris_exporter.config.credentials import FileChecks
 from iris_exporter.config.dumping import Differences, differences, dump
 from iris_exporter.config.hints import did_you_mean
-from iris_exporter.config.kinds import BadValueError, parse_address
-from iris_exporter.config.kinds import read_key as _read_key
 from iris_exporter.config.loading import load, stream_settings
 from iris_exporter.config.option import Option
 from iris_exporter.config.options import BY_KEY, OPTIONS
-from iris_exporter.config.urls import redact as redact_url
+from iris_exporter.config.values import BadValueError, parse_address
+from iris_exporter.config.values import read_key as _read_key
+from iris_exporter.core.urls import redact as redact_url
 from iris_exporter.errors import ConfigError, Problem
 from iris_exporter.logs import protect
 
@@ -20,6 +21,7 @@ __all__ = [
     "BY_KEY",
     "OPTIONS",
     "Differences",
+    "FileChecks",
     "Option",
     "did_you_mean",
     "differences",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from iris_exporter.config import clientoptions
+from iris_exporter.config import client_options
 from iris_exporter.config.option import Option
 from iris_exporter.config.options import BY_KEY, STREAM_OPTIONS
 from iris_exporter.config.routes import prefix_of
@@ -33,8 +33,8 @@ def build(
         return values[key] if key in values else default_of(BY_KEY[key])
 
     def client(prefix: str) -> dict[str, Any]:
-        """The fields of `clientoptions.client_options`."""
-        options = [BY_KEY[f"{prefix}{name}"] for name in clientoptions.NAMES]
+        """The fields of `client_options.client_options`."""
+        options = [BY_KEY[f"{prefix}{name}"] for name in client_options.NAMES]
         return {option.field: value(option.key) for option in options}
 
     external_url, prefix = value("web.external-url"), value("web.route-prefix")

@@ -5,9 +5,9 @@ from typing import Any
 
 import yaml
 
-from iris_exporter.config import urls
 from iris_exporter.config.option import Option
 from iris_exporter.config.options import OPTIONS, STREAM_OPTIONS
+from iris_exporter.core import urls
 from iris_exporter.settings import Settings, StreamSettings
 
 

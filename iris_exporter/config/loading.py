@@ -10,13 +10,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from iris_exporter.config import clientoptions, credentials, document, kinds, together, urls
+from iris_exporter.config import client_options, consistency, credentials, yaml_tree
 from iris_exporter.config.building import build, build_stream, default_of
-from iris_exporter.config.document import Node, Scalar, Sequence, Table
+from iris_exporter.config.credentials import FileChecks
 from iris_exporter.config.hints import did_you_mean
 from iris_exporter.config.option import PREFIX
 from iris_exporter.config.options import BY_KEY, OPTIONS, STREAM_OPTIONS
-from iris_exporter.config.reading import Given, Origin, Reader, split, without_line_end
+from iris_exporter.config.reader import Given, Origin, Reader, split, without_line_end
+from iris_exporter.config.values import STREAM_URL, quoted
+from iris_exporter.config.yaml_tree import Node, Scalar, Sequence, Table
+from iris_exporter.core import urls
 from iris_exporter.errors import ConfigError, Problem
 from iris_exporter.settings import Settings, StreamSettings
 
@@ -47,16 +50,17 @@ class _Stream:
     values: dict[str, Any]
 
 
-def load(flags: Mapping[str, object], environment: Mapping[str, str]) -> Settings:
+def load(flags: Mapping[str, object], environment: Mapping[str, str], checks: FileChecks | None = None) -> Settings:
     """Return the settings that flags, variables, the file named by `config.file` and defaults make, in that order.
 
     Args:
         flags: By option key, text or a list of text; None is not given.
         environment: All variables; those that do not start with `IRIS_EXPORTER_` are ignored, and so are empty ones.
+        checks: None leaves the files with certificates and the web configuration unread.
     Raises:
         ConfigError: With every problem found.
     """
-    return _Loader(flags, environment).load()
+    return _Loader(flags, environment, checks).load()
 
 
 def stream_settings(**changes: Any) -> StreamSettings:
@@ -74,7 +78,9 @@ def stream_settings(**changes: Any) -> StreamSettings:
 class _Loader:
     """One run of `load`; `problems` grows in the order found."""
 
-    def __init__(self, flags: Mapping[str, object], environment: Mapping[str, str]) -> None:
+    def __init__(self, flags: Mapping[str, object], environment: Mapping[str, str], checks: FileChecks | None) -> None:
+        self._checks = checks
+        self._check_tls = None if checks is None else checks.tls
         self._reader = Reader()
         self.problems = self._reader.problems
         self._general: dict[str, Given] = {}
@@ -89,9 +95,9 @@ class _Loader:
         streams: list[_Stream] | None = None
         defaults: dict[str, Given] = {}
         # Before it is read: a change in between is then seen as one.
-        mark = document.mark(file) if isinstance(file, Path) else None
+        mark = yaml_tree.mark(file) if isinstance(file, Path) else None
         if isinstance(file, Path):
-            table, problems = document.read(file)
+            table, problems = yaml_tree.read(file)
             self.problems += problems
             self._file_is_broken = bool(problems)
             defaults, streams = self._take_file(file, table)
@@ -178,7 +184,7 @@ class _Loader:
         if isinstance(node, Scalar) and node.text is None:
             return None
         if not isinstance(node, Sequence):
-            self.problems.append(Problem(where, "streams", document.describe(node), "a list of streams"))
+            self.problems.append(Problem(where, "streams", yaml_tree.describe(node), "a list of streams"))
             self._file_is_broken = True
             return []
         if not node.items:
@@ -189,7 +195,7 @@ class _Loader:
             if isinstance(item, Table):
                 streams.append(_Stream(place, key, self._stream_keys(path, item, key, place), {}))
             else:
-                self.problems.append(Problem(place, key, document.describe(item), "keys with values"))
+                self.problems.append(Problem(place, key, yaml_tree.describe(item), "keys with values"))
         return streams
 
     def _stream_keys(
@@ -247,7 +253,7 @@ class _Loader:
             stream.values = {name: v for name, v in {**built_in, **common, **own}.items() if name not in broken}
             stream.given = {**defaults, **stream.given}
             if "url" not in stream.given:
-                self.problems.append(Problem(stream.where, f"{stream.key}.url", "nothing", kinds.STREAM_URL.syntax))
+                self.problems.append(Problem(stream.where, f"{stream.key}.url", "nothing", STREAM_URL.syntax))
             if len(streams) > 1 and "name" not in stream.given:
                 expected = "a name that no other stream has"
                 self.problems.append(Problem(stream.where, f"{stream.key}.name", "nothing", expected))
@@ -257,14 +263,8 @@ class _Loader:
 
     def _check_web_file(self, path: Path | None) -> None:
         """Look into the file of the door, with its certificates, so that a broken one is found before the start."""
-        if path is None:
-            return
-        from iris_exporter.web import config as web_config  # here, because few need it
-
-        try:
-            web_config.load(path)
-        except ConfigError as error:
-            self.problems += error.problems
+        if path is not None and self._checks is not None:
+            self.problems += self._checks.web(path)
 
     def _check_watch(self, values: Mapping[str, Any]) -> None:
         if values.get("config.watch") and "config.file" not in self._general:
@@ -278,20 +278,20 @@ class _Loader:
         outside = values.get("fleet.kubernetes-url")
         for key in ("fleet.kubernetes-token-file", "fleet.kubernetes-ca-file"):
             if values.get(key) is not None and outside is None:
-                self._reader.problem(
-                    self._general[key], kinds.quoted(str(values[key])), "--fleet.kubernetes-url beside it"
-                )
-        for _, expected in credentials.problems({"tls-ca-file": values.get("fleet.kubernetes-ca-file")}):
+                self._reader.problem(self._general[key], quoted(str(values[key])), "--fleet.kubernetes-url beside it")
+        for _, expected in credentials.problems(
+            {"tls-ca-file": values.get("fleet.kubernetes-ca-file")}, self._check_tls
+        ):
             given = self._general["fleet.kubernetes-ca-file"]
-            self._reader.problem(given, kinds.quoted(given.texts[0]), expected)
+            self._reader.problem(given, quoted(given.texts[0]), expected)
 
     def _check_client(self, values: Mapping[str, Any], prefix: str, key: str) -> None:
         """Look at what identifies us to one server; `key` is the option after the prefix that names its key."""
-        given = {name: self._general.get(f"{prefix}{name}") for name in (*clientoptions.NAMES, key)}
+        given = {name: self._general.get(f"{prefix}{name}") for name in (*client_options.NAMES, key)}
         own = {name: values[f"{prefix}{name}"] for name, each in given.items() if each is not None}
         if None in own.values():
             return  # what could not be read has been told, and nothing can be said about the others
-        for name, expected in credentials.problems(own, key):
+        for name, expected in credentials.problems(own, self._check_tls, key):
             at_fault = self._general[f"{prefix}{name}"]
             self._reader.problem(at_fault, at_fault.option.kind.shown(at_fault.texts[0]), expected)
 
@@ -299,14 +299,14 @@ class _Loader:
         names: dict[str, _Stream] = {}
         endpoints: dict[tuple[str, str, int, str, str], _Stream] = {}
         for stream in streams:
-            for option, expected in together.problems(stream.values, stream.given):
+            for option, expected in consistency.problems(stream.values, stream.given, self._check_tls):
                 given = stream.given[option]
                 self._reader.problem(given, given.option.kind.shown(given.texts[0]), expected)
             name = stream.values.get("name")
             if name is not None and (first := names.setdefault(name, stream)) is not stream:
                 expected = f"a name that no other stream has ({first.key}.name, {first.where})"
-                self._reader.problem(stream.given["name"], kinds.quoted(name), expected)
+                self._reader.problem(stream.given["name"], quoted(name), expected)
             url = stream.values.get("url")
             if url is not None and (first := endpoints.setdefault(urls.endpoint(url), stream)) is not stream:
                 expected = f"an endpoint that no other stream has ({first.key}.url, {first.where})"
-                self._reader.problem(stream.given["url"], kinds.STREAM_URL.shown(url), expected)
+                self._reader.problem(stream.given["url"], STREAM_URL.shown(url), expected)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from iris_exporter.config.kinds import Kind
+from iris_exporter.config.values import Kind
 
 PREFIX = "IRIS_EXPORTER_"
 

@@ -5,10 +5,10 @@ written as an operator would write them, so that they are read, shown and docume
 """
 
 from iris_exporter import logs
-from iris_exporter.config import kinds, routes
-from iris_exporter.config.clientoptions import client_options
+from iris_exporter.config import routes, values
+from iris_exporter.config.client_options import client_options
 from iris_exporter.config.option import Option
-from iris_exporter.config.streamoptions import OPTIONS_OF_A_STREAM
+from iris_exporter.config.stream_options import OPTIONS_OF_A_STREAM
 
 GROUPS = {
     "config": "Configuration",
@@ -25,7 +25,7 @@ GROUPS = {
 OPTIONS: tuple[Option, ...] = (
     Option(
         "config.file",
-        kinds.FILE,
+        values.FILE,
         None,
         "YAML file to read; read again on SIGHUP and on POST /-/reload",
         "one stream needs no file",
@@ -33,7 +33,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "config.watch",
-        kinds.SWITCH,
+        values.SWITCH,
         "false",
         "read that file again when its content has changed, as on SIGHUP; it is looked at each five seconds",
         "who changes it says when it is to be read",
@@ -41,7 +41,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "config.check",
-        kinds.SWITCH,
+        values.SWITCH,
         "false",
         "check the configuration, say what is wrong with it, and stop",
         "for deployment pipelines; exit code 0 or 2",
@@ -50,7 +50,7 @@ OPTIONS: tuple[Option, ...] = (
     *OPTIONS_OF_A_STREAM,
     Option(
         "web.listen-address",
-        kinds.ADDRESSES,
+        values.ADDRESSES,
         ":14747",
         "address to serve on; can be given several times",
         "all interfaces, as Prometheus exporters do",
@@ -58,7 +58,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "web.telemetry-path",
-        kinds.TELEMETRY_PATH,
+        values.TELEMETRY_PATH,
         "/metrics",
         "path of the metrics",
         "where Prometheus looks for them",
@@ -82,7 +82,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "web.config.file",
-        kinds.FILE,
+        values.FILE,
         None,
         "file that switches on TLS or passwords, in the format of Prometheus's exporters",
         "then plain HTTP without passwords",
@@ -90,7 +90,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "web.max-requests",
-        kinds.integer(0, 100_000),
+        values.integer(0, 100_000),
         "40",
         "scrapes answered at the same time; 0 is no limit",
         "the value of Prometheus's exporters",
@@ -98,7 +98,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "web.max-connections",
-        kinds.integer(1, 100_000),
+        values.integer(1, 100_000),
         "512",
         "open connections at the same time; one client address gets a fourth of them",
         "dozens of scrapers and people; streams need open files, too",
@@ -106,7 +106,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "web.enable-control",
-        kinds.choice("auto", "always", "never"),
+        values.choice("auto", "always", "never"),
         "auto",
         "who may connect, disconnect, reset and reload over HTTP; auto: anybody on a loopback address, elsewhere "
         "those who have to give a password or a client certificate",
@@ -115,7 +115,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "web.disable-exporter-metrics",
-        kinds.SWITCH,
+        values.SWITCH,
         "false",
         "leave process_* and python_* out of /metrics",
         "they show the exporter's own memory and CPU time",
@@ -123,21 +123,21 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "log.level",
-        kinds.choice(*logs.LEVELS),
+        values.choice(*logs.LEVELS),
         "info",
         "least severity that is logged; debug adds tracebacks",
         "one line for each change of state",
     ),
     Option(
         "log.format",
-        kinds.choice(*logs.FORMATS),
+        values.choice(*logs.FORMATS),
         "logfmt",
         "form of the log lines on stderr",
         "the form of Prometheus's exporters",
     ),
     Option(
         "state.dir",
-        kinds.DIRECTORY,
+        values.DIRECTORY,
         None,
         "directory for what should survive a restart",
         "then all is kept in memory only",
@@ -145,7 +145,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "state.commit",
-        kinds.COMMIT,
+        values.COMMIT,
         "scrape",
         "when the place in each stream is written to --state.dir: with each scrape, or every so often (10s), for those "
         "who read by OTLP or accept that events come twice or are missed",
@@ -153,21 +153,21 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "shard",
-        kinds.SHARD,
+        values.SHARD,
         "0",
         "ordinal of this process among --total-shards, or auto for the number at the end of the host name",
         "one process receives everything",
     ),
     Option(
         "total-shards",
-        kinds.integer(1, 1024),
+        values.integer(1, 1024),
         "1",
         "processes that divide the streams among them by rendezvous hashing of their names",
         "one process receives everything",
     ),
     Option(
         "leader-election",
-        kinds.SWITCH,
+        values.SWITCH,
         "false",
         "of the replicas of one shard only the holder of a Kubernetes Lease connects; the others stand by",
         "needs Kubernetes, and a second replica",
@@ -175,7 +175,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "fleet.lease-name",
-        kinds.NAME,
+        values.NAME,
         "iris-exporter",
         "name of the Lease; with several shards the ordinal is added",
         "the name of the program",
@@ -183,7 +183,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "fleet.lease-namespace",
-        kinds.NAME,
+        values.NAME,
         None,
         "namespace of the Lease",
         "then the pod's own",
@@ -191,7 +191,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "fleet.lease-duration",
-        kinds.duration(3, 300),
+        values.duration(3, 300),
         "15s",
         "how long a leader that has gone is waited for",
         "the custom of Kubernetes: renewed every 2/15 of it, given up by its holder after 2/3 of it",
@@ -199,7 +199,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "fleet.kubernetes-url",
-        kinds.SNAPSHOT_URL,
+        values.SNAPSHOT_URL,
         None,
         "address of the Kubernetes API, for a process outside of the cluster",
         "a pod finds it by itself",
@@ -207,7 +207,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "fleet.kubernetes-token-file",
-        kinds.TOKEN_FILE,
+        values.TOKEN_FILE,
         None,
         "file with the token for --fleet.kubernetes-url; read for each request",
         "a pod finds its service account by itself",
@@ -215,7 +215,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "fleet.kubernetes-ca-file",
-        kinds.FILE,
+        values.FILE,
         None,
         "certificate authority of --fleet.kubernetes-url",
         "a pod finds it by itself",
@@ -223,35 +223,35 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "discovery.files",
-        kinds.GLOBS,
+        values.GLOBS,
         None,
         "YAML or JSON files with lists of streams, as paths or globs; watched (also written as streams_files:)",
         "most people list their streams in one file",
     ),
     Option(
         "discovery.files-interval",
-        kinds.duration(0.05, 3600),
+        values.duration(0.05, 3600),
         "5s",
         "how often those files are looked at",
         "a change of a ConfigMap takes longer to arrive anyway",
     ),
     Option(
         "discovery.http-url",
-        kinds.SNAPSHOT_URL,
+        values.SNAPSHOT_URL,
         None,
         "endpoint that lists streams in the form of Prometheus's http_sd",
         "needs such an endpoint",
     ),
     Option(
         "discovery.http-interval",
-        kinds.duration(0.05, 86400),
+        values.duration(0.05, 86400),
         "30s",
         "how often it is asked",
         "less than a minute until a new stream is received",
     ),
     Option(
         "discovery.http-api-key-file",
-        kinds.KEY_FILE,
+        values.KEY_FILE,
         None,
         "file with the key sent to --discovery.http-url as `Authorization: Bearer`; read for each request",
         "a key on a command line or in an environment can be seen by others",
@@ -259,28 +259,28 @@ OPTIONS: tuple[Option, ...] = (
     *client_options("discovery.http-", "--discovery.http-url", restart=False),
     Option(
         "discovery.kubernetes",
-        kinds.choice("none", "services", "pods"),
+        values.choice("none", "services", "pods"),
         "none",
         "which annotated Kubernetes objects are streams",
         "needs Kubernetes, and permission to list them",
     ),
     Option(
         "discovery.namespace",
-        kinds.NAME,
+        values.NAME,
         None,
         "namespace of those objects",
         "then the pod's own",
     ),
     Option(
         "discovery.secrets-dir",
-        kinds.DIRECTORY,
+        values.DIRECTORY,
         None,
         "directory in which the Secrets that annotations name are mounted, each in a directory of its name",
         "then an annotation with a secret is refused",
     ),
     Option(
         "live.url",
-        kinds.SNAPSHOT_URL,
+        values.SNAPSHOT_URL,
         None,
         "address of a Grafana to which state, cards and events are pushed as they change",
         "then nothing is pushed; panels on Prometheus move with each scrape",
@@ -288,7 +288,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "live.token-file",
-        kinds.TOKEN_FILE,
+        values.TOKEN_FILE,
         None,
         "file with a service account token that may push to Grafana Live; read for each request",
         "a Grafana without authentication needs none",
@@ -297,7 +297,7 @@ OPTIONS: tuple[Option, ...] = (
     *client_options("live.", "--live.url", restart=True),
     Option(
         "live.channel",
-        kinds.NAME,
+        values.NAME,
         "iris",
         "stream id in Grafana Live: panels read stream/<channel>/iris_state, iris_cards and iris_event",
         "what the live dashboard reads",
@@ -305,7 +305,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "live.interval",
-        kinds.duration(0.01, 60),
+        values.duration(0.01, 60),
         "100ms",
         "how often changes are looked for and pushed together",
         "well below the 200 ms that a person takes for at once",

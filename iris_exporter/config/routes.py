@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from iris_exporter.config import urls
-from iris_exporter.config.kinds import BadValueError, Kind, quoted
+from iris_exporter.config.values import BadValueError, Kind, quoted
+from iris_exporter.core import urls
 
 _SEGMENTS = re.compile(r"(?:[A-Za-z0-9._~-]+(?:/[A-Za-z0-9._~-]+)*)?", re.ASCII)
 _MOST = 200

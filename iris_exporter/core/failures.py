@@ -10,6 +10,7 @@ Source: the IRIS wire, sections 2 and 4; RFC 9110 section 15; RFC 6455 section 7
 from dataclasses import dataclass
 
 from iris_exporter.core.reasons import REASONS, REMEDY_TEXT, Reason, Remedy
+from iris_exporter.errors import SourceError
 
 __all__ = [
     "CLOSE_CODE",
@@ -23,6 +24,7 @@ __all__ = [
     "Failure",
     "Reason",
     "Remedy",
+    "TransportError",
     "from_close_code",
     "from_error_code",
     "from_status",
@@ -171,3 +173,14 @@ def from_error_code(code: str, message: str = "", retry_after_seconds: float | N
     if reason is None:
         return None
     return Failure(reason, f"{code}: {message}" if message else code, retry_after_seconds)
+
+
+class TransportError(SourceError):
+    """The link could not be made or has ended; `failure` says why. The link is closed afterwards."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure)
+        self.failure = failure
+
+    def __str__(self) -> str:
+        return str(self.failure)

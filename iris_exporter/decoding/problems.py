@@ -6,7 +6,7 @@ while its list is kept, are noted here and drained by the caller. Both use the s
 
 from typing import NamedTuple
 
-from iris_exporter.limits import DEFAULT_LIMITS, Limits
+from iris_exporter.core.limits import DEFAULT_LIMITS, Limits
 
 REASONS: dict[str, str] = {
     "binary": "a binary frame, where JSON travels as text",

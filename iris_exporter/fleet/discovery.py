@@ -15,26 +15,25 @@ from typing import Any, Protocol
 
 import aiohttp
 
-from iris_exporter.blocking import FILES, PARSING, BlockedError
 from iris_exporter.clock import Clock
-from iris_exporter.config import document, kinds
-from iris_exporter.config.document import Node, Scalar
-from iris_exporter.config.kinds import BadValueError
-from iris_exporter.config.reading import Origin
-from iris_exporter.core import streamnames
-from iris_exporter.core.detection import without_credentials
-from iris_exporter.core.failures import Failure, from_status
-from iris_exporter.core.streamnames import DEFAULT_PATH, DEFAULT_SCHEME
+from iris_exporter.config import values, yaml_tree
+from iris_exporter.config.reader import Origin
+from iris_exporter.config.values import BadValueError
+from iris_exporter.config.yaml_tree import Node, Scalar
+from iris_exporter.core import stream_names
+from iris_exporter.core.failures import Failure, TransportError, from_status
+from iris_exporter.core.negotiation import without_credentials
+from iris_exporter.core.stream_names import DEFAULT_PATH, DEFAULT_SCHEME
 from iris_exporter.errors import ConfigError, Problem
 from iris_exporter.fleet.entries import read_entry, table_of
 from iris_exporter.fleet.kubernetes import Kubernetes, KubernetesError, version_of
+from iris_exporter.http.classify import LINK_ERRORS, failure_of
+from iris_exporter.http.credentials import Credentials
+from iris_exporter.http.requester import Requester
 from iris_exporter.logs import get_logger, protect
+from iris_exporter.process.blocking import FILES, PARSING, BlockedError
 from iris_exporter.settings import DiscoverySettings, StreamSettings
-from iris_exporter.transports.base import TransportError
-from iris_exporter.transports.credentials import Credentials
 from iris_exporter.transports.polling import read_body
-from iris_exporter.transports.recognise import LINK_ERRORS, failure_of
-from iris_exporter.transports.requests import Requester
 
 ANNOTATION = "iris-exporter.io/"
 _MAX_BYTES = 4 * 1024 * 1024
@@ -185,7 +184,7 @@ class FileDiscovery:
         origin = Origin(path)
         streams, refused = self._reader.sort(
             _Entry(node, f"{path}:{node.line}", f"[{index}]", origin, problems)
-            for index, (node, problems) in enumerate(document.read_list(content, path, _SHAPE))
+            for index, (node, problems) in enumerate(yaml_tree.read_list(content, path, _SHAPE))
         )
         for problems in refused:
             if problems not in known:
@@ -216,7 +215,7 @@ class HttpDiscovery:
 
     A target is an address of a stream, or `host:port`. Labels that begin with `__iris_` are stream options with
     underscores in place of dashes (`__iris_name`, `__iris_protocol`); `__scheme__` and `__iris_path` complete a
-    `host:port`. Without `__iris_name` the name is made from the address (`core.streamnames`).
+    `host:port`. Without `__iris_name` the name is made from the address (`core.stream_names`).
     """
 
     name = "http"
@@ -291,7 +290,7 @@ def _http_entries(groups: Iterable[object], where: str) -> Iterable[_Entry]:
                 # In front of a query a path would become part of a value.
                 path = "" if "?" in address else str(labels.get("__iris_path") or DEFAULT_PATH)
                 address = f"{labels.get('__scheme__') or DEFAULT_SCHEME}://{address}{path}"
-            entry = {"name": streamnames.from_address(address), **options, "url": address}
+            entry = {"name": stream_names.from_address(address), **options, "url": address}
             yield _Entry(table_of(entry), place)
 
 
@@ -378,9 +377,9 @@ class KubernetesDiscovery:
     def _is_wanted(self, item: dict[str, Any]) -> bool:
         text = _annotations(item).get("scrape", "false")
         try:
-            return bool(kinds.SWITCH.read(text, Path()))
+            return bool(values.SWITCH.read(text, Path()))
         except BadValueError as error:
-            self._reader.refuse([Problem(_key(item), f"{ANNOTATION}scrape", kinds.quoted(text), error.expected)])
+            self._reader.refuse([Problem(_key(item), f"{ANNOTATION}scrape", values.quoted(text), error.expected)])
             return False
 
     def _entry(self, item: dict[str, Any]) -> dict[str, object] | None:
@@ -398,7 +397,7 @@ class KubernetesDiscovery:
             return None
         address = f"[{host}]" if ":" in host else host
         entry: dict[str, object] = {
-            "name": annotations.get("name") or streamnames.from_object(namespace, name),
+            "name": annotations.get("name") or stream_names.from_object(namespace, name),
             "url": f"{annotations.get('scheme') or DEFAULT_SCHEME}://{address}"
             + (f":{port}" if port else "")
             + (annotations.get("path") or DEFAULT_PATH),

@@ -1,4 +1,4 @@
-"""Leader election over a Lease: the loop around `core.lease`.
+"""Leader election over a Lease: the loop around `fleet.lease`.
 
 The loop reads and writes the Lease; a second, independent wait ends the leadership at the renew deadline even while a
 request hangs, so that no answer can come too late.
@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from iris_exporter.clock import Clock
-from iris_exporter.core.lease import Election, LeaseRules, Observed, Step
 from iris_exporter.fleet.kubernetes import Kubernetes, KubernetesError
+from iris_exporter.fleet.lease import Election, LeaseRules, Observed, Step
 from iris_exporter.logs import get_logger
 
 _log = get_logger("election")

@@ -3,10 +3,13 @@
 An entry is a table of stream options, as below `streams:`. What it does not say comes from `defaults:`.
 """
 
-from iris_exporter.config import document, together
-from iris_exporter.config.document import Node, Table
+from typing import Any
+
+from iris_exporter.config import consistency, yaml_tree
+from iris_exporter.config.credentials import TlsCheck
 from iris_exporter.config.options import STREAM_OPTIONS
-from iris_exporter.config.reading import Origin, Reader, split
+from iris_exporter.config.reader import Origin, Reader, split
+from iris_exporter.config.yaml_tree import Node, Table
 from iris_exporter.errors import ConfigError, Problem
 from iris_exporter.settings import StreamSettings
 
@@ -25,7 +28,7 @@ def read_entry(entry: Node, defaults: StreamSettings, origin: Origin, where: str
         ConfigError: With every problem of the entry.
     """
     if not isinstance(entry, Table):
-        raise ConfigError([Problem(where, key, document.describe(entry), "keys with values")])
+        raise ConfigError([Problem(where, key, yaml_tree.describe(entry), "keys with values")])
     reader = Reader()
     given = reader.options(origin, entry, key, where, STREAM_OPTIONS)
     said = reader.read_all(given)
@@ -35,7 +38,7 @@ def read_entry(entry: Node, defaults: StreamSettings, origin: Origin, where: str
     common = {name: getattr(defaults, option.field) for name, option in STREAM_OPTIONS.items() if name != "url"}
     # A broken value must not be replaced by a default in checks of what belongs together.
     values = {name: value for name, value in {**common, **said}.items() if name in said or name not in entry.entries}
-    for name, expected in together.problems(values, given):
+    for name, expected in consistency.problems(values, given, _tls_check(values)):
         kind = STREAM_OPTIONS[name].kind
         shown = kind.shown(given[name].texts[0] if name in given else kind.write(values[name]))
         reader.problems.append(Problem(where, f"{key}.{name}", shown, expected))
@@ -45,9 +48,17 @@ def read_entry(entry: Node, defaults: StreamSettings, origin: Origin, where: str
     return StreamSettings(**changes)
 
 
+def _tls_check(values: dict[str, Any]) -> TlsCheck | None:
+    if not any(values.get(f"tls-{what}-file") for what in ("ca", "cert", "key")):
+        return None
+    from iris_exporter.http.tls import unusable_file  # here, because few need it
+
+    return unusable_file
+
+
 def table_of(options: dict[str, object]) -> Table:
     """The table of options that come as plain values, such as labels; a text has room for a list, as a variable has."""
-    return Table({name: document.from_json(_listed(name, value)) for name, value in options.items()}, 0)
+    return Table({name: yaml_tree.from_json(_listed(name, value)) for name, value in options.items()}, 0)
 
 
 def _listed(name: str, value: object) -> object:

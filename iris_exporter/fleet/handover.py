@@ -13,9 +13,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Protocol
 
-from iris_exporter.blocking import STATE, BlockedError
 from iris_exporter.clock import Clock
 from iris_exporter.logs import get_logger
+from iris_exporter.process.blocking import STATE, BlockedError
 
 _log = get_logger("fleet")
 
@@ -28,7 +28,7 @@ FAREWELL_SECONDS = 1.0
 
 
 class Claims(Protocol):
-    """See `iris_exporter.claims.Claims`. Its methods are called in a thread, one at a time."""
+    """See `iris_exporter.persistence.stream_locks.Claims`. Its methods are called in a thread, one at a time."""
 
     def take(self, streams: Iterable[str]) -> set[str]:
         """Claim streams, and return those that are ours."""

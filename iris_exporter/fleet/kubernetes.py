@@ -17,13 +17,12 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
-from iris_exporter.core.failures import Failure
+from iris_exporter.core.failures import Failure, TransportError
 from iris_exporter.errors import IrisExporterError
+from iris_exporter.http.credentials import Credentials
+from iris_exporter.http.requester import Requester
 from iris_exporter.logs import protect
 from iris_exporter.settings import ClientSettings
-from iris_exporter.transports.base import TransportError
-from iris_exporter.transports.credentials import Credentials
-from iris_exporter.transports.requests import Requester
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 # The session does not decompress, and an API server compresses long lists and the beginning of a watch.

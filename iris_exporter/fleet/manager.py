@@ -12,16 +12,16 @@ from typing import Generic, Protocol, TypeVar
 import aiohttp
 
 from iris_exporter.clock import Clock
-from iris_exporter.config.urls import endpoint
-from iris_exporter.core.lease import LeaseRules
 from iris_exporter.core.sharding import Shard
+from iris_exporter.core.urls import endpoint
 from iris_exporter.fleet.discovery import FileDiscovery, HttpDiscovery, KubernetesDiscovery
 from iris_exporter.fleet.election import LeaderElection
 from iris_exporter.fleet.handover import Claims, Handover
 from iris_exporter.fleet.kubernetes import Access, Kubernetes, access_from
+from iris_exporter.fleet.lease import LeaseRules
 from iris_exporter.logs import get_logger
+from iris_exporter.process.tasks import TaskOwner
 from iris_exporter.settings import Settings, StreamSettings
-from iris_exporter.tasks import TaskOwner
 
 _log = get_logger("fleet")
 

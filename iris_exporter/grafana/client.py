@@ -13,11 +13,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from iris_exporter import logs
-from iris_exporter.config import urls
+from iris_exporter.core import urls
 from iris_exporter.core.failures import Failure
-from iris_exporter.core.proxies import proxy_for, with_credentials
 from iris_exporter.errors import IrisExporterError, UsageError
-from iris_exporter.transports import tls
+from iris_exporter.http import tls
+from iris_exporter.http.proxies import proxy_for, with_credentials
 
 TIMEOUT_SECONDS = 10.0
 """Saving a large dashboard takes Grafana a second or two on a small machine."""

@@ -4,14 +4,14 @@ The collector, the metric reference, dashboards, alerts and tests read this tabl
 changing it is a breaking change. Wire fields are those of the IRIS wire, section 3.
 """
 
-from iris_exporter.blocking import POOLS
 from iris_exporter.core.failures import ERROR_CODE, REMEDIES
-from iris_exporter.core.loglimits import LIBRARIES
+from iris_exporter.core.log_limits import LIBRARIES
 from iris_exporter.core.status import State
 from iris_exporter.decoding import problems
-from iris_exporter.instruments.door import DOOR
+from iris_exporter.instruments.http_server import DOOR
 from iris_exporter.instruments.metric import OTHER, Kind, Label, Metric
 from iris_exporter.model.snapshot import DataFlow
+from iris_exporter.process.blocking import POOLS
 
 STATUSES = ("healthy", "warning", "critical", OTHER)
 SEVERITIES = ("info", "warning", "error", "critical")

@@ -7,8 +7,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Exemplar
 
-from iris_exporter.instruments.collector import Exposition
-from iris_exporter.instruments.exposition import Family
+from iris_exporter.instruments.exposition import Exposition
+from iris_exporter.instruments.rendering import Family
 from iris_exporter.instruments.text import Sample
 
 

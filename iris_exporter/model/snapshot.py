@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import overload
 
+from iris_exporter.core.limits import DEFAULT_LIMITS
+from iris_exporter.decoding.iris_json.fast_path import WireEnvelope, event_of
 from iris_exporter.decoding.messages import Anomaly, Event, Metrics, Project
-from iris_exporter.decoding.runs import WireEnvelope, event_of
-from iris_exporter.limits import DEFAULT_LIMITS
 
 EventKey = tuple[str, str, str]
 """(project, event_type, severity): the labels of the event counter."""

@@ -16,7 +16,9 @@ from collections.abc import Iterable
 import msgspec
 
 from iris_exporter.core.cursor import Cursor, Outcome
-from iris_exporter.core.seen import SeenIds
+from iris_exporter.core.dedup import SeenIds
+from iris_exporter.core.limits import DEFAULT_LIMITS, Limits
+from iris_exporter.decoding.iris_json.fast_path import EventRun, WireEnvelope
 from iris_exporter.decoding.messages import (
     Anomaly,
     Event,
@@ -30,8 +32,6 @@ from iris_exporter.decoding.messages import (
     Update,
     UpstreamError,
 )
-from iris_exporter.decoding.runs import EventRun, WireEnvelope
-from iris_exporter.limits import DEFAULT_LIMITS, Limits
 from iris_exporter.model.merge import merge_anomaly, merge_known
 from iris_exporter.model.snapshot import DataFlow, EventKey, Feed, Snapshot
 

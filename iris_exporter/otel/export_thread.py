@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from iris_exporter.http.tls import UnusableFileError
 from iris_exporter.logs import get_logger
 from iris_exporter.otel.export_queue import ExportQueue, Waiting
 from iris_exporter.otel.exporters.base import ACCEPTED, Answer, Exporter
-from iris_exporter.transports.tls import UnusableFileError
 
 REST_FACTOR = 0.4
 """Seconds of rest for each second of CPU time. A log record costs the SDK some 40 us, so that 12,000 to 17,000 of them

@@ -19,8 +19,8 @@ from opentelemetry.trace import SpanContext, format_span_id, format_trace_id
 from iris_exporter import logs
 from iris_exporter.clock import Clock
 from iris_exporter.instruments import signals
-from iris_exporter.instruments.selfmetrics import SelfMetrics
-from iris_exporter.instruments.stream import StreamInstruments
+from iris_exporter.instruments.self_metrics import SelfMetrics
+from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.otel.event_logger import EventConverter, EventLogger
 from iris_exporter.otel.export_queue import Counts
 from iris_exporter.otel.pipeline import Pipeline, QueuedLogs, QueuedSpans
@@ -28,7 +28,7 @@ from iris_exporter.otel.request_hooks import trace_config
 from iris_exporter.otel.settings import LOGS, TRACES, OtelSettings, Sampling, SignalSettings
 from iris_exporter.otel.spans import Clean, SpanMaker, make_sampler
 from iris_exporter.otel.stream_tracer import StreamTracer
-from iris_exporter.tasks import TaskOwner
+from iris_exporter.process.tasks import TaskOwner
 
 FLUSH_SECONDS = 2.0
 """Time limit for the final flush; with the streams' and the server's own ends that is below 5 s."""

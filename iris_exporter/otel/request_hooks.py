@@ -5,9 +5,9 @@ from typing import Any
 
 import aiohttp
 
+from iris_exporter.http.session import RedirectedError
 from iris_exporter.instruments import signals
 from iris_exporter.otel.request_spans import CURRENT, Operation
-from iris_exporter.transports.session import RedirectedError
 
 
 class _Moment(SimpleNamespace):

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from opentelemetry.trace import Span, SpanContext
 
-from iris_exporter.core.detection import is_page_address, without_credentials
 from iris_exporter.core.failures import from_status
+from iris_exporter.core.negotiation import is_page_address, without_credentials
 from iris_exporter.instruments import signals
 from iris_exporter.instruments.signals import SpanType
 from iris_exporter.otel.spans import SpanMaker, Value, end
@@ -98,7 +98,7 @@ class Operation:
             self._close(phase, now)
 
     def shook(self, ended: bool) -> None:
-        """A TLS handshake begins, or has succeeded: see `transports.handshakes.WATCHER`."""
+        """A TLS handshake begins, or has succeeded: see `http.handshakes.WATCHER`."""
         if ended:
             self.ended(signals.TLS)
         else:

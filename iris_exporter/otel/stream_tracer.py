@@ -10,14 +10,15 @@ from urllib.parse import urlsplit
 from opentelemetry.trace import Span, SpanContext, format_span_id, format_trace_id
 
 from iris_exporter.clock import Clock
-from iris_exporter.core.detection import without_credentials
 from iris_exporter.core.failures import Failure
+from iris_exporter.core.negotiation import without_credentials
 from iris_exporter.core.status import State
 from iris_exporter.decoding.messages import Event
+from iris_exporter.http.handshakes import WATCHER
 from iris_exporter.instruments import catalog, signals
 from iris_exporter.instruments.metric import Metric
 from iris_exporter.instruments.signals import SpanType
-from iris_exporter.instruments.stream import StreamInstruments
+from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.instruments.text import Exemplar
 from iris_exporter.otel.event_logger import Arrival, EventLogger
 from iris_exporter.otel.request_spans import CURRENT, Operation
@@ -25,7 +26,6 @@ from iris_exporter.otel.spans import SpanMaker, Value, end
 from iris_exporter.otel.summary import Totals, summarise
 from iris_exporter.otel.trace_context import context_in_envelope, context_in_metadata, may_carry
 from iris_exporter.transports.base import StateChange
-from iris_exporter.transports.handshakes import WATCHER
 
 SUMMARY_SECONDS = 60.0
 EVENT_SPANS_PER_SECOND = 100

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from iris_exporter.instruments import catalog, signals
 from iris_exporter.instruments.metric import Metric
-from iris_exporter.instruments.stream import StreamInstruments
+from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.otel.spans import Value
 
 _COUNTED: tuple[tuple[Metric, str], ...] = (

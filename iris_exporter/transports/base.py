@@ -5,18 +5,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from iris_exporter.core.failures import Failure
-from iris_exporter.errors import SourceError
-
-
-class TransportError(SourceError):
-    """The link could not be made or has ended; `failure` says why. The link is closed afterwards."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure)
-        self.failure = failure
-
-    def __str__(self) -> str:
-        return str(self.failure)
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""From settings to an open link: carries out the probes that `core.detection` asks for."""
+"""From settings to an open link: carries out the probes that `core.negotiation` asks for."""
 
 import asyncio
 from dataclasses import dataclass
@@ -7,17 +7,17 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from iris_exporter.clock import Clock
-from iris_exporter.core import detection
+from iris_exporter.core import negotiation
 from iris_exporter.core.budget import ConnectionBudgets
-from iris_exporter.core.detection import Answer, Probe
-from iris_exporter.core.failures import Failure, from_status
-from iris_exporter.core.headers import retry_after_seconds
+from iris_exporter.core.failures import Failure, TransportError, from_status
+from iris_exporter.core.negotiation import Answer, Probe
+from iris_exporter.http.classify import LINK_ERRORS, failure_of
+from iris_exporter.http.credentials import Credentials
+from iris_exporter.http.requester import Requester
+from iris_exporter.http.retry_after import retry_after_seconds
 from iris_exporter.settings import StreamSettings
-from iris_exporter.transports.base import Link, TransportError
-from iris_exporter.transports.credentials import Credentials
+from iris_exporter.transports.base import Link
 from iris_exporter.transports.polling import read_body
-from iris_exporter.transports.recognise import LINK_ERRORS, failure_of
-from iris_exporter.transports.requests import Requester
 from iris_exporter.transports.sse import SseLink
 from iris_exporter.transports.websocket import WebSocketLink
 
@@ -37,7 +37,7 @@ class PollInstead:
 
 
 class _HostBudgets:
-    """What the connections of one stream are paid from; see `transports.requests.Budget`."""
+    """What the connections of one stream are paid from; see `http.requester.Budget`."""
 
     def __init__(self, budgets: ConnectionBudgets, per_hour: int, clock: Clock) -> None:
         self._budgets = budgets
@@ -98,13 +98,13 @@ class Dialer:
         Raises:
             TransportError: Neither; what was remembered is forgotten when the answer did not fit it.
         """
-        probe = detection.first_probe(self._settings.protocol, self._settings.url, self._remembered)
+        probe = negotiation.first_probe(self._settings.protocol, self._settings.url, self._remembered)
         if probe is Probe.POLL:
-            return PollInstead(detection.as_http(self._settings.url), None, 0)
+            return PollInstead(negotiation.as_http(self._settings.url), None, 0)
         try:
             link = await self._probe(probe, last_event_id)
         except TransportError as error:
-            if error.failure.reason in detection.MISFITS:
+            if error.failure.reason in negotiation.MISFITS:
                 self._remembered = None
             raise
         self._remembered = link.protocol if not isinstance(link, PollInstead) else None
@@ -136,9 +136,9 @@ class Dialer:
         return WebSocketLink(socket)
 
     async def _get(self, probe: Probe, last_event_id: str) -> Link | PollInstead:
-        url = detection.as_http(self._settings.url)
+        url = negotiation.as_http(self._settings.url)
         headers = {
-            "Accept": detection.accept_header(probe),
+            "Accept": negotiation.accept_header(probe),
             "Accept-Encoding": "identity",
             "Cache-Control": "no-store",
         }
@@ -147,7 +147,7 @@ class Dialer:
         response = await self._requester.get(url, headers)
         keep = False
         try:
-            match detection.read_answer(probe, response.status, response.content_type.lower()):
+            match negotiation.read_answer(probe, response.status, response.content_type.lower()):
                 case Answer.EVENT_STREAM:
                     link = SseLink(response, self._settings.max_message_bytes, last_event_id)
                     keep = True

@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from iris_exporter.clock import Clock
-from iris_exporter.core import detection
-from iris_exporter.core.failures import Failure, from_status
-from iris_exporter.core.headers import retry_after_seconds
-from iris_exporter.core.inflate import Inflater
+from iris_exporter.core import negotiation
+from iris_exporter.core.failures import Failure, TransportError, from_status
+from iris_exporter.http.classify import LINK_ERRORS, failure_of
+from iris_exporter.http.credentials import Credentials
+from iris_exporter.http.decompress import Inflater
+from iris_exporter.http.requester import Requester
+from iris_exporter.http.retry_after import retry_after_seconds
 from iris_exporter.settings import StreamSettings
-from iris_exporter.transports.base import Page, TransportError
-from iris_exporter.transports.credentials import Credentials
-from iris_exporter.transports.recognise import LINK_ERRORS, failure_of
-from iris_exporter.transports.requests import Requester
+from iris_exporter.transports.base import Page
 
 # The head has the connect timeout; a body that takes longer than this would outlast the next poll.
 _BODY_SECONDS = 20.0
@@ -89,7 +89,7 @@ class Poller:
             self._tags.pop(url, None)  # a source that does not take its own tag is asked without it next time
             hint = retry_after_seconds(response.headers.get("Retry-After"), self._clock.wall())
             raise TransportError(from_status(response.status, retry_after_seconds=hint))
-        if not detection.is_json(response.content_type.lower()):
+        if not negotiation.is_json(response.content_type.lower()):
             raise TransportError(Failure("not_json", f"the answer is {response.content_type}"))
         body, wire_bytes = await read_body(response, self._settings.max_body_bytes)
         tag = response.headers.get("ETag")

@@ -1,7 +1,7 @@
 """Server-sent events on aiohttp: raw pieces of the body into the parser; no decisions.
 
 The body is read as it comes. Line readers have a line limit, and a total timeout would end a healthy stream.
-Source: WHATWG HTML, 9.2; the parser is `core.sse`.
+Source: WHATWG HTML, 9.2; the parser is `transports.sse_parser`.
 """
 
 import asyncio
@@ -10,12 +10,12 @@ from collections import deque
 
 import aiohttp
 
-from iris_exporter.core.failures import Failure
-from iris_exporter.core.inflate import Inflater
-from iris_exporter.core.sse import SseParser
+from iris_exporter.core.failures import Failure, TransportError
 from iris_exporter.errors import LimitExceededError
-from iris_exporter.transports.base import Received, TransportError
-from iris_exporter.transports.recognise import LINK_ERRORS, failure_of
+from iris_exporter.http.classify import LINK_ERRORS, failure_of
+from iris_exporter.http.decompress import Inflater
+from iris_exporter.transports.base import Received
+from iris_exporter.transports.sse_parser import SseParser
 
 # A compressed piece may inflate to its own size and this many messages of the largest size, not more; where messages
 # are to be small, many of them may still come at once.

@@ -15,14 +15,14 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
 
 from iris_exporter.clock import Clock
-from iris_exporter.core import detection
+from iris_exporter.core import negotiation
 from iris_exporter.core.backoff import Backoff
 from iris_exporter.core.connection import STATES, Action, Connection, Input, Phase, Rules, Step
-from iris_exporter.core.failures import RETRY_AFTER_CAP_SECONDS, Failure, Remedy
+from iris_exporter.core.failures import RETRY_AFTER_CAP_SECONDS, Failure, Remedy, TransportError
 from iris_exporter.core.status import LinkStatus, State
 from iris_exporter.logs import get_logger
 from iris_exporter.settings import StreamSettings
-from iris_exporter.transports.base import Link, Observer, Received, Sink, StateChange, TransportError
+from iris_exporter.transports.base import Link, Observer, Received, Sink, StateChange
 from iris_exporter.transports.dialer import Dialer, PollInstead
 from iris_exporter.transports.held import Held
 from iris_exporter.transports.polling import Poller
@@ -148,7 +148,7 @@ class Supervisor:
             self._act(action, step.delay_seconds or 0.0)
         state = self._connection.state
         if step.phase in (Phase.POLLING, Phase.POLLING_DIALING):
-            self._protocol, self._endpoint = "poll", detection.without_credentials(self._poll_urls[0])
+            self._protocol, self._endpoint = "poll", negotiation.without_credentials(self._poll_urls[0])
         elif state is not State.LIVE:
             self._protocol, self._endpoint = "none", ""
         if state is State.LIVE:
@@ -208,10 +208,10 @@ class Supervisor:
 
     def _snapshot_urls(self) -> tuple[str, ...]:
         if self._settings.snapshot_url is not None:
-            return (detection.as_http(self._settings.snapshot_url),)
+            return (negotiation.as_http(self._settings.snapshot_url),)
         if self._settings.protocol == "poll":
-            return (detection.as_http(self._settings.url),)
-        return detection.snapshot_addresses(self._settings.url)
+            return (negotiation.as_http(self._settings.url),)
+        return negotiation.snapshot_addresses(self._settings.url)
 
     async def _wait_for_retry(self, seconds: float) -> None:
         await self._clock.sleep(seconds)
@@ -280,7 +280,7 @@ class Supervisor:
                 self._has_document = self._sink.snapshot(link.body, self._clock.wall(), polling=True) is None
             self._carry_out(self._connection.feed(Input.TO_POLL), None)
             return None
-        self._protocol, self._endpoint = link.protocol, detection.without_credentials(self._settings.url)
+        self._protocol, self._endpoint = link.protocol, negotiation.without_credentials(self._settings.url)
         self._heard = now
         self._last_heard = self._connected_at = self._clock.wall()
         self._observer.connected(link.protocol, self._endpoint, now - started, self._connected_at)
@@ -496,7 +496,7 @@ class Supervisor:
         """Load the events that the numbering shows to be missing, page by page, from beside the snapshot at `url`."""
         for _ in range(_MAX_PAGES):
             after = self._sink.missing_after()
-            address = None if after is None else detection.page_address(url, after, _PAGE_EVENTS)
+            address = None if after is None else negotiation.page_address(url, after, _PAGE_EVENTS)
             if after is None:
                 return
             page = None

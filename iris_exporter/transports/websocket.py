@@ -12,10 +12,10 @@ from typing import Any
 import aiohttp
 from aiohttp import ClientWebSocketResponse, WSCloseCode, WSMsgType
 
-from iris_exporter.core.failures import Failure, from_close_code
+from iris_exporter.core.failures import Failure, TransportError, from_close_code
+from iris_exporter.http.classify import failure_of
 from iris_exporter.logs import redact
-from iris_exporter.transports.base import Received, TransportError
-from iris_exporter.transports.recognise import failure_of
+from iris_exporter.transports.base import Received
 
 _CLOSE_SECONDS = 1.0
 # How many frames one read may bring: some 5 ms of work, so that a scrape gets its turn.

@@ -2,7 +2,7 @@
 
 A bcrypt takes some 60 ms at cost 10, by design. It runs in a thread of its own, one at a time, so that neither the
 event loop nor all processors of a machine are at the disposal of somebody who guesses. Clients wait in lines of their
-own (`core.fairline`), so that a guesser waits behind himself. Verdicts are remembered: a scraper
+own (`core.fair_queue`), so that a guesser waits behind himself. Verdicts are remembered: a scraper
 pays once. An unknown user costs as much as a wrong password, so that time does not tell names.
 """
 
@@ -18,8 +18,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from iris_exporter.blocking import PASSWORDS
-from iris_exporter.core.fairline import FairLine, LineFullError
+from iris_exporter.core.fair_queue import FairLine, LineFullError
+from iris_exporter.process.blocking import PASSWORDS
 
 CHALLENGE = 'Basic realm="iris-exporter", charset="UTF-8"'
 """For `WWW-Authenticate`. Source: RFC 7617."""

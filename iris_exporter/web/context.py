@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from iris_exporter.core.status import LinkStatus
-from iris_exporter.instruments.collector import Exposition
+from iris_exporter.instruments.exposition import Exposition
 from iris_exporter.model.snapshot import Snapshot
 from iris_exporter.version import VersionInfo
 
@@ -37,7 +37,7 @@ class StreamControl(Protocol):
 
 
 class ScrapeCommit(Protocol):
-    """What is kept on disk once a scrape has been answered; see `iris_exporter.commits`."""
+    """What is kept on disk once a scrape has been answered; see `iris_exporter.persistence.scrape_checkpoint`."""
 
     async def stage(self) -> None:
         """Prepare it; before the last byte of the answer."""

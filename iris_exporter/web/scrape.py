@@ -13,11 +13,11 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from aiohttp import hdrs, web
 
-from iris_exporter.blocking import COMPRESSION
-from iris_exporter.core.scrapers import is_scraper
+from iris_exporter.process.blocking import COMPRESSION
 from iris_exporter.web.context import ScrapeCommit, WebContext
-from iris_exporter.web.limits import Occupancy, most_scrapes_per_client
 from iris_exporter.web.negotiation import accepts_gzip, choose_format, parse
+from iris_exporter.web.rate_limits import Occupancy, most_scrapes_per_client
+from iris_exporter.web.scrapers import is_scraper
 
 HOLD_SECONDS = 0.002
 """How long the event loop is held at a stretch; the contract allows 10 ms, and others want their share of that."""

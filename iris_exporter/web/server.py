@@ -8,9 +8,9 @@ from aiohttp.typedefs import Handler, Middleware
 
 from iris_exporter.errors import ConfigError
 from iris_exporter.logs import get_logger
+from iris_exporter.web.access import Guard
 from iris_exporter.web.api import StreamsApi, UnknownStreamError, json_response
 from iris_exporter.web.context import WebContext
-from iris_exporter.web.guard import Guard
 from iris_exporter.web.page import CONTENT_SECURITY_POLICY, landing_page
 from iris_exporter.web.scrape import Scrapes
 from iris_exporter.web.views import stream_object

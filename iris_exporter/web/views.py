@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
+from iris_exporter.core.limits import DEFAULT_LIMITS
 from iris_exporter.core.status import State
 from iris_exporter.decoding.messages import Anomaly, Event, Metrics, Project
-from iris_exporter.limits import DEFAULT_LIMITS
 from iris_exporter.logs import redact
 from iris_exporter.model.snapshot import Snapshot
 from iris_exporter.web.context import StreamControl

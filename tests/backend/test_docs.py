@@ -4,13 +4,13 @@ import argparse
 import re
 from pathlib import Path
 
-from iris_exporter.backend.cli import add_arguments
 from iris_exporter.backend.faults import KINDS
 from iris_exporter.backend.feed import MAX_TELEMETRY_EVENTS, MAX_UPDATE_EVENTS
 from iris_exporter.backend.rest import DEFAULT_EVENTS, GET_ROUTES, MAX_EVENTS
 from iris_exporter.backend.service import BackendSettings
 from iris_exporter.backend.streams import PATHS
 from iris_exporter.backend.wire import CHANGE_TYPES, ERROR_MESSAGES
+from iris_exporter.commands.backend import add_arguments
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -97,7 +97,12 @@ def test_what_is_on_can_be_sent_back() -> None:
 def test_values_from_json() -> None:
     faults = Faults(Time(), ["html"])
     faults.update({"drop": 1, "slow": 1.5, "503": True, "silent": None, "html": False})
-    assert faults.active() == {"stream:drop": "1", "stream:slow": "1.5", "stream:503": "", "stream:silent": ""}
+    assert faults.active() == {
+        "stream:drop": "1",
+        "stream:slow": "1.5",
+        "stream:503": "",
+        "stream:silent": "",
+    }
     faults.update({})
     assert faults.active() == {}
 

@@ -8,7 +8,7 @@ from iris_exporter import config
 from iris_exporter.core.failures import Failure
 from iris_exporter.core.status import State
 from iris_exporter.decoding.messages import Event, Metrics
-from iris_exporter.live import LivePush
+from iris_exporter.grafana.live import LivePush
 from tests.contract import boards
 from tests.fakes import FakeClock
 from tests.instruments.support import link, picture

@@ -7,8 +7,8 @@ import pytest
 
 from iris_exporter.config import stream_settings
 from iris_exporter.config.options import OPTIONS
+from iris_exporter.core.limits import Limits
 from iris_exporter.instruments import catalog
-from iris_exporter.limits import Limits
 from scripts.generate_limits import ROOT, SECTIONS, Limit, default_of
 
 ROWS = [limit for limits in SECTIONS.values() for limit in limits]

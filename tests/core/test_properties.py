@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from iris_exporter.core.backoff import Backoff
 from iris_exporter.core.connection import Action, Connection, Input, Phase, Rules, Step
 from iris_exporter.core.failures import REMEDIES, RETRY_AFTER_CAP_SECONDS, Failure, Remedy
-from iris_exporter.core.sse import SseEvent, SseParser
 from iris_exporter.decoding.messages import Anomaly, Metrics, Overview, Project, Update
 from iris_exporter.errors import LimitExceededError
 from iris_exporter.model.state import StreamState
+from iris_exporter.transports.sse_parser import SseEvent, SseParser
 
 INITIAL, MAXIMUM, JITTER = 3.0, 60.0, 0.2
 ATTEMPTS, STABLE, SLOW, POLL_INTERVAL = 10, 30.0, 300.0, 30.0

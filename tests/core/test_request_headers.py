@@ -2,7 +2,7 @@
 
 import pytest
 
-from iris_exporter.core.requestheaders import (
+from iris_exporter.core.request_headers import (
     MAX_HEADERS_FILE_BYTES,
     BadHeaderError,
     has_authorization,

@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from iris_exporter.core import detection
-from iris_exporter.core.detection import Answer, Probe
+from iris_exporter.core import negotiation
 from iris_exporter.core.failures import (
     ERROR_CODE,
     REASONS,
@@ -19,9 +18,10 @@ from iris_exporter.core.failures import (
     from_error_code,
     from_status,
 )
-from iris_exporter.core.headers import retry_after_seconds
-from iris_exporter.core.inflate import Inflater
+from iris_exporter.core.negotiation import Answer, Probe
 from iris_exporter.errors import LimitExceededError
+from iris_exporter.http.decompress import Inflater
+from iris_exporter.http.retry_after import retry_after_seconds
 
 
 @pytest.mark.parametrize(
@@ -38,15 +38,15 @@ from iris_exporter.errors import LimitExceededError
     ],
 )
 def test_the_address_alone_says_websocket(url: str, expected: Probe) -> None:
-    assert detection.first_probe("auto", url, None) is expected
+    assert negotiation.first_probe("auto", url, None) is expected
 
 
 def test_the_option_and_the_memory_decide_before_the_address() -> None:
-    assert detection.first_probe("websocket", "http://h/x", "sse") is Probe.UPGRADE
-    assert detection.first_probe("sse", "http://h/ws", "websocket") is Probe.STREAM
-    assert detection.first_probe("poll", "ws://h/x", None) is Probe.POLL
-    assert detection.first_probe("auto", "http://h/x", "websocket") is Probe.UPGRADE
-    assert detection.first_probe("auto", "http://h/x", "sse") is Probe.NEGOTIATE
+    assert negotiation.first_probe("websocket", "http://h/x", "sse") is Probe.UPGRADE
+    assert negotiation.first_probe("sse", "http://h/ws", "websocket") is Probe.STREAM
+    assert negotiation.first_probe("poll", "ws://h/x", None) is Probe.POLL
+    assert negotiation.first_probe("auto", "http://h/x", "websocket") is Probe.UPGRADE
+    assert negotiation.first_probe("auto", "http://h/x", "sse") is Probe.NEGOTIATE
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_the_option_and_the_memory_decide_before_the_address() -> None:
     ],
 )
 def test_an_answer_decides_the_protocol(probe: Probe, status: int, content_type: str, expected: Answer) -> None:
-    assert detection.read_answer(probe, status, content_type) is expected
+    assert negotiation.read_answer(probe, status, content_type) is expected
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_an_answer_decides_the_protocol(probe: Probe, status: int, content_type:
     ],
 )
 def test_the_snapshot_is_looked_for_beside_the_stream(url: str, expected: tuple[str, str]) -> None:
-    assert detection.snapshot_addresses(url) == expected
+    assert negotiation.snapshot_addresses(url) == expected
 
 
 def test_every_status_code_and_reason_leads_to_a_row_with_a_remedy_and_words() -> None:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iris_exporter.config import kinds
-from iris_exporter.core.streamnames import from_address, from_object
+from iris_exporter.config import values
+from iris_exporter.core.stream_names import from_address, from_object
 
 PATH = "/api/stream/overview"
 
@@ -72,7 +72,7 @@ def test_two_addresses_have_two_names_that_every_stream_may_have(a: str, b: str,
     first, second = f"{one}://{a}{PATH}", f"{other}://{b}{PATH}"
     assert (from_address(first) == from_address(second)) is (first == second)
     for address in (first, second, a, b):
-        assert kinds.NAME.read(from_address(address), None) == from_address(address)  # type: ignore[arg-type]
+        assert values.NAME.read(from_address(address), None) == from_address(address)  # type: ignore[arg-type]
 
 
 def test_objects_of_kubernetes_keep_their_names_as_long_as_those_fit() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from iris_exporter.decoding.decoder import Decoder
+from iris_exporter.decoding.iris_json.decoder import Decoder
 from iris_exporter.decoding.messages import (
     Event,
     EventMessage,

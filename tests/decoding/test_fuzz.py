@@ -7,7 +7,7 @@ import msgspec
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from iris_exporter.decoding.decoder import Decoder
+from iris_exporter.decoding.iris_json.decoder import Decoder
 from iris_exporter.decoding.messages import MESSAGE_TYPES, EventMessage, Message, Unknown
 from iris_exporter.decoding.problems import REASONS
 from iris_exporter.errors import DecodeError

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from iris_exporter.decoding.decoder import Decoder
+from iris_exporter.decoding.iris_json.decoder import Decoder
 from iris_exporter.errors import DecodeError
 
 STREAMS = Path(__file__).resolve().parent.parent / "data/streams"

@@ -12,15 +12,16 @@ from aiohttp import web
 
 from iris_exporter import config
 from iris_exporter.clock import SystemClock
+from iris_exporter.commands.file_checks import FILE_CHECKS
 from iris_exporter.fleet.discovery import HttpDiscovery
 from iris_exporter.fleet.kubernetes import Access, Kubernetes, KubernetesError
-from iris_exporter.live import LivePush
+from iris_exporter.grafana.live import LivePush
+from iris_exporter.http.session import open_session
 from iris_exporter.settings import Settings
-from iris_exporter.transports.session import open_session
 from tests.fleet.test_discovery import Told, running
-from tests.test_live import Counts
+from tests.grafana.test_live import Counts
+from tests.http.test_tls import Place
 from tests.transports.support import Server, serve, serve_proxy
-from tests.transports.test_tls import Place
 from tests.waiting import until
 from tests.web.config.certificates import Authority
 
@@ -31,7 +32,7 @@ KEY = {"discovery.http-": "api-key-file", "live.": "token-file"}
 def settings_of(prefix: str, url: str, **options: object) -> Settings:
     """`options` follow the prefix of their names."""
     flags = {f"{prefix}{name.replace('_', '-')}": value for name, value in options.items()}
-    return config.load({"stream.url": "http://h/x", f"{prefix}url": url, **flags}, {})
+    return config.load({"stream.url": "http://h/x", f"{prefix}url": url, **flags}, {}, FILE_CHECKS)
 
 
 async def answer(request: web.Request) -> web.Response:
@@ -230,7 +231,7 @@ def test_what_does_not_belong_together_is_refused_at_the_start(tmp_path: Path) -
                 settings_of(prefix, "http://h/", **options)
     authorities = {"fleet.kubernetes-url": "http://k", "fleet.kubernetes-ca-file": str(secret)}
     with pytest.raises(config.ConfigError, match="certificates"):
-        config.load({"stream.url": "http://h/x", **authorities}, {})
+        config.load({"stream.url": "http://h/x", **authorities}, {}, FILE_CHECKS)
 
 
 def test_no_secret_of_a_client_is_shown(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from iris_exporter import config
 from iris_exporter.clock import SystemClock
-from iris_exporter.core.streamnames import from_address
+from iris_exporter.core.stream_names import from_address
 from iris_exporter.fleet.discovery import FileDiscovery, HttpDiscovery, KubernetesDiscovery
 from iris_exporter.fleet.kubernetes import Access, Kubernetes, KubernetesError, version_of
 from iris_exporter.settings import DiscoverySettings, StreamSettings

@@ -9,9 +9,9 @@ import aiohttp
 import pytest
 
 from iris_exporter.clock import SystemClock
-from iris_exporter.core.lease import LeaseRules
 from iris_exporter.fleet.election import LeaderElection
 from iris_exporter.fleet.kubernetes import Access, Kubernetes, KubernetesError, access_from
+from iris_exporter.fleet.lease import LeaseRules
 from tests.fleet.api import FakeApi, fake_api
 from tests.waiting import until
 

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from iris_exporter import config
 from iris_exporter.clock import SystemClock
+from iris_exporter.commands.file_checks import FILE_CHECKS
 from iris_exporter.errors import ConfigError
 from iris_exporter.fleet.discovery import FileDiscovery, HttpDiscovery
 from iris_exporter.settings import DiscoverySettings, StreamSettings
@@ -67,7 +68,7 @@ def configured(directory: Path, entry: str) -> StreamSettings | None:
     file = directory / "config.yaml"
     file.write_text(f"streams:\n- {entry}\n- {{name: last, url: http://h/last}}\n")
     try:
-        stream, _ = config.load({"config.file": str(file)}, {}).streams
+        stream, _ = config.load({"config.file": str(file)}, {}, FILE_CHECKS).streams
     except ConfigError:
         return None
     return stream

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from iris_exporter.fleet import kubernetes
 from iris_exporter.fleet.kubernetes import Access, Kubernetes, KubernetesError
-from iris_exporter.transports.session import open_session
+from iris_exporter.http.session import open_session
 from tests.transports.support import serve
 from tests.web.config.certificates import Authority
 

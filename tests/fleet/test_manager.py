@@ -11,12 +11,12 @@ from iris_exporter import config
 from iris_exporter.app import Exporter
 from iris_exporter.backend.server import Backend
 from iris_exporter.backend.service import BackendSettings
-from iris_exporter.claims import Claims
 from iris_exporter.clock import SystemClock
 from iris_exporter.fleet.manager import Fleet
-from iris_exporter.instruments.selfmetrics import SelfMetrics
+from iris_exporter.instruments.self_metrics import SelfMetrics
+from iris_exporter.persistence.stream_locks import Claims
+from iris_exporter.process.tasks import TaskOwner
 from iris_exporter.settings import Settings, StreamSettings
-from iris_exporter.tasks import TaskOwner
 from tests.fleet.api import FakeApi, fake_api
 from tests.waiting import until
 

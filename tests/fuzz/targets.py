@@ -10,19 +10,19 @@ from collections.abc import Callable
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from iris_exporter.core import detection
+from iris_exporter.core import negotiation
 from iris_exporter.core.cursor import parse_position
 from iris_exporter.core.failures import REMEDIES, from_close_code, from_error_code, from_status
-from iris_exporter.core.headers import retry_after_seconds
-from iris_exporter.core.inflate import Inflater
-from iris_exporter.core.sse import SseEvent, SseParser
-from iris_exporter.decoding.decoder import Decoder
+from iris_exporter.decoding.iris_json.decoder import Decoder
 from iris_exporter.decoding.messages import MESSAGE_TYPES, Unknown
 from iris_exporter.decoding.problems import REASONS
 from iris_exporter.errors import DecodeError, LimitExceededError
-from iris_exporter.instruments.collector import Source
-from iris_exporter.instruments.stream import StreamInstruments
+from iris_exporter.http.decompress import Inflater
+from iris_exporter.http.retry_after import retry_after_seconds
+from iris_exporter.instruments.exposition import Source
+from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.model.state import StreamState
+from iris_exporter.transports.sse_parser import SseEvent, SseParser
 from tests.decoding.strategies import check_printable
 from tests.instruments.support import exposition, link, text
 
@@ -105,8 +105,8 @@ def headers(data: bytes) -> None:
     assert from_close_code(number, value).reason in REMEDIES
     failure = from_error_code(value, value, wait)
     assert failure is None or failure.reason in REMEDIES
-    for probe in (detection.Probe.STREAM, detection.Probe.NEGOTIATE):
-        detection.read_answer(probe, number, value.lower())
+    for probe in (negotiation.Probe.STREAM, negotiation.Probe.NEGOTIATE):
+        negotiation.read_answer(probe, number, value.lower())
     position = parse_position(value)
     assert position is None or position.offset >= 0
 

@@ -5,10 +5,10 @@ from typing import Any
 from iris_exporter.core.failures import Failure
 from iris_exporter.core.status import LinkStatus, State
 from iris_exporter.decoding.messages import Anomaly, Metrics, Project
-from iris_exporter.instruments.collector import Exposition, Source
-from iris_exporter.instruments.exposition import Format
-from iris_exporter.instruments.selfmetrics import SelfMetrics
-from iris_exporter.instruments.stream import StreamInstruments
+from iris_exporter.instruments.exposition import Exposition, Source
+from iris_exporter.instruments.rendering import Format
+from iris_exporter.instruments.self_metrics import SelfMetrics
+from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.instruments.text import Exemplar
 from iris_exporter.model.snapshot import DataFlow, Snapshot
 

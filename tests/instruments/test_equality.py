@@ -11,10 +11,10 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from iris_exporter.core.status import LinkStatus, State
 from iris_exporter.decoding.messages import Anomaly, Metrics, Project
 from iris_exporter.instruments.client import prometheus_registry
-from iris_exporter.instruments.collector import Exposition, Source
-from iris_exporter.instruments.exposition import Format
-from iris_exporter.instruments.selfmetrics import SelfMetrics
-from iris_exporter.instruments.stream import StreamInstruments
+from iris_exporter.instruments.exposition import Exposition, Source
+from iris_exporter.instruments.rendering import Format
+from iris_exporter.instruments.self_metrics import SelfMetrics
+from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.instruments.text import Exemplar
 from iris_exporter.model.snapshot import Snapshot
 from tests.instruments.support import exposition, link, picture, text

@@ -124,6 +124,17 @@ class Sidecar:
         lines = [json.loads(line) for line in self.program.stderr]
         return [line for line in lines if all(_fits(line.get(key), value) for key, value in fields.items())]
 
+    async def logged(self, at_least: int = 1, /, **fields: object) -> list[dict[str, Any]]:
+        """As `log`, once there are so many: a thread of the sidecar writes its log, after a scrape shows the same."""
+
+        async def check() -> list[dict[str, Any]] | None:
+            lines = self.log(**fields)
+            return lines if len(lines) >= at_least else None
+
+        found = await wait_until(check, f"{at_least} log lines with {fields}")
+        assert found is not None
+        return found
+
     async def stop(self, secrets: Sequence[str] = ()) -> None:
         """Ask for every page once more, end the sidecar and check what holds for each one."""
         await self.scrape()

@@ -188,7 +188,8 @@ async def test_a_source_that_cannot_be_used_is_explained(case: Case, tmp_path: P
         assert case.reason in json.dumps(status["error"])
         assert status["next_attempt_at"] is not None
 
-        about_it = [line for line in exporter.log(level={"warn", "error"}) if case.reason in json.dumps(line)]
+        lines = await exporter.logged(level={"warn", "error"})
+        about_it = [line for line in lines if case.reason in json.dumps(line)]
         assert len(about_it) == 1, complaints(exporter)
         await exporter.get("/-/healthy")
         await exporter.get("/-/ready")
@@ -217,7 +218,7 @@ async def test_messages_that_cannot_be_read_do_not_end_the_link(source_of: Sourc
         assert scrape.total("iris_stream_connect_attempts_total") == 1
         assert scrape.total("iris_stream_disconnects_total") == 0
         assert scrape.value("iris_up") == 1
-        about_it = [line for line in exporter.log(level={"warn", "error"}) if line.get("reason") == reason]
+        about_it = await exporter.logged(level={"warn", "error"}, reason=reason)
         assert 1 <= len(about_it) <= 5, complaints(exporter)
 
 

@@ -316,8 +316,8 @@ async def test_an_outage_is_counted_to_the_record(tmp_path: Path, protocol: str)
             dropped = scrape.total("iris_exporter_otlp_dropped_total", signal="traces")
             assert dropped > 0
             assert event_spans + dropped == len(traced)
-            assert exporter.log(event="otlp.unavailable")
-            assert exporter.log(event="otlp.available")
+            assert await exporter.logged(event="otlp.unavailable")
+            assert await exporter.logged(event="otlp.available")
         await server.stop()
 
 

@@ -36,9 +36,9 @@ async def reaches(exporter: Sidecar, state: str, *, up: int, events: float = 0) 
     return found
 
 
-def states(exporter: Sidecar) -> list[str]:
+async def states(exporter: Sidecar, at_least: int) -> list[str]:
     """The states in the order of the log, which has one line for each change, however short."""
-    return [line["state"] for line in exporter.log(event="stream.state")]
+    return [line["state"] for line in await exporter.logged(at_least, event="stream.state")]
 
 
 async def counted_ids(exporter: Sidecar) -> set[str]:
@@ -67,7 +67,7 @@ async def test_a_stream_that_is_cut_is_polled_until_it_comes_back() -> None:
         assert scrape.total("iris_stream_polls_total") > 1
         await backend.faults()
         scrape = await reaches(exporter, "live", up=1, events=scrape.total("iris_events_total") + 3)
-        assert states(exporter) == ["connecting", "live", "connecting", "polling", "live"]
+        assert await states(exporter, 5) == ["connecting", "live", "connecting", "polling", "live"]
         assert scrape.value("iris_stream_reconnect_attempt") == 0
 
         shown = await counted_ids(exporter)
@@ -95,9 +95,9 @@ async def test_a_backend_that_dies_is_down_and_its_successor_is_followed() -> No
 
         async with reference_backend("--seed=4", RATE, port=first.port) as second:
             await reaches(exporter, "live", up=1, events=len(before) + 3)
-            assert states(exporter)[:5] == ["connecting", "live", "connecting", "polling", "error"]
+            assert (await states(exporter, 5))[:5] == ["connecting", "live", "connecting", "polling", "error"]
             # Whichever comes first finds the successor: the next poll, or the next dial.
-            assert states(exporter)[5:] in (["polling", "live"], ["live"])
+            assert (await states(exporter, 6))[5:] in (["polling", "live"], ["live"])
             after = await counted_ids(exporter)
             assert after > before
             assert after - before == set((await second.event_ids())[: len(after) - len(before)])
@@ -120,7 +120,7 @@ async def test_a_link_without_a_byte_is_given_up(scheme: str) -> None:
             )
             await backend.faults()
             await reaches(exporter, "live", up=1, events=(await exporter.scrape()).total("iris_events_total") + 1)
-            assert exporter.log(level="warn", event="stream.state", reason="heartbeat_timeout")
+            assert await exporter.logged(level="warn", event="stream.state", reason="heartbeat_timeout")
 
 
 @pytest.mark.integration

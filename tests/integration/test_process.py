@@ -18,7 +18,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from iris_exporter.startsignals import StartSignals
+from iris_exporter.process.start_signals import StartSignals
 from tests.waiting import until
 
 pytestmark = pytest.mark.integration

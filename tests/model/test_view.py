@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iris_exporter.decoding.decoder import Decoder
+from iris_exporter.decoding.iris_json.decoder import Decoder
 from iris_exporter.decoding.messages import (
     Anomaly,
     EventMessage,

@@ -20,9 +20,9 @@ from iris_exporter.app import Exporter
 from iris_exporter.backend.server import Backend
 from iris_exporter.backend.service import BackendSettings
 from iris_exporter.instruments import catalog
+from iris_exporter.otel.environment import read_otel
 from iris_exporter.otel.export_queue import Counts
 from iris_exporter.otel.provider import Telemetry
-from iris_exporter.otel.reading import read_otel
 from iris_exporter.settings import Settings
 from tests.otel.receivers import GrpcReceiver, HttpReceiver, attributes, grpc_receiver, http_receiver
 from tests.transports.support import serve, serve_bytes
@@ -359,7 +359,7 @@ def test_what_is_not_needed_is_not_imported(variables: dict[str, str], forbidden
 import asyncio, sys
 from iris_exporter import config
 from iris_exporter.app import Exporter
-from iris_exporter.otel.reading import read_otel
+from iris_exporter.otel.environment import read_otel
 settings = config.load({{"web.listen-address": ["127.0.0.1:0"], "stream.url": "http://127.0.0.1:1/x"}}, {{}})
 async def main():
     async with Exporter(settings, lambda: settings, otel=read_otel({variables!r})):

@@ -3,6 +3,7 @@
 import pytest
 
 from iris_exporter.core.backoff import Backoff
+from iris_exporter.otel.environment import LOG_QUEUE_RECORDS
 from iris_exporter.otel.export_queue import (
     MAX_AGE_SECONDS,
     MAX_BATCH_BYTES,
@@ -10,7 +11,6 @@ from iris_exporter.otel.export_queue import (
     ExportQueue,
     Waiting,
 )
-from iris_exporter.otel.reading import LOG_QUEUE_RECORDS
 from iris_exporter.otel.settings import Batching
 
 

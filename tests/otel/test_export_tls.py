@@ -8,9 +8,9 @@ from pathlib import Path
 import grpc
 import pytest
 
+from iris_exporter.otel.environment import read_otel
 from iris_exporter.otel.exporters import make_exporter
 from iris_exporter.otel.exporters.base import Answer, Exporter
-from iris_exporter.otel.reading import read_otel
 from tests.otel.receivers import GrpcReceiver, HttpReceiver, grpc_receiver, http_receiver
 from tests.otel.samples import log_records
 from tests.web.config.certificates import Authority

@@ -9,12 +9,12 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
+from iris_exporter.http import tls
 from iris_exporter.instruments import signals
 from iris_exporter.otel.exporters import make_exporter
 from iris_exporter.otel.exporters.base import Exporter
 from iris_exporter.otel.settings import Endpoint
 from iris_exporter.otel.spans import end
-from iris_exporter.transports import tls
 from tests.otel.receivers import grpc_receiver, http_receiver
 from tests.otel.samples import Recorder, converter, event_record, log_records, spans_into
 

@@ -7,7 +7,7 @@ from opentelemetry.trace import Link, SpanContext, TraceFlags
 
 from iris_exporter.core.failures import Failure
 from iris_exporter.errors import Problem
-from iris_exporter.instruments.stream import StreamInstruments
+from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.otel.event_logger import MAX_METADATA_DEPTH, flattened
 from iris_exporter.otel.provider import make_resource
 from iris_exporter.otel.settings import OtelSettings, Sampling

@@ -4,11 +4,11 @@ import re
 import tracemalloc
 from pathlib import Path
 
-from iris_exporter.decoding.decoder import Decoder
+from iris_exporter.decoding.iris_json.decoder import Decoder
 from iris_exporter.instruments import signals
+from iris_exporter.otel.environment import LOG_QUEUE_RECORDS
 from iris_exporter.otel.event_logger import Arrival, EventRecord
 from iris_exporter.otel.export_queue import Waiting
-from iris_exporter.otel.reading import LOG_QUEUE_RECORDS
 from scripts import generate_signals
 from tests.otel.samples import CONTEXT
 

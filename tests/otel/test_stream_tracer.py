@@ -14,7 +14,7 @@ from iris_exporter import cli
 from iris_exporter.core.failures import Failure
 from iris_exporter.decoding.messages import Event
 from iris_exporter.instruments import signals
-from iris_exporter.instruments.stream import StreamInstruments
+from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.otel.request_spans import CURRENT, Operation
 from iris_exporter.otel.stream_tracer import EVENT_SPANS_PER_SECOND, SUMMARY_SECONDS, StreamTracer
 from iris_exporter.transports.base import StateChange

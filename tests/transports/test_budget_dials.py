@@ -14,13 +14,12 @@ from aiohttp import web
 from iris_exporter.clock import SystemClock
 from iris_exporter.config import stream_settings
 from iris_exporter.core.budget import ConnectionBudgets
-from iris_exporter.core.failures import Failure
+from iris_exporter.core.failures import Failure, TransportError
 from iris_exporter.core.status import State
-from iris_exporter.stream import Stream
-from iris_exporter.transports.base import TransportError
-from iris_exporter.transports.credentials import Credentials
+from iris_exporter.http.credentials import Credentials
+from iris_exporter.http.session import open_session
+from iris_exporter.streams.stream import Stream
 from iris_exporter.transports.dialer import Dialer
-from iris_exporter.transports.session import open_session
 from tests.fakes import FakeClock
 from tests.transports.support import serve, serve_bytes, serve_proxy
 from tests.waiting import until

@@ -11,17 +11,16 @@ from iris_exporter.config import stream_settings
 from iris_exporter.core.backoff import Backoff
 from iris_exporter.core.budget import ConnectionBudgets
 from iris_exporter.core.cursor import Cursor
-from iris_exporter.core.failures import RETRY_AFTER_CAP_SECONDS
-from iris_exporter.core.headers import retry_after_seconds
+from iris_exporter.core.failures import RETRY_AFTER_CAP_SECONDS, TransportError
 from iris_exporter.core.positions import CursorState, Outcome, parse_position
 from iris_exporter.core.status import State
+from iris_exporter.http.credentials import Credentials
+from iris_exporter.http.retry_after import retry_after_seconds
+from iris_exporter.http.session import open_session
 from iris_exporter.instruments import catalog
-from iris_exporter.store import Kept
-from iris_exporter.stream import Stream
-from iris_exporter.transports.base import TransportError
-from iris_exporter.transports.credentials import Credentials
+from iris_exporter.persistence.cursor_store import Kept
+from iris_exporter.streams.stream import Stream
 from iris_exporter.transports.polling import Poller
-from iris_exporter.transports.session import open_session
 from tests.fakes import FakeClock
 from tests.transports.support import serve, serve_bytes
 from tests.waiting import until

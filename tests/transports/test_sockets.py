@@ -14,12 +14,12 @@ from aiohttp import WSMsgType, web
 from iris_exporter.clock import SystemClock
 from iris_exporter.config import stream_settings
 from iris_exporter.core.budget import ConnectionBudgets
-from iris_exporter.core.failures import Failure, Remedy
-from iris_exporter.transports.base import Link, Received, TransportError
-from iris_exporter.transports.credentials import Credentials
+from iris_exporter.core.failures import Failure, Remedy, TransportError
+from iris_exporter.http.credentials import Credentials
+from iris_exporter.http.session import open_session
+from iris_exporter.transports.base import Link, Received
 from iris_exporter.transports.dialer import Dialer, PollInstead
 from iris_exporter.transports.polling import Poller
-from iris_exporter.transports.session import open_session
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

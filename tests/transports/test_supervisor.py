@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from iris_exporter.config import stream_settings
-from iris_exporter.core.failures import Failure
+from iris_exporter.core.failures import Failure, TransportError
 from iris_exporter.core.status import State
-from iris_exporter.transports.base import NO_REACTION, Page, Reaction, Received, StateChange, TransportError
+from iris_exporter.transports.base import NO_REACTION, Page, Reaction, Received, StateChange
 from iris_exporter.transports.dialer import PollInstead
 from iris_exporter.transports.polling import Polled
 from iris_exporter.transports.supervisor import PING, Supervisor

@@ -4,9 +4,9 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
-from iris_exporter import rawstderr
 from iris_exporter.otel.exporters.base import Exporter, trusted_files
 from iris_exporter.otel.settings import Endpoint
+from iris_exporter.process import raw_stderr
 
 # What they say about a failure is said by the export thread, limited and without the collector's own words.
 logging.getLogger("opentelemetry").setLevel(logging.CRITICAL + 1)
@@ -21,7 +21,7 @@ def make_exporter(signal: str, endpoint: Endpoint | None, user_agent: str) -> Ex
     make: Callable[[], Exporter]
     if endpoint.protocol == "grpc":
         # Before the import: the C library may write with its first breath.
-        rawstderr.capture()
+        raw_stderr.capture()
         from iris_exporter.otel.exporters.grpc import GrpcExporter
 
         make = partial(GrpcExporter, signal, endpoint, user_agent)

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from iris_exporter.core.failures import Failure
-from iris_exporter.core.proxies import Proxy, with_credentials
+from iris_exporter.http import tls
+from iris_exporter.http.proxies import Proxy, with_credentials
 from iris_exporter.logs import protect
 from iris_exporter.otel.settings import Endpoint
-from iris_exporter.transports import tls
 
 MAX_REQUEST_BYTES = 3 * 1024 * 1024
 """Collectors take 4 MiB over gRPC unless told otherwise; this leaves room for what is weighed too lightly."""
@@ -77,7 +77,7 @@ class LibraryProxy:
 
 
 def of_environment(proxy: Proxy | Failure | None) -> LibraryProxy:
-    """What `core.proxies` found, for a library; secrets are hidden from the log."""
+    """What `http.proxies` found, for a library; secrets are hidden from the log."""
     if proxy is None:
         return LibraryProxy()
     if isinstance(proxy, Failure):

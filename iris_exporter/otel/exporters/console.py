@@ -8,8 +8,8 @@ from typing import Any
 from opentelemetry.sdk._logs.export import ConsoleLogRecordExporter
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter
 
-from iris_exporter import stdstreams
 from iris_exporter.otel.exporters.base import ACCEPTED, Answer
+from iris_exporter.process import standard_streams
 
 
 class ConsoleExporter:
@@ -17,7 +17,7 @@ class ConsoleExporter:
 
     def __init__(self, signal: str) -> None:
         kind: Any = ConsoleSpanExporter if signal == "traces" else ConsoleLogRecordExporter
-        self._writer = stdstreams.output()
+        self._writer = standard_streams.output()
         self._lines = io.StringIO()
         out = sys.stdout if self._writer is None else self._lines
         self._exporter = kind(out=out, formatter=lambda record: record.to_json(indent=None) + "\n")

@@ -20,7 +20,8 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2_grpc import LogsServ
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 from opentelemetry.sdk.trace.export import SpanExportResult
 
-from iris_exporter.core.proxies import proxy_for_grpc
+from iris_exporter.http import tls
+from iris_exporter.http.proxies import proxy_for_grpc
 from iris_exporter.otel.exporters.base import (
     Answer,
     LibraryProxy,
@@ -30,7 +31,6 @@ from iris_exporter.otel.exporters.base import (
     unencodable,
 )
 from iris_exporter.otel.settings import TRACES, Endpoint
-from iris_exporter.transports import tls
 
 _RETRY = frozenset(
     {

@@ -22,8 +22,9 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from requests.adapters import HTTPAdapter
 
-from iris_exporter.core.headers import retry_after_seconds
-from iris_exporter.core.proxies import proxy_for
+from iris_exporter.http import tls
+from iris_exporter.http.proxies import proxy_for
+from iris_exporter.http.retry_after import retry_after_seconds
 from iris_exporter.otel.exporters.base import (
     MAX_REQUEST_BYTES,
     Answer,
@@ -33,7 +34,6 @@ from iris_exporter.otel.exporters.base import (
     unencodable,
 )
 from iris_exporter.otel.settings import TRACES, Endpoint
-from iris_exporter.transports import tls
 
 _RETRY = frozenset({429, 502, 503, 504})
 _TOO_LARGE = 413
@@ -45,7 +45,7 @@ _LONGEST_SECONDS = 3600.0
 
 
 class HttpExporter:
-    """Posts to one endpoint over one kept connection. Proxies are those of the environment, see `core.proxies`."""
+    """Posts to one endpoint over one kept connection. Proxies are those of the environment, see `http.proxies`."""
 
     def __init__(self, signal: str, endpoint: Endpoint, user_agent: str) -> None:
         self._signal = signal

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from iris_exporter.http import tls
 from iris_exporter.logs import get_logger
 from iris_exporter.otel.exporters.base import Answer, Exporter
-from iris_exporter.transports import tls
 
 _log = get_logger("otlp").limited(per_minute=6)
 

@@ -4,8 +4,8 @@ The format is that of Prometheus's exporter-toolkit (docs/web-configuration.md t
 exporters of a machine. `load` reads and checks a file; `LiveConfig` keeps one up to date while the server runs.
 """
 
-from iris_exporter.web.config.live import LiveConfig, Loaded
+from iris_exporter.web.config.loading import load, load_for_use
 from iris_exporter.web.config.model import RateLimit, TlsSettings, WebConfig
-from iris_exporter.web.config.reading import load, load_for_use
+from iris_exporter.web.config.watched import LiveConfig, Loaded
 
 __all__ = ["LiveConfig", "Loaded", "RateLimit", "TlsSettings", "WebConfig", "load", "load_for_use"]

@@ -16,7 +16,7 @@ from iris_exporter.app import Exporter
 from iris_exporter.settings import Settings
 from iris_exporter.transports.dialer import Dialer
 from tests.web.config.certificates import Authority
-from tests.web.config.doors import until, web_settings
+from tests.web.config.http_servers import until, web_settings
 
 
 def settings(**web: object) -> Settings:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iris_exporter.web.limits import (
+from iris_exporter.web.rate_limits import (
     DELAY_WINDOW_SECONDS,
     HELD_WINDOW_SECONDS,
     MOST_HELD_SECONDS,

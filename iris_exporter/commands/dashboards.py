@@ -1,0 +1,156 @@
+"""The command `iris-exporter dashboards`: write the files for Grafana, or push them into one."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from iris_exporter.core import keys, urls
+from iris_exporter.core.keys import BadKeyError
+from iris_exporter.errors import UsageError
+from iris_exporter.grafana import files
+from iris_exporter.grafana.actions import with_reset
+from iris_exporter.grafana.plan import Change, Verdict
+
+_WOULD = {Verdict.CREATE: "would create", Verdict.UPDATE: "would update", Verdict.UNCHANGED: "unchanged"}
+_DONE = {Verdict.CREATE: "created", Verdict.UPDATE: "updated", Verdict.UNCHANGED: "unchanged"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the two commands and their options."""
+    commands = parser.add_subparsers(dest="action", required=True, metavar="COMMAND")
+    export = commands.add_parser("export", help="write dashboards and provisioning files to a directory")
+    export.add_argument("directory", type=Path, metavar="DIR", help="where to write; it is made, files are replaced")
+    push = commands.add_parser("push", help="put the dashboards into a Grafana, which may be done again and again")
+    push.add_argument("--grafana.url", dest="url", required=True, metavar="URL", help="as users open it")
+    push.add_argument(
+        "--grafana.token-file", dest="token_file", required=True, type=Path, metavar="FILE",
+        help="file with the token of a service account (Editor; Admin for data sources)",
+    )  # fmt: skip
+    push.add_argument(
+        "--grafana.ca-file", dest="ca_file", type=Path, metavar="FILE",
+        help="certificates to trust for https (default: those of the system)",
+    )  # fmt: skip
+    push.add_argument(
+        "--folder", default="IRIS", metavar="TITLE", help="title of the folder if it has to be made (default: IRIS)"
+    )
+    push.add_argument(
+        "--datasource", action="append", default=[], metavar="KIND=URL",
+        help=f"also make or change the data source of this kind ({', '.join(files.KINDS)}); may be repeated",
+    )  # fmt: skip
+    push.add_argument("--dry-run", dest="dry_run", action="store_true", help="change nothing, show what would change")
+    for command in (export, push):
+        command.add_argument(
+            "--action.reset-url", dest="reset_url", metavar="URL",
+            help="add a button that resets a stream: where a browser finds the exporter, at Grafana's own origin; "
+            "read docs/dashboards.md first (default: no button)",
+        )  # fmt: skip
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run either command; 0 when it is done.
+
+    Raises:
+        UsageError: An argument makes no sense, a file cannot be read or written, or the extra is missing.
+        GrafanaError: Grafana did not do what was asked.
+    """
+    reset_url = None if arguments.reset_url is None else _reset_url(arguments.reset_url)
+    if arguments.action == "export":
+        return _export(arguments.directory, reset_url)
+    return _push(arguments, reset_url)
+
+
+def _reset_url(text: str) -> str:
+    as_path = text.startswith("/") and not text.startswith("//")
+    wrong = urls.problem(f"http://localhost{text}" if as_path else text, ("http", "https"))
+    if wrong or "?" in text:
+        raise UsageError("--action.reset-url: expected a path such as /iris-exporter, or http(s)://HOST[:PORT][/PATH]")
+    return text.rstrip("/")
+
+
+def _export(directory: Path, reset_url: str | None) -> int:
+    written = list(_exported(reset_url))
+    try:
+        for path, text in written:
+            (directory / path).parent.mkdir(parents=True, exist_ok=True)
+            (directory / path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write {error.filename}: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"cannot write {str(directory)!r}: {error}") from error
+    sys.stdout.write("".join(f"{directory / path}\n" for path, _ in written))
+    return 0
+
+
+def _exported(reset_url: str | None) -> Iterator[tuple[Path, str]]:
+    for path, text in files.dashboard_files():
+        if reset_url is not None:
+            document = with_reset(json.loads(text), reset_url)
+            text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"  # noqa: PLW2901 (the other form of it)
+        yield Path("dashboards") / path, text
+    for path, text in files.provisioning_files():
+        yield Path("provisioning") / path, text
+
+
+def _push(arguments: argparse.Namespace, reset_url: str | None) -> int:
+    from iris_exporter.grafana.client import Grafana
+    from iris_exporter.grafana.push import push
+
+    datasources = [_datasource(text) for text in arguments.datasource]
+    api = Grafana(arguments.url, _token(arguments.token_file), arguments.ca_file)
+    wanted = list(files.dashboards().values())
+    if reset_url is not None:
+        wanted = [with_reset(document, reset_url) for document in wanted]
+    teller = _Teller(dry_run=arguments.dry_run)
+    try:
+        push(
+            api, wanted, datasources, folder_title=arguments.folder, dry_run=arguments.dry_run, tell=teller.tell
+        )  # fmt: skip
+    finally:
+        # After a failure, too: what had been done by then stays done.
+        teller.sum_up()
+    return 0
+
+
+class _Teller:
+    """Prints what was done to each thing, or with `dry_run` what would be done, and how many things that were."""
+
+    def __init__(self, *, dry_run: bool) -> None:
+        self._words = _WOULD if dry_run else _DONE
+        self._changed = "would change" if dry_run else "changed"
+        self._changes = 0
+
+    def tell(self, change: Change) -> None:
+        """One thing is settled."""
+        self._changes += change.verdict is not Verdict.UNCHANGED
+        sys.stdout.write(f"{self._words[change.verdict]:<12} {change.kind} {change.uid}\n")
+        if change.verdict is Verdict.UPDATE:
+            sys.stdout.write(change.diff)
+        sys.stdout.flush()
+
+    def sum_up(self) -> None:
+        """The push is over."""
+        sys.stdout.write(f"{self._changes or 'nothing'} {self._changed}\n")
+        sys.stdout.flush()
+
+
+def _datasource(text: str) -> files.Document:
+    kind, _, url = text.partition("=")
+    if kind not in files.KINDS or urls.problem(url, ("http", "https")):
+        raise UsageError(
+            f"--datasource: expected KIND=URL with a kind of {', '.join(files.KINDS)} and an http(s) address"
+        )
+    return files.datasource(kind, url)
+
+
+def _token(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return keys.parse(file.read(keys.MAX_BYTES + 1))
+    except OSError as error:
+        raise UsageError(f"--grafana.token-file: cannot read {path}: {error.strerror}") from error
+    except BadKeyError as error:
+        raise UsageError(f"--grafana.token-file: {path} does not hold one token: {error}") from None
+    except ValueError as error:
+        raise UsageError(f"--grafana.token-file: cannot read {str(path)!r}: {error}") from None

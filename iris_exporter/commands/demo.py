@@ -1,0 +1,175 @@
+"""`iris-exporter demo`: a reference backend and the sidecar in one process on loopback, with nothing to set up."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+
+from iris_exporter import config
+from iris_exporter.app import Exporter, ListenError
+from iris_exporter.backend.server import Backend
+from iris_exporter.backend.service import BackendSettings
+from iris_exporter.commands.file_checks import FILE_CHECKS
+from iris_exporter.core.status import LinkStatus, State
+from iris_exporter.errors import ConfigError, IrisExporterError
+from iris_exporter.model.snapshot import Snapshot
+from iris_exporter.otel.environment import read_otel
+from iris_exporter.otel.settings import OtelSettings
+from iris_exporter.process import standard_streams
+from iris_exporter.settings import Settings
+from iris_exporter.units import parse_duration
+
+SIDECAR_ADDRESS = "127.0.0.1:14747"
+BACKEND_ADDRESS = "127.0.0.1:14748"
+# Long enough to see it live, and long enough away that the attempts run out and polling is tried.
+DROP_FAULT = "flap=20,40"
+
+_ADDRESSES = """
+  iris-exporter demo: a synthetic IRIS installation and the exporter, both on this machine only
+
+    {sidecar}/              streams, their states, and buttons to connect, disconnect and reset
+    {sidecar}/metrics       what Prometheus scrapes
+    {sidecar}/api/v1/streams/demo/events?limit=5
+    {backend}/              the backend: its endpoints, and faults to play with
+
+  Watch it reconnect:  curl --json '{{"drop": 5}}' {backend}/-/faults
+  and make it whole:   curl --json '{{}}' {backend}/-/faults
+  Ctrl-C stops both.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the command."""
+    parser.add_argument(
+        "--web.listen-address", dest="sidecar", metavar="HOST:PORT", default=SIDECAR_ADDRESS,
+        help="where the exporter listens; port 0 takes any free one (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--backend.listen-address", dest="backend", metavar="HOST:PORT", default=BACKEND_ADDRESS,
+        help="where the backend listens (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--protocol", choices=("auto", "websocket", "sse", "poll"), default="websocket",
+        help="how the exporter connects (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--drop", action="store_true",
+        help="let the backend be away for 40 s after every 20 s, to watch reconnecting, polling and coming back",
+    )  # fmt: skip
+    parser.add_argument("--rate", type=float, default=2.0, metavar="NUMBER", help="events per second (default: 2)")
+    parser.add_argument("--seed", type=int, metavar="NUMBER", help="repeat the data of an earlier run")
+    parser.add_argument("--duration", metavar="DURATION", help="stop by itself, as in 30s (default: run until stopped)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run both until SIGINT or SIGTERM; 0 then, 1 when a port cannot be had.
+
+    Raises:
+        IrisExporterError: An option makes no sense, or an address cannot be listened on.
+        ConfigError: An OTEL_* variable makes no sense.
+    """
+    try:
+        seconds = None if arguments.duration is None else parse_duration(arguments.duration)
+    except ValueError as error:
+        raise IrisExporterError(f"--duration: {error}") from error
+    if not 0 <= arguments.rate <= 10_000:
+        raise IrisExporterError("--rate: expected a number of 0 to 10000")
+    asyncio.run(_run(arguments, seconds, read_otel(os.environ)))
+    return 0
+
+
+async def _run(arguments: argparse.Namespace, seconds: float | None, otel: OtelSettings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    host, port = _address("--backend.listen-address", arguments.backend)
+    faults = (DROP_FAULT,) if arguments.drop else ()
+    backend = Backend(
+        BackendSettings(host=host or "127.0.0.1", port=port, seed=arguments.seed, rate=arguments.rate, faults=faults)
+    )
+    try:
+        await backend.start()
+    except OSError as error:
+        raise ListenError(f"--backend.listen-address: cannot listen on {arguments.backend}: port in use?") from error
+    try:
+        settings = _settings(arguments, backend.url)
+        async with Exporter(settings, lambda: settings, otel=otel) as exporter:
+            standard_streams.write(_ADDRESSES.format(sidecar=exporter.addresses[0], backend=backend.url))
+            stream = exporter.streams()["demo"]
+            line = asyncio.create_task(_show(lambda: (stream.status(), stream.snapshot())))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await stop.wait()
+            line.cancel()
+            standard_streams.write("\n")
+    finally:
+        await backend.stop()
+
+
+def _address(flag: str, text: str) -> tuple[str, int]:
+    try:
+        return config.parse_address(text)
+    except ValueError as error:
+        raise IrisExporterError(f"{flag}: got {text!r}, expected HOST:PORT") from error
+
+
+def _settings(arguments: argparse.Namespace, backend_url: str) -> Settings:
+    """The configuration of the demo: the usual defaults, in a hurry, so that something can be watched."""
+    host, port = _address("--web.listen-address", arguments.sidecar)
+    flags = {
+        "web.listen-address": [f"{f'[{host}]' if ':' in host else host or '127.0.0.1'}:{port}"],
+        "stream.name": "demo",
+        "stream.url": f"{backend_url}/api/stream/overview",
+        "stream.protocol": arguments.protocol,
+        "stream.reconnect-initial": "1s",
+        "stream.reconnect-max": "5s",
+        "stream.reconnect-attempts": "5",
+        "stream.heartbeat-interval": "5s",
+        "stream.heartbeat-timeout": "10s",
+        "stream.poll-interval": "5s",
+        "stream.live-retry-interval": "10s",
+        "stream.stable-after": "5s",
+        # The demo reconnects on purpose, and to itself.
+        "stream.max-connections-per-hour": "0",
+    }
+    try:
+        return config.load(flags, {}, FILE_CHECKS)
+    except ConfigError as error:
+        raise IrisExporterError(str(error)) from error
+
+
+async def _show(look: Callable[[], tuple[LinkStatus, Snapshot]]) -> None:
+    """Keep one line up to date on a terminal; elsewhere write it anew every ten seconds."""
+    terminal = sys.stdout.isatty()
+    while True:
+        await asyncio.sleep(1.0 if terminal else 10.0)
+        line = status_line(*look())
+        standard_streams.write(f"\r\x1b[K{line}" if terminal else f"{line}\n")
+
+
+def status_line(status: LinkStatus, snapshot: Snapshot) -> str:
+    """One line: state, what is in use, and the four figures of the old page."""
+    state = str(status.state)
+    if status.state is State.CONNECTING and status.attempt:
+        state = f"connecting (attempt {status.attempt})"
+    parts = [f"{state:<24} {status.protocol:<9}", f"{sum(snapshot.event_counts.values())} events"]
+    metrics = snapshot.metrics
+    if metrics is None:
+        parts.append("no data yet" if not snapshot.stale else "data is stale")
+    else:
+        parts += [
+            f"{name} {value:g}{unit}"
+            for name, value, unit in (
+                ("runs", metrics.runs_today, ""),
+                ("success", metrics.success_ratio and round(metrics.success_ratio * 100, 1), " %"),
+                ("experts", metrics.active_experts, ""),
+                ("projects", metrics.projects, ""),
+            )
+            if value is not None
+        ]
+    if status.failure is not None:
+        parts.append(status.failure.reason)
+    return "  " + " | ".join(parts)

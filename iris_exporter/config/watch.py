@@ -1,0 +1,48 @@
+"""`--config.watch`: reloads when the content of the configuration file has changed."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from iris_exporter.clock import Clock
+from iris_exporter.config import yaml_tree
+from iris_exporter.core.file_watch import FileWatch
+from iris_exporter.errors import ConfigError
+from iris_exporter.process.blocking import CONFIG, BlockedError
+
+INTERVAL_SECONDS = 5.0
+"""Between two looks; a change of a ConfigMap takes longer to arrive anyway."""
+
+
+class ConfigWatch:
+    """Looks at a file for ever. `reload` reads it, raises ConfigError, and tells `loaded` in either case.
+
+    One look at a time: a file on a mount that hangs holds one thread and not the loop. Files that the configuration
+    names need no watch: keys, certificates and the web configuration are read again where they are used.
+    """
+
+    def __init__(self, path: Path, mark: str | None, clock: Clock, reload: Callable[[], Awaitable[None]]) -> None:
+        self._path = path
+        self._clock = clock
+        self._reload = reload
+        self._watch = FileWatch(mark)
+
+    async def run(self) -> None:
+        """Look for ever."""
+        while True:
+            await self._clock.sleep(INTERVAL_SECONDS)
+            if self._watch.look(await self.mark()):
+                try:
+                    await self._reload()
+                except ConfigError:
+                    continue  # logged and counted by the reload
+
+    async def mark(self) -> str | None:
+        """What the content is now; ask before it is read, so that a change in between is seen afterwards."""
+        try:
+            return await CONFIG.run(lambda: yaml_tree.mark(self._path), self._path)
+        except BlockedError:
+            return None  # as for a file that cannot be read
+
+    def loaded(self, mark: str | None, *, accepted: bool) -> None:
+        """See `FileWatch.loaded`."""
+        self._watch.loaded(mark, accepted=accepted)

@@ -1,0 +1,120 @@
+"""Which events were seen: each event once, in bounded memory.
+
+Theory. The same event arrives on two channels, again in the next snapshot and again after a reconnect, so events are
+told apart by id. Ids are remembered in two generations: new ones go to the young one, and when that is full it becomes
+the old one and the former old one is dropped. That costs two look-ups, keeps at least the last `max_ids` ids and never
+more than twice as many. An id that is met again moves to the young generation: an event that a source repeats in
+every snapshot is never forgotten, however many others pass by.
+"""
+
+import itertools
+from collections.abc import Iterable, Sequence
+from typing import Self
+
+from iris_exporter.core.limits import DEFAULT_LIMITS
+
+DEFAULT_MAX_IDS = DEFAULT_LIMITS.max_event_ids
+"""Ids remembered at least, unless told otherwise."""
+
+
+class SeenIds:
+    """The ids of one source. `ids` are those to begin with, from the oldest to the youngest, `held` those held apart.
+
+    `forgotten` counts the ids that were dropped with an old generation; whoever reads it may set it to 0. `held` are
+    the ids that are held apart, for others to look at: the hot path asks whether there are any.
+    """
+
+    __slots__ = ("_max_ids", "_old", "_young", "forgotten", "held")
+
+    def __init__(self, max_ids: int = DEFAULT_MAX_IDS, ids: Iterable[str] = (), held: Iterable[str] = ()) -> None:
+        if max_ids < 1:
+            raise ValueError("max_ids must be at least 1")
+        self._max_ids = max_ids
+        self.forgotten = 0
+        self._young: dict[str, None] = {}
+        # Never changed in place: it is dropped as a whole, so copies can share it.
+        self._old: dict[str, None] = dict.fromkeys(list(ids)[-2 * max_ids :])
+        self.held: dict[str, None] = {}
+        self.hold(held)
+
+    def see(self, event_id: str) -> bool:
+        """Remember an id; True when it is the first time."""
+        young = self._young
+        if event_id in young:
+            return False
+        first = event_id not in self._old and event_id not in self.held
+        young[event_id] = None
+        if len(young) >= self._max_ids:
+            self._age()
+        return first
+
+    def hold(self, event_ids: Iterable[str]) -> None:
+        """These have come before their turn: do not forget them before `let_go`."""
+        room = 2 * self._max_ids - len(self.held)
+        self.held.update(dict.fromkeys(itertools.islice(event_ids, max(0, room))))
+
+    def let_go(self) -> None:
+        """The cursor has passed everything that was held: from now on it is remembered like anything else."""
+        held, self.held = self.held, {}
+        for event_id in held:
+            self.see(event_id)
+
+    def _age(self) -> None:
+        """The young generation becomes the old one, and the old one is forgotten."""
+        self.forgotten += sum(1 for event_id in self._old if event_id not in self._young)
+        self._old, self._young = self._young, {}
+
+    def resize(self, max_ids: int) -> None:
+        """Remember another number of ids from now on; what is held stays so."""
+        self._max_ids = max_ids
+        if len(self._old) > max_ids or len(self._young) > max_ids:
+            kept = self.ids()[-2 * max_ids :]
+            self.forgotten += len(self) - len(kept)
+            self._old, self._young = dict.fromkeys(kept), {}
+
+    def see_all(self, event_ids: Sequence[str]) -> bool:
+        """Remember several ids when all of them are new; False, and nothing changes, when one is not."""
+        if self.held:
+            return False  # whoever is behind sees them one by one
+        young = self._young
+        before = len(young)
+        if before + len(event_ids) >= self._max_ids:
+            if len(set(event_ids)) < len(event_ids) or any(map(self.knows, event_ids)):
+                return False
+            for event_id in event_ids:
+                self.see(event_id)
+            return True
+        if not self._old.keys().isdisjoint(event_ids):
+            return False
+        young.update(dict.fromkeys(event_ids))
+        if len(young) == before + len(event_ids):
+            return True
+        while len(young) > before:  # a dictionary keeps its order: what came last goes first
+            young.popitem()
+        return False
+
+    def knows(self, event_id: str) -> bool:
+        """Whether an id is remembered; nothing changes."""
+        return event_id in self._young or event_id in self._old or event_id in self.held
+
+    def copy(self) -> Self:
+        """The same memory, frozen at this moment; costs as much as the young generation is large."""
+        twin = type(self)(self._max_ids)
+        twin._old, twin._young, twin.held = self._old, self._young.copy(), self.held.copy()  # noqa: SLF001 (its own kind)
+        return twin
+
+    def ids(self) -> list[str]:
+        """Every id once, from the oldest to the youngest, without those that are only held."""
+        young = self._young
+        ids = [event_id for event_id in self._old if event_id not in young]
+        ids.extend(young)
+        return ids
+
+    def __bool__(self) -> bool:
+        """Whether any id is remembered."""
+        return bool(self._young or self._old or self.held)
+
+    def __len__(self) -> int:
+        """How many ids are remembered, without those that are only held; at most twice `max_ids`."""
+        old, young = self._old, self._young
+        return len(young) + sum(1 for event_id in old if event_id not in young)

@@ -1,0 +1,110 @@
+"""REST documents of every shape to one overview.
+
+Known shapes: `{metrics, projects, events, anomalies}`; the same, or a list, wrapped as
+`{success, data, count, projectId, timestamp}`; a bare list of projects, events or anomalies; a single one of them.
+Elements of a bare list are told apart by the fields that only their kind has. Source: the IRIS wire, section 1.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from iris_exporter.decoding.iris_json.objects import overview_from
+from iris_exporter.decoding.messages import Metrics, Overview
+from iris_exporter.decoding.problems import Problems
+from iris_exporter.errors import DecodeError
+
+KINDS = ("projects", "events", "anomalies")
+"""What a bare list can hold."""
+
+_OVERVIEW = frozenset({"metrics", "projects", "events", "recentEvents", "recent_events", "anomalies"})
+_ANOMALY = frozenset({"metric", "deviation", "expected", "resolved"})
+_EVENT = frozenset({"event_type", "eventType", "message"})
+# A lone object with a message and nothing else of an event is what a source says of its health, or of a failure.
+_IDENTIFIED = frozenset({"id", "event_type", "eventType", "timestamp", "project"})
+_PROJECT = frozenset({
+    "health_score", "total_runs", "success_rate", "avg_latency", "last_run", "reflexions_count",
+    "overallHealth", "latestHealthScore", "lastReportDate", "totalRuns", "avgSuccessRate", "totalReflexions",
+    "status",
+})  # fmt: skip
+
+
+def overview_of(document: Any, problems: Problems, kind: str | None = None) -> Overview:
+    """The overview that a parsed REST document means.
+
+    `kind`, one of `KINDS`, says what a list holds when the address tells; None looks at the elements. An empty list of
+    unknown kind says nothing.
+
+    Raises:
+        DecodeError: `not_an_object`, `unknown_shape` (there is something, and nothing of it can be used),
+            `upstream_error` (`success` or `ok` is false). What says that there is nothing (`{}`, `[]`, empty lists) is
+            a document like any other: any part of an overview may be missing or empty.
+    """
+    problems.base = "$"
+    if not isinstance(document, (dict, list)):
+        raise DecodeError("not_an_object", "$", "neither an object nor a list")
+    cursor = None
+    payload = document
+    if isinstance(document, dict):
+        _check_success(document)
+        if _OVERVIEW.isdisjoint(document) and isinstance(document.get("data"), (dict, list)):
+            payload = document["data"]
+            cursor = document.get("cursor")
+            problems.base = "$.data"
+    if isinstance(payload, list):
+        elements = payload
+        payload = _sorted_by_kind(elements, kind, problems)
+        if elements and not payload:
+            raise DecodeError("unknown_shape", problems.base, "no element is a project, an event or an anomaly")
+    elif payload and _OVERVIEW.isdisjoint(payload):
+        single = _kind_of(payload)
+        if single is None or (single == "events" and _IDENTIFIED.isdisjoint(payload)):
+            raise DecodeError("unknown_shape", problems.base, "no metrics, projects, events or anomalies")
+        payload = {single: [payload]}
+    if cursor is not None:
+        payload = {**payload, "cursor": cursor}
+    overview = overview_from(payload, problems)
+    problems.base = "$"
+    if not _is_of_use(payload, overview):
+        raise DecodeError("unknown_shape", "$", "nothing in it is a figure, a project, an event or an anomaly")
+    return overview
+
+
+def _is_of_use(payload: Mapping[str, Any], overview: Overview) -> bool:
+    """Whether a document says anything, be it that there is nothing."""
+    said = [payload[name] for name in _OVERVIEW if payload.get(name) is not None]
+    if not said or any(value in ({}, []) for value in said):
+        return True
+    figures = overview.metrics is not None and overview.metrics != Metrics()
+    return bool(figures or overview.projects or overview.events or overview.anomalies)
+
+
+def _check_success(document: Mapping[str, Any]) -> None:
+    for name in ("success", "ok"):
+        if document.get(name) is False:
+            raise DecodeError("upstream_error", f"$.{name}", str(document.get("error") or "no reason given")[:200])
+
+
+def _sorted_by_kind(elements: list[Any], kind: str | None, problems: Problems) -> dict[str, list[Any]]:
+    """A bare list as the overview it would be part of; what is of no kind is noted and left out.
+
+    Problems further inside are noted under the path in that overview (`$.events[0]`).
+    """
+    if kind is not None:
+        return {kind: elements}
+    sorted_: dict[str, list[Any]] = {}
+    for index, element in enumerate(elements):
+        found = _kind_of(element) if isinstance(element, dict) else None
+        if found is None:
+            problems.add("unknown_shape", f"[{index}]")
+        else:
+            sorted_.setdefault(found, []).append(element)
+    return sorted_
+
+
+def _kind_of(element: Mapping[str, Any]) -> str | None:
+    if not _EVENT.isdisjoint(element):
+        # An anomaly may have a message, but an event has no expectation that it deviates from.
+        return "anomalies" if "event_type" not in element and not _ANOMALY.isdisjoint(element) else "events"
+    if not _ANOMALY.isdisjoint(element):
+        return "anomalies"
+    return None if _PROJECT.isdisjoint(element) else "projects"

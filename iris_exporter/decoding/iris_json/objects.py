@@ -1,0 +1,303 @@
+"""JSON objects to model objects, in the stream's shape and in REST's, one table of names for each kind.
+
+A field that cannot be used is treated as missing and noted; an element of a list that cannot be used is skipped and
+noted. Nothing here raises, and nothing is kept that is longer than the limits allow: what becomes a label is shortened
+so that different texts stay different, other texts are cut, an open object is left out. Source: the IRIS wire, section
+3.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from iris_exporter.core.shorten import shortened
+from iris_exporter.decoding import values
+from iris_exporter.decoding.json_text import encode, nested_deeper
+from iris_exporter.decoding.messages import Anomaly, Event, Metrics, Overview, Project
+from iris_exporter.decoding.problems import Problems
+from iris_exporter.decoding.values import UnusableValueError
+
+Made = TypeVar("Made")
+Converted = TypeVar("Converted")
+
+JsonObject = Mapping[str, Any]
+Field = tuple[str, tuple[str, ...], Callable[[object], object]]
+"""A field of the model, its names on the wire (the first one present counts), and the conversion."""
+
+_METRICS: tuple[Field, ...] = (
+    ("projects", ("total_projects", "totalProjects"), values.count),
+    ("healthy_projects", ("healthy_projects", "healthyProjects"), values.count),
+    ("warning_projects", ("warning_projects", "warningProjects"), values.count),
+    ("critical_projects", ("critical_projects", "criticalProjects"), values.count),
+    ("runs_today", ("total_runs_today", "totalRunsToday"), values.count),
+    ("success_ratio", ("avg_success_rate", "avgSuccessRate"), values.ratio),
+    ("active_experts", ("active_experts", "activeExperts"), values.count),
+    ("reflexions", ("total_reflexions", "totalReflexions"), values.count),
+)
+
+_PROJECT_ID = ("id", "project", "project_id", "projectId")
+_HEALTH = ("health_score", "latestHealthScore", "healthScore")
+_SUCCESS = ("success_rate", "avgSuccessRate", "successRate")
+
+_PROJECT: tuple[Field, ...] = (
+    ("name", ("name", "projectName"), values.text),
+    ("runs", ("total_runs", "totalRuns"), values.count),
+    ("active_experts", ("active_experts", "activeExperts"), values.count),
+    ("reflexions", ("reflexions_count", "totalReflexions", "reflexionsCount"), values.count),
+    ("latency_seconds", ("avg_latency", "avgLatency"), values.milliseconds),
+    ("last_run_timestamp", ("last_run", "lastReportDate", "lastRun"), values.moment_if_any),
+)
+
+_EVENT_ID = ("id", "event_id", "eventId")
+_EVENT: tuple[Field, ...] = (
+    ("project", ("project", "project_id", "projectId"), values.text),
+    ("event_type", ("event_type", "eventType", "type"), values.text),
+    ("severity", ("severity",), values.text),
+    ("message", ("message", "description"), values.text),
+)
+_EVENT_MOMENT: Field = ("timestamp", ("timestamp", "created_at", "createdAt"), values.timestamp)
+
+_ANOMALY: tuple[Field, ...] = (
+    ("timestamp", ("timestamp", "created_at", "createdAt"), values.timestamp),
+    ("project", ("project", "project_id", "projectId"), values.text),
+    ("type", ("type", "anomaly_type", "anomalyType"), values.text),
+    ("severity", ("severity",), values.text),
+    ("metric", ("metric",), values.text),
+    ("value", ("value",), values.number),
+    ("expected", ("expected",), values.number),
+    ("deviation", ("deviation",), values.number),
+    ("description", ("description", "message"), values.text),
+    ("resolved", ("resolved",), values.flag),
+)
+
+
+def metrics_from(data: JsonObject, problems: Problems) -> Metrics:
+    """The headline figures that an object carries."""
+    return Metrics(**_read(data, _METRICS, problems))
+
+
+def project_from(data: JsonObject, problems: Problems, percent: frozenset[str] = frozenset()) -> Project | None:
+    """One project; None, and a note, when nothing identifies it.
+
+    `percent` names the wire fields that are percentages elsewhere in the document (see `percentages`).
+    """
+    project_id = _identifier(data, _PROJECT_ID, problems)
+    if project_id is None:
+        problems.add("no_id")
+        return None
+    known = _read(data, _PROJECT, problems)
+    if "name" in known:
+        known["name"] = _label(known["name"], "name", problems)
+    # `overallHealth` is a word in some REST answers and a share in others.
+    status, health = _convert(data, ("status",), values.text, problems), None
+    overall = data.get("overallHealth")
+    if status is None and isinstance(overall, str) and overall.strip()[:1].isalpha():
+        status = overall
+    elif overall is not None:
+        health = _share(data, ("overallHealth",), percent, problems)
+    if status is not None:
+        known["status"] = _label(status.strip().lower(), "status", problems) or None
+    latest = _share(data, _HEALTH, percent, problems)
+    known["health_ratio"] = health if latest is None else latest
+    known["success_ratio"] = _share(data, _SUCCESS, percent, problems)
+    return Project(id=project_id, **known)
+
+
+def percentages(objects: Iterable[JsonObject]) -> frozenset[str]:
+    """The share fields that count from 0 to 100 in these objects, by wire name.
+
+    One source writes a field one way in all objects of a document, so one value above 1 settles what the others mean:
+    health scores of 87, 92 and 1 are 87 %, 92 % and 1 %. Different fields may well differ.
+    """
+    shares = ("overallHealth", *_HEALTH, *_SUCCESS)
+    return frozenset(name for data in objects for name in shares if name in data and values.is_percentage(data[name]))
+
+
+def event_from(
+    data: JsonObject, problems: Problems, timestamp: float | None = None, event_type: str | None = None
+) -> Event:
+    """One event; what has no id gets one made from moment, project, type and message.
+
+    `timestamp` (the envelope's) stands in for a missing one of its own. `event_type` is the type that the envelope
+    names in the older socket's shape; the whole object is the metadata then, unless it has some of its own.
+    """
+    moment = _field(data, _EVENT_MOMENT, problems)
+    known = _read(data, _EVENT, problems)
+    if event_type is not None:
+        known["event_type"] = event_type
+    if "severity" in known:
+        known["severity"] = known["severity"].strip().lower() or "info"
+    _shorten(known, ("event_type", "severity"), "message", problems)
+    own = float(moment) if isinstance(moment, float) else timestamp
+    event_id = _identifier(data, _EVENT_ID, problems) or values.made_id(
+        "" if own is None else repr(own),
+        known.get("project", ""),
+        known.get("event_type", ""),
+        known.get("message", ""),
+    )
+    return Event(id=event_id, timestamp=own, metadata=_metadata(data, event_type is not None, problems), **known)
+
+
+def anomaly_from(data: JsonObject, problems: Problems) -> Anomaly:
+    """One anomaly; what has no id gets one made from project, type and metric, the same when it is resolved."""
+    known = _read(data, _ANOMALY, problems)
+    if "severity" in known:
+        known["severity"] = known["severity"].strip().lower() or "info"
+    _shorten(known, ("severity", "type", "metric"), "description", problems)
+    anomaly_id = _identifier(data, ("id",), problems) or values.made_id(
+        *(known.get(name, "") for name in ("project", "type", "metric"))
+    )
+    return Anomaly(id=anomaly_id, **known)
+
+
+def overview_from(data: JsonObject, problems: Problems, timestamp: float | None = None) -> Overview:
+    """An overview, whole or partial: every part that is present and has the right JSON type."""
+    base = problems.base
+    metrics = data.get("metrics")
+    if metrics is not None and not isinstance(metrics, dict):
+        problems.add("not_an_object", "metrics")
+        metrics = None
+    if metrics is not None:
+        problems.base = f"{base}.metrics"
+        metrics = metrics_from(metrics, problems)
+        problems.base = base
+    projects = _elements(data, ("projects",), problems)
+    events = _elements(data, ("events", "recentEvents", "recent_events"), problems)
+    anomalies = _elements(data, ("anomalies",), problems)
+    percent = percentages(element for _, element in projects or ())
+    return Overview(
+        metrics=metrics,
+        projects=_each(projects, lambda element: project_from(element, problems, percent), problems),
+        events=_each(events, lambda element: event_from(element, problems, timestamp), problems),
+        anomalies=_each(anomalies, lambda element: anomaly_from(element, problems), problems),
+        cursor=_identifier(data, ("cursor",), problems),
+    )
+
+
+def _elements(data: JsonObject, names: tuple[str, ...], problems: Problems) -> list[tuple[str, JsonObject]] | None:
+    """The objects of the first list present, each with its path from here; None when there is none."""
+    for name in names:
+        found = data.get(name)
+        if found is None:
+            continue
+        if not isinstance(found, list):
+            problems.add("wrong_type", name)
+            return None
+        elements: list[tuple[str, JsonObject]] = []
+        for index, element in enumerate(found):
+            if isinstance(element, dict):
+                elements.append((f"{name}[{index}]", element))
+            else:
+                problems.add("not_an_object", f"{name}[{index}]")
+        return elements
+    return None
+
+
+def _each(
+    elements: list[tuple[str, JsonObject]] | None, make: Callable[[JsonObject], Made | None], problems: Problems
+) -> tuple[Made, ...] | None:
+    """What `make` makes of each element, without those of which it makes None; None stays None."""
+    if elements is None:
+        return None
+    base = problems.base
+    made = []
+    for path, element in elements:
+        problems.base = f"{base}.{path}"
+        result = make(element)
+        if result is not None:
+            made.append(result)
+    problems.base = base
+    return tuple(made)
+
+
+def _read(data: JsonObject, fields: Iterable[Field], problems: Problems) -> dict[str, Any]:
+    """The fields that are present and usable, by their names in the model."""
+    known = {}
+    for field in fields:
+        value = _field(data, field, problems)
+        if value is not None:
+            known[field[0]] = value
+    return known
+
+
+def _field(data: JsonObject, field: Field, problems: Problems) -> object:
+    return _convert(data, field[1], field[2], problems)
+
+
+def _convert(
+    data: JsonObject, names: Iterable[str], convert: Callable[[object], Converted | None], problems: Problems
+) -> Converted | None:
+    """The first of `names` that is present and not null, converted; None when there is none or it is unusable."""
+    for name in names:
+        value = data.get(name)
+        if value is not None:
+            try:
+                return convert(value)
+            except UnusableValueError as error:
+                problems.add(error.reason, name)
+                return None
+    return None
+
+
+def _share(data: JsonObject, names: Iterable[str], percent: frozenset[str], problems: Problems) -> float | None:
+    for name in names:
+        if data.get(name) is not None:
+            return _convert(data, (name,), values.percentage if name in percent else values.ratio, problems)
+    return None
+
+
+def _identifier(data: JsonObject, names: Iterable[str], problems: Problems) -> str | None:
+    """The first usable id among `names`."""
+    for name in names:
+        found = _convert(data, (name,), values.identifier, problems)
+        if found is not None:
+            return found
+    return None
+
+
+def _shorten(known: dict[str, Any], labels: Iterable[str], words: str, problems: Problems) -> None:
+    """Hold the texts of an event or an anomaly to the limits; the field `words` is what it says to people."""
+    project = known.get("project", "")
+    if len(project) > values.MAX_ID_CHARS:
+        # As the id of the project itself is, so that the two can be joined.
+        problems.add("too_long", "project")
+        known["project"] = values.made_id(project)
+    for name in labels:
+        if name in known:
+            known[name] = _label(known[name], name, problems)
+    if len(known.get(words, "")) > problems.limits.max_event_bytes:
+        problems.add("too_long", words)
+        known[words] = known[words][: problems.limits.max_event_bytes]
+
+
+def _label(text: str, field: str, problems: Problems) -> str:
+    if len(text) > values.MAX_LABEL_CHARS:
+        problems.add("too_long", field)
+    return shortened(text, values.MAX_LABEL_CHARS)
+
+
+def _metadata(data: JsonObject, whole: bool, problems: Problems) -> bytes:
+    """The open object of an event as JSON; `whole` takes the event itself where it has none."""
+    for name in ("metadata", "details"):
+        found = data.get(name)
+        if found is None:
+            continue
+        if not isinstance(found, dict):
+            problems.add("not_an_object", name)
+            return b"{}"
+        return _encoded(found, name, problems)
+    return _encoded(data, "", problems) if whole else b"{}"
+
+
+def _encoded(found: JsonObject, field: str, problems: Problems) -> bytes:
+    try:
+        encoded = encode(found)
+    except RecursionError:
+        encoded = None
+    limits = problems.limits
+    if encoded is None or nested_deeper(encoded, limits.max_json_depth):
+        problems.add("too_deep", field)
+        return b"{}"
+    if len(encoded) > limits.max_event_bytes:
+        problems.add("too_long", field)
+        return b"{}"
+    return encoded

@@ -1,0 +1,122 @@
+"""Which failure an exception of a socket, of TLS or of aiohttp is. Details are ours: theirs may quote a URL."""
+
+import errno
+import socket
+import ssl
+import zlib
+
+import aiohttp
+
+from iris_exporter.core.failures import Failure, TransportError, from_status
+from iris_exporter.errors import LimitExceededError
+from iris_exporter.http.session import BrokenAnswerError, UnansweredError
+
+LINK_ERRORS = (aiohttp.ClientError, OSError, TimeoutError, EOFError, zlib.error, LimitExceededError, ValueError)
+"""What a dial, a read or a poll may raise for reasons that lie outside this program."""
+
+_RESET = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED, errno.ESHUTDOWN})
+_UNREACHABLE = frozenset(
+    {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.EACCES, errno.EPERM}
+)  # the last two are how a local firewall refuses
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
+# What the other side says about our certificate, in the words of OpenSSL. TLS 1.2 says "handshake failure" where it
+# misses one, which can have many other causes as well.
+_ABOUT_OUR_CERTIFICATE = (
+    "ALERT_BAD_CERTIFICATE",
+    "ALERT_UNSUPPORTED_CERTIFICATE",
+    "ALERT_CERTIFICATE_",
+    "ALERT_UNKNOWN_CA",
+)
+
+
+def failure_of(error: BaseException) -> Failure:
+    """Name the failure that `error` is; what is not recognised is `network`."""
+    if isinstance(error, aiohttp.ClientOSError) and isinstance(error.__cause__, ssl.SSLError):
+        error = error.__cause__  # what aiohttp makes of it has the number of quite another error of the system
+    for recogniser in (_own, _tls, _aiohttp, _system):
+        failure = recogniser(error)
+        if failure is not None:
+            return failure
+    return Failure("network", type(error).__name__)
+
+
+def _own(error: BaseException) -> Failure | None:
+    if isinstance(error, TransportError):
+        return error.failure
+    if isinstance(error, LimitExceededError):
+        return Failure("message_too_large", str(error))
+    if isinstance(error, BrokenAnswerError):
+        return error.failure
+    if isinstance(error, UnansweredError):
+        return failure_of(error.error)
+    if isinstance(error, zlib.error):
+        return Failure("protocol_error", "the compressed body is damaged")
+    return None
+
+
+def _tls(error: BaseException) -> Failure | None:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return Failure("tls_certificate", _certificate_text(error.certificate_error))
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Failure("tls_certificate", _certificate_text(error))
+    if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
+        inner = getattr(error, "os_error", error)
+        words = getattr(inner, "reason", None) or type(error).__name__
+        about_ours = any(alert in words for alert in _ABOUT_OUR_CERTIFICATE)
+        return Failure("client_certificate" if about_ours else "tls", words)
+    return None
+
+
+def _certificate_text(error: BaseException) -> str:
+    return getattr(error, "verify_message", None) or "the certificate could not be verified"
+
+
+def _aiohttp(error: BaseException) -> Failure | None:
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        for_now = error.os_error.errno == socket.EAI_AGAIN
+        return Failure("dns", f"cannot resolve {error.host}" + (" for the moment" if for_now else ""))
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return Failure("proxy", "the HTTP proxy could not be reached")
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return _from_proxy(error.status)
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return _system(error.os_error) or Failure("network", error.strerror or "cannot connect")
+    if isinstance(error, aiohttp.WSServerHandshakeError):
+        return from_status(error.status) if error.status != 101 else Failure("handshake", error.message)
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return Failure("abnormal_closure", "the response ended in its middle")
+    if isinstance(error, aiohttp.ServerTimeoutError):
+        return Failure("timeout", "no answer in time")
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return Failure("connection_reset", "the server closed the connection without an answer")
+    if isinstance(error, aiohttp.ClientResponseError):
+        return Failure("protocol_error", "the answer is not valid HTTP")
+    if isinstance(error, aiohttp.InvalidURL):
+        return Failure("redirect", "not an address that can be requested")
+    return None
+
+
+def _from_proxy(status: int) -> Failure:
+    """What the answer of a proxy to CONNECT means: a gateway's statuses are about the source, all others about us."""
+    refused = 400 <= status < 500
+    return Failure("proxy_refused" if refused else "proxy", f"the HTTP proxy answered with status {status}")
+
+
+def _system(error: BaseException | None) -> Failure | None:
+    if isinstance(error, TimeoutError):
+        return Failure("timeout", "no answer in time")
+    if isinstance(error, socket.gaierror):
+        return Failure("dns", error.strerror or "cannot resolve the host name")
+    if isinstance(error, ConnectionRefusedError):
+        return Failure("connection_refused", "nothing listens there")
+    if isinstance(error, OSError):
+        if error.errno in _RESET or isinstance(error, ConnectionError):
+            return Failure("connection_reset", "the connection was reset")
+        if error.errno in _UNREACHABLE:
+            return Failure("unreachable", error.strerror or "no route")
+        if error.errno in _EXHAUSTED:
+            return Failure("internal", error.strerror or "no resources")
+        return Failure("network", error.strerror or type(error).__name__)
+    if isinstance(error, EOFError):
+        return Failure("abnormal_closure", "the connection ended")
+    return None

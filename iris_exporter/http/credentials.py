@@ -1,0 +1,133 @@
+"""What identifies us to a source or to another server: the key, headers of the operator's choice, certificates.
+
+All of it can live in files, which are read at each request, so that what was rotated is used without a restart.
+"""
+
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from iris_exporter.core import keys, request_headers
+from iris_exporter.core.failures import Failure, TransportError
+from iris_exporter.core.keys import BadKeyError
+from iris_exporter.core.request_headers import BadHeaderError, Header
+from iris_exporter.http import tls
+from iris_exporter.logs import get_logger
+from iris_exporter.process.blocking import FILES, BlockedError
+from iris_exporter.settings import ClientSettings, StreamSettings
+
+_log = get_logger(__name__)
+
+Trust = ssl.SSLContext | bool
+"""What aiohttp takes: True stands for the system's authorities as they were at the start, without a certificate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What one request sends and trusts. `elsewhere` is the trust for an origin that is not to know who we are."""
+
+    headers: tuple[Header, ...] = field(repr=False)
+    trust: Trust
+    elsewhere: Trust
+
+
+class Credentials:
+    """The credentials of one stream or client. `protect` is told every secret that is read, before anything else."""
+
+    def __init__(self, settings: StreamSettings | ClientSettings, protect: Callable[[str], None]) -> None:
+        self.protect = protect
+        self._key_file = settings.api_key_file
+        self._headers = settings.headers
+        self._headers_file = settings.headers_file
+        self._files = tls.Files(settings.tls_ca_file, settings.tls_cert_file, settings.tls_key_file)
+        self._verify = not settings.tls_insecure_skip_verify
+        self._is_plain = settings.url.lower().startswith(("http:", "ws:"))
+        self._used: Identity | None = None
+        if not self._verify:
+            hint = "anybody on the way can read the key and invent data"
+            if isinstance(settings, StreamSettings):
+                _log.warning("stream.tls_not_verified", stream=settings.name, hint=hint)
+            else:
+                _log.warning("client.tls_not_verified", client=settings.name, hint=hint)
+
+    async def identity(self) -> Identity:
+        """What the next request is to use.
+
+        Raises:
+            TransportError: A file cannot be read, or what it holds cannot be used.
+        """
+        self._used = await self._load()
+        return self._used
+
+    async def changed(self) -> bool:
+        """Whether the files now hold something else than what was last used; False when they cannot be read."""
+        try:
+            return await self._load() != self._used
+        except TransportError:
+            return False
+
+    async def _load(self) -> Identity:
+        key: str | None = None
+        from_file: tuple[Header, ...] = ()
+        if self._key_file is not None:
+            key = _key(self._key_file, await _read(self._key_file, keys.MAX_BYTES))
+            self.protect(key)
+        if self._headers_file is not None:
+            from_file = _parse(
+                self._headers_file, await _read(self._headers_file, request_headers.MAX_HEADERS_FILE_BYTES)
+            )
+        headers = {name.lower(): (name, value) for name, value in (*self._headers, *from_file)}
+        for _, value in headers.values():
+            if len(value) >= request_headers.SHORTEST_SECRET:
+                self.protect(value)
+        if key is not None:
+            headers[request_headers.AUTHORIZATION] = ("Authorization", f"Bearer {key}")
+        return Identity(tuple(headers.values()), await self._trust(), await self._trust_elsewhere())
+
+    async def _trust(self) -> Trust:
+        if self._verify and self._files == tls.Files() and self._is_plain:
+            return True  # not looked at, unless a redirect leads to TLS
+        return await _context(self._files, verify=self._verify)
+
+    async def _trust_elsewhere(self) -> Trust:
+        """The operator's own authorities hold everywhere; our certificate, and what is not verified, do not."""
+        if self._files.authorities is None and self._is_plain:
+            return True
+        return await _context(tls.Files(self._files.authorities), verify=True)
+
+
+async def _context(files: tls.Files, *, verify: bool) -> ssl.SSLContext:
+    try:
+        return await FILES.run(lambda: tls.current(files, verify=verify), files)
+    except tls.UnusableFileError as error:
+        raise TransportError(Failure("credentials", str(error))) from None
+    except BlockedError as error:
+        raise TransportError(Failure("credentials", f"files with certificates: {error.strerror}")) from None
+
+
+async def _read(path: Path, limit: int) -> bytes:
+    """Up to one byte more than `limit`."""
+
+    def read() -> bytes:
+        with path.open("rb") as file:
+            return file.read(limit + 1)
+
+    try:
+        return await FILES.run(read, path)
+    except OSError as error:
+        raise TransportError(Failure("credentials", f"{path}: {error.strerror}")) from None
+
+
+def _key(path: Path, content: bytes) -> str:
+    try:
+        return keys.parse(content)
+    except BadKeyError as error:
+        raise TransportError(Failure("credentials", f"{path}: no key: {error}")) from None
+
+
+def _parse(path: Path, content: bytes) -> tuple[Header, ...]:
+    try:
+        return request_headers.parse_file(content)
+    except BadHeaderError as error:
+        raise TransportError(Failure("credentials", f"{path}: {error}")) from None

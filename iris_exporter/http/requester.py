@@ -1,0 +1,218 @@
+"""Requests of one stream or one client: credentials, proxy and redirects, the same for all that this program asks."""
+
+import os
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import aiohttp
+
+from iris_exporter.core.failures import Failure, TransportError, from_status
+from iris_exporter.core.negotiation import as_http
+from iris_exporter.http import redirects
+from iris_exporter.http.addresses import as_written
+from iris_exporter.http.credentials import Credentials, Identity
+from iris_exporter.http.proxies import Proxy, is_of_proxy, proxy_for
+from iris_exporter.http.session import RedirectedError, Sent, end_with_connection, sent_once
+from iris_exporter.settings import ClientSettings, StreamSettings
+
+_T = TypeVar("_T")
+_REFUSED = frozenset({401, 403})
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What goes to aiohttp for one hop; `options` are its arguments beside the address and the headers."""
+
+    url: str
+    headers: dict[str, str]
+    options: dict[str, Any]
+
+
+@dataclass(slots=True)
+class _Bill:
+    """What tells whether a source was reached through a proxy that does not tunnel: whose answer it was."""
+
+    by_plain_proxy: bool
+    is_of_proxy: bool = False
+
+
+class Budget(Protocol):
+    """What connections are paid from. It is asked for each request, redirected ones too."""
+
+    def reserve(self, url: str) -> None:
+        """Set aside what a connection costs; raises where none may be made. `settle` follows."""
+
+    def settle(self, url: str, connections: int) -> None:
+        """So many connections were made; the source can have seen them."""
+
+
+class Requester:
+    """Makes requests for one stream or one client. Errors of aiohttp and of the system pass through.
+
+    With a `budget` each request makes one connection at most; without one, a request that was cut before its answer may
+    be repeated.
+    """
+
+    def __init__(
+        self,
+        settings: StreamSettings | ClientSettings,
+        session: aiohttp.ClientSession,
+        credentials: Credentials,
+        budget: Budget | None = None,
+    ) -> None:
+        self._settings = settings
+        self._session = session
+        self._credentials = credentials
+        self._budget = budget
+
+    async def get(self, url: str, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
+        """GET `url`, or where it leads. `headers` go to every hop, the credentials to the origin of `url` alone.
+
+        Raises:
+            TransportError: The credentials cannot be read, or a redirect is not followed.
+        """
+
+        async def send(call: _Call) -> aiohttp.ClientResponse:
+            return await self._session.get(as_written(call.url), headers={**call.headers, **headers}, **call.options)
+
+        response = await self._follow(url, send, lambda answer: (answer.status, answer.headers))
+        end_with_connection(response)
+        return response
+
+    async def send(self, method: str, url: str, headers: Mapping[str, str], **options: Any) -> aiohttp.ClientResponse:
+        """Make one request with the credentials, and follow no redirect; `options` are aiohttp's, such as `data`.
+
+        Raises:
+            TransportError: The credentials cannot be read.
+            RedirectedError: The answer is a redirect.
+        """
+        call = self._call(as_http(url), await self._credentials.identity(), known=True)
+        response = await self._session.request(
+            method,
+            as_written(call.url),
+            headers={**call.headers, **headers},
+            allow_redirects=False,
+            **call.options,
+            **options,
+        )
+        end_with_connection(response)
+        return response
+
+    async def upgrade(self, url: str) -> aiohttp.ClientWebSocketResponse[bool]:
+        """Make a WebSocket at `url`, or where it leads.
+
+        Raises:
+            TransportError: As `get` does.
+            WSServerHandshakeError: The answer is not a WebSocket.
+        """
+
+        async def send(call: _Call) -> aiohttp.ClientWebSocketResponse[bool] | aiohttp.WSServerHandshakeError:
+            try:
+                socket: aiohttp.ClientWebSocketResponse[bool] = await self._session.ws_connect(
+                    as_written(call.url),
+                    headers=call.headers,
+                    autoping=False,
+                    max_msg_size=self._settings.max_message_bytes,
+                    timeout=aiohttp.ClientWSTimeout(ws_receive=None, ws_close=1.0),
+                    decode_text=False,
+                    **call.options,
+                )
+            except aiohttp.WSServerHandshakeError as error:
+                return error
+            return socket
+
+        made = await self._follow(
+            url,
+            send,
+            lambda answer: (
+                (answer.status, answer.headers or {})
+                if isinstance(answer, aiohttp.WSServerHandshakeError)
+                else (101, {})
+            ),
+        )
+        if isinstance(made, aiohttp.WSServerHandshakeError):
+            raise made
+        return made
+
+    async def _follow(
+        self, url: str, send: Callable[[_Call], Awaitable[_T]], head: Callable[[_T], tuple[int, Mapping[str, str]]]
+    ) -> _T:
+        """Send, and send again where a redirect leads; `head` gives the status and the headers of an answer."""
+        identity = await self._credentials.identity()
+        hops = [as_http(url)]
+        known = True
+        paid: set[str] = set()
+        while True:
+            call = self._call(hops[-1], identity, known=known)
+            try:
+                with self._paying(call, paid) as bill:
+                    answer = await send(call)
+                    status, headers = head(answer)
+                    bill.is_of_proxy = bill.by_plain_proxy and is_of_proxy(status, headers)
+            except RedirectedError as error:
+                hop = redirects.next_hop(hops[-1], error.location, hops)
+                if isinstance(hop, Failure):
+                    raise TransportError(hop) from None
+                hops.append(hop.url)
+                known = hop.keep_credentials
+                continue
+            if not known and status in _REFUSED:
+                failure = redirects.refused_without_credentials(hops[-1], from_status(status))
+                if isinstance(answer, aiohttp.ClientResponse):
+                    answer.close()
+                raise TransportError(failure)
+            return answer
+
+    @contextmanager
+    def _paying(self, call: _Call, paid: set[str]) -> Iterator[_Bill]:
+        """Reserve what the request in this block costs, and settle afterwards what it has cost.
+
+        `paid` are the origins that this dial has paid for; a redirect may stay within a connection of the dial.
+        """
+        proxy = call.options.get("proxy", "")
+        bill = _Bill(by_plain_proxy=bool(proxy) and call.url.startswith("http:"))
+        if self._budget is None:
+            yield bill
+            return
+        self._budget.reserve(call.url)
+        sent = Sent()
+        try:
+            with sent_once(tls_proxy=proxy.startswith("https:")) as sent:
+                yield bill
+        finally:
+            where = str(redirects.origin(call.url))
+            connections = 0 if bill.is_of_proxy else sent.connections
+            # A stream over a connection that was kept is one more to the source, even though it accepted nothing.
+            if sent.is_reused and not bill.is_of_proxy and where not in paid:
+                connections += 1
+            if connections:
+                paid.add(where)
+            self._budget.settle(call.url, connections)
+
+    def _call(self, url: str, identity: Identity, *, known: bool) -> _Call:
+        """`known` says whether the origin may know who we are."""
+        headers = dict(identity.headers) if known else {}
+        options: dict[str, Any] = {"ssl": identity.trust if known else identity.elsewhere}
+        if known and url.startswith("https:") and self._settings.tls_server_name is not None:
+            options["server_hostname"] = self._settings.tls_server_name
+        proxy = self._proxy(url)
+        if proxy is not None:
+            options["proxy"] = proxy.url
+            if proxy.authorization is not None:
+                # A tunnel is asked for in a request of its own; otherwise the proxy reads ours.
+                to_proxy = options.setdefault("proxy_headers", {}) if url.startswith("https:") else headers
+                to_proxy["Proxy-Authorization"] = proxy.authorization
+        return _Call(url, headers, options)
+
+    def _proxy(self, url: str) -> Proxy | None:
+        if self._settings.proxy == "none":
+            return None
+        found = proxy_for(url, os.environ)
+        if isinstance(found, Failure):
+            raise TransportError(found)
+        if found is not None:
+            for secret in found.secrets:
+                self._credentials.protect(secret)
+        return found

@@ -1,0 +1,152 @@
+"""What happens to one stream, counted directly; what the source says is mirrored elsewhere (`mirror`)."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from iris_exporter.core.failures import Failure
+from iris_exporter.core.limits import DEFAULT_LIMITS, Limits
+from iris_exporter.instruments import catalog
+from iris_exporter.instruments.metric import Kind, Metric
+from iris_exporter.instruments.primitives import Counter, Histogram, Instrument
+from iris_exporter.instruments.text import Exemplar, Sample, clean_label, pairs_text
+from iris_exporter.model.snapshot import EventKey
+from iris_exporter.transports.base import StateChange
+
+MAX_EVENT_EXEMPLARS = 1000
+"""Label sets of the event counter whose last exemplar is kept, some 300 bytes each."""
+
+
+class StreamInstruments:
+    """The counters of one stream: an `Observer` of its connection, and what decoding and the model report.
+
+    Every call is quick, never raises for whatever a source may send, and takes numbers for whole batches. `limits` are
+    those by which its source is mirrored; they may be replaced.
+    """
+
+    def __init__(self, stream: str, limits: Limits = DEFAULT_LIMITS) -> None:
+        self.limits = limits
+        self.stream = clean_label(stream)
+        self.tail = f"{pairs_text([('stream', self.stream)])}}} "
+        counters = (metric for metric in catalog.CATALOG if metric.kind is Kind.COUNTER)
+        own = (metric for metric in counters if metric.group in (catalog.LINK, catalog.TRAFFIC))
+        self._counters = {metric.name: Counter(metric) for metric in own}
+        histograms = (metric for metric in catalog.CATALOG if metric.kind is Kind.HISTOGRAM)
+        self._histograms = {metric.name: Histogram(metric) for metric in histograms}
+        self._instruments: dict[str, Instrument] = {**self._counters, **self._histograms}
+        # The hot path goes without a lookup by name.
+        self._messages = self._counters[catalog.MESSAGES.name]
+        self._received = self._counters[catalog.RECEIVED_BYTES.name]
+        self._delay = self._histograms[catalog.MESSAGE_DELAY.name]
+        self.exemplify: Callable[[float], Exemplar | None] | None = None
+        """Makes the exemplar of a delay that is being counted; None where there are no traces."""
+        self.event_exemplars: dict[EventKey, Exemplar] = {}
+        """Exemplars of the event counter, for the last `MAX_EVENT_EXEMPLARS` label sets that had one."""
+
+    def counter(self, metric: Metric) -> Counter:
+        """The counter of a metric of the catalogue; KeyError for one that is not counted here."""
+        return self._counters[metric.name]
+
+    def histogram(self, metric: Metric) -> Histogram:
+        """The histogram of a metric of the catalogue; KeyError for one that is not one."""
+        return self._histograms[metric.name]
+
+    def samples(self, metric: Metric) -> Iterator[Sample]:
+        """The series of one counted metric."""
+        return self._instruments[metric.name].samples(self.stream)
+
+    def write(self, metric: Metric, out: list[str], *, exemplars: bool) -> None:
+        """Append the lines of one counted metric."""
+        self._instruments[metric.name].write(self.tail, out, exemplars=exemplars)
+
+    # The connection: see `transports.base.Observer`.
+
+    def attempt_started(self) -> None:
+        """See `Observer.attempt_started`."""
+        self.counter(catalog.CONNECT_ATTEMPTS).inc()
+
+    def attempt_failed(self, failure: Failure, seconds: float) -> None:  # noqa: ARG002 - failed ones are not timed
+        """See `Observer.attempt_failed`."""
+        self.counter(catalog.CONNECT_FAILURES).inc(1, failure.reason)
+
+    def connected(self, protocol: str, endpoint: str, seconds: float, at: float) -> None:  # noqa: ARG002
+        """See `Observer.connected`; what is in use, and since when, is read from the status."""
+        self.histogram(catalog.CONNECT_DURATION).observe(seconds)
+
+    def disconnected(self, failure: Failure) -> None:
+        """See `Observer.disconnected`."""
+        self.counter(catalog.DISCONNECTS).inc(1, failure.reason)
+
+    def heartbeat(self, round_trip_seconds: float) -> None:
+        """See `Observer.heartbeat`."""
+        self.histogram(catalog.HEARTBEAT_RTT).observe(round_trip_seconds)
+
+    def received(self, protocol: str, wire_bytes: int) -> None:
+        """See `Observer.received`."""
+        self._received.inc(wire_bytes, protocol)
+
+    def poll_started(self) -> None:
+        """See `Observer.poll_started`."""
+        self.counter(catalog.POLLS).inc()
+
+    def poll_failed(self, failure: Failure) -> None:
+        """See `Observer.poll_failed`."""
+        self.counter(catalog.POLL_FAILURES).inc(1, failure.reason)
+
+    def state_changed(self, change: StateChange) -> None:
+        """See `Observer.state_changed`; the state is read from the status at each scrape, so there is nothing to do."""
+
+    # Messages.
+
+    def message(self, message_type: str, count: int = 1) -> None:
+        """`count` messages of a type, in the wire's spelling; an unknown type is counted as `other`."""
+        self._messages.inc(count, message_type)
+
+    def decode_error(self, reason: str, count: int = 1) -> None:
+        """`count` messages, or parts of one, that could not be read."""
+        self.counter(catalog.DECODE_ERRORS).inc(count, reason)
+
+    def upstream_error(self, code: str) -> None:
+        """The source said `error`; an unknown code is counted as `other`."""
+        self.counter(catalog.UPSTREAM_ERRORS).inc(1, code)
+
+    def delay(self, seconds: float, exemplar: Exemplar | None = None) -> None:
+        """One message took this long; a negative time (the source's clock is ahead) counts as 0."""
+        self._delay.observe(seconds, exemplar)
+
+    def delays(self, seconds: Iterable[float]) -> None:
+        """The same for several messages; the slowest of them gets the exemplar, because it is the one to look at."""
+        if self.exemplify is None:
+            self._delay.observe_many(seconds)
+            return
+        values = list(seconds)
+        self._delay.observe_many(values)
+        if values and (exemplar := self.exemplify(slowest := max(values))) is not None:
+            self._delay.mark(slowest, exemplar)
+
+    def event_exemplar(self, key: EventKey, exemplar: Exemplar) -> None:
+        """An event of these labels has a span; one that is too long is left out."""
+        if exemplar.fits():
+            exemplars = self.event_exemplars
+            exemplars.pop(key, None)
+            exemplars[key] = exemplar
+            if len(exemplars) > MAX_EVENT_EXEMPLARS:
+                del exemplars[next(iter(exemplars))]
+
+    def event_duplicate(self, count: int = 1) -> None:
+        """Events that had been seen before."""
+        self.counter(catalog.EVENTS_DUPLICATE).inc(count)
+
+    def event_replayed(self, count: int = 1) -> None:
+        """Events marked as replayed."""
+        self.counter(catalog.EVENTS_REPLAYED).inc(count)
+
+    def event_gap(self, count: int = 1) -> None:
+        """Events that never arrived."""
+        self.counter(catalog.EVENT_GAPS).inc(count)
+
+    def resume(self, outcome: str) -> None:
+        """The source answered a request to resume."""
+        self.counter(catalog.RESUMES).inc(1, outcome)
+
+    def dropped(self, kind: str, count: int = 1) -> None:
+        """A limit was met; `kind` is a key of `catalog.DROPPED`."""
+        self.counter(catalog.STREAM_DROPPED).inc(count, kind)

@@ -1,0 +1,194 @@
+"""Blocking work, away from the event loop: each kind in threads of its own, bounded in number and in time.
+
+Theory. A file on a mount that hangs, or a disk that does not answer, holds the thread that asked for it, and nothing
+can take that thread back. asyncio's default executor is one place for all such work and is waited for at the end: one
+hung file would keep scrapes from being compressed and the process from ending. Here each kind of work has a `Pool`: its
+threads are daemons, so the process ends without them; whoever waits is told after a deadline; and a place (a file, a
+directory) that hangs costs one thread: until that thread is back, further work for the place is refused at once.
+
+Name look-ups are not here: they have an asynchronous resolver (`http.session`).
+"""
+
+import asyncio
+import errno
+import queue
+import threading
+import time
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future
+from typing import Any, Generic, TypeVar
+
+from iris_exporter.logs import get_logger
+
+T = TypeVar("T")
+
+_IDLE_SECONDS = 30.0
+"""A thread without work ends after this long."""
+_LINES_PER_MINUTE = 5
+
+_log = get_logger("blocking").limited(_LINES_PER_MINUTE)
+
+
+class BlockedError(OSError):
+    """The work did not end in time, or was not begun because of other work that has not ended; `strerror` says which.
+
+    What was begun may still end; what was not begun never is.
+    """
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(errno.ETIMEDOUT, sentence)
+
+
+class _Job(Generic[T]):
+    """One piece of work; `begun_at` and `has_ended` are guarded by the pool's lock."""
+
+    def __init__(self, work: Callable[[], T], place: Hashable) -> None:
+        self.work = work
+        self.place = place
+        self.result: Future[T] = Future()
+        self.begun_at: float | None = None  # monotonic
+        self.has_ended = False
+
+
+class Pool:
+    """Threads for one kind of work: at most `threads`, and whoever hands in work waits for at most `seconds`.
+
+    `seconds` covers the wait for a thread. None is for work that only computes: it is waited for in any case.
+    """
+
+    def __init__(self, name: str, threads: int, seconds: float | None) -> None:
+        self.name = name
+        self.timeouts = 0
+        """Pieces of work that were given up, or refused because of others that had been."""
+        self._threads = threads
+        self._seconds = seconds
+        self._jobs: queue.SimpleQueue[_Job[Any]] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._running = 0  # threads
+        self._idle = 0  # threads that wait for work
+        self._waiting = 0  # work that waits for a thread
+        self._left: set[_Job[Any]] = set()  # work under way that nobody waits for any more
+
+    @property
+    def stuck(self) -> int:
+        """Threads that are held by work that is past its time."""
+        return len(self._overdue())
+
+    async def run(self, work: Callable[[], T], place: Hashable) -> T:
+        """Do `work` in a thread and return what it returns; what it raises is raised here.
+
+        Args:
+            work: Called once, or never.
+            place: What it may hang on: a path, or another name that work of this pool shares.
+
+        Raises:
+            BlockedError: It takes too long, or the place or the whole pool hangs already.
+        """
+        job = self._hand_in(work, place)
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await asyncio.wrap_future(job.result)
+        except TimeoutError:
+            if job.result.done() and not job.result.cancelled():
+                raise  # the work's own
+            raise self._refused(place, f"no answer within {self._seconds:g} s") from None
+        finally:
+            self._leave(job)
+
+    def _hand_in(self, work: Callable[[], T], place: Hashable) -> _Job[T]:
+        self._check(place)
+        job: _Job[T] = _Job(work, place)
+        with self._lock:
+            self._waiting += 1
+            if self._waiting > self._idle and self._running < self._threads:
+                self._running += 1
+                threading.Thread(target=self._serve, name=f"blocking-{self.name}", daemon=True).start()
+        self._jobs.put(job)
+        return job
+
+    def _leave(self, job: _Job[Any]) -> None:
+        """Nobody waits for this any more: what has not begun never does."""
+        job.result.cancel()
+        with self._lock:
+            if job.begun_at is not None and not job.has_ended:
+                self._left.add(job)
+
+    def _check(self, place: Hashable) -> None:
+        overdue = self._overdue()
+        if any(job.place == place for job in overdue):
+            raise self._refused(place, "an earlier access has not been answered yet")
+        if len(overdue) >= self._threads:
+            raise self._refused(place, f"{self._threads} accesses to other places have not been answered yet")
+
+    def _overdue(self) -> list[_Job[Any]]:
+        if self._seconds is None or not self._left:
+            return []
+        before = time.monotonic() - self._seconds
+        with self._lock:
+            return [job for job in self._left if job.begun_at is not None and job.begun_at <= before]
+
+    def _refused(self, place: Hashable, why: str) -> BlockedError:
+        self.timeouts += 1
+        _log.warning("blocking.timed_out", pool=self.name, place=str(place), reason=why)
+        return BlockedError(why)
+
+    def _serve(self) -> None:
+        while (job := self._next()) is not None:
+            value, error = None, None
+            try:
+                value = job.work()
+            except BaseException as raised:  # noqa: BLE001 (it is raised where the work was handed in)
+                error = raised
+            with self._lock:
+                job.has_ended = True
+                self._left.discard(job)
+            if error is None:
+                job.result.set_result(value)
+            else:
+                job.result.set_exception(error)
+            del job, value, error  # nothing of it is held while this thread waits
+
+    def _next(self) -> _Job[Any] | None:
+        """The next piece of work that somebody waits for; None when this thread is no longer needed."""
+        while True:
+            with self._lock:
+                self._idle += 1
+            try:
+                job = self._jobs.get(timeout=_IDLE_SECONDS)
+            except queue.Empty:
+                job = None
+            with self._lock:
+                self._idle -= 1
+                if job is None and self._waiting <= self._idle:
+                    self._running -= 1
+                    return None
+                if job is not None:
+                    self._waiting -= 1
+                    if job.result.set_running_or_notify_cancel():
+                        job.begun_at = time.monotonic()
+                        return job
+
+
+FILES_THREADS, FILES_SECONDS = 64, 5.0
+STATE_THREADS, STATE_SECONDS = 8, 3.0
+CONFIG_THREADS, CONFIG_SECONDS = 4, 5.0
+PARSING_THREADS, PARSING_SECONDS = 2, 60.0
+NAMES_THREADS, NAMES_SECONDS = 4, 5.0
+
+FILES = Pool("files", FILES_THREADS, FILES_SECONDS)
+"""Reads of keys, headers, certificates and files of discovery."""
+STATE = Pool("state", STATE_THREADS, STATE_SECONDS)
+"""Cursors and locks in `--state.dir`."""
+CONFIG = Pool("config", CONFIG_THREADS, CONFIG_SECONDS)
+"""The configuration and the web configuration, which name files of their own."""
+COMPRESSION = Pool("compression", 2, None)
+"""Compression of scrapes."""
+PARSING = Pool("parsing", PARSING_THREADS, PARSING_SECONDS)
+"""Reading of what discovery has found, which may be large and name files of its own."""
+PASSWORDS = Pool("passwords", 1, None)
+"""Verification of passwords with bcrypt."""
+NAMES = Pool("names", NAMES_THREADS, NAMES_SECONDS)
+"""Look-ups of the names that are listened on, which the system's resolver makes."""
+
+POOLS = (FILES, STATE, CONFIG, COMPRESSION, PARSING, PASSWORDS, NAMES)
+"""All of them; each has its series."""

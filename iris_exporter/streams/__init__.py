@@ -1,0 +1,1 @@
+"""One stream put together, and all of them."""

@@ -1,0 +1,334 @@
+"""The sink of a stream: what its connection brings is decoded, applied to the model and counted.
+
+It also keeps the place: what a connection asks to go on from, what the source answers, and which events between two
+polled documents have to be asked for.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Protocol
+
+import msgspec
+
+from iris_exporter.core.cursor import Outcome
+from iris_exporter.core.failures import Failure, from_error_code
+from iris_exporter.core.limits import Limits
+from iris_exporter.decoding.iris_json.decoder import Decoder
+from iris_exporter.decoding.iris_json.fast_path import EventRun, each_of
+from iris_exporter.decoding.messages import (
+    Event,
+    EventMessage,
+    Message,
+    Overview,
+    Ping,
+    Pong,
+    Resumed,
+    Update,
+    UpstreamError,
+)
+from iris_exporter.errors import DecodeError
+from iris_exporter.instruments.stream_instruments import StreamInstruments
+from iris_exporter.logs import redact
+from iris_exporter.model.state import Changes, StreamState, outcome_of
+from iris_exporter.streams.log import StreamLog
+from iris_exporter.transports.base import NO_REACTION, Page, Reaction, Received
+
+PONG = b'{"type":"pong"}'
+_PONG_REACTION = Reaction(pong=True)
+_ANSWER_REACTION = Reaction(replies=(PONG,))
+_FILL_REACTION = Reaction(fill=True)
+_CONTROL = frozenset(kind.message_type for kind in (Ping, Pong, Resumed, UpstreamError))
+_NO_DOCUMENT = ("unknown_shape", "not_an_object")  # JSON that says nothing we know
+_CONTROL_BYTES = 256  # what a ping takes with its moment, and much more
+ANSWER_SECONDS = 10.0
+"""A source that answers a resume does so at once; a heartbeat later it is clear that this one never will."""
+
+
+class EventListener(Protocol):
+    """Who wants to know events."""
+
+    def wants(self, messages: Sequence[bytes]) -> bool:
+        """Whether it wants those of these messages, as they came. Where not, nobody has to make objects of them."""
+
+    def arrived(self, events: Sequence[Event], messages: Sequence[bytes], at: float) -> None:
+        """Events seen for the first time, oldest first, whichever way they came, at wall time `at`.
+
+        `messages` are what arrived with them on the stream, among it their envelopes; empty for a REST document. Called
+        once for each piece; it must be quick and never raise.
+        """
+
+
+class StreamSink:
+    """Takes what a connection brings: decodes it, applies it to the model, counts it.
+
+    Without a `listener` most events are never made into objects, which is quicker.
+    """
+
+    def __init__(
+        self,
+        state: StreamState,
+        instruments: StreamInstruments,
+        log: StreamLog,
+        listener: EventListener | None = None,
+    ) -> None:
+        self._decoder = Decoder(state.limits)
+        self._state = state
+        self._instruments = instruments
+        self._log = log
+        self._listener = listener
+        # Of the connection that was opened last:
+        self._resumes = False  # whether an outcome of a resume is still to be told
+        self._lost_cursor = False
+        self._refused = False  # whether the position was refused, and nothing was heard without it yet
+        self._refusal_untold = False
+        self._opened_at = 0.0
+        self._replay_before: float | None = None  # messages older than this may be replays that are not marked
+
+    def limit(self, limits: Limits) -> None:
+        """Other limits from now on, for all that it hands things to."""
+        self._decoder.problems.limits = limits
+        self._state.limit(limits)
+        self._instruments.limits = limits
+
+    # Going on where it ended
+
+    def resume_from(self) -> str:
+        """See `Sink.resume_from`."""
+        return self._state.cursor.resume_from
+
+    def lose_cursor(self) -> None:
+        """Another process may have had this stream, and its cursor is not here: the first connection has an outcome."""
+        self._lost_cursor = True
+
+    def resume_message(self) -> bytes | None:
+        """See `Sink.resume_message`. Source: docs/protocol.md, section 4."""
+        position = self._state.cursor.position
+        if position is None or not self.resume_from():
+            return None
+        return msgspec.json.encode({"type": "resume", "lastEventId": str(position)})
+
+    def link_opened(self, at: float, *, asked: bool) -> None:
+        """See `Sink.link_opened`."""
+        cursor = self._state.cursor
+        cursor.begin(asked=asked)
+        self._resumes = asked or bool(self._state.seen) or self._lost_cursor
+        self._lost_cursor = False
+        self._opened_at = at
+        self._replay_before = at if asked and not cursor.awaiting_answer else None
+        if self._refusal_untold and not asked:
+            self._resumes = True
+            self._told(Outcome.NONE)
+        self._refusal_untold = False
+
+    def position_refused(self, *, refused: bool) -> None:
+        """See `Sink.position_refused`."""
+        if refused:
+            self._state.cursor.refuse()
+        elif self._refused:
+            self._state.cursor.allow()
+        self._refused = self._refusal_untold = refused
+
+    def awaits_answer(self) -> bool:
+        """See `Sink.awaits_answer`."""
+        return self._state.cursor.awaiting_answer
+
+    def _give_up_waiting(self, at: float) -> None:
+        """A source that has not answered a resume by now, and has shown no known event again, never will."""
+        if at - self._opened_at >= ANSWER_SECONDS:
+            self._state.cursor.give_up()
+            self._told(Outcome.NONE)
+
+    def _told(self, outcome: Outcome) -> None:
+        if self._resumes:
+            self._resumes = False
+            self._instruments.resume(outcome)
+            self._log.resumed(outcome)
+
+    # What arrives
+
+    def receive(self, received: Received, protocol: str, at: float) -> Reaction:  # noqa: ARG002 (see Sink)
+        """See `Sink.receive`."""
+        state = self._state
+        counts: dict[str, int] = {}
+        delays: list[float] = []
+        listens = self._listener is not None and self._listener.wants(received.messages)
+        new: list[Event] = []
+        reaction = NO_REACTION
+        messages: Sequence[Message]
+        for found in self._decoder.decode_all(received.messages):
+            if isinstance(found, DecodeError):
+                self._broken(found.reason, found.path, 1, found.detail)
+                continue
+            if isinstance(found, EventRun):
+                # Nearly everything ends here; what is below does the same, one by one, for what is not so simple.
+                if self._replay_before is None and state.apply_run(found, at):
+                    counts["event"] = counts.get("event", 0) + len(found)
+                    delays += [at - sent for sent in found.sent]
+                    if listens:
+                        new += [message.event for message in each_of(found)]
+                    continue
+                messages = each_of(found)
+            else:
+                messages = (found,)
+            for message in messages:
+                counts[message.message_type] = counts.get(message.message_type, 0) + 1
+                changes = state.apply(message, at)
+                new += changes.events
+                self._changed(message, changes, delays)
+                if message.message_type in _CONTROL and reaction.failure is None:
+                    reaction = self._control(message) or reaction
+        for kind, count in counts.items():
+            self._instruments.message(kind, count)
+        self._instruments.delays(delays)
+        if self._refused and reaction.failure is None and counts:
+            self._refused = False
+        self._tell(new, received.messages, at)
+        self._finish(received, at)
+        return _with_fill(reaction) if state.cursor.hole_after is not None else reaction
+
+    def peek(self, received: Received) -> Reaction:
+        """See `Sink.peek`; a message that is only looked at leaves no trace."""
+        reaction = NO_REACTION
+        looker = Decoder(self._state.limits)
+        for message in received.messages:
+            if len(message) <= _CONTROL_BYTES:
+                with suppress(DecodeError):
+                    found = looker.decode(message)
+                    if isinstance(found, Ping | Pong):
+                        reaction = self._control(found) or reaction
+        return reaction
+
+    def _changed(self, message: Message, changes: Changes, delays: list[float]) -> None:
+        """Count what one message changed, and note how long it was under way."""
+        delay = changes.delay_seconds
+        if delay is not None and (self._replay_before is None or not self._is_old(message, changes)):
+            delays.append(delay)
+        self._count(changes)
+
+    def _finish(self, received: Received, at: float) -> None:
+        """What is due once for each piece, and not for each message."""
+        if received.binary:
+            self._broken("binary", "$", received.binary)
+        if self._decoder.problems:
+            self._report_problems()
+        if received.last_event_id is not None and not self._state.cursor.note_id(received.last_event_id):
+            self._instruments.dropped("positions")
+        if self._resumes:
+            self._give_up_waiting(at)
+        self._report_dropped()
+
+    def _is_old(self, message: Message, changes: Changes) -> bool:
+        """Whether a message that is not marked as a replay is one: it was sent before this connection began.
+
+        The first one that is not ends the search, so that a source whose clock is behind loses few delays.
+        """
+        sent = message.timestamp if isinstance(message, EventMessage | Update) else None
+        if sent is None or self._replay_before is None or sent >= self._replay_before:
+            self._replay_before = None
+            return False
+        self._instruments.event_replayed(len(changes.events))
+        return True
+
+    def _control(self, message: Message) -> Reaction | None:
+        if isinstance(message, Ping):
+            return _ANSWER_REACTION
+        if isinstance(message, Pong):
+            return _PONG_REACTION
+        if isinstance(message, Resumed):
+            self._told(outcome_of(message))
+        elif isinstance(message, UpstreamError):
+            self._instruments.upstream_error(message.code)
+            self._log.upstream_error(message.code, message.message)
+            # A source that quotes the key it refuses must not make us show it.
+            failure = from_error_code(message.code, redact(message.message), message.retry_after_seconds)
+            return None if failure is None else Reaction(failure=failure)
+        return None
+
+    def _count(self, changes: Changes) -> None:
+        if changes.duplicates:
+            self._instruments.event_duplicate(changes.duplicates)
+        if changes.replayed:
+            self._instruments.event_replayed(changes.replayed)
+        if changes.gap:
+            self._instruments.event_gap(changes.gap)
+
+    def _tell(self, events: Sequence[Event], messages: Sequence[bytes], at: float) -> None:
+        if events and self._listener is not None:
+            self._listener.arrived(events, messages, at)
+
+    def snapshot(self, body: bytes, at: float, *, polling: bool) -> Failure | None:
+        """See `Sink.snapshot`."""
+        overview = self._document(body)
+        if isinstance(overview, Failure):
+            return overview
+        events = overview.events
+        continues = events is not None and any(self._state.seen.knows(event.id) for event in events)
+        changes = self._state.apply_snapshot(overview, at, polling=polling)
+        self._count(changes)
+        self._report_dropped()
+        self._tell(changes.events, (), at)
+        if events and not self._state.cursor.awaiting_answer:
+            # A source without positions: recent events that reach back to a known one leave nothing out.
+            self._told(Outcome.FULL if continues else Outcome.NONE)
+        return None
+
+    def missing_after(self) -> str | None:
+        """See `Sink.missing_after`."""
+        return self._state.cursor.hole_after
+
+    def page(self, page: Page | None, at: float) -> bool:
+        """See `Sink.page`."""
+        cursor = self._state.cursor
+        if page is not None and page.after != cursor.hole_after:
+            return cursor.has_hole  # the place was reached, or given up, while this was on its way
+        overview = None if page is None or page.cursor is None else self._document(page.body)
+        if page is None or page.cursor is None or not isinstance(overview, Overview):
+            self._instruments.event_gap(cursor.abandon())
+            return False
+        changes = self._state.apply_snapshot(msgspec.structs.replace(overview, cursor=None), at, full=False)
+        self._count(changes)
+        self._tell(changes.events, (), at)
+        self._instruments.event_replayed(len(changes.events))
+        self._report_dropped()
+        self._instruments.event_gap(cursor.page(page.cursor, page.missed))
+        if cursor.has_hole and not page.more:
+            self._instruments.event_gap(cursor.abandon())
+        return cursor.has_hole
+
+    def _document(self, body: bytes) -> Overview | Failure:
+        try:
+            return self._decoder.decode_document(body)
+        except DecodeError as error:
+            self._broken(error.reason, error.path, 1, error.detail)
+            return Failure("unknown_shape" if error.reason in _NO_DOCUMENT else "decode", str(error))
+        finally:
+            if self._decoder.problems:
+                self._report_problems()
+
+    def unchanged(self, at: float) -> None:
+        """See `Sink.unchanged`."""
+        self._state.heard(at)
+
+    def forget(self) -> None:
+        """See `Sink.forget`."""
+        self._state.forget()
+
+    def _broken(self, reason: str, path: str, count: int, detail: str = "") -> None:
+        self._instruments.decode_error(reason, count)
+        self._log.broken(reason, path, detail)
+
+    def _report_dropped(self) -> None:
+        """What limits have kept out of the model is counted; never one log line for each."""
+        state = self._state
+        if state.dropped or state.seen.forgotten or state.cursor.has_dropped:
+            for kind, count in self._state.take_dropped().items():
+                self._instruments.dropped(kind, count)
+
+    def _report_problems(self) -> None:
+        for reason, path, count in self._decoder.problems.take():
+            self._broken(reason, path, count)
+
+
+def _with_fill(reaction: Reaction) -> Reaction:
+    return _FILL_REACTION if reaction is NO_REACTION else replace(reaction, fill=True)

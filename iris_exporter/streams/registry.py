@@ -1,0 +1,116 @@
+"""The streams of this process: brought in line with what is wanted, without touching those that stay as they are."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from iris_exporter import logs
+from iris_exporter.clock import Clock
+from iris_exporter.instruments.exposition import Source
+from iris_exporter.persistence.scrape_checkpoint import Capture
+from iris_exporter.settings import StreamSettings
+from iris_exporter.streams.stream import Stream
+
+STARTS_AT_ONCE = 100
+START_PAUSE_SECONDS = 0.5
+"""Streams that are connected in one go, and the pause before the next ones: 200 first dials a second at most, so that a
+start with a thousand streams is no storm. Later dials are spread by the backoff's jitter."""
+
+STOP_SECONDS = 3.0
+"""Close frames take a second at most; what has not ended after this is left to the end of the process."""
+
+_log = logs.get_logger("app")
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """How many streams were added, removed, given other settings, and left alone."""
+
+    added: int
+    removed: int
+    changed: int
+    unchanged: int
+
+
+class Streams:
+    """The running streams by name. `make` builds one that is not connected yet."""
+
+    def __init__(self, make: Callable[[StreamSettings], Awaitable[Stream]], clock: Clock) -> None:
+        self._make = make
+        self._clock = clock
+        self._running: dict[str, Stream] = {}
+        self._lock = asyncio.Lock()
+        self._starts: set[asyncio.Task[None]] = set()
+
+    def by_name(self) -> Mapping[str, Stream]:
+        """Every stream, in the order in which they were wanted last."""
+        return self._running
+
+    async def reconcile(self, wanted: Sequence[StreamSettings]) -> Reconciled:
+        """Add, remove and change streams until they are those `wanted`; names are unique.
+
+        A stream that leaves is closed before another one that takes its endpoint is connected.
+        """
+        async with self._lock:
+            running = self._running
+            names = {settings.name for settings in wanted}
+            leaving = [stream for name, stream in running.items() if name not in names]
+            changing = [s for s in wanted if s.name in running and running[s.name].settings != s]
+            arriving = [s for s in wanted if s.name not in running]
+            await _stop(leaving)
+            kept = {name: stream for name, stream in running.items() if name in names}
+            self._running = kept
+            for settings in changing:
+                await kept[settings.name].reconfigure(settings)
+            kept |= {settings.name: await self._make(settings) for settings in arriving}
+            self._running = {settings.name: kept[settings.name] for settings in wanted}
+            self._connect([kept[settings.name] for settings in arriving])
+            unchanged = len(wanted) - len(changing) - len(arriving)
+            return Reconciled(len(arriving), len(leaving), len(changing), unchanged)
+
+    def _connect(self, streams: Sequence[Stream]) -> None:
+        for stream in streams[:STARTS_AT_ONCE]:
+            # One that has left before its turn came must not be connected any more.
+            if self._running.get(stream.name) is stream:
+                stream.connect()
+        rest = streams[STARTS_AT_ONCE:]
+        if rest:
+            task = asyncio.create_task(self._connect_later(rest))
+            self._starts.add(task)
+            task.add_done_callback(self._starts.discard)
+
+    async def _connect_later(self, streams: Sequence[Stream]) -> None:
+        await self._clock.sleep(START_PAUSE_SECONDS)
+        self._connect(streams)
+
+    async def stop(self) -> None:
+        """Close every stream; they stay visible, as disconnected."""
+        for task in self._starts:
+            task.cancel()
+        await _stop(list(self._running.values()))
+
+    def sources(self) -> Iterator[Source]:
+        """What a scrape prints of each stream."""
+        for stream in self._running.values():
+            yield Source(stream.instruments, stream.status(), stream.snapshot())
+
+    def captures(self) -> Iterator[Capture]:
+        """The place of each stream."""
+        for stream in self._running.values():
+            yield stream.capture()
+
+    def trouble(self) -> str | None:
+        """Which stream nobody looks after any more; a mistake of ours, since no failure of a source ends its tasks."""
+        dead = [stream.name for stream in self._running.values() if stream.has_crashed]
+        return f"mistakes of the exporter keep these streams from going on: {', '.join(dead)}" if dead else None
+
+
+async def _stop(streams: Sequence[Stream]) -> None:
+    if not streams:
+        return
+    tasks = [asyncio.create_task(stream.stop()) for stream in streams]
+    _, late = await asyncio.wait(tasks, timeout=STOP_SECONDS)
+    for task in late:
+        task.cancel()
+    if late:
+        _log.warning("streams.late", count=len(late), seconds=STOP_SECONDS)

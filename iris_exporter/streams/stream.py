@@ -1,0 +1,168 @@
+"""One stream, put together: its connection, what its sink believes and counts, and how it is steered."""
+
+import itertools
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+from iris_exporter.clock import Clock
+from iris_exporter.core.budget import ConnectionBudgets
+from iris_exporter.core.cursor import Cursor, CursorState
+from iris_exporter.core.dedup import SeenIds
+from iris_exporter.core.limits import Limits
+from iris_exporter.core.negotiation import without_credentials
+from iris_exporter.core.status import LinkStatus
+from iris_exporter.http.credentials import Credentials
+from iris_exporter.instruments.stream_instruments import StreamInstruments
+from iris_exporter.model.snapshot import Snapshot
+from iris_exporter.model.state import StreamState
+from iris_exporter.persistence.cursor_store import Kept
+from iris_exporter.persistence.scrape_checkpoint import Capture
+from iris_exporter.settings import StreamSettings
+from iris_exporter.streams.ingest import StreamSink
+from iris_exporter.streams.log import StreamLog
+from iris_exporter.transports.base import Observers
+from iris_exporter.transports.dialer import Dialer
+from iris_exporter.transports.polling import Poller
+from iris_exporter.transports.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    # OpenTelemetry is imported where something is exported, and not otherwise.
+    from iris_exporter.otel.stream_tracer import StreamTracer
+
+# Of all streams together: one that has left and comes back must not begin below what was kept of its former self.
+_generations = itertools.count()
+
+
+class Stream:
+    """A stream of the configuration, from socket to numbers. Call `connect` to begin and `stop` at the end.
+
+    `kept` is where an earlier life was, None for a fresh start. `budgets` is shared by all streams of the process.
+    `make_tracer` is `Telemetry.stream`, None where nothing is exported over OTLP. `mistaken` is called for each failure
+    of a task that is a mistake of ours.
+
+    `reconfigure` gives it other settings; what was counted and believed stays, because the name stays.
+    """
+
+    def __init__(
+        self,
+        settings: StreamSettings,
+        session: aiohttp.ClientSession,
+        clock: Clock,
+        random: Callable[[], float],
+        protect: Callable[[str], None],
+        budgets: ConnectionBudgets,
+        kept: Kept | None = None,
+        make_tracer: "Callable[[str, str, StreamInstruments], StreamTracer] | None" = None,
+        mistaken: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._mistaken = mistaken
+        self._session = session
+        self._clock = clock
+        self._random = random
+        self._protect = protect
+        self._budgets = budgets
+        self._log = StreamLog(settings.name, clock)
+        limits = Limits.of(settings)
+        self.instruments = StreamInstruments(settings.name, limits)
+        self.telemetry = None if make_tracer is None else make_tracer(settings.name, settings.url, self.instruments)
+        observers = (self.instruments, self._log)
+        self._observer = Observers(observers if self.telemetry is None else (*observers, self.telemetry))
+        self._state = StreamState(
+            settings.name,
+            settings.stale_after_seconds,
+            SeenIds(limits.max_event_ids) if kept is None else SeenIds(limits.max_event_ids, kept.ids, kept.held),
+            Cursor(None if kept is None else kept.cursor),
+            limits,
+        )
+        self._sink = StreamSink(self._state, self.instruments, self._log, self.telemetry)
+        self._supervisor = self._supervise(settings)
+        self.settings = settings
+        self._capture: Capture | None = None
+        self._mark: tuple[int, CursorState, str] | None = None
+
+    def _supervise(self, settings: StreamSettings) -> Supervisor:
+        credentials = Credentials(settings, self._protect)
+        return Supervisor(
+            settings,
+            Dialer(settings, self._session, credentials, self._clock, self._budgets),
+            Poller(settings, self._session, credentials, self._clock),
+            self._sink,
+            self._observer,
+            self._clock,
+            self._random,
+            self._mistaken,
+        )
+
+    # Steering
+
+    def lose_cursor(self) -> None:
+        """See `StreamSink.lose_cursor`."""
+        self._sink.lose_cursor()
+
+    def connect(self) -> None:
+        """See `Supervisor.connect`."""
+        self._supervisor.connect()
+
+    def disconnect(self) -> None:
+        """See `Supervisor.disconnect`."""
+        self._supervisor.disconnect()
+
+    def reset(self) -> None:
+        """See `Supervisor.reset`."""
+        self._supervisor.reset()
+
+    async def stop(self) -> None:
+        """See `Supervisor.stop`; for good, since its telemetry ends too."""
+        await self._supervisor.stop()
+        if self.telemetry is not None:
+            self.telemetry.close()
+
+    async def reconfigure(self, settings: StreamSettings) -> None:
+        """Close the link and start again with `settings`, whose name is the same."""
+        await self._supervisor.stop()
+        self.settings = settings
+        self._state.stale_after_seconds = settings.stale_after_seconds
+        self._sink.limit(Limits.of(settings))
+        if self.telemetry is not None:
+            self.telemetry.locate(settings.url)
+        self._supervisor = self._supervise(settings)
+        self._supervisor.connect()
+
+    # Looking
+
+    @property
+    def name(self) -> str:
+        """The name of the stream."""
+        return self.settings.name
+
+    @property
+    def url(self) -> str:
+        """The configured address, without credentials."""
+        return without_credentials(self.settings.url)
+
+    def status(self) -> LinkStatus:
+        """What the connection looks like now."""
+        return self._supervisor.status()
+
+    @property
+    def has_crashed(self) -> bool:
+        """See `Supervisor.has_crashed`."""
+        return self._supervisor.has_crashed
+
+    def capture(self) -> Capture:
+        """The place as it is now, to be kept with the scrape that shows what it stands for."""
+        mark = (self._state.counted, self._state.cursor.kept, self.url)
+        if self._capture is None or mark != self._mark:
+            self._mark = mark
+            name, endpoint = self.settings.name, self.url
+            cursor, seen = self._state.cursor.kept, self._state.seen.copy()
+            self._capture = Capture(
+                name, next(_generations), lambda: Kept(name, endpoint, cursor, seen.ids(), list(seen.held))
+            )
+        return self._capture
+
+    def snapshot(self) -> Snapshot:
+        """What the source is believed to be now."""
+        return self._state.view(self._clock.wall())

@@ -1,0 +1,138 @@
+"""The command, as a process."""
+
+import asyncio
+import json
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from iris_exporter.backend.faults import KINDS
+from iris_exporter.commands.backend import parse_address
+from tests.waiting import BUSY
+
+COMMAND = (sys.executable, "-W", "error", "-m", "iris_exporter", "backend")
+
+
+@asynccontextmanager
+async def started(*options: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND, *options, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def ended(*options: str) -> tuple[int | None, str, str]:
+    async with started(*options) as process:
+        out, err = await process.communicate()
+        return process.returncode, out.decode(), err.decode()
+
+
+async def address(process: asyncio.subprocess.Process) -> str:
+    assert process.stdout is not None
+    line = (await process.stdout.readline()).decode()
+    match = re.search(r"http://\S+:\d+", line)
+    assert match, line
+    return match[0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_closes_streams_with_a_goodbye_and_exits_0(number: signal.Signals) -> None:
+    async with (
+        started("--web.listen-address=127.0.0.1:0", "--rate=50", "--seed=7", "--log.level=debug") as process,
+        aiohttp.ClientSession() as http,
+    ):
+        url = await address(process)
+        async with http.ws_connect(url + "/api/stream/events") as socket:
+            assert json.loads((await socket.receive(5)).data)["type"] == "event"
+            process.send_signal(number)
+            while (await socket.receive(5)).type is aiohttp.WSMsgType.TEXT:
+                pass
+            assert socket.close_code == 1001
+        async with asyncio.timeout(5 * BUSY):
+            out, err = await process.communicate()
+        assert process.returncode == 0
+        assert "/api/stream/overview" in out.decode()
+        assert "Traceback" not in err.decode()
+
+
+async def test_the_key_is_never_written(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("very-secret-key")
+    options = ("--web.listen-address=127.0.0.1:0", f"--api-key-file={tmp_path / 'key'}", "--log.level=debug")
+    async with started(*options) as process, aiohttp.ClientSession() as http:
+        url = await address(process)
+        async with http.get(url + "/api/overview?api_key=very-secret-key") as response:
+            assert response.status == 200
+        async with http.get(url + "/api/stream/events?api_key=very-secret-key-but-wrong") as response:
+            assert response.status == 401
+        async with http.get(url + "/api/stream/overview?api_key=very-secret-key") as response:
+            await response.content.readline()
+        process.terminate()
+        out, err = await process.communicate()
+        assert b"very-secret-key" not in out + err
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--web.listen-address=nowhere"], "--web.listen-address"),
+        (["--web.listen-address=127.0.0.1:99999"], "--web.listen-address"),
+        (["--rate=fast"], "--rate"),
+        (["--rate=-1"], "--rate"),
+        (["--rate=nan"], "--rate"),
+        (["--seed=x"], "--seed"),
+        (["--fault=nonsense"], "nonsense"),
+        (["--fault=drop"], "drop=SECONDS"),
+        (["--api-key-file=/nowhere/key"], "--api-key-file"),
+    ],
+)
+async def test_bad_input_is_one_clear_line_and_exit_2(options: list[str], named: str) -> None:
+    code, out, err = await ended(*options)
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert named in err
+
+
+async def test_all_that_is_wrong_is_named_at_once() -> None:
+    code, _, err = await ended("--rate=fast", "--seed=x", "--fault=nonsense", "--fault=drop", "--api-key-file=/none")
+    assert code == 2
+    assert len(err.splitlines()) == 5
+
+
+async def test_an_address_that_is_taken_is_one_line_and_exit_1() -> None:
+    async with started("--web.listen-address=127.0.0.1:0") as process:
+        taken = (await address(process)).removeprefix("http://")
+        code, _, err = await ended(f"--web.listen-address={taken}")
+        assert code == 1
+        assert err.startswith(f"iris-exporter backend: cannot listen on {taken}: ")
+        assert len(err.splitlines()) == 1
+
+
+async def test_help_lists_all_faults() -> None:
+    code, out, _ = await ended("--help")
+    assert code == 0
+    assert [kind for kind in KINDS.values() if kind.usage not in out] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "parsed"),
+    [("127.0.0.1:80", ("127.0.0.1", 80)), (":80", ("0.0.0.0", 80)), ("[::1]:0", ("::1", 0)), ("host:1", ("host", 1))],
+)
+def test_addresses(text: str, parsed: tuple[str, int]) -> None:
+    assert parse_address(text) == parsed
+
+
+@pytest.mark.parametrize("text", ["", "80", "host", "host:", "host:-1", "host:65536", "::1:80", "host:\u0661"])
+def test_addresses_that_are_none(text: str) -> None:
+    with pytest.raises(ValueError, match=r".*"):
+        parse_address(text)

@@ -1,0 +1,71 @@
+"""The direction of imports: from a module's own room, from rooms before it, or from those that all may use."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = "iris_exporter"
+
+STAGES = (
+    *("http", "transports", "decoding", "model", "instruments", "otel", "persistence"),
+    *("streams", "fleet", "grafana", "web"),
+)
+"""Data flows from the left to the right; a stage imports nothing of those on its right."""
+
+SHARED = frozenset({"", "errors", "clock", "units", "version", "core", "logs", "settings", "process", "config"})
+"""Any room may import these, and they import one another alone; "" is the package itself, with its version."""
+
+PURE = frozenset({"core", "errors", "units"})
+"""No sockets, clocks, files or logs: these import one another alone."""
+
+ASSEMBLY = frozenset({"__main__", "cli", "app", "commands", "backend"})
+"""Put everything together; nobody else imports them."""
+
+
+def room(module: str) -> str:
+    """The part of a module's name after the package, "" for the package."""
+    return [*module.split("."), ""][1]
+
+
+def imports(path: Path) -> Iterator[str]:
+    """The modules of the package that a file imports, wherever in the file."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if room(alias.name) or alias.name == PACKAGE)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == PACKAGE:
+            names = (alias.name for alias in node.names)
+            below = ROOT.joinpath(*str(node.module).split("."))
+            for name in names:
+                is_module = (below / name).is_dir() or (below / f"{name}.py").is_file()
+                yield f"{node.module}.{name}" if is_module else str(node.module)
+
+
+def is_allowed(source: str, target: str) -> bool:
+    """Whether a module in one room may import one in the other."""
+    if source == target or source in ASSEMBLY:
+        return True
+    if source in PURE:
+        return target in PURE
+    if source in SHARED:
+        return target in SHARED
+    return target in SHARED or (target in STAGES and STAGES.index(target) < STAGES.index(source))
+
+
+def test_imports_go_from_right_to_left() -> None:
+    wrong = []
+    rooms = set()
+    for path in sorted((ROOT / PACKAGE).rglob("*.py")):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        rooms.add(room(module))
+        wrong += [f"{module} imports {name}" for name in imports(path) if not is_allowed(room(module), room(name))]
+    assert wrong == []
+    assert rooms - {"__init__"} <= SHARED | PURE | ASSEMBLY | set(STAGES), "a room that this test does not know"
+
+
+def test_the_rule_refuses_what_goes_up() -> None:
+    assert not is_allowed("decoding", "model")
+    assert not is_allowed("core", "logs")
+    assert not is_allowed("config", "http")
+    assert not is_allowed("web", "app")
+    assert is_allowed("web", "streams")

@@ -1,0 +1,108 @@
+"""Ids seen once, memory bounded."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from iris_exporter.core.dedup import SeenIds
+
+
+def test_an_id_is_new_once() -> None:
+    seen = SeenIds()
+    assert seen.see("a")
+    assert not seen.see("a")
+    assert seen.see("b")
+    assert len(seen) == 2
+
+
+def test_at_least_max_ids_are_remembered_and_at_most_twice_as_many() -> None:
+    seen = SeenIds(max_ids=10)
+    for number in range(1000):
+        assert seen.see(str(number))
+        assert len(seen) <= 20
+        assert not any(seen.see(str(recent)) for recent in range(max(0, number - 9), number + 1))
+
+
+def test_an_id_that_keeps_coming_is_never_forgotten() -> None:
+    """A snapshot may show an old event for as long as it likes, while thousands of others pass."""
+    seen = SeenIds(max_ids=10)
+    seen.see("old")
+    for number in range(1000):
+        seen.see(str(number))
+        if number % 5 == 0:
+            assert not seen.see("old")
+
+
+def test_a_memory_of_nothing_is_a_mistake() -> None:
+    with pytest.raises(ValueError, match="max_ids"):
+        SeenIds(max_ids=0)
+
+
+@given(st.data(), st.integers(min_value=1, max_value=60), st.integers(min_value=2, max_value=4))
+def test_each_id_counts_once_whatever_the_interleaving_of_channels(
+    data: st.DataObject, events: int, channels: int
+) -> None:
+    """Several channels bring the same events in order, at their own pace, and repeat the latest at will."""
+    seen = SeenIds(max_ids=events)
+    firsts: Counter[str] = Counter()
+    done = [0] * channels
+    while any(reached < events for reached in done):
+        channel = data.draw(st.sampled_from([i for i in range(channels) if done[i] < events]))
+        again = data.draw(st.integers(min_value=0, max_value=min(3, done[channel])))
+        for number in range(done[channel] - again, done[channel] + 1):
+            firsts[str(number)] += seen.see(str(number))
+        done[channel] += 1
+    assert firsts == {str(number): 1 for number in range(events)}
+
+
+@given(st.lists(st.text(max_size=3)), st.integers(min_value=1, max_value=5))
+def test_memory_is_bounded_whatever_comes(ids: list[str], max_ids: int) -> None:
+    seen = SeenIds(max_ids)
+    for event_id in ids:
+        seen.see(event_id)
+        assert not seen.see(event_id)
+        assert len(seen) <= 2 * max_ids
+    assert len(seen.ids()) == len(seen)
+
+
+@given(st.lists(st.integers(0, 40).map(str)), st.lists(st.integers(0, 40).map(str)), st.integers(1, 10))
+def test_a_copy_is_frozen_and_a_restart_goes_on_from_its_ids(before: list[str], after: list[str], max_ids: int) -> None:
+    seen = SeenIds(max_ids)
+    for event_id in before:
+        seen.see(event_id)
+    copy = seen.copy()
+    ids = copy.ids()
+    known = {event_id: seen.knows(event_id) for event_id in before + after}
+    for event_id in after:
+        seen.see(event_id)
+    assert copy.ids() == ids
+    again = SeenIds(max_ids, ids)
+    assert {event_id: again.knows(event_id) for event_id in known} == known
+
+
+def test_what_is_held_outlives_any_number_of_others_until_it_is_let_go() -> None:
+    seen = SeenIds(3)
+    assert seen.see("early")
+    seen.hold(["early"])
+    for number in range(100):
+        assert seen.see(str(number))
+    assert not seen.see("early")
+    assert list(seen.copy().held) == ["early"]
+    assert SeenIds(3, seen.ids(), seen.held).knows("early")
+    seen.let_go()
+    assert not seen.held
+    assert not seen.see("early"), "it is remembered like anything else"
+    for number in range(100, 110):
+        seen.see(str(number))
+    assert seen.see("early")
+
+
+def test_what_is_held_is_bounded_and_keeps_runs_from_being_taken_at_once() -> None:
+    seen = SeenIds(2)
+    seen.hold(map(str, range(10)))
+    assert list(seen.held) == ["0", "1", "2", "3"]
+    assert not seen.see_all(["x"])
+    seen.let_go()
+    assert seen.see_all(["x"])

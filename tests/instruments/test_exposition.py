@@ -1,0 +1,367 @@
+"""What a scrape says about streams: golden text, what comes and goes, limits, filters."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from iris_exporter.core.limits import Limits
+from iris_exporter.core.status import State
+from iris_exporter.decoding.messages import Anomaly, Metrics, Project
+from iris_exporter.instruments import catalog, entities
+from iris_exporter.instruments.client import prometheus_registry
+from iris_exporter.instruments.exposition import Exposition, Source
+from iris_exporter.instruments.rendering import Format
+from iris_exporter.instruments.self_metrics import SelfMetrics
+from iris_exporter.instruments.text import clean_label
+from tests.instruments.support import NOON, busy_exposition, exposition, link, picture, series, source, text
+
+EXPECTED = Path(__file__).parents[1] / "data" / "expected"
+
+
+@pytest.mark.parametrize(("form", "file"), [(Format.TEXT, "metrics.txt"), (Format.OPENMETRICS, "metrics.om.txt")])
+def test_everything_that_can_be_seen_is_printed_as_in_the_golden_file(form: Format, file: str) -> None:
+    """Write the file anew with UPDATE_EXPECTED=1, then read the difference."""
+    printed = text(busy_exposition(), form)
+    if os.environ.get("UPDATE_EXPECTED"):
+        EXPECTED.mkdir(exist_ok=True)
+        (EXPECTED / file).write_text(printed, "utf-8")
+    assert printed == (EXPECTED / file).read_text("utf-8")
+
+
+def test_both_formats_are_the_bytes_of_the_client_library() -> None:
+    printer = busy_exposition()
+    registry = prometheus_registry(printer)
+    assert text(printer).encode() == generate_latest(registry)
+    assert text(printer, Format.OPENMETRICS).encode() == generate_openmetrics(registry)
+
+
+def test_both_parsers_read_it_without_timestamps_and_without_a_series_twice() -> None:
+    for form, parse in ((Format.TEXT, parse_text), (Format.OPENMETRICS, parse_openmetrics)):
+        seen = set()
+        for family in parse(text(busy_exposition(), form)):
+            for sample in family.samples:
+                assert sample.timestamp is None
+                assert not sample.name.endswith("_created")
+                key = (sample.name, tuple(sorted(sample.labels.items())))
+                assert key not in seen
+                seen.add(key)
+        assert len(seen) > 240
+
+
+def test_every_family_of_the_catalogue_is_printed_once_however_many_streams_there_are() -> None:
+    printed = text(busy_exposition()).splitlines()
+    types = [line.split()[2] for line in printed if line.startswith("# TYPE")]
+    assert types == [metric.name for metric in catalog.CATALOG if metric.name in types]
+    assert {metric.name for metric in catalog.CATALOG if "stream" in metric.label_names} <= set(types)
+
+
+def test_before_anything_is_heard_the_known_series_are_there_and_the_unknown_are_not() -> None:
+    printer = exposition(source(status=link(State.CONNECTING, protocol="none", endpoint="", connected_at=None,
+                                            last_message=None)))  # fmt: skip
+    printed = text(printer)
+    assert series(printer, "iris_up") == ['iris_up{stream="main"} 0.0']
+    assert 'iris_stream_messages_total{message_type="event",stream="main"} 0.0' in printed
+    assert 'iris_stream_info{endpoint="",protocol="none",stream="main"} 1.0' in printed
+    for absent in ("iris_projects", "iris_runs_today", "iris_stream_connected_timestamp_seconds", "iris_events_total"):
+        assert not series(printer, absent)
+
+
+def test_a_field_never_seen_has_no_series() -> None:
+    printer = exposition(source(metrics=Metrics(runs_today=0.0, warning_projects=2.0), projects=(Project(id="p"),)))
+    assert series(printer, "iris_runs_today") == ['iris_runs_today{stream="main"} 0.0']
+    assert series(printer, "iris_projects_by_status") == ['iris_projects_by_status{status="warning",stream="main"} 2.0']
+    printed = text(printer)
+    assert "iris_active_experts" not in printed
+    assert "iris_project_" not in printed.replace(catalog.PROJECT_INFO.name + '",stream', "")
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("stale", [False, True])
+def test_up_means_that_fresh_data_arrives(state: State, stale: bool) -> None:
+    printer = exposition(source(status=link(state), stale=stale))
+    up = state in (State.LIVE, State.POLLING) and not stale
+    assert series(printer, "iris_up") == [f'iris_up{{stream="main"}} {float(up)}']
+    states = series(printer, "iris_stream_state")
+    assert len(states) == len(State)
+    assert [line for line in states if line.endswith(" 1.0")] == [
+        f'iris_stream_state{{state="{state}",stream="main"}} 1.0'
+    ]
+
+
+def test_the_attempt_is_zero_when_live() -> None:
+    assert series(exposition(source(status=link(attempt=4))), "iris_stream_reconnect_attempt")[0].endswith(" 0.0")
+    waiting = exposition(source(status=link(State.CONNECTING, attempt=4)))
+    assert series(waiting, "iris_stream_reconnect_attempt")[0].endswith(" 4.0")
+
+
+class Changing:
+    """One stream whose snapshot a test replaces."""
+
+    def __init__(self, **changes: object) -> None:
+        self.source = source(**changes)
+        self.status = link()
+        self.printer = Exposition(lambda: [self.source], SelfMetrics("1", "r", "3"), process_metrics=False)
+
+    def set(self, **changes: object) -> None:
+        self.source = Source(self.source.instruments, self.status, picture(**changes))
+
+
+ALPHA = Project(id="alpha", status="healthy", health_ratio=0.5)
+BETA = Project(id="beta", name="Beta", health_ratio=0.25)
+
+
+def test_what_is_gone_from_the_snapshot_is_gone_and_what_changed_is_new() -> None:
+    stream = Changing(projects=(ALPHA, BETA), event_counts={("beta", "info", "info"): 3})
+    assert len(series(stream.printer, "iris_project_health_ratio")) == 2
+    changed = Project(id="alpha", status="critical", health_ratio=0.75)
+    stream.set(projects=(changed,), event_counts={("beta", "info", "info"): 4})
+    assert series(stream.printer, "iris_project_health_ratio") == [
+        'iris_project_health_ratio{project="alpha",stream="main"} 0.75'
+    ]
+    assert 'project="alpha",status="critical",stream="main"} 1.0' in text(stream.printer)
+    assert series(stream.printer, "iris_events_total")[0].endswith(" 4.0")
+    assert "Beta" not in text(stream.printer)
+
+
+def test_of_stale_data_the_counters_stay_and_the_mirrored_gauges_go() -> None:
+    facts = {"metrics": Metrics(projects=2.0), "projects": (ALPHA,), "anomalies": (Anomaly(id="1", project="alpha"),)}
+    stream = Changing(**facts, event_counts={("alpha", "info", "info"): 3})
+    assert series(stream.printer, "iris_anomalies")
+    stream.set(**facts, event_counts={("alpha", "info", "info"): 3}, stale=True)
+    printed = text(stream.printer)
+    for gone in ("iris_projects", "iris_project_health_ratio", "iris_project_status", "iris_anomalies"):
+        assert f"# TYPE {gone} " not in printed
+    assert 'iris_events_total{event_type="info",project="alpha",severity="info",stream="main"} 3.0' in printed
+    assert "iris_stream_messages_total" in printed
+
+
+def test_a_stream_that_is_gone_leaves_nothing_and_a_new_one_of_its_name_starts_afresh() -> None:
+    sources = [source("a", projects=(ALPHA,)), source("b", projects=(ALPHA,))]
+    printer = Exposition(lambda: sources, SelfMetrics("1", "r", "3"), process_metrics=False)
+    assert 'stream="a"' in text(printer)
+    del sources[0]
+    assert 'stream="a"' not in text(printer)
+    sources[0] = source("b", projects=(BETA,))
+    assert series(printer, "iris_project_health_ratio") == ['iris_project_health_ratio{project="beta",stream="b"} 0.25']
+
+
+def test_lines_of_a_project_are_written_once_while_it_is_the_same_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    original = entities._row
+
+    def counting(key: str, *rest: Any) -> entities.Row:
+        written.append(key)
+        return original(key, *rest)
+
+    monkeypatch.setattr(entities, "_row", counting)
+    stream = Changing(projects=(ALPHA, BETA))
+    text(stream.printer)
+    text(stream.printer, Format.OPENMETRICS)
+    assert written == ["alpha", "beta"]
+    stream.set(projects=(ALPHA, Project(id="beta")))
+    text(stream.printer)
+    assert written == ["alpha", "beta", "beta"]
+
+
+def test_known_severities_of_anomalies_are_zero_for_each_project() -> None:
+    anomalies = (Anomaly(id="1", project="alpha", severity="high"), Anomaly(id="2", project="gone", severity="warning"))
+    printer = exposition(source(projects=(ALPHA, BETA), anomalies=anomalies))
+    found = {line.partition("{")[2].replace(',stream="main"}', "") for line in series(printer, "iris_anomalies")}
+    assert found == {
+        f'project="{project}",severity="{severity}" {count}.0'
+        for project, severity, count in [
+            *((project, severity, 0) for project in ("alpha", "beta") for severity in ("critical", "warning", "info")),
+            ("alpha", "high", 1), ("gone", "critical", 0), ("gone", "warning", 1), ("gone", "info", 0),
+        ]
+    }  # fmt: skip
+
+
+def test_projects_whose_labels_are_the_same_are_shown_once_and_counted_as_dropped() -> None:
+    changed = clean_label("\u202e")
+    same = tuple(Project(id=name, health_ratio=0.5) for name in ("\u202e", changed, clean_label(changed)))
+    stream = Changing(projects=same)
+    for _ in range(2):
+        assert len(series(stream.printer, "iris_project_health_ratio")) == 1
+    dropped = 'iris_exporter_series_dropped_total{metric="iris_project_info",stream="main"} 1.0'
+    assert dropped in text(stream.printer)
+
+
+def limited(limits: Limits, **changes: Any) -> Exposition:
+    one = source(**changes)
+    one.instruments.limits = limits
+    return exposition(one)
+
+
+def test_limits_hold_and_what_is_beyond_them_is_counted() -> None:
+    projects = tuple(Project(id=f"p{n}", health_ratio=0.5) for n in range(5))
+    anomalies = tuple(Anomaly(id=str(n), project=f"{'pq'[n % 2]}{n}", severity="info") for n in range(9))
+    events = {(f"p{n}", "info", "info"): 10 for n in range(6)}
+    limits = Limits(max_projects=3, max_event_series=4)
+    printer = limited(limits, projects=projects, anomalies=anomalies, event_counts=events)
+    for _ in range(2):
+        assert len(series(printer, "iris_project_health_ratio")) == 3
+        assert series(printer, "iris_events_total")[-1] == (
+            'iris_events_total{event_type="other",project="other",severity="other",stream="main"} 20.0'
+        )
+        assert 'iris_anomalies{project="other",severity="info",stream="main"} 7.0' in text(printer), "p0, p2 are known"
+        assert series(printer, "iris_exporter_series_dropped_total") == [
+            'iris_exporter_series_dropped_total{metric="iris_events_total",stream="main"} 3.0',
+            'iris_exporter_series_dropped_total{metric="iris_project_info",stream="main"} 2.0',
+            'iris_exporter_series_dropped_total{metric="iris_anomalies",stream="main"} 7.0',
+        ]
+
+
+def test_projects_that_only_anomalies_name_are_shown_while_there_is_room() -> None:
+    anomalies = tuple(Anomaly(id=str(n), project=f"q{n}", severity="info") for n in range(9))
+    printer = limited(Limits(max_projects=3), projects=(Project(id="p"),), anomalies=anomalies)
+    shown = {line.partition('project="')[2].partition('"')[0] for line in series(printer, "iris_anomalies")}
+    assert shown == {"p", "q0", "q1", "other"}
+    assert 'iris_anomalies{project="other",severity="info",stream="main"} 7.0' in text(printer)
+
+
+def test_a_source_that_invents_event_types_and_severities_is_held_to_a_few() -> None:
+    events = {("p", f"type{n}", f"severity{n}"): 1 for n in range(50)}
+    stream = Changing(event_counts=events)
+    stream.source.instruments.limits = Limits(max_label_values=5)
+    first = series(stream.printer, "iris_events_total")
+    assert first[-1] == 'iris_events_total{event_type="other",project="p",severity="other",stream="main"} 45.0'
+    assert len(first) == 6
+    stream.set(event_counts={**events, ("p", "late", "info"): 5})
+    again = series(stream.printer, "iris_events_total")
+    assert again[:-1] == first
+    assert again[-1] == 'iris_events_total{event_type="other",project="p",severity="info",stream="main"} 5.0'
+    dropped = 'iris_exporter_series_dropped_total{metric="iris_events_total",stream="main"} 50.0'
+    assert dropped in text(stream.printer), "49 lack a severity or a type of their own, and one more the type"
+
+
+def test_other_limits_show_gauges_anew_and_leave_counters_their_labels() -> None:
+    events = {("p" * 50, "kind", "info"): 1}
+    stream = Changing(projects=(Project(id="p" * 50, runs=1.0),), event_counts=events)
+    before = series(stream.printer, "iris_events_total")
+    assert "p" * 50 in series(stream.printer, "iris_project_runs")[0]
+    stream.source.instruments.limits = Limits(max_label_length=32)
+    assert f'project="{clean_label("p" * 50, 32)}"' in series(stream.printer, "iris_project_runs")[0]
+    assert series(stream.printer, "iris_events_total") == before
+    assert 'iris_stream_dropped_total{kind="label_text",stream="main"} 1.0' in text(stream.printer)
+
+
+def test_the_count_of_series_counts_every_line_of_the_scrape() -> None:
+    printer = busy_exposition()
+    lines = [line for line in text(printer).splitlines() if not line.startswith("#")]
+    assert lines[-1] == f"iris_exporter_series {float(len(lines))}"
+    assert text(printer, names=["iris_exporter_series"]).splitlines()[-1] == lines[-1]
+
+
+def test_a_filtered_first_scrape_knows_no_count() -> None:
+    assert text(busy_exposition(), names=["iris_exporter_series"]) == ""
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["iris_up"],
+        ["iris_stream_messages_total", "iris_project_status"],
+        ["iris_stream_info"],
+        ["iris_stream_message_delay_seconds_bucket"],
+        ["iris_stream_message_delay_seconds_count", "iris_stream_message_delay_seconds_sum"],
+        ["iris_stream_message_delay"],
+        ["iris_stream"],
+        ["nothing"],
+        [],
+        ["python_info"],
+        ["iris_events_total", "python_gc_collections_total"],
+    ],
+)
+def test_a_filter_by_name_gives_what_a_registry_gives(names: list[str]) -> None:
+    """Except for the order of families, which a registry leaves to chance, and their units, which it loses."""
+    printer = busy_exposition()
+    printer = Exposition(printer._sources, printer.self_metrics, process_metrics=True)
+    text(printer)
+    expected = generate_latest(prometheus_registry(printer).restricted_registry(names)).decode()
+    assert sorted(text(printer, names=names).splitlines()) == sorted(expected.splitlines())
+
+
+def test_the_name_of_a_histogram_stands_for_its_parts() -> None:
+    printer = busy_exposition()
+    name = "iris_stream_message_delay_seconds"
+    whole = text(printer, names=[name])
+    assert whole == text(printer, names=[f"{name}_{part}" for part in ("bucket", "count", "sum")])
+    assert whole.count("\n") == 2 + 2 * (len(catalog.MESSAGE_DELAY.buckets) + 3)
+
+
+def test_a_filter_that_wants_no_project_does_not_look_at_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entities, "_row", None)
+    assert text(exposition(source(projects=(ALPHA,))), names=["iris_up"]).endswith('iris_up{stream="main"} 1.0\n')
+
+
+def test_facts_about_the_process_are_there_and_can_be_switched_off() -> None:
+    with_process, without = exposition(process_metrics=True), exposition()
+    assert "process_open_fds " in text(with_process)
+    assert "python_info{" in text(with_process, Format.OPENMETRICS)
+    assert "python_gc_objects_collected_total{" in text(with_process)
+    assert not [line for line in text(without).splitlines() if "process_" in line or "python_info" in line]
+
+
+def test_the_configuration_that_failed_to_load_leaves_the_time_of_the_one_in_use() -> None:
+    printer = exposition()
+    assert "iris_exporter_config" not in text(printer)
+    printer.self_metrics.config_reloaded(True, NOON)
+    printer.self_metrics.config_reloaded(False, NOON + 9)
+    assert series(printer, "iris_exporter_config_last_reload_successful")[0].endswith(" 0.0")
+    assert series(printer, "iris_exporter_config_last_reload_success_timestamp_seconds")[0].endswith(" 1.7e+09")
+
+
+def test_otlp_counters_start_at_zero_for_both_signals() -> None:
+    printer = exposition()
+    for name, add in (
+        ("iris_exporter_otlp_exported_total", printer.self_metrics.otlp_exported),
+        ("iris_exporter_otlp_failed_total", printer.self_metrics.otlp_failed),
+        ("iris_exporter_otlp_dropped_total", printer.self_metrics.otlp_dropped),
+    ):
+        add("logs", 7)
+        assert series(printer, name) == [f'{name}{{signal="traces"}} 0.0', f'{name}{{signal="logs"}} 7.0']
+        with pytest.raises(KeyError):
+            add("metrics", 1)
+
+
+def test_what_waits_is_what_was_made_and_has_not_ended() -> None:
+    printer = exposition()
+    printer.self_metrics.otlp_made("logs", 10)
+    for count, add in (
+        (1, printer.self_metrics.otlp_exported),
+        (2, printer.self_metrics.otlp_failed),
+        (3, printer.self_metrics.otlp_dropped),
+    ):
+        add("logs", count)
+    assert series(printer, "iris_exporter_otlp_queued") == [
+        'iris_exporter_otlp_queued{signal="traces"} 0.0',
+        'iris_exporter_otlp_queued{signal="logs"} 4.0',
+    ]
+
+
+def test_pieces_are_small_and_many_so_that_others_get_their_turn() -> None:
+    projects = tuple(Project(id=f"p{n}", health_ratio=0.5, status="healthy", name="x" * 30) for n in range(3000))
+    printer = exposition(source(projects=projects, event_counts={(f"p{n}", "info", "info"): n for n in range(3000)}))
+    pieces = list(printer.render(Format.TEXT))
+    assert max(map(len, pieces)) < 400_000
+    assert pieces.count(b"") >= 3000 // entities.STEP
+    assert b"".join(pieces).decode().count("iris_project_status{") == 12_000
+
+
+def test_counters_may_move_while_a_scrape_is_written() -> None:
+    """Between two pieces anything may happen; each family stays whole and nothing is lost in the next scrape."""
+    stream = Changing(projects=(ALPHA,), event_counts={("alpha", "info", "info"): 1})
+    for piece in stream.printer.render(Format.TEXT):
+        stream.source.instruments.message("event")
+        stream.source.instruments.delay(0.1)
+        if b"iris_stream_message_delay_seconds_count" in piece:
+            lines = [line for line in piece.decode().splitlines() if "_delay_" in line]
+            assert lines[-2].split()[-1] == lines[-3].split()[-1]
+    counted = stream.source.instruments.counter(catalog.MESSAGES).value("event")
+    assert f'message_type="event",stream="main"}} {float(counted)}' in text(stream.printer)

@@ -1,0 +1,84 @@
+"""What each report of the connection, the decoder and the model adds to which counter."""
+
+from collections.abc import Callable
+
+import pytest
+
+from iris_exporter.core.failures import Failure
+from iris_exporter.instruments import catalog
+from iris_exporter.instruments.metric import Kind, Metric
+from iris_exporter.instruments.stream_instruments import StreamInstruments
+from iris_exporter.transports.base import Observer, Observers, StateChange
+
+
+def counts(instruments: StreamInstruments) -> dict[tuple[str, str], float]:
+    """Every series that is not 0, by metric and first label."""
+    found = {}
+    for metric in catalog.CATALOG:
+        if metric.kind in (Kind.COUNTER, Kind.HISTOGRAM) and metric.group in (catalog.LINK, catalog.TRAFFIC):
+            for sample in instruments.samples(metric):
+                if sample.value and not sample.name.endswith(("_bucket", "_sum")):
+                    label = next((value for name, value in sample.labels.items() if name != "stream"), "")
+                    found[sample.name, label] = sample.value
+    return found
+
+
+@pytest.mark.parametrize(
+    ("report", "metric", "label", "count"),
+    [
+        (lambda s: s.attempt_started(), catalog.CONNECT_ATTEMPTS, "", 1),
+        (lambda s: s.attempt_failed(Failure("tls"), 1.0), catalog.CONNECT_FAILURES, "tls", 1),
+        (lambda s: s.attempt_failed(Failure("made up"), 1.0), catalog.CONNECT_FAILURES, "other", 1),
+        (lambda s: s.disconnected(Failure("closed")), catalog.DISCONNECTS, "closed", 1),
+        (lambda s: s.received("websocket", 77), catalog.RECEIVED_BYTES, "websocket", 77),
+        (lambda s: s.poll_started(), catalog.POLLS, "", 1),
+        (lambda s: s.poll_failed(Failure("unavailable")), catalog.POLL_FAILURES, "unavailable", 1),
+        (lambda s: s.message("ping"), catalog.MESSAGES, "ping", 1),
+        (lambda s: s.message("event", 40), catalog.MESSAGES, "event", 40),
+        (lambda s: s.decode_error("too_deep", 3), catalog.DECODE_ERRORS, "too_deep", 3),
+        (lambda s: s.upstream_error("AUTH_REQUIRED"), catalog.UPSTREAM_ERRORS, "AUTH_REQUIRED", 1),
+        (lambda s: s.upstream_error("auth"), catalog.UPSTREAM_ERRORS, "other", 1),
+        (lambda s: s.event_duplicate(4), catalog.EVENTS_DUPLICATE, "", 4),
+        (lambda s: s.event_replayed(5), catalog.EVENTS_REPLAYED, "", 5),
+        (lambda s: s.event_gap(6), catalog.EVENT_GAPS, "", 6),
+        (lambda s: s.resume("full"), catalog.RESUMES, "full", 1),
+    ],
+)
+def test_each_report_moves_one_counter(
+    report: Callable[[StreamInstruments], None], metric: Metric, label: str, count: int
+) -> None:
+    instruments = StreamInstruments("s")
+    report(instruments)
+    assert counts(instruments) == {(metric.name, label): count}
+    assert instruments.counter(metric).value(label) == count
+
+
+@pytest.mark.parametrize(
+    ("report", "metric", "total", "count"),
+    [
+        (lambda s: s.connected("sse", "http://h/", 0.25, 1.0), catalog.CONNECT_DURATION, 0.25, 1),
+        (lambda s: s.heartbeat(0.5), catalog.HEARTBEAT_RTT, 0.5, 1),
+        (lambda s: s.delay(0.75), catalog.MESSAGE_DELAY, 0.75, 1),
+        (lambda s: s.delays([0.25, 0.5]), catalog.MESSAGE_DELAY, 0.75, 2),
+    ],
+)
+def test_each_duration_is_observed_once(
+    report: Callable[[StreamInstruments], None], metric: Metric, total: float, count: int
+) -> None:
+    instruments = StreamInstruments("s")
+    report(instruments)
+    assert counts(instruments) == {(f"{metric.name}_count", ""): count}
+    assert instruments.histogram(metric).sum == total
+
+
+def test_it_is_an_observer_of_the_connection() -> None:
+    instruments = StreamInstruments("s")
+    observer: Observer = instruments
+    Observers([observer]).state_changed(StateChange("live", "connecting", Failure("closed"), 1, 3.0))
+    assert counts(instruments) == {}
+
+
+def test_a_strange_name_of_a_stream_is_made_printable() -> None:
+    instruments = StreamInstruments('a"b\n' + "\ud800" + "x" * 400)
+    assert len(instruments.stream) == 200
+    assert instruments.tail.startswith('stream="a\\"b\\n\ufffdxxx')

@@ -1,0 +1,132 @@
+"""A guarded server on a loopback port, and clients that behave and misbehave."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from iris_exporter.clock import Clock
+from iris_exporter.instruments.http_server import DoorMetrics
+from iris_exporter.process.listening import bound_sockets
+from iris_exporter.settings import WebSettings
+from iris_exporter.web.access import Guard
+from iris_exporter.web.connection_filter import GuardedSite
+from iris_exporter.web.rate_limits import Deadlines
+from iris_exporter.web.server import make_app
+from tests.fakes import FakeClock
+from tests.waiting import BUSY
+from tests.web.support import FakeContext
+
+LARGE = b"x" * (24 << 20)
+"""More than the system's buffers of both ends take."""
+
+
+def web_settings(**changes: Any) -> WebSettings:
+    facts: dict[str, Any] = {
+        "listen_addresses": ("127.0.0.1:0",), "telemetry_path": "/metrics", "config_file": None, "max_requests": 40,
+        "route_prefix": "", "external_url": None,
+        "disable_exporter_metrics": True, "enable_control": "auto", "max_connections": 512,
+    }  # fmt: skip
+    return WebSettings(**{**facts, **changes})
+
+
+@dataclass
+class Door:
+    """A server that runs."""
+
+    guard: Guard
+    metrics: DoorMetrics
+    port: int
+    context: FakeContext
+    clock: Clock
+    trouble: list[str] = field(default_factory=list)
+
+    def later(self, seconds: float = 1.0) -> None:
+        """Move the fake clock, so that files are looked at again."""
+        assert isinstance(self.clock, FakeClock)
+        self.clock.now += seconds
+
+    async def ask(self, path: str = "/-/healthy", method: str = "GET", **options: Any) -> "Reply":
+        """One request on a connection of its own; `tls` is the client's context."""
+        tls = options.pop("tls", None)
+        connector = aiohttp.TCPConnector(ssl=tls or True, force_close=True)
+        url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}{path}"
+        async with (
+            aiohttp.ClientSession(connector=connector) as session,
+            session.request(method, url, allow_redirects=False, **options) as response,
+        ):
+            return Reply(response.status, dict(response.headers), await response.text())
+
+    async def dial(self, tls: ssl.SSLContext | None = None) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", self.port, ssl=tls)
+
+
+@dataclass
+class Reply:
+    """An answer that has been read."""
+
+    status: int
+    headers: dict[str, str]
+    text: str
+
+
+@asynccontextmanager
+async def door(
+    config: Path | None = None, *, clock: Clock | None = None, deadlines: Deadlines | None = None,
+    host: str = "127.0.0.1", **settings: Any,
+) -> AsyncIterator[Door]:  # fmt: skip
+    """Serve the whole application, and `/large` for who wants to read much."""
+    clock = clock or FakeClock()
+    metrics = DoorMetrics()
+    trouble: list[str] = []
+    guard = Guard(
+        web_settings(config_file=config, **settings), clock, metrics, lambda: trouble[0] if trouble else None, deadlines
+    )
+    context = FakeContext()
+    context.route_prefix = settings.get("route_prefix", "")
+    app = make_app(context, guard)
+    app.router.add_get("/large", _large)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2, **guard.server_options())
+    await runner.setup()
+    guard.start()
+    try:
+        for bound in await bound_sockets(host, 0):
+            await GuardedSite(runner, bound, guard).start()
+        yield Door(guard, metrics, runner.addresses[0][1], context, clock, trouble)
+    finally:
+        guard.close()
+        await runner.cleanup()
+
+
+async def _large(_: web.Request) -> web.Response:
+    return web.Response(body=LARGE)
+
+
+async def raw(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str = "/-/healthy") -> int:
+    """A request on a connection that stays; return the status."""
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+    await reader.readexactly(length)
+    return int(head.split(b" ")[1])
+
+
+async def ended(reader: asyncio.StreamReader) -> bool:
+    """Whether the other side has closed or reset the connection without a further byte."""
+    try:
+        return await reader.read(1) == b""
+    except (ConnectionError, ssl.SSLError):
+        return True
+
+
+async def until(condition: Any, seconds: float = 10.0) -> None:
+    """Wait for a real server to come to `condition`."""
+    async with asyncio.timeout(seconds * BUSY):
+        while not condition():  # noqa: ASYNC110 (a real server tells nobody)
+            await asyncio.sleep(0.01)
