@@ -2,21 +2,30 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-from iris_exporter.core.failures import Failure
 from iris_exporter.core.limits import DEFAULT_LIMITS, Limits
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.metric import Kind, Metric
 from iris_exporter.instruments.primitives import Counter, Histogram, Instrument
 from iris_exporter.instruments.text import Exemplar, Sample, clean_label, pairs_text
 from iris_exporter.model.snapshot import EventKey
-from iris_exporter.transports.base import StateChange
+from iris_exporter.transports.connection_events import (
+    Connected,
+    ConnectionEvent,
+    DialFailed,
+    DialStarted,
+    Disconnected,
+    PingAnswered,
+    PollAnswered,
+    PollFailed,
+    PollStarted,
+)
 
 MAX_EVENT_EXEMPLARS = 1000
 """Label sets of the event counter whose last exemplar is kept, some 300 bytes each."""
 
 
 class StreamInstruments:
-    """The counters of one stream: an `Observer` of its connection, and what decoding and the model report.
+    """The counters of one stream: its connection (`on_event`), and what decoding and the model report.
 
     Every call is quick, never raises for whatever a source may send, and takes numbers for whole batches. `limits` are
     those by which its source is mirrored; they may be replaced.
@@ -57,42 +66,31 @@ class StreamInstruments:
         """Append the lines of one counted metric."""
         self._instruments[metric.name].write(self.tail, out, exemplars=exemplars)
 
-    # The connection: see `transports.base.Observer`.
+    # The connection.
 
-    def attempt_started(self) -> None:
-        """See `Observer.attempt_started`."""
-        self.counter(catalog.CONNECT_ATTEMPTS).inc()
-
-    def attempt_failed(self, failure: Failure, seconds: float) -> None:  # noqa: ARG002 - failed ones are not timed
-        """See `Observer.attempt_failed`."""
-        self.counter(catalog.CONNECT_FAILURES).inc(1, failure.reason)
-
-    def connected(self, protocol: str, endpoint: str, seconds: float, at: float) -> None:  # noqa: ARG002
-        """See `Observer.connected`; what is in use, and since when, is read from the status."""
-        self.histogram(catalog.CONNECT_DURATION).observe(seconds)
-
-    def disconnected(self, failure: Failure) -> None:
-        """See `Observer.disconnected`."""
-        self.counter(catalog.DISCONNECTS).inc(1, failure.reason)
-
-    def heartbeat(self, round_trip_seconds: float) -> None:
-        """See `Observer.heartbeat`."""
-        self.histogram(catalog.HEARTBEAT_RTT).observe(round_trip_seconds)
+    def on_event(self, event: ConnectionEvent) -> None:
+        """Observe the connection; its state is read from `LinkStatus` when somebody scrapes."""
+        match event:
+            case DialStarted():
+                self.counter(catalog.CONNECT_ATTEMPTS).inc()
+            case DialFailed(failure=failure):
+                self.counter(catalog.CONNECT_FAILURES).inc(1, failure.reason)
+            case Connected(seconds=seconds):
+                self.histogram(catalog.CONNECT_DURATION).observe(seconds)
+            case Disconnected(failure=failure):
+                self.counter(catalog.DISCONNECTS).inc(1, failure.reason)
+            case PingAnswered(round_trip_seconds=seconds):
+                self.histogram(catalog.HEARTBEAT_RTT).observe(seconds)
+            case PollStarted():
+                self.counter(catalog.POLLS).inc()
+            case PollAnswered(wire_bytes=wire_bytes):
+                self.received("poll", wire_bytes)
+            case PollFailed(failure=failure):
+                self.counter(catalog.POLL_FAILURES).inc(1, failure.reason)
 
     def received(self, protocol: str, wire_bytes: int) -> None:
-        """See `Observer.received`."""
+        """Bytes arrived: one read of a link, or the answer to a poll."""
         self._received.inc(wire_bytes, protocol)
-
-    def poll_started(self) -> None:
-        """See `Observer.poll_started`."""
-        self.counter(catalog.POLLS).inc()
-
-    def poll_failed(self, failure: Failure) -> None:
-        """See `Observer.poll_failed`."""
-        self.counter(catalog.POLL_FAILURES).inc(1, failure.reason)
-
-    def state_changed(self, change: StateChange) -> None:
-        """See `Observer.state_changed`; the state is read from the status at each scrape, so there is nothing to do."""
 
     # Messages.
 

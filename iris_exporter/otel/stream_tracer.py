@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 from opentelemetry.trace import Span, SpanContext, format_span_id, format_trace_id
 
 from iris_exporter.clock import Clock
-from iris_exporter.core.failures import Failure
 from iris_exporter.core.negotiation import without_credentials
 from iris_exporter.core.status import State
 from iris_exporter.decoding.messages import Event
@@ -25,7 +24,19 @@ from iris_exporter.otel.request_spans import CURRENT, Operation
 from iris_exporter.otel.spans import SpanMaker, Value, end
 from iris_exporter.otel.summary import Totals, summarise
 from iris_exporter.otel.trace_context import context_in_envelope, context_in_metadata, may_carry
-from iris_exporter.transports.base import StateChange
+from iris_exporter.transports.connection_events import (
+    Connected,
+    ConnectionEvent,
+    DialFailed,
+    DialStarted,
+    Disconnected,
+    FirstRead,
+    PingAnswered,
+    PollAnswered,
+    PollFailed,
+    PollStarted,
+    StateChanged,
+)
 
 SUMMARY_SECONDS = 60.0
 EVENT_SPANS_PER_SECOND = 100
@@ -114,59 +125,48 @@ class StreamTracer:
         """The span of the last event that carried a trace context, if it is exported."""
         return self._last_event
 
-    # The connection: see `transports.base.Observer`.
+    # The connection.
 
-    def attempt_started(self) -> None:
-        """See `Observer.attempt_started`."""
-        self._begin(signals.CONNECT, self._address)
+    def on_event(self, event: ConnectionEvent) -> None:
+        """Observe the connection."""
+        match event:
+            case DialStarted():
+                self._begin(signals.CONNECT, self._address)
+            case Connected():
+                self._connected(event)
+            case FirstRead():
+                self._first_arrived("")
+            case PingAnswered(round_trip_seconds=seconds):
+                self._mark(catalog.HEARTBEAT_RTT, seconds, self._connection)
+            case Disconnected(failure=failure):
+                self._is_linked = False
+                self._first_arrived(failure.reason)
+                self._sum_up("disconnect")
+            case PollStarted():
+                purpose = "snapshot" if self._is_linked else "poll"
+                self._begin(signals.REQUEST_SPAN, {**self._address, signals.REQUEST.name: purpose})
+            case PollAnswered(wire_bytes=wire_bytes):
+                self._polled(wire_bytes)
+            case DialFailed(failure=failure) | PollFailed(failure=failure):
+                self._end(failure.reason)
+            case StateChanged():
+                self._state_changed(event)
 
-    def attempt_failed(self, failure: Failure, seconds: float) -> None:  # noqa: ARG002 (the span has its own times)
-        """See `Observer.attempt_failed`."""
-        self._end(failure.reason)
-
-    def connected(self, protocol: str, endpoint: str, seconds: float, at: float) -> None:  # noqa: ARG002
-        """See `Observer.connected`."""
-        self._protocol = protocol
+    def _connected(self, event: Connected) -> None:
+        self._protocol = event.protocol
         self._is_linked = True
         operation = self._operation()
         if operation is None or self._spans is None:
             return
         context = operation.context
-        operation.set({signals.PROTOCOL.name: protocol})
+        operation.set({signals.PROTOCOL.name: event.protocol})
         operation.finish()
         self._connection = context
-        attributes: dict[str, Value] = {signals.STREAM.name: self.name, signals.PROTOCOL.name: protocol}
-        self._mark(catalog.CONNECT_DURATION, seconds, context)
-        self._first_message = self._spans.begin(signals.FIRST_MESSAGE, at, attributes, context)
+        attributes: dict[str, Value] = {signals.STREAM.name: self.name, signals.PROTOCOL.name: event.protocol}
+        self._mark(catalog.CONNECT_DURATION, event.seconds, context)
+        self._first_message = self._spans.begin(signals.FIRST_MESSAGE, event.at, attributes, context)
 
-    def disconnected(self, failure: Failure) -> None:
-        """See `Observer.disconnected`: what a minute of this link has brought so far is told now."""
-        self._is_linked = False
-        self._first_arrived(failure.reason)
-        self._sum_up("disconnect")
-
-    def heartbeat(self, round_trip_seconds: float) -> None:
-        """See `Observer.heartbeat`: the histogram has it, and leads to the connection."""
-        self._mark(catalog.HEARTBEAT_RTT, round_trip_seconds, self._connection)
-
-    def received(self, protocol: str, wire_bytes: int) -> None:
-        """See `Observer.received`."""
-        if protocol == "poll":
-            self._polled(wire_bytes)
-        elif self._first_message is not None:
-            self._first_arrived("")
-
-    def poll_started(self) -> None:
-        """See `Observer.poll_started`."""
-        purpose = "snapshot" if self._is_linked else "poll"
-        self._begin(signals.REQUEST_SPAN, {**self._address, signals.REQUEST.name: purpose})
-
-    def poll_failed(self, failure: Failure) -> None:
-        """See `Observer.poll_failed`."""
-        self._end(failure.reason)
-
-    def state_changed(self, change: StateChange) -> None:
-        """See `Observer.state_changed`."""
+    def _state_changed(self, change: StateChanged) -> None:
         self._state_changes += change.previous != change.state
         self._is_polled = change.state == State.POLLING
         if self._is_polled:
@@ -330,7 +330,7 @@ class StreamTracer:
             operation.finish(error)
 
     def _polled(self, wire_bytes: int) -> None:
-        """A document is here. Whether it can be used is known when this turn of the loop is over: `poll_failed`."""
+        """A document is here. Whether it can be used is known when this turn of the loop is over: `PollFailed`."""
         operation = self._operation()
         if operation is None:
             return

@@ -4,10 +4,9 @@ Each warning stands beside a counter: attempts that failed, disconnects, failed 
 """
 
 from iris_exporter.clock import Clock
-from iris_exporter.core.failures import Failure
 from iris_exporter.core.status import State
 from iris_exporter.logs import get_logger
-from iris_exporter.transports.base import StateChange
+from iris_exporter.transports.connection_events import Connected, ConnectionEvent, PollFailed, StateChanged
 
 _log = get_logger("stream")
 # A source may send nothing but rubbish at thousands of messages a second; the counter has the number.
@@ -15,45 +14,31 @@ _BROKEN_LINES_PER_MINUTE = 5
 
 
 class StreamLog:
-    """An `Observer` that writes the log of the stream `name`."""
+    """Writes the log of the stream `name`."""
 
     def __init__(self, name: str, clock: Clock) -> None:
         self._name = name
         self._broken = _log.limited(_BROKEN_LINES_PER_MINUTE, clock)
         self._poll_failure = ""
 
-    def attempt_started(self) -> None:
-        """See `Observer.attempt_started`; the outcome is what is worth a line."""
+    def on_event(self, event: ConnectionEvent) -> None:
+        """Observe the connection. The outcome of a dial has its line with the change of state that follows."""
+        match event:
+            case Connected(protocol=protocol, endpoint=endpoint, seconds=seconds):
+                _log.info(
+                    "stream.connected",
+                    stream=self._name,
+                    protocol=protocol,
+                    endpoint=endpoint,
+                    seconds=round(seconds, 3),
+                )
+            case PollFailed(failure=failure) if failure.reason != self._poll_failure:
+                self._poll_failure = failure.reason
+                _log.info("snapshot.failed", stream=self._name, reason=failure.reason, detail=failure.detail)
+            case StateChanged():
+                self._state_changed(event)
 
-    def attempt_failed(self, failure: Failure, seconds: float) -> None:
-        """See `Observer.attempt_failed`; the change of state that follows carries the reason."""
-
-    def connected(self, protocol: str, endpoint: str, seconds: float, at: float) -> None:  # noqa: ARG002
-        """See `Observer.connected`."""
-        _log.info(
-            "stream.connected", stream=self._name, protocol=protocol, endpoint=endpoint, seconds=round(seconds, 3)
-        )
-
-    def disconnected(self, failure: Failure) -> None:
-        """See `Observer.disconnected`; the change of state that follows carries the reason."""
-
-    def heartbeat(self, round_trip_seconds: float) -> None:
-        """See `Observer.heartbeat`."""
-
-    def received(self, protocol: str, wire_bytes: int) -> None:
-        """See `Observer.received`."""
-
-    def poll_started(self) -> None:
-        """See `Observer.poll_started`."""
-
-    def poll_failed(self, failure: Failure) -> None:
-        """See `Observer.poll_failed`: one line when the reason is a new one."""
-        if failure.reason != self._poll_failure:
-            self._poll_failure = failure.reason
-            _log.info("snapshot.failed", stream=self._name, reason=failure.reason, detail=failure.detail)
-
-    def state_changed(self, change: StateChange) -> None:
-        """See `Observer.state_changed`."""
+    def _state_changed(self, change: StateChanged) -> None:
         write = _log.warning if change.failure is not None else _log.info
         if change.state is State.LIVE:
             self._poll_failure = ""

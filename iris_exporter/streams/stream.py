@@ -22,7 +22,7 @@ from iris_exporter.persistence.scrape_checkpoint import Capture
 from iris_exporter.settings import StreamSettings
 from iris_exporter.streams.ingest import StreamSink
 from iris_exporter.streams.log import StreamLog
-from iris_exporter.transports.base import Observers
+from iris_exporter.transports.connection_events import Observer
 from iris_exporter.transports.dialer import Dialer
 from iris_exporter.transports.polling import Poller
 from iris_exporter.transports.supervisor import Supervisor
@@ -39,8 +39,8 @@ class Stream:
     """A stream of the configuration, from socket to numbers. Call `connect` to begin and `stop` at the end.
 
     `kept` is where an earlier life was, None for a fresh start. `budgets` is shared by all streams of the process.
-    `make_tracer` is `Telemetry.stream`, None where nothing is exported over OTLP. `mistaken` is called for each failure
-    of a task that is a mistake of ours.
+    `make_tracer` is `Telemetry.stream`, None where nothing is exported over OTLP. `on_crash` is called for each
+    unexpected exception in one of its tasks.
 
     `reconfigure` gives it other settings; what was counted and believed stays, because the name stays.
     """
@@ -55,9 +55,9 @@ class Stream:
         budgets: ConnectionBudgets,
         kept: Kept | None = None,
         make_tracer: "Callable[[str, str, StreamInstruments], StreamTracer] | None" = None,
-        mistaken: Callable[[], None] = lambda: None,
+        on_crash: Callable[[], None] = lambda: None,
     ) -> None:
-        self._mistaken = mistaken
+        self._on_crash = on_crash
         self._session = session
         self._clock = clock
         self._random = random
@@ -67,8 +67,9 @@ class Stream:
         limits = Limits.of(settings)
         self.instruments = StreamInstruments(settings.name, limits)
         self.telemetry = None if make_tracer is None else make_tracer(settings.name, settings.url, self.instruments)
-        observers = (self.instruments, self._log)
-        self._observer = Observers(observers if self.telemetry is None else (*observers, self.telemetry))
+        self._observers: tuple[Observer, ...] = (self.instruments.on_event, self._log.on_event)
+        if self.telemetry is not None:
+            self._observers += (self.telemetry.on_event,)
         self._state = StreamState(
             settings.name,
             settings.stale_after_seconds,
@@ -89,10 +90,11 @@ class Stream:
             Dialer(settings, self._session, credentials, self._clock, self._budgets),
             Poller(settings, self._session, credentials, self._clock),
             self._sink,
-            self._observer,
+            self._observers,
+            self.instruments.received,
             self._clock,
             self._random,
-            self._mistaken,
+            self._on_crash,
         )
 
     # Steering

@@ -22,7 +22,21 @@ from iris_exporter.core.failures import RETRY_AFTER_CAP_SECONDS, Failure, Remedy
 from iris_exporter.core.status import LinkStatus, State
 from iris_exporter.logs import get_logger
 from iris_exporter.settings import StreamSettings
-from iris_exporter.transports.base import Link, Observer, Received, Sink, StateChange
+from iris_exporter.transports.base import Link, Received, Sink
+from iris_exporter.transports.connection_events import (
+    Connected,
+    ConnectionEvent,
+    DialFailed,
+    DialStarted,
+    Disconnected,
+    FirstRead,
+    Observer,
+    PingAnswered,
+    PollAnswered,
+    PollFailed,
+    PollStarted,
+    StateChanged,
+)
 from iris_exporter.transports.dialer import Dialer, PollInstead
 from iris_exporter.transports.held import Held
 from iris_exporter.transports.polling import Poller
@@ -48,6 +62,9 @@ class Supervisor:
     """Keeps one stream connected. Start it with `connect`; `stop` ends it for good.
 
     `connect`, `disconnect` and `reset` return at once; the tasks do the rest. Everything happens on one event loop.
+
+    Each observer takes every event of the connection; `on_read` takes protocol and bytes of each read of a link;
+    `on_crash` is called for each unexpected exception in one of the tasks.
     """
 
     def __init__(
@@ -56,18 +73,20 @@ class Supervisor:
         dialer: Dialer,
         poller: Poller,
         sink: Sink,
-        observer: Observer,
+        observers: Sequence[Observer],
+        on_read: Callable[[str, int], None],
         clock: Clock,
         random: Callable[[], float],
-        mistaken: Callable[[], None] = lambda: None,
+        on_crash: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
-        self._mistaken = mistaken
+        self._on_crash = on_crash
         self._mistakes = 0  # in a row, since a link was last opened or a poll brought something
         self._dialer = dialer
         self._poller = poller
         self._sink = sink
-        self._observer = observer
+        self._observers = tuple(observers)
+        self._on_read = on_read
         self._clock = clock
         self._backoff = Backoff(
             settings.reconnect_initial_seconds, settings.reconnect_max_seconds, settings.reconnect_jitter, random
@@ -154,8 +173,11 @@ class Supervisor:
         if state is State.LIVE:
             self._failure = None
         if before is not state or step.delay_seconds is not None:
-            change = StateChange(before, state, failure, self._connection.attempt, step.delay_seconds)
-            self._observer.state_changed(change)
+            self._emit(StateChanged(before, state, failure, self._connection.attempt, step.delay_seconds))
+
+    def _emit(self, event: ConnectionEvent) -> None:
+        for observer in self._observers:
+            observer(event)
 
     def _act(self, action: Action, delay_seconds: float) -> None:
         match action:
@@ -189,7 +211,7 @@ class Supervisor:
         error = None if task.cancelled() else task.exception()
         if error is not None:
             _log.error("stream.crashed", stream=self._settings.name, task=task.get_name(), error=error)
-            self._mistaken()
+            self._on_crash()
             self._crashed = task not in self._ending
 
     def _end(self, task: asyncio.Task[None] | None) -> None:
@@ -231,7 +253,7 @@ class Supervisor:
         task = asyncio.current_task()
         _log.error("stream.crashed", stream=self._settings.name, task=task and task.get_name(), error=error)
         self._mistakes += 1
-        self._mistaken()
+        self._on_crash()
         return Failure("other", f"unexpected {type(error).__name__}, a mistake of the exporter")
 
     async def _run_link_once(self) -> None:
@@ -246,7 +268,7 @@ class Supervisor:
         finally:
             await link.close(self._close_code)
             self._connected_at = None
-            self._observer.disconnected(failure)
+            self._emit(Disconnected(failure))
         if failure.retry_after_seconds is None:
             failure = replace(failure, retry_after_seconds=self._retry_hint)
         await self._failed(failure)
@@ -262,28 +284,28 @@ class Supervisor:
     async def _dial(self) -> Link | None:
         started = self._clock.monotonic()
         if self._dialer.needs_network:
-            self._observer.attempt_started()
+            self._emit(DialStarted())
         try:
             link = await self._dialer.dial(self._sink.resume_from())
         except TransportError as error:
             reason = error.failure.reason
             if reason == "position_refused" or reason in _NOT_OF_THE_POSITION:
                 self._sink.position_refused(refused=reason == "position_refused")
-            self._observer.attempt_failed(error.failure, self._clock.monotonic() - started)
+            self._emit(DialFailed(error.failure, self._clock.monotonic() - started))
             await self._failed(error.failure)
             return None
         now = self._clock.monotonic()
         if isinstance(link, PollInstead):
             self._poll_urls = (link.url,)
             if link.body is not None:
-                self._observer.received("poll", link.wire_bytes)
+                self._emit(PollAnswered(link.wire_bytes))
                 self._has_document = self._sink.snapshot(link.body, self._clock.wall(), polling=True) is None
             self._carry_out(self._connection.feed(Input.TO_POLL), None)
             return None
         self._protocol, self._endpoint = link.protocol, negotiation.without_credentials(self._settings.url)
         self._heard = now
         self._last_heard = self._connected_at = self._clock.wall()
-        self._observer.connected(link.protocol, self._endpoint, now - started, self._connected_at)
+        self._emit(Connected(link.protocol, self._endpoint, now - started, self._connected_at))
         await self._ask_to_resume(link)
         self._carry_out(self._connection.opened(now), None)
         self._mistakes = 0
@@ -349,7 +371,7 @@ class Supervisor:
     async def _read(self, link: Link, held: Held, loading: asyncio.Task[Failure | None]) -> Failure | None:
         protocol = link.protocol
         monotonic, wall = self._clock.monotonic, self._clock.wall
-        observe = self._observer.received
+        on_read, is_first = self._on_read, True
         while True:
             try:
                 received = await link.read()
@@ -358,7 +380,10 @@ class Supervisor:
             self._heard = monotonic()
             now = wall()
             self._last_heard = now
-            observe(protocol, received.wire_bytes)
+            on_read(protocol, received.wire_bytes)
+            if is_first:
+                is_first = False
+                self._emit(FirstRead())
             if held.waits:
                 self._hold(link, held, loading, received, now)
             elif (failure := self._take(link, received, now)) is not None:
@@ -376,7 +401,7 @@ class Supervisor:
             self._ponged()
         if not held.put(received, now) and held.loading and not held.overflowed:
             held.overflowed = True
-            self._observer.poll_failed(_SNAPSHOT_GIVEN_UP)
+            self._emit(PollFailed(_SNAPSHOT_GIVEN_UP))
             loading.cancel()
 
     def _take(self, link: Link, received: Received, now: float, *, answered: bool = False) -> Failure | None:
@@ -410,7 +435,7 @@ class Supervisor:
     def _ponged(self) -> None:
         """The first answer to a ping, be it the protocol's or the source's, gives the round trip."""
         if self._ping_sent is not None:
-            self._observer.heartbeat(self._clock.monotonic() - self._ping_sent)
+            self._emit(PingAnswered(self._clock.monotonic() - self._ping_sent))
             self._ping_sent = None
 
     async def _beat(self, link: Link) -> Failure | None:
@@ -473,18 +498,18 @@ class Supervisor:
                 if polling:
                     await self._fill(url)
                 return None
-            self._observer.poll_failed(failure)
+            self._emit(PollFailed(failure))
             if failure.reason != "not_found":
                 return failure
         return failure
 
     async def _load(self, url: str, *, polling: bool) -> Failure | None:
-        self._observer.poll_started()
+        self._emit(PollStarted())
         try:
             polled = await self._poller.fetch(url)
         except TransportError as error:
             return error.failure
-        self._observer.received("poll", polled.wire_bytes)
+        self._emit(PollAnswered(polled.wire_bytes))
         if polled.body is None:
             self._sink.unchanged(self._clock.wall())
             return None
@@ -501,15 +526,15 @@ class Supervisor:
                 return
             page = None
             if address is not None:
-                self._observer.poll_started()
+                self._emit(PollStarted())
                 try:
                     polled = await self._poller.fetch(address, remember=False)
                 except TransportError as error:
-                    self._observer.poll_failed(error.failure)
+                    self._emit(PollFailed(error.failure))
                     if error.failure.remedy not in _FINAL:
                         return  # the next document, or the next message, asks again
                 else:
-                    self._observer.received("poll", polled.wire_bytes)
+                    self._emit(PollAnswered(polled.wire_bytes))
                     page = polled.page(after)
             if not self._sink.page(page, self._clock.wall()):
                 return

@@ -11,6 +11,15 @@ from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.instruments.text import Exemplar
 from iris_exporter.model.snapshot import DataFlow, Snapshot
+from iris_exporter.transports.connection_events import (
+    Connected,
+    DialFailed,
+    DialStarted,
+    Disconnected,
+    PingAnswered,
+    PollFailed,
+    PollStarted,
+)
 
 NOON = 1_700_000_000.0
 
@@ -77,14 +86,14 @@ def busy_exposition() -> Exposition:
         event_counts={("alpha", "evaluation", "info"): 17, ("bêta", 'odd"type', "error"): 2_000_000},
         last_data_timestamp=NOON,
     )  # fmt: skip
-    main.instruments.attempt_started()
-    main.instruments.connected("sse", "http://iris.test/", 0.034, NOON)
+    main.instruments.on_event(DialStarted())
+    main.instruments.on_event(Connected("sse", "http://iris.test/", 0.034, NOON))
     main.instruments.message("event", 17)
     main.instruments.message("surprise")
     main.instruments.received("sse", 123_456_789)
     main.instruments.delays([0.004, 0.005, 0.0051, 0.3, 99.0])
     main.instruments.delay(0.07, Exemplar((("trace_id", "4bf92f3577b34da6a3ce929d0e0e4736"),), 0.07, NOON))
-    main.instruments.heartbeat(0.0125)
+    main.instruments.on_event(PingAnswered(0.0125))
     main.instruments.decode_error("not_json", 2)
     main.instruments.upstream_error("RATE_LIMIT_EXCEEDED")
     main.instruments.upstream_error("SOMETHING_NEW")
@@ -97,11 +106,11 @@ def busy_exposition() -> Exposition:
         last_message=None, failure=Failure("dns", "no such host"),
     )  # fmt: skip
     other = source("other", waiting)
-    other.instruments.attempt_started()
-    other.instruments.attempt_failed(Failure("dns"), 0.1)
-    other.instruments.disconnected(Failure("going_away"))
-    other.instruments.poll_started()
-    other.instruments.poll_failed(Failure("not_json"))
+    other.instruments.on_event(DialStarted())
+    other.instruments.on_event(DialFailed(Failure("dns"), 0.1))
+    other.instruments.on_event(Disconnected(Failure("going_away")))
+    other.instruments.on_event(PollStarted())
+    other.instruments.on_event(PollFailed(Failure("not_json")))
     printer = exposition(main, other)
     printer.self_metrics.config_reloaded(True, NOON)
     printer.self_metrics.config_reloaded(False, NOON + 60)

@@ -8,7 +8,16 @@ from iris_exporter.core.failures import Failure
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.metric import Kind, Metric
 from iris_exporter.instruments.stream_instruments import StreamInstruments
-from iris_exporter.transports.base import Observer, Observers, StateChange
+from iris_exporter.transports.connection_events import (
+    Connected,
+    DialFailed,
+    DialStarted,
+    Disconnected,
+    PingAnswered,
+    PollFailed,
+    PollStarted,
+    StateChanged,
+)
 
 
 def counts(instruments: StreamInstruments) -> dict[tuple[str, str], float]:
@@ -26,13 +35,13 @@ def counts(instruments: StreamInstruments) -> dict[tuple[str, str], float]:
 @pytest.mark.parametrize(
     ("report", "metric", "label", "count"),
     [
-        (lambda s: s.attempt_started(), catalog.CONNECT_ATTEMPTS, "", 1),
-        (lambda s: s.attempt_failed(Failure("tls"), 1.0), catalog.CONNECT_FAILURES, "tls", 1),
-        (lambda s: s.attempt_failed(Failure("made up"), 1.0), catalog.CONNECT_FAILURES, "other", 1),
-        (lambda s: s.disconnected(Failure("closed")), catalog.DISCONNECTS, "closed", 1),
+        (lambda s: s.on_event(DialStarted()), catalog.CONNECT_ATTEMPTS, "", 1),
+        (lambda s: s.on_event(DialFailed(Failure("tls"), 1.0)), catalog.CONNECT_FAILURES, "tls", 1),
+        (lambda s: s.on_event(DialFailed(Failure("made up"), 1.0)), catalog.CONNECT_FAILURES, "other", 1),
+        (lambda s: s.on_event(Disconnected(Failure("closed"))), catalog.DISCONNECTS, "closed", 1),
         (lambda s: s.received("websocket", 77), catalog.RECEIVED_BYTES, "websocket", 77),
-        (lambda s: s.poll_started(), catalog.POLLS, "", 1),
-        (lambda s: s.poll_failed(Failure("unavailable")), catalog.POLL_FAILURES, "unavailable", 1),
+        (lambda s: s.on_event(PollStarted()), catalog.POLLS, "", 1),
+        (lambda s: s.on_event(PollFailed(Failure("unavailable"))), catalog.POLL_FAILURES, "unavailable", 1),
         (lambda s: s.message("ping"), catalog.MESSAGES, "ping", 1),
         (lambda s: s.message("event", 40), catalog.MESSAGES, "event", 40),
         (lambda s: s.decode_error("too_deep", 3), catalog.DECODE_ERRORS, "too_deep", 3),
@@ -56,8 +65,8 @@ def test_each_report_moves_one_counter(
 @pytest.mark.parametrize(
     ("report", "metric", "total", "count"),
     [
-        (lambda s: s.connected("sse", "http://h/", 0.25, 1.0), catalog.CONNECT_DURATION, 0.25, 1),
-        (lambda s: s.heartbeat(0.5), catalog.HEARTBEAT_RTT, 0.5, 1),
+        (lambda s: s.on_event(Connected("sse", "http://h/", 0.25, 1.0)), catalog.CONNECT_DURATION, 0.25, 1),
+        (lambda s: s.on_event(PingAnswered(0.5)), catalog.HEARTBEAT_RTT, 0.5, 1),
         (lambda s: s.delay(0.75), catalog.MESSAGE_DELAY, 0.75, 1),
         (lambda s: s.delays([0.25, 0.5]), catalog.MESSAGE_DELAY, 0.75, 2),
     ],
@@ -71,10 +80,9 @@ def test_each_duration_is_observed_once(
     assert instruments.histogram(metric).sum == total
 
 
-def test_it_is_an_observer_of_the_connection() -> None:
+def test_a_change_of_state_is_in_no_counter() -> None:
     instruments = StreamInstruments("s")
-    observer: Observer = instruments
-    Observers([observer]).state_changed(StateChange("live", "connecting", Failure("closed"), 1, 3.0))
+    instruments.on_event(StateChanged("live", "connecting", Failure("closed"), 1, 3.0))
     assert counts(instruments) == {}
 
 

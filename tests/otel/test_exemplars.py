@@ -15,6 +15,7 @@ from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.instruments.stream_instruments import MAX_EVENT_EXEMPLARS, StreamInstruments
 from iris_exporter.instruments.text import Exemplar
 from iris_exporter.otel.stream_tracer import StreamTracer
+from iris_exporter.transports.connection_events import Connected, DialStarted, PingAnswered
 from tests.fakes import FakeClock
 from tests.instruments.support import link, picture
 from tests.otel.samples import Recorder, spans_into
@@ -58,11 +59,11 @@ class Bench:
 
 async def drive(bench: Bench) -> None:
     telemetry, instruments = bench.telemetry, bench.instruments
-    telemetry.attempt_started()
-    instruments.connected("sse", "http://h/x", 0.02, bench.clock.wall())
-    telemetry.connected("sse", "http://h/x", 0.02, bench.clock.wall())
-    instruments.heartbeat(0.003)
-    telemetry.heartbeat(0.003)
+    telemetry.on_event(DialStarted())
+    instruments.on_event(Connected("sse", "http://h/x", 0.02, bench.clock.wall()))
+    telemetry.on_event(Connected("sse", "http://h/x", 0.02, bench.clock.wall()))
+    instruments.on_event(PingAnswered(0.003))
+    telemetry.on_event(PingAnswered(0.003))
     instruments.delays([0.004, 0.3, 0.02])
     event = Event("e1", 1.0, *KEY[:2], KEY[2], "", b'{"traceparent":"%s"}' % TRACEPARENT.encode())
     telemetry.arrived([event], [b'{"metadata":{"traceparent":"%s"}}' % TRACEPARENT.encode()], bench.clock.wall())

@@ -14,6 +14,7 @@ from iris_exporter.otel.settings import OtelSettings, Sampling
 from iris_exporter.otel.spans import make_sampler
 from iris_exporter.otel.summary import Totals, quantile, summarise
 from iris_exporter.otel.trace_context import context_in_envelope, context_in_metadata, parse_traceparent
+from iris_exporter.transports.connection_events import Disconnected
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 GOOD = f"00-{TRACE}-{SPAN}-01"
@@ -151,7 +152,7 @@ def test_a_summary_is_the_difference_of_two_moments() -> None:
     instruments.event_gap(5)
     instruments.decode_error("not_json", 6)
     instruments.resume("full")
-    instruments.disconnected(Failure("closed"))
+    instruments.on_event(Disconnected(Failure("closed")))
     found = summarise(before, Totals.of(instruments))
     assert found["iris.summary.message_count"] == 3
     assert found["iris.summary.messages.event"] == 2

@@ -17,7 +17,17 @@ from iris_exporter.instruments import signals
 from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.otel.request_spans import CURRENT, Operation
 from iris_exporter.otel.stream_tracer import EVENT_SPANS_PER_SECOND, SUMMARY_SECONDS, StreamTracer
-from iris_exporter.transports.base import StateChange
+from iris_exporter.transports.connection_events import (
+    Connected,
+    DialFailed,
+    DialStarted,
+    Disconnected,
+    FirstRead,
+    PollAnswered,
+    PollFailed,
+    PollStarted,
+    StateChanged,
+)
 from tests.fakes import FakeClock, settle
 from tests.otel.receivers import attributes, http_receiver
 from tests.otel.samples import Recorder, events_into, spans_into
@@ -56,9 +66,9 @@ class Bench:
         return [span for span in self.spans if span.name == kind.name]
 
     def connect(self) -> None:
-        self.stream.attempt_started()
+        self.stream.on_event(DialStarted())
         self.clock.now += 0.25
-        self.stream.connected("sse", "https://host:9/p", 0.25, self.clock.wall())
+        self.stream.on_event(Connected("sse", "https://host:9/p", 0.25, self.clock.wall()))
 
     def tick(self, seconds: float) -> None:
         self.clock.now += seconds
@@ -84,7 +94,7 @@ async def test_a_minute_is_summed_up_while_the_connection_lasts() -> None:
     for messages in (3, 4):
         promised = bench.stream.summary_context()
         bench.instruments.message("event", messages)
-        bench.stream.state_changed(StateChange("connecting", "live", None, 0, None))
+        bench.stream.on_event(StateChanged("connecting", "live", None, 0, None))
         bench.tick(SUMMARY_SECONDS - 1)
         assert bench.stream.summary_context() == promised
         bench.tick(1)
@@ -108,8 +118,8 @@ async def test_a_stream_that_is_off_has_no_summaries() -> None:
 
 async def test_the_address_of_an_attempt_has_no_credentials() -> None:
     bench = Bench()
-    bench.stream.attempt_started()
-    bench.stream.attempt_failed(Failure("dns"), 1.0)
+    bench.stream.on_event(DialStarted())
+    bench.stream.on_event(DialFailed(Failure("dns"), 1.0))
     (span,) = bench.spans
     assert told(span)["url.full"] == "wss://host:9/p"
     assert (told(span)["server.address"], told(span)["server.port"]) == ("host", 9)
@@ -120,10 +130,9 @@ async def test_the_first_message_ends_its_span() -> None:
     bench = Bench()
     bench.connect()
     bench.clock.now += 2
-    bench.stream.received("poll", 10)  # the snapshot is no message
+    bench.stream.on_event(PollAnswered(10))  # the snapshot is no message
     assert not bench.named(signals.FIRST_MESSAGE)
-    bench.stream.received("sse", 10)
-    bench.stream.received("sse", 10)
+    bench.stream.on_event(FirstRead())
     (first,) = bench.named(signals.FIRST_MESSAGE)
     (connect,) = bench.named(signals.CONNECT)
     assert first.parent == connect.context
@@ -134,7 +143,7 @@ async def test_the_first_message_ends_its_span() -> None:
 async def test_a_link_that_ends_before_its_first_message_says_why() -> None:
     bench = Bench()
     bench.connect()
-    bench.stream.disconnected(Failure("closed"))
+    bench.stream.on_event(Disconnected(Failure("closed")))
     (first,) = bench.named(signals.FIRST_MESSAGE)
     assert error(first) == "closed"
     assert told(bench.named(signals.SUMMARY)[0])["iris.summary.cause"] == "disconnect"
@@ -142,14 +151,14 @@ async def test_a_link_that_ends_before_its_first_message_says_why() -> None:
 
 async def test_a_document_that_cannot_be_read_is_a_failed_poll() -> None:
     bench = Bench()
-    bench.stream.poll_started()
-    bench.stream.received("poll", 44)
-    bench.stream.poll_failed(Failure("decode"))
+    bench.stream.on_event(PollStarted())
+    bench.stream.on_event(PollAnswered(44))
+    bench.stream.on_event(PollFailed(Failure("decode")))
     await settle()
     (span,) = bench.named(signals.REQUEST_SPAN)
     assert (error(span), told(span)["iris.request.bytes"]) == ("decode", 44)
-    bench.stream.poll_started()
-    bench.stream.received("poll", 45)
+    bench.stream.on_event(PollStarted())
+    bench.stream.on_event(PollAnswered(45))
     await settle()
     assert [error(span) for span in bench.named(signals.REQUEST_SPAN)] == ["decode", ""]
 
@@ -158,7 +167,7 @@ async def test_an_attempt_whose_task_is_cancelled_ends_as_requested() -> None:
     bench = Bench()
 
     async def dial() -> None:
-        bench.stream.attempt_started()
+        bench.stream.on_event(DialStarted())
         await asyncio.Event().wait()
 
     task = asyncio.create_task(dial())
@@ -174,8 +183,8 @@ async def test_a_task_that_starts_inside_an_attempt_is_not_a_part_of_it() -> Non
     bench.connect()
 
     async def reader() -> Operation | None:
-        bench.stream.poll_started()
-        bench.stream.received("poll", 1)
+        bench.stream.on_event(PollStarted())
+        bench.stream.on_event(PollAnswered(1))
         await settle()
         return CURRENT.get()
 
@@ -190,11 +199,11 @@ async def test_a_task_that_starts_inside_an_attempt_is_not_a_part_of_it() -> Non
 
 async def test_states_are_records_of_the_span_that_caused_them() -> None:
     bench = Bench()
-    bench.stream.attempt_started()
-    bench.stream.attempt_failed(Failure("timeout", "slow"), 1.0)
-    bench.stream.state_changed(StateChange("connecting", "connecting", Failure("timeout", "slow"), 2, 1.23456))
-    bench.stream.state_changed(StateChange("connecting", "error", Failure("forbidden"), 2, None))
-    bench.stream.state_changed(StateChange("error", "disconnected", None, 0, None))
+    bench.stream.on_event(DialStarted())
+    bench.stream.on_event(DialFailed(Failure("timeout", "slow"), 1.0))
+    bench.stream.on_event(StateChanged("connecting", "connecting", Failure("timeout", "slow"), 2, 1.23456))
+    bench.stream.on_event(StateChanged("connecting", "error", Failure("forbidden"), 2, None))
+    bench.stream.on_event(StateChanged("error", "disconnected", None, 0, None))
     first, second, third = (record.log_record for record in bench.logs.records)
     assert first.span_id == bench.named(signals.CONNECT)[0].context.span_id
     assert dict(first.attributes) == {
@@ -242,9 +251,9 @@ async def test_spans_of_events_have_a_rate() -> None:
 async def test_a_trace_that_is_not_kept_emits_nothing_and_has_no_exemplar() -> None:
     bench = Bench("always_off")
     bench.connect()
-    bench.stream.received("sse", 1)
+    bench.stream.on_event(FirstRead())
     bench.stream.arrived([event(1, b'{"traceparent":"%s"}' % TRACEPARENT.encode())], (), 5.0)
-    bench.stream.disconnected(Failure("closed"))
+    bench.stream.on_event(Disconnected(Failure("closed")))
     assert bench.spans == bench.minor == []
     assert bench.stream.connection_context() is bench.stream.summary_context() is bench.stream.event_context() is None
 

@@ -9,7 +9,17 @@ import pytest
 from iris_exporter.config import stream_settings
 from iris_exporter.core.failures import Failure, TransportError
 from iris_exporter.core.status import State
-from iris_exporter.transports.base import NO_REACTION, Page, Reaction, Received, StateChange
+from iris_exporter.transports.base import NO_REACTION, Page, Reaction, Received
+from iris_exporter.transports.connection_events import (
+    Connected,
+    ConnectionEvent,
+    DialFailed,
+    Disconnected,
+    PingAnswered,
+    PollAnswered,
+    PollFailed,
+    StateChanged,
+)
 from iris_exporter.transports.dialer import PollInstead
 from iris_exporter.transports.polling import Polled
 from iris_exporter.transports.supervisor import PING, Supervisor
@@ -108,14 +118,14 @@ class FakePoller:
 
 
 class Recorder:
-    """Sink and observer in one: keeps everything it is told."""
+    """Sink and observer in one: records every call."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[object, ...]] = []
+        self.calls: list[tuple[object, ...]] = []
         self.messages: list[bytes] = []
         self.documents: list[bytes] = []
         self.reactions: dict[bytes, Reaction] = {}
-        self.changes: list[StateChange] = []
+        self.changes: list[StateChanged] = []
         self.beats: list[float] = []
         self.position = ""
         self.missing: list[str] = []
@@ -135,13 +145,13 @@ class Recorder:
         return b"resume" if self.position else None
 
     def position_refused(self, *, refused: bool) -> None:
-        self.told.append(("refused", refused))
+        self.calls.append(("refused", refused))
 
     def awaits_answer(self) -> bool:
         return bool(self.position)
 
     def link_opened(self, at: float, *, asked: bool) -> None:
-        self.told.append(("opened", asked))
+        self.calls.append(("opened", asked))
 
     def missing_after(self) -> str | None:
         return self.missing[0] if self.missing else None
@@ -156,40 +166,31 @@ class Recorder:
         return Failure("decode") if body == b"broken" else None
 
     def unchanged(self, at: float) -> None:
-        self.told.append(("unchanged",))
+        self.calls.append(("unchanged",))
 
     def forget(self) -> None:
-        self.told.append(("forget",))
+        self.calls.append(("forget",))
 
-    def attempt_started(self) -> None:
-        self.told.append(("attempt",))
+    def on_event(self, event: ConnectionEvent) -> None:
+        match event:
+            case StateChanged():
+                self.changes.append(event)
+            case PingAnswered(round_trip_seconds=seconds):
+                self.beats.append(seconds)
+            case DialFailed(failure=failure) | Disconnected(failure=failure) | PollFailed(failure=failure):
+                self.calls.append((type(event).__name__, failure.reason))
+            case Connected():
+                self.calls.append(("Connected", event.protocol, event.endpoint))
+            case PollAnswered():
+                self.calls.append(("PollAnswered", event.wire_bytes))
+            case _:
+                self.calls.append((type(event).__name__,))
 
-    def attempt_failed(self, failure: Failure, seconds: float) -> None:
-        self.told.append(("attempt failed", failure.reason))
-
-    def connected(self, protocol: str, endpoint: str, seconds: float, at: float) -> None:
-        self.told.append(("connected", protocol, endpoint))
-
-    def disconnected(self, failure: Failure) -> None:
-        self.told.append(("disconnected", failure.reason))
-
-    def heartbeat(self, round_trip_seconds: float) -> None:
-        self.beats.append(round_trip_seconds)
-
-    def received(self, protocol: str, wire_bytes: int) -> None:
-        self.told.append(("bytes", protocol, wire_bytes))
-
-    def poll_started(self) -> None:
-        self.told.append(("poll",))
-
-    def poll_failed(self, failure: Failure) -> None:
-        self.told.append(("poll failed", failure.reason))
-
-    def state_changed(self, change: StateChange) -> None:
-        self.changes.append(change)
+    def on_read(self, protocol: str, wire_bytes: int) -> None:
+        self.calls.append(("read", protocol, wire_bytes))
 
     def count(self, *what: object) -> int:
-        return self.told.count(what)
+        return self.calls.count(what)
 
     @property
     def states(self) -> list[str]:
@@ -211,7 +212,8 @@ class Bench:
             dialer,
             self.poller,
             self.seen,
-            self.seen,
+            (self.seen.on_event,),
+            self.seen.on_read,
             self.clock,
             lambda: 0.5,  # type: ignore[arg-type]
         )
@@ -300,7 +302,7 @@ async def test_a_snapshot_is_given_up_when_more_has_come_than_is_held() -> None:
         link.put(b"last")
         await settle()
         assert [message[:1] for message in b.seen.messages] == [b"%c" % letter for letter in b"abcdefghil"]
-        assert b.seen.count("poll failed", "timeout") == 1
+        assert b.seen.count("PollFailed", "timeout") == 1
         assert b.state is State.LIVE
 
 
@@ -345,8 +347,15 @@ async def test_snapshot_first_then_the_stream_in_order() -> None:
     async with bench(link, poll=DOCUMENT) as b:
         assert b.seen.documents == [b"{}"]
         assert b.seen.messages == [b"1", b"2"]
-        order = [entry[0] for entry in b.seen.told if entry[0] in ("connected", "poll", "bytes")]
-        assert order == ["connected", "poll", "bytes", "bytes"]
+        order = [
+            entry[0]
+            for entry in b.seen.calls
+            if entry[0] in ("Connected", "PollStarted", "PollAnswered", "FirstRead", "read")
+        ]
+        assert order == ["Connected", "PollStarted", "PollAnswered", "read", "FirstRead"]
+        link.put(b"3")
+        await settle()
+        assert (b.seen.count("FirstRead"), b.seen.count("read", "websocket", 1)) == (1, 1)
         status = b.stream.status()
         assert (status.state, status.protocol, status.endpoint) == (
             State.LIVE,
@@ -430,7 +439,7 @@ async def test_a_link_without_a_byte_for_the_timeout_is_dead(protocol: str) -> N
         await b.clock.advance(59.0)
         assert b.state is State.LIVE, "any byte proves life"
         await b.clock.advance(1.0)
-        assert b.seen.count("disconnected", "heartbeat_timeout") == 1
+        assert b.seen.count("Disconnected", "heartbeat_timeout") == 1
         assert link.closed == [1000]
         assert b.state is State.CONNECTING
 
@@ -527,7 +536,7 @@ async def test_a_source_that_can_only_be_polled_is_polled_where_it_was_found() -
         await b.clock.advance(30.0)
         assert b.poller.asked == ["http://h/api/events"]
         assert b.seen.count("unchanged") == 1
-        assert b.seen.count("attempt failed") == 0
+        assert not [call for call in b.seen.calls if call[0] == "DialFailed"]
 
 
 async def test_the_second_address_of_the_snapshot_is_tried_when_the_first_is_not_there() -> None:
@@ -551,7 +560,7 @@ async def test_the_second_address_of_the_snapshot_is_tried_when_the_first_is_not
 async def test_a_broken_document_is_a_failed_poll() -> None:
     async with bench(Failure("unavailable"), poll=Polled(b"broken", 6)) as b:
         assert b.state is State.ERROR
-        assert b.seen.count("poll failed", "decode") == 1
+        assert b.seen.count("PollFailed", "decode") == 1
 
 
 async def test_disconnect_connect_and_reset_by_hand() -> None:
@@ -561,7 +570,7 @@ async def test_disconnect_connect_and_reset_by_hand() -> None:
         await settle()
         assert b.state is State.DISCONNECTED
         assert first.closed == [1000]
-        assert b.seen.count("disconnected", "requested") == 1
+        assert b.seen.count("Disconnected", "requested") == 1
         await b.clock.advance(1000.0)
         assert b.dialer.dials == 1
         b.stream.connect()
@@ -684,7 +693,7 @@ async def test_a_page_that_fails_for_now_is_asked_for_again() -> None:
         b.seen.missing = ["e-1"]
         await b.clock.advance(31.0)
         assert b.seen.pages == []
-        assert b.seen.count("poll failed", "connection_reset") == 1
+        assert b.seen.count("PollFailed", "connection_reset") == 1
         b.poller.broken = None
         await b.clock.advance(31.0)
         assert len(b.seen.pages) == 1
@@ -696,5 +705,5 @@ async def test_what_cannot_be_asked_for_is_given_up() -> None:
         b.seen.missing = ["e-1", "e-1001"]
         await b.clock.advance(31.0)
         assert b.seen.pages == [None]
-        assert b.seen.count("poll failed", "not_found") == 1
+        assert b.seen.count("PollFailed", "not_found") == 1
         assert b.state is State.POLLING
