@@ -69,11 +69,11 @@ class Program:
             status = replace(source.status, last_message=(source.status.last_message or 0) + 1)
             self.found[index] = Source(source.instruments, status, replace(source.snapshot, projects=projects))
 
-    def begin_commit(self) -> None:
-        """See `WebContext.begin_commit`."""
+    def begin_checkpoint(self) -> None:
+        """See `WebContext.begin_checkpoint`."""
 
-    def looked(self) -> None:
-        """See `WebContext.looked`."""
+    def read_by_unknown(self) -> None:
+        """See `WebContext.read_by_unknown`."""
 
     def state_trouble(self) -> None:
         """See `WebContext.state_trouble`."""

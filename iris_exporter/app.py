@@ -6,7 +6,6 @@ configuration in force; a stop takes less than five seconds, whatever the source
 
 import asyncio
 import random
-import signal
 import socket
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -28,13 +27,10 @@ from iris_exporter.http.session import open_session
 from iris_exporter.instruments.exposition import Exposition, Source
 from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.otel.settings import OFF, OtelSettings
-from iris_exporter.persistence.cursor_store import CursorStore, Kept
-from iris_exporter.persistence.interval_checkpoint import Checkpoints
-from iris_exporter.persistence.scrape_checkpoint import Capture, Commits
-from iris_exporter.persistence.stream_locks import Claims
-from iris_exporter.process.blocking import CONFIG, STATE, BlockedError
+from iris_exporter.persistence.checkpoints import PendingRecord
+from iris_exporter.persistence.state_directory import StateDirectory
+from iris_exporter.process.blocking import CONFIG, BlockedError
 from iris_exporter.process.listening import bound_sockets
-from iris_exporter.process.start_signals import requested
 from iris_exporter.process.tasks import TaskOwner
 from iris_exporter.settings import Settings, StreamSettings
 from iris_exporter.streams.registry import Reconciled, Streams
@@ -42,7 +38,7 @@ from iris_exporter.streams.stream import Stream
 from iris_exporter.version import VersionInfo, version_info
 from iris_exporter.web.access import Guard
 from iris_exporter.web.connection_filter import GuardedSite
-from iris_exporter.web.context import ScrapeCommit
+from iris_exporter.web.context import ScrapeCheckpoint
 from iris_exporter.web.server import make_app
 
 if TYPE_CHECKING:
@@ -90,10 +86,7 @@ class Exporter:
         self._fleet: Fleet[Reconciled] | None = None
         self._is_ready = False
         self._budgets = ConnectionBudgets()
-        self._store: CursorStore | None = None
-        self._commits: Commits | None = None
-        self._checkpoints: Checkpoints | None = None
-        self._claims: Claims | None = None
+        self._state: StateDirectory | None = None
         self._guard = Guard(settings.web, self._clock, self.self_metrics.door, self._trouble)
         self._session: aiohttp.ClientSession | None = None
         self._cleanup = AsyncExitStack()
@@ -105,7 +98,7 @@ class Exporter:
         async with AsyncExitStack() as stack:
             for problem in self._otel.ignored:
                 _log.warning("otel.value_ignored", variable=problem.key, value=problem.value, expected=problem.expected)
-            await self._open_store(stack)
+            await self._open_state(stack)
             trace_configs: list[aiohttp.TraceConfig] = []
             if self._telemetry is not None:
                 self._telemetry.start(self.tasks)
@@ -118,8 +111,8 @@ class Exporter:
                 self._clock,
                 self.self_metrics,
                 self._streams.reconcile,
-                self._claims,
-                _nothing_to_settle if self._commits is None else self._commits.settled,
+                None if self._state is None else self._state.locks,
+                _no_scrapes if self._state is None else self._state.checkpoints.scrapes_ended,
                 self.tasks,
             )
             runner, sockets = await self._bind(stack)
@@ -129,17 +122,14 @@ class Exporter:
             await self._fleet.start()
             # Not before the streams are there: a scrape without them would show that they have gone.
             await self._listen(runner, sockets)
-            if self._checkpoints is not None:
-                stack.push_async_callback(self._checkpoints.write)
-                keeping = self.tasks.start("checkpoints", self._checkpoints.run)
-                stack.callback(keeping.cancel)
+            if self._state is not None:
+                stack.push_async_callback(self._state.checkpoints.write)
+                stack.callback(self.tasks.start("checkpoints", self._state.checkpoints.run).cancel)
             if self.settings.live.url is not None:
                 live = LivePush(self.settings.live, self._session, self.streams, self.self_metrics, self._clock)
-                pushing = self.tasks.start("live", live.run)
-                stack.callback(pushing.cancel)
+                stack.callback(self.tasks.start("live", live.run).cancel)
             if self._watch is not None:
-                watching = self.tasks.start("config_watch", self._watch.run)
-                stack.callback(watching.cancel)
+                stack.callback(self.tasks.start("config_watch", self._watch.run).cancel)
             self._is_ready = True
             self._cleanup = stack.pop_all()
         return self
@@ -160,21 +150,15 @@ class Exporter:
             return None
         return ConfigWatch(file, self.settings.config_mark, self._clock, lambda: self.reload(tell_again=False))
 
-    async def _open_store(self, stack: AsyncExitStack) -> None:
+    async def _open_state(self, stack: AsyncExitStack) -> None:
         directory = self.settings.state_dir
         if directory is None:
             _log.info("state.in_memory", detail="without --state.dir a restart may count or miss events")
             return
-        try:
-            store, claims = await STATE.run(lambda: (CursorStore(directory), Claims(directory)), directory)
-        except BlockedError as error:
-            expected = f"a directory to write in ({error.strerror})"
-            raise ConfigError([Problem("start", "state.dir", str(directory), expected)]) from error
-        self._store, self._claims = store, claims
-        self._commits = Commits(store, self._captures, self.self_metrics)
-        self._checkpoints = Checkpoints(self._commits, lambda: self.settings.state_commit_seconds)
+        failed, seconds = self.self_metrics.state_commit_failed, self.settings.state_commit_seconds
+        self._state = await StateDirectory.open(directory, self._pending_records, failed, seconds)
         # Last of all, when nothing is shown to anybody any more.
-        stack.callback(claims.close)
+        stack.callback(self._state.close)
 
     async def _bind(self, stack: AsyncExitStack) -> tuple[web.AppRunner, list[socket.socket]]:
         runner = web.AppRunner(
@@ -215,7 +199,8 @@ class Exporter:
 
     async def _make(self, settings: StreamSettings) -> Stream:
         assert self._session is not None  # noqa: S101 (set before any stream is made)
-        kept = None if self._store is None else await self._load_cursor(self._store, settings)
+        name, endpoint = settings.name, without_credentials(settings.url)
+        record = None if self._state is None else await self._state.load(name, endpoint)
         stream = Stream(
             settings,
             self._session,
@@ -223,24 +208,14 @@ class Exporter:
             random.random,
             logs.protect,
             self._budgets,
-            kept,
+            record,
             None if self._telemetry is None else self._telemetry.stream,
             lambda: self.self_metrics.task_failed("stream"),
         )
         fleet = self.settings.fleet
-        if kept is None and (fleet.total_shards > 1 or fleet.leader_election):
+        if record is None and (fleet.total_shards > 1 or fleet.leader_election):
             stream.lose_cursor()
         return stream
-
-    @staticmethod
-    async def _load_cursor(store: CursorStore, settings: StreamSettings) -> Kept | None:
-        name, endpoint = settings.name, without_credentials(settings.url)
-        try:
-            return await STATE.run(lambda: store.load(name, endpoint), store.directory)
-        except BlockedError as error:
-            detail = "the stream starts without its cursor, and may count or miss events"
-            _log.warning("state.unreadable", stream=name, error=error, detail=detail)
-            return None
 
     def _trouble(self) -> str | None:
         return self.tasks.trouble() or self._streams.trouble()
@@ -248,8 +223,8 @@ class Exporter:
     def _sources(self) -> Iterator[Source]:
         return iter(()) if self._is_standby else self._streams.sources()
 
-    def _captures(self) -> Iterator[Capture]:
-        return iter(()) if self._is_standby else self._streams.captures()
+    def _pending_records(self) -> Iterator[PendingRecord]:
+        return iter(()) if self._is_standby else self._streams.pending_records()
 
     @property
     def _is_standby(self) -> bool:
@@ -281,20 +256,18 @@ class Exporter:
         """The streams of this process by name, in the order of the configuration; none while another one leads."""
         return self._streams.by_name()
 
-    def begin_commit(self) -> ScrapeCommit | None:
-        """See `commits.Commits.capture`; None without `--state.dir`, and where an interval keeps the cursors."""
-        by_scrape = self._commits is not None and self.settings.state_commit_seconds is None
-        return self._commits.capture() if self._commits is not None and by_scrape else None
+    def begin_checkpoint(self) -> ScrapeCheckpoint | None:
+        """See `Checkpoints.begin`; None without `--state.dir`, too."""
+        return None if self._state is None else self._state.checkpoints.begin()
 
-    def looked(self) -> None:
-        """See `commits.Commits.looked`."""
-        if self._commits is not None and self.settings.state_commit_seconds is None:
-            self._commits.looked()
+    def read_by_unknown(self) -> None:
+        """See `Checkpoints.read_by_unknown`."""
+        if self._state is not None:
+            self._state.checkpoints.read_by_unknown()
 
     def state_trouble(self) -> str | None:
-        """See `commits.Commits.trouble`."""
-        by_scrape = self._commits is not None and self.settings.state_commit_seconds is None
-        return self._commits.trouble() if self._commits is not None and by_scrape else None
+        """See `Checkpoints.trouble`."""
+        return None if self._state is None else self._state.checkpoints.trouble()
 
     def ready(self) -> bool:
         """Whether a scrape can be served: from the moment the streams of this process exist, be they none."""
@@ -347,8 +320,8 @@ class Exporter:
         needs_restart = config.differences(self.settings, settings).needs_restart
         logs.setup(settings.log_level, settings.log_format)
         self.settings = settings
-        if self._checkpoints is not None:
-            self._checkpoints.changed()
+        if self._state is not None:
+            self._state.checkpoints.set_interval(settings.state_commit_seconds)
         done = await self._fleet.reconfigure(settings)
         _log.info(
             "config.reloaded",
@@ -361,8 +334,8 @@ class Exporter:
             _log.warning("config.needs_restart", options=" ".join(needs_restart))
 
 
-async def _nothing_to_settle(streams: Collection[str]) -> None:
-    """Without a state directory a scrape keeps no place."""
+async def _no_scrapes(streams: Collection[str]) -> None:
+    """Without a state directory no scrape makes a checkpoint."""
 
 
 def _close(sockets: Iterable[socket.socket]) -> None:
@@ -373,73 +346,3 @@ def _close(sockets: Iterable[socket.socket]) -> None:
 def _reason(error: OSError) -> str:
     words = error.strerror or str(error)
     return words[:1].lower() + words[1:]
-
-
-def serve(settings: Settings, reload: Callable[[], Settings], otel: OtelSettings = OFF) -> int:
-    """Run the sidecar until SIGTERM or SIGINT; SIGHUP reloads. Return the exit code.
-
-    Raises:
-        ListenError: An address cannot be listened on; nothing is left running.
-    """
-    asyncio.run(_serve(settings, reload, otel))
-    return 0
-
-
-async def _serve(settings: Settings, load: Callable[[], Settings], otel: OtelSettings) -> None:
-    stop, reload_wanted = asyncio.Event(), asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGHUP, reload_wanted.set)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    # What came before these handlers were there, or in a place that could not be left at once.
-    if requested.reload:
-        reload_wanted.set()
-    if requested.stop:
-        return
-    try:
-        await _run_until(stop, reload_wanted, Exporter(settings, load, otel=otel))
-    finally:
-        # Closing the loop would put the deadly defaults back, and there is still a log to be written.
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            loop.remove_signal_handler(number)
-            signal.signal(number, signal.SIG_IGN)
-
-
-async def _run_until(stop: asyncio.Event, reload_wanted: asyncio.Event, exporter: Exporter) -> None:
-    stopping = asyncio.create_task(stop.wait(), name="stop")
-    starting = asyncio.create_task(exporter.__aenter__(), name="start")
-    await asyncio.wait({stopping, starting}, return_when=asyncio.FIRST_COMPLETED)
-    if not starting.done():
-        # Whatever it waits for: a start that is not wanted any more undoes what it has done.
-        starting.cancel()
-        await asyncio.wait({starting})
-        if starting.cancelled():
-            return
-    try:
-        await starting
-        reloading = exporter.tasks.start("reload", lambda: _reload_when(reload_wanted, exporter))
-        await stopping
-        _log.info("app.stopping", streams=len(exporter.streams()))
-        reloading.cancel()
-    finally:
-        stopping.cancel()
-        await exporter.__aexit__(None, None, None)
-
-
-async def _reload_when(wanted: asyncio.Event, exporter: Exporter) -> None:
-    """Reload at each signal; those that come during a reload are one more."""
-    while True:
-        await wanted.wait()
-        wanted.clear()
-        await _reload_logged(exporter)
-
-
-async def _reload_logged(exporter: Exporter) -> None:
-    """A reload by signal has nobody to answer to; `reload` has logged what is wrong with the configuration."""
-    try:
-        await exporter.reload()
-    except ConfigError:
-        return
-    except Exception as error:  # noqa: BLE001 (a mistake of ours must not end reloading)
-        exporter.self_metrics.config_reloaded(ok=False, at=0.0)
-        _log.error("config.reload_failed", error=error)

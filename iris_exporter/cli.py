@@ -155,9 +155,9 @@ def _serve(arguments: list[str], environment: Mapping[str, str]) -> int:
         sys.stdout.write(f"configuration is valid: {count} {plural}{listed}{found}\n")
         return _OK
     logs.setup(settings.log_level, settings.log_format)
-    from iris_exporter import app
+    from iris_exporter.commands import serve
 
-    return app.serve(settings, reload=load, otel=otel)
+    return serve.run(settings, reload=load, otel=otel)
 
 
 def _together(load: Callable[[], Settings], read: Callable[[], OtelSettings]) -> tuple[Settings, OtelSettings]:

@@ -15,7 +15,7 @@ from iris_exporter.app import Exporter, ListenError
 from iris_exporter.backend.server import Backend
 from iris_exporter.backend.service import BackendSettings
 from iris_exporter.errors import ConfigError, Problem
-from iris_exporter.persistence.stream_locks import Claims
+from iris_exporter.persistence.stream_locks import StreamLocks
 from iris_exporter.settings import Settings
 from tests.waiting import until
 
@@ -72,12 +72,12 @@ async def test_nobody_can_look_before_the_streams_are_there(tmp_path: Path, monk
     """A scrape without them would show that every series has ended, however long a file server takes."""
     asked, answered = threading.Event(), threading.Event()
 
-    def take(_: Claims, streams: Iterable[str]) -> set[str]:
+    def acquire(_: StreamLocks, streams: Iterable[str]) -> set[str]:
         asked.set()
         answered.wait()
         return set(streams)
 
-    monkeypatch.setattr(Claims, "take", take)
+    monkeypatch.setattr(StreamLocks, "acquire", acquire)
     async with backend() as source, aiohttp.ClientSession() as session:
         chosen = replace(settings(("s", source.url + "/api/stream/overview")), state_dir=tmp_path)
         exporter = Exporter(chosen, lambda: chosen)

@@ -40,11 +40,11 @@ def untouched_logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def use_app(monkeypatch: pytest.MonkeyPatch, serve: Callable[..., int]) -> None:
-    """Put a module with this `serve` in place of the real composition root."""
-    module = types.ModuleType("iris_exporter.app")
-    module.serve = serve  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "iris_exporter.app", module)
-    monkeypatch.setattr("iris_exporter.app", module, raising=False)
+    """Put a module with this `serve` in place of the command's own, and of all that it imports."""
+    module = types.ModuleType("iris_exporter.commands.serve")
+    module.run = serve  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "iris_exporter.commands.serve", module)
+    monkeypatch.setattr("iris_exporter.commands.serve", module, raising=False)
 
 
 def test_help_is_the_same_everywhere(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,11 @@
 """How a stream passes from one process to another: never to two at once, and to the next one as soon as it is free.
 
-Theory. What a process should receive (`wanted`) and what it may receive (`allowed`) are two things. A stream becomes
-ours when its claim is taken, and somebody else's chance when it is given back, which happens only after three things:
-its link is closed, no scrape is under way that has taken its place, and nobody here wants it again. In between it is
-neither ours nor free. Then the next process reads the cursor that our last scrape has kept, and goes on from there.
+Theory. A process wants streams and owns streams, and receives those that it both wants and owns. It owns a stream once
+it has acquired its lock. It releases the lock only after three things: the link is closed, no scrape is under way that
+may make a checkpoint of the stream, and nobody here wants it again. In between the stream is neither owned nor free.
+Then the next process reads the cursor of the last checkpoint, and goes on from there.
 
-Nothing here keeps the caller from closing streams: `allowed` and `leave` only remember, so that a leader whose file
+Nothing here keeps the caller from closing streams: `allowed` and `release` only remember, so that a leader whose file
 server hangs still follows in time.
 """
 
@@ -20,135 +20,129 @@ from iris_exporter.process.blocking import STATE, BlockedError
 _log = get_logger("fleet")
 
 RETRY_SECONDS = 0.25
-"""How often a claim is tried that another process has; a stream that moves stands still for about as long."""
+"""Between two tries for a lock that another process has; a stream that moves stands still for about as long."""
 TRIES_PER_SECOND = 400
 """At most, with very many streams: each try may be a request to a file server."""
-FAREWELL_SECONDS = 1.0
-"""How long a stream that comes back at once is waited for; longer only while a slow scraper reads what it showed."""
+RELEASE_SECONDS = 1.0
+"""Time limit for the release of a stream that is wanted again; it takes longer while a slow scraper reads it."""
 
 
-class Claims(Protocol):
-    """See `iris_exporter.persistence.stream_locks.Claims`. Its methods are called in a thread, one at a time."""
+class Locks(Protocol):
+    """The locks of all streams (`persistence.stream_locks`). Methods are called in a thread, one at a time."""
 
-    def take(self, streams: Iterable[str]) -> set[str]:
-        """Claim streams, and return those that are ours."""
+    def acquire(self, streams: Iterable[str]) -> set[str]:
+        """Lock streams, and return those that this process owns now."""
 
-    def give_back(self, streams: Iterable[str]) -> None:
-        """Let others have these streams."""
+    def release(self, streams: Iterable[str]) -> None:
+        """Let other processes have these streams."""
 
 
 class Handover:
-    """The streams that this process may receive. `claims` None: it may receive all, as nobody shares anything with it.
+    """The streams that this process may receive. `locks` None: all of them, as it shares them with nobody.
 
-    `settled` returns once no scrape is under way that shows given streams. `waiting` is told how many streams another
-    process still has. Call `claim` with all that is wanted, receive what is `allowed`, then tell `leave` what that was.
+    `scrapes_ended` returns once no scrape is under way that exposes given streams. `waiting` is called with the number
+    of streams that another process still has. Call `want` and `acquire`, receive what is `allowed`, then `release`.
     """
 
     def __init__(
         self,
-        claims: Claims | None,
-        settled: Callable[[Collection[str]], Awaitable[None]],
+        locks: Locks | None,
+        scrapes_ended: Callable[[Collection[str]], Awaitable[None]],
         clock: Clock,
         waiting: Callable[[int], None],
     ) -> None:
-        self._claims = claims
-        self._settled = settled
+        self._locks = locks
+        self._scrapes_ended = scrapes_ended
         self._clock = clock
-        self._tell_waiting = waiting
+        self._report_waiting = waiting
         self._wanted: frozenset[str] = frozenset()
-        self._ours: set[str] = set()
-        self._leaving: set[str] = set()
+        self._owned: set[str] = set()
+        self._in_release: set[str] = set()
+        self._releases: set[asyncio.Task[None]] = set()
         self._waiting: frozenset[str] = frozenset()
-        self._said = False  # that something waits
+        self._has_logged = False  # that streams wait
         self._busy = asyncio.Lock()
-        self._somebody_waits = asyncio.Event()
-        self._farewells: set[asyncio.Task[None]] = set()
+        self._some_wait = asyncio.Event()
         waiting(0)
 
     def allowed(self, stream: str) -> bool:
         """Whether this process may receive `stream` now."""
-        return self._claims is None or stream in self._ours
+        return self._locks is None or stream in self._owned
 
     def want(self, streams: Collection[str]) -> None:
-        """What this process should receive from now on."""
+        """Set the streams that this process should receive from now on."""
         self._wanted = frozenset(streams)
-        self._note(tried=False)
+        self._note_waiting(tried=False)
 
-    async def claim(self) -> bool:
-        """Try to make all that is wanted ours; return whether anything became so."""
-        if self._claims is None:
+    async def acquire(self) -> bool:
+        """Try to own all that is wanted; return whether anything became owned."""
+        if self._locks is None:
             return False
-        if self._wanted & self._leaving:
-            await asyncio.wait(self._farewells, timeout=FAREWELL_SECONDS)
+        if self._wanted & self._in_release:
+            await asyncio.wait(self._releases, timeout=RELEASE_SECONDS)
         async with self._busy:
-            missing = self._wanted - self._ours - self._leaving
-            taken = await self._take(self._claims, missing) if missing else set()
-            self._ours |= taken
-            self._note(tried=True)
-        return bool(taken)
+            missing = self._wanted - self._owned - self._in_release
+            acquired = await self._acquire(self._locks, missing) if missing else set()
+            self._owned |= acquired
+            self._note_waiting(tried=True)
+        return bool(acquired)
 
-    async def _take(self, claims: Claims, streams: Collection[str]) -> set[str]:
+    async def _acquire(self, locks: Locks, streams: Collection[str]) -> set[str]:
         try:
-            return await STATE.run(lambda: claims.take(streams), "stream locks")
+            return await STATE.run(lambda: locks.acquire(streams), "stream locks")
         except BlockedError:
-            return set()  # counted and logged there; what is locked all the same is ours at the next try
+            return set()  # counted and logged there; what is locked all the same is owned after the next try
 
-    def leave(self, received: Collection[str]) -> None:
-        """Exactly `received` is received now: what is ours beside that and not wanted is given back, in the background.
-
-        A stream is free once no scrape that has begun by now shows it any more.
-        """
-        leaving = self._ours - self._wanted - frozenset(received)
-        if self._claims is None or not leaving:
+    def release(self, received: Collection[str]) -> None:
+        """Exactly `received` is received now: release what is owned beside that and not wanted, in the background."""
+        released = self._owned - self._wanted - frozenset(received)
+        if self._locks is None or not released:
             return
-        self._ours -= leaving
-        self._leaving |= leaving
-        task = asyncio.create_task(self._give_back(self._claims, leaving))
-        self._farewells.add(task)
-        task.add_done_callback(self._farewells.discard)
+        self._owned -= released
+        self._in_release |= released
+        task = asyncio.create_task(self._release(self._locks, released))
+        self._releases.add(task)
+        task.add_done_callback(self._releases.discard)
 
-    async def _give_back(self, claims: Claims, streams: Collection[str]) -> None:
-        await self._settled(streams)
+    async def _release(self, locks: Locks, streams: Collection[str]) -> None:
+        await self._scrapes_ended(streams)
         async with self._busy:
-            while not await self._gave_back(claims, streams):
-                await self._clock.sleep(RETRY_SECONDS)
-            self._leaving.difference_update(streams)
+            while True:
+                try:
+                    await STATE.run(lambda: locks.release(streams), "stream locks")
+                except BlockedError:
+                    await self._clock.sleep(RETRY_SECONDS)
+                else:
+                    break
+            self._in_release.difference_update(streams)
 
-    @staticmethod
-    async def _gave_back(claims: Claims, streams: Collection[str]) -> bool:
-        try:
-            await STATE.run(lambda: claims.give_back(streams), "stream locks")
-        except BlockedError:
-            return False
-        return True
-
-    async def run(self, free: Callable[[], Awaitable[object]]) -> None:
-        """Try again as long as anything waits, and await `free` whenever something has become ours; until cancelled."""
+    async def run(self, acquired: Callable[[], Awaitable[object]]) -> None:
+        """Try again as long as streams wait, and await `acquired` whenever some became owned; until cancelled."""
         while True:
-            await self._somebody_waits.wait()
+            await self._some_wait.wait()
             await self._clock.sleep(max(RETRY_SECONDS, len(self._waiting) / TRIES_PER_SECOND))
-            if await self.claim():
-                await free()
+            if await self.acquire():
+                await acquired()
 
-    def _note(self, *, tried: bool) -> None:
-        self._waiting = frozenset() if self._claims is None else self._wanted - self._ours
+    def _note_waiting(self, *, tried: bool) -> None:
+        self._waiting = frozenset() if self._locks is None else self._wanted - self._owned
         count = len(self._waiting)
-        # What is not ours yet need not be somebody else's: a try has to fail before there is something to say.
-        if count and tried and not self._said:
-            self._said = True
+        # A stream that is not owned yet need not be another process's: only a failed try is worth a line.
+        if count and tried and not self._has_logged:
+            self._has_logged = True
             detail = "another process has them, or a scrape here still shows them"
             _log.info("fleet.waiting", streams=count, example=min(self._waiting), detail=detail)
-        elif self._said and not count:
-            self._said = False
+        elif self._has_logged and not count:
+            self._has_logged = False
             _log.info("fleet.complete", detail="all streams of this process are its own")
-        self._tell_waiting(count)
+        self._report_waiting(count)
         if count:
-            self._somebody_waits.set()
+            self._some_wait.set()
         else:
-            self._somebody_waits.clear()
+            self._some_wait.clear()
 
     async def close(self) -> None:
-        """Stop giving back; what is still ours ends with the process."""
-        for task in self._farewells:
+        """Stop releasing; the locks that remain end with the process."""
+        for task in self._releases:
             task.cancel()
-        await asyncio.gather(*self._farewells, return_exceptions=True)
+        await asyncio.gather(*self._releases, return_exceptions=True)

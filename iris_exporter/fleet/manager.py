@@ -1,6 +1,6 @@
-"""Which streams this process receives now: configured and discovered, of this shard, while it leads, and nobody else's.
+"""Which streams this process receives now: configured and discovered ones of its shard, while it leads and owns them.
 
-Everything that can change the answer ends in `Fleet.refresh`, which hands the whole list to whoever runs the streams.
+Every change of that ends in `Fleet.refresh`, which applies the whole list.
 """
 
 import asyncio
@@ -14,9 +14,9 @@ import aiohttp
 from iris_exporter.clock import Clock
 from iris_exporter.core.sharding import Shard
 from iris_exporter.core.urls import endpoint
-from iris_exporter.fleet.discovery import FileDiscovery, HttpDiscovery, KubernetesDiscovery
+from iris_exporter.fleet.discovery import DiscoveryMetrics, FileDiscovery, HttpDiscovery, KubernetesDiscovery
 from iris_exporter.fleet.election import LeaderElection
-from iris_exporter.fleet.handover import Claims, Handover
+from iris_exporter.fleet.handover import Handover, Locks
 from iris_exporter.fleet.kubernetes import Access, Kubernetes, access_from
 from iris_exporter.fleet.lease import LeaseRules
 from iris_exporter.logs import get_logger
@@ -32,8 +32,8 @@ Applied = TypeVar("Applied")
 """What applying a list of streams returns."""
 
 
-class FleetMetrics(Protocol):
-    """What is told about the fleet."""
+class FleetMetrics(DiscoveryMetrics, Protocol):
+    """Counts what happens to the fleet."""
 
     def shard(self, ordinal: int, total: int) -> None:
         """Which part this process is of how many."""
@@ -44,17 +44,14 @@ class FleetMetrics(Protocol):
     def discovered(self, source: str, streams: int) -> None:
         """How many streams a source has named."""
 
-    def discovery_failed(self, source: str, count: int = 1) -> None:
-        """`count` entries, files or requests of a source could not be used."""
-
     def waiting(self, streams: int) -> None:
         """How many streams of this process another one still receives."""
 
 
 class Fleet(Generic[Applied]):
-    """Keeps the list of streams. `apply` is told the whole list whenever it may have changed, one call at a time.
+    """The list of streams. `apply` gets the whole list whenever it may have changed, one call at a time.
 
-    `claims` and `settled` are those of `Handover`.
+    `locks` and `scrapes_ended` are those of `Handover`.
     """
 
     def __init__(
@@ -64,11 +61,11 @@ class Fleet(Generic[Applied]):
         clock: Clock,
         metrics: FleetMetrics,
         apply: Callable[[Sequence[StreamSettings]], Awaitable[Applied]],
-        claims: Claims | None,
-        settled: Callable[[Collection[str]], Awaitable[None]],
+        locks: Locks | None,
+        scrapes_ended: Callable[[Collection[str]], Awaitable[None]],
         tasks: TaskOwner,
     ) -> None:
-        self._owner = tasks
+        self._task_owner = tasks
         self._settings = settings
         self._session = session
         self._clock = clock
@@ -76,49 +73,48 @@ class Fleet(Generic[Applied]):
         self._apply = apply
         self._found: dict[str, tuple[StreamSettings, ...]] = {}
         self._leads = not settings.fleet.leader_election
-        self._handover = Handover(claims, settled, clock, metrics.waiting)
+        self._handover = Handover(locks, scrapes_ended, clock, metrics.waiting)
         self._applying = asyncio.Lock()
         self._candidate: LeaderElection | None = None
-        self._asking: list[asyncio.Task[None]] = []  # the sources of discovery
+        self._source_tasks: list[asyncio.Task[None]] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._changed = asyncio.Event()
-        self._told_duplicates: set[tuple[str, str, object]] = set()
+        self._logged_duplicates: set[tuple[str, str, object]] = set()
 
     @property
     def is_standby(self) -> bool:
         """Whether another replica leads, or may do so by now.
 
-        A process that was stopped for a while learns when it runs again that it no longer leads, and what it believes
-        until then it must not show.
+        A process that was stopped for a while learns only when it runs again that it no longer leads; until then it
+        must show nothing.
         """
         return not self._leads or (self._candidate is not None and not self._candidate.leads_now())
 
-    async def _claim(self) -> None:
-        """Claim what is wanted now."""
-        self._handover.want([stream.name for stream in self._mine()])
-        await self._handover.claim()
+    async def _acquire(self) -> None:
+        self._handover.want([stream.name for stream in self._wanted()])
+        await self._handover.acquire()
 
     async def start(self) -> None:
-        """Claim and apply what is configured, then begin to look for other streams and to run for leader.
+        """Acquire and apply what is configured, then begin discovery and leader election.
 
-        Nobody should be able to look at this process before: it has no streams until then.
+        Serve no scrape before: until then this process has no streams.
         """
-        await self._claim()
+        await self._acquire()
         self._metrics.leading(self._leads)
-        self._tell_shard()
-        await self._bring_in_line()
-        self._asking = self._ask()
+        self._report_shard()
+        await self._reconcile()
+        self._source_tasks = self._start_sources()
         self._tasks = [
-            self._owner.start("refresh", self._refresh_when_changed),
-            self._owner.start("handover", lambda: self._handover.run(self._bring_in_line)),
+            self._task_owner.start("refresh", self._refresh_when_changed),
+            self._task_owner.start("handover", lambda: self._handover.run(self._reconcile)),
         ]
         if self._settings.fleet.leader_election:
             self._candidate = self._election()
-            self._tasks.append(self._owner.start("election", self._candidate.run))
+            self._tasks.append(self._task_owner.start("election", self._candidate.run))
 
     async def stop(self) -> None:
         """End all of that; a leader gives up its lease, after its streams were closed."""
-        await _end([*self._asking, *self._tasks])
+        await _end([*self._source_tasks, *self._tasks])
         await self._handover.close()
 
     async def reconfigure(self, settings: Settings) -> Applied:
@@ -130,22 +126,22 @@ class Fleet(Generic[Applied]):
 
     async def refresh(self) -> Applied:
         """Apply what should run now; return what `apply` returned. Streams that another process has come later."""
-        self._tell_shard()
-        await self._claim()
-        return await self._bring_in_line()
+        self._report_shard()
+        await self._acquire()
+        return await self._reconcile()
 
-    def _tell_shard(self) -> None:
+    def _report_shard(self) -> None:
         self._metrics.shard(self._settings.fleet.shard, self._settings.fleet.total_shards)
 
-    async def _bring_in_line(self) -> Applied:
-        """Apply what may run now; never waits for a claim, so that nothing keeps a former leader from closing."""
+    async def _reconcile(self) -> Applied:
+        """Apply what may run now; never waits for a lock, so that nothing keeps a former leader from closing."""
         async with self._applying:
-            allowed = [stream for stream in self._mine() if self._handover.allowed(stream.name)]
+            allowed = [stream for stream in self._wanted() if self._handover.allowed(stream.name)]
             applied = await self._apply(allowed)
-            self._handover.leave([stream.name for stream in allowed])
+            self._handover.release([stream.name for stream in allowed])
             return applied
 
-    def _mine(self) -> list[StreamSettings]:
+    def _wanted(self) -> list[StreamSettings]:
         """The streams of this process's shard; none while another replica leads."""
         shard = Shard(self._settings.fleet.shard, self._settings.fleet.total_shards)
         return [stream for stream in self._all() if shard.owns(stream.name)] if self._leads else []
@@ -155,31 +151,31 @@ class Fleet(Generic[Applied]):
         names: set[str] = set()
         endpoints: set[object] = set()
         result = []
-        for source, stream in self._named():
-            place = endpoint(stream.url)
-            if stream.name in names or place in endpoints:
-                self._refuse(source, stream, place)
+        for source, stream in self._configured_and_discovered():
+            address = endpoint(stream.url)
+            if stream.name in names or address in endpoints:
+                self._refuse_duplicate(source, stream, address)
                 continue
             names.add(stream.name)
-            endpoints.add(place)
+            endpoints.add(address)
             result.append(stream)
         return result
 
-    def _named(self) -> Iterable[tuple[str, StreamSettings]]:
+    def _configured_and_discovered(self) -> Iterable[tuple[str, StreamSettings]]:
         yield from (("configuration", stream) for stream in self._settings.streams)
         for source in _SOURCES:
             yield from ((source, stream) for stream in self._found.get(source, ()))
 
-    def _refuse(self, source: str, stream: StreamSettings, place: object) -> None:
-        key = (source, stream.name, place)
-        if key not in self._told_duplicates:
-            self._told_duplicates.add(key)
+    def _refuse_duplicate(self, source: str, stream: StreamSettings, address: object) -> None:
+        key = (source, stream.name, address)
+        if key not in self._logged_duplicates:
+            self._logged_duplicates.add(key)
             self._metrics.discovery_failed(source)
             _log.warning("discovery.duplicate", source=source, stream=stream.name)
 
-    def _take(self, source: str, streams: tuple[StreamSettings, ...]) -> None:
+    def _discovered(self, source: str, streams: tuple[StreamSettings, ...]) -> None:
         self._found[source] = streams
-        self._told_duplicates = {key for key in self._told_duplicates if key[0] != source}
+        self._logged_duplicates = {key for key in self._logged_duplicates if key[0] != source}
         self._metrics.discovered(source, len(streams))
         self._changed.set()
 
@@ -190,23 +186,23 @@ class Fleet(Generic[Applied]):
             await self.refresh()
 
     async def _restart_sources(self) -> None:
-        await _end(self._asking)
+        await _end(self._source_tasks)
         self._found = {}
-        self._asking = self._ask()
+        self._source_tasks = self._start_sources()
 
-    def _ask(self) -> list[asyncio.Task[None]]:
-        return [self._owner.start(f"discovery_{source.name}", source.run) for source in self._sources()]
+    def _start_sources(self) -> list[asyncio.Task[None]]:
+        return [self._task_owner.start(f"discovery_{source.name}", source.run) for source in self._sources()]
 
     def _sources(self) -> list[FileDiscovery | HttpDiscovery | KubernetesDiscovery]:
         discovery = self._settings.discovery
         sources: list[FileDiscovery | HttpDiscovery | KubernetesDiscovery] = []
         if discovery.files:
-            sources.append(FileDiscovery(discovery, self._metrics, self._clock, self._take))
+            sources.append(FileDiscovery(discovery, self._metrics, self._clock, self._discovered))
         if discovery.http_url is not None:
-            sources.append(HttpDiscovery(discovery, self._session, self._metrics, self._clock, self._take))
+            sources.append(HttpDiscovery(discovery, self._session, self._metrics, self._clock, self._discovered))
         if discovery.kubernetes != "none":
             api = Kubernetes(self._access(), self._session)
-            sources.append(KubernetesDiscovery(discovery, api, self._metrics, self._clock, self._take))
+            sources.append(KubernetesDiscovery(discovery, api, self._metrics, self._clock, self._discovered))
         return sources
 
     def _access(self) -> Access:
@@ -224,7 +220,7 @@ class Fleet(Generic[Applied]):
             Kubernetes(access, self._session),
             name,
             fleet.lease_namespace or access.namespace,
-            # Two processes of one host must differ, and so must two lives of one process.
+            # Two processes of one host must differ, and so must a process and the one it replaces.
             f"{socket.gethostname()}_{os.getpid()}_{os.urandom(4).hex()}",
             LeaseRules(fleet.lease_duration_seconds),
             self._clock,
@@ -241,7 +237,7 @@ class Fleet(Generic[Applied]):
         self._leads = False
         self._metrics.leading(False)
         self._handover.want(())
-        await self._bring_in_line()
+        await self._reconcile()
 
 
 async def _end(tasks: list["asyncio.Task[None]"]) -> None:

@@ -1,12 +1,12 @@
-"""Cursors on disk, one small file for each stream, replaced as a whole.
+"""Cursor records on disk, one small file for each stream, replaced as a whole.
 
-A file is written beside the old one (`stage`) and renamed over it (`Staged.commit`), so that a reader finds the old
-state or the new one and never half of either. The two steps are apart because the first takes milliseconds and can
-fail, and the second must follow the last byte of a scrape at once. Nothing is forced to the platter: a killed process
-loses nothing, a machine that loses power may lose its last commits, and what it damages is noticed by the checksum.
+A file is written beside the old one (`stage`) and renamed over it (`StagedRecords.commit`), so that a reader finds the
+old record or the new one and never half of either. The two steps are apart because the first takes milliseconds and can
+fail, and the second must come right before the last byte of a scrape. Nothing is forced to the platter: a killed
+process loses nothing, a machine that loses power may lose its last records, and the checksum shows which are damaged.
 
-What cannot be read, or belongs to another stream, is set aside under another name with a warning: losing a cursor means
-that a resume is not exact, and refusing to start would mean no metrics at all.
+A file that cannot be read, or belongs to another stream, is renamed (`.aside`) with a warning: without its cursor a
+resume is not exact, and refusing to start would mean no metrics at all.
 """
 
 import hashlib
@@ -27,33 +27,33 @@ from iris_exporter.logs import get_logger
 
 _MAGIC = b"iris-exporter-cursor"
 _VERSION = 1
-# Four times the most ids that may be remembered, half of them held apart, at the longest id that is kept: a larger file
-# is not one of ours.
+# Four times the most ids that may be remembered, half of them pinned, at the longest id there is: a larger file is none
+# of this program.
 _MAX_FILE_BYTES = 512 * 1024 * 1024
 _HEAD_BYTES = 256  # the first line, and the name of the stream
 
 _log = get_logger("store")
 
 
-class Kept(msgspec.Struct, frozen=True):
-    """What is kept of one stream. `endpoint` is without credentials; `ids` go from the oldest to the youngest.
+class CursorRecord(msgspec.Struct, frozen=True, rename={"pinned_ids": "held"}):
+    """What outlives the process of one stream. `endpoint` is without credentials; `ids` begin with the oldest.
 
-    `held` are ids of events that came before their turn (`core.dedup`); files of before there were any have none.
+    `pinned_ids` are those of events that came out of order (`core.dedup`); files of early versions have none.
     """
 
     stream: str
     endpoint: str
     cursor: CursorState
     ids: list[str]
-    held: list[str] = []
+    pinned_ids: list[str] = []
 
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(Kept)
+_decoder = msgspec.json.Decoder(CursorRecord)
 
 
 @dataclass(frozen=True, slots=True)
-class Staged:
+class StagedRecords:
     """Files that are written and not in force. Call `commit`, perhaps `undo`, and in any case `discard` at the end."""
 
     files: tuple[tuple[Path, Path], ...]
@@ -112,17 +112,17 @@ class CursorStore:
                 [Problem("start", "state.dir", str(directory), f"a directory to write in ({reason})")]
             ) from error
 
-    def load(self, stream: str, endpoint: str) -> Kept | None:
-        """What was committed for a stream; None for a first start and for a file that was set aside.
+    def load(self, stream: str, endpoint: str) -> CursorRecord | None:
+        """The record of a stream; None for a first start and for a file that cannot be used.
 
-        Call it before anything of the stream is staged: what a killed process left staged is removed.
+        Call it before anything of the stream is staged: a file that a killed process left staged is removed.
         """
         path = self._path(stream)
-        Staged(((_next(path), path),)).discard()
-        self._move_former(stream, path)
+        StagedRecords(((_next(path), path),)).discard()
+        self._rename_earlier(stream, path)
         try:
             if path.stat().st_size > _MAX_FILE_BYTES:
-                return self._set_aside(path, stream, "it is too large")
+                return self._quarantine(path, stream, "it is too large")
             content = path.read_bytes()
         except FileNotFoundError:
             return None
@@ -131,53 +131,53 @@ class CursorStore:
             return None
         head, _, body = content.partition(b"\n")
         if head != _head(body):
-            return self._set_aside(path, stream, "it is damaged or of another version")
+            return self._quarantine(path, stream, "it is damaged or of another version")
         try:
-            kept = _decoder.decode(body)
+            record = _decoder.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return self._set_aside(path, stream, "it does not say what it should")
+            return self._quarantine(path, stream, "it does not say what it should")
         # One cursor for all transports: ws://h/x and http://h/x are one endpoint.
-        if (kept.stream, as_http(kept.endpoint)) != (stream, as_http(endpoint)):
-            return self._set_aside(path, stream, f"it belongs to {kept.stream} at {kept.endpoint}")
-        return kept
+        if (record.stream, as_http(record.endpoint)) != (stream, as_http(endpoint)):
+            return self._quarantine(path, stream, f"it belongs to {record.stream} at {record.endpoint}")
+        return record
 
-    def stage(self, all_kept: Iterable[Kept]) -> Staged:
+    def stage(self, records: Iterable[CursorRecord]) -> StagedRecords:
         """Write files beside those in force; call it in a thread. Raises OSError, and then leaves nothing behind."""
         files: list[tuple[Path, Path]] = []
         try:
-            for kept in all_kept:
-                final = self._path(kept.stream)
+            for record in records:
+                final = self._path(record.stream)
                 staged = _next(final)
                 files.append((staged, final))
-                body = _encoder.encode(kept)
+                body = _encoder.encode(record)
                 staged.write_bytes(_head(body) + b"\n" + body)
         except OSError:
-            Staged(tuple(files)).discard()
+            StagedRecords(tuple(files)).discard()
             raise
-        return Staged(tuple(files))
+        return StagedRecords(tuple(files))
 
     def _path(self, stream: str) -> Path:
         """Capitals are marked by a hash: where a file system does not tell them apart, `A` and `a` are two streams."""
         name = stream if stream == stream.lower() else f"{stream}{MARK}{digest(stream)}"
         return self.directory / f"{name}.cursor"
 
-    def _move_former(self, stream: str, path: Path) -> None:
+    def _rename_earlier(self, stream: str, path: Path) -> None:
         """Give the file of an earlier version, whose name had no hash, the name that it has now."""
-        former = self.directory / f"{stream}.cursor"
-        if former == path or path.exists():
+        earlier = self.directory / f"{stream}.cursor"
+        if earlier == path or path.exists():
             return
         try:
             # The name stands at the beginning; on a file system without capitals the file may be another stream's.
-            with former.open("rb") as file:
+            with earlier.open("rb") as file:
                 if f'{{"stream":"{stream}",'.encode() in file.read(_HEAD_BYTES):
-                    former.rename(path)
+                    earlier.rename(path)
         except FileNotFoundError:
             return
         except OSError as error:
-            _log.warning("state.unreadable", stream=stream, file=str(former), error=error)
+            _log.warning("state.unreadable", stream=stream, file=str(earlier), error=error)
 
     @staticmethod
-    def _set_aside(path: Path, stream: str, why: str) -> None:
+    def _quarantine(path: Path, stream: str, why: str) -> None:
         aside = path.with_name(path.name + ".aside")
         try:
             path.replace(aside)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from iris_exporter import logs
 from iris_exporter.clock import Clock
 from iris_exporter.instruments.exposition import Source
-from iris_exporter.persistence.scrape_checkpoint import Capture
+from iris_exporter.persistence.checkpoints import PendingRecord
 from iris_exporter.settings import StreamSettings
 from iris_exporter.streams.stream import Stream
 
@@ -94,10 +94,10 @@ class Streams:
         for stream in self._running.values():
             yield Source(stream.instruments, stream.status(), stream.snapshot())
 
-    def captures(self) -> Iterator[Capture]:
-        """The place of each stream."""
+    def pending_records(self) -> Iterator[PendingRecord]:
+        """The cursor record of each stream."""
         for stream in self._running.values():
-            yield stream.capture()
+            yield stream.pending_record()
 
     def trouble(self) -> str | None:
         """Which stream nobody looks after any more; a mistake of ours, since no failure of a source ends its tasks."""

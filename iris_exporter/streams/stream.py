@@ -17,8 +17,8 @@ from iris_exporter.http.credentials import Credentials
 from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.model.snapshot import Snapshot
 from iris_exporter.model.state import StreamState
-from iris_exporter.persistence.cursor_store import Kept
-from iris_exporter.persistence.scrape_checkpoint import Capture
+from iris_exporter.persistence.checkpoints import PendingRecord
+from iris_exporter.persistence.cursor_store import CursorRecord
 from iris_exporter.settings import StreamSettings
 from iris_exporter.streams.ingest import StreamSink
 from iris_exporter.streams.log import StreamLog
@@ -31,16 +31,16 @@ if TYPE_CHECKING:
     # OpenTelemetry is imported where something is exported, and not otherwise.
     from iris_exporter.otel.stream_tracer import StreamTracer
 
-# Of all streams together: one that has left and comes back must not begin below what was kept of its former self.
+# Of all streams together: a stream that comes back must not begin below the generation of its last checkpoint.
 _generations = itertools.count()
 
 
 class Stream:
     """A stream of the configuration, from socket to numbers. Call `connect` to begin and `stop` at the end.
 
-    `kept` is where an earlier life was, None for a fresh start. `budgets` is shared by all streams of the process.
-    `make_tracer` is `Telemetry.stream`, None where nothing is exported over OTLP. `on_crash` is called for each
-    unexpected exception in one of its tasks.
+    `record` is the cursor record of an earlier process, None for a fresh start. `budgets` is shared by all streams of
+    the process. `make_tracer` is `Telemetry.stream`, None where nothing is exported over OTLP. `on_crash` is called for
+    each unexpected exception in one of its tasks.
 
     `reconfigure` gives it other settings; what was counted and believed stays, because the name stays.
     """
@@ -53,7 +53,7 @@ class Stream:
         random: Callable[[], float],
         protect: Callable[[str], None],
         budgets: ConnectionBudgets,
-        kept: Kept | None = None,
+        record: CursorRecord | None = None,
         make_tracer: "Callable[[str, str, StreamInstruments], StreamTracer] | None" = None,
         on_crash: Callable[[], None] = lambda: None,
     ) -> None:
@@ -73,15 +73,15 @@ class Stream:
         self._state = StreamState(
             settings.name,
             settings.stale_after_seconds,
-            SeenIds(limits.max_event_ids) if kept is None else SeenIds(limits.max_event_ids, kept.ids, kept.held),
-            Cursor(None if kept is None else kept.cursor),
+            SeenIds(limits.max_event_ids, *((record.ids, record.pinned_ids) if record else ())),
+            Cursor(record.cursor if record else None),
             limits,
         )
         self._sink = StreamSink(self._state, self.instruments, self._log, self.telemetry)
         self._supervisor = self._supervise(settings)
         self.settings = settings
-        self._capture: Capture | None = None
-        self._mark: tuple[int, CursorState, str] | None = None
+        self._pending: PendingRecord | None = None
+        self._recorded: tuple[int, CursorState, str] | None = None
 
     def _supervise(self, settings: StreamSettings) -> Supervisor:
         credentials = Credentials(settings, self._protect)
@@ -153,17 +153,16 @@ class Stream:
         """See `Supervisor.has_crashed`."""
         return self._supervisor.has_crashed
 
-    def capture(self) -> Capture:
-        """The place as it is now, to be kept with the scrape that shows what it stands for."""
-        mark = (self._state.counted, self._state.cursor.kept, self.url)
-        if self._capture is None or mark != self._mark:
-            self._mark = mark
-            name, endpoint = self.settings.name, self.url
-            cursor, seen = self._state.cursor.kept, self._state.seen.copy()
-            self._capture = Capture(
-                name, next(_generations), lambda: Kept(name, endpoint, cursor, seen.ids(), list(seen.held))
+    def pending_record(self) -> PendingRecord:
+        """The cursor record as it is now; the same object as long as nothing has changed."""
+        current = (self._state.counted, self._state.cursor.kept, self.url)
+        if self._pending is None or current != self._recorded:
+            self._recorded = current
+            name, (_, cursor, endpoint), seen = self.name, current, self._state.seen.copy()
+            self._pending = PendingRecord(
+                name, next(_generations), lambda: CursorRecord(name, endpoint, cursor, seen.ids(), list(seen.held))
             )
-        return self._capture
+        return self._pending
 
     def snapshot(self) -> Snapshot:
         """What the source is believed to be now."""

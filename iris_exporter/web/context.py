@@ -36,17 +36,17 @@ class StreamControl(Protocol):
         """Forget what is believed, then connect. Returns at once."""
 
 
-class ScrapeCommit(Protocol):
-    """What is kept on disk once a scrape has been answered; see `iris_exporter.persistence.scrape_checkpoint`."""
+class ScrapeCheckpoint(Protocol):
+    """The checkpoint of one scrape; see `iris_exporter.persistence.checkpoints`."""
 
     async def stage(self) -> None:
-        """Prepare it; before the last byte of the answer."""
+        """Write it beside the files in force; before the last byte of the answer."""
 
     def commit(self) -> None:
         """Put it in force; right before the last byte."""
 
     async def undo(self) -> None:
-        """Put back what was in force before: the last byte could not be sent."""
+        """Put back the records that were in force before: the last byte could not be sent."""
 
     async def discard(self) -> None:
         """Clean up; in any case, at the end."""
@@ -79,10 +79,10 @@ class WebContext(Protocol):
     def max_requests(self) -> int:
         """Scrapes at the same time before more are refused; 0 for no limit."""
 
-    def begin_commit(self) -> ScrapeCommit | None:
-        """Take the place of every stream for the scrape that begins now; None where nothing is kept."""
+    def begin_checkpoint(self) -> ScrapeCheckpoint | None:
+        """The checkpoint of the scrape that begins now; None where scrapes make none."""
 
-    def looked(self) -> None:
+    def read_by_unknown(self) -> None:
         """The whole page was read by a program that is no known scraper."""
 
     def state_trouble(self) -> str | None:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from aiohttp import hdrs, web
 
 from iris_exporter.process.blocking import COMPRESSION
-from iris_exporter.web.context import ScrapeCommit, WebContext
+from iris_exporter.web.context import ScrapeCheckpoint, WebContext
 from iris_exporter.web.negotiation import accepts_gzip, choose_format, parse
 from iris_exporter.web.rate_limits import Occupancy, most_scrapes_per_client
 from iris_exporter.web.scrapers import is_scraper
@@ -56,24 +56,24 @@ class Scrapes:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         names = request.query.getall("name[]", None)
-        # Captured in the turn in which the first piece is made, which is when the counters are read.
-        commit = self._begin_commit(request) if request.method == hdrs.METH_GET and names is None else None
-        if commit is None:
+        # Begun in the turn in which the first piece is made, which is when the counters are read.
+        checkpoint = self._begin_checkpoint(request) if request.method == hdrs.METH_GET and names is None else None
+        if checkpoint is None:
             return await self._print(request, names)
         try:
             response = await self._print(request, names)
-            await commit.stage()
-            return await _send(request, response, commit)
+            await checkpoint.stage()
+            return await _send(request, response, checkpoint)
         finally:
-            await commit.discard()
+            await checkpoint.discard()
 
-    def _begin_commit(self, request: web.Request) -> ScrapeCommit | None:
+    def _begin_checkpoint(self, request: web.Request) -> ScrapeCheckpoint | None:
         ranges = parse(",".join(request.headers.getall(hdrs.ACCEPT, ())))
         accepted = {item.value: item.parameters for item in ranges if item.weight > 0}
         if is_scraper(request.headers, accepted):
-            return self._context.begin_commit()
+            return self._context.begin_checkpoint()
         if "text/html" not in accepted:
-            self._context.looked()
+            self._context.read_by_unknown()
         return None
 
     async def _print(self, request: web.Request, names: list[str] | None) -> web.StreamResponse:
@@ -126,7 +126,7 @@ class LargeResponse(web.StreamResponse):
         await super().write_eof(last + data)
 
 
-async def _send(request: web.Request, response: web.StreamResponse, commit: ScrapeCommit) -> web.StreamResponse:
+async def _send(request: web.Request, response: web.StreamResponse, checkpoint: ScrapeCheckpoint) -> web.StreamResponse:
     """Send an answer, and commit between its last byte but one and its last.
 
     An answer without its last byte is none to the scraper, and until then nothing tells it that one is complete. So a
@@ -154,11 +154,11 @@ async def _send(request: web.Request, response: web.StreamResponse, commit: Scra
         await request.writer.drain()
         if transport.is_closing():
             raise ConnectionResetError("the scraper has gone")
-        commit.commit()
+        checkpoint.commit()
         try:
             await response.write_eof(last)
         except BaseException:
-            await commit.undo()
+            await checkpoint.undo()
             raise
     finally:
         transport.set_write_buffer_limits()

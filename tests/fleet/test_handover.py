@@ -24,7 +24,7 @@ class Table:
 
 
 class Member:
-    """A process: its claims, and what it receives. A scrape is under way while `scrape` is not set."""
+    """A process: its locks, and what it receives. A scrape is under way while `scrape` is not set."""
 
     def __init__(self, table: Table, clock: FakeClock) -> None:
         self.table = table
@@ -35,30 +35,30 @@ class Member:
         self.asked = threading.Event()
         self.hang = threading.Event()
         self.hang.set()
-        self.handover = Handover(self, self._settled, clock, self.waiting.append)
+        self.handover = Handover(self, self._scrapes_ended, clock, self.waiting.append)
 
-    def take(self, streams: Iterable[str]) -> set[str]:
+    def acquire(self, streams: Iterable[str]) -> set[str]:
         self.asked.set()
         self.hang.wait()
         return {stream for stream in streams if self.table.holders.setdefault(stream, self) is self}
 
-    def give_back(self, streams: Iterable[str]) -> None:
+    def release(self, streams: Iterable[str]) -> None:
         for stream in streams:
             assert self.table.holders.pop(stream) is self
             assert stream not in self.received, "it was still received"
 
-    async def _settled(self, streams: Collection[str]) -> None:
+    async def _scrapes_ended(self, streams: Collection[str]) -> None:
         await self.scrape.wait()
 
     async def line_up(self) -> None:
         """Receive what may be received, as `Fleet` does."""
         allowed = {name for name in NAMES if name in self.handover._wanted and self.handover.allowed(name)}
         self.received = allowed
-        self.handover.leave(allowed)
+        self.handover.release(allowed)
 
     async def want(self, names: Iterable[str]) -> None:
         self.handover.want(list(names))
-        await self.handover.claim()
+        await self.handover.acquire()
         await self.line_up()
 
 
@@ -80,15 +80,15 @@ async def members(count: int) -> AsyncIterator[tuple[FakeClock, list[Member]]]:
 
 
 async def test_who_shares_nothing_may_have_everything() -> None:
-    async def settled(streams: Collection[str]) -> None:
+    async def scrapes_ended(streams: Collection[str]) -> None:
         raise AssertionError("nobody asks")
 
     told: list[int] = []
-    alone = Handover(None, settled, FakeClock(), told.append)
+    alone = Handover(None, scrapes_ended, FakeClock(), told.append)
     alone.want(["a"])
-    assert not await alone.claim()
+    assert not await alone.acquire()
     assert alone.allowed("a")
-    alone.leave([])
+    alone.release([])
     assert set(told) == {0}
 
 
@@ -107,7 +107,7 @@ async def test_what_another_one_has_is_waited_for_and_received_when_it_is_free()
         assert new.waiting[-1] == 0
 
 
-async def test_only_what_is_not_to_be_had_is_said_to_wait(caplog: pytest.LogCaptureFixture) -> None:
+async def test_only_what_is_not_to_be_had_is_reported_to_wait(caplog: pytest.LogCaptureFixture) -> None:
     """As an ordinary start, at which everything is free, is nothing to log."""
     caplog.set_level("INFO", "iris_exporter.fleet")
     async with members(2) as (clock, (old, new)):
@@ -139,7 +139,7 @@ async def test_a_scrape_that_still_shows_a_stream_keeps_it_from_the_next_one() -
         await until(lambda: new.received == set("b"))
 
 
-async def test_what_comes_back_at_once_is_received_again_and_not_half_given_back() -> None:
+async def test_what_comes_back_at_once_is_received_again_and_not_half_released() -> None:
     async with members(1) as (_, (only,)):
         await only.want("ab")
         await only.want("a")
@@ -155,7 +155,7 @@ async def test_a_file_server_that_hangs_keeps_nobody_from_closing(leads_again: b
         only.hang.clear()
         only.asked.clear()
         only.handover.want("ab")
-        stuck = asyncio.create_task(only.handover.claim())
+        stuck = asyncio.create_task(only.handover.acquire())
         await until(only.asked.is_set)
         only.handover.want(())
         async with asyncio.timeout(1 * BUSY):
@@ -196,13 +196,13 @@ def test_never_two_receive_one_stream_and_in_the_end_everybody_has_his(
             for number, names, scraped, pause in steps:
                 (made[number].scrape.clear if scraped else made[number].scrape.set)()
                 made[number].handover.want(names)
-                claiming = asyncio.create_task(made[number].handover.claim())
-                await asyncio.wait({claiming}, timeout=0.02)
+                acquiring = asyncio.create_task(made[number].handover.acquire())
+                await asyncio.wait({acquiring}, timeout=0.02)
                 await made[number].line_up()
                 nobody_shares()
                 await clock.advance(pause)
                 nobody_shares()
-                await claiming if claiming.done() else claiming.cancel()
+                await acquiring if acquiring.done() else acquiring.cancel()
             for number, member in enumerate(made):
                 member.scrape.set()
                 member.handover.want(NAMES[number::3])

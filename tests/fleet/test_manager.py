@@ -14,7 +14,7 @@ from iris_exporter.backend.service import BackendSettings
 from iris_exporter.clock import SystemClock
 from iris_exporter.fleet.manager import Fleet
 from iris_exporter.instruments.self_metrics import SelfMetrics
-from iris_exporter.persistence.stream_locks import Claims
+from iris_exporter.persistence.stream_locks import StreamLocks
 from iris_exporter.process.tasks import TaskOwner
 from iris_exporter.settings import Settings, StreamSettings
 from tests.fleet.api import FakeApi, fake_api
@@ -44,10 +44,10 @@ async def nothing_shown(streams: Collection[str]) -> None:
 async def fleet(chosen: Settings, directory: Path | None = None) -> AsyncIterator[tuple[Fleet[int], Applied]]:
     applied = Applied()
     async with AsyncExitStack() as stack, aiohttp.ClientSession() as session:
-        claims = None
+        locks = None
         if directory is not None:
-            claims = Claims(directory)
-            stack.callback(claims.close)
+            locks = StreamLocks(directory)
+            stack.callback(locks.close)
         told = SelfMetrics("1", "r", "3")
         made = Fleet(
             chosen,
@@ -55,7 +55,7 @@ async def fleet(chosen: Settings, directory: Path | None = None) -> AsyncIterato
             SystemClock(),
             told,
             applied,
-            claims,
+            locks,
             nothing_shown,
             TaskOwner(SystemClock(), SelfMetrics("1", "r", "3")),
         )
@@ -166,13 +166,13 @@ async def test_a_leader_that_was_stopped_shows_nothing_before_it_knows_whether_i
             clock.ahead = 2.5
             assert only.streams(), "nothing has run since"
             assert "iris_up" not in {sample.name for _, samples in only.exposition.samples() for sample in samples}
-            assert not await stages(only), "and its place is not kept"
+            assert not await stages(only), "and its cursor is not written"
 
 
 async def stages(exporter: Exporter) -> bool:
-    """Whether a scrape would keep a place now; it is not kept."""
-    commit = exporter.begin_commit()
-    assert commit is not None
-    await commit.stage()
-    await commit.discard()
-    return bool(commit._captures)
+    """Whether a checkpoint would write anything now; it does not come into force."""
+    checkpoint = exporter.begin_checkpoint()
+    assert checkpoint is not None
+    await checkpoint.stage()
+    await checkpoint.discard()
+    return bool(checkpoint.records)

@@ -9,38 +9,38 @@ from hypothesis import strategies as st
 
 from iris_exporter.core.cursor import CursorState
 from iris_exporter.errors import ConfigError
-from iris_exporter.persistence.cursor_store import CursorStore, Kept
+from iris_exporter.persistence.cursor_store import CursorRecord, CursorStore
 
-KEPT = Kept("s", "http://h/x", CursorState("e", 7, confirmed=True), ["1", "2"])
+RECORD = CursorRecord("s", "http://h/x", CursorState("e", 7, confirmed=True), ["1", "2"])
 
 
 def test_what_is_committed_is_loaded(tmp_path: Path) -> None:
     store = CursorStore(tmp_path / "new" / "dir")
     assert store.load("s", "http://h/x") is None
-    staged = store.stage([KEPT, Kept("t", "http://h/y", CursorState(opaque="17"), [])])
+    staged = store.stage([RECORD, CursorRecord("t", "http://h/y", CursorState(opaque="17"), [])])
     assert not (tmp_path / "new/dir/s.cursor").exists(), "staged is not committed"
     staged.commit()
     again = CursorStore(tmp_path / "new" / "dir")
-    assert again.load("s", "http://h/x") == KEPT
-    assert again.load("t", "http://h/y") == Kept("t", "http://h/y", CursorState(opaque="17"), [])
+    assert again.load("s", "http://h/x") == RECORD
+    assert again.load("t", "http://h/y") == CursorRecord("t", "http://h/y", CursorState(opaque="17"), [])
 
 
 def test_what_is_discarded_or_left_staged_by_a_crash_is_gone(tmp_path: Path) -> None:
     store = CursorStore(tmp_path)
-    store.stage([KEPT]).commit()
-    store.stage([Kept("s", "http://h/x", CursorState("e", 8), [])]).discard()
-    store.stage([Kept("s", "http://h/x", CursorState("e", 9), [])])
-    assert CursorStore(tmp_path).load("s", "http://h/x") == KEPT
+    store.stage([RECORD]).commit()
+    store.stage([CursorRecord("s", "http://h/x", CursorState("e", 8), [])]).discard()
+    store.stage([CursorRecord("s", "http://h/x", CursorState("e", 9), [])])
+    assert CursorStore(tmp_path).load("s", "http://h/x") == RECORD
     assert [path.name for path in tmp_path.iterdir()] == ["s.cursor"]
 
 
 def test_a_process_that_starts_leaves_alone_what_others_of_the_directory_have_staged(tmp_path: Path) -> None:
     store = CursorStore(tmp_path)
-    staged = store.stage([KEPT])
+    staged = store.stage([RECORD])
     other = CursorStore(tmp_path)
     assert other.load("t", "http://h/y") is None
     staged.commit()
-    assert other.load("s", "http://h/x") == KEPT
+    assert other.load("s", "http://h/x") == RECORD
 
 
 def test_processes_that_start_at_once_do_not_take_the_directory_for_one_they_cannot_write(tmp_path: Path) -> None:
@@ -64,19 +64,19 @@ def test_processes_that_start_at_once_do_not_take_the_directory_for_one_they_can
 )
 def test_a_damaged_file_is_set_aside(tmp_path: Path, damage: "type[bytes]", capsys: pytest.CaptureFixture[str]) -> None:
     store = CursorStore(tmp_path)
-    store.stage([KEPT]).commit()
+    store.stage([RECORD]).commit()
     file = tmp_path / "s.cursor"
     file.write_bytes(damage(file.read_bytes()))
     assert store.load("s", "http://h/x") is None
     assert (tmp_path / "s.cursor.aside").exists()
     assert not file.exists()
-    store.stage([KEPT]).commit()
-    assert store.load("s", "http://h/x") == KEPT
+    store.stage([RECORD]).commit()
+    assert store.load("s", "http://h/x") == RECORD
 
 
 def test_a_file_of_another_endpoint_is_set_aside(tmp_path: Path) -> None:
     store = CursorStore(tmp_path)
-    store.stage([KEPT]).commit()
+    store.stage([RECORD]).commit()
     assert store.load("s", "http://elsewhere/x") is None
     assert (tmp_path / "s.cursor.aside").exists()
 
@@ -84,8 +84,8 @@ def test_a_file_of_another_endpoint_is_set_aside(tmp_path: Path) -> None:
 @pytest.mark.parametrize("other", ["http://h:80/y", "https://h/x", "wss://h/x"])
 def test_a_change_of_transport_keeps_the_cursor_and_one_of_the_endpoint_does_not(tmp_path: Path, other: str) -> None:
     store = CursorStore(tmp_path)
-    store.stage([KEPT]).commit()
-    assert store.load("s", "ws://h/x") == KEPT
+    store.stage([RECORD]).commit()
+    assert store.load("s", "ws://h/x") == RECORD
     assert store.load("s", other) is None
 
 
@@ -99,7 +99,7 @@ def test_staging_that_fails_leaves_nothing(tmp_path: Path) -> None:
     store = CursorStore(tmp_path)
     (tmp_path / "t.cursor.next").mkdir()
     with pytest.raises(OSError, match="directory"):
-        store.stage([KEPT, Kept("t", "e", CursorState(), [])])
+        store.stage([RECORD, CursorRecord("t", "e", CursorState(), [])])
     assert not (tmp_path / "s.cursor.next").exists()
 
 
@@ -113,21 +113,23 @@ def test_any_content_is_none_or_kept(tmp_path_factory: pytest.TempPathFactory, c
 def test_two_streams_whose_names_differ_in_capitals_have_two_files_on_every_file_system(tmp_path: Path) -> None:
     store = CursorStore(tmp_path)
     names = ["s", "S", "st", "ST", "sT"]
-    all_kept = [Kept(name, f"http://h/{number}", CursorState("e", number), []) for number, name in enumerate(names)]
-    store.stage(all_kept).commit()
+    records = [
+        CursorRecord(name, f"http://h/{number}", CursorState("e", number), []) for number, name in enumerate(names)
+    ]
+    store.stage(records).commit()
     assert len({path.name.lower() for path in tmp_path.iterdir()}) == len(names)
     assert (tmp_path / "s.cursor").exists(), "without capitals the name is that of earlier versions"
     again = CursorStore(tmp_path)
-    assert [again.load(kept.stream, kept.endpoint) for kept in all_kept] == all_kept
+    assert [again.load(record.stream, record.endpoint) for record in records] == records
 
 
 def test_the_file_of_an_earlier_version_is_found_and_renamed(tmp_path: Path) -> None:
     store = CursorStore(tmp_path)
-    kept = Kept("EU.one", "http://h/x", CursorState("e", 7), ["1"])
-    store.stage([kept]).commit()
+    record = CursorRecord("EU.one", "http://h/x", CursorState("e", 7), ["1"])
+    store.stage([record]).commit()
     (written,) = tmp_path.iterdir()
     former = written.rename(tmp_path / "EU.one.cursor")
-    assert CursorStore(tmp_path).load("EU.one", "http://h/x") == kept
+    assert CursorStore(tmp_path).load("EU.one", "http://h/x") == record
     assert list(tmp_path.iterdir()) == [written]
     written.rename(former)
     assert CursorStore(tmp_path).load("eu.one", "http://h/x") is None

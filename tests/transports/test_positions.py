@@ -18,7 +18,7 @@ from iris_exporter.http.credentials import Credentials
 from iris_exporter.http.retry_after import retry_after_seconds
 from iris_exporter.http.session import open_session
 from iris_exporter.instruments import catalog
-from iris_exporter.persistence.cursor_store import Kept
+from iris_exporter.persistence.cursor_store import CursorRecord
 from iris_exporter.streams.stream import Stream
 from iris_exporter.transports.polling import Poller
 from tests.fakes import FakeClock
@@ -76,7 +76,7 @@ async def test_a_position_that_is_refused_is_left_out_of_the_next_dial(kept: Cur
             random.Random(1).random,
             lambda _: None,
             ConnectionBudgets(),
-            Kept("s", url, kept, []),
+            CursorRecord("s", url, kept, []),
         )
         stream.connect()
         await until(lambda: stream.status().next_attempt_at is not None)
@@ -129,9 +129,9 @@ class Refusing:
         return socket
 
 
-def websocket_stream(url: str, session: aiohttp.ClientSession, clock: FakeClock, kept: Kept) -> Stream:
+def websocket_stream(url: str, session: aiohttp.ClientSession, clock: FakeClock, record: CursorRecord) -> Stream:
     settings = stream_settings(name="s", url=url, protocol="ws", heartbeat_interval_seconds=1.0)
-    return Stream(settings, session, clock, random.Random(1).random, lambda _: None, ConnectionBudgets(), kept)
+    return Stream(settings, session, clock, random.Random(1).random, lambda _: None, ConnectionBudgets(), record)
 
 
 @pytest.mark.parametrize("code", [0, 4400, 4404, 4410, 4412, 4416, 4422])
@@ -139,14 +139,14 @@ async def test_a_websocket_that_refuses_the_position_is_asked_once(code: int) ->
     source, clock = Refusing(code), FakeClock()
     async with serve(source.handle) as server, open_session() as session:
         url = f"{server.url.replace('http', 'ws')}/api/stream/x"
-        kept = Kept("s", url, CursorState("e", 7, confirmed=True), ["a"])
-        stream = websocket_stream(url, session, clock, kept)
+        record = CursorRecord("s", url, CursorState("e", 7, confirmed=True), ["a"])
+        stream = websocket_stream(url, session, clock, record)
         stream.connect()
         await until(lambda: stream.status().next_attempt_at is not None)
         assert stream.status().failure is not None
         assert stream.status().failure.reason == "position_refused"
-        assert stream.capture().build().cursor == CursorState()
-        assert stream.capture().build().ids == ["a"]
+        assert stream.pending_record().build().cursor == CursorState()
+        assert stream.pending_record().build().ids == ["a"]
         await clock.advance(5.0)
         await until(lambda: stream.status().state is State.LIVE)
         await clock.advance(5.0)

@@ -15,7 +15,7 @@ from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.model.snapshot import DataFlow, Snapshot
 from iris_exporter.version import VersionInfo
-from iris_exporter.web.context import ScrapeCommit
+from iris_exporter.web.context import ScrapeCheckpoint
 from iris_exporter.web.server import make_app
 
 NOON = 1_700_000_000.0
@@ -91,9 +91,9 @@ class FakeContext:
         self.external_url: str | None = None
         self.max_requests = 40
         self.is_ready = True
-        self.commits: Callable[[], ScrapeCommit | None] = lambda: None
+        self.checkpoints: Callable[[], ScrapeCheckpoint | None] = lambda: None
         self.reloads = 0
-        self.looks = 0
+        self.unknown_reads = 0
         self.trouble: str | None = None
         self.on_reload: Callable[[], None] = lambda: None
         self.exposition = Exposition(self.sources, SelfMetrics("1.2.3", "abc", "3.11.7"), process_metrics=False)
@@ -101,11 +101,11 @@ class FakeContext:
     def sources(self) -> list[Source]:
         return [Source(one.instruments, one.status(), one.snapshot()) for one in self.controls.values()]
 
-    def begin_commit(self) -> ScrapeCommit | None:
-        return self.commits()
+    def begin_checkpoint(self) -> ScrapeCheckpoint | None:
+        return self.checkpoints()
 
-    def looked(self) -> None:
-        self.looks += 1
+    def read_by_unknown(self) -> None:
+        self.unknown_reads += 1
 
     def state_trouble(self) -> str | None:
         return self.trouble

@@ -16,8 +16,8 @@ from iris_exporter.backend.objects import Event
 from iris_exporter.backend.server import Backend
 from iris_exporter.backend.service import BackendSettings
 from iris_exporter.core.cursor import CursorState
-from iris_exporter.persistence.cursor_store import CursorStore, Kept
-from iris_exporter.persistence.scrape_checkpoint import LOOKS, Capture, Commits
+from iris_exporter.persistence.checkpoints import READS_BEFORE_WARNING, Checkpoint, Checkpoints, PendingRecord
+from iris_exporter.persistence.cursor_store import CursorRecord, CursorStore
 from tests.waiting import BUSY, until
 
 SCRAPER = {"X-Prometheus-Scrape-Timeout-Seconds": "10"}
@@ -116,7 +116,7 @@ async def test_the_values_of_all_lives_add_up(path: str, protocol: str, tmp_path
             assert shown == 200
             upstream.send(150)
             await until(lambda: first.counted == 350)
-            assert await first.scrape(headers={}) == 350, "somebody looks, which commits nothing"
+            assert await first.scrape(headers={}) == 350, "a person reads, which makes no checkpoint"
             await first.scrape("/metrics?name[]=iris_up")
         upstream.send(170)
         async with life(url, tmp_path, protocol) as second:
@@ -142,7 +142,9 @@ async def test_a_restart_with_nothing_new_shows_nothing(path: str, protocol: str
             assert await second.scrape() == 0
 
 
-async def test_with_two_scrapers_the_last_one_commits_and_no_event_is_shown_to_either_twice(tmp_path: Path) -> None:
+async def test_with_two_scrapers_the_last_one_moves_the_cursor_and_no_event_is_shown_to_either_twice(
+    tmp_path: Path,
+) -> None:
     """One sees 100 and the other 150: after a restart both see what came since, and the first one has missed 50."""
     async with source() as upstream:
         url = upstream.backend.url + "/api/stream/events"
@@ -179,33 +181,33 @@ async def test_three_lives_add_up_for_scrapers_without_the_header(headers: dict[
         assert shown == 20
 
 
-async def test_an_interval_keeps_the_place_without_a_scrape(tmp_path: Path) -> None:
+async def test_an_interval_makes_checkpoints_without_a_scrape(tmp_path: Path) -> None:
     async with source() as upstream:
         upstream.send(20)
         url = upstream.backend.url + "/api/stream/events"
         async with life(url, tmp_path, "sse", commit_seconds=0.1) as first:
             await until(lambda: first.counted == 20)
             await until(lambda: any(tmp_path.glob("*.cursor")))
-            assert first.exporter.begin_commit() is None
+            assert first.exporter.begin_checkpoint() is None
         async with life(url, tmp_path, "sse", commit_seconds=3600) as second:
             await until(lambda: second.exporter.streams()["s"].status().last_message is not None)
             upstream.send(5)
             await until(lambda: second.counted == 5)
 
 
-def test_reads_without_a_commit_are_a_line_in_the_log_once(tmp_path: Path) -> None:
+def test_reads_without_a_checkpoint_are_a_line_in_the_log_once(tmp_path: Path) -> None:
     lines = io.StringIO()
     logs.setup("info", "logfmt", lines)
     try:
-        commits = Commits(CursorStore(tmp_path), lambda: [place(1)], Failures())
-        for _ in range(LOOKS - 1):
-            commits.looked()
+        checkpoints = Checkpoints(CursorStore(tmp_path), lambda: [pending(1)], Failures())
+        for _ in range(READS_BEFORE_WARNING - 1):
+            checkpoints.read_by_unknown()
         assert "state.never_committed" not in lines.getvalue()
         for _ in range(5):
-            commits.looked()
+            checkpoints.read_by_unknown()
     finally:
         logs.setup("error", "logfmt", io.StringIO())
-    assert lines.getvalue().count(f"event=state.never_committed reads={LOOKS} ") == 1
+    assert lines.getvalue().count(f"event=state.never_committed reads={READS_BEFORE_WARNING} ") == 1
     assert "level=warn " in lines.getvalue()
 
 
@@ -218,13 +220,13 @@ async def test_a_changed_interval_is_applied_by_a_reload(tmp_path: Path) -> None
             one.exporter._load = lambda: replace(before, state_commit_seconds=0.1)
             await one.exporter.reload()
             await until(lambda: any(tmp_path.glob("*.cursor")))
-            assert one.exporter.begin_commit() is None
+            assert one.exporter.begin_checkpoint() is None
             one.exporter._load = lambda: before
             await one.exporter.reload()
-            assert one.exporter.begin_commit() is not None
+            assert one.exporter.begin_checkpoint() is not None
 
 
-async def test_a_directory_that_is_never_written_to_is_told_until_it_is(tmp_path: Path) -> None:
+async def test_a_directory_that_is_never_written_to_is_reported_until_it_is(tmp_path: Path) -> None:
     async with source() as upstream:
         upstream.send(20)
         async with life(upstream.backend.url + "/api/stream/events", tmp_path, "sse") as one:
@@ -236,8 +238,8 @@ async def test_a_directory_that_is_never_written_to_is_told_until_it_is(tmp_path
             assert one.exporter.state_trouble() is None
 
 
-async def test_a_stream_that_leaves_and_comes_back_is_committed_again(tmp_path: Path) -> None:
-    """As after a reload, or where a leader follows and leads again: many places were kept of its former self."""
+async def test_a_stream_that_leaves_and_comes_back_has_checkpoints_again(tmp_path: Path) -> None:
+    """As after a reload, or where a leader follows and leads again: many checkpoints were made of it before."""
     async with source() as upstream:
         async with life(upstream.backend.url + "/api/stream/events", tmp_path) as only:
             settings = only.exporter.settings
@@ -281,24 +283,30 @@ async def test_a_cursor_that_cannot_be_written_is_counted_and_the_scrape_is_answ
             assert (tmp_path / "s.cursor").exists()
 
 
+def begin(checkpoints: Checkpoints) -> Checkpoint:
+    made = checkpoints.begin()
+    assert made is not None
+    return made
+
+
 class Failures:
     def __init__(self) -> None:
         self.count = 0
 
-    def state_commit_failed(self) -> None:
+    def __call__(self) -> None:
         self.count += 1
 
 
-def place(generation: int) -> Capture:
-    return Capture("s", generation, lambda: Kept("s", "e", CursorState("x", generation), []))
+def pending(generation: int) -> PendingRecord:
+    return PendingRecord("s", generation, lambda: CursorRecord("s", "e", CursorState("x", generation), []))
 
 
 async def test_a_scrape_that_was_overtaken_does_not_move_the_cursor_back(tmp_path: Path) -> None:
     store, now = CursorStore(tmp_path), [1]
-    commits = Commits(store, lambda: [place(now[0])], Failures())
-    early = commits.capture()
+    checkpoints = Checkpoints(store, lambda: [pending(now[0])], Failures())
+    early = begin(checkpoints)
     now[0] = 2
-    late = commits.capture()
+    late = begin(checkpoints)
     await late.stage()
     late.commit()
     await late.discard()
@@ -310,42 +318,42 @@ async def test_a_scrape_that_was_overtaken_does_not_move_the_cursor_back(tmp_pat
     assert kept.cursor.offset == 2
 
 
-async def test_a_last_byte_that_cannot_be_sent_takes_the_commit_back(tmp_path: Path) -> None:
+async def test_a_last_byte_that_cannot_be_sent_undoes_the_checkpoint(tmp_path: Path) -> None:
     store, now = CursorStore(tmp_path), [1]
-    commits = Commits(store, lambda: [place(now[0])], Failures())
+    checkpoints = Checkpoints(store, lambda: [pending(now[0])], Failures())
     for generation, kept in ((1, None), (2, 1), (3, 1)):
         now[0] = generation
-        commit = commits.capture()
-        await commit.stage()
-        commit.commit()
+        checkpoint = begin(checkpoints)
+        await checkpoint.stage()
+        checkpoint.commit()
         if generation != 2:
-            await commit.undo()
-        await commit.discard()
+            await checkpoint.undo()
+        await checkpoint.discard()
         if generation == 2:
             continue
         loaded = store.load("s", "e")
         assert (loaded and loaded.cursor.offset) == (None if kept is None else 2)
-    again = commits.capture()
+    again = begin(checkpoints)
     await again.stage()
-    assert again.staged_anything, "what was taken back is committed with the next scrape"
+    assert again.records, "what was undone is written by the next checkpoint"
     await again.discard()
 
 
-async def test_an_answer_that_failed_commits_nothing_and_lets_the_next_one_in(tmp_path: Path) -> None:
+async def test_an_answer_that_failed_changes_no_cursor_and_lets_the_next_checkpoint_write(tmp_path: Path) -> None:
     store = CursorStore(tmp_path)
-    commits = Commits(store, lambda: [place(1)], Failures())
-    failed = commits.capture()
+    checkpoints = Checkpoints(store, lambda: [pending(1)], Failures())
+    failed = begin(checkpoints)
     await failed.stage()
     await failed.discard()
     assert store.load("s", "e") is None
     async with asyncio.timeout(1 * BUSY):
-        following = commits.capture()
+        following = begin(checkpoints)
         await following.stage()
     following.commit()
     await following.discard()
     assert store.load("s", "e") is not None
-    unchanged = commits.capture()
+    unchanged = begin(checkpoints)
     await unchanged.stage()
     unchanged.commit()
     await unchanged.discard()
-    assert not unchanged.staged_anything, "nothing has changed, so nothing is written"
+    assert not unchanged.records, "nothing has changed, so nothing is written"
