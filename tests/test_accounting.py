@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from iris_exporter.core.cursor import Cursor, CursorState, parse_position
 from iris_exporter.core.dedup import SeenIds
 from iris_exporter.core.limits import DEFAULT_LIMITS
-from iris_exporter.decoding.messages import Event
+from iris_exporter.decoding.messages import Event, EventBatch
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.model.state import StreamState
@@ -110,10 +110,10 @@ class Accounting(RuleBasedStateMachine):
         self.instruments = StreamInstruments("s")
         self.sink = StreamSink(self.state, self.instruments, StreamLog("s", self.clock), self)
 
-    def wants(self, messages: Sequence[bytes]) -> bool:
-        return True
+    def wanted(self, batch: EventBatch) -> Sequence[Event]:
+        return batch.events()
 
-    def arrived(self, events: Sequence[Event], messages: Sequence[bytes], at: float) -> None:
+    def arrived(self, events: Sequence[Event], at: float) -> None:
         self.counted += [event.id for event in events]
 
     def reported_lost(self) -> float:

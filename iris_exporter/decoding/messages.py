@@ -1,9 +1,14 @@
 """What one message says, after decoding: typed, in base units, missing fields as None.
 
 Seconds, ratios 0 to 1, Unix timestamps. Source of every field: the IRIS wire, section 3.
+
+A dialect makes these, and the model and everything behind it reads them. They are part of `decoding`, as its output, so
+that imports go the way that data goes.
 """
 
-from typing import ClassVar
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Protocol
 
 import msgspec
 
@@ -43,6 +48,7 @@ class Event(msgspec.Struct, frozen=True):
     """One event. `metadata` is a JSON object in UTF-8, as sent or equal to it (`{}` when absent).
 
     `severity` is as sent, lower-cased, so a source may use words other than `info`, `warning`, `error`, `critical`.
+    `traceparent` names the span that the event belongs to at the source (W3C Trace Context); empty without a valid one.
     """
 
     id: str
@@ -52,6 +58,7 @@ class Event(msgspec.Struct, frozen=True):
     severity: str = "info"
     message: str = ""
     metadata: bytes = b"{}"
+    traceparent: str = ""
 
 
 class Anomaly(msgspec.Struct, frozen=True):
@@ -112,6 +119,60 @@ class EventMessage(msgspec.Struct, frozen=True, gc=False):
     timestamp: float | None = None
     replay: bool = False
     position: str | None = None
+
+
+class DeferredEvent(Protocol):
+    """An event that is made when it is asked for."""
+
+    def event(self) -> Event:
+        """The event; another object each time."""
+
+
+class EventBatch(ABC):
+    """Well-formed events that arrived one after another, at least one, as columns: objects are made on demand.
+
+    The columns have one element for each message, in the order of arrival. `sent` is when they were sent (Unix
+    seconds).
+    """
+
+    __slots__ = ()
+    sent: Sequence[float]
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many messages."""
+
+    @abstractmethod
+    def has_replays(self) -> bool:
+        """Whether any message is marked as a replay."""
+
+    @abstractmethod
+    def positions(self) -> list[str | None]:
+        """The positions of the messages; None for a message without one."""
+
+    @abstractmethod
+    def ids(self) -> list[str]:
+        """The ids of the events."""
+
+    @abstractmethod
+    def keys(self) -> Mapping[tuple[str, str, str], int]:
+        """How many events there are of each (project, event_type, severity), in the order of their first ones."""
+
+    @abstractmethod
+    def newest(self, count: int) -> Sequence[DeferredEvent]:
+        """The last `count` events, oldest first."""
+
+    @abstractmethod
+    def messages(self) -> list[EventMessage]:
+        """The messages one by one."""
+
+    def events(self) -> list[Event]:
+        """The events one by one."""
+        return [message.event for message in self.messages()]
+
+    def traced(self) -> list[Event]:
+        """The events that have a `traceparent`; a dialect can do it quicker where there are none."""
+        return [event for event in self.events() if event.traceparent]
 
 
 class Ping(msgspec.Struct, frozen=True, gc=False):

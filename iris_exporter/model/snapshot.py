@@ -9,8 +9,7 @@ from enum import StrEnum
 from typing import overload
 
 from iris_exporter.core.limits import DEFAULT_LIMITS
-from iris_exporter.decoding.iris_json.fast_path import WireEnvelope, event_of
-from iris_exporter.decoding.messages import Anomaly, Event, Metrics, Project
+from iris_exporter.decoding.messages import Anomaly, DeferredEvent, Event, Metrics, Project
 
 EventKey = tuple[str, str, str]
 """(project, event_type, severity): the labels of the event counter."""
@@ -29,19 +28,19 @@ class DataFlow(StrEnum):
 
 
 class Feed(Sequence[Event]):
-    """The last events, newest first; those that arrived in a run become objects when somebody looks at them.
+    """The last events, newest first; those that arrived in a batch become objects when they are read.
 
-    At a thousand messages a second nobody does, and 100 events for each stream and scrape would be work for nothing.
+    At a thousand messages a second nobody reads them, and 100 events for each stream and scrape would be wasted work.
     """
 
-    __slots__ = ("_kept",)
+    __slots__ = ("_events",)
 
-    def __init__(self, kept: Iterable[Event | WireEnvelope]) -> None:
-        self._kept = tuple(kept)
+    def __init__(self, events: Iterable[Event | DeferredEvent]) -> None:
+        self._events = tuple(events)
 
     def __len__(self) -> int:
-        """How many; at most as many as the model keeps."""
-        return len(self._kept)
+        """How many; at most `max_events`."""
+        return len(self._events)
 
     @overload
     def __getitem__(self, index: int) -> Event: ...
@@ -50,12 +49,12 @@ class Feed(Sequence[Event]):
     def __getitem__(self, index: int | slice) -> Event | tuple[Event, ...]:
         """One event, or several as a tuple."""
         if isinstance(index, slice):
-            return tuple(map(_made, self._kept[index]))
-        return _made(self._kept[index])
+            return tuple(map(_made, self._events[index]))
+        return _made(self._events[index])
 
 
-def _made(kept: Event | WireEnvelope) -> Event:
-    return kept if isinstance(kept, Event) else event_of(kept)
+def _made(event: Event | DeferredEvent) -> Event:
+    return event if isinstance(event, Event) else event.event()
 
 
 @dataclass(frozen=True, slots=True)

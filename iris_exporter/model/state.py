@@ -18,10 +18,11 @@ import msgspec
 from iris_exporter.core.cursor import Cursor, Outcome
 from iris_exporter.core.dedup import SeenIds
 from iris_exporter.core.limits import DEFAULT_LIMITS, Limits
-from iris_exporter.decoding.iris_json.fast_path import EventRun, WireEnvelope
 from iris_exporter.decoding.messages import (
     Anomaly,
+    DeferredEvent,
     Event,
+    EventBatch,
     EventMessage,
     Message,
     Metrics,
@@ -96,7 +97,7 @@ class StreamState:
         self._metrics: Metrics | None = None
         self._projects: dict[str, Project] = {}
         self._anomalies: dict[str, Anomaly] = {}
-        self._feed: deque[Event | WireEnvelope] = deque(maxlen=limits.max_events)
+        self._feed: deque[Event | DeferredEvent] = deque(maxlen=limits.max_events)
         self._counts: dict[EventKey, int] = {}
         self._heard_at: float | None = None
         self._data_at: float | None = None
@@ -147,26 +148,26 @@ class StreamState:
             return Changes(gap=gap) if gap else NO_CHANGES
         return NO_CHANGES
 
-    def apply_run(self, run: EventRun, now: float) -> bool:
-        """Take a run of events at once, when every one is new, live and the next in the numbering, if there is one.
+    def apply_batch(self, batch: EventBatch, now: float) -> bool:
+        """Take a batch at once, when every event is new, live and the next in the numbering, if there is one.
 
         The effect is that of `apply` for each message, which would have brought one event and nothing else. False, and
-        no effect, when the run is not like that: then each has to be applied.
+        no effect, for any other batch: then each message has to be applied.
         """
         if self.seen.held:
             self._let_go_of_ids()
-        numbered = [position for position in run.positions() if position is not None]
-        if numbered and (len(numbered) < len(run) or not self.cursor.precedes(numbered)):
+        numbered = [position for position in batch.positions() if position is not None]
+        if numbered and (len(numbered) < len(batch) or not self.cursor.precedes(numbered)):
             return False
-        if run.has_replays() or not self.seen.see_all(run.ids()):
+        if batch.has_replays() or not self.seen.see_all(batch.ids()):
             return False
         if numbered:
-            self.cursor.advance(len(run))
+            self.cursor.advance(len(batch))
         self._heard_at = self._data_at = now
         self._view = None
-        for key, count in run.keys().items():
+        for key, count in batch.keys().items():
             self._count(key, count)
-        self._feed.extendleft(run.envelopes[-self.limits.max_events :])
+        self._feed.extendleft(batch.newest(self.limits.max_events))
         return True
 
     def apply_snapshot(self, overview: Overview, now: float, *, full: bool = True, polling: bool = False) -> Changes:

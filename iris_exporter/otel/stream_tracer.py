@@ -12,7 +12,7 @@ from opentelemetry.trace import Span, SpanContext, format_span_id, format_trace_
 from iris_exporter.clock import Clock
 from iris_exporter.core.negotiation import without_credentials
 from iris_exporter.core.status import State
-from iris_exporter.decoding.messages import Event
+from iris_exporter.decoding.messages import Event, EventBatch
 from iris_exporter.http.handshakes import WATCHER
 from iris_exporter.instruments import catalog, signals
 from iris_exporter.instruments.metric import Metric
@@ -23,7 +23,7 @@ from iris_exporter.otel.event_logger import Arrival, EventLogger
 from iris_exporter.otel.request_spans import CURRENT, Operation
 from iris_exporter.otel.spans import SpanMaker, Value, end
 from iris_exporter.otel.summary import Totals, summarise
-from iris_exporter.otel.trace_context import context_in_envelope, context_in_metadata, may_carry
+from iris_exporter.otel.trace_context import parse_traceparent
 from iris_exporter.transports.connection_events import (
     Connected,
     ConnectionEvent,
@@ -196,20 +196,20 @@ class StreamTracer:
             return self._connection
         return operation.context
 
-    # Events: see `sink.EventListener`.
+    # Events: see `streams.ingest.EventListener`.
 
-    def wants(self, messages: Sequence[bytes]) -> bool:
-        """See `sink.EventListener.wants`: all of them for the log, else those that may carry a trace context."""
-        return self._events is not None or (
-            self._spans is not None and may_carry(b"\n".join(messages)) and self._event_spans_left() > 0
-        )
+    def wanted(self, batch: EventBatch) -> Sequence[Event]:
+        """See `EventListener.wanted`: all events for the log, else those with a trace context."""
+        if self._events is not None:
+            return batch.events()
+        return batch.traced() if self._spans is not None and self._event_spans_left() > 0 else ()
 
-    def arrived(self, events: Sequence[Event], messages: Sequence[bytes], at: float) -> None:
-        """See `sink.EventListener.arrived`."""
+    def arrived(self, events: Sequence[Event], at: float) -> None:
+        """See `EventListener.arrived`."""
         if self._events is not None:
             self._events.events(Arrival(self.name, at, self._connection if self._is_linked else self._poll), events)
-        if self._spans is not None and (not messages or may_carry(b"\n".join(messages))):
-            self._trace(events, messages, at)
+        if self._spans is not None:
+            self._trace([event for event in events if event.traceparent], at)
 
     def _event_spans_left(self) -> int:
         now = self._clock.monotonic()
@@ -217,13 +217,12 @@ class StreamTracer:
             self._event_second, self._event_spans = now, 0
         return EVENT_SPANS_PER_SECOND - self._event_spans
 
-    def _trace(self, events: Sequence[Event], messages: Sequence[bytes], at: float) -> None:
-        left = self._event_spans_left()
+    def _trace(self, events: Sequence[Event], at: float) -> None:
+        left = self._event_spans_left() if events else 0
         if left <= 0 or self._spans is None:
             return
-        envelopes = dict(filter(None, map(context_in_envelope, filter(may_carry, messages))))
         for event in events:
-            origin = envelopes.get(event.id) or context_in_metadata(event.metadata)
+            origin = parse_traceparent(event.traceparent)
             if origin is None:
                 continue
             attributes: dict[str, Value] = {

@@ -15,9 +15,9 @@ from iris_exporter.core.cursor import Outcome
 from iris_exporter.core.failures import Failure, from_error_code
 from iris_exporter.core.limits import Limits
 from iris_exporter.decoding.iris_json.decoder import Decoder
-from iris_exporter.decoding.iris_json.fast_path import EventRun, each_of
 from iris_exporter.decoding.messages import (
     Event,
+    EventBatch,
     EventMessage,
     Message,
     Overview,
@@ -46,16 +46,15 @@ ANSWER_SECONDS = 10.0
 
 
 class EventListener(Protocol):
-    """Who wants to know events."""
+    """Receives events that are seen for the first time."""
 
-    def wants(self, messages: Sequence[bytes]) -> bool:
-        """Whether it wants those of these messages, as they came. Where not, nobody has to make objects of them."""
+    def wanted(self, batch: EventBatch) -> Sequence[Event]:
+        """The events of a batch that it wants; the others are not made into objects."""
 
-    def arrived(self, events: Sequence[Event], messages: Sequence[bytes], at: float) -> None:
-        """Events seen for the first time, oldest first, whichever way they came, at wall time `at`.
+    def arrived(self, events: Sequence[Event], at: float) -> None:
+        """Events seen for the first time, oldest first, by whichever transport, at wall time `at`.
 
-        `messages` are what arrived with them on the stream, among it their envelopes; empty for a REST document. Called
-        once for each piece; it must be quick and never raise.
+        Called once for each piece of the stream and each document; it must be quick and never raise.
         """
 
 
@@ -152,7 +151,6 @@ class StreamSink:
         state = self._state
         counts: dict[str, int] = {}
         delays: list[float] = []
-        listens = self._listener is not None and self._listener.wants(received.messages)
         new: list[Event] = []
         reaction = NO_REACTION
         messages: Sequence[Message]
@@ -160,15 +158,15 @@ class StreamSink:
             if isinstance(found, DecodeError):
                 self._broken(found.reason, found.path, 1, found.detail)
                 continue
-            if isinstance(found, EventRun):
+            if isinstance(found, EventBatch):
                 # Nearly everything ends here; what is below does the same, one by one, for what is not so simple.
-                if self._replay_before is None and state.apply_run(found, at):
+                if self._replay_before is None and state.apply_batch(found, at):
                     counts["event"] = counts.get("event", 0) + len(found)
                     delays += [at - sent for sent in found.sent]
-                    if listens:
-                        new += [message.event for message in each_of(found)]
+                    if self._listener is not None:
+                        new += self._listener.wanted(found)
                     continue
-                messages = each_of(found)
+                messages = found.messages()
             else:
                 messages = (found,)
             for message in messages:
@@ -183,7 +181,7 @@ class StreamSink:
         self._instruments.delays(delays)
         if self._refused and reaction.failure is None and counts:
             self._refused = False
-        self._tell(new, received.messages, at)
+        self._notify(new, at)
         self._finish(received, at)
         return _with_fill(reaction) if state.cursor.hole_after is not None else reaction
 
@@ -253,9 +251,9 @@ class StreamSink:
         if changes.gap:
             self._instruments.event_gap(changes.gap)
 
-    def _tell(self, events: Sequence[Event], messages: Sequence[bytes], at: float) -> None:
+    def _notify(self, events: Sequence[Event], at: float) -> None:
         if events and self._listener is not None:
-            self._listener.arrived(events, messages, at)
+            self._listener.arrived(events, at)
 
     def snapshot(self, body: bytes, at: float, *, polling: bool) -> Failure | None:
         """See `Sink.snapshot`."""
@@ -267,7 +265,7 @@ class StreamSink:
         changes = self._state.apply_snapshot(overview, at, polling=polling)
         self._count(changes)
         self._report_dropped()
-        self._tell(changes.events, (), at)
+        self._notify(changes.events, at)
         if events and not self._state.cursor.awaiting_answer:
             # A source without positions: recent events that reach back to a known one leave nothing out.
             self._told(Outcome.FULL if continues else Outcome.NONE)
@@ -288,7 +286,7 @@ class StreamSink:
             return False
         changes = self._state.apply_snapshot(msgspec.structs.replace(overview, cursor=None), at, full=False)
         self._count(changes)
-        self._tell(changes.events, (), at)
+        self._notify(changes.events, at)
         self._instruments.event_replayed(len(changes.events))
         self._report_dropped()
         self._instruments.event_gap(cursor.page(page.cursor, page.missed))

@@ -65,8 +65,7 @@ async def drive(bench: Bench) -> None:
     instruments.on_event(PingAnswered(0.003))
     telemetry.on_event(PingAnswered(0.003))
     instruments.delays([0.004, 0.3, 0.02])
-    event = Event("e1", 1.0, *KEY[:2], KEY[2], "", b'{"traceparent":"%s"}' % TRACEPARENT.encode())
-    telemetry.arrived([event], [b'{"metadata":{"traceparent":"%s"}}' % TRACEPARENT.encode()], bench.clock.wall())
+    telemetry.arrived([Event("e1", 1.0, *KEY, traceparent=TRACEPARENT)], bench.clock.wall())
     telemetry.close()
 
 

@@ -13,7 +13,7 @@ from iris_exporter.otel.provider import make_resource
 from iris_exporter.otel.settings import OtelSettings, Sampling
 from iris_exporter.otel.spans import make_sampler
 from iris_exporter.otel.summary import Totals, quantile, summarise
-from iris_exporter.otel.trace_context import context_in_envelope, context_in_metadata, parse_traceparent
+from iris_exporter.otel.trace_context import parse_traceparent
 from iris_exporter.transports.connection_events import Disconnected
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -35,19 +35,6 @@ def test_a_traceparent_is_read(text: str, sampled: bool) -> None:
 )  # fmt: skip
 def test_a_traceparent_that_is_not_valid_is_none(text: str) -> None:
     assert parse_traceparent(text) is None
-
-
-def test_a_context_is_found_in_metadata_and_in_the_envelope() -> None:
-    metadata = b'{"a":1,"traceparent":"%s"}' % GOOD.encode()
-    assert context_in_metadata(metadata) == parse_traceparent(GOOD)
-    envelope = b'{"type":"event","traceparent":"%s","data":{"id":17}}' % GOOD.encode()
-    assert context_in_envelope(envelope) == ("17", parse_traceparent(GOOD))
-
-
-@pytest.mark.parametrize("metadata", [b"{}", b'{"traceparent":1}', b'{"traceparent":"x"}', b'{"traceparent'])
-def test_metadata_without_a_context_have_none(metadata: bytes) -> None:
-    assert context_in_metadata(metadata) is None
-    assert context_in_envelope(metadata) is None
 
 
 def keeps(sampler: Sampler, trace_id: int, origin: SpanContext | None = None) -> bool:

@@ -12,7 +12,8 @@ from opentelemetry.trace import format_span_id
 
 from iris_exporter import cli
 from iris_exporter.core.failures import Failure
-from iris_exporter.decoding.messages import Event
+from iris_exporter.decoding.iris_json.decoder import Decoder
+from iris_exporter.decoding.messages import Event, EventBatch
 from iris_exporter.instruments import signals
 from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.otel.request_spans import CURRENT, Operation
@@ -213,16 +214,23 @@ async def test_states_are_records_of_the_span_that_caused_them() -> None:
     assert [record.severity_text for record in (first, second, third)] == ["WARN", "ERROR", "INFO"]
 
 
-def event(number: int, metadata: bytes = b"{}") -> Event:
-    return Event(str(number), 1.0, "p", "evaluation", metadata=metadata)
+def event(number: int, traceparent: str = "") -> Event:
+    return Event(str(number), 1.0, "p", "evaluation", traceparent=traceparent)
+
+
+def batch(*contexts: str) -> EventBatch:
+    message = b'{"type":"event","timestamp":"2025-11-24T15:59:58Z","data":{"id":"%d","project":"p","event_type":"t",'
+    message += b'"timestamp":"2025-11-24T15:59:58Z","metadata":{"traceparent":"%s"}}}'
+    messages = [message % (number, context.encode()) for number, context in enumerate(contexts)]
+    (found,) = Decoder().decode_all(messages)
+    assert isinstance(found, EventBatch)
+    return found
 
 
 async def test_an_event_with_a_context_has_a_linked_span() -> None:
     bench = Bench()
-    carried = b'{"traceparent":"%s"}' % TRACEPARENT.encode()
-    envelope = b'{"type":"event","traceparent":"%s","data":{"id":"2"}}' % TRACEPARENT.encode()
-    assert bench.stream.wants([envelope])
-    bench.stream.arrived([event(1, carried), event(2), event(3)], [envelope, carried], 5.0)
+    assert [event.id for event in bench.stream.wanted(batch("", TRACEPARENT))] == ["0", "1"]
+    bench.stream.arrived([event(1, TRACEPARENT), event(2, TRACEPARENT), event(3)], 5.0)
     assert [told(span)["iris.event.id"] for span in bench.minor] == ["1", "2"]
     assert {format_span_id(span.links[0].context.span_id) for span in bench.minor} == {"b7ad6b7169203331"}
     assert len({span.context.trace_id for span in bench.minor}) == 2
@@ -231,20 +239,21 @@ async def test_an_event_with_a_context_has_a_linked_span() -> None:
 
 async def test_events_without_a_context_are_not_wanted_by_traces_alone() -> None:
     bench = Bench(logs=False)
-    assert not bench.stream.wants([b'{"type":"event"}'] * 3)
-    assert Bench(traces=False).stream.wants([b"{}"])
+    assert not bench.stream.wanted(batch("", "", ""))
+    assert [event.id for event in bench.stream.wanted(batch("", TRACEPARENT))] == ["1"]
+    assert len(Bench(traces=False).stream.wanted(batch("", ""))) == 2
+    assert not Bench(traces=False, logs=False).stream.wanted(batch(TRACEPARENT))
 
 
 async def test_spans_of_events_have_a_rate() -> None:
     bench = Bench(logs=False)
-    carried = b'{"traceparent":"%s"}' % TRACEPARENT.encode()
-    events = [event(number, carried) for number in range(2 * EVENT_SPANS_PER_SECOND)]
-    bench.stream.arrived(events, [carried], 5.0)
+    events = [event(number, TRACEPARENT) for number in range(2 * EVENT_SPANS_PER_SECOND)]
+    bench.stream.arrived(events, 5.0)
     assert len(bench.minor) == EVENT_SPANS_PER_SECOND
-    assert not bench.stream.wants([carried])
+    assert not bench.stream.wanted(batch(TRACEPARENT))
     bench.clock.now += 1
-    assert bench.stream.wants([carried])
-    bench.stream.arrived(events[:1], (), 6.0)
+    assert bench.stream.wanted(batch(TRACEPARENT))
+    bench.stream.arrived(events[:1], 6.0)
     assert len(bench.minor) == EVENT_SPANS_PER_SECOND + 1
 
 
@@ -252,7 +261,7 @@ async def test_a_trace_that_is_not_kept_emits_nothing_and_has_no_exemplar() -> N
     bench = Bench("always_off")
     bench.connect()
     bench.stream.on_event(FirstRead())
-    bench.stream.arrived([event(1, b'{"traceparent":"%s"}' % TRACEPARENT.encode())], (), 5.0)
+    bench.stream.arrived([event(1, TRACEPARENT)], 5.0)
     bench.stream.on_event(Disconnected(Failure("closed")))
     assert bench.spans == bench.minor == []
     assert bench.stream.connection_context() is bench.stream.summary_context() is bench.stream.event_context() is None

@@ -1,12 +1,12 @@
 """JSON bytes to typed messages.
 
-Theory. Nearly every message is an `event`, so there is a quick path for events whose fields have the JSON types they
-should have (`runs`): one typed decode, no dictionary, no conversion that is not needed. Whatever deviates (a number
-for an id, a missing type, NUL in a text) raises or is noticed there and goes the general way: plain JSON values, then
-the tables of `objects`, which convert, note and go on. Both ways give the same result for the same bytes.
+Theory. Nearly every message is an `event`, so there is a fast path for events whose fields have the JSON types they
+should have (`fast_path`): one typed decode, no dictionary, no conversion that is not needed. Whatever deviates (a
+number for an id, a missing type, NUL in a text) raises or is noticed there and takes the general path: plain JSON
+values, then the tables of `objects`, which convert, note and go on. Both paths give the same result for the same bytes.
 
 What fails as a whole raises `DecodeError`; what fails in part is noted in `Decoder.problems`, to be taken by the caller
-after each message or now and then. All reasons are in `problems.REASONS`, all corners of JSON in `jsontext`.
+after each message or now and then. All reasons are in `problems.REASONS`, all corners of JSON in `json_text`.
 
 Source: the IRIS wire, sections 2 and 3.
 """
@@ -19,7 +19,7 @@ import msgspec
 from iris_exporter.core.limits import DEFAULT_LIMITS, Limits
 from iris_exporter.decoding import values
 from iris_exporter.decoding.iris_json.documents import overview_of
-from iris_exporter.decoding.iris_json.fast_path import EventRun, WireEnvelope, message_of, run_of, wire_decoder
+from iris_exporter.decoding.iris_json.fast_path import WireEnvelope, batch_of, message_of, wire_decoder
 from iris_exporter.decoding.iris_json.objects import (
     JsonObject,
     anomaly_from,
@@ -30,6 +30,7 @@ from iris_exporter.decoding.iris_json.objects import (
 from iris_exporter.decoding.json_text import MAX_METADATA_DEPTH, parse
 from iris_exporter.decoding.messages import (
     OLDER_EVENT_TYPES,
+    EventBatch,
     EventMessage,
     Message,
     Overview,
@@ -49,10 +50,10 @@ __all__ = ["REASONS", "Decoder", "FieldProblem"]
 MAX_TYPE_CHARS = 60
 """An unknown type is shown in a log line, not stored."""
 
-MAX_RUN = 256
-"""Messages in one run: enough to make the costs of a run small, and few enough to stay in a processor's cache."""
+MAX_BATCH = 256
+"""Messages in one batch: enough to make its fixed costs small, and few enough to stay in a processor's cache."""
 
-MAX_BATCH = 10_000
+MAX_LISTED = 10_000
 """Messages in one frame, where a source sends a list of them: more than fit into one with events in them."""
 
 _PING, _PONG = Ping(), Pong()
@@ -90,16 +91,16 @@ class Decoder:
         message = message_of(wire, data)
         return self._decode_any(data) if message is None else message
 
-    def decode_all(self, messages: Sequence[bytes]) -> Iterator[EventRun | Message | DecodeError]:
-        """Several envelopes of the stream, in order: well-formed events in runs, anything else as `decode` has it.
+    def decode_all(self, messages: Sequence[bytes]) -> Iterator[EventBatch | Message | DecodeError]:
+        """Several envelopes of the stream, in order: well-formed events in batches, anything else as `decode` has it.
 
         A JSON array is the envelopes in it. What cannot be read is given as the error and not raised. Noticeably
         quicker than `decode` for many.
         """
-        for start in range(0, len(messages), MAX_RUN):
-            yield from self._decode_some(messages[start : start + MAX_RUN])
+        for start in range(0, len(messages), MAX_BATCH):
+            yield from self._decode_some(messages[start : start + MAX_BATCH])
 
-    def _decode_some(self, messages: Sequence[bytes]) -> Iterator[EventRun | Message | DecodeError]:
+    def _decode_some(self, messages: Sequence[bytes]) -> Iterator[EventBatch | Message | DecodeError]:
         limits = self.problems.limits
         small = max(map(len, messages), default=0) <= limits.max_event_bytes
         quick = small and limits.max_json_depth >= MAX_METADATA_DEPTH
@@ -134,10 +135,10 @@ class Decoder:
 
     def _in_one(
         self, wires: list[WireEnvelope], messages: Sequence[bytes]
-    ) -> Iterator[EventRun | Message | DecodeError]:
-        run = run_of(wires, messages)
-        if run is not None:
-            yield run
+    ) -> Iterator[EventBatch | Message | DecodeError]:
+        batch = batch_of(wires, messages)
+        if batch is not None:
+            yield batch
             return
         for wire, data in zip(wires, messages, strict=True):
             message = message_of(wire, data)
@@ -153,14 +154,14 @@ class Decoder:
         except DecodeError as error:
             yield error
             return
-        envelopes = found[:MAX_BATCH] if isinstance(found, list) else (found,)
+        envelopes = found[:MAX_LISTED] if isinstance(found, list) else (found,)
         for envelope in envelopes:
             try:
                 yield self._read(envelope)
             except DecodeError as error:
                 yield error
-        if isinstance(found, list) and len(found) > MAX_BATCH:
-            yield DecodeError("too_long", f"$[{MAX_BATCH}]", "more messages in a frame than are read")
+        if isinstance(found, list) and len(found) > MAX_LISTED:
+            yield DecodeError("too_long", f"$[{MAX_LISTED}]", "more messages in a frame than are read")
 
     def decode_document(self, body: bytes, kind: str | None = None) -> Overview:
         """A REST document of any known shape; `kind` as in `documents.overview_of`.
@@ -243,7 +244,7 @@ def _event(envelope: JsonObject, problems: Problems) -> EventMessage:
     replay, position = _is_replay(envelope, problems), _position(envelope, problems)
     problems.base = "$.data"
     older_type = None if envelope["type"] == "event" else envelope["type"]
-    event = event_from(payload, problems, moment, older_type)
+    event = event_from(payload, problems, moment, older_type, envelope.get("traceparent"))
     return EventMessage(event, envelope["type"], event.timestamp if moment is None else moment, replay, position)
 
 

@@ -1,10 +1,10 @@
-"""The quick path: events as they should be on the wire, one by one or as a run.
+"""The fast path: well-formed events, one by one or as a batch.
 
 Nearly every message is an `event`, so there is one typed decode for those whose fields have the JSON types they should
-have, without a dictionary. Where many arrive at once, checking and converting each costs more than decoding it; an
-`EventRun` therefore checks a whole run in a few steps over all of it, holds what the model reads as columns, and makes
-`Event` objects only of those that somebody looks at. Whatever deviates in any way is left to others: `run_of` and
-`message_of` return None, and then the next more patient way is taken. All ways give the same result.
+have, without a dictionary. Where many arrive at once, checking and converting each costs more than decoding it; a
+batch is therefore checked in a few steps over all of it, gives the model columns, and makes `Event` objects only
+on demand. `batch_of` and `message_of` return None for whatever deviates in any way, and then the general path is taken.
+Both paths give the same result.
 """
 
 from collections import Counter
@@ -14,8 +14,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from iris_exporter.decoding.iris_json.trace_context import MARK, traceparent_of
 from iris_exporter.decoding.json_text import MAX_METADATA_DEPTH, nested_deeper
-from iris_exporter.decoding.messages import Event, EventMessage
+from iris_exporter.decoding.messages import Event, EventBatch, EventMessage
 from iris_exporter.decoding.values import MAX_ID_CHARS, MAX_LABEL_CHARS
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
@@ -47,6 +48,11 @@ class WireEnvelope(msgspec.Struct, gc=False, tag_field="type", tag="event"):
     timestamp: datetime | None = None
     id: Annotated[str, msgspec.Meta(max_length=MAX_ID_CHARS)] | None = None
     replay: bool = False
+    traceparent: str | None = None
+
+    def event(self) -> Event:
+        """See `DeferredEvent.event`."""
+        return _message(self, _metadata(self.data)).event
 
 
 def wire_decoder() -> Callable[[bytes], WireEnvelope]:
@@ -54,50 +60,53 @@ def wire_decoder() -> Callable[[bytes], WireEnvelope]:
     return msgspec.json.Decoder(WireEnvelope).decode
 
 
-class EventRun:
-    """Well-formed events that arrived one after another, at least one; see `run_of`.
+class _WireBatch(EventBatch):
+    """See `EventBatch` and `batch_of`. `wire` is what the envelopes carry."""
 
-    `envelopes` are the messages, in order, `events` what they carry, `sent` when they were sent (Unix seconds).
-    """
+    __slots__ = ("_envelopes", "_wire", "sent")
 
-    __slots__ = ("envelopes", "events", "sent")
-
-    def __init__(self, envelopes: Sequence[WireEnvelope], events: Sequence[WireEvent], sent: list[float]) -> None:
-        self.envelopes = envelopes
-        self.events = events
+    def __init__(self, envelopes: Sequence[WireEnvelope], wire: Sequence[WireEvent], sent: list[float]) -> None:
+        self._envelopes = envelopes
+        self._wire = wire
         self.sent = sent
 
     def __len__(self) -> int:
-        """How many messages."""
-        return len(self.envelopes)
+        return len(self._envelopes)
 
     def has_replays(self) -> bool:
-        """Whether any message is marked as a replay."""
-        return True in [envelope.replay for envelope in self.envelopes]
+        return True in [envelope.replay for envelope in self._envelopes]
 
     def positions(self) -> list[str | None]:
-        """The positions of the messages."""
-        return [envelope.id for envelope in self.envelopes]
+        return [envelope.id for envelope in self._envelopes]
 
     def ids(self) -> list[str]:
-        """The ids of the events."""
-        return [event.id for event in self.events]
+        return [event.id for event in self._wire]
 
     def keys(self) -> Counter[tuple[str, str, str]]:
-        """How many events there are of each (project, event_type, severity), in the order of their first ones."""
-        events = self.events
+        wire = self._wire
         return Counter(
             zip(
-                [event.project for event in events],
-                [event.event_type for event in events],
-                [event.severity for event in events],
+                [event.project for event in wire],
+                [event.event_type for event in wire],
+                [event.severity for event in wire],
                 strict=True,
             )
         )
 
+    def newest(self, count: int) -> Sequence[WireEnvelope]:
+        return self._envelopes[-count:]
 
-def run_of(envelopes: Sequence[WireEnvelope], messages: Sequence[bytes]) -> EventRun | None:
-    """The run of what was decoded from `messages`; None when one of them needs a look at each."""
+    def messages(self) -> list[EventMessage]:
+        return [_message(envelope, _metadata(envelope.data)) for envelope in self._envelopes]
+
+    def traced(self) -> list[Event]:
+        beside = any(envelope.traceparent for envelope in self._envelopes)
+        inside = MARK in b"".join(map(_raw_metadata, self._wire))
+        return super().traced() if beside or inside else []
+
+
+def batch_of(envelopes: Sequence[WireEnvelope], messages: Sequence[bytes]) -> EventBatch | None:
+    """The batch of what was decoded from `messages`; None when each of them has to be checked by itself."""
     if not _is_clean(b"\n".join(messages)):
         return None
     events = [envelope.data for envelope in envelopes]
@@ -114,17 +123,7 @@ def run_of(envelopes: Sequence[WireEnvelope], messages: Sequence[bytes]) -> Even
             return None
     except TypeError:
         return None
-    return EventRun(envelopes, events, list(map(datetime.timestamp, moments)))  # type: ignore[arg-type]
-
-
-def each_of(run: EventRun) -> list[EventMessage]:
-    """The messages of a run one by one."""
-    return [_message(envelope, _metadata(envelope.data)) for envelope in run.envelopes]
-
-
-def event_of(envelope: WireEnvelope) -> Event:
-    """The event of one message of a run."""
-    return _message(envelope, _metadata(envelope.data)).event
+    return _WireBatch(envelopes, events, list(map(datetime.timestamp, moments)))  # type: ignore[arg-type]
 
 
 def message_of(envelope: WireEnvelope, data: bytes) -> EventMessage | None:
@@ -154,6 +153,7 @@ def _message(envelope: WireEnvelope, metadata: bytes) -> EventMessage:
             event.severity,
             event.message,
             metadata,
+            traceparent_of(metadata, envelope.traceparent) if envelope.traceparent or MARK in metadata else "",
         ),
         "event",
         sent_seconds,
@@ -162,9 +162,13 @@ def _message(envelope: WireEnvelope, metadata: bytes) -> EventMessage:
     )
 
 
+def _raw_metadata(event: WireEvent) -> msgspec.Raw:
+    return event.metadata if event.metadata is not _ABSENT else event.details
+
+
 def _metadata(event: WireEvent) -> bytes:
     """Copied, since a raw value holds on to the whole message."""
-    return bytes(event.metadata if event.metadata is not _ABSENT else event.details)
+    return bytes(_raw_metadata(event))
 
 
 def _seconds(moment: datetime) -> float:

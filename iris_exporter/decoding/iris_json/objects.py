@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from iris_exporter.core.shorten import shortened
 from iris_exporter.decoding import values
+from iris_exporter.decoding.iris_json.trace_context import traceparent_of
 from iris_exporter.decoding.json_text import encode, nested_deeper
 from iris_exporter.decoding.messages import Anomaly, Event, Metrics, Overview, Project
 from iris_exporter.decoding.problems import Problems
@@ -113,12 +114,17 @@ def percentages(objects: Iterable[JsonObject]) -> frozenset[str]:
 
 
 def event_from(
-    data: JsonObject, problems: Problems, timestamp: float | None = None, event_type: str | None = None
+    data: JsonObject,
+    problems: Problems,
+    timestamp: float | None = None,
+    event_type: str | None = None,
+    traceparent: object = None,
 ) -> Event:
     """One event; what has no id gets one made from moment, project, type and message.
 
     `timestamp` (the envelope's) stands in for a missing one of its own. `event_type` is the type that the envelope
     names in the older socket's shape; the whole object is the metadata then, unless it has some of its own.
+    `traceparent` is the envelope's.
     """
     moment = _field(data, _EVENT_MOMENT, problems)
     known = _read(data, _EVENT, problems)
@@ -134,7 +140,9 @@ def event_from(
         known.get("event_type", ""),
         known.get("message", ""),
     )
-    return Event(id=event_id, timestamp=own, metadata=_metadata(data, event_type is not None, problems), **known)
+    metadata = _metadata(data, event_type is not None, problems)
+    context = traceparent_of(metadata, traceparent)
+    return Event(id=event_id, timestamp=own, metadata=metadata, traceparent=context, **known)
 
 
 def anomaly_from(data: JsonObject, problems: Problems) -> Anomaly:

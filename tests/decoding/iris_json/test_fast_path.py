@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from iris_exporter.core.cursor import Cursor, CursorState
 from iris_exporter.core.dedup import SeenIds
 from iris_exporter.core.limits import DEFAULT_LIMITS
-from iris_exporter.decoding.iris_json.decoder import MAX_RUN, Decoder
-from iris_exporter.decoding.iris_json.fast_path import EventRun, each_of
-from iris_exporter.decoding.messages import Event
+from iris_exporter.decoding.iris_json.decoder import MAX_BATCH, Decoder
+from iris_exporter.decoding.messages import Event, EventBatch
 from iris_exporter.errors import DecodeError
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.metric import Kind
@@ -24,13 +23,15 @@ from iris_exporter.transports.base import Received
 from tests.fakes import FakeClock
 
 NOW = 1_764_000_000.0  # whole seconds, so that sums of delays are exact in any order
+CONTEXT = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+TRACED = {"traceparent": CONTEXT.decode()}
 DEEP = "[" * 70 + "]" * 70
 
 
 class Patient(StreamState):
     """Takes nothing at once."""
 
-    def apply_run(self, run: EventRun, now: float) -> bool:
+    def apply_batch(self, batch: EventBatch, now: float) -> bool:
         return False
 
 
@@ -47,12 +48,12 @@ class Life:
         self.sink = StreamSink(self.state, self.instruments, StreamLog("s", clock), self)
         self.sink.link_opened(NOW - 5, asked=asked)
 
-    def wants(self, messages: Sequence[bytes]) -> bool:
-        return True
+    def wanted(self, batch: EventBatch) -> Sequence[Event]:
+        assert batch.traced() == [event for event in batch.events() if event.traceparent]
+        return batch.events()
 
-    def arrived(self, events: Sequence[Event], messages: Sequence[bytes], at: float) -> None:
+    def arrived(self, events: Sequence[Event], at: float) -> None:
         assert at == NOW
-        assert not messages or all(any(event.id.encode() in message for message in messages) for event in events)
         self.told += events
 
     def receive(self, *messages: bytes) -> None:
@@ -89,7 +90,17 @@ FIELDS = st.fixed_dictionaries(
             ["2025-11-24T15:59:58Z", "2025-11-24T15:59:57", "1969-01-01T00:00:00Z", None, "?"]
         ),
         "metadata": st.sampled_from(
-            [{}, {"run": 1}, None, [], json.loads(DEEP), {"deep": json.loads(DEEP)}, {"t": "\0"}]
+            [
+                {},
+                {"run": 1},
+                TRACED,
+                {"traceparent": "x"},
+                None,
+                [],
+                json.loads(DEEP),
+                {"deep": json.loads(DEEP)},
+                {"t": "\0"},
+            ]
         ),
         "details": st.sampled_from([{"from": "details"}, "text"]),
     },
@@ -118,6 +129,8 @@ STEPS = st.lists(
             b"",
             b'{"type":"event","data":{"id":"\xff","project":"a","event_type":"x"}}',
             b'{"type":"event","id":"other-4","data":{"id":"z","project":"a","event_type":"x"}}',
+            b'{"type":"event","traceparent":"%s","data":{"id":"t","project":"a","event_type":"x"}}' % CONTEXT,
+            b'{"type":"event","traceparent":7,"data":{"id":"u","project":"a","event_type":"x"}}',
             b'{"type":"event","id":"opaque","data":{"id":"q","project":"a","event_type":"x"}}',
         ]
     ),
@@ -177,7 +190,7 @@ def test_decoding_together_is_the_same_as_decoding_one_by_one(
     together, apart = Decoder(), Decoder()
     found: list[object] = []
     for part in together.decode_all(arriving):
-        found += each_of(part) if isinstance(part, EventRun) else [part]
+        found += part.messages() if isinstance(part, EventBatch) else [part]
     expected: list[object] = []
     for message in arriving:
         try:
@@ -188,7 +201,7 @@ def test_decoding_together_is_the_same_as_decoding_one_by_one(
     assert together.take_problems() == apart.take_problems()
 
 
-def test_a_long_run_is_shown_like_its_events_one_by_one() -> None:
+def test_a_long_batch_is_shown_like_its_events_one_by_one() -> None:
     arriving = messages([USUAL] * (2 * DEFAULT_LIMITS.max_events))
     together, patient = Life(CursorState("e", 10), False, 150), Life(CursorState("e", 10), False, 150, Patient)
     together.receive(*arriving[:-50])
@@ -201,11 +214,11 @@ def test_a_long_run_is_shown_like_its_events_one_by_one() -> None:
     ]
 
 
-def test_well_formed_events_come_in_runs_and_others_in_between() -> None:
-    plain = messages([USUAL] * (MAX_RUN + 2))
+def test_well_formed_events_come_in_batches_and_others_in_between() -> None:
+    plain = messages([USUAL] * (MAX_BATCH + 2))
     found = list(Decoder().decode_all([*plain, b'{"type":"ping"}', b"{", plain[0]]))
-    assert [len(part) if isinstance(part, EventRun) else type(part).__name__ for part in found] == [
-        MAX_RUN,
+    assert [len(part) if isinstance(part, EventBatch) else type(part).__name__ for part in found] == [
+        MAX_BATCH,
         2,
         "Ping",
         "DecodeError",
