@@ -105,7 +105,7 @@ SECTIONS: dict[str, tuple[Limit, ...]] = {
         ),
         Limit(
             "pages asked for after one message, when events are missing",
-            "transports.supervisor:_MAX_PAGES",
+            "transports.snapshots:_MAX_PAGES",
             "the rest is asked for after the next poll",
             "none: nothing is lost",
             "tests/transports/test_supervisor.py",

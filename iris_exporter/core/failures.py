@@ -19,6 +19,7 @@ __all__ = [
     "REASONS",
     "REMEDIES",
     "REMEDY_TEXT",
+    "REQUEST_REFUSED",
     "RETRY_AFTER_CAP_SECONDS",
     "STATUS_CLASS",
     "Failure",
@@ -32,6 +33,9 @@ __all__ = [
 
 RETRY_AFTER_CAP_SECONDS = 3600.0
 """The longest hint of a source that is obeyed; a wrong header must not silence a stream for a day."""
+
+REQUEST_REFUSED = frozenset({"not_found", "gone", "http_client_error"})
+"""Reasons with which a source refuses a request: for the position in it, or for anything else."""
 
 REMEDIES: dict[str, Remedy] = {name: reason.remedy for name, reason in REASONS.items()}
 

@@ -21,8 +21,9 @@ from iris_exporter.transports.connection_events import (
     StateChanged,
 )
 from iris_exporter.transports.dialer import PollInstead
+from iris_exporter.transports.link_session import PING
 from iris_exporter.transports.polling import Polled
-from iris_exporter.transports.supervisor import PING, Supervisor
+from iris_exporter.transports.supervisor import Supervisor
 from tests.fakes import FakeClock, settle
 
 
@@ -548,7 +549,7 @@ async def test_the_second_address_of_the_snapshot_is_tried_when_the_first_is_not
             return DOCUMENT
 
     made = Bench(FakeDialer(FakeLink(), FakeLink()), NOTHING_THERE)
-    made.poller = made.stream._poller = Second(DOCUMENT)  # type: ignore[assignment]
+    made.poller = made.stream._snapshots._poller = Second(DOCUMENT)  # type: ignore[assignment]
     made.stream.connect()
     await settle()
     made.stream.reset()

@@ -1,0 +1,220 @@
+"""The use of one link, from its opening to its end: snapshot, reading, heartbeat, answers.
+
+The link is read from its opening on, so that pings are answered and its end is seen. What it brings while the snapshot
+is being loaded waits (`Backlog`) and is taken after it, in the order of arrival, so updates are merged in the order in
+which they were made. When more has come than may wait, or the link ends, the snapshot is given up and
+what waits is taken at once: an event that arrived counts.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+
+from iris_exporter.clock import Clock
+from iris_exporter.core.failures import Failure, TransportError
+from iris_exporter.core.heartbeat import Heartbeat
+from iris_exporter.settings import StreamSettings
+from iris_exporter.transports.base import LastHeard, Link, Received, Sink
+from iris_exporter.transports.connection_events import ConnectionEvent, FirstRead, PingAnswered, PollFailed
+from iris_exporter.transports.snapshots import SnapshotLoader
+from iris_exporter.transports.stream_tasks import StreamTasks
+
+PING = b'{"type":"ping"}'
+MAX_BACKLOG_BYTES = 8 * 1024 * 1024
+"""Some minutes of what a source may send by the protocol. Beyond, the snapshot is given up: its stream matters more."""
+_PIECE_BYTES = 256  # what an empty piece takes
+_SNAPSHOT_GIVEN_UP = Failure("timeout", "the stream brought more than may wait until the snapshot is loaded")
+
+
+class Backlog:
+    """Pieces that wait for the snapshot, bounded by their bytes. `take` them from the oldest on.
+
+    Whoever uses it says whether the snapshot is still `loading`, whether that was given up because the pieces
+    `overflowed`, and whether what arrives still `waits` behind other pieces.
+    """
+
+    def __init__(self, limit_bytes: int = MAX_BACKLOG_BYTES) -> None:
+        self.loading = self.waits = True
+        self.overflowed = False
+        self._pieces: deque[tuple[Received, float]] = deque()
+        self._bytes = 0
+        self._limit = limit_bytes
+
+    def put(self, received: Received, at: float) -> bool:
+        """Add a piece that arrived at wall time `at`; False when there is more now than may wait."""
+        self._pieces.append((received, at))
+        self._bytes += sum(map(len, received.messages)) + _PIECE_BYTES
+        return self._bytes <= self._limit
+
+    def take(self) -> tuple[Received, float] | None:
+        """The next piece, None when there is none."""
+        return self._pieces.popleft() if self._pieces else None
+
+
+class LinkSession:
+    """Uses one open link. Call `run` once; the link is closed by whoever opened it."""
+
+    def __init__(
+        self,
+        link: Link,
+        settings: StreamSettings,
+        sink: Sink,
+        snapshots: SnapshotLoader,
+        tasks: StreamTasks,
+        emit: Callable[[ConnectionEvent], None],
+        on_read: Callable[[str, int], None],
+        clock: Clock,
+        heard: LastHeard,
+    ) -> None:
+        self._link = link
+        self._settings = settings
+        self._sink = sink
+        self._snapshots = snapshots
+        self._tasks = tasks
+        self._emit = emit
+        self._on_read = on_read
+        self._clock = clock
+        self._heard = heard
+        self._heartbeat = Heartbeat(
+            settings.heartbeat_interval_seconds, settings.heartbeat_timeout_seconds, clock.monotonic()
+        )
+        self._backlog = Backlog()
+        self._filling: asyncio.Task[None] | None = None
+        self._replying: asyncio.Task[None] | None = None
+
+    async def run(self) -> Failure:
+        """Load the snapshot and read until the link ends or is found dead; return why."""
+        name = self._settings.name
+        loading = asyncio.create_task(self._load_snapshot(), name=f"{name}: snapshot")
+        reading = asyncio.create_task(self._read(loading), name=f"{name}: read")
+        beating = asyncio.create_task(self._beat(), name=f"{name}: heartbeat")
+        tasks = (loading, reading, beating)
+        try:
+            failure = await _first_failure(tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            reported = self._take_all()
+            self._tasks.end(self._filling)
+            self._tasks.end(self._replying)
+        return reported or failure
+
+    async def _load_snapshot(self) -> Failure | None:
+        """Load the snapshot, then take what has come since the link was opened."""
+        backlog = self._backlog
+        try:
+            await self._snapshots.load(polling=False)
+        except asyncio.CancelledError:
+            if not backlog.overflowed:
+                raise  # the link has ended
+        backlog.loading = False
+        while (piece := backlog.take()) is not None:
+            if (failure := self._take(*piece, answered=True)) is not None:
+                return failure
+            await asyncio.sleep(0)
+        backlog.waits = False
+        return None
+
+    def _take_all(self) -> Failure | None:
+        """The link has ended: take what it brought, and return the failure that the source reported in it."""
+        failure = None
+        while (piece := self._backlog.take()) is not None:
+            failure = self._take(*piece, answered=True) or failure
+        return failure
+
+    async def _read(self, loading: asyncio.Task[Failure | None]) -> Failure | None:
+        link, protocol, backlog = self._link, self._link.protocol, self._backlog
+        monotonic, wall = self._clock.monotonic, self._clock.wall
+        on_read, heard, heartbeat = self._on_read, self._heard, self._heartbeat
+        is_first = True
+        while True:
+            try:
+                received = await link.read()
+            except TransportError as error:
+                return error.failure
+            heartbeat.heard = monotonic()
+            now = wall()
+            heard.at = now
+            on_read(protocol, received.wire_bytes)
+            if is_first:
+                is_first = False
+                self._emit(FirstRead())
+            if backlog.waits:
+                self._add_to_backlog(loading, received, now)
+            elif (failure := self._take(received, now)) is not None:
+                return failure
+            if received.pongs:
+                self._ping_answered()
+
+    def _add_to_backlog(self, loading: asyncio.Task[Failure | None], received: Received, now: float) -> None:
+        """Let a piece wait for the snapshot, and answer what cannot wait so long."""
+        backlog = self._backlog
+        reaction = self._sink.peek(received)
+        self._reply(reaction.replies)
+        if reaction.pong:
+            self._ping_answered()
+        if not backlog.put(received, now) and backlog.loading and not backlog.overflowed:
+            backlog.overflowed = True
+            self._emit(PollFailed(_SNAPSHOT_GIVEN_UP))
+            loading.cancel()
+
+    def _take(self, received: Received, now: float, *, answered: bool = False) -> Failure | None:
+        """Give a piece to the sink and do what it wants; a failure that ends the link, None otherwise."""
+        if received.last_event_id is not None:
+            self._heard.retry_seconds = received.retry_seconds
+        if not received.messages and not received.binary:
+            if self._link.protocol == "sse" and received.wire_bytes:
+                self._sink.unchanged(now)  # a comment, or an event without a message: the source lives
+            return None
+        self._heard.message_at = now
+        reaction = self._sink.receive(received, self._link.protocol, now)
+        if not answered:
+            self._reply(reaction.replies)
+        if reaction.pong:
+            self._ping_answered()
+        if reaction.fill and (self._filling is None or self._filling.done()):
+            self._filling = self._tasks.spawn(self._snapshots.fill_gaps(), "fill")
+        return reaction.failure
+
+    def _reply(self, replies: Sequence[bytes]) -> None:
+        """Send answers without waiting for a peer that does not read; one that is under way answers for later ones."""
+        if replies and (self._replying is None or self._replying.done()):
+            self._replying = self._tasks.spawn(self._send_all(replies), "reply")
+
+    async def _send_all(self, replies: Sequence[bytes]) -> None:
+        for reply in replies:
+            await self._link.send(reply)
+
+    def _ping_answered(self) -> None:
+        """The first answer to a ping, be it the protocol's or the source's, gives the round trip."""
+        seconds = self._heartbeat.answered(self._clock.monotonic())
+        if seconds is not None:
+            self._emit(PingAnswered(seconds))
+
+    async def _beat(self) -> Failure | None:
+        """Send the pings; return when nothing was heard for too long."""
+        timeout = self._settings.heartbeat_timeout_seconds
+        while True:
+            now = self._clock.monotonic()
+            if self._heartbeat.is_dead(now):
+                return Failure("heartbeat_timeout", f"nothing heard for {timeout:g} s")
+            if self._heartbeat.ping_due(now):
+                # A peer that does not read blocks the write as well; this must not keep us from noticing.
+                try:
+                    async with asyncio.timeout(timeout):
+                        if await self._link.send(PING) and await self._link.ping():
+                            self._heartbeat.sent(now)
+                except TimeoutError:
+                    return Failure("heartbeat_timeout", f"could not send a ping for {timeout:g} s")
+            await self._clock.sleep(self._heartbeat.wait_seconds(now))
+
+
+async def _first_failure(tasks: Iterable[asyncio.Task[Failure | None]]) -> Failure:
+    """Wait until one of the tasks, which must not all end well, returns a failure or raises."""
+    left = set(tasks)
+    while True:
+        done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            if (failure := task.result()) is not None:
+                return failure

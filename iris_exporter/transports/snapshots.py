@@ -1,0 +1,133 @@
+"""Loads what a stream has over REST: its snapshot, and the events that its numbering shows to be missing."""
+
+from collections.abc import Callable
+
+from iris_exporter.clock import Clock
+from iris_exporter.core import negotiation
+from iris_exporter.core.failures import Failure, Remedy, TransportError
+from iris_exporter.settings import StreamSettings
+from iris_exporter.transports.base import LastHeard, Sink
+from iris_exporter.transports.connection_events import ConnectionEvent, PollAnswered, PollFailed, PollStarted
+from iris_exporter.transports.dialer import PollInstead
+from iris_exporter.transports.polling import Poller
+
+# The most that the protocol allows in a page, and enough pages for twice what a source keeps by default.
+_PAGE_EVENTS = 1000
+_MAX_PAGES = 20
+# A source that answers like this has no such pages; any other failure may pass.
+_FINAL = (Remedy.REFUSE, Remedy.STOP)
+
+
+class SnapshotLoader:
+    """Loads the snapshot of one stream from where it is likely to be, and later from where it was found."""
+
+    def __init__(
+        self,
+        settings: StreamSettings,
+        poller: Poller,
+        sink: Sink,
+        emit: Callable[[ConnectionEvent], None],
+        clock: Clock,
+        heard: LastHeard,
+    ) -> None:
+        self._settings = settings
+        self._poller = poller
+        self._sink = sink
+        self._emit = emit
+        self._clock = clock
+        self._heard = heard
+        self._urls = _likely_urls(settings)
+        self._is_loaded = False  # whether a dial found a snapshot that polling can begin with
+
+    @property
+    def url(self) -> str:
+        """Where the snapshot is, or is likely to be."""
+        return self._urls[0]
+
+    def forget(self) -> None:
+        """Forget what was found out about the source."""
+        self._poller.forget()
+        self._urls = _likely_urls(self._settings)
+
+    def found(self, found: PollInstead) -> None:
+        """A dial found something to poll; what it was answered is the first poll."""
+        self._urls = (found.url,)
+        if found.body is not None:
+            self._emit(PollAnswered(found.wire_bytes))
+            self._is_loaded = self._sink.snapshot(found.body, self._clock.wall(), polling=True) is None
+
+    async def poll(self) -> Failure | None:
+        """Load the snapshot as a poll, with the events missing before it; return why it could not be had."""
+        if self._is_loaded:  # asking again at once would bring the same
+            self._is_loaded = False
+            self._heard.at = self._heard.message_at = self._clock.wall()
+            return None
+        failure = await self.load(polling=True)
+        if failure is None:
+            await self.fill_gaps()
+        return failure
+
+    async def load(self, *, polling: bool) -> Failure | None:
+        """Load the snapshot from the first address that has one; only that address is asked from then on.
+
+        `polling` says that there is no link whose messages follow. Returns why it could not be had.
+        """
+        failure: Failure | None = None
+        for url in self._urls:
+            failure = await self._load(url, polling=polling)
+            if failure is None:
+                self._heard.at = self._heard.message_at = self._clock.wall()
+                self._urls = (url,)
+                return None
+            self._emit(PollFailed(failure))
+            if failure.reason != "not_found":
+                return failure
+        return failure
+
+    async def _load(self, url: str, *, polling: bool) -> Failure | None:
+        self._emit(PollStarted())
+        try:
+            polled = await self._poller.fetch(url)
+        except TransportError as error:
+            return error.failure
+        self._emit(PollAnswered(polled.wire_bytes))
+        if polled.body is None:
+            self._sink.unchanged(self._clock.wall())
+            return None
+        if (failure := self._sink.snapshot(polled.body, self._clock.wall(), polling=polling)) is not None:
+            self._poller.forget()  # its entity tag would bring "not modified", which passes for a success
+        return failure
+
+    async def fill_gaps(self) -> None:
+        """Load the events that the numbering shows to be missing, page by page, from beside the snapshot.
+
+        A source that always has another page is left after `_MAX_PAGES`: the next poll goes on.
+        """
+        url = self.url
+        for _ in range(_MAX_PAGES):
+            after = self._sink.missing_after()
+            if after is None:
+                return
+            address = negotiation.page_address(url, after, _PAGE_EVENTS)
+            page = None
+            if address is not None:
+                self._emit(PollStarted())
+                try:
+                    polled = await self._poller.fetch(address, remember=False)
+                except TransportError as error:
+                    self._emit(PollFailed(error.failure))
+                    if error.failure.remedy not in _FINAL:
+                        return  # the next document, or the next message, asks again
+                else:
+                    self._emit(PollAnswered(polled.wire_bytes))
+                    page = polled.page(after)
+            if not self._sink.page(page, self._clock.wall()):
+                return
+
+
+def _likely_urls(settings: StreamSettings) -> tuple[str, ...]:
+    if settings.snapshot_url is not None:
+        return (negotiation.as_http(settings.snapshot_url),)
+    if settings.protocol == "poll":
+        return (negotiation.as_http(settings.url),)
+    return negotiation.snapshot_addresses(settings.url)
