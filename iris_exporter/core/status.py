@@ -1,4 +1,4 @@
-"""What a stream's connection looks like from outside: the states of the contract and the facts beside them."""
+"""What a stream's connection looks like from outside: the states of the contract, protocol, times and failure."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,10 +18,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LinkStatus:
-    """One moment of a connection. Moments are Unix seconds, None for never or none planned.
+    """A connection as it is now. Times are Unix seconds, None for never or none planned.
 
-    `protocol` and `endpoint` are what is in use now (`none` and empty when nothing is); `endpoint` has no credentials.
-    `last_heard` is any byte, `last_message` any message of the source, heartbeats included.
+    `protocol` and `endpoint` are what is in use (`none` and empty when nothing is); `endpoint` has no credentials.
+    `last_message` is of any message of the source, heartbeats included.
     """
 
     state: State
@@ -30,6 +30,5 @@ class LinkStatus:
     attempt: int
     next_attempt_at: float | None
     connected_at: float | None
-    last_heard: float | None
     last_message: float | None
     failure: Failure | None

@@ -115,15 +115,3 @@ class Sink(Protocol):
 
     def forget(self) -> None:
         """Somebody asked to start again: clear what is believed about the source; what was counted stays counted."""
-
-
-@dataclass(slots=True)
-class LastHeard:
-    """What was last heard of a source over all its links and polls. Times are Unix seconds, None for never.
-
-    `at` is of any byte, `message_at` of any message. `retry_seconds` is what an SSE stream asked for with `retry:`.
-    """
-
-    at: float | None = None
-    message_at: float | None = None
-    retry_seconds: float | None = None

@@ -8,16 +8,14 @@ what waits is taken at once: an event that arrived counts.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
-from iris_exporter.clock import Clock
 from iris_exporter.core.failures import Failure, TransportError
 from iris_exporter.core.heartbeat import Heartbeat
-from iris_exporter.settings import StreamSettings
-from iris_exporter.transports.base import LastHeard, Link, Received, Sink
-from iris_exporter.transports.connection_events import ConnectionEvent, FirstRead, PingAnswered, PollFailed
+from iris_exporter.transports.base import Link, Received
+from iris_exporter.transports.connection_events import FirstRead, PingAnswered, PollFailed
+from iris_exporter.transports.context import StreamContext
 from iris_exporter.transports.snapshots import SnapshotLoader
-from iris_exporter.transports.stream_tasks import StreamTasks
 
 PING = b'{"type":"ping"}'
 MAX_BACKLOG_BYTES = 8 * 1024 * 1024
@@ -54,29 +52,14 @@ class Backlog:
 class LinkSession:
     """Uses one open link. Call `run` once; the link is closed by whoever opened it."""
 
-    def __init__(
-        self,
-        link: Link,
-        settings: StreamSettings,
-        sink: Sink,
-        snapshots: SnapshotLoader,
-        tasks: StreamTasks,
-        emit: Callable[[ConnectionEvent], None],
-        on_read: Callable[[str, int], None],
-        clock: Clock,
-        heard: LastHeard,
-    ) -> None:
+    def __init__(self, link: Link, context: StreamContext, snapshots: SnapshotLoader) -> None:
         self._link = link
-        self._settings = settings
-        self._sink = sink
+        self._context = context
+        self._sink, self._clock, self._emit = context.sink, context.clock, context.emit
         self._snapshots = snapshots
-        self._tasks = tasks
-        self._emit = emit
-        self._on_read = on_read
-        self._clock = clock
-        self._heard = heard
+        settings = context.settings
         self._heartbeat = Heartbeat(
-            settings.heartbeat_interval_seconds, settings.heartbeat_timeout_seconds, clock.monotonic()
+            settings.heartbeat_interval_seconds, settings.heartbeat_timeout_seconds, self._clock.monotonic()
         )
         self._backlog = Backlog()
         self._filling: asyncio.Task[None] | None = None
@@ -84,7 +67,7 @@ class LinkSession:
 
     async def run(self) -> Failure:
         """Load the snapshot and read until the link ends or is found dead; return why."""
-        name = self._settings.name
+        name = self._context.settings.name
         loading = asyncio.create_task(self._load_snapshot(), name=f"{name}: snapshot")
         reading = asyncio.create_task(self._read(loading), name=f"{name}: read")
         beating = asyncio.create_task(self._beat(), name=f"{name}: heartbeat")
@@ -96,8 +79,8 @@ class LinkSession:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             reported = self._take_all()
-            self._tasks.end(self._filling)
-            self._tasks.end(self._replying)
+            self._context.tasks.end(self._filling)
+            self._context.tasks.end(self._replying)
         return reported or failure
 
     async def _load_snapshot(self) -> Failure | None:
@@ -126,7 +109,7 @@ class LinkSession:
     async def _read(self, loading: asyncio.Task[Failure | None]) -> Failure | None:
         link, protocol, backlog = self._link, self._link.protocol, self._backlog
         monotonic, wall = self._clock.monotonic, self._clock.wall
-        on_read, heard, heartbeat = self._on_read, self._heard, self._heartbeat
+        on_read, heartbeat = self._context.on_read, self._heartbeat
         is_first = True
         while True:
             try:
@@ -135,7 +118,6 @@ class LinkSession:
                 return error.failure
             heartbeat.heard = monotonic()
             now = wall()
-            heard.at = now
             on_read(protocol, received.wire_bytes)
             if is_first:
                 is_first = False
@@ -162,25 +144,25 @@ class LinkSession:
     def _take(self, received: Received, now: float, *, answered: bool = False) -> Failure | None:
         """Give a piece to the sink and do what it wants; a failure that ends the link, None otherwise."""
         if received.last_event_id is not None:
-            self._heard.retry_seconds = received.retry_seconds
+            self._context.retry_seconds = received.retry_seconds
         if not received.messages and not received.binary:
             if self._link.protocol == "sse" and received.wire_bytes:
                 self._sink.unchanged(now)  # a comment, or an event without a message: the source lives
             return None
-        self._heard.message_at = now
+        self._context.last_message_at = now
         reaction = self._sink.receive(received, self._link.protocol, now)
         if not answered:
             self._reply(reaction.replies)
         if reaction.pong:
             self._ping_answered()
         if reaction.fill and (self._filling is None or self._filling.done()):
-            self._filling = self._tasks.spawn(self._snapshots.fill_gaps(), "fill")
+            self._filling = self._context.tasks.spawn(self._snapshots.fill_gaps(), "fill")
         return reaction.failure
 
     def _reply(self, replies: Sequence[bytes]) -> None:
         """Send answers without waiting for a peer that does not read; one that is under way answers for later ones."""
         if replies and (self._replying is None or self._replying.done()):
-            self._replying = self._tasks.spawn(self._send_all(replies), "reply")
+            self._replying = self._context.tasks.spawn(self._send_all(replies), "reply")
 
     async def _send_all(self, replies: Sequence[bytes]) -> None:
         for reply in replies:
@@ -194,7 +176,7 @@ class LinkSession:
 
     async def _beat(self) -> Failure | None:
         """Send the pings; return when nothing was heard for too long."""
-        timeout = self._settings.heartbeat_timeout_seconds
+        timeout = self._context.settings.heartbeat_timeout_seconds
         while True:
             now = self._clock.monotonic()
             if self._heartbeat.is_dead(now):

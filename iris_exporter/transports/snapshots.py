@@ -1,13 +1,10 @@
 """Loads what a stream has over REST: its snapshot, and the events that its numbering shows to be missing."""
 
-from collections.abc import Callable
-
-from iris_exporter.clock import Clock
 from iris_exporter.core import negotiation
 from iris_exporter.core.failures import Failure, Remedy, TransportError
 from iris_exporter.settings import StreamSettings
-from iris_exporter.transports.base import LastHeard, Sink
-from iris_exporter.transports.connection_events import ConnectionEvent, PollAnswered, PollFailed, PollStarted
+from iris_exporter.transports.connection_events import PollAnswered, PollFailed, PollStarted
+from iris_exporter.transports.context import StreamContext
 from iris_exporter.transports.dialer import PollInstead
 from iris_exporter.transports.polling import Poller
 
@@ -21,22 +18,11 @@ _FINAL = (Remedy.REFUSE, Remedy.STOP)
 class SnapshotLoader:
     """Loads the snapshot of one stream from where it is likely to be, and later from where it was found."""
 
-    def __init__(
-        self,
-        settings: StreamSettings,
-        poller: Poller,
-        sink: Sink,
-        emit: Callable[[ConnectionEvent], None],
-        clock: Clock,
-        heard: LastHeard,
-    ) -> None:
-        self._settings = settings
+    def __init__(self, context: StreamContext, poller: Poller) -> None:
+        self._context = context
+        self._sink, self._clock, self._emit = context.sink, context.clock, context.emit
         self._poller = poller
-        self._sink = sink
-        self._emit = emit
-        self._clock = clock
-        self._heard = heard
-        self._urls = _likely_urls(settings)
+        self._urls = _likely_urls(context.settings)
         self._is_loaded = False  # whether a dial found a snapshot that polling can begin with
 
     @property
@@ -47,7 +33,7 @@ class SnapshotLoader:
     def forget(self) -> None:
         """Forget what was found out about the source."""
         self._poller.forget()
-        self._urls = _likely_urls(self._settings)
+        self._urls = _likely_urls(self._context.settings)
 
     def found(self, found: PollInstead) -> None:
         """A dial found something to poll; what it was answered is the first poll."""
@@ -60,7 +46,7 @@ class SnapshotLoader:
         """Load the snapshot as a poll, with the events missing before it; return why it could not be had."""
         if self._is_loaded:  # asking again at once would bring the same
             self._is_loaded = False
-            self._heard.at = self._heard.message_at = self._clock.wall()
+            self._context.last_message_at = self._clock.wall()
             return None
         failure = await self.load(polling=True)
         if failure is None:
@@ -76,7 +62,7 @@ class SnapshotLoader:
         for url in self._urls:
             failure = await self._load(url, polling=polling)
             if failure is None:
-                self._heard.at = self._heard.message_at = self._clock.wall()
+                self._context.last_message_at = self._clock.wall()
                 self._urls = (url,)
                 return None
             self._emit(PollFailed(failure))

@@ -21,16 +21,16 @@ from iris_exporter.core.failures import (
 )
 from iris_exporter.core.status import LinkStatus, State
 from iris_exporter.settings import StreamSettings
-from iris_exporter.transports.base import LastHeard, Link, Sink
+from iris_exporter.transports.base import Link, Sink
 from iris_exporter.transports.connection_events import (
     Connected,
-    ConnectionEvent,
     DialFailed,
     DialStarted,
     Disconnected,
     Observer,
     StateChanged,
 )
+from iris_exporter.transports.context import StreamContext
 from iris_exporter.transports.dialer import Dialer, PollInstead
 from iris_exporter.transports.link_session import LinkSession
 from iris_exporter.transports.polling import Poller
@@ -66,12 +66,11 @@ class Supervisor:
         self._settings = settings
         self._dialer = dialer
         self._sink = sink
-        self._observers = tuple(observers)
-        self._on_read = on_read
         self._clock = clock
-        self._heard = LastHeard()
         self._tasks = StreamTasks(settings.name, on_crash)
-        self._snapshots = SnapshotLoader(settings, poller, sink, self._emit, clock, self._heard)
+        self._context = StreamContext(settings, sink, clock, tuple(observers), on_read, self._tasks)
+        self._emit = self._context.emit
+        self._snapshots = SnapshotLoader(self._context, poller)
         self._backoff = Backoff(
             settings.reconnect_initial_seconds, settings.reconnect_max_seconds, settings.reconnect_jitter, random
         )
@@ -101,8 +100,7 @@ class Supervisor:
             attempt=0 if self._connection.state is State.LIVE else self._connection.attempt,
             next_attempt_at=self._next_attempt_at,
             connected_at=self._connected_at,
-            last_heard=self._heard.at,
-            last_message=self._heard.message_at,
+            last_message=self._context.last_message_at,
             failure=self._failure,
         )
 
@@ -147,10 +145,6 @@ class Supervisor:
         if before is not state or step.delay_seconds is not None:
             self._emit(StateChanged(before, state, failure, self._connection.attempt, step.delay_seconds))
 
-    def _emit(self, event: ConnectionEvent) -> None:
-        for observer in self._observers:
-            observer(event)
-
     def _act(self, action: Action, delay_seconds: float) -> None:
         match action:
             case Action.DIAL:
@@ -177,7 +171,7 @@ class Supervisor:
         self._sink.forget()
         self._dialer.forget()
         self._snapshots.forget()
-        self._heard.message_at = None
+        self._context.last_message_at = None
 
     async def _wait_for_retry(self, seconds: float) -> None:
         await self._clock.sleep(seconds)
@@ -200,13 +194,13 @@ class Supervisor:
             return
         failure = _CLOSED_BY_US
         try:
-            failure = self._of_the_position(link, await self._session(link).run())
+            failure = self._of_the_position(link, await LinkSession(link, self._context, self._snapshots).run())
         finally:
             await link.close(self._close_code)
             self._connected_at = None
             self._emit(Disconnected(failure))
         if failure.retry_after_seconds is None:
-            failure = replace(failure, retry_after_seconds=self._heard.retry_seconds)
+            failure = replace(failure, retry_after_seconds=self._context.retry_seconds)
         await self._failed(failure)
 
     def _of_the_position(self, link: Link, failure: Failure) -> Failure:
@@ -236,7 +230,7 @@ class Supervisor:
             self._carry_out(self._connection.feed(Input.TO_POLL), None)
             return None
         self._protocol, self._endpoint = link.protocol, negotiation.without_credentials(self._settings.url)
-        self._heard.at = self._connected_at = self._clock.wall()
+        self._connected_at = self._clock.wall()
         self._emit(Connected(link.protocol, self._endpoint, now - started, self._connected_at))
         await self._ask_to_resume(link)
         self._carry_out(self._connection.opened(now), None)
@@ -255,19 +249,6 @@ class Supervisor:
         key_changed = failure.remedy is Remedy.RENEW and await self._dialer.key_changed()
         self._failure = failure
         self._carry_out(self._connection.failed(failure, self._clock.monotonic(), key_changed=key_changed), failure)
-
-    def _session(self, link: Link) -> LinkSession:
-        return LinkSession(
-            link,
-            self._settings,
-            self._sink,
-            self._snapshots,
-            self._tasks,
-            self._emit,
-            self._on_read,
-            self._clock,
-            self._heard,
-        )
 
     # The polls
 

@@ -24,7 +24,7 @@ NOON = 1_700_000_000.0
 def link(state: State = State.LIVE, **changes: Any) -> LinkStatus:
     facts: dict[str, Any] = {
         "state": state, "protocol": "sse", "endpoint": "http://iris.test/api/stream/overview", "attempt": 0,
-        "next_attempt_at": None, "connected_at": NOON, "last_heard": NOON, "last_message": NOON, "failure": None,
+        "next_attempt_at": None, "connected_at": NOON, "last_message": NOON, "failure": None,
     }  # fmt: skip
     return LinkStatus(**{**facts, **changes})
 
