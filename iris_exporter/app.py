@@ -13,7 +13,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import aiohttp
-from aiohttp import web
 
 from iris_exporter import config, logs
 from iris_exporter.clock import Clock, SystemClock
@@ -36,18 +35,13 @@ from iris_exporter.settings import Settings, StreamSettings
 from iris_exporter.streams.registry import Reconciled, Streams
 from iris_exporter.streams.stream import Stream
 from iris_exporter.version import VersionInfo, version_info
-from iris_exporter.web.access import Guard
-from iris_exporter.web.connection_filter import GuardedSite
 from iris_exporter.web.context import ScrapeCheckpoint
-from iris_exporter.web.server import make_app
+from iris_exporter.web.server import HttpServer
 
 if TYPE_CHECKING:
     from iris_exporter.otel.provider import Telemetry
 
 _log = logs.get_logger("app")
-
-SERVER_STOP_SECONDS = 1.0
-"""For scrapes under way; a client that reads slower is cut."""
 
 
 class ListenError(IrisExporterError):
@@ -87,7 +81,7 @@ class Exporter:
         self._is_ready = False
         self._budgets = ConnectionBudgets()
         self._state: StateDirectory | None = None
-        self._guard = Guard(settings.web, self._clock, self.self_metrics.door, self._trouble)
+        self._server = HttpServer(self, settings.web, self._clock, self.self_metrics.door, self._trouble)
         self._session: aiohttp.ClientSession | None = None
         self._cleanup = AsyncExitStack()
         self._reloading = asyncio.Lock()
@@ -115,13 +109,13 @@ class Exporter:
                 _no_scrapes if self._state is None else self._state.checkpoints.scrapes_ended,
                 self.tasks,
             )
-            runner, sockets = await self._bind(stack)
+            sockets = await self._bind(stack)
             self.self_metrics.config_reloaded(ok=True, at=self._clock.wall())
             stack.push_async_callback(self._streams.stop)
             stack.push_async_callback(self._fleet.stop)
             await self._fleet.start()
             # Not before the streams are there: a scrape without them would show that they have gone.
-            await self._listen(runner, sockets)
+            await self._listen(sockets)
             if self._state is not None:
                 stack.push_async_callback(self._state.checkpoints.write)
                 stack.callback(self.tasks.start("checkpoints", self._state.checkpoints.run).cancel)
@@ -160,40 +154,27 @@ class Exporter:
         # Last of all, when nothing is shown to anybody any more.
         stack.callback(self._state.close)
 
-    async def _bind(self, stack: AsyncExitStack) -> tuple[web.AppRunner, list[socket.socket]]:
-        runner = web.AppRunner(
-            make_app(self, self._guard),
-            handle_signals=False,
-            access_log=None,
-            shutdown_timeout=SERVER_STOP_SECONDS,
-            **self._guard.server_options(),
-        )
+    async def _bind(self, stack: AsyncExitStack) -> list[socket.socket]:
         sockets: list[socket.socket] = []
         stack.callback(_close, sockets)  # after the servers have
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        self._guard.start()
-        stack.callback(self._guard.close)
+        stack.push_async_callback(self._server.close)
+        await self._server.start()
         for address in self.settings.web.listen_addresses:
             host, port = config.parse_address(address)
             try:
                 sockets += await bound_sockets(host or None, port)
             except OSError as error:
                 raise ListenError(f"--web.listen-address: cannot listen on {address}: {_reason(error)}") from error
-        return runner, sockets
+        return sockets
 
-    async def _listen(self, runner: web.AppRunner, sockets: Sequence[socket.socket]) -> None:
+    async def _listen(self, sockets: Sequence[socket.socket]) -> None:
         for bound in sockets:
             try:
-                await GuardedSite(runner, bound, self._guard).start()
+                self.addresses.append(await self._server.listen(bound))
             except OSError as error:
                 host, port = bound.getsockname()[:2]
                 raise ListenError(f"--web.listen-address: cannot listen on {host}:{port}: {_reason(error)}") from error
-        for name in runner.addresses:
-            host, port = name[0], name[1]
-            scheme = "https" if self._guard.is_secure else "http"
-            url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
-            self.addresses.append(url)
+        for url in self.addresses:
             root = url + self.settings.web.route_prefix
             _log.info("web.listening", address=root, metrics=root + self.settings.web.telemetry_path)
 

@@ -1,1 +1,1 @@
-"""The HTTP door: /metrics, health, control and the landing page."""
+"""The HTTP server: /metrics, health, control and the landing page."""

@@ -8,7 +8,7 @@ from aiohttp import hdrs, web
 from iris_exporter.logs import get_logger
 from iris_exporter.web.context import StreamControl, WebContext
 from iris_exporter.web.negotiation import prefers_html
-from iris_exporter.web.views import BadParameterError, overview_object, select_events, stream_object
+from iris_exporter.web.views import ApiError, overview_object, select_events, stream_object
 
 PREFIX = "/api/v1/streams"
 
@@ -44,7 +44,9 @@ class StreamsApi:
         streams = self._context.streams()
         control = streams.get(name)
         if control is None:
-            raise UnknownStreamError(name, list(streams))
+            known = list(streams)
+            sentence = f"no stream is named {name!r}; there are: {', '.join(known) or 'none'}"
+            raise ApiError(404, sentence, known=known)
         return control
 
     async def _list(self, _: web.Request) -> web.Response:
@@ -57,12 +59,7 @@ class StreamsApi:
         return json_response(overview_object(self._stream(request).snapshot()))
 
     async def _events(self, request: web.Request) -> web.Response:
-        control = self._stream(request)
-        try:
-            return json_response(select_events(control.snapshot(), request.query))
-        except BadParameterError as error:
-            answer = {"error": str(error), "parameter": error.name, "expected": error.expected}
-            return json_response(answer, status=400)
+        return json_response(select_events(self._stream(request).snapshot(), request.query))
 
     async def _switch(self, request: web.Request) -> web.Response:
         control = self._stream(request)
@@ -73,15 +70,3 @@ class StreamsApi:
             # The form on the landing page: back to where it was. Relative, as a proxy may have another path than we.
             return web.Response(status=303, headers={hdrs.LOCATION: f"../../../../#stream-{control.name}"})
         return json_response(stream_object(control))
-
-
-class UnknownStreamError(LookupError):
-    """No stream has this name; `known` are those that exist."""
-
-    def __init__(self, name: str, known: list[str]) -> None:
-        super().__init__(name, known)
-        self.name = name
-        self.known = known
-
-    def __str__(self) -> str:
-        return f"no stream is named {self.name!r}; there are: {', '.join(self.known) or 'none'}"

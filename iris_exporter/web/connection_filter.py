@@ -1,79 +1,72 @@
-"""One TCP connection in front of aiohttp: counted, secured, timed, and only then handed over.
+"""Which TCP connections the HTTP server serves, under which TLS context, and how long it waits for them.
 
-aiohttp's own server has no limit of connections, takes its TLS context once and for all, and waits for slow clients.
-`Gate` stands between the socket and aiohttp's protocol for the whole life of a connection and passes everything on. It
-upgrades the connection itself, with the context that is in force at that moment: that is how a rotated certificate is
-used by the next handshake, and how TLS can even be switched on and off while the server runs.
+aiohttp's own server has no limit of connections, takes its TLS context once and for all, and waits for slow clients. So
+a `Connection` asks the `ConnectionFilter` before aiohttp's handler hears of it, makes its own TLS handshake with the
+context in force at that time, and has timeouts.
+
+Why `loop.start_tls`, and no listener with a context whose `sni_callback` puts the current one in its place: OpenSSL
+takes certificate and ciphers from the context that is put in, but neither the versions, nor the curves, nor whether a
+client certificate is required; a file that begins to require one would let everybody in until the next start. TLS
+could not be switched on or off, and asyncio reports no failed handshake to anybody, so that connections that never
+complete theirs would be neither limited nor counted.
 """
 
 import asyncio
+import logging
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Protocol
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.typedefs import Handler
 
+from iris_exporter.instruments.http_server import DoorMetrics
 from iris_exporter.logs import get_logger
+from iris_exporter.web import rate_limits
 from iris_exporter.web.auth import is_loopback
-from iris_exporter.web.rate_limits import Patience
+from iris_exporter.web.rate_limits import ConnectionTimer, Timeouts, client_of, connection_limiter
 from iris_exporter.web.tls import has_allowed_san
 
-SHUTDOWN_SECONDS = 2.0
-"""For the farewell of TLS; who does not answer it is gone anyway."""
+TLS_SHUTDOWN_SECONDS = 2.0
+"""For the client's part in the end of TLS; who does not answer is gone anyway."""
+
+Security = tuple[ssl.SSLContext, tuple[str, ...]] | None
+"""The context of a new connection and the names of which a client certificate must have one; None is plain HTTP."""
 
 _log = get_logger(__name__)
+_limited_log = _log.limited(6)
 
 
-class Guarding(Protocol):
-    """What a gate asks of `guard.Guard`."""
+class Connection(web.RequestHandler):
+    """One TCP connection, from its first moment on: limited, secured, timed, and then aiohttp's."""
 
-    def admit(self, gate: "Gate") -> str | None:
-        """Take in a connection; or return the reason why not."""
-
-    def dismiss(self, gate: "Gate", cut: str | None) -> None:
-        """A connection that was taken in has ended, by itself or (`cut`) for a reason of ours."""
-
-    def greet(self, gate: "Gate") -> None:
-        """From now on the gate's handler serves this connection."""
-
-    def look_begins(self) -> bool:
-        """Whether the configuration is being looked at again, so that `looked` should be awaited first."""
-
-    async def looked(self) -> None:
-        """Return when the look has ended, or takes long."""
-
-    def security(self) -> tuple[ssl.SSLContext, tuple[str, ...]] | None:
-        """The context for a new connection and the names that a client certificate must have one of."""
-
-    def patience(self) -> Patience:
-        """The deadlines of a new connection."""
-
-    @property
-    def handshake_seconds(self) -> float:
-        """For the TLS handshake."""
-
-
-class Gate(asyncio.Protocol):
-    """One connection. `on_loopback` tells of the address that is listened on, not of the client's."""
-
-    def __init__(self, guard: Guarding, make_handler: Callable[[], web.RequestHandler], *, on_loopback: bool) -> None:
-        self._guard = guard
-        self._make_handler = make_handler
+    def __init__(self, connections: "ConnectionFilter", server: web.Server, *, on_loopback: bool) -> None:
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            keepalive_timeout=connections.timeouts.idle_seconds,
+            lingering_time=rate_limits.LINGER_SECONDS,
+            max_line_size=rate_limits.MAX_HEADER_BYTES,
+            max_field_size=rate_limits.MAX_HEADER_BYTES,
+            max_headers=rate_limits.MAX_HEADERS,
+            access_log=None,  # type: ignore[arg-type] # aiohttp's own way to switch it off
+            logger=connections.http_log,
+        )
+        self._filter = connections
         self._raw: asyncio.Transport | None = None
-        self._transport: asyncio.Transport | None = None  # what the handler writes to: raw, or TLS on top of it
+        self._secured: asyncio.Transport | None = None  # TLS on top of `_raw`
+        self._handshake: asyncio.Task[None] | None = None
         self._early = b""
-        self._upgrade: asyncio.Task[None] | None = None
-        self._admitted = False
+        self._is_open = False
         self.on_loopback = on_loopback
+        """Whether the address that is listened on can be reached from this machine alone."""
         self.address = ""
-        self.patience = guard.patience()
-        self.handler: web.RequestHandler | None = None
-        """None until the connection is secured; till then the time limit of the handshake holds, and no other."""
+        self.timer = connections.timer()
+        self.is_served = False
+        """Whether aiohttp has the connection; until then the time limit of the handshake holds, and no other."""
         self.retired = False
-        """Whether the connection should end with the next answer, because what it was accepted under has changed."""
-
-    # Called by asyncio
+        """Whether to close after the next answer, because the TLS settings of its handshake hold no longer."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take in the connection, or end it at once."""
@@ -81,142 +74,198 @@ class Gate(asyncio.Protocol):
         self._raw = transport
         peer = transport.get_extra_info("peername")
         self.address = str(peer[0]) if isinstance(peer, tuple) else ""
-        refusal = self._guard.admit(self)
-        if refusal is not None:
+        if not self._filter.on_open(self):
             transport.abort()
             return
-        self._admitted = True
-        if not self._guard.look_begins() and self._guard.security() is None:
-            self._hand_over(transport)
+        self._is_open = True
+        security = self._filter.security()
+        if security is None:
+            self._serve(transport)
         else:
-            # Before the first byte is read: all of them may belong to TLS.
+            # Before the first byte is read: all of them belong to TLS.
             transport.pause_reading()
-            self._upgrade = asyncio.get_running_loop().create_task(self._enter(transport))
+            self._handshake = asyncio.get_running_loop().create_task(self._secure(transport, *security))
 
     def data_received(self, data: bytes) -> None:
-        """Pass on what has arrived; before there is a handler, keep it."""
-        if self.handler is None:
+        """Pass on what has arrived; what comes with the end of the handshake waits until that is accepted."""
+        if self.is_served:
+            self.timer.received(asyncio.get_running_loop().time())
+            super().data_received(data)
+        else:
             self._early += data
-            return
-        self.patience.received(asyncio.get_running_loop().time())
-        self.handler.data_received(data)
 
-    def eof_received(self) -> bool | None:
-        """Pass it on."""
-        return self.handler.eof_received() if self.handler is not None else None  # type: ignore[func-returns-value]
-
-    def pause_writing(self) -> None:
-        """Pass it on."""
-        if self.handler is not None:
-            self.handler.pause_writing()
-
-    def resume_writing(self) -> None:
-        """Pass it on."""
-        if self.handler is not None:
-            self.handler.resume_writing()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Pass it on, and leave."""
-        self._leave(None)
-        if self.handler is not None:
-            self.handler.connection_lost(exc)
-
-    # Called by the guard
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Free the connection's place."""
+        self._release(None)
+        super().connection_lost(exc)
 
     @property
     def pending_bytes(self) -> int:
         """What has been written and not yet been taken by the system."""
-        pending = 0 if self._raw is None else self._raw.get_write_buffer_size()
-        if self._transport is not None and self._transport is not self._raw:
-            pending += self._transport.get_write_buffer_size()
-        return pending
+        return sum(each.get_write_buffer_size() for each in (self._raw, self._secured) if each is not None)
 
     def cut(self, reason: str | None) -> None:
         """End the connection at once; `reason` is counted, None is not."""
-        if self._upgrade is not None:
-            self._upgrade.cancel()
-        self._leave(reason)
+        if self._handshake is not None:
+            self._handshake.cancel()
+        self._release(reason)
         if self._raw is not None:
             self._raw.abort()
 
-    # Inside
-
-    def _hand_over(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self.handler = self._make_handler()
-        self.patience = self._guard.patience()
-        self._guard.greet(self)
-        self.handler.connection_made(transport)
+    def _serve(self, transport: asyncio.Transport) -> None:
+        self.is_served = True
+        self.timer = self._filter.timer()
+        super().connection_made(transport)
         if self._early:
             early, self._early = self._early, b""
             self.data_received(early)
 
-    async def _enter(self, raw: asyncio.Transport) -> None:
-        """Secure the connection as the configuration wants it, which is waited for when it is being looked at."""
-        await self._guard.looked()
-        if not self._admitted:
-            return  # lost meanwhile
-        security = self._guard.security()
-        if security is not None:
-            await self._secure(raw, *security)
-            return
-        self._upgrade = None
-        raw.resume_reading()
-        self._hand_over(raw)
-
     async def _secure(self, raw: asyncio.Transport, context: ssl.SSLContext, names: tuple[str, ...]) -> None:
-        loop = asyncio.get_running_loop()
+        refusal: str | None = "tls_handshake"
         try:
-            transport = await loop.start_tls(
+            self._secured = await asyncio.get_running_loop().start_tls(
                 raw,
                 self,
                 context,
                 server_side=True,
-                ssl_handshake_timeout=self._guard.handshake_seconds,
-                ssl_shutdown_timeout=SHUTDOWN_SECONDS,
+                ssl_handshake_timeout=self._filter.timeouts.head_seconds,
+                ssl_shutdown_timeout=TLS_SHUTDOWN_SECONDS,
             )
-        except Exception as error:  # noqa: BLE001 (OSError as a rule; whatever it is, its place must not stay taken)
+            refusal = self._accept(self._secured, names)
+        except OSError as error:  # the client's part; TLS errors and timeouts are among them
             _log.debug("web.handshake_failed", remote=self.address, error=error)
-            self.cut("tls_handshake")
-            return
-        finally:
-            self._upgrade = None
-        if transport is None or not self._admitted:
-            return  # lost while the result was on its way
-        if not has_allowed_san(transport.get_extra_info("peercert"), names):
+        except Exception as error:  # noqa: BLE001 (a mistake of ours, and the connection must not stay counted)
+            _limited_log.error("web.handshake_failed", remote=self.address, error=error)
+        self._handshake = None
+        if refusal is not None:
+            self.cut(refusal)
+
+    def _accept(self, secured: asyncio.Transport | None, names: tuple[str, ...]) -> str | None:
+        """Serve a connection whose handshake is complete, or return the reason why not."""
+        if secured is None or not self._is_open:
+            return None  # lost while the result was on its way
+        if not has_allowed_san(secured.get_extra_info("peercert"), names):
             _log.debug("web.client_certificate_refused", remote=self.address)
-            self.cut("client_certificate")
-            return
-        self._hand_over(transport)
+            return "client_certificate"
+        self._serve(secured)
+        return None
 
-    def _leave(self, reason: str | None) -> None:
-        if self._admitted:
-            self._admitted = False
-            self._guard.dismiss(self, reason)
+    def _release(self, reason: str | None) -> None:
+        if self._is_open:
+            self._is_open = False
+            self._filter.on_close(self, reason)
 
 
-class GuardedSite(web.BaseSite):
-    """A bound socket that is listened on, with a gate for each connection."""
+class ConnectionFilter:
+    """Limits connections in number and time. `security` is asked for each new one.
 
-    def __init__(self, runner: web.BaseRunner, bound: socket.socket, guard: Guarding) -> None:
-        super().__init__(runner)
-        self._socket = bound
-        self._guard = guard
+    The one limit is in all and for each client: a client with more connections makes room for one with fewer.
+    """
 
-    @property
-    def name(self) -> str:
-        """For people."""
-        host, port = self._socket.getsockname()[:2]
-        return f"{host}:{port}"
+    def __init__(
+        self, max_connections: int, timeouts: Timeouts, metrics: DoorMetrics, security: Callable[[], Security]
+    ) -> None:
+        self.timeouts = timeouts
+        self.security = security
+        self.http_log = self._http_log()
+        self._metrics = metrics
+        self._limiter = connection_limiter(max_connections)
+        self._connections: set[Connection] = set()
 
-    async def start(self) -> None:
-        """Listen. Raises OSError when the address cannot be had."""
-        await super().start()
-        make_handler = self._runner.server
-        assert make_handler is not None  # noqa: S101 (the runner has been set up, or super().start() raises)
-        on_loopback = is_loopback(str(self._socket.getsockname()[0]))
-        self._server = await asyncio.get_running_loop().create_server(
-            lambda: Gate(self._guard, make_handler, on_loopback=on_loopback),
-            sock=self._socket,
-            backlog=self._backlog,
+    def __len__(self) -> int:
+        return len(self._connections)
+
+    async def listen(self, server: web.Server, bound: socket.socket) -> asyncio.Server:
+        """Listen on a bound socket. Raises OSError when that cannot be had."""
+        on_loopback = is_loopback(str(bound.getsockname()[0]))
+        return await asyncio.get_running_loop().create_server(
+            lambda: Connection(self, server, on_loopback=on_loopback), sock=bound, backlog=128
         )
+
+    def timer(self) -> ConnectionTimer:
+        """Return the timeouts of a connection that begins now."""
+        return ConnectionTimer(self.timeouts, asyncio.get_running_loop().time())
+
+    def on_open(self, connection: Connection) -> bool:
+        """Return whether there is room for the connection, which is counted then."""
+        refusal = self._limiter.acquire(connection.address)
+        if refusal == "limit" and self._make_room(connection.address):
+            refusal = self._limiter.acquire(connection.address)
+        if refusal is None:
+            self._connections.add(connection)
+            return True
+        self._metrics.connection_cut(refusal)
+        _limited_log.warning("web.connection_refused", remote=connection.address, reason=refusal)
+        return False
+
+    def _make_room(self, address: str) -> bool:
+        """End a connection of the client that has most, but none whose request is being answered."""
+        client = self._limiter.busiest_client(address)
+        for connection in self._connections if client is not None else ():
+            if client_of(connection.address) == client and not (connection.is_served and connection.timer.is_busy):
+                connection.cut("displaced")
+                return True
+        return False
+
+    def on_close(self, connection: Connection, reason: str | None) -> None:
+        """A connection for which there was room has ended, by itself or (`reason`) because it was cut."""
+        self._connections.discard(connection)
+        self._limiter.release(connection.address)
+        if reason is not None:
+            self._metrics.connection_cut(reason)
+
+    def check_timeouts(self) -> None:
+        """Cut the connections whose client takes too long; call it every second."""
+        now = asyncio.get_running_loop().time()
+        for connection in [each for each in self._connections if each.is_served]:
+            reason = connection.timer.expired(now, connection.pending_bytes)
+            if reason is not None:
+                _log.debug("web.connection_cut", remote=connection.address, reason=reason)
+                connection.cut(reason)
+
+    def retire(self) -> None:
+        """Let everybody connect anew: the TLS settings have changed. Requests under way are answered."""
+        for connection in list(self._connections):
+            connection.retired = True
+            if connection.is_served and connection.timer.is_idle:
+                connection.cut(None)
+
+    def close(self) -> None:
+        """End the connections that aiohttp does not serve yet; its runner ends the others."""
+        for connection in [each for each in self._connections if not each.is_served]:
+            connection.cut(None)
+
+    @web.middleware
+    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Report each request to its connection; the outermost middleware."""
+        connection = request.protocol
+        assert isinstance(connection, Connection)  # noqa: S101 (`listen` makes no other)
+        connection.timer.request_began()
+        try:
+            response = await handler(request)
+        finally:
+            connection.timer.request_ended()
+        if connection.retired:
+            response.force_close()
+        return response
+
+    def _http_log(self) -> logging.Logger:
+        """A log for aiohttp that counts what is not HTTP instead of printing it.
+
+        Otherwise each such request would be a line of level error, with up to a kilobyte of its content: any scanner
+        could fill the disk, and a header with a password that is too long would be printed.
+        """
+
+        def passes(record: logging.LogRecord) -> bool:
+            error = record.exc_info[1] if record.exc_info else None
+            if not isinstance(error, HttpProcessingError):
+                return True
+            self._metrics.request_refused("malformed")
+            _log.debug("web.malformed", reason=type(error).__name__)
+            return False
+
+        # Not by name: each server has counts of its own.
+        log = logging.Logger("iris_exporter.web.http")  # noqa: LOG001
+        log.parent = logging.getLogger("iris_exporter.web")
+        log.addFilter(passes)
+        return log

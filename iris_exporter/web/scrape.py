@@ -16,7 +16,7 @@ from aiohttp import hdrs, web
 from iris_exporter.process.blocking import COMPRESSION
 from iris_exporter.web.context import ScrapeCheckpoint, WebContext
 from iris_exporter.web.negotiation import accepts_gzip, choose_format, parse
-from iris_exporter.web.rate_limits import Occupancy, most_scrapes_per_client
+from iris_exporter.web.rate_limits import scrape_limiter
 from iris_exporter.web.scrapers import is_scraper
 
 HOLD_SECONDS = 0.002
@@ -35,7 +35,7 @@ class Scrapes:
     def __init__(self, context: WebContext) -> None:
         self._context = context
         limit = context.max_requests
-        self._under_way = Occupancy(limit, most_scrapes_per_client(limit))
+        self._under_way = scrape_limiter(limit)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer a GET or HEAD: 200 with a type that Prometheus knows, or 503 when too many are under way."""
@@ -43,16 +43,16 @@ class Scrapes:
         if not limit:
             return await self._answer(request)
         client = request.remote or ""
-        refusal = self._under_way.enter(client)
+        refusal = self._under_way.acquire(client)
         if refusal is not None:
             self._context.exposition.self_metrics.scrape_refused()
-            whose = "" if refusal == "limit" else f", of which one client may have {self._under_way.most_per_client}"
+            whose = "" if refusal == "limit" else f", of which one client may have {self._under_way.limit_per_client}"
             text = f"{len(self._under_way)} scrapes are under way and --web.max-requests is {limit}{whose}\n"
             return web.Response(status=503, text=text, headers={hdrs.RETRY_AFTER: "1"})
         try:
             return await self._answer(request)
         finally:
-            self._under_way.leave(client)
+            self._under_way.release(client)
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         names = request.query.getall("name[]", None)

@@ -1,21 +1,33 @@
 """The exporter's HTTP server: scrapes, health, configuration, stream control, and a page for people."""
 
+import asyncio
+import socket
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
+from iris_exporter.clock import Clock
 from iris_exporter.errors import ConfigError
+from iris_exporter.instruments.http_server import DoorMetrics
 from iris_exporter.logs import get_logger
-from iris_exporter.web.access import Guard
-from iris_exporter.web.api import StreamsApi, UnknownStreamError, json_response
+from iris_exporter.process.blocking import CONFIG, BlockedError
+from iris_exporter.settings import WebSettings
+from iris_exporter.web.access import SAFE_METHODS, AccessControl, RefusedError, is_same_origin
+from iris_exporter.web.api import StreamsApi, json_response
+from iris_exporter.web.config.watched import LiveConfig
+from iris_exporter.web.connection_filter import ConnectionFilter, Security
 from iris_exporter.web.context import WebContext
 from iris_exporter.web.page import CONTENT_SECURITY_POLICY, landing_page
+from iris_exporter.web.rate_limits import TICK_SECONDS, EventLoopLag, Timeouts
 from iris_exporter.web.scrape import Scrapes
-from iris_exporter.web.views import stream_object
+from iris_exporter.web.views import ApiError, stream_object
 
-_API = "/api/"
+STOP_SECONDS = 1.0
+"""For requests under way when the server closes; a client that reads slower is cut."""
+SWEEP_SECONDS = 1.0
+"""Between two looks at all connections; timeouts are kept to this precision."""
+
 # `same-origin` and not `no-referrer`: with the latter browsers send `Origin: null` from our own forms.
 _HEADERS = {
     "Server": "iris-exporter",
@@ -23,43 +35,135 @@ _HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-_SAFE = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 
 _log = get_logger(__name__)
 
 
-def make_app(context: WebContext, guard: Guard | None = None) -> web.Application:
-    """Build the application; start it with an `AppRunner` whose access log is off.
+class HttpServer:
+    """Serves one program. Call `start` in the event loop, `listen` for each socket, and `close`.
 
-    `guard` None lets everybody in. With one, listen through `gate.GuardedSite`.
+    `tasks_trouble` says what is wrong with the program's own tasks as a phrase, None when nothing is. The constructor
+    reads the web configuration file and raises ConfigError.
     """
-    door = _Door(context, guard)
-    app = web.Application(middlewares=[_middleware(context)])
+
+    def __init__(
+        self,
+        context: WebContext,
+        settings: WebSettings,
+        clock: Clock,
+        metrics: DoorMetrics,
+        tasks_trouble: Callable[[], str | None] = lambda: None,
+        timeouts: Timeouts | None = None,
+    ) -> None:
+        self._clock = clock
+        self._metrics = metrics
+        self._tasks_trouble = tasks_trouble
+        self._config = LiveConfig(settings.config_file, clock, metrics.config_loaded)
+        self._refreshing: asyncio.Task[None] | None = None
+        self._access = AccessControl(settings, clock, lambda: self._config.loaded.config)
+        self.connections = ConnectionFilter(settings.max_connections, timeouts or Timeouts(), metrics, self._security)
+        self._lag = EventLoopLag(clock.monotonic())
+        self._timer: asyncio.TimerHandle | None = None
+        self._swept_at = clock.monotonic()
+        self._servers: list[asyncio.Server] = []
+        self.app = make_app(context, self._access, self._trouble)
+        self.app.middlewares.insert(0, self.connections.middleware)
+        self._runner = web.AppRunner(self.app, handle_signals=False, shutdown_timeout=STOP_SECONDS)
+        if self._config.loaded.config.http2:
+            _log.info("web.http2_not_spoken", file=settings.config_file, spoken="HTTP/1.1")
+
+    async def start(self) -> None:
+        """Begin to watch the event loop, the connections and the configuration file."""
+        await self._runner.setup()
+        self._lag = EventLoopLag(self._clock.monotonic())
+        self._metrics.watch(lambda: len(self.connections), lambda: self._lag.longest_delay(self._clock.monotonic()))
+        self._schedule()
+
+    async def listen(self, bound: socket.socket) -> str:
+        """Serve what connects to a bound socket, and return its URL; `close` closes the socket. Raises OSError."""
+        assert self._runner.server is not None  # noqa: S101 (`start` comes first)
+        self._servers.append(await self.connections.listen(self._runner.server, bound))
+        host, port = bound.getsockname()[:2]
+        scheme = "http" if self._security() is None else "https"
+        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+    async def close(self) -> None:
+        """Take in no more connections, answer the requests under way, and end all connections."""
+        for task in (self._timer, self._refreshing):
+            if task is not None:
+                task.cancel()
+        for server in self._servers:
+            server.close()
+        self.connections.close()
+        self._access.close()
+        await self._runner.cleanup()
+
+    def _security(self) -> Security:
+        loaded = self._config.loaded
+        if loaded.context is None or loaded.config.tls is None:
+            return None
+        return loaded.context, loaded.config.tls.client_sans
+
+    def _trouble(self) -> str | None:
+        return self._lag.trouble(self._clock.monotonic()) or self._tasks_trouble()
+
+    def _schedule(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(TICK_SECONDS, self._tick)
+
+    def _tick(self) -> None:
+        now = self._clock.monotonic()
+        self._lag.tick(now)
+        self._schedule()
+        if now - self._swept_at >= min(SWEEP_SECONDS, self.connections.timeouts.head_seconds):
+            self._swept_at = now
+            self.connections.check_timeouts()
+        if self._config.is_due and self._refreshing is None:
+            self._refreshing = asyncio.create_task(self._refresh(), name="web configuration")
+
+    async def _refresh(self) -> None:
+        """Take over what has changed in the configuration file and the files that it names."""
+        before = self._config.loaded.context
+        try:
+            await CONFIG.run(self._config.refresh, self._config.path)
+        except BlockedError:
+            self._config.not_answered()
+        finally:
+            self._refreshing = None
+        if self._config.loaded.context is not before:
+            self.connections.retire()
+
+
+def make_app(
+    context: WebContext, access: AccessControl | None = None, trouble: Callable[[], str | None] = lambda: None
+) -> web.Application:
+    """Build the application. `access` None lets everybody in; `trouble` says why the program is not healthy."""
+    handlers = _Handlers(context, access, trouble)
+    access_control = [] if access is None else [access.middleware]
+    app = web.Application(middlewares=[_answer_errors(context), *access_control, _refuse_other_origins(context)])
     app.on_response_prepare.append(_add_headers)
-    if guard is not None:
-        app.middlewares.insert(0, guard.middleware(_refusal(context.route_prefix)))
-        app.on_response_prepare.append(guard.add_headers)
+    if access is not None:
+        app.on_response_prepare.append(access.add_headers)
     prefix = context.route_prefix
     app.add_routes(
         [
             web.get(prefix + context.telemetry_path, Scrapes(context).handle),
-            web.get(f"{prefix}/-/healthy", door.healthy),
-            web.get(f"{prefix}/-/ready", door.ready),
-            web.post(f"{prefix}/-/reload", door.reload),
-            web.put(f"{prefix}/-/reload", door.reload),
-            web.get(f"{prefix}/config", door.config),
+            web.get(f"{prefix}/-/healthy", handlers.healthy),
+            web.get(f"{prefix}/-/ready", handlers.ready),
+            web.post(f"{prefix}/-/reload", handlers.reload),
+            web.put(f"{prefix}/-/reload", handlers.reload),
+            web.get(f"{prefix}/config", handlers.config),
             *StreamsApi(context).routes(),
         ]
     )
     if context.telemetry_path != "/":
-        app.router.add_get(f"{prefix}/", door.landing)
+        app.router.add_get(f"{prefix}/", handlers.landing)
     if prefix:
-        app.router.add_get("/", _to(f"{prefix[1:]}/"))
-        app.router.add_get(prefix, _to(f"{prefix.rpartition('/')[2]}/"))
+        app.router.add_get("/", _redirect(f"{prefix[1:]}/"))
+        app.router.add_get(prefix, _redirect(f"{prefix.rpartition('/')[2]}/"))
     return app
 
 
-def _to(location: str) -> Handler:
+def _redirect(location: str) -> Handler:
     """A handler that sends the client on to a relative address."""
 
     async def redirect(_: web.Request) -> web.StreamResponse:
@@ -68,15 +172,16 @@ def _to(location: str) -> Handler:
     return redirect
 
 
-class _Door:
+class _Handlers:
     """The handlers that are neither a scrape nor the API."""
 
-    def __init__(self, context: WebContext, guard: Guard | None) -> None:
+    def __init__(self, context: WebContext, access: AccessControl | None, trouble: Callable[[], str | None]) -> None:
         self._context = context
-        self._guard = guard
+        self._access = access
+        self._trouble = trouble
 
     async def healthy(self, _: web.Request) -> web.Response:
-        trouble = None if self._guard is None else self._guard.trouble()
+        trouble = self._trouble()
         if trouble is not None:
             return web.Response(status=503, text=f"iris-exporter is not healthy: {trouble}\n")
         return web.Response(text="iris-exporter is healthy\n")
@@ -98,7 +203,7 @@ class _Door:
 
     async def landing(self, request: web.Request) -> web.Response:
         streams = [stream_object(control) for control in self._context.streams().values()]
-        refusal = None if self._guard is None else self._guard.control_refusal(request)
+        refusal = None if self._access is None else self._access.control_refusal(request)
         page = landing_page(
             self._context.version, self._context.telemetry_path, streams, refusal, self._context.state_trouble()
         )
@@ -106,62 +211,49 @@ class _Door:
         return web.Response(text=page, content_type="text/html", headers=headers)
 
 
-def _middleware(context: WebContext) -> Middleware:
-    refuse = _refusal(context.route_prefix)
+def _answer_errors(context: WebContext) -> Middleware:
+    """Give each error the form that its path promises: JSON under the API, one line of text elsewhere."""
+    api = f"{context.route_prefix}/api/"
+
+    def answer(request: web.Request, status: int, sentence: str, headers: dict[str, str] | None = None) -> web.Response:
+        if request.path.startswith(api):
+            return json_response({"error": sentence}, status, headers)
+        return web.Response(status=status, text=f"{status} {sentence}\n", headers=headers)
 
     @web.middleware
     async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
-            if request.method not in _SAFE and not is_same_origin(request, context.external_url):
-                return refuse(request, 403, "a page of another origin must not do this")
             return await handler(request)
-        except UnknownStreamError as error:
-            return json_response({"error": str(error), "known": error.known}, status=404)
+        except ApiError as error:
+            return json_response(error.body, error.status)
+        except RefusedError as error:
+            context.exposition.self_metrics.door.request_refused(error.counted)
+            response = answer(request, error.status, error.sentence, error.headers)
+            if error.counted == "body":
+                response.force_close()  # what is left of the body is not read
+            return response
         except web.HTTPException as error:
             allow = error.headers.get(hdrs.ALLOW)
-            return refuse(request, error.status, error.reason, {hdrs.ALLOW: allow} if allow else {})
+            return answer(request, error.status, error.reason, {hdrs.ALLOW: allow} if allow else {})
         except ConnectionError:
             raise  # the client has gone; aiohttp knows what to do
         except Exception as error:  # noqa: BLE001 - whatever it is, a client must get an answer and no traceback
             context.exposition.self_metrics.http_error()
             _log.error("request.failed", method=request.method, path=request.path, error=error)
-            return refuse(request, 500, "internal error; the log says more")
+            return answer(request, 500, "internal error; the log says more")
 
     return answer_errors
 
 
-def is_same_origin(request: web.BaseRequest, external_url: str | None = None) -> bool:
-    """Whether a request may change something: it comes from no browser, or from a page of our own.
+def _refuse_other_origins(context: WebContext) -> Middleware:
+    @web.middleware
+    async def refuse_other_origins(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.method not in SAFE_METHODS and not is_same_origin(request, context.external_url):
+            raise RefusedError("control", 403, "a page of another origin must not do this")
+        return await handler(request)
 
-    `Sec-Fetch-Site` is a browser's own word and holds behind a proxy that rewrites `Host`; older browsers send only
-    `Origin`, which is compared with `Host` and the external address. Source: Fetch Metadata; RFC 6454, section 7.
-    """
-    site = request.headers.get("Sec-Fetch-Site")
-    if site is not None:
-        return site.lower() in ("same-origin", "none")
-    origin = request.headers.get(hdrs.ORIGIN)
-    if origin is None:
-        return True
-    try:
-        host = urlsplit(origin).netloc.lower()
-        external = urlsplit(external_url).netloc.lower() if external_url else ""
-        return host != "" and host in (request.headers.get(hdrs.HOST, "").lower(), external)
-    except ValueError:
-        return False
+    return refuse_other_origins
 
 
 async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
-    for name, value in _HEADERS.items():
-        response.headers[name] = value
-
-
-def _refusal(prefix: str) -> Callable[..., web.Response]:
-    """Makes an error in the form that the path promises: JSON under the API, one line of text elsewhere."""
-    api = prefix + _API
-
-    def refuse(request: web.Request, status: int, reason: str, headers: dict[str, str] | None = None) -> web.Response:
-        if request.path.startswith(api):
-            return json_response({"error": reason}, status, headers)
-        return web.Response(status=status, text=f"{status} {reason}\n", headers=headers)
-
-    return refuse
+    response.headers.update(_HEADERS)

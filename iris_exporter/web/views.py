@@ -9,37 +9,40 @@ import msgspec
 from iris_exporter.core.limits import DEFAULT_LIMITS
 from iris_exporter.core.status import State
 from iris_exporter.decoding.messages import Anomaly, Event, Metrics, Project
+from iris_exporter.instruments import catalog
 from iris_exporter.logs import redact
 from iris_exporter.model.snapshot import Snapshot
 from iris_exporter.web.context import StreamControl
 
 EVENT_LIMIT = 50
 """Events in an answer that names no number: what the activity feed shows. Source: the IRIS wire, section 4."""
-_KNOWN_SEVERITIES = ("info", "warning", "error", "critical", "low", "medium", "high")
+_SEVERITIES = {*catalog.SEVERITIES, "low", "medium", "high"}  # the latter from REST
 
 
-class BadParameterError(ValueError):
-    """A query parameter has a value that makes no sense; says what is expected."""
+class ApiError(Exception):
+    """A request to the API that cannot be answered: the status and the JSON object that say why."""
 
-    def __init__(self, name: str, value: str, expected: str) -> None:
-        super().__init__(name, value, expected)
-        self.name = name
-        self.value = value
-        self.expected = expected
+    def __init__(self, status: int, error: str, **further: Any) -> None:
+        super().__init__(status, error)
+        self.status = status
+        self.body = {"error": error, **further}
 
-    def __str__(self) -> str:
-        return f"{self.name}: got {self.value!r}, expected {self.expected}"
+
+def bad_parameter(name: str, value: str, expected: str) -> ApiError:
+    """A query parameter has a value that makes no sense."""
+    sentence = f"{name}: got {value!r}, expected {expected}"
+    return ApiError(400, sentence, parameter=name, expected=expected)
 
 
 def timestamp(seconds: float | None) -> str | None:
-    """RFC 3339 in UTC with milliseconds; None for never, and for a moment that no calendar has."""
+    """RFC 3339 in UTC with milliseconds; None for never, and for a time that no calendar has."""
     if seconds is None:
         return None
     try:
-        moment = datetime.fromtimestamp(seconds, UTC)
+        time = datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError):
         return None
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def stream_object(control: StreamControl) -> dict[str, Any]:
@@ -77,7 +80,7 @@ def overview_object(snapshot: Snapshot) -> dict[str, Any]:
 def select_events(snapshot: Snapshot, query: Mapping[str, str]) -> list[dict[str, Any]]:
     """The newest events first, by the query parameters `limit`, `severity` and `project`.
 
-    Raises BadParameterError. A project that is not known has no events; a severity that neither the wire nor the feed
+    Raises ApiError. A project that is not known has no events; a severity that neither the wire nor the feed
     knows is taken for a mistake.
     """
     # A stream that keeps few events has no more to show, but a client need not know that.
@@ -85,15 +88,15 @@ def select_events(snapshot: Snapshot, query: Mapping[str, str]) -> list[dict[str
     text = query.get("limit", str(EVENT_LIMIT))
     limit = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(most)) else 0
     if not 1 <= limit <= most:
-        raise BadParameterError("limit", text, f"a whole number from 1 to {most}")
+        raise bad_parameter("limit", text, f"a whole number from 1 to {most}")
     severity = query.get("severity")
     if severity is not None:
-        known = {*_KNOWN_SEVERITIES, *(event.severity for event in snapshot.events)}
+        known = {*_SEVERITIES, *(event.severity for event in snapshot.events)}
         if severity not in known:
-            raise BadParameterError("severity", severity, f"one of {', '.join(sorted(known))}")
+            raise bad_parameter("severity", severity, f"one of {', '.join(sorted(known))}")
     project = query.get("project")
     if project == "":
-        raise BadParameterError("project", project, "the id of a project")
+        raise bad_parameter("project", project, "the id of a project")
     chosen = (
         event
         for event in snapshot.events

@@ -8,7 +8,7 @@ import pytest
 
 from iris_exporter import config
 from iris_exporter.errors import ConfigError
-from tests.web.config.http_servers import door
+from tests.web.config.http_servers import http_server
 from tests.web.support import FakeContext, serving
 
 URL = "http://iris.test/api/stream/overview"
@@ -112,7 +112,7 @@ def test_what_is_no_prefix_or_address_is_refused(key: str, value: str) -> None:
 async def test_probes_under_the_prefix_are_outside_the_rate_limit(tmp_path: Path) -> None:
     file = tmp_path / "web.yml"
     file.write_text("rate_limit: {interval: 1h, burst: 1}\n")
-    async with door(file, route_prefix="/iris") as one:
+    async with http_server(file, route_prefix="/iris") as one:
         statuses = [(await one.ask(path)).status for path in ("/iris/-/healthy", "/iris/-/ready") * 3]
         assert statuses == [200] * 6
         assert [(await one.ask("/-/healthy")).status for _ in range(2)] == [404, 429]

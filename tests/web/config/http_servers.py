@@ -1,4 +1,4 @@
-"""A guarded server on a loopback port, and clients that behave and misbehave."""
+"""An HTTP server on a loopback port, and clients that behave and misbehave."""
 
 import asyncio
 import ssl
@@ -15,10 +15,8 @@ from iris_exporter.clock import Clock
 from iris_exporter.instruments.http_server import DoorMetrics
 from iris_exporter.process.listening import bound_sockets
 from iris_exporter.settings import WebSettings
-from iris_exporter.web.access import Guard
-from iris_exporter.web.connection_filter import GuardedSite
-from iris_exporter.web.rate_limits import Deadlines
-from iris_exporter.web.server import make_app
+from iris_exporter.web.rate_limits import Timeouts
+from iris_exporter.web.server import HttpServer
 from tests.fakes import FakeClock
 from tests.waiting import BUSY
 from tests.web.support import FakeContext
@@ -37,20 +35,33 @@ def web_settings(**changes: Any) -> WebSettings:
 
 
 @dataclass
-class Door:
-    """A server that runs."""
+class RunningServer:
+    """A server that listens."""
 
-    guard: Guard
+    server: HttpServer
     metrics: DoorMetrics
-    port: int
+    url: str
     context: FakeContext
     clock: Clock
     trouble: list[str] = field(default_factory=list)
 
-    def later(self, seconds: float = 1.0) -> None:
-        """Move the fake clock, so that files are looked at again."""
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+    async def later(self, seconds: float = 1.0) -> None:
+        """Move the fake clock, and let the server's timer fire, which looks at the files again."""
         assert isinstance(self.clock, FakeClock)
         self.clock.now += seconds
+        self.tick()
+        if self.server._refreshing is not None:
+            await self.server._refreshing
+
+    def tick(self) -> None:
+        """Let the server's timer fire now."""
+        assert self.server._timer is not None
+        self.server._timer.cancel()
+        self.server._tick()
 
     async def ask(self, path: str = "/-/healthy", method: str = "GET", **options: Any) -> "Reply":
         """One request on a connection of its own; `tls` is the client's context."""
@@ -77,31 +88,28 @@ class Reply:
 
 
 @asynccontextmanager
-async def door(
-    config: Path | None = None, *, clock: Clock | None = None, deadlines: Deadlines | None = None,
+async def http_server(
+    config: Path | None = None, *, clock: Clock | None = None, timeouts: Timeouts | None = None,
     host: str = "127.0.0.1", **settings: Any,
-) -> AsyncIterator[Door]:  # fmt: skip
+) -> AsyncIterator[RunningServer]:  # fmt: skip
     """Serve the whole application, and `/large` for who wants to read much."""
     clock = clock or FakeClock()
-    metrics = DoorMetrics()
     trouble: list[str] = []
-    guard = Guard(
-        web_settings(config_file=config, **settings), clock, metrics, lambda: trouble[0] if trouble else None, deadlines
-    )
     context = FakeContext()
     context.route_prefix = settings.get("route_prefix", "")
-    app = make_app(context, guard)
-    app.router.add_get("/large", _large)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2, **guard.server_options())
-    await runner.setup()
-    guard.start()
+    metrics = context.exposition.self_metrics.door
+    server = HttpServer(
+        context, web_settings(config_file=config, **settings), clock, metrics,
+        lambda: trouble[0] if trouble else None, timeouts,
+    )  # fmt: skip
+    server.app.router.add_get("/large", _large)
     try:
+        await server.start()
         for bound in await bound_sockets(host, 0):
-            await GuardedSite(runner, bound, guard).start()
-        yield Door(guard, metrics, runner.addresses[0][1], context, clock, trouble)
+            url = await server.listen(bound)
+        yield RunningServer(server, metrics, url, context, clock, trouble)
     finally:
-        guard.close()
-        await runner.cleanup()
+        await server.close()
 
 
 async def _large(_: web.Request) -> web.Response:

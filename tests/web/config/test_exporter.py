@@ -1,4 +1,4 @@
-"""The whole sidecar behind its door."""
+"""The whole sidecar with its HTTP server."""
 
 import asyncio
 import base64
@@ -20,7 +20,7 @@ from tests.web.config.http_servers import until, web_settings
 
 
 def settings(**web: object) -> Settings:
-    # Port 1 refuses at once: no source is needed to look at the door.
+    # Port 1 refuses at once: no source is needed to look at the HTTP server.
     loaded = config.load({"stream.url": "http://127.0.0.1:1/api/stream/overview"}, {})
     return replace(loaded, web=web_settings(**web))
 
