@@ -29,7 +29,7 @@ UNAUTHORIZED_FOR = "1m"
 ERROR_FOR = "2m"
 """As with the key; long enough for a refusal that a restarting gateway gave once."""
 STALE_FOR = "2m"
-"""Comes after `--stream.stale-after` (5 minutes), which is the patience; less than DOWN_FOR, as it says more."""
+"""Comes after `--stream.stale-after` (5 minutes), which waits already; less than DOWN_FOR, as it says more."""
 DISCONNECTED_FOR = "12h"
 """Somebody disconnected it: longer than a maintenance window, short enough to be found the next day."""
 FLAPS = 6

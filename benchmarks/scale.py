@@ -10,7 +10,7 @@ class Scale:
     `rounds` is how often product and floor take turns, `starts` how often a process is started; of both the median
     is shown. `delay_events` are sent at `delay_rate` a second. `streams` are idle ones beside the first. `reconnects`
     is how often the memory benchmark loses its link; an hour has 1,200 at the shortest delay of three seconds.
-    `storm_streams` knock at a door that is shut, for `storm_seconds`.
+    `storm_streams` connect to a port that refuses, for `storm_seconds`.
     """
 
     ingest_events: int

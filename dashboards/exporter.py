@@ -30,7 +30,7 @@ def board() -> build.Dashboard:
     found = house.house(
         "exporter",
         "IRIS exporter",
-        "The exporters themselves: resources, scrapes, series, OTLP export, the HTTP door and configuration.",
+        "The exporters themselves: resources, scrapes, series, OTLP export, the HTTP server and configuration.",
         loki_used=False,
         tempo_used=False,
     )
@@ -41,7 +41,7 @@ def board() -> build.Dashboard:
         ("Resources", resources()),
         ("Scrapes and series", scrapes()),
         ("Export", exports()),
-        ("HTTP door and state", doors()),
+        ("HTTP server and state", http_servers()),
         ("Fleet", fleet()),
     ):
         found.with_row(build.Row(title))
@@ -182,8 +182,8 @@ def exports() -> list[timeseries.Panel]:
     return [*graphs, live]
 
 
-def doors() -> list[timeseries.Panel]:
-    """Who knocks, and who is turned away."""
+def http_servers() -> list[timeseries.Panel]:
+    """Connections, and what is refused."""
     return [
         common.lines(
             "HTTP connections", "Open connections to the exporter.",
@@ -191,7 +191,7 @@ def doors() -> list[timeseries.Panel]:
             unit="short", empty=NO_EXPORTER, size=THIRD,
         ),
         common.lines(
-            "Refused and cut", "Requests refused and connections cut at the door, by reason.",
+            "Refused and cut", "Requests refused and connections cut by the HTTP server, by reason.",
             common.metrics(f"sum by (reason) ({increase(http_server.REQUESTS_REFUSED)})", "refused: {{reason}}"),
             common.metrics(f"sum by (reason) ({increase(http_server.CONNECTIONS_CUT)})", "cut: {{reason}}", ref="B"),
             unit="short", empty=NONE_YET, size=THIRD, bars=True,

@@ -54,7 +54,7 @@ class StreamSettings:
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
-    """The HTTP door. `max_requests` 0 means no limit."""
+    """The HTTP server. `max_requests` 0 means no limit."""
 
     listen_addresses: tuple[str, ...]
     telemetry_path: str

@@ -290,7 +290,7 @@ SECTIONS: dict[str, tuple[Limit, ...]] = {
             "tests/fleet/test_discovery.py",
         ),
     ),
-    "Our own door": (
+    "The HTTP server": (
         Limit(
             "open connections; one client address has a fourth",
             "web.max-connections",

@@ -1,9 +1,9 @@
-"""The file while the server runs: looked at again for each connection and request, taken over when it is whole.
+"""The file while the server runs: checked once a second, taken over when it is whole.
 
-Looking costs a `stat` of up to four files and happens at most once a second. A change is a new modification time,
+A check costs a `stat` of up to four files. A change is a new modification time,
 inode, device or size of the file itself or of a certificate, key or CA that it names; atomic renames and the symbolic
 links of Kubernetes volumes change the inode. What is broken is reported once for each change, and what was in force
-stays in force: neither an open door nor a closed one because of a typing error.
+stays in force: a typing error neither admits everybody nor locks everybody out.
 """
 
 import ssl
@@ -18,7 +18,7 @@ from iris_exporter.web.config.loading import load_for_use
 from iris_exporter.web.config.model import WebConfig
 
 CHECK_SECONDS = 1.0
-"""Least time between two looks at the files."""
+"""Least time between two checks of the files."""
 RETRY_SECONDS = 10.0
 """After a load that failed: it may have failed on a file that is not watched yet, and that appears later."""
 
@@ -36,8 +36,8 @@ class Loaded:
 class LiveConfig:
     """Holds what is in force. Call `refresh` when `is_due`, in a thread, since the disk may hang.
 
-    `path` None is an empty file that never changes. `report(ok)` is told of each load, the first included. The
-    constructor raises ConfigError: a server must not start with a door that nobody asked for.
+    `path` None is an empty file that never changes. `report(ok)` is called for each load, the first included. The
+    constructor raises ConfigError: a server must not start less secure than was asked for.
     """
 
     def __init__(self, path: Path | None, clock: Clock, report: Callable[[bool], None]) -> None:
@@ -55,11 +55,11 @@ class LiveConfig:
 
     @property
     def is_due(self) -> bool:
-        """Whether it is time to look again."""
+        """Whether it is time for the next check."""
         return self.path is not None and self._clock.monotonic() - self._checked_at >= CHECK_SECONDS
 
     def not_answered(self) -> None:
-        """The disk did not answer a look: what is in force stays, and the next look is as long away as usual."""
+        """The disk did not answer a check: what is in force stays, and the next check is as long away as usual."""
         self._checked_at = self._clock.monotonic()
         self._report(False)
 
@@ -88,7 +88,7 @@ class LiveConfig:
         return True
 
     def _load(self, path: Path) -> None:
-        # Before reading: what changes in between is then seen as a change at the next look.
+        # Before reading: what changes in between is then seen as a change at the next check.
         stamps = {watched: _stamp(watched) for watched in {path, *self._stamps}}
         try:
             loaded = Loaded(*load_for_use(path))
