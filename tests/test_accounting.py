@@ -195,8 +195,8 @@ class Accounting(RuleBasedStateMachine):
         """Our process, with its state file."""
         self.gaps = self.reported_lost()
         self.lose()
-        kept = SeenIds(DEFAULT_LIMITS.max_event_ids, self.state.seen.ids(), self.state.seen.held)
-        self.start(self.state.cursor.state, kept)
+        seen = SeenIds(DEFAULT_LIMITS.max_event_ids, self.state.seen.ids(), self.state.seen.pinned)
+        self.start(self.state.cursor.state, seen)
 
     @precondition(lambda self: self.source.epoch < "e3")
     @rule(history=st.integers(0, 30))

@@ -2,8 +2,8 @@
 
 Theory. The same event arrives on two channels, again in the next snapshot and again after a reconnect, so events are
 told apart by id. Ids are remembered in two generations: new ones go to the young one, and when that is full it becomes
-the old one and the former old one is dropped. That costs two look-ups, keeps at least the last `max_ids` ids and never
-more than twice as many. An id that is met again moves to the young generation: an event that a source repeats in
+the old one, and the old one before it is dropped. That costs two look-ups, keeps at least the last `max_ids` ids and
+never more than twice as many. An id that is met again moves to the young generation: an event that a source repeats in
 every snapshot is never forgotten, however many others pass by.
 """
 
@@ -18,15 +18,15 @@ DEFAULT_MAX_IDS = DEFAULT_LIMITS.max_event_ids
 
 
 class SeenIds:
-    """The ids of one source. `ids` are those to begin with, from the oldest to the youngest, `held` those held apart.
+    """The ids of one source. `ids` are those to begin with, from the oldest to the youngest, `pinned` those pinned.
 
-    `forgotten` counts the ids that were dropped with an old generation; whoever reads it may set it to 0. `held` are
-    the ids that are held apart, for others to look at: the hot path asks whether there are any.
+    `forgotten` counts the ids that were dropped with an old generation; whoever reads it may set it to 0. `pinned` are
+    not forgotten before `unpin`; others read it, since the hot path asks whether there are any.
     """
 
-    __slots__ = ("_max_ids", "_old", "_young", "forgotten", "held")
+    __slots__ = ("_max_ids", "_old", "_young", "forgotten", "pinned")
 
-    def __init__(self, max_ids: int = DEFAULT_MAX_IDS, ids: Iterable[str] = (), held: Iterable[str] = ()) -> None:
+    def __init__(self, max_ids: int = DEFAULT_MAX_IDS, ids: Iterable[str] = (), pinned: Iterable[str] = ()) -> None:
         if max_ids < 1:
             raise ValueError("max_ids must be at least 1")
         self._max_ids = max_ids
@@ -34,29 +34,29 @@ class SeenIds:
         self._young: dict[str, None] = {}
         # Never changed in place: it is dropped as a whole, so copies can share it.
         self._old: dict[str, None] = dict.fromkeys(list(ids)[-2 * max_ids :])
-        self.held: dict[str, None] = {}
-        self.hold(held)
+        self.pinned: dict[str, None] = {}
+        self.pin(pinned)
 
     def see(self, event_id: str) -> bool:
         """Remember an id; True when it is the first time."""
         young = self._young
         if event_id in young:
             return False
-        first = event_id not in self._old and event_id not in self.held
+        first = event_id not in self._old and event_id not in self.pinned
         young[event_id] = None
         if len(young) >= self._max_ids:
             self._age()
         return first
 
-    def hold(self, event_ids: Iterable[str]) -> None:
-        """These have come before their turn: do not forget them before `let_go`."""
-        room = 2 * self._max_ids - len(self.held)
-        self.held.update(dict.fromkeys(itertools.islice(event_ids, max(0, room))))
+    def pin(self, event_ids: Iterable[str]) -> None:
+        """Do not forget these before `unpin`: their events came out of order, and will come once more."""
+        room = 2 * self._max_ids - len(self.pinned)
+        self.pinned.update(dict.fromkeys(itertools.islice(event_ids, max(0, room))))
 
-    def let_go(self) -> None:
-        """The cursor has passed everything that was held: from now on it is remembered like anything else."""
-        held, self.held = self.held, {}
-        for event_id in held:
+    def unpin(self) -> None:
+        """The cursor has passed all pinned events: from now on their ids are remembered like any other."""
+        pinned, self.pinned = self.pinned, {}
+        for event_id in pinned:
             self.see(event_id)
 
     def _age(self) -> None:
@@ -65,7 +65,7 @@ class SeenIds:
         self._old, self._young = self._young, {}
 
     def resize(self, max_ids: int) -> None:
-        """Remember another number of ids from now on; what is held stays so."""
+        """Remember another number of ids from now on; pinned ones stay."""
         self._max_ids = max_ids
         if len(self._old) > max_ids or len(self._young) > max_ids:
             kept = self.ids()[-2 * max_ids :]
@@ -74,8 +74,8 @@ class SeenIds:
 
     def see_all(self, event_ids: Sequence[str]) -> bool:
         """Remember several ids when all of them are new; False, and nothing changes, when one is not."""
-        if self.held:
-            return False  # whoever is behind sees them one by one
+        if self.pinned:
+            return False  # where the cursor is behind, ids are seen one by one
         young = self._young
         before = len(young)
         if before + len(event_ids) >= self._max_ids:
@@ -95,16 +95,16 @@ class SeenIds:
 
     def knows(self, event_id: str) -> bool:
         """Whether an id is remembered; nothing changes."""
-        return event_id in self._young or event_id in self._old or event_id in self.held
+        return event_id in self._young or event_id in self._old or event_id in self.pinned
 
     def copy(self) -> Self:
         """The same memory, frozen at this moment; costs as much as the young generation is large."""
         twin = type(self)(self._max_ids)
-        twin._old, twin._young, twin.held = self._old, self._young.copy(), self.held.copy()  # noqa: SLF001 (its own kind)
+        twin._old, twin._young, twin.pinned = self._old, self._young.copy(), self.pinned.copy()  # noqa: SLF001 (its own kind)
         return twin
 
     def ids(self) -> list[str]:
-        """Every id once, from the oldest to the youngest, without those that are only held."""
+        """Every id once, from the oldest to the youngest, without those that are only pinned."""
         young = self._young
         ids = [event_id for event_id in self._old if event_id not in young]
         ids.extend(young)
@@ -112,9 +112,9 @@ class SeenIds:
 
     def __bool__(self) -> bool:
         """Whether any id is remembered."""
-        return bool(self._young or self._old or self.held)
+        return bool(self._young or self._old or self.pinned)
 
     def __len__(self) -> int:
-        """How many ids are remembered, without those that are only held; at most twice `max_ids`."""
+        """How many ids are remembered, without those that are only pinned; at most twice `max_ids`."""
         old, young = self._old, self._young
         return len(young) + sum(1 for event_id in old if event_id not in young)

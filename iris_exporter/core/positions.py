@@ -1,18 +1,18 @@
-"""What a source says about where it is: positions, answers to a resume, and the place that is kept of it.
+"""Positions in a source's numbering, its answers to a resume, and the cursor's state as a value.
 
 Source: docs/protocol.md, section 4.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
-from iris_exporter.core.spans import Spans
+from iris_exporter.core.ranges import Ranges, above, covered, with_range
 
 MAX_OFFSET_DIGITS = 18  # more cannot be a count of events, and converting it costs time
 MAX_OFFSET = 10**MAX_OFFSET_DIGITS
-
 
 MAX_POSITION_CHARS = 1024
 """A longer position is not sent back: it would have to go into a header, of which servers take 8 KB."""
@@ -27,7 +27,7 @@ def is_sendable(text: str) -> bool:
 
 
 class Position(NamedTuple):
-    """A place in the numbering of a source."""
+    """The offset of an event in one numbering of a source."""
 
     epoch: str
     offset: int
@@ -47,18 +47,41 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CursorState:
-    """The cursor as plain data, to be kept over a restart.
+    """The cursor as plain data, to be written to disk. A value: its methods return another one.
 
-    `opaque` is the last id of a source without positions, `ahead` what was dealt with above the offset, `lost` the
-    offset of the last event that was reported lost.
+    All events up to `offset` have been handled, `ahead` are those above it that were handled out of order. `opaque` is
+    the last id of a source without positions, `lost` the offset of the last event that was reported lost, `confirmed`
+    whether the source has confirmed the epoch.
     """
 
     epoch: str | None = None
     offset: int = 0
     confirmed: bool = False
     opaque: str = ""
-    ahead: Spans = ()
+    ahead: Ranges = ()
     lost: int = 0
+
+    @property
+    def text(self) -> str:
+        """The position or the opaque id, as it is sent back; empty when there is none."""
+        return self.opaque if self.epoch is None else f"{self.epoch}-{self.offset}"
+
+    def advanced_to(self, offset: int) -> "CursorState":
+        """With everything up to `offset` handled; it moves on over the ranges that join on."""
+        offset, ahead = above(self.ahead, max(offset, self.offset))
+        if offset == self.offset and ahead == self.ahead:
+            return self
+        return CursorState(self.epoch, offset, self.confirmed, self.opaque, ahead, self.lost)
+
+    def with_handled(self, start: int, end: int) -> "CursorState":
+        """With the events above `start`, up to `end`, handled out of order."""
+        ahead = with_range(self.ahead, max(start, self.offset), end)
+        return self if ahead is self.ahead else replace(self, ahead=ahead)
+
+    def missing(self, start: int, end: int) -> int:
+        """How many of the events above `start`, up to `end`, have not been handled."""
+        start = max(start, self.offset)
+        return 0 if end <= start else end - start - covered(self.ahead, start, end)
 
 
 def parse_position(text: str) -> Position | None:
@@ -69,3 +92,12 @@ def parse_position(text: str) -> Position | None:
     if not is_sendable(text):
         return None
     return Position(epoch, int(digits))
+
+
+def are_consecutive(positions: Sequence[str], prefix: str, first: int) -> bool:
+    """Whether the offsets behind `prefix` begin with `first` and grow by one; `positions` is not empty."""
+    end = first + len(positions)
+    if end > MAX_OFFSET or positions[-1] != f"{prefix}{end - 1}":
+        return False
+    # Two texts are compared quicker than many; a line feed inside a position would make one too many.
+    return "\n".join(positions) == prefix + f"\n{prefix}".join(map(str, range(first, end)))

@@ -118,8 +118,8 @@ class StreamState:
         dropped, self.dropped = self.dropped, {}
         if self.seen.forgotten:
             dropped["event_ids"], self.seen.forgotten = self.seen.forgotten, 0
-        if positions := self.cursor.take_dropped():
-            dropped["positions"] = positions
+        if self.cursor.dropped:
+            dropped["positions"], self.cursor.dropped = self.cursor.dropped, 0
         return dropped
 
     def _drop(self, kind: str, count: int) -> None:
@@ -132,8 +132,8 @@ class StreamState:
         Every message is a sign of life of the source, except that an `error` says the opposite, and that the answer
         to our own ping says only that the link is alive.
         """
-        if self.seen.held:
-            self._let_go_of_ids()
+        if self.seen.pinned:
+            self._unpin_ids()
         if type(message) is EventMessage:
             self._heard_at = now
             return self._apply_event(message, now)
@@ -154,8 +154,8 @@ class StreamState:
         The effect is that of `apply` for each message, which would have brought one event and nothing else. False, and
         no effect, for any other batch: then each message has to be applied.
         """
-        if self.seen.held:
-            self._let_go_of_ids()
+        if self.seen.pinned:
+            self._unpin_ids()
         numbered = [position for position in batch.positions() if position is not None]
         if numbered and (len(numbered) < len(batch) or not self.cursor.precedes(numbered)):
             return False
@@ -183,23 +183,23 @@ class StreamState:
         self._heard_at = now
         changes = self._merge(overview, now, full, overview.cursor)
         if full:  # a page brings what is next in its turn
-            self._hold_ids(changes.events)
+            self._pin_ids(changes.events)
         if overview.cursor is None:
             return changes
         missing = self.cursor.document(overview.cursor, len(overview.events or ()), polling=polling)
-        self._hold_ids(changes.events)
-        self._let_go_of_ids()
+        self._pin_ids(changes.events)
+        self._unpin_ids()
         return msgspec.structs.replace(changes, missing=missing) if missing else changes
 
-    def _hold_ids(self, events: Iterable[Event]) -> None:
-        """These are new, and where the cursor is behind they will come once more, perhaps long after."""
+    def _pin_ids(self, events: Iterable[Event]) -> None:
+        """Pin the ids of new events where the cursor is behind: they will come once more, perhaps long after."""
         if self.cursor.is_behind:
-            self.seen.hold(event.id for event in events)
+            self.seen.pin(event.id for event in events)
 
-    def _let_go_of_ids(self) -> None:
-        """Nothing that came before its turn is still to come once more, if the cursor has caught up."""
-        if self.seen.held and not self.cursor.is_behind:
-            self.seen.let_go()
+    def _unpin_ids(self) -> None:
+        """Unpin all where the cursor has caught up: no event that came out of order is still to come once more."""
+        if self.seen.pinned and not self.cursor.is_behind:
+            self.seen.unpin()
 
     def heard(self, now: float) -> None:
         """Note a sign of life without data: a heartbeat, or an answer that nothing has changed."""
@@ -268,7 +268,7 @@ class StreamState:
         self._feed.appendleft(event)
         if replay:
             return Changes((event,), 0, 1)
-        self._hold_ids((event,))
+        self._pin_ids((event,))
         sent = message.timestamp
         delay = None if sent is None else max(now - sent, 0.0)
         if missing:
@@ -289,7 +289,7 @@ class StreamState:
     def _apply_update(self, message: Update, now: float) -> Changes:
         changes = self._merge(message.overview, now, False, message.position)
         if not message.replay:
-            self._hold_ids(changes.events)
+            self._pin_ids(changes.events)
         missing = 0
         if message.position is not None:
             if message.replay:

@@ -102,10 +102,10 @@ class StreamSink:
 
     def resume_message(self) -> bytes | None:
         """See `Sink.resume_message`. Source: docs/protocol.md, section 4."""
-        position = self._state.cursor.position
-        if position is None or not self.resume_from():
+        cursor = self._state.cursor
+        if cursor.state.epoch is None or not cursor.resume_from:
             return None
-        return msgspec.json.encode({"type": "resume", "lastEventId": str(position)})
+        return msgspec.json.encode({"type": "resume", "lastEventId": cursor.resume_from})
 
     def link_opened(self, at: float, *, asked: bool) -> None:
         """See `Sink.link_opened`."""
@@ -183,7 +183,7 @@ class StreamSink:
             self._refused = False
         self._notify(new, at)
         self._finish(received, at)
-        return _with_fill(reaction) if state.cursor.hole_after is not None else reaction
+        return _with_fill(reaction) if state.cursor.gap_after is not None else reaction
 
     def peek(self, received: Received) -> Reaction:
         """See `Sink.peek`; a message that is only looked at leaves no trace."""
@@ -273,13 +273,13 @@ class StreamSink:
 
     def missing_after(self) -> str | None:
         """See `Sink.missing_after`."""
-        return self._state.cursor.hole_after
+        return self._state.cursor.gap_after
 
     def page(self, page: Page | None, at: float) -> bool:
         """See `Sink.page`."""
         cursor = self._state.cursor
-        if page is not None and page.after != cursor.hole_after:
-            return cursor.has_hole  # the place was reached, or given up, while this was on its way
+        if page is not None and page.after != cursor.gap_after:
+            return cursor.has_gap  # the gap was filled, or given up, while this was on its way
         overview = None if page is None or page.cursor is None else self._document(page.body)
         if page is None or page.cursor is None or not isinstance(overview, Overview):
             self._instruments.event_gap(cursor.abandon())
@@ -290,9 +290,9 @@ class StreamSink:
         self._instruments.event_replayed(len(changes.events))
         self._report_dropped()
         self._instruments.event_gap(cursor.page(page.cursor, page.missed))
-        if cursor.has_hole and not page.more:
+        if cursor.has_gap and not page.more:
             self._instruments.event_gap(cursor.abandon())
-        return cursor.has_hole
+        return cursor.has_gap
 
     def _document(self, body: bytes) -> Overview | Failure:
         try:
@@ -319,7 +319,7 @@ class StreamSink:
     def _report_dropped(self) -> None:
         """What limits have kept out of the model is counted; never one log line for each."""
         state = self._state
-        if state.dropped or state.seen.forgotten or state.cursor.has_dropped:
+        if state.dropped or state.seen.forgotten or state.cursor.dropped:
             for kind, count in self._state.take_dropped().items():
                 self._instruments.dropped(kind, count)
 

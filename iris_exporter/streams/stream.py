@@ -155,12 +155,12 @@ class Stream:
 
     def pending_record(self) -> PendingRecord:
         """The cursor record as it is now; the same object as long as nothing has changed."""
-        current = (self._state.counted, self._state.cursor.kept, self.url)
+        current = (self._state.counted, self._state.cursor.state_to_record, self.url)
         if self._pending is None or current != self._recorded:
             self._recorded = current
             name, (_, cursor, endpoint), seen = self.name, current, self._state.seen.copy()
             self._pending = PendingRecord(
-                name, next(_generations), lambda: CursorRecord(name, endpoint, cursor, seen.ids(), list(seen.held))
+                name, next(_generations), lambda: CursorRecord(name, endpoint, cursor, seen.ids(), list(seen.pinned))
             )
         return self._pending
 

@@ -82,27 +82,27 @@ def test_a_copy_is_frozen_and_a_restart_goes_on_from_its_ids(before: list[str], 
     assert {event_id: again.knows(event_id) for event_id in known} == known
 
 
-def test_what_is_held_outlives_any_number_of_others_until_it_is_let_go() -> None:
+def test_pinned_ids_outlive_any_number_of_others_until_they_are_unpinned() -> None:
     seen = SeenIds(3)
     assert seen.see("early")
-    seen.hold(["early"])
+    seen.pin(["early"])
     for number in range(100):
         assert seen.see(str(number))
     assert not seen.see("early")
-    assert list(seen.copy().held) == ["early"]
-    assert SeenIds(3, seen.ids(), seen.held).knows("early")
-    seen.let_go()
-    assert not seen.held
+    assert list(seen.copy().pinned) == ["early"]
+    assert SeenIds(3, seen.ids(), seen.pinned).knows("early")
+    seen.unpin()
+    assert not seen.pinned
     assert not seen.see("early"), "it is remembered like anything else"
     for number in range(100, 110):
         seen.see(str(number))
     assert seen.see("early")
 
 
-def test_what_is_held_is_bounded_and_keeps_runs_from_being_taken_at_once() -> None:
+def test_pinned_ids_are_bounded_and_keep_runs_from_being_taken_at_once() -> None:
     seen = SeenIds(2)
-    seen.hold(map(str, range(10)))
-    assert list(seen.held) == ["0", "1", "2", "3"]
+    seen.pin(map(str, range(10)))
+    assert list(seen.pinned) == ["0", "1", "2", "3"]
     assert not seen.see_all(["x"])
-    seen.let_go()
+    seen.unpin()
     assert seen.see_all(["x"])

@@ -258,7 +258,7 @@ def test_what_a_resume_declares_missed_is_one_gap() -> None:
 @pytest.mark.parametrize("killed_after", [None, 0, 12, 60])
 def test_what_a_snapshot_brings_before_a_long_replay_counts_once(killed_after: int | None) -> None:
     """As after a kill: the newest events come with the snapshot and again at the end of a replay that is longer than
-    the memory of ids. In between the process may be killed once more, with its place kept."""
+    the memory of ids. In between the process may be killed once more, with its cursor on disk."""
     limits = replace(DEFAULT_LIMITS, max_event_ids=10)
     state = StreamState("default", STALE_AFTER, SeenIds(10), Cursor(CursorState("e", 0, confirmed=True)), limits)
     counted_before = 0
@@ -277,8 +277,8 @@ def test_what_a_snapshot_brings_before_a_long_replay_counts_once(killed_after: i
         state.apply(message(number, position=f"e-{number}", replay=True), NOW)
         if number == killed_after or (killed_after == 0 and number == 1):
             counted_before += counted(state)
-            kept = SeenIds(10, state.seen.ids(), state.seen.held)
-            state = StreamState("default", STALE_AFTER, kept, Cursor(state.cursor.state), limits)
+            seen = SeenIds(10, state.seen.ids(), state.seen.pinned)
+            state = StreamState("default", STALE_AFTER, seen, Cursor(state.cursor.state), limits)
             state.cursor.begin(asked=True)
             answer = Resumed("full", replayed=110 - number, epoch="e", last_event_id="e-110")
             state.apply(answer, NOW)
@@ -287,17 +287,17 @@ def test_what_a_snapshot_brings_before_a_long_replay_counts_once(killed_after: i
             state.apply(message(number, position=f"e-{number}", replay=True), NOW)
     state.apply(message(111, position="e-111"), NOW)
     assert counted_before + counted(state) == 111
-    assert not state.seen.held
+    assert not state.seen.pinned
 
 
-def test_live_events_beyond_a_hole_count_once_when_a_restart_has_them_replayed() -> None:
+def test_live_events_beyond_a_gap_count_once_when_a_restart_has_them_replayed() -> None:
     limits = replace(DEFAULT_LIMITS, max_event_ids=10)
     state = StreamState("default", STALE_AFTER, SeenIds(10), Cursor(CursorState("e", 0, confirmed=True)), limits)
     for number in (40, 41, 42):
         state.apply(message(number, position=f"e-{number}"), NOW)
     assert counted(state) == 3
-    kept = SeenIds(10, state.seen.ids(), state.seen.held)
-    again = StreamState("default", STALE_AFTER, kept, Cursor(state.cursor.state), limits)
+    seen = SeenIds(10, state.seen.ids(), state.seen.pinned)
+    again = StreamState("default", STALE_AFTER, seen, Cursor(state.cursor.state), limits)
     again.cursor.begin(asked=True)
     again.apply(Resumed("full", replayed=42, epoch="e", last_event_id="e-42"), NOW)
     for number in range(1, 43):
