@@ -119,7 +119,7 @@ class Exporter:
             if self._state is not None:
                 stack.push_async_callback(self._state.checkpoints.write)
                 stack.callback(self.tasks.start("checkpoints", self._state.checkpoints.run).cancel)
-            if self.settings.live.url is not None:
+            if self.settings.live.client.url:
                 live = LivePush(self.settings.live, self._session, self.streams, self.self_metrics, self._clock)
                 stack.callback(self.tasks.start("live", live.run).cancel)
             if self._watch is not None:
@@ -298,7 +298,7 @@ class Exporter:
 
     async def _apply(self, settings: Settings) -> None:
         assert self._fleet is not None  # noqa: S101 (set when the server was started)
-        needs_restart = config.differences(self.settings, settings).needs_restart
+        needs_restart = config.needs_restart(self.settings, settings)
         logs.setup(settings.log_level, settings.log_format)
         self.settings = settings
         if self._state is not None:

@@ -256,14 +256,14 @@ def _add_flag(section: "argparse._ArgumentGroup", option: config.Option) -> None
     default = f"default: {option.default}" if option.default else "not set by default"
     text = textwrap.fill(f"{option.help} ({default})", 88, break_on_hyphens=False)
     text = f"{text}\n${option.variable}".replace("%", "%%")
-    if option.kind.switch:
+    if option.type.switch:
         section.add_argument(
-            option.flag, dest=option.key, nargs="?", const="true", metavar=option.kind.metavar, help=text
+            option.flag, dest=option.key, nargs="?", const="true", metavar=option.type.metavar, help=text
         )
-    elif option.kind.many:
-        section.add_argument(option.flag, dest=option.key, action="append", metavar=option.kind.metavar, help=text)
+    elif option.type.many:
+        section.add_argument(option.flag, dest=option.key, action="append", metavar=option.type.metavar, help=text)
     else:
-        section.add_argument(option.flag, dest=option.key, metavar=option.kind.metavar, help=text)
+        section.add_argument(option.flag, dest=option.key, metavar=option.type.metavar, help=text)
 
 
 def _parse(parser: argparse.ArgumentParser, arguments: list[str]) -> argparse.Namespace:

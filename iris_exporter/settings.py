@@ -86,7 +86,8 @@ class FleetSettings:
 class ClientSettings:
     """Requests to one server that is no stream; what the fields mean is as in `StreamSettings`.
 
-    `name` is what the log calls it. `max_message_bytes` is for WebSockets, of which these servers have none.
+    `name` is what the log calls it, `url` is empty where none is configured. `max_message_bytes` is for WebSockets, of
+    which these servers have none.
     """
 
     name: str
@@ -109,16 +110,7 @@ class DiscoverySettings:
 
     files: tuple[str, ...]  # globs
     files_interval_seconds: float
-    http_url: str | None = field(repr=False)
-    http_api_key_file: Path | None
-    http_headers: tuple[tuple[str, str], ...] = field(repr=False)
-    http_headers_file: Path | None
-    http_tls_ca_file: Path | None
-    http_tls_cert_file: Path | None
-    http_tls_key_file: Path | None
-    http_tls_server_name: str | None
-    http_tls_insecure_skip_verify: bool
-    http_proxy: str  # environment | none
+    http: ClientSettings
     http_interval_seconds: float
     kubernetes: str  # none | services | pods
     namespace: str | None  # None: the pod's
@@ -128,59 +120,16 @@ class DiscoverySettings:
     @property
     def is_on(self) -> bool:
         """Whether any source is configured."""
-        return bool(self.files) or self.http_url is not None or self.kubernetes != "none"
-
-    @property
-    def http_client(self) -> ClientSettings:
-        """How `http_url` is asked."""
-        return ClientSettings(
-            "discovery.http",
-            self.http_url or "",
-            self.http_api_key_file,
-            self.http_headers,
-            self.http_headers_file,
-            self.http_tls_ca_file,
-            self.http_tls_cert_file,
-            self.http_tls_key_file,
-            self.http_tls_server_name,
-            self.http_tls_insecure_skip_verify,
-            self.http_proxy,
-        )
+        return bool(self.files or self.http.url) or self.kubernetes != "none"
 
 
 @dataclass(frozen=True, slots=True)
 class LiveSettings:
-    """Grafana Live. `url` None: nothing is pushed."""
+    """Grafana Live. Without a `client.url` nothing is pushed."""
 
-    url: str | None = field(repr=False)
-    token_file: Path | None
-    headers: tuple[tuple[str, str], ...] = field(repr=False)
-    headers_file: Path | None
-    tls_ca_file: Path | None
-    tls_cert_file: Path | None
-    tls_key_file: Path | None
-    tls_server_name: str | None
-    tls_insecure_skip_verify: bool
-    proxy: str  # environment | none
+    client: ClientSettings
     channel: str
     interval_seconds: float
-
-    @property
-    def client(self) -> ClientSettings:
-        """How `url` is pushed to."""
-        return ClientSettings(
-            "live",
-            self.url or "",
-            self.token_file,
-            self.headers,
-            self.headers_file,
-            self.tls_ca_file,
-            self.tls_cert_file,
-            self.tls_key_file,
-            self.tls_server_name,
-            self.tls_insecure_skip_verify,
-            self.proxy,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +146,7 @@ class Settings:
     state_dir: Path | None
     state_commit_seconds: float | None  # None: with each scrape
     config_file: Path | None
-    config_watch: bool = False
+    config_watch: bool
+    config_check: bool
     # Stands for the content that was read; it says nothing about what the settings are.
     config_mark: str | None = field(default=None, compare=False, repr=False)

@@ -105,7 +105,7 @@ _ELSEWHERE = {
 
 def _option(option: Option) -> Schema:
     """A value of the configuration file as far as a schema can say it; `--config.check` says the rest."""
-    syntax = option.kind.syntax
+    syntax = option.type.syntax
     described: Schema = {"description": f"{option.help}: {syntax}"}
     if option.key == "stream.url":
         return {**_url("https?|wss?", "wss://iris.example.com/api/stream/overview"), **described}
@@ -113,7 +113,7 @@ def _option(option: Option) -> Schema:
         return {**_or_say(_text("^[A-Za-z0-9_.-]{1,64}$"), syntax), **described}
     if syntax == "an http:// or https:// URL":
         return {**_url("https?", "https://iris.example.com/api/telemetry"), **described}
-    if option.kind.many:
+    if option.type.many:
         return {"type": ["object", "array", "string"], **described}
     if syntax.startswith("one of "):
         return {**_one_of(*syntax.removeprefix("one of ").split(", ")), **described}

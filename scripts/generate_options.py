@@ -100,7 +100,7 @@ def _entry(option: Option) -> str:
     return (
         f"#### `{option.key}`\n\n{_sentence(option.help)}{where}\n\n"
         f"- `{option.flag}`, `{option.variable}`\n"
-        f"- takes {option.kind.syntax.replace('<', '&lt;')}{', several times' if option.kind.many else ''}\n"
+        f"- takes {option.type.syntax.replace('<', '&lt;')}{', several times' if option.type.many else ''}\n"
         f"- default: {default}; {option.reason}\n"
     )
 

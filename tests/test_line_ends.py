@@ -6,6 +6,7 @@ import pytest
 
 from iris_exporter import cli, config
 from iris_exporter.config import OPTIONS, Option
+from iris_exporter.errors import ConfigError
 from iris_exporter.http.proxies import Proxy, proxy_for, proxy_for_grpc
 from iris_exporter.otel.environment import read_otel
 
@@ -57,7 +58,7 @@ def test_a_block_text_of_a_file_may_end_with_one(tmp_path: Path) -> None:
 
 def test_a_line_end_within_a_value_is_still_refused() -> None:
     """It would be two values, or a header of somebody else's."""
-    with pytest.raises(config.ConfigError):
+    with pytest.raises(ConfigError):
         config.load({}, {"IRIS_EXPORTER_STREAM_URL": "http://a/\nb"})
 
 

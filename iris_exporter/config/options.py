@@ -1,14 +1,16 @@
-"""Every option once, those of a stream from `streamoptions`.
+"""Every option once: one name in three spellings, a type, a default with the reason for it, and help.
 
 Flags, environment variables, YAML keys, `--help` and docs/configuration.md are made from `OPTIONS`. Defaults are
 written as an operator would write them, so that they are read, shown and documented by the same code as any value.
 """
 
+from dataclasses import dataclass
+
 from iris_exporter import logs
-from iris_exporter.config import routes, values
-from iris_exporter.config.client_options import client_options
-from iris_exporter.config.option import Option
-from iris_exporter.config.stream_options import OPTIONS_OF_A_STREAM
+from iris_exporter.config import values
+from iris_exporter.config.values import ValueType
+
+PREFIX = "IRIS_EXPORTER_"
 
 GROUPS = {
     "config": "Configuration",
@@ -22,297 +24,334 @@ GROUPS = {
 }
 """Headings by the first part of a key, in the order in which options are listed."""
 
-OPTIONS: tuple[Option, ...] = (
-    Option(
-        "config.file",
-        values.FILE,
-        None,
-        "YAML file to read; read again on SIGHUP and on POST /-/reload",
-        "one stream needs no file",
-        in_file=False,
-    ),
-    Option(
-        "config.watch",
-        values.SWITCH,
-        "false",
-        "read that file again when its content has changed, as on SIGHUP; it is looked at each five seconds",
-        "who changes it says when it is to be read",
-        in_file=False,
-    ),
-    Option(
-        "config.check",
-        values.SWITCH,
-        "false",
-        "check the configuration, say what is wrong with it, and stop",
-        "for deployment pipelines; exit code 0 or 2",
-        in_file=False,
-    ),
-    *OPTIONS_OF_A_STREAM,
-    Option(
-        "web.listen-address",
-        values.ADDRESSES,
-        ":14747",
-        "address to serve on; can be given several times",
-        "all interfaces, as Prometheus exporters do",
-        restart=True,
-    ),
-    Option(
-        "web.telemetry-path",
-        values.TELEMETRY_PATH,
-        "/metrics",
-        "path of the metrics",
-        "where Prometheus looks for them",
-        restart=True,
-    ),
-    Option(
-        "web.external-url",
-        routes.EXTERNAL_URL,
-        None,
-        "address under which browsers reach the exporter, for example behind a proxy",
-        "then the address that a browser asks",
-        restart=True,
-    ),
-    Option(
-        "web.route-prefix",
-        routes.ROUTE_PREFIX,
-        None,
-        "path in front of every path served, the metrics, probes and API too; / where a proxy strips the path",
-        "then the path of web.external-url",
-        restart=True,
-    ),
-    Option(
-        "web.config.file",
-        values.FILE,
-        None,
-        "file that switches on TLS or passwords, in the format of Prometheus's exporters",
-        "then plain HTTP without passwords",
-        restart=True,
-    ),
-    Option(
-        "web.max-requests",
-        values.integer(0, 100_000),
-        "40",
-        "scrapes answered at the same time; 0 is no limit",
-        "the value of Prometheus's exporters",
-        restart=True,
-    ),
-    Option(
-        "web.max-connections",
-        values.integer(1, 100_000),
-        "512",
-        "open connections at the same time; one client address gets a fourth of them",
-        "dozens of scrapers and people; streams need open files, too",
-        restart=True,
-    ),
-    Option(
-        "web.enable-control",
-        values.choice("auto", "always", "never"),
-        "auto",
-        "who may connect, disconnect, reset and reload over HTTP; auto: anybody on a loopback address, elsewhere "
-        "those who have to give a password or a client certificate",
-        "what other machines can reach is read-only until somebody secures it",
-        restart=True,
-    ),
-    Option(
-        "web.disable-exporter-metrics",
-        values.SWITCH,
-        "false",
-        "leave process_* and python_* out of /metrics",
-        "they show the exporter's own memory and CPU time",
-        restart=True,
-    ),
-    Option(
-        "log.level",
-        values.choice(*logs.LEVELS),
-        "info",
-        "least severity that is logged; debug adds tracebacks",
-        "one line for each change of state",
-    ),
-    Option(
-        "log.format",
-        values.choice(*logs.FORMATS),
-        "logfmt",
-        "form of the log lines on stderr",
-        "the form of Prometheus's exporters",
-    ),
-    Option(
-        "state.dir",
-        values.DIRECTORY,
-        None,
-        "directory for what should survive a restart",
-        "then all is kept in memory only",
-        restart=True,
-    ),
-    Option(
-        "state.commit",
-        values.COMMIT,
-        "scrape",
-        "when the place in each stream is written to --state.dir: with each scrape, or every so often (10s), for those "
-        "who read by OTLP or accept that events come twice or are missed",
-        "what a scrape has shown is not counted again after a restart, and nothing else is forgotten",
-    ),
-    Option(
-        "shard",
-        values.SHARD,
-        "0",
-        "ordinal of this process among --total-shards, or auto for the number at the end of the host name",
-        "one process receives everything",
-    ),
-    Option(
-        "total-shards",
-        values.integer(1, 1024),
-        "1",
-        "processes that divide the streams among them by rendezvous hashing of their names",
-        "one process receives everything",
-    ),
-    Option(
-        "leader-election",
-        values.SWITCH,
-        "false",
-        "of the replicas of one shard only the holder of a Kubernetes Lease connects; the others stand by",
-        "needs Kubernetes, and a second replica",
-        restart=True,
-    ),
-    Option(
-        "fleet.lease-name",
-        values.NAME,
-        "iris-exporter",
-        "name of the Lease; with several shards the ordinal is added",
-        "the name of the program",
-        restart=True,
-    ),
-    Option(
-        "fleet.lease-namespace",
-        values.NAME,
-        None,
-        "namespace of the Lease",
-        "then the pod's own",
-        restart=True,
-    ),
-    Option(
-        "fleet.lease-duration",
-        values.duration(3, 300),
-        "15s",
-        "how long a leader that has gone is waited for",
-        "the custom of Kubernetes: renewed every 2/15 of it, given up by its holder after 2/3 of it",
-        restart=True,
-    ),
-    Option(
-        "fleet.kubernetes-url",
-        values.SNAPSHOT_URL,
-        None,
-        "address of the Kubernetes API, for a process outside of the cluster",
-        "a pod finds it by itself",
-        restart=True,
-    ),
-    Option(
-        "fleet.kubernetes-token-file",
-        values.TOKEN_FILE,
-        None,
-        "file with the token for --fleet.kubernetes-url; read for each request",
-        "a pod finds its service account by itself",
-        restart=True,
-    ),
-    Option(
-        "fleet.kubernetes-ca-file",
-        values.FILE,
-        None,
-        "certificate authority of --fleet.kubernetes-url",
-        "a pod finds it by itself",
-        restart=True,
-    ),
-    Option(
-        "discovery.files",
-        values.GLOBS,
-        None,
-        "YAML or JSON files with lists of streams, as paths or globs; watched (also written as streams_files:)",
-        "most people list their streams in one file",
-    ),
-    Option(
-        "discovery.files-interval",
-        values.duration(0.05, 3600),
-        "5s",
-        "how often those files are looked at",
-        "a change of a ConfigMap takes longer to arrive anyway",
-    ),
-    Option(
-        "discovery.http-url",
-        values.SNAPSHOT_URL,
-        None,
-        "endpoint that lists streams in the form of Prometheus's http_sd",
-        "needs such an endpoint",
-    ),
-    Option(
-        "discovery.http-interval",
-        values.duration(0.05, 86400),
-        "30s",
-        "how often it is asked",
-        "less than a minute until a new stream is received",
-    ),
-    Option(
-        "discovery.http-api-key-file",
-        values.KEY_FILE,
-        None,
-        "file with the key sent to --discovery.http-url as `Authorization: Bearer`; read for each request",
-        "a key on a command line or in an environment can be seen by others",
-    ),
-    *client_options("discovery.http-", "--discovery.http-url", restart=False),
-    Option(
-        "discovery.kubernetes",
-        values.choice("none", "services", "pods"),
-        "none",
-        "which annotated Kubernetes objects are streams",
-        "needs Kubernetes, and permission to list them",
-    ),
-    Option(
-        "discovery.namespace",
-        values.NAME,
-        None,
-        "namespace of those objects",
-        "then the pod's own",
-    ),
-    Option(
-        "discovery.secrets-dir",
-        values.DIRECTORY,
-        None,
-        "directory in which the Secrets that annotations name are mounted, each in a directory of its name",
-        "then an annotation with a secret is refused",
-    ),
-    Option(
-        "live.url",
-        values.SNAPSHOT_URL,
-        None,
-        "address of a Grafana to which state, cards and events are pushed as they change",
-        "then nothing is pushed; panels on Prometheus move with each scrape",
-        restart=True,
-    ),
-    Option(
-        "live.token-file",
-        values.TOKEN_FILE,
-        None,
-        "file with a service account token that may push to Grafana Live; read for each request",
-        "a Grafana without authentication needs none",
-        restart=True,
-    ),
-    *client_options("live.", "--live.url", restart=True),
-    Option(
-        "live.channel",
-        values.NAME,
-        "iris",
-        "stream id in Grafana Live: panels read stream/<channel>/iris_state, iris_cards and iris_event",
-        "what the live dashboard reads",
-        restart=True,
-    ),
-    Option(
-        "live.interval",
-        values.duration(0.01, 60),
-        "100ms",
-        "how often changes are looked for and pushed together",
-        "well below the 200 ms that a person takes for at once",
-        restart=True,
-    ),
+_SECTIONS = frozenset({"web", "fleet", "discovery", "live"})
+"""Groups whose values have a class of their own in `Settings`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One setting.
+
+    `default` None means that the option is not set. `reason` says why the default is what it is. `in_file` is false
+    for what only makes sense outside a file. `restart` is true where a reload cannot apply a change. `attribute` is for
+    values that `Settings` has elsewhere than `path` would look.
+    """
+
+    key: str
+    type: ValueType
+    default: str | None
+    help: str
+    reason: str
+    in_file: bool = True
+    restart: bool = False
+    attribute: str = ""
+
+    @property
+    def flag(self) -> str:
+        """The command line's spelling."""
+        return f"--{self.key}"
+
+    @property
+    def variable(self) -> str:
+        """The environment's spelling."""
+        return PREFIX + self.key.replace(".", "_").replace("-", "_").upper()
+
+    @property
+    def group(self) -> str:
+        """The first part of the key; a key of `GROUPS`. An option of one word belongs to the fleet."""
+        return self.key.partition(".")[0] if "." in self.key else "fleet"
+
+    @property
+    def name(self) -> str:
+        """The key without its group: how it is written within its section of a file."""
+        return self.key.partition(".")[2] or self.key
+
+    @property
+    def path(self) -> str:
+        """Attributes of `Settings`, with dots between them, that lead to the value; of a stream's, of its settings."""
+        if self.attribute:
+            return self.attribute
+        name = self.name if self.group in _SECTIONS or self.group == "stream" else self.key
+        field = name.replace("-", "_").replace(".", "_") + self.type.suffix
+        return f"{self.group}.{field}" if self.group in _SECTIONS else field
+
+
+CLIENTS = {"discovery.http-": "discovery.http", "live.": "live.client"}
+"""Servers that are no streams: what the keys of their options begin with, and where `Settings` has their values."""
+
+
+# One option in three lines: what it is, its help, and why its default is what it is.
+# fmt: off
+def _client_options(prefix: str, *, restart: bool) -> tuple[Option, ...]:
+    """What identifies us to a server that is no stream: the same set for each, named as the options of a stream."""
+    url = f"--{prefix}url"
+    options = (
+        ("headers", values.HEADERS, None,
+         f"header to send to {url}, as `Name: value`; repeat the flag for several, or write a mapping",
+         f"put secret values into {prefix}headers-file"),
+        ("headers-file", values.HEADERS_FILE, None,
+         "file with headers to send, one `Name: value` a line, as for `Authorization: Basic`; read again each time",
+         f"then only {prefix}headers are sent; where both have a name, the file wins"),
+        ("tls-ca-file", values.FILE, None,
+         f"PEM file with the certificate authorities to trust for {url}; read again when it changes",
+         "then the authorities that this machine trusts"),
+        ("tls-cert-file", values.FILE, None,
+         f"PEM file with the client certificate, if {url} asks for one; read again when it changes",
+         "few servers ask"),
+        ("tls-key-file", values.FILE, None,
+         f"PEM file with the private key (not encrypted) of {prefix}tls-cert-file",
+         "then the key is read from the file of the certificate"),
+        ("tls-server-name", values.SERVER_NAME, None,
+         f"name to expect in the certificate of {url}, and to send as SNI",
+         "then the host of the URL"),
+        ("tls-insecure-skip-verify", values.SWITCH, "false",
+         f"accept any certificate of {url}: anybody on the network path can read the key and forge data",
+         f"for a first try only; use {prefix}tls-ca-file for a private authority"),
+        ("proxy", values.choice("environment", "none"), "environment",
+         "HTTP proxy to use: the one in HTTP_PROXY, HTTPS_PROXY and NO_PROXY, or none",
+         "what other programs on the machine do"),
+    )
+    return tuple(
+        Option(f"{prefix}{name}", value_type, default, text, reason, restart=restart,
+               attribute=f"{CLIENTS[prefix]}.{name.replace('-', '_')}")
+        for name, value_type, default, text, reason in options
+    )
+
+
+_STREAM: tuple[Option, ...] = (
+    Option("stream.name", values.NAME, "default",
+           "name of the stream: the value of the label `stream` on all of its metrics",
+           "only several streams need names"),
+    Option("stream.url", values.STREAM_URL, None,
+           "address of the stream, such as https://iris.example.com/api/stream/overview",
+           "the one option that has to be given"),
+    Option("stream.protocol", values.choice("auto", "websocket", "sse", "poll"), "auto",
+           "how to receive; auto asks the server",
+           "the URL and the server's answer tell it reliably"),
+    Option("stream.snapshot-url", values.HTTP_URL, None,
+           "REST address of the overview, for the first load and for polling",
+           "then derived from the stream's URL"),
+    Option("stream.api-key-file", values.KEY_FILE, None,
+           "file with the key to send as `Authorization: Bearer`; read again for each connection",
+           "a key on a command line or in a variable could be seen by others, so it has no option"),
+    Option("stream.headers", values.HEADERS, None,
+           "header to send with every request, as `Name: value`; repeat the flag for several, or write a mapping",
+           "for gateways that route by headers; put secret values into headers-file"),
+    Option("stream.headers-file", values.HEADERS_FILE, None,
+           "file with headers to send, one `Name: value` a line; read again for each connection",
+           "then only stream.headers are sent; where both have a name, the file wins"),
+    Option("stream.tls-ca-file", values.FILE, None,
+           "PEM file with the certificate authorities to trust for the source; read again when it changes",
+           "then the authorities that this machine trusts"),
+    Option("stream.tls-cert-file", values.FILE, None,
+           "PEM file with the client certificate, if the source asks for one; read again when it changes",
+           "few sources ask"),
+    Option("stream.tls-key-file", values.FILE, None,
+           "PEM file with the private key (not encrypted) of tls-cert-file",
+           "then the key is read from tls-cert-file"),
+    Option("stream.tls-server-name", values.SERVER_NAME, None,
+           "name to expect in the source's certificate, and to send as SNI",
+           "then the host of the URL"),
+    Option("stream.tls-insecure-skip-verify", values.SWITCH, "false",
+           "accept any certificate: anybody on the network path can read the key and forge data",
+           "for a first try only; use tls-ca-file for a private authority"),
+    Option("stream.proxy", values.choice("environment", "none"), "environment",
+           "HTTP proxy to use: the one in HTTP_PROXY, HTTPS_PROXY and NO_PROXY, or none",
+           "what other programs on the machine do"),
+    Option("stream.connect-timeout", values.duration(0.001, 3600), "10s",
+           "longest wait for a connection, and for the head of an answer",
+           "covers three lost SYN packets (1 s, 2 s and 4 s apart) and a slow handshake"),
+    Option("stream.reconnect-initial", values.duration(0.001, 3600), "3s",
+           "delay before the first reconnection; it doubles with each failure",
+           "what IRIS asks of its clients"),
+    Option("stream.reconnect-max", values.duration(0.001, 86400), "60s",
+           "longest delay between reconnections, before jitter",
+           "what IRIS asks of its clients; 60 attempts an hour stay below its limit of 100"),
+    Option("stream.reconnect-jitter", values.RATIO, "0.2",
+           "share by which each delay varies at random, up or down",
+           "keeps clients of a restarted server from returning in step"),
+    Option("stream.reconnect-attempts", values.integer(1, 1_000_000), "10",
+           "failed attempts in a row after which the exporter polls",
+           "what IRIS asks of its clients; about six minutes with the default delays"),
+    Option("stream.stable-after", values.duration(0, 86400), "30s",
+           "time that a connection has to last before the failed attempts before it no longer count",
+           "a server that accepts and closes at once must not be hammered"),
+    Option("stream.live-retry-interval", values.duration(0.001, 86400), "5m",
+           "time between attempts to return from polling, or from an error, to the live stream",
+           "twelve attempts an hour, well below IRIS's limit of 100 connections"),
+    Option("stream.heartbeat-interval", values.duration(0.001, 86400), "30s",
+           "time between pings",
+           "what IRIS asks of its clients"),
+    Option("stream.heartbeat-timeout", values.duration(0.001, 86400), "60s",
+           "silence after which a connection counts as dead; longer than the interval",
+           "two heartbeats missed in a row"),
+    Option("stream.poll-interval", values.duration(0.001, 86400), "30s",
+           "time between two polls while the stream is not live",
+           "what IRIS asks of its clients"),
+    Option("stream.stale-after", values.duration(0.001, 31 * 86400), "5m",
+           "age of the last data at which its gauges leave /metrics",
+           "how long Prometheus itself goes on showing a series that is gone"),
+    Option("stream.max-message-bytes", values.size(1 << 10, 1 << 30), "1MiB",
+           "largest message of a stream to accept: a WebSocket message, an SSE event or line",
+           "ten times what IRIS promises not to exceed (100 KB)"),
+    Option("stream.max-body-bytes", values.size(1 << 10, 1 << 30), "16MiB",
+           "largest REST answer to accept, after decompression",
+           "an overview of ten thousand projects takes some 3 MB"),
+    Option("stream.max-event-bytes", values.size(256, 1 << 20), "16KiB",
+           "largest message text, and largest metadata, of one event; longer text is cut, larger metadata left out",
+           "a screen of text, or a traceback"),
+    Option("stream.max-json-depth", values.integer(1, 200), "64",
+           "levels of objects and lists in the metadata of an event; metadata with more is left out",
+           "far more than anybody writes, far less than a JSON reader takes"),
+    Option("stream.max-events", values.integer(1, 10_000), "100",
+           "newest events to hold for the activity feed",
+           "what IRIS asks of its clients; the feed shows 50"),
+    Option("stream.max-event-ids", values.integer(100, 100_000), "10000",
+           "event ids to remember at least, so that no event is counted twice",
+           "ten minutes at the thousand messages a minute that IRIS promises not to exceed"),
+    Option("stream.max-projects", values.integer(1, 100_000), "10000",
+           "projects to hold and show; further ones are left out, and called `other` in labels of events",
+           "each has 15 series, and 150,000 is where a scrape begins to hurt Prometheus"),
+    Option("stream.max-anomalies", values.integer(1, 100_000), "10000",
+           "open anomalies to hold and show",
+           "one for each project"),
+    Option("stream.max-event-series", values.integer(1, 100_000), "10000",
+           "label sets to count events by; events with further ones are counted as `other`",
+           "a thousand projects with ten types of events each"),
+    Option("stream.max-label-values", values.integer(16, 1000), "64",
+           "event types, and severities, with a label value of their own; further ones are called `other`",
+           "IRIS knows nine types and seven severities; a careless source invents more"),
+    Option("stream.max-label-length", values.integer(32, 200), "200",
+           "characters of a label value; a longer one is cut and ends in a hash",
+           "identifiers are shorter; for a Prometheus with a label_value_length_limit below it"),
+    Option("stream.max-connections-per-hour", values.integer(0, 1_000_000), "100",
+           "stream connections to one host in any hour, over all streams; half of them at once; 0 is no limit",
+           "what IRIS allows each client address"),
 )
 
+OPTIONS: tuple[Option, ...] = (
+    Option("config.file", values.FILE, None,
+           "YAML file with options; read again on SIGHUP and on POST /-/reload",
+           "one stream needs no file", in_file=False),
+    Option("config.watch", values.SWITCH, "false",
+           "read the file of --config.file again when its content changes; it is checked every five seconds",
+           "whoever changes the file asks for the reload", in_file=False),
+    Option("config.check", values.SWITCH, "false",
+           "check the configuration, print everything that is wrong with it, and exit",
+           "for deployment pipelines; exit code 0 or 2", in_file=False),
+    *_STREAM,
+    Option("web.listen-address", values.ADDRESSES, ":14747",
+           "address to serve on; repeat the flag for several",
+           "all interfaces, as Prometheus exporters do", restart=True, attribute="web.listen_addresses"),
+    Option("web.telemetry-path", values.TELEMETRY_PATH, "/metrics",
+           "path of the metrics",
+           "where Prometheus looks for them", restart=True),
+    Option("web.external-url", values.EXTERNAL_URL, None,
+           "address under which browsers reach the exporter, for example behind a proxy",
+           "then the address that a browser requests", restart=True),
+    Option("web.route-prefix", values.ROUTE_PREFIX, None,
+           "path in front of every path served, also of the metrics, probes and API; use / if a proxy strips the path",
+           "then the path of web.external-url", restart=True),
+    Option("web.config.file", values.FILE, None,
+           "file that turns on TLS, passwords or a rate limit, in the format of Prometheus's exporters",
+           "then plain HTTP without passwords", restart=True),
+    Option("web.max-requests", values.integer(0, 100_000), "40",
+           "scrapes to answer at the same time; 0 is no limit",
+           "the value of Prometheus's exporters", restart=True),
+    Option("web.max-connections", values.integer(1, 100_000), "512",
+           "open connections at the same time; one client address gets a quarter of them",
+           "dozens of scrapers and people; streams need open files, too", restart=True),
+    Option("web.enable-control", values.choice("auto", "always", "never"), "auto",
+           "who may connect, disconnect, reset and reload over HTTP; auto: anybody on a loopback address, elsewhere "
+           "clients that have to give a password or a certificate",
+           "what other machines can reach is read-only until somebody secures it", restart=True),
+    Option("web.disable-exporter-metrics", values.SWITCH, "false",
+           "leave process_* and python_* out of /metrics",
+           "they show the exporter's own memory and CPU time", restart=True),
+    Option("log.level", values.choice(*logs.LEVELS), "info",
+           "lowest severity to log; debug adds tracebacks",
+           "one line for each change of state"),
+    Option("log.format", values.choice(*logs.FORMATS), "logfmt",
+           "form of the log lines on stderr",
+           "the form of Prometheus's exporters"),
+    Option("state.dir", values.DIRECTORY, None,
+           "directory for what has to survive a restart: the position in each stream, and the counters up to it",
+           "then memory only, and a restart begins anew", restart=True),
+    Option("state.commit", values.COMMIT, "scrape",
+           "when to write the position in each stream to --state.dir: with each scrape, or at an interval (10s) if "
+           "nobody scrapes, or if events may be counted twice or missed after a restart",
+           "what a scrape has shown is not counted again after a restart, and nothing else is forgotten"),
+    Option("shard", values.SHARD, "0",
+           "ordinal of this process among --total-shards; auto takes the number at the end of the host name",
+           "one process receives everything"),
+    Option("total-shards", values.integer(1, 1024), "1",
+           "number of processes that divide the streams among them, by rendezvous hashing of their names",
+           "one process receives everything"),
+    Option("leader-election", values.SWITCH, "false",
+           "connect only while holding a Kubernetes Lease, which one replica of each shard does; the others stand by",
+           "needs Kubernetes, and a second replica", restart=True),
+    Option("fleet.lease-name", values.NAME, "iris-exporter",
+           "name of the Lease; with several shards the ordinal is added",
+           "the name of the program", restart=True),
+    Option("fleet.lease-namespace", values.NAME, None,
+           "namespace of the Lease",
+           "then the pod's own", restart=True),
+    Option("fleet.lease-duration", values.duration(3, 300), "15s",
+           "time without a renewal after which another replica takes the Lease",
+           "the custom of Kubernetes: renewed every 2/15 of it, given up by its holder after 2/3 of it", restart=True),
+    Option("fleet.kubernetes-url", values.HTTP_URL, None,
+           "address of the Kubernetes API, for a process outside of the cluster",
+           "a pod finds it by itself", restart=True),
+    Option("fleet.kubernetes-token-file", values.TOKEN_FILE, None,
+           "file with the token for --fleet.kubernetes-url; read again for each request",
+           "a pod finds its service account by itself", restart=True),
+    Option("fleet.kubernetes-ca-file", values.FILE, None,
+           "PEM file with the certificate authority of --fleet.kubernetes-url",
+           "a pod finds it by itself", restart=True),
+    Option("discovery.files", values.GLOBS, None,
+           "YAML or JSON files with lists of streams, as paths or globs, read again when they change; in the file of "
+           "--config.file also written as streams_files:",
+           "most people list their streams in one file"),
+    Option("discovery.files-interval", values.duration(0.05, 3600), "5s",
+           "time between two checks of the files of --discovery.files",
+           "a change of a ConfigMap takes longer to arrive anyway"),
+    Option("discovery.http-url", values.HTTP_URL, None,
+           "endpoint that lists streams in the form of Prometheus's http_sd",
+           "needs such an endpoint", attribute="discovery.http.url"),
+    Option("discovery.http-interval", values.duration(0.05, 86400), "30s",
+           "time between two requests to --discovery.http-url",
+           "less than a minute until a new stream is received"),
+    Option("discovery.http-api-key-file", values.KEY_FILE, None,
+           "file with the key to send to --discovery.http-url as `Authorization: Bearer`; read again for each request",
+           "a key on a command line or in a variable could be seen by others, so it has no option",
+           attribute="discovery.http.api_key_file"),
+    *_client_options("discovery.http-", restart=False),
+    Option("discovery.kubernetes", values.choice("none", "services", "pods"), "none",
+           "Kubernetes objects whose annotations describe streams",
+           "needs Kubernetes, and permission to list them"),
+    Option("discovery.namespace", values.NAME, None,
+           "namespace of those objects",
+           "then the pod's own"),
+    Option("discovery.secrets-dir", values.DIRECTORY, None,
+           "directory with the Secrets that annotations name, each mounted in a directory of its name",
+           "then an annotation with a Secret is refused"),
+    Option("live.url", values.HTTP_URL, None,
+           "address of a Grafana to push state, cards and events to as they change",
+           "then nothing is pushed; panels on Prometheus move with each scrape", restart=True,
+           attribute="live.client.url"),
+    Option("live.token-file", values.TOKEN_FILE, None,
+           "file with the token of a service account that may push to Grafana Live; read again for each request",
+           "a Grafana without authentication needs none", restart=True, attribute="live.client.api_key_file"),
+    *_client_options("live.", restart=True),
+    Option("live.channel", values.NAME, "iris",
+           "stream id in Grafana Live: panels read stream/<channel>/iris_state, iris_cards and iris_event",
+           "what the live dashboard reads", restart=True),
+    Option("live.interval", values.duration(0.01, 60), "100ms",
+           "time between two pushes, each with all changes since the last",
+           "well below the 200 ms that a person takes for at once", restart=True),
+)
+# fmt: on
+
 BY_KEY = {option.key: option for option in OPTIONS}
-STREAM_OPTIONS = {option.name: option for option in OPTIONS if option.group == "stream"}
+STREAM_OPTIONS = {option.name: option for option in _STREAM}
 """The options of one stream, by their name within `streams:`."""

@@ -1,19 +1,18 @@
-"""From tables of text to values of options: the one reader of what can be said about a stream, whoever says it.
+"""From tables of text to values: the one reader of files, whoever wrote them.
 
-The configuration and every source of discovery come through here, so that what means something in one of them means
-the same in the others.
+The configuration, every source of discovery and the web configuration come through here, so that what means something
+in one of them means the same in the others.
 """
 
+import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from iris_exporter.config import values, yaml_tree
-from iris_exporter.config.hints import did_you_mean
-from iris_exporter.config.option import Option
+from iris_exporter.config import yaml_tree
 from iris_exporter.config.options import BY_KEY
-from iris_exporter.config.values import BadValueError
+from iris_exporter.config.values import BadValueError, ValueType, plain
 from iris_exporter.config.yaml_tree import Node, Scalar, Sequence, Table
 from iris_exporter.errors import Problem
 
@@ -22,122 +21,146 @@ from iris_exporter.errors import Problem
 class Given:
     """A value as it was given: `texts` has several for a list; `key` and `where` are for messages."""
 
-    option: Option
+    type: ValueType
     texts: tuple[str, ...]
     where: str
     key: str
-    base: Path  # where relative paths start
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where tables come from. `file` None: lines have no numbers, and paths start in the working directory."""
-
-    file: Path | None = None
+    base: Path = Path()  # where relative paths start
 
     @property
-    def base(self) -> Path:
-        """Where relative paths start."""
-        return Path() if self.file is None else self.file.parent
+    def shown(self) -> str:
+        """The first text, as a message may have it."""
+        return self.type.show(self.texts[0])
 
-    def place(self, table: Table, name: str, outer: str) -> str:
-        """Where a key of a table stands; `outer` is where the table does."""
-        return outer if self.file is None else f"{self.file}:{table.lines[name]}"
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return ` (did you mean X?)` when one of `known` is close to `name`, else nothing."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f" (did you mean {close[0]}?)" if close else ""
 
 
 def without_line_end(text: str) -> str:
     """The text without line ends behind it.
 
-    What is kept in a file, such as a Secret, mostly ends with one, and Kubernetes hands that on in variables, in
+    What is stored in a file, such as a Secret, mostly ends with one, and Kubernetes passes that on in variables, in
     arguments with `$(NAME)` and in block texts of YAML. It is part of no value of ours.
     """
     return text.rstrip("\r\n")
 
 
-def split(option: Option, text: str) -> tuple[str, ...]:
+def split(value_type: ValueType, text: str) -> tuple[str, ...]:
     """The values in one text that has room for a list: a variable, a label."""
     text = without_line_end(text)
-    return tuple(part.strip() for part in text.strip().split(option.kind.separator)) if option.kind.many else (text,)
+    return tuple(part.strip() for part in text.strip().split(value_type.separator)) if value_type.many else (text,)
 
 
 class Reader:
-    """Reads options; `problems` grows in the order found."""
+    """Reads values; `problems` grows in the order found, and no problem ends the reading.
 
-    def __init__(self) -> None:
+    Args:
+        file: What the tables come from. None: lines have no numbers, and paths start in the working directory.
+        toolkit: Tables are those of Prometheus's exporter-toolkit. As in Go a blank value is not given, and a list has
+            to be written as one and may repeat itself.
+    """
+
+    def __init__(self, file: Path | None = None, *, toolkit: bool = False) -> None:
         self.problems: list[Problem] = []
+        self.file = file
+        self._toolkit = toolkit
 
-    def problem(self, given: Given, value: str, expected: str) -> None:
-        """Note what is wrong with something that was given."""
-        self.problems.append(Problem(given.where, given.key, value, expected))
+    def report(self, where: str, key: str, value: str, expected: str) -> None:
+        """Note a problem."""
+        self.problems.append(Problem(where, key, value, expected))
 
-    def options(
-        self, origin: Origin, node: Node, key: str, where: str, known: Mapping[str, Option]
-    ) -> dict[str, Given]:
-        """Return what a table gives for the options in `known`, whose names may have dots for deeper tables."""
-        if isinstance(node, Scalar) and node.text is None:
-            return {}  # a section of which every line is commented out
-        if not isinstance(node, Table):
-            self.problems.append(Problem(where, key, yaml_tree.describe(node), "keys with values"))
-            return {}
-        result: dict[str, Given] = {}
-        for name, value in node.entries.items():
-            inner, place = f"{key}.{name}", origin.place(node, name, where)
-            below = {rest.removeprefix(f"{name}."): o for rest, o in known.items() if rest.startswith(f"{name}.")}
-            option = known.get(name) if "." not in name else None
-            if below:
-                result |= self.options(origin, value, inner, place, below)
-            elif option is None:
-                self.unknown(place, inner, name, known, f"a key of {key}")
-            else:
-                texts = self.texts(value, option, place, inner)
-                if texts is not None:
-                    result[option.name] = Given(option, texts, place, inner, origin.base)
-        return result
-
-    def texts(self, node: Node, option: Option, where: str, key: str) -> tuple[str, ...] | None:
-        """The text of an option, several of a list; None after adding a problem."""
-        if isinstance(node, Table) and option.kind.mapping:
-            named = {
-                name: without_line_end(item.text)
-                for name, item in node.entries.items()
-                if isinstance(item, Scalar) and item.text
-            }
-            if node.entries and len(named) == len(node.entries):
-                return tuple(f"{name}: {text}" for name, text in named.items())
-        items = node.items if isinstance(node, Sequence) and option.kind.many else (node,)
-        texts = [item.text for item in items if isinstance(item, Scalar) and item.text is not None]
-        if texts and len(texts) == len(items):
-            return tuple(map(without_line_end, texts))
-        wrong = next((item for item in items if not isinstance(item, Scalar) or item.text is None), node)
-        got = "an empty list" if not items else yaml_tree.describe(wrong)
-        hint = "; leave the key out for the default" if got == "nothing" else ""
-        self.problems.append(Problem(where, key, got, option.kind.syntax + hint))
-        return None
+    def refuse(self, given: Given, expected: str, value: str | None = None) -> None:
+        """Note what is wrong with a value; without `value` its text is shown."""
+        self.report(given.where, given.key, given.shown if value is None else value, expected)
 
     def unknown(self, where: str, key: str, name: str, known: Iterable[str], what: str) -> None:
-        """Report a key that is none, without its value: what was meant could be a secret."""
+        """Note a key that is none, without its value: what was meant could be a secret."""
         hint = did_you_mean(name, known)
-        if name in BY_KEY:
+        if name in BY_KEY and not self._toolkit:
             hint = f" ({name} is written as {name.replace('.', ': ')})" if BY_KEY[name].in_file else " (a flag only)"
-        self.problems.append(Problem(where, values.plain(key), "an unknown key", what + hint))
+        self.report(where, plain(key), "an unknown key", what + hint)
+
+    def place(self, table: Table, name: str, outer: str) -> str:
+        """Where a key of a table stands; `outer` is where the table does."""
+        return outer if self.file is None else f"{self.file}:{table.lines[name]}"
+
+    def table(self, node: Node | None, key: str, where: str) -> Table | None:
+        """The node as a table; None without one, such as a section of which every line is commented out."""
+        if node is None or isinstance(node, Table):
+            return node
+        if not (isinstance(node, Scalar) and node.text is None):
+            self.report(where, key, yaml_tree.describe(node), "keys with values")
+        return None
+
+    def given(self, node: Node | None, key: str, where: str, known: Mapping[str, ValueType]) -> dict[str, Given]:
+        """Return what a table gives for the names in `known`, which may have dots for deeper tables."""
+        table = self.table(node, key, where) or Table({}, 0)
+        result: dict[str, Given] = {}
+        for name, value in table.entries.items():
+            inner, place = f"{key}.{name}", self.place(table, name, where)
+            below = {rest.removeprefix(f"{name}."): t for rest, t in known.items() if rest.startswith(f"{name}.")}
+            if below:
+                result |= {f"{name}.{rest}": given for rest, given in self.given(value, inner, place, below).items()}
+            elif name not in known or "." in name:
+                self.unknown(place, inner, name, known, f"a key of {key}")
+            elif (given := self.value(value, known[name], inner, place)) is not None:
+                result[name] = given
+        return result
+
+    def value(self, node: Node, value_type: ValueType, key: str, where: str) -> Given | None:
+        """Return what a node gives for a value; None after noting a problem, and for a blank that is not given."""
+        if self._toolkit and isinstance(node, Scalar) and not node.text:
+            return None
+        items = _items(node, value_type)
+        texts = tuple(item.text for item in items if isinstance(item, Scalar) and item.text is not None)
+        needs_list = self._toolkit and value_type.many
+        if len(texts) == len(items) and (isinstance(node, Sequence) if needs_list else texts):
+            return Given(value_type, tuple(map(without_line_end, texts)), where, key, self._base)
+        wrong = next((item for item in items if not isinstance(item, Scalar) or item.text is None), node)
+        got = yaml_tree.describe(wrong) if items else "an empty list"
+        hint = "; leave the key out for the default" if got == "nothing" else ""
+        self.report(where, key, got, ("a list, each value " if needs_list else "") + value_type.syntax + hint)
+        return None
+
+    @property
+    def _base(self) -> Path:
+        return Path() if self.file is None else self.file.parent
 
     def read(self, given: Given) -> Any:
-        """Return the value, or None after adding a problem (no value of a given option is None)."""
-        values: list[Any] = []
+        """Return the value, or None after noting a problem (no value that is given is None)."""
+        result: list[Any] = []
         for text in given.texts:
             try:
-                values.append(given.option.kind.read(text, given.base))
+                result.append(given.type.read(text, given.base))
             except BadValueError as error:
-                self.problem(given, error.shown or given.option.kind.shown(text), error.expected)
-        if len(values) < len(given.texts):
+                self.refuse(given, error.expected, error.shown or given.type.show(text))
+        if len(result) < len(given.texts):
             return None
-        if not given.option.kind.many:
-            return values[0]
-        for text in sorted({text for text in given.texts if given.texts.count(text) > 1}):
-            self.problem(given, f"{given.option.kind.shown(text)} twice", "each of them once")
-        return tuple(values)
+        if not given.type.many:
+            return result[0]
+        for text in sorted({text for text in given.texts if given.texts.count(text) > 1 and not self._toolkit}):
+            self.refuse(given, "each of them once", f"{given.type.show(text)} twice")
+        return tuple(result)
 
     def read_all(self, given: Mapping[str, Given]) -> dict[str, Any]:
-        """Return what could be read, by option name."""
+        """Return what could be read, by name."""
         values = {name: self.read(each) for name, each in given.items()}
         return {name: value for name, value in values.items() if value is not None}
+
+
+def _items(node: Node, value_type: ValueType) -> tuple[Node, ...]:
+    """The nodes that should have a text each: of a list its items, of a mapping its entries, else the node itself."""
+    if isinstance(node, Sequence) and value_type.many:
+        return node.items
+    if isinstance(node, Table) and value_type.mapping and node.entries:
+        entries = tuple(
+            Scalar(f"{name}: {item.text}", item.line)
+            for name, item in node.entries.items()
+            if isinstance(item, Scalar) and item.text
+        )
+        if len(entries) == len(node.entries):
+            return entries
+    return (node,)

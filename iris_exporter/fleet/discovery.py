@@ -17,7 +17,6 @@ import aiohttp
 
 from iris_exporter.clock import Clock
 from iris_exporter.config import values, yaml_tree
-from iris_exporter.config.reader import Origin
 from iris_exporter.config.values import BadValueError
 from iris_exporter.config.yaml_tree import Node, Scalar
 from iris_exporter.core import stream_names
@@ -42,7 +41,6 @@ _LINES_PER_MINUTE = 10
 _READ_SHARE = 20  # a list whose entries wait for files takes 1/20 of a processor at most
 _FIRST_PAUSE_SECONDS = 1.0
 _SHAPE = "a list of streams in YAML or JSON"
-_NO_FILE = Origin()
 
 _log = get_logger("discovery")
 
@@ -67,7 +65,7 @@ class _Entry:
     node: Node
     where: str
     key: str = "stream"
-    origin: Origin = _NO_FILE
+    file: Path | None = None
     problems: Sequence[Problem] = ()
 
 
@@ -96,7 +94,7 @@ class _Reader:
                 refused.append(list(entry.problems))
                 continue
             try:
-                streams.append(read_entry(entry.node, self._defaults, entry.origin, entry.where, entry.key))
+                streams.append(read_entry(entry.node, self._defaults, entry.file, entry.where, entry.key))
             except ConfigError as error:
                 refused.append(error.problems)
         return tuple(streams), refused
@@ -181,9 +179,8 @@ class FileDiscovery:
         self._again.pop(name, None)
         if len(content) > _MAX_BYTES:
             raise ConfigError([Problem(str(path), "(file)", f"more than {_MAX_BYTES >> 20} MiB", _SHAPE)])
-        origin = Origin(path)
         streams, refused = self._reader.sort(
-            _Entry(node, f"{path}:{node.line}", f"[{index}]", origin, problems)
+            _Entry(node, f"{path}:{node.line}", f"[{index}]", path, problems)
             for index, (node, problems) in enumerate(yaml_tree.read_list(content, path, _SHAPE))
         )
         for problems in refused:
@@ -228,10 +225,9 @@ class HttpDiscovery:
         clock: Clock,
         found: Found,
     ) -> None:
-        self._url = settings.http_url or ""
+        self._url = settings.http.url
         self._interval = settings.http_interval_seconds
-        client = settings.http_client
-        self._requester = Requester(client, session, Credentials(client, protect))
+        self._requester = Requester(settings.http, session, Credentials(settings.http, protect))
         self._clock = clock
         self._found = found
         self._reader = _Reader("http", settings.defaults, metrics, clock)
@@ -377,7 +373,7 @@ class KubernetesDiscovery:
     def _is_wanted(self, item: dict[str, Any]) -> bool:
         text = _annotations(item).get("scrape", "false")
         try:
-            return bool(values.SWITCH.read(text, Path()))
+            return bool(values.SWITCH.read(text))
         except BadValueError as error:
             self._reader.refuse([Problem(_key(item), f"{ANNOTATION}scrape", values.quoted(text), error.expected)])
             return False

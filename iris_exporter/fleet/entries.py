@@ -3,24 +3,25 @@
 An entry is a table of stream options, as below `streams:`. What it does not say comes from `defaults:`.
 """
 
+from pathlib import Path
 from typing import Any
 
-from iris_exporter.config import consistency, yaml_tree
-from iris_exporter.config.credentials import TlsCheck
+from iris_exporter.config import rules, yaml_tree
 from iris_exporter.config.options import STREAM_OPTIONS
-from iris_exporter.config.reader import Origin, Reader, split
+from iris_exporter.config.reader import Reader, split
+from iris_exporter.config.rules import TlsCheck
 from iris_exporter.config.yaml_tree import Node, Table
 from iris_exporter.errors import ConfigError, Problem
 from iris_exporter.settings import StreamSettings
 
 
-def read_entry(entry: Node, defaults: StreamSettings, origin: Origin, where: str, key: str) -> StreamSettings:
+def read_entry(entry: Node, defaults: StreamSettings, file: Path | None, where: str, key: str) -> StreamSettings:
     """The settings that an entry means.
 
     Args:
         entry: A table of option names (with dashes) to plain values, or to lists of them.
         defaults: For what the entry does not say.
-        origin: What the entry comes from.
+        file: What the entry comes from, if it is a file.
         where: The file and line, or the object, for messages.
         key: What messages call the entry.
 
@@ -29,22 +30,22 @@ def read_entry(entry: Node, defaults: StreamSettings, origin: Origin, where: str
     """
     if not isinstance(entry, Table):
         raise ConfigError([Problem(where, key, yaml_tree.describe(entry), "keys with values")])
-    reader = Reader()
-    given = reader.options(origin, entry, key, where, STREAM_OPTIONS)
+    reader = Reader(file)
+    given = reader.given(entry, key, where, {name: option.type for name, option in STREAM_OPTIONS.items()})
     said = reader.read_all(given)
     for needed in ("name", "url"):
         if needed not in entry.entries:
-            reader.problems.append(Problem(where, f"{key}.{needed}", "nothing", STREAM_OPTIONS[needed].kind.syntax))
-    common = {name: getattr(defaults, option.field) for name, option in STREAM_OPTIONS.items() if name != "url"}
+            reader.report(where, f"{key}.{needed}", "nothing", STREAM_OPTIONS[needed].type.syntax)
+    common = {name: getattr(defaults, option.path) for name, option in STREAM_OPTIONS.items() if name != "url"}
     # A broken value must not be replaced by a default in checks of what belongs together.
     values = {name: value for name, value in {**common, **said}.items() if name in said or name not in entry.entries}
-    for name, expected in consistency.problems(values, given, _tls_check(values)):
-        kind = STREAM_OPTIONS[name].kind
-        shown = kind.shown(given[name].texts[0] if name in given else kind.write(values[name]))
-        reader.problems.append(Problem(where, f"{key}.{name}", shown, expected))
+    for name, expected in rules.stream_problems(values, given, _tls_check(values)):
+        value_type = STREAM_OPTIONS[name].type
+        shown = value_type.show(given[name].texts[0] if name in given else value_type.write(values[name]))
+        reader.report(where, f"{key}.{name}", shown, expected)
     if reader.problems:
         raise ConfigError(reader.problems)
-    changes = {STREAM_OPTIONS[name].field: value for name, value in values.items()}
+    changes = {STREAM_OPTIONS[name].path: value for name, value in values.items()}
     return StreamSettings(**changes)
 
 
@@ -63,4 +64,6 @@ def table_of(options: dict[str, object]) -> Table:
 
 def _listed(name: str, value: object) -> object:
     option = STREAM_OPTIONS.get(name)
-    return list(split(option, value)) if option is not None and option.kind.many and isinstance(value, str) else value
+    return (
+        list(split(option.type, value)) if option is not None and option.type.many and isinstance(value, str) else value
+    )

@@ -198,7 +198,7 @@ class Fleet(Generic[Applied]):
         sources: list[FileDiscovery | HttpDiscovery | KubernetesDiscovery] = []
         if discovery.files:
             sources.append(FileDiscovery(discovery, self._metrics, self._clock, self._discovered))
-        if discovery.http_url is not None:
+        if discovery.http.url:
             sources.append(HttpDiscovery(discovery, self._session, self._metrics, self._clock, self._discovered))
         if discovery.kubernetes != "none":
             api = Kubernetes(self._access(), self._session)

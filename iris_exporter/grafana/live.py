@@ -79,7 +79,7 @@ class LivePush:
         metrics: LiveMetrics,
         clock: Clock,
     ) -> None:
-        self._address = _push_address(settings.url or "", settings.channel)
+        self._address = _push_address(settings.client.url, settings.channel)
         self._interval = settings.interval_seconds
         self._requester = Requester(settings.client, session, Credentials(settings.client, protect))
         self._streams = streams

@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 
 from iris_exporter import config, logs
+from iris_exporter.config.options import BY_KEY
+from iris_exporter.config.values import read_key
+from iris_exporter.core import urls
 from iris_exporter.errors import ConfigError
 
 URL = "http://one.example.com/api/stream/overview"
@@ -30,7 +33,8 @@ def own_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_api_key_has_no_line_end_and_is_hidden_from_the_log(content: bytes, key: str, tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_bytes(content)
-    assert config.read_api_key(file) == key
+    assert BY_KEY["stream.api-key-file"].type.read(str(file)) == file
+    assert read_key(file) == key
     assert key not in logs.redact(f"Bearer {key}")
 
 
@@ -41,9 +45,9 @@ def test_a_key_that_cannot_be_sent_is_refused_and_not_shown(content: bytes, tmp_
     file = tmp_path / "file"
     file.write_bytes(content)
     with pytest.raises(ConfigError) as error:
-        config.read_api_key(file)
+        config.load({"stream.url": URL, "stream.api-key-file": str(file)}, {})
     line = str(error.value).replace(str(file), "FILE")
-    assert line.startswith("FILE: stream.api-key-file: got 'FILE', expected a file with ")
+    assert line.startswith("--stream.api-key-file: stream.api-key-file: got 'FILE', expected a file with ")
     assert "\n" not in line
     assert "qz" not in line
     assert "xxx" not in line
@@ -74,7 +78,7 @@ def test_loading_hides_keys_and_secrets_of_urls_even_when_it_fails(tmp_path: Pat
     ],
 )
 def test_a_url_is_shown_without_what_could_be_secret(url: str, shown: str) -> None:
-    assert config.redact_url(url) == shown
+    assert urls.redact(url) == shown
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from iris_exporter import config
 from iris_exporter.backend.access import KeyFile
 from iris_exporter.commands import dashboards as grafana
+from iris_exporter.config.values import read_key
 from iris_exporter.core import keys
 from iris_exporter.core.failures import TransportError
 from iris_exporter.errors import ConfigError, UsageError
@@ -43,7 +44,7 @@ def at_start(option: str) -> Callable[[Path], str]:
             config.load({"stream.url": "http://h/x", option: str(file), **others}, {})
         except ConfigError as error:
             return refused(str(error))
-        return config.read_api_key(file)
+        return read_key(file)
 
     return read
 

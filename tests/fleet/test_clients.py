@@ -13,6 +13,7 @@ from aiohttp import web
 from iris_exporter import config
 from iris_exporter.clock import SystemClock
 from iris_exporter.commands.file_checks import FILE_CHECKS
+from iris_exporter.errors import ConfigError
 from iris_exporter.fleet.discovery import HttpDiscovery
 from iris_exporter.fleet.kubernetes import Access, Kubernetes, KubernetesError
 from iris_exporter.grafana.live import LivePush
@@ -227,10 +228,10 @@ def test_what_does_not_belong_together_is_refused_at_the_start(tmp_path: Path) -
             {"proxy": "http://p"},
         ]
         for options in wrong:
-            with pytest.raises(config.ConfigError, match=prefix.replace(".", r"\.")):
+            with pytest.raises(ConfigError, match=prefix.replace(".", r"\.")):
                 settings_of(prefix, "http://h/", **options)
     authorities = {"fleet.kubernetes-url": "http://k", "fleet.kubernetes-ca-file": str(secret)}
-    with pytest.raises(config.ConfigError, match="certificates"):
+    with pytest.raises(ConfigError, match="certificates"):
         config.load({"stream.url": "http://h/x", **authorities}, {}, FILE_CHECKS)
 
 

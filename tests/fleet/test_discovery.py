@@ -149,7 +149,7 @@ async def test_an_endpoint_in_the_form_of_http_sd() -> None:
     answer: list[object] = [groups]
     told = Told()
     async with endpoint(answer) as url, aiohttp.ClientSession() as session:
-        settings = replace(OFF, http_url=url, http_interval_seconds=0.01)
+        settings = replace(OFF, http=replace(OFF.http, url=url), http_interval_seconds=0.01)
         async with running(HttpDiscovery(settings, session, told, SystemClock(), told).run()):
             names = [
                 from_address("https://iris-1:8080/x"),
@@ -191,7 +191,7 @@ async def test_no_secret_of_an_address_is_in_a_name_or_in_the_log(caplog: pytest
     answer: list[object] = [[{"targets": targets}, named, odd, unknown]]
     told = Told()
     async with endpoint(answer) as url, aiohttp.ClientSession() as session:
-        settings = replace(OFF, http_url=url, http_interval_seconds=60.0)
+        settings = replace(OFF, http=replace(OFF.http, url=url), http_interval_seconds=60.0)
         async with running(HttpDiscovery(settings, session, told, SystemClock(), told).run()):
             await until(lambda: bool(told.lists))
     assert len(set(told.names)) == 3, "two that differ in the key alone are two"
@@ -217,7 +217,7 @@ async def test_targets_that_look_alike_once_they_are_cut_and_cleaned_are_all_rec
     answer: list[object] = [[{"targets": targets, "labels": each} for each in labels]]
     told = Told()
     async with endpoint(answer) as url, aiohttp.ClientSession() as session:
-        settings = replace(OFF, http_url=url, http_interval_seconds=60.0)
+        settings = replace(OFF, http=replace(OFF.http, url=url), http_interval_seconds=60.0)
         async with running(HttpDiscovery(settings, session, told, SystemClock(), told).run()):
             await until(lambda: bool(told.lists))
     addresses = {stream.url for stream in told.lists[-1]}

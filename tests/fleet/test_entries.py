@@ -129,7 +129,7 @@ async def test_defaults_that_do_not_fit_an_entry_are_named_there(
 
 
 def http_settings(url: str) -> DiscoverySettings:
-    return replace(OFF, http_url=url, http_interval_seconds=60.0)
+    return replace(OFF, http=replace(OFF.http, url=url), http_interval_seconds=60.0)
 
 
 async def test_labels_are_read_as_variables_are() -> None:

@@ -50,9 +50,10 @@ class Counts:
 
 
 class Bench:
-    def __init__(self, url: str = "http://g", **changes: object) -> None:
+    def __init__(self, url: str = "http://g", token: Path | None = None, **changes: object) -> None:
         self.stream, self.counts, self.clock = Stream(), Counts(), FakeClock()
-        self.settings = replace(OFF, url=url, **changes)  # type: ignore[arg-type]
+        client = replace(OFF.client, url=url, api_key_file=token)
+        self.settings = replace(OFF, client=client, **changes)  # type: ignore[arg-type]
 
     def push(self, session: object = None, clock: object = None) -> LivePush:
         return LivePush(
@@ -131,7 +132,7 @@ async def test_grafana_gets_one_request_and_its_failures_are_counted(tmp_path: P
     token = tmp_path / "token"
     token.write_text("t0ken\n")
     url = f"http://127.0.0.1:{runner.addresses[0][1]}/sub/"
-    bench = Bench(url, channel="ops", token_file=token, interval_seconds=0.01)
+    bench = Bench(url, channel="ops", token=token, interval_seconds=0.01)
     async with aiohttp.ClientSession() as session:
         task = asyncio.create_task(bench.push(session, SystemClock()).run())
         await until(lambda: bench.counts.pushed == 1)
@@ -156,4 +157,4 @@ def test_the_exporter_counts_lines() -> None:
 
 
 def test_it_is_off_by_default() -> None:
-    assert OFF.url is None
+    assert OFF.client.url == ""

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from iris_exporter.config import yaml_tree
-from iris_exporter.config.hints import did_you_mean
+from iris_exporter.config.reader import did_you_mean
 from iris_exporter.config.values import quoted
 from iris_exporter.config.yaml_tree import Node, Scalar, Sequence, Table
 from iris_exporter.errors import ConfigError, Problem
