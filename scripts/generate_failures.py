@@ -3,15 +3,8 @@
 from http import HTTPStatus
 from pathlib import Path
 
-from iris_exporter.core.failures import (
-    CLOSE_CODE,
-    ERROR_CODE,
-    HTTP_STATUS,
-    REASONS,
-    REMEDY_TEXT,
-    RETRY_AFTER_CAP_SECONDS,
-    STATUS_CLASS,
-)
+from iris_exporter.core.failures import CLOSE_CODE, ERROR_CODE, HTTP_STATUS, RETRY_AFTER_CAP_SECONDS, STATUS_CLASS
+from iris_exporter.core.reasons import REASONS, REMEDY_TEXT
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs" / "failures.md"

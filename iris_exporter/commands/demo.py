@@ -13,7 +13,7 @@ from iris_exporter.app import Exporter, ListenError
 from iris_exporter.backend.server import Backend
 from iris_exporter.backend.service import BackendSettings
 from iris_exporter.commands.file_checks import FILE_CHECKS
-from iris_exporter.core.status import LinkStatus, State
+from iris_exporter.core.status import PROTOCOLS, LinkStatus, State
 from iris_exporter.errors import ConfigError, IrisExporterError
 from iris_exporter.model.snapshot import Snapshot
 from iris_exporter.otel.environment import read_otel
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where the backend listens (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--protocol", choices=("auto", "websocket", "sse", "poll"), default="websocket",
+        "--protocol", choices=("auto", *PROTOCOLS), default="websocket",
         help="how the exporter connects (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(

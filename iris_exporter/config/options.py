@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from iris_exporter import logs
 from iris_exporter.config import values
 from iris_exporter.config.values import ValueType
+from iris_exporter.core.sharding import MAX_SHARDS
+from iris_exporter.core.status import PROTOCOLS
 
 PREFIX = "IRIS_EXPORTER_"
 
@@ -125,7 +127,7 @@ _STREAM: tuple[Option, ...] = (
     Option("stream.url", values.STREAM_URL, None,
            "address of the stream, such as https://iris.example.com/api/stream/overview",
            "the one option that has to be given"),
-    Option("stream.protocol", values.choice("auto", "websocket", "sse", "poll"), "auto",
+    Option("stream.protocol", values.choice("auto", *PROTOCOLS), "auto",
            "how to receive; auto asks the server",
            "the URL and the server's answer tell it reliably"),
     Option("stream.snapshot-url", values.HTTP_URL, None,
@@ -284,7 +286,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("shard", values.SHARD, "0",
            "ordinal of this process among --total-shards; auto takes the number at the end of the host name",
            "one process receives everything"),
-    Option("total-shards", values.integer(1, 1024), "1",
+    Option("total-shards", values.integer(1, MAX_SHARDS), "1",
            "number of processes that divide the streams among them, by rendezvous hashing of their names",
            "one process receives everything"),
     Option("leader-election", values.SWITCH, "false",

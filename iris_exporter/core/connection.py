@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from iris_exporter.core.backoff import Backoff
-from iris_exporter.core.failures import Failure, Remedy
+from iris_exporter.core.failures import Failure
+from iris_exporter.core.reasons import Remedy
 from iris_exporter.core.status import State
 
 

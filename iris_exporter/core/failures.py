@@ -9,35 +9,14 @@ Source: the IRIS wire, sections 2 and 4; RFC 9110 section 15; RFC 6455 section 7
 
 from dataclasses import dataclass
 
-from iris_exporter.core.reasons import REASONS, REMEDY_TEXT, Reason, Remedy
+from iris_exporter.core.reasons import REASONS, Reason, Remedy
 from iris_exporter.errors import SourceError
-
-__all__ = [
-    "CLOSE_CODE",
-    "ERROR_CODE",
-    "HTTP_STATUS",
-    "REASONS",
-    "REMEDIES",
-    "REMEDY_TEXT",
-    "REQUEST_REFUSED",
-    "RETRY_AFTER_CAP_SECONDS",
-    "STATUS_CLASS",
-    "Failure",
-    "Reason",
-    "Remedy",
-    "TransportError",
-    "from_close_code",
-    "from_error_code",
-    "from_status",
-]
 
 RETRY_AFTER_CAP_SECONDS = 3600.0
 """The longest hint of a source that is obeyed; a wrong header must not silence a stream for a day."""
 
 REQUEST_REFUSED = frozenset({"not_found", "gone", "http_client_error"})
 """Reasons with which a source refuses a request: for the position in it, or for anything else."""
-
-REMEDIES: dict[str, Remedy] = {name: reason.remedy for name, reason in REASONS.items()}
 
 HTTP_STATUS: dict[int, str] = {
     101: "handshake",  # to a request that asked for no upgrade

@@ -6,13 +6,13 @@ to one upgrade. What worked is remembered for the next reconnect; an answer that
 Source: the IRIS wire, section 4, and the issue of protocol detection in the contract.
 """
 
-from collections.abc import Mapping
 from enum import StrEnum
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 UPGRADE_MAY_CURE = frozenset({400, 404, 405, 426})
 """Statuses with which servers that only speak WebSocket answer a plain GET."""
 
+_HTTP_SCHEMES = {"ws": "http", "wss": "https"}
 _OF_A_PAGE = frozenset({"after", "limit"})
 
 MISFITS = frozenset({"not_a_stream", "upgrade_refused", "not_found", "http_client_error", "handshake", "redirect"})
@@ -80,19 +80,11 @@ def accept_header(probe: Probe) -> str:
     return "text/event-stream" if probe is Probe.STREAM else "text/event-stream, application/json;q=0.5"
 
 
-def as_websocket(url: str) -> str:
-    """The address with a WebSocket scheme; everything else stays as it is written."""
-    return _with_scheme(url, {"http": "ws", "https": "wss"})
-
-
 def as_http(url: str) -> str:
     """The address with an HTTP scheme; everything else stays as it is written."""
-    return _with_scheme(url, {"ws": "http", "wss": "https"})
-
-
-def _with_scheme(url: str, schemes: Mapping[str, str]) -> str:
     scheme, colon, rest = url.partition(":")
-    return f"{schemes.get(scheme.lower(), scheme.lower())}{colon}{rest}" if colon else url
+    scheme = scheme.lower()
+    return f"{_HTTP_SCHEMES.get(scheme, scheme)}{colon}{rest}" if colon else url
 
 
 def snapshot_addresses(url: str) -> tuple[str, ...]:

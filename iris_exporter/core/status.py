@@ -16,6 +16,10 @@ class State(StrEnum):
     ERROR = "error"  # polling fails too, or upstream refuses us
 
 
+PROTOCOLS = ("websocket", "sse", "poll")
+"""How a source is heard; `none` stands for nothing in use."""
+
+
 @dataclass(frozen=True, slots=True)
 class LinkStatus:
     """A connection as it is now. Times are Unix seconds, None for never or none planned.

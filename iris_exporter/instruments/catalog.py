@@ -4,9 +4,11 @@ The collector, the metric reference, dashboards, alerts and tests read this tabl
 changing it is a breaking change. Wire fields are those of the IRIS wire, section 3.
 """
 
-from iris_exporter.core.failures import ERROR_CODE, REMEDIES
+from iris_exporter.core import reasons
+from iris_exporter.core.failures import ERROR_CODE
 from iris_exporter.core.log_limits import LIBRARIES
-from iris_exporter.core.status import State
+from iris_exporter.core.positions import Outcome
+from iris_exporter.core.status import PROTOCOLS, State
 from iris_exporter.decoding import problems
 from iris_exporter.instruments.http_server import DOOR
 from iris_exporter.instruments.metric import OTHER, Kind, Label, Metric
@@ -16,9 +18,8 @@ from iris_exporter.process.blocking import POOLS
 STATUSES = ("healthy", "warning", "critical", OTHER)
 SEVERITIES = ("info", "warning", "error", "critical")
 ANOMALY_SEVERITIES = ("critical", "warning", "info")
-PROTOCOLS = ("websocket", "sse", "poll")
 SIGNALS = ("traces", "logs")
-OUTCOMES = ("full", "partial", "none", "restarted")
+OUTCOMES = tuple(Outcome)
 MESSAGE_TYPES = (
     "update",
     "telemetry",
@@ -54,7 +55,7 @@ TASKS = (
 )
 POOL_NAMES = tuple(pool.name for pool in POOLS)
 """The sources of discovery."""
-REASONS = tuple(REMEDIES)
+REASONS = tuple(reasons.REASONS)
 DECODE_REASONS = tuple(problems.REASONS)
 DROPPED: dict[str, str] = {
     "projects": "projects beyond `--stream.max-projects`, each time a message names one",

@@ -8,7 +8,8 @@ stable is an API, as in `catalog`.
 from dataclasses import dataclass
 from enum import Enum
 
-from iris_exporter.core.failures import REMEDIES
+from iris_exporter.core.reasons import REASONS
+from iris_exporter.core.status import PROTOCOLS, State
 from iris_exporter.instruments.metric import Stability
 
 
@@ -58,9 +59,9 @@ class LogType:
 SCOPE = "iris_exporter"
 """The instrumentation scope of everything we export."""
 
-_PROTOCOLS = ("websocket", "sse", "poll", "none")
-_REASONS = tuple(REMEDIES)
-_STATES = ("disconnected", "connecting", "live", "polling", "error")
+_PROTOCOLS = (*PROTOCOLS, "none")
+_REASONS = tuple(REASONS)
+_STATES = tuple(State)
 
 # OpenTelemetry's names
 ERROR_TYPE = Attribute("error.type", "string", "Why it failed; absent on success.", _REASONS)

@@ -1,7 +1,8 @@
 """Loads what a stream has over REST: its snapshot, and the events that its numbering shows to be missing."""
 
 from iris_exporter.core import negotiation
-from iris_exporter.core.failures import Failure, Remedy, TransportError
+from iris_exporter.core.failures import Failure, TransportError
+from iris_exporter.core.reasons import Remedy
 from iris_exporter.settings import StreamSettings
 from iris_exporter.transports.connection_events import PollAnswered, PollFailed, PollStarted
 from iris_exporter.transports.context import StreamContext

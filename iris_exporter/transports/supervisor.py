@@ -12,13 +12,8 @@ from iris_exporter.clock import Clock
 from iris_exporter.core import negotiation
 from iris_exporter.core.backoff import Backoff
 from iris_exporter.core.connection import STATES, Action, Connection, Input, Phase, Rules, Step
-from iris_exporter.core.failures import (
-    REQUEST_REFUSED,
-    RETRY_AFTER_CAP_SECONDS,
-    Failure,
-    Remedy,
-    TransportError,
-)
+from iris_exporter.core.failures import REQUEST_REFUSED, RETRY_AFTER_CAP_SECONDS, Failure, TransportError
+from iris_exporter.core.reasons import Remedy
 from iris_exporter.core.status import LinkStatus, State
 from iris_exporter.settings import StreamSettings
 from iris_exporter.transports.base import Link, Sink

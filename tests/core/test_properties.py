@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from iris_exporter.core.backoff import Backoff
 from iris_exporter.core.connection import Action, Connection, Input, Phase, Rules, Step
-from iris_exporter.core.failures import REMEDIES, RETRY_AFTER_CAP_SECONDS, Failure, Remedy
+from iris_exporter.core.failures import RETRY_AFTER_CAP_SECONDS, Failure
+from iris_exporter.core.reasons import REASONS, Remedy
 from iris_exporter.decoding.messages import Anomaly, Metrics, Overview, Project, Update
 from iris_exporter.errors import LimitExceededError
 from iris_exporter.model.state import StreamState
@@ -142,11 +143,11 @@ class World:
 HINTS = st.sampled_from([None, 0.0, -1.0, 0.001, 5.0, 1e12])
 DIALS = st.builds(
     Dial,
-    reason=st.none() | st.sampled_from(sorted(REMEDIES)),
+    reason=st.none() | st.sampled_from(sorted(REASONS)),
     seconds=st.sampled_from([0.0, 0.1, 10.0]),
     hint=HINTS,
     lives=st.sampled_from([0.0, 0.1, STABLE - 0.1, STABLE, 100.0]),
-    then=st.sampled_from(sorted(REMEDIES)),
+    then=st.sampled_from(sorted(REASONS)),
     to_poll=st.sampled_from([False, False, False, True]),
     key_changed=st.booleans(),
 )
@@ -230,7 +231,7 @@ def test_a_healthy_source_is_live_again_whatever_came_before(
 
 @given(HISTORIES, POLLS)
 def test_only_a_refusal_for_good_stops_trying(history: list[Dial], polls: list[bool]) -> None:
-    final = {reason for reason, remedy in REMEDIES.items() if remedy is Remedy.STOP}
+    final = {name for name, reason in REASONS.items() if reason.remedy is Remedy.STOP}
     world = World([dial for dial in history if {dial.reason, dial.then}.isdisjoint(final)] or [HEALTHY], polls)
     world.ask(Input.CONNECT)
     world.run(24 * 3600)

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from iris_exporter.core import negotiation
+from iris_exporter.core import negotiation, reasons
 from iris_exporter.core.cursor import parse_position
-from iris_exporter.core.failures import REMEDIES, from_close_code, from_error_code, from_status
+from iris_exporter.core.failures import from_close_code, from_error_code, from_status
 from iris_exporter.decoding.iris_json.decoder import Decoder
 from iris_exporter.decoding.messages import MESSAGE_TYPES, Unknown
 from iris_exporter.decoding.problems import REASONS
@@ -101,10 +101,10 @@ def headers(data: bytes) -> None:
     wait = retry_after_seconds(value, NOW)
     assert wait is None or wait >= 0
     number = int.from_bytes(data[:2], "big")
-    assert from_status(number, value, wait).reason in REMEDIES
-    assert from_close_code(number, value).reason in REMEDIES
+    assert from_status(number, value, wait).reason in reasons.REASONS
+    assert from_close_code(number, value).reason in reasons.REASONS
     failure = from_error_code(value, value, wait)
-    assert failure is None or failure.reason in REMEDIES
+    assert failure is None or failure.reason in reasons.REASONS
     for probe in (negotiation.Probe.STREAM, negotiation.Probe.NEGOTIATE):
         negotiation.read_answer(probe, number, value.lower())
     position = parse_position(value)

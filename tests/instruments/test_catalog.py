@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from iris_exporter.core.failures import REMEDIES
+from iris_exporter.core.reasons import REASONS
 from iris_exporter.core.status import State
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.catalog import CATALOG
@@ -115,5 +115,5 @@ def test_reasons_that_exist_from_the_start_are_few() -> None:
 
 
 def test_closed_lists_come_from_where_they_are_decided() -> None:
-    assert catalog.CONNECT_FAILURES.labels[1].values == tuple(REMEDIES)
+    assert catalog.CONNECT_FAILURES.labels[1].values == tuple(REASONS)
     assert catalog.STREAM_STATE.labels[1].values == tuple(State)

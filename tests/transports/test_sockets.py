@@ -14,7 +14,8 @@ from aiohttp import WSMsgType, web
 from iris_exporter.clock import SystemClock
 from iris_exporter.config import stream_settings
 from iris_exporter.core.budget import ConnectionBudgets
-from iris_exporter.core.failures import Failure, Remedy, TransportError
+from iris_exporter.core.failures import Failure, TransportError
+from iris_exporter.core.reasons import Remedy
 from iris_exporter.http.credentials import Credentials
 from iris_exporter.http.session import open_session
 from iris_exporter.transports.base import Link, Received
