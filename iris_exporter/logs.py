@@ -191,16 +191,20 @@ def move_stderr(descriptor: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class LogCounts:
-    """Lines that could not be written, and messages of each of `LIBRARIES`, printed or not, since the start."""
+    """Lines that could not be written, failures of the thread that writes them, and messages of each of `LIBRARIES`,
+    printed or not, since the start."""
 
     dropped: int
+    writer_failures: int
     library_messages: Mapping[str, int]
 
 
 def counts() -> LogCounts:
     """What became of the log of this process."""
+    writer = _output.writer
+    dropped, failures = (0, 0) if writer is None else (writer.dropped, writer.failures)
     with _library_lock:
-        return LogCounts(0 if _output.writer is None else _output.writer.dropped, dict(_library_messages))
+        return LogCounts(dropped, failures, dict(_library_messages))
 
 
 class _Output:

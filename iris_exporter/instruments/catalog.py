@@ -39,6 +39,7 @@ MESSAGE_TYPES = (
     OTHER,
 )
 SOURCES = ("files", "http", "kubernetes")
+LOG_WRITER = "log_writer"
 TASKS = (
     "checkpoints",
     "config_watch",
@@ -48,6 +49,7 @@ TASKS = (
     "election",
     "handover",
     "live",
+    LOG_WRITER,
     "otlp_summaries",
     "refresh",
     "reload",

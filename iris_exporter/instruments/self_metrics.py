@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from iris_exporter.core.log_limits import LIBRARIES
 from iris_exporter.instruments import catalog
-from iris_exporter.instruments.catalog import SIGNALS
+from iris_exporter.instruments.catalog import LOG_WRITER, SIGNALS
 from iris_exporter.instruments.http_server import DOOR, DoorMetrics
 from iris_exporter.instruments.metric import Metric
 from iris_exporter.instruments.text import Sample, clean_label
@@ -129,8 +129,7 @@ class SelfMetrics:
         elif metric in (catalog.DISCOVERED, catalog.DISCOVERY_FAILURES):
             yield from _each(metric, self._discovered if metric is catalog.DISCOVERED else self._discovery_failures)
         elif metric is catalog.TASK_FAILURES:
-            for task, count in self._task_failures.items():
-                yield Sample(metric.name, {"task": task}, count)
+            yield from _each(metric, {**self._task_failures, LOG_WRITER: self._log_counts().writer_failures})
         elif metric in (catalog.BLOCKING_STUCK, catalog.BLOCKING_TIMEOUTS):
             for pool in POOLS:
                 count = pool.stuck if metric is catalog.BLOCKING_STUCK else pool.timeouts - self._timeouts_before[pool]
@@ -154,4 +153,4 @@ def _each(metric: Metric, counts: Mapping[str, float]) -> Iterator[Sample]:
 
 def _nothing_logged() -> LogCounts:
     """The counts of a process whose log nobody watches, as in a test."""
-    return LogCounts(0, dict.fromkeys(LIBRARIES, 0))
+    return LogCounts(0, 0, dict.fromkeys(LIBRARIES, 0))

@@ -6,12 +6,15 @@ and written by a daemon thread, in order. What finds the queue full is dropped a
 in is preceded by a notice that says how many are missing. At the end `flush` waits for a moment and no longer.
 
 The thread writes to the descriptor itself: one that waits inside a buffered file of Python holds that file's lock, and
-the interpreter, which flushes all files when it ends, would wait for it.
+the interpreter, which flushes all files when it ends, would wait for it. After a mistake of ours the thread goes on,
+following a pause that grows: the lines it was about to write count as dropped.
 """
 
 import os
 import select
+import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +24,8 @@ MOST_BYTES = 1024 * 1024
 """Some thousand lines: a reader that pauses for a second or two misses nothing."""
 BATCH_BYTES = 64 * 1024
 """Written in one go: what a pipe holds."""
+PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
+"""After the first and at most after a later failure of the thread."""
 
 
 @dataclass(slots=True)
@@ -37,6 +42,8 @@ class LineWriter:
         self.descriptor = descriptor
         self.dropped = 0
         """Lines that could not be written, in all."""
+        self.failures = 0
+        """Exceptions that the thread has met; each went to `threading.excepthook`."""
         self._notice = notice
         self._most_bytes = most_bytes
         self._changed = threading.Condition()
@@ -92,9 +99,23 @@ class LineWriter:
     # The thread
 
     def _run(self) -> None:
+        pause = PAUSE_SECONDS
         while True:
-            batch = self._next()
+            try:
+                self._write_batch()
+                pause = PAUSE_SECONDS
+            except Exception:  # noqa: BLE001 (whatever it is, later lines have to be written)
+                self.failures += 1
+                threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
+                time.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    def _write_batch(self) -> None:
+        batch = self._next()
+        has_failed = True
+        try:
             has_failed = not _write(self.descriptor, b"".join(entry.data for entry in batch))
+        finally:
             with self._changed:
                 self._has_failed = has_failed
                 if has_failed:

@@ -3,9 +3,11 @@
 import os
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
+from iris_exporter.process import line_writer
 from iris_exporter.process.line_writer import LineWriter
 
 
@@ -86,3 +88,28 @@ def test_what_cannot_be_encoded_is_spelled(pipe: tuple[int, int]) -> None:
     writer = LineWriter(pipe[1], notice)
     writer.write("\ud800\n")
     assert drain(pipe[0], writer).splitlines()[0] == "\\ud800"
+
+
+def test_after_a_mistake_the_thread_goes_on_and_counts_what_it_lost(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reported: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", reported.append)
+    pauses: list[float] = []
+    monkeypatch.setattr(line_writer, "time", SimpleNamespace(sleep=pauses.append))
+    mistakes = [LookupError("mistake"), LookupError("mistake")]
+    write = line_writer._write
+
+    def fail(descriptor: int, data: bytes) -> bool:
+        if mistakes:
+            raise mistakes.pop()
+        return write(descriptor, data)
+
+    monkeypatch.setattr(line_writer, "_write", fail)
+    writer = LineWriter(pipe[1], notice)
+    for n in range(3):
+        writer.write(f"{n}\n")
+        assert writer.flush(20)
+    assert (writer.failures, writer.dropped, pauses) == (2, 2, [1.0, 2.0])
+    assert {report.exc_type for report in reported} == {LookupError}
+    assert drain(pipe[0], writer).splitlines() == ["missing 2", "2", "end"]
