@@ -7,9 +7,17 @@ from iris_exporter.instruments import catalog
 from iris_exporter.instruments.catalog import LOG_WRITER, SIGNALS
 from iris_exporter.instruments.http_server import DOOR, DoorMetrics
 from iris_exporter.instruments.metric import Metric
+from iris_exporter.instruments.signals import NO_RECORDS, ExportCounts
 from iris_exporter.instruments.text import Sample, clean_label
 from iris_exporter.logs import LogCounts
 from iris_exporter.process.blocking import POOLS
+
+_OTLP = {
+    catalog.OTLP_EXPORTED.name: "exported",
+    catalog.OTLP_FAILED.name: "failed",
+    catalog.OTLP_DROPPED.name: "dropped",
+    catalog.OTLP_QUEUED.name: "queued",
+}
 
 
 class SelfMetrics:
@@ -37,8 +45,7 @@ class SelfMetrics:
         self._task_failures = dict.fromkeys(catalog.TASKS, 0)
         self._timeouts_before = {pool: pool.timeouts for pool in POOLS}  # pools are the process's
         self._discovery_failures = dict.fromkeys(catalog.SOURCES, 0)
-        otlp = (catalog.OTLP_EXPORTED, catalog.OTLP_FAILED, catalog.OTLP_DROPPED, catalog.OTLP_QUEUED)
-        self._otlp = {metric.name: dict.fromkeys(SIGNALS, 0) for metric in otlp}
+        self._export_counts: Callable[[], Mapping[str, ExportCounts]] = dict
 
     def config_reloaded(self, ok: bool, at: float) -> None:
         """The configuration was loaded, or (not `ok`) could not be; `at` is Unix time. Call it at the start too."""
@@ -46,26 +53,9 @@ class SelfMetrics:
         if ok:
             self._values[catalog.RELOAD_TIMESTAMP.name] = at
 
-    def otlp_made(self, signal: str, count: int) -> None:
-        """There are `count` more items to export; `signal` is `traces` or `logs`, KeyError for another word."""
-        self._otlp[catalog.OTLP_QUEUED.name][signal] += count
-
-    def otlp_exported(self, signal: str, count: int) -> None:
-        """The collector took `count` items."""
-        self._otlp_ended(catalog.OTLP_EXPORTED, signal, count)
-
-    def otlp_failed(self, signal: str, count: int) -> None:
-        """`count` items were refused or could not be sent."""
-        self._otlp_ended(catalog.OTLP_FAILED, signal, count)
-
-    def otlp_dropped(self, signal: str, count: int) -> None:
-        """`count` items were given up unsent."""
-        self._otlp_ended(catalog.OTLP_DROPPED, signal, count)
-
-    def _otlp_ended(self, end: Metric, signal: str, count: int) -> None:
-        # What waits is what was made and has not ended, so that no scrape contradicts itself, whatever the threads do.
-        self._otlp[end.name][signal] += count
-        self._otlp[catalog.OTLP_QUEUED.name][signal] -= count
+    def watch_exports(self, counts: Callable[[], Mapping[str, ExportCounts]]) -> None:
+        """From now on ask `counts` what became of the records of each signal that is exported."""
+        self._export_counts = counts
 
     def watch_log(self, counts: Callable[[], LogCounts]) -> None:
         """From now on ask `counts` what became of the log of this process."""
@@ -124,8 +114,9 @@ class SelfMetrics:
         """The series of one metric of the group; none for what has not happened yet."""
         if metric is catalog.BUILD_INFO:
             yield Sample(metric.name, self._build, 1)
-        elif metric.name in self._otlp:
-            yield from _each(metric, self._otlp[metric.name])
+        elif metric.name in _OTLP:
+            counts, field = self._export_counts(), _OTLP[metric.name]
+            yield from _each(metric, {signal: getattr(counts.get(signal, NO_RECORDS), field) for signal in SIGNALS})
         elif metric in (catalog.DISCOVERED, catalog.DISCOVERY_FAILURES):
             yield from _each(metric, self._discovered if metric is catalog.DISCOVERED else self._discovery_failures)
         elif metric is catalog.TASK_FAILURES:

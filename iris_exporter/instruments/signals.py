@@ -7,6 +7,7 @@ stable is an API, as in `catalog`.
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from iris_exporter.core.reasons import REASONS
 from iris_exporter.core.status import PROTOCOLS, State
@@ -55,6 +56,18 @@ class LogType:
     attributes: tuple[Attribute, ...]
     stability: Stability = Stability.STABLE
 
+
+class ExportCounts(NamedTuple):
+    """What became of the records of one signal; at any time `produced` is the sum of the others."""
+
+    produced: int
+    exported: int
+    failed: int
+    dropped: int
+    queued: int
+
+
+NO_RECORDS = ExportCounts(0, 0, 0, 0, 0)
 
 SCOPE = "iris_exporter"
 """The instrumentation scope of everything we export."""

@@ -24,7 +24,7 @@ from iris_exporter.decoding.messages import Event
 from iris_exporter.instruments import signals
 from iris_exporter.otel.export_queue import Waiting
 from iris_exporter.otel.pipeline import Pipeline
-from iris_exporter.otel.spans import Clean, Value, nanoseconds, within
+from iris_exporter.otel.spans import Value, clean, cleaned, nanoseconds, within
 
 MAX_METADATA_ATTRIBUTES = 64
 """Attributes that the metadata of one event become, whatever the general limit allows."""
@@ -56,13 +56,12 @@ class EventRecord(NamedTuple):
 
 
 class EventConverter:
-    """Makes log records of what waits in the queue. `limits` are the SDK's."""
+    """Makes log records of queued events. `limits` are the SDK's."""
 
-    def __init__(self, resource: Resource, scope: InstrumentationScope, limits: LogRecordLimits, clean: Clean) -> None:
+    def __init__(self, resource: Resource, scope: InstrumentationScope, limits: LogRecordLimits) -> None:
         self._resource = resource
         self._scope = scope
         self._limits = limits
-        self._clean = clean
 
     def __call__(self, record: EventRecord | ReadableLogRecord) -> ReadableLogRecord:
         """A record of the SDK; one that is one already stays."""
@@ -73,9 +72,9 @@ class EventConverter:
             timestamp=None if event.timestamp is None else nanoseconds(event.timestamp),
             observed_timestamp=nanoseconds(arrival.timestamp),
             context=within(arrival.context),
-            severity_text=self._clean(event.severity),
+            severity_text=clean(event.severity),
             severity_number=_SEVERITY.get(event.severity, SeverityNumber.UNSPECIFIED),
-            body=self._clean(event.message)[:MAX_BODY_CHARS],
+            body=clean(event.message)[:MAX_BODY_CHARS],
             attributes=self._attributes(arrival, event),
             event_name=signals.EVENT_LOG.name,
         )
@@ -84,17 +83,16 @@ class EventConverter:
     def _attributes(self, arrival: Arrival, event: Event) -> Mapping[str, Value]:
         """Metadata first: where there are too many, the SDK keeps the last ones."""
         found = flattened(event.metadata)
-        attributes = dict(itertools.islice(found, MAX_METADATA_ATTRIBUTES))
+        attributes = cleaned(
+            {
+                **dict(itertools.islice(found, MAX_METADATA_ATTRIBUTES)),
+                signals.EVENT_TYPE.name: event.event_type,
+                signals.PROJECT.name: event.project,
+                signals.EVENT_ID.name: event.id,
+                signals.STREAM.name: arrival.stream,
+            }
+        )
         more = sum(1 for _ in found)
-        attributes |= {
-            signals.EVENT_TYPE.name: event.event_type,
-            signals.PROJECT.name: event.project,
-            signals.EVENT_ID.name: event.id,
-            signals.STREAM.name: arrival.stream,
-        }
-        for name, value in attributes.items():
-            if type(value) is str:
-                attributes[name] = self._clean(value)
         most, longest = self._limits.max_log_record_attributes, self._limits.max_log_record_attribute_length
         if not more and _fit(attributes, most, longest):
             return attributes  # the SDK's limits take as long as all the rest
@@ -110,15 +108,14 @@ def _fit(attributes: Mapping[str, Value], most: int | None, longest: int | None)
 
 
 class EventLogger:
-    """Logs events, which wait as they are, and changes of state, which the SDK's logger emits."""
+    """Logs events, which are queued as they are, and changes of state, which the SDK's logger emits."""
 
-    def __init__(self, pipeline: Pipeline, logger: Logger, clean: Clean) -> None:
+    def __init__(self, pipeline: Pipeline, logger: Logger) -> None:
         self._pipeline = pipeline
         self._logger = logger
-        self._clean = clean
 
     def events(self, arrival: Arrival, events: Iterable[Event]) -> None:
-        """Events that have arrived together."""
+        """Log events that have arrived together."""
         at = arrival.timestamp
         self._pipeline.offer(
             [
@@ -135,21 +132,17 @@ class EventLogger:
         attributes: Mapping[str, Value],
         cause: SpanContext | None,
     ) -> None:
-        """A change of state."""
+        """Log a change of state."""
         timestamp = nanoseconds(at)
         self._logger.emit(
-            LogRecord(
-                timestamp=timestamp,
-                observed_timestamp=timestamp,
-                context=within(cause),
-                severity_number=SeverityNumber(severity[0]),
-                severity_text=severity[1],
-                body=self._clean(body)[:MAX_BODY_CHARS],
-                attributes={
-                    name: self._clean(value) if isinstance(value, str) else value for name, value in attributes.items()
-                },
-                event_name=signals.STATE_LOG.name,
-            )
+            timestamp=timestamp,
+            observed_timestamp=timestamp,
+            context=within(cause),
+            severity_number=SeverityNumber(severity[0]),
+            severity_text=severity[1],
+            body=clean(body)[:MAX_BODY_CHARS],
+            attributes=cleaned(attributes),
+            event_name=signals.STATE_LOG.name,
         )
 
 

@@ -1,43 +1,41 @@
-"""Everything that is exported by one process: made from `OtelSettings`, started, and closed within a bound."""
+"""Everything that one process exports: made from `OtelSettings`, started, and closed within a bound."""
 
 import asyncio
 import os
 import random
 import uuid
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Any
 
 import aiohttp
 from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk._logs import LoggerProvider, LogRecordLimits
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import SpanLimits, TracerProvider
+from opentelemetry.sdk.trace import SpanLimits, Tracer, TracerProvider
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext, format_span_id, format_trace_id
 
 from iris_exporter import logs
 from iris_exporter.clock import Clock
 from iris_exporter.instruments import signals
 from iris_exporter.instruments.self_metrics import SelfMetrics
+from iris_exporter.instruments.signals import ExportCounts
 from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.otel.event_logger import EventConverter, EventLogger
-from iris_exporter.otel.export_queue import Counts
+from iris_exporter.otel.exporters import Exporter
 from iris_exporter.otel.pipeline import Pipeline, QueuedLogs, QueuedSpans
-from iris_exporter.otel.request_hooks import trace_config
-from iris_exporter.otel.settings import LOGS, TRACES, OtelSettings, Sampling, SignalSettings
-from iris_exporter.otel.spans import Clean, SpanMaker, make_sampler
+from iris_exporter.otel.request_spans import trace_config
+from iris_exporter.otel.settings import LOGS, TRACES, Limits, OtelSettings, Sampling, SignalSettings
+from iris_exporter.otel.spans import make_sampler
 from iris_exporter.otel.stream_tracer import StreamTracer
 from iris_exporter.process.tasks import TaskOwner
 
 FLUSH_SECONDS = 2.0
-"""Time limit for the final flush; with the streams' and the server's own ends that is below 5 s."""
+"""Time limit for the final flush; with the ends of the streams and of the server that is below 5 s."""
 MAX_TEXT_CHARS = 4096
 """The longest text where `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT` sets no limit: a message may be as large as
 `--stream.max-message-bytes`, and a collector takes 4 MiB at a time."""
 
 _TICK_SECONDS = 1.0
-_UNLIMITED = SpanLimits.UNSET
 _log = logs.get_logger("otlp")
 
 
@@ -54,148 +52,118 @@ class Telemetry:
     ) -> None:
         for secret in settings.secrets():
             logs.protect(secret)
+        self._settings = settings
         self._clock = clock
         self._version = version
-        self._self_metrics = self_metrics
         self._random = random.Random() if generator is None else generator
-        self.resource = make_resource(settings, version)
-        self._clean = Clean(logs.redact)
-        self._tasks: list[asyncio.Task[None]] = []
-        self._streams: dict[str, StreamTracer] = {}
+        self._resource = make_resource(settings, version)
+        self._streams: set[StreamTracer] = set()
         self._pipelines: list[Pipeline] = []
-        self._spans = None if settings.traces is None else self._make_spans(settings.traces, settings.sampling)
+        self._tracer = None if settings.traces is None else self._make_tracer(settings.traces, settings.sampling)
         self._events = None if settings.logs is None else self._make_events(settings.logs)
+        self._tasks: list[asyncio.Task[None]] = []
+        self_metrics.watch_exports(self.counts)
 
-    def _make_spans(self, settings: SignalSettings, sampling: Sampling) -> SpanMaker:
-        text = MAX_TEXT_CHARS if settings.limits.text is None else settings.limits.text
+    def _make_tracer(self, settings: SignalSettings, sampling: Sampling) -> Tracer:
         provider = TracerProvider(
             make_sampler(sampling),
-            self.resource,
+            self._resource,
             shutdown_on_exit=False,
-            span_limits=SpanLimits(
-                max_attributes=settings.limits.attributes,
-                max_span_attributes=settings.limits.attributes,
-                max_links=settings.limits.links,
-                max_events=_UNLIMITED,
-                max_event_attributes=_UNLIMITED,
-                max_link_attributes=_UNLIMITED,
-                max_attribute_length=text,
-                max_span_attribute_length=text,
-            ),
+            span_limits=_span_limits(settings.limits),
             # Left alone, it would be looked up by a variable.
             meter_provider=NoOpMeterProvider(),
         )
         provider.add_span_processor(QueuedSpans(self._pipeline(TRACES, settings, lambda span: span)))
-        return SpanMaker(provider.get_tracer(signals.SCOPE, self._version), self._clean)
+        tracer = provider.get_tracer(signals.SCOPE, self._version)
+        assert isinstance(tracer, Tracer)  # noqa: S101 (OTEL_SDK_DISABLED has been read)
+        return tracer
 
     def _make_events(self, settings: SignalSettings) -> EventLogger:
-        text = MAX_TEXT_CHARS if settings.limits.text is None else settings.limits.text
-        count = settings.limits.attributes
+        count, text = settings.limits.attributes, _longest_text(settings.limits)
         limits = LogRecordLimits(count, text, count, text)
         provider = LoggerProvider(
-            self.resource, shutdown_on_exit=False, meter_provider=NoOpMeterProvider(), log_record_limits=limits
+            self._resource, shutdown_on_exit=False, meter_provider=NoOpMeterProvider(), log_record_limits=limits
         )
         scope = InstrumentationScope(signals.SCOPE, self._version)
-        pipeline = self._pipeline(LOGS, settings, EventConverter(self.resource, scope, limits, self._clean))
+        pipeline = self._pipeline(LOGS, settings, EventConverter(self._resource, scope, limits))
         provider.add_log_record_processor(QueuedLogs(pipeline))
-        return EventLogger(pipeline, provider.get_logger(signals.SCOPE, self._version), self._clean)
+        return EventLogger(pipeline, provider.get_logger(signals.SCOPE, self._version))
 
     def _pipeline(self, signal: str, settings: SignalSettings, convert: Callable[[Any], Any]) -> Pipeline:
-        def counted(made: int, exported: int, failed: int, dropped: int) -> None:
-            self._self_metrics.otlp_made(signal, made)
-            self._self_metrics.otlp_exported(signal, exported)
-            self._self_metrics.otlp_failed(signal, failed)
-            self._self_metrics.otlp_dropped(signal, dropped)
-
-        pipeline = Pipeline(signal, settings, convert, f"iris-exporter/{self._version}", self._random, counted)
+        exporter = Exporter(signal, settings.endpoint, f"iris-exporter/{self._version}")
+        pipeline = Pipeline(signal, settings.batching, convert, exporter, self._random)
         self._pipelines.append(pipeline)
         return pipeline
 
-    # Life
-
     def start(self, tasks: TaskOwner) -> None:
         """Begin to send; call it on the event loop."""
-        for pipeline in self._pipelines:
-            pipeline.start()
-            endpoint = pipeline.endpoint
-            _log.info(
-                "otlp.exporting",
-                signal=pipeline.signal,
-                protocol="console" if endpoint is None else endpoint.protocol,
-                endpoint=None if endpoint is None else endpoint.url.partition("?")[0],
-            )
+        for signal, settings in ((TRACES, self._settings.traces), (LOGS, self._settings.logs)):
+            if settings is not None:
+                endpoint = settings.endpoint
+                protocol, url = ("console", None) if endpoint is None else (endpoint.protocol, endpoint.url)
+                _log.info("otlp.exporting", signal=signal, protocol=protocol, endpoint=url and url.partition("?")[0])
+        self._tasks = [tasks.start(f"otlp_{pipeline.signal}", pipeline.run) for pipeline in self._pipelines]
         self._tasks.append(tasks.start("otlp_summaries", self._tick))
 
     async def close(self) -> None:
-        """Tell what is left, send what can be sent within `FLUSH_SECONDS`, and drop the rest, counted."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        for stream in list(self._streams.values()):
+        """Finish the streams' spans, send what can be sent within `FLUSH_SECONDS`, and drop the rest, counted."""
+        if self._tasks:
+            self._tasks[-1].cancel()
+        for stream in list(self._streams):
             stream.close()
         for pipeline in self._pipelines:
             pipeline.finish(FLUSH_SECONDS)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(FLUSH_SECONDS + 0.2):
-                await asyncio.gather(*(pipeline.ended.wait() for pipeline in self._pipelines))
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=FLUSH_SECONDS + 0.2)
         for pipeline in self._pipelines:
             left = pipeline.close()
             if left:
                 _log.warning("otlp.lost", signal=pipeline.signal, count=left)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _tick(self) -> None:
         while True:
             await self._clock.sleep(_TICK_SECONDS)
-            for stream in list(self._streams.values()):
+            for stream in list(self._streams):
                 stream.tick()
 
-    # What others use
-
     def trace_configs(self) -> list[aiohttp.TraceConfig]:
-        """What the session of the streams is to be made with."""
-        return [] if self._spans is None else [trace_config()]
+        """Hooks for the session of the streams."""
+        return [] if self._tracer is None else [trace_config()]
 
     def stream(self, name: str, url: str, instruments: StreamInstruments) -> StreamTracer:
-        """What a stream tells its traces and logs to; close it when the stream has ended."""
+        """Traces and logs of a stream; close them when the stream has ended."""
+        phase = self._random.random()
         stream = StreamTracer(
-            name,
-            url,
-            instruments,
-            self._clock,
-            self._spans,
-            self._events,
-            self._random.random(),
-            self._forget,
+            name, url, instruments, self._clock, self._tracer, self._events, phase, self._streams.discard
         )
-        self._streams[name] = stream
+        self._streams.add(stream)
         return stream
 
-    def _forget(self, stream: StreamTracer) -> None:
-        if self._streams.get(stream.name) is stream:
-            del self._streams[stream.name]
-
-    def current_exemplar(self, stream: str, of: str = "summary") -> tuple[str, str] | None:
-        """Trace id and span id, in hexadecimal, of a span that is or will be exported; None where there is none.
-
-        Args:
-            stream: The stream's name.
-            of: `summary` is the span of the minute that is going on, `connection` that of the link that is open or was
-                last, `event` that of the last event with a trace context.
-        """
-        found = self._streams.get(stream)
-        if found is None:
-            return None
-        contexts: dict[str, Callable[[], SpanContext | None]] = {
-            "summary": found.summary_context,
-            "connection": found.connection_context,
-            "event": found.event_context,
-        }
-        context = contexts[of]()
-        return None if context is None else (format_trace_id(context.trace_id), format_span_id(context.span_id))
-
-    def counts(self) -> Mapping[str, Counts]:
-        """What became of the records of each signal."""
+    def counts(self) -> Mapping[str, ExportCounts]:
+        """What became of the records of each signal that is exported."""
         return {pipeline.signal: pipeline.counts() for pipeline in self._pipelines}
+
+
+def _longest_text(limits: Limits) -> int:
+    return MAX_TEXT_CHARS if limits.text is None else limits.text
+
+
+def _span_limits(limits: Limits) -> SpanLimits:
+    """The SDK's limits; there is none for what our spans never have, or the SDK would raise for a bad variable."""
+    count, text = limits.attributes, _longest_text(limits)
+    return SpanLimits(
+        max_attributes=count,
+        max_span_attributes=count,
+        max_attribute_length=text,
+        max_span_attribute_length=text,
+        max_links=limits.links,
+        max_events=SpanLimits.UNSET,
+        max_event_attributes=SpanLimits.UNSET,
+        max_link_attributes=SpanLimits.UNSET,
+    )
 
 
 def make_resource(settings: OtelSettings, version: str) -> Resource:

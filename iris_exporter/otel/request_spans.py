@@ -1,21 +1,26 @@
-"""One request, or the dial that may need several: a span, and below it one for each phase that somebody tells of.
+"""One request, or the dial that may need several: a span, and below it one for each phase.
 
-An operation is made by the tracer of a stream and fed by the hooks of the HTTP client (`request_hooks`), which find it
-in `CURRENT`: that is why a task sets it, and why nothing else reads it. Spans here are never made current for anybody
+The tracer of a stream makes an operation and sets it in `CURRENT`, for the task that makes the requests; the hooks of
+the HTTP client (`trace_config`) find it there, and nothing else reads it. Spans here are never made current for anybody
 else, so a long-lived task that begins inside one has no parent (a reader started by a dial is not a part of it).
 """
 
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
 
-from opentelemetry.trace import Span, SpanContext
+import aiohttp
+from opentelemetry.trace import Span, SpanContext, Tracer
+from yarl import URL
 
 from iris_exporter.core.failures import from_status
 from iris_exporter.core.negotiation import is_page_address, without_credentials
+from iris_exporter.http.session import RedirectedError
 from iris_exporter.instruments import signals
 from iris_exporter.instruments.signals import SpanType
-from iris_exporter.otel.spans import SpanMaker, Value, end
+from iris_exporter.otel.spans import Value, begin, cleaned, end
 
 CURRENT: ContextVar["Operation | None"] = ContextVar("iris_exporter_operation", default=None)
 """The operation of the task that makes a request."""
@@ -25,11 +30,12 @@ _UNNAMED = "other"
 
 @dataclass(slots=True)
 class _Phase:
-    """A span below a dial. It ends with the dial, since that may have to say why it broke."""
+    """A span below a dial. It ends with the dial, since only then the reason is known why it broke."""
 
     type: SpanType
     span: Span
     end: float = 0.0
+    has_broken: bool = False
     error: str = ""
 
 
@@ -40,117 +46,145 @@ class Operation:
     """
 
     def __init__(
-        self, kind: SpanType, spans: SpanMaker, now: Callable[[], float], attributes: Mapping[str, Value]
+        self, kind: SpanType, tracer: Tracer, now: Callable[[], float], attributes: Mapping[str, Value]
     ) -> None:
         self.kind = kind
         self.purpose = attributes.get(signals.REQUEST.name)
-        self._spans = spans
+        self._tracer = tracer
         self._now = now
         self._stream = attributes[signals.STREAM.name]
-        self._span = spans.begin(kind, now(), attributes)
+        self._span = begin(tracer, kind, now(), attributes)
         self.context: SpanContext = self._span.get_span_context()
         self._request: dict[str, Value] = {}
-        self._open: list[_Phase] = []
+        self._phase: _Phase | None = None  # the one under way
         self._ended: list[_Phase] = []
-        self._broken: list[_Phase] = []
-        self.finished = False
+        self._is_finished = False
 
     def set(self, attributes: Mapping[str, Value]) -> None:
-        """Attributes of the operation's own span."""
-        self._span.set_attributes(self._spans.cleaned(attributes))
+        """Set attributes of the operation's own span."""
+        self._span.set_attributes(cleaned(attributes))
 
-    # What the HTTP client tells
+    # What the HTTP client reports
 
-    def requested(self, method: str, url: str, host: str | None, port: int | None) -> None:
-        """A request begins; `url` may have secrets in it, which are left out."""
-        shown = without_credentials(url)
+    def requested(self, method: str, url: URL) -> None:
+        """A request begins; secrets in `url` are left out."""
+        shown = without_credentials(str(url))
         attributes: dict[str, Value] = {signals.URL_FULL.name: shown}
-        if host is not None:
-            attributes[signals.SERVER_ADDRESS.name] = host
-        if port is not None:
-            attributes[signals.SERVER_PORT.name] = port
+        if url.host is not None:
+            attributes[signals.SERVER_ADDRESS.name] = url.host
+        if url.port is not None:
+            attributes[signals.SERVER_PORT.name] = url.port
         self._request = {signals.METHOD.name: method, signals.URL_FULL.name: shown}
         if self.kind is not signals.CONNECT:
             attributes[signals.METHOD.name] = method
-            if is_page_address(url):
+            if is_page_address(str(url)):
                 attributes[signals.REQUEST.name] = self.purpose = "page"
         self.set(attributes)
 
     def resolving(self) -> None:
-        """The host is looked up; the connection that had begun has not begun yet."""
-        self._open = [phase for phase in self._open if phase.type is not signals.TCP]
+        """The host is looked up: the connection that was reported before has not begun yet."""
+        if self._phase is not None and self._phase.type is signals.TCP:
+            self._phase = None
         self.began(signals.DNS)
 
-    def began(self, kind: SpanType) -> None:
-        """A phase begins; one before it that is not known to have ended ends here."""
+    def began(self, kind: SpanType, **attributes: Value) -> None:
+        """A phase begins; one that is still under way ends here."""
         if self.kind is not signals.CONNECT:
             return
-        now = self._now()
-        for phase in list(self._open):
-            self._close(phase, now)
-        span = self._spans.begin(kind, now, {signals.STREAM.name: self._stream}, self.context)
-        self._open.append(_Phase(kind, span))
+        self._end_phase()
+        attributes[signals.STREAM.name] = self._stream
+        self._phase = _Phase(kind, begin(self._tracer, kind, self._now(), attributes, self.context))
 
     def ended(self, *kinds: SpanType) -> None:
-        """Phases have ended well; those that never began are ignored."""
-        now = self._now()
-        for phase in [phase for phase in self._open if phase.type in kinds]:
-            self._close(phase, now)
+        """The phase under way has ended well, if it is one of these."""
+        if self._phase is not None and self._phase.type in kinds:
+            self._end_phase()
 
-    def shook(self, ended: bool) -> None:
+    def handshake(self, has_ended: bool) -> None:
         """A TLS handshake begins, or has succeeded: see `http.handshakes.WATCHER`."""
-        if ended:
+        if has_ended:
             self.ended(signals.TLS)
         else:
             self.began(signals.TLS)
 
     def sent(self) -> None:
         """The request is on its way, and its answer is awaited."""
-        self.began(signals.HANDSHAKE)
-        for phase in self._open:
-            phase.span.set_attributes(self._spans.cleaned(self._request))
+        self.began(signals.HANDSHAKE, **self._request)
 
-    def answered(self, status: int, version: str) -> None:
-        """The head of an answer is here; `version` is that of HTTP."""
-        facts: dict[str, Value] = {
+    def answered(self, answer: aiohttp.ClientResponse) -> None:
+        """The head of an answer is here."""
+        status, version = answer.status, answer.version
+        attributes: dict[str, Value] = {
             signals.STATUS_CODE.name: status,
             signals.NETWORK_PROTOCOL.name: "http",
-            signals.NETWORK_VERSION.name: version,
+            signals.NETWORK_VERSION.name: "1.1" if version is None else f"{version.major}.{version.minor}",
         }
-        if self.kind is signals.CONNECT:
-            self.set({signals.STATUS_CODE.name: status})
-            for phase in self._open:
-                if phase.type is signals.HANDSHAKE:
-                    phase.span.set_attributes(facts)
-                    if status >= 400:
-                        phase.error = from_status(status).reason
-        else:
-            self.set(facts)
+        if self.kind is not signals.CONNECT:
+            self.set(attributes)
+            return
+        self.set({signals.STATUS_CODE.name: status})
+        if self._phase is not None and self._phase.type is signals.HANDSHAKE:
+            self._phase.span.set_attributes(attributes)
+            if status >= 400:
+                self._phase.error = from_status(status).reason
         self.ended(signals.HANDSHAKE)
 
-    def broke(self) -> None:
-        """The request came to nothing; the reason is told by `finish`."""
-        now = self._now()
-        for phase in list(self._open):
-            self._close(phase, now)
-            self._broken.append(phase)
+    def broke(self, error: BaseException | None = None) -> None:
+        """The request came to nothing, for the reason that `finish` is given; a redirect is an answer."""
+        self._end_phase(has_broken=not isinstance(error, RedirectedError))
 
-    # What the tracer tells
+    # What the tracer reports
 
     def finish(self, error: str = "") -> None:
         """The operation is over: a reason of `core.failures`, or empty for success. Only the first call counts."""
-        if self.finished:
+        if self._is_finished:
             return
-        self.finished = True
+        self._is_finished = True
         self.broke()
-        for phase in self._broken:
-            # A dial that went on after a request had failed leaves one without a reason of its own.
-            phase.error = phase.error or error or _UNNAMED
         end(self._span, self._now(), error)
         for phase in self._ended:
+            if phase.has_broken:
+                # A dial that went on after a request had failed leaves one without a reason of its own.
+                phase.error = phase.error or error or _UNNAMED
             end(phase.span, phase.end, phase.error)
 
-    def _close(self, phase: _Phase, now: float) -> None:
-        phase.end = now
-        self._open.remove(phase)
-        self._ended.append(phase)
+    def _end_phase(self, *, has_broken: bool = False) -> None:
+        phase, self._phase = self._phase, None
+        if phase is not None:
+            phase.end, phase.has_broken = self._now(), has_broken
+            self._ended.append(phase)
+
+
+class _Request(SimpleNamespace):
+    """aiohttp makes one in the task that makes the request; the lookup of a host may run in another task."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.operation: Operation | None = CURRENT.get()
+
+
+def trace_config() -> aiohttp.TraceConfig:
+    """Hooks for a client session, one of its `trace_configs`; requests outside operations have no effect."""
+    config = aiohttp.TraceConfig(trace_config_ctx_factory=_Request)
+    connected = (signals.DNS, signals.TCP, signals.TLS)
+    hooks: tuple[tuple[Any, Callable[[Operation, Any], None]], ...] = (
+        (config.on_request_start, lambda operation, params: operation.requested(params.method, params.url)),
+        (config.on_connection_create_start, lambda operation, _: operation.began(signals.TCP)),
+        (config.on_dns_resolvehost_start, lambda operation, _: operation.resolving()),
+        (config.on_dns_resolvehost_end, lambda operation, _: operation.began(signals.TCP)),
+        (config.on_connection_create_end, lambda operation, _: operation.ended(*connected)),
+        (config.on_request_headers_sent, lambda operation, _: operation.sent()),
+        (config.on_request_end, lambda operation, params: operation.answered(params.response)),
+        (config.on_request_exception, lambda operation, params: operation.broke(params.exception)),
+    )
+    for signal, report in hooks:
+        signal.append(_hook(report))
+    return config
+
+
+def _hook(report: Callable[[Operation, Any], None]) -> Callable[..., Any]:
+    async def hook(_session: aiohttp.ClientSession, request: _Request, params: Any) -> None:
+        if request.operation is not None:
+            report(request.operation, params)
+
+    return hook

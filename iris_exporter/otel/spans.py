@@ -19,7 +19,6 @@ from opentelemetry.trace import (
     Span,
     SpanContext,
     SpanKind,
-    Status,
     StatusCode,
     Tracer,
     set_span_in_context,
@@ -27,12 +26,12 @@ from opentelemetry.trace import (
 
 from iris_exporter.instruments import signals
 from iris_exporter.instruments.signals import SpanType
+from iris_exporter.logs import redact
 from iris_exporter.otel.settings import Sampling
 
 Value = str | bool | int | float
 """What an attribute can be."""
 
-_KINDS = {kind: SpanKind[kind.name] for kind in signals.SpanKind}
 _NANOSECONDS = 1_000_000_000
 _LARGEST_TIMESTAMP = (2**63 - 1) // _NANOSECONDS
 _ROOT = Context()
@@ -47,60 +46,44 @@ def nanoseconds(timestamp: float) -> int:
 
 
 def within(context: SpanContext | None) -> Context:
-    """What stands for a span as the parent, or as the place of a log record; None for neither."""
+    """What names a span as the parent, or as the span of a log record; None for neither."""
     return _ROOT if context is None else set_span_in_context(NonRecordingSpan(context), _ROOT)
 
 
-class SpanMaker:
-    """Begins spans. `clean` makes a text fit to leave the process."""
-
-    def __init__(self, tracer: Tracer, clean: "Clean") -> None:
-        self._tracer = tracer
-        self._clean = clean
-
-    def begin(
-        self,
-        kind: SpanType,
-        at: float,
-        attributes: Mapping[str, Value],
-        parent: SpanContext | None = None,
-        origin: SpanContext | None = None,
-    ) -> Span:
-        """A span that begins at `at` (Unix seconds); one without a parent is a root.
-
-        `origin` is a span elsewhere that it goes on from and is linked to.
-        """
-        return self._tracer.start_span(
-            kind.name,
-            within(parent),
-            _KINDS[kind.kind],
-            self.cleaned(attributes),
-            () if origin is None else (Link(origin),),
-            nanoseconds(at),
-        )
-
-    def cleaned(self, attributes: Mapping[str, Value]) -> dict[str, Value]:
-        """Attributes whose texts may leave the process."""
-        return {name: self._clean(value) if isinstance(value, str) else value for name, value in attributes.items()}
+def clean(text: str) -> str:
+    """A text as it may leave the process: without secrets, and without lone surrogates, which are no UTF-8."""
+    text = redact(text)
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
-class Clean:
-    """A text as it may leave: without secrets, and without lone surrogates, which are no UTF-8."""
+def cleaned(attributes: Mapping[str, Value]) -> dict[str, Value]:
+    """Attributes whose texts may leave the process."""
+    return {name: clean(value) if isinstance(value, str) else value for name, value in attributes.items()}
 
-    def __init__(self, redact: Any) -> None:
-        self._redact = redact
 
-    def __call__(self, text: str) -> str:
-        """The text."""
-        clean: str = self._redact(text)
-        return clean if clean.isascii() else clean.encode("utf-8", "replace").decode()
+def begin(
+    tracer: Tracer,
+    kind: SpanType,
+    at: float,
+    attributes: Mapping[str, Value],
+    parent: SpanContext | None = None,
+    origin: SpanContext | None = None,
+) -> Span:
+    """Begin a span at `at` (Unix seconds); one without a parent is a root.
+
+    `origin` is a span of another program that it goes on from and is linked to.
+    """
+    links = () if origin is None else (Link(origin),)
+    return tracer.start_span(
+        kind.name, within(parent), SpanKind[kind.kind.name], cleaned(attributes), links, nanoseconds(at)
+    )
 
 
 def end(span: Span, at: float, error: str = "") -> None:
     """End a span at `at` (Unix seconds), not before it began; `error` is an `error.type`, empty for success."""
     if error:
         span.set_attribute(signals.ERROR_TYPE.name, error)
-        span.set_status(Status(StatusCode.ERROR))
+        span.set_status(StatusCode.ERROR)
     begun = span.start_time if isinstance(span, ReadableSpan) else None
     span.end(max(begun or 0, nanoseconds(at)))
 

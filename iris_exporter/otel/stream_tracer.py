@@ -1,4 +1,4 @@
-"""What one stream gives to traces and logs: an observer of its connection, and a listener to its events.
+"""Traces and logs of one stream: it observes the connection, and listens to the events.
 
 Every call is quick, never raises for whatever a source may send, and ends in an append to a queue or in nothing.
 """
@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlsplit
 
-from opentelemetry.trace import Span, SpanContext, format_span_id, format_trace_id
+from opentelemetry.trace import Span, SpanContext, Tracer, format_span_id, format_trace_id
 
 from iris_exporter.clock import Clock
 from iris_exporter.core.negotiation import without_credentials
@@ -21,7 +21,7 @@ from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.instruments.text import Exemplar
 from iris_exporter.otel.event_logger import Arrival, EventLogger
 from iris_exporter.otel.request_spans import CURRENT, Operation
-from iris_exporter.otel.spans import SpanMaker, Value, end
+from iris_exporter.otel.spans import Value, begin, end
 from iris_exporter.otel.summary import Totals, summarise
 from iris_exporter.otel.trace_context import parse_traceparent
 from iris_exporter.transports.connection_events import (
@@ -49,10 +49,10 @@ _DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 
 class StreamTracer:
-    """Traces and logs of one stream. `spans` or `events` is None where that signal is not exported.
+    """Traces and logs of one stream. `tracer` or `events` is None where that signal is not exported.
 
-    `phase` from 0 to 1 says how much of the first minute's summary is left out, so that not all streams are summed up
-    in the same moment. `on_close` is told when it has ended.
+    `phase` from 0 to 1 says how much of the first minute's summary is left out, so that the summaries of many streams
+    do not end at the same time.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class StreamTracer:
         url: str,
         instruments: StreamInstruments,
         clock: Clock,
-        spans: SpanMaker | None,
+        tracer: Tracer | None,
         events: EventLogger | None,
         phase: float = 0.0,
         on_close: Callable[["StreamTracer"], None] | None = None,
@@ -69,7 +69,7 @@ class StreamTracer:
         self.name = name
         self._instruments = instruments
         self._clock = clock
-        self._spans = spans
+        self._tracer = tracer
         self._events = events
         self._on_close = on_close
         self._address: dict[str, Value] = {}
@@ -79,7 +79,6 @@ class StreamTracer:
         self._poll: SpanContext | None = None  # of the last poll; None while a link is open
         self._is_linked = False
         self._first_message: Span | None = None
-        self._last_event: SpanContext | None = None
         self._event_second = 0.0  # monotonic; when the second began in which `_event_spans` were made
         self._event_spans = 0
         self._is_polled = False
@@ -88,7 +87,7 @@ class StreamTracer:
         self._totals = Totals.of(instruments)
         self._summary = self._begin_summary(clock.wall())
         self._due = clock.monotonic() + SUMMARY_SECONDS * (1.0 - phase)
-        if spans is not None:
+        if tracer is not None:
             instruments.exemplify = self._exemplify_delay
 
     def locate(self, url: str) -> None:
@@ -103,27 +102,20 @@ class StreamTracer:
 
     # For exemplars
 
+    def _exemplar(self, context: SpanContext | None, value: float) -> Exemplar | None:
+        """A sample that leads to a span; None for one that is not exported."""
+        if context is None or not context.trace_flags.sampled:
+            return None
+        ids = (("trace_id", format_trace_id(context.trace_id)), ("span_id", format_span_id(context.span_id)))
+        return Exemplar(ids, value, self._clock.wall())
+
     def _exemplify_delay(self, seconds: float) -> Exemplar | None:
         """A delay leads to the summary of its minute, which has the percentiles and the link to the connection."""
-        context = self.summary_context()
-        return None if context is None else _exemplar(context, seconds, self._clock.wall())
+        return None if self._summary is None else self._exemplar(self._summary.get_span_context(), seconds)
 
-    def _mark(self, metric: Metric, value: float, context: SpanContext | None) -> None:
-        if context is not None and context.trace_flags.sampled:
-            exemplar = _exemplar(context, value, self._clock.wall())
-            self._instruments.histogram(metric).mark(value, exemplar)
-
-    def connection_context(self) -> SpanContext | None:
-        """The span of the link that is open or was last, if it is exported."""
-        return _if_sampled(self._connection)
-
-    def summary_context(self) -> SpanContext | None:
-        """The summary that is being made, if it will be exported: the place of everything that happens now."""
-        return None if self._summary is None else _if_sampled(self._summary.get_span_context())
-
-    def event_context(self) -> SpanContext | None:
-        """The span of the last event that carried a trace context, if it is exported."""
-        return self._last_event
+    def _mark(self, metric: Metric, seconds: float, context: SpanContext | None) -> None:
+        if exemplar := self._exemplar(context, seconds):
+            self._instruments.histogram(metric).mark(seconds, exemplar)
 
     # The connection.
 
@@ -156,7 +148,7 @@ class StreamTracer:
         self._protocol = event.protocol
         self._is_linked = True
         operation = self._operation()
-        if operation is None or self._spans is None:
+        if operation is None or self._tracer is None:
             return
         context = operation.context
         operation.set({signals.PROTOCOL.name: event.protocol})
@@ -164,7 +156,7 @@ class StreamTracer:
         self._connection = context
         attributes: dict[str, Value] = {signals.STREAM.name: self.name, signals.PROTOCOL.name: event.protocol}
         self._mark(catalog.CONNECT_DURATION, event.seconds, context)
-        self._first_message = self._spans.begin(signals.FIRST_MESSAGE, event.at, attributes, context)
+        self._first_message = begin(self._tracer, signals.FIRST_MESSAGE, event.at, attributes, context)
 
     def _state_changed(self, change: StateChanged) -> None:
         self._state_changes += change.previous != change.state
@@ -202,13 +194,13 @@ class StreamTracer:
         """See `EventListener.wanted`: all events for the log, else those with a trace context."""
         if self._events is not None:
             return batch.events()
-        return batch.traced() if self._spans is not None and self._event_spans_left() > 0 else ()
+        return batch.traced() if self._tracer is not None and self._event_spans_left() > 0 else ()
 
     def arrived(self, events: Sequence[Event], at: float) -> None:
         """See `EventListener.arrived`."""
         if self._events is not None:
             self._events.events(Arrival(self.name, at, self._connection if self._is_linked else self._poll), events)
-        if self._spans is not None:
+        if self._tracer is not None:
             self._trace([event for event in events if event.traceparent], at)
 
     def _event_spans_left(self) -> int:
@@ -218,8 +210,7 @@ class StreamTracer:
         return EVENT_SPANS_PER_SECOND - self._event_spans
 
     def _trace(self, events: Sequence[Event], at: float) -> None:
-        left = self._event_spans_left() if events else 0
-        if left <= 0 or self._spans is None:
+        if not events or self._event_spans_left() <= 0 or self._tracer is None:
             return
         for event in events:
             origin = parse_traceparent(event.traceparent)
@@ -231,18 +222,13 @@ class StreamTracer:
                 signals.PROJECT.name: event.project,
                 signals.EVENT_TYPE.name: event.event_type,
             }
-            span = self._spans.begin(signals.EVENT_SPAN, at, attributes, origin=origin)
-            context = span.get_span_context()
-            if not context.trace_flags.sampled:
-                continue
+            span = begin(self._tracer, signals.EVENT_SPAN, at, attributes, origin=origin)
             end(span, at)
-            key = (event.project, event.event_type, event.severity)
-            self._instruments.event_exemplar(key, _exemplar(context, 1.0, at))
-            self._last_event = context
-            self._event_spans += 1
-            left -= 1
-            if left <= 0:
-                break
+            if exemplar := self._exemplar(span.get_span_context(), 1.0):
+                self._instruments.event_exemplar((event.project, event.event_type, event.severity), exemplar)
+                self._event_spans += 1
+                if self._event_spans >= EVENT_SPANS_PER_SECOND:
+                    break
 
     # Summaries
 
@@ -285,19 +271,19 @@ class StreamTracer:
             self._protocol = "none"
 
     def _begin_summary(self, at: float) -> Span | None:
-        if self._spans is None:
+        if self._tracer is None:
             return None
-        return self._spans.begin(signals.SUMMARY, at, {signals.STREAM.name: self.name})
+        return begin(self._tracer, signals.SUMMARY, at, {signals.STREAM.name: self.name})
 
     # Operations
 
     def _begin(self, kind: SpanType, attributes: Mapping[str, Value]) -> None:
-        if self._spans is None:
+        if self._tracer is None:
             return
         task = asyncio.current_task()
-        operation = Operation(kind, self._spans, self._stopwatch(), attributes)
+        operation = Operation(kind, self._tracer, self._stopwatch(), attributes)
         CURRENT.set(operation)
-        WATCHER.set(operation.shook)
+        WATCHER.set(operation.handshake)
         if task is None:
             return
         earlier = self._operations.get(task)
@@ -346,12 +332,3 @@ class StreamTracer:
         if span is not None:
             self._first_message = None
             end(span, self._clock.wall(), error)
-
-
-def _exemplar(context: SpanContext, value: float, at: float) -> Exemplar:
-    ids = (("trace_id", format_trace_id(context.trace_id)), ("span_id", format_span_id(context.span_id)))
-    return Exemplar(ids, value, at)
-
-
-def _if_sampled(context: SpanContext | None) -> SpanContext | None:
-    return context if context is not None and context.trace_flags.sampled else None

@@ -8,6 +8,7 @@ from iris_exporter.decoding.messages import Anomaly, Metrics, Project
 from iris_exporter.instruments.exposition import Exposition, Source
 from iris_exporter.instruments.rendering import Format
 from iris_exporter.instruments.self_metrics import SelfMetrics
+from iris_exporter.instruments.signals import ExportCounts
 from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.instruments.text import Exemplar
 from iris_exporter.model.snapshot import DataFlow, Snapshot
@@ -114,7 +115,6 @@ def busy_exposition() -> Exposition:
     printer = exposition(main, other)
     printer.self_metrics.config_reloaded(True, NOON)
     printer.self_metrics.config_reloaded(False, NOON + 60)
-    printer.self_metrics.otlp_made("traces", 7)
-    printer.self_metrics.otlp_exported("traces", 5)
+    printer.self_metrics.watch_exports(lambda: {"traces": ExportCounts(7, 5, 0, 0, 2)})
     printer.self_metrics.scrape_finished(0.25)
     return printer

@@ -18,6 +18,7 @@ from iris_exporter.instruments.client import prometheus_registry
 from iris_exporter.instruments.exposition import Exposition, Source
 from iris_exporter.instruments.rendering import Format
 from iris_exporter.instruments.self_metrics import SelfMetrics
+from iris_exporter.instruments.signals import ExportCounts
 from iris_exporter.instruments.text import clean_label
 from tests.instruments.support import NOON, busy_exposition, exposition, link, picture, series, source, text
 
@@ -317,32 +318,14 @@ def test_the_configuration_that_failed_to_load_leaves_the_time_of_the_one_in_use
     assert series(printer, "iris_exporter_config_last_reload_success_timestamp_seconds")[0].endswith(" 1.7e+09")
 
 
-def test_otlp_counters_start_at_zero_for_both_signals() -> None:
+def test_otlp_metrics_start_at_zero_and_are_read_from_the_export_queues() -> None:
     printer = exposition()
-    for name, add in (
-        ("iris_exporter_otlp_exported_total", printer.self_metrics.otlp_exported),
-        ("iris_exporter_otlp_failed_total", printer.self_metrics.otlp_failed),
-        ("iris_exporter_otlp_dropped_total", printer.self_metrics.otlp_dropped),
-    ):
-        add("logs", 7)
-        assert series(printer, name) == [f'{name}{{signal="traces"}} 0.0', f'{name}{{signal="logs"}} 7.0']
-        with pytest.raises(KeyError):
-            add("metrics", 1)
-
-
-def test_what_waits_is_what_was_made_and_has_not_ended() -> None:
-    printer = exposition()
-    printer.self_metrics.otlp_made("logs", 10)
-    for count, add in (
-        (1, printer.self_metrics.otlp_exported),
-        (2, printer.self_metrics.otlp_failed),
-        (3, printer.self_metrics.otlp_dropped),
-    ):
-        add("logs", count)
-    assert series(printer, "iris_exporter_otlp_queued") == [
-        'iris_exporter_otlp_queued{signal="traces"} 0.0',
-        'iris_exporter_otlp_queued{signal="logs"} 4.0',
-    ]
+    names = [f"iris_exporter_otlp_{name}" for name in ("exported_total", "failed_total", "dropped_total", "queued")]
+    for name in names:
+        assert series(printer, name) == [f'{name}{{signal="traces"}} 0.0', f'{name}{{signal="logs"}} 0.0']
+    printer.self_metrics.watch_exports(lambda: {"logs": ExportCounts(10, 1, 2, 3, 4)})
+    for value, name in enumerate(names, start=1):
+        assert series(printer, name) == [f'{name}{{signal="traces"}} 0.0', f'{name}{{signal="logs"}} {value}.0']
 
 
 def test_pieces_are_small_and_many_so_that_others_get_their_turn() -> None:

@@ -7,7 +7,7 @@ from opentelemetry.sdk._logs import LoggerProvider, LogRecordLimits, ReadableLog
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext, TraceFlags
+from opentelemetry.trace import SpanContext, TraceFlags, Tracer
 
 from iris_exporter.decoding.messages import Event
 from iris_exporter.instruments import signals
@@ -15,7 +15,7 @@ from iris_exporter.otel.event_logger import Arrival, EventConverter, EventLogger
 from iris_exporter.otel.export_queue import Waiting
 from iris_exporter.otel.pipeline import Pipeline, QueuedLogs, QueuedSpans
 from iris_exporter.otel.settings import Sampling
-from iris_exporter.otel.spans import Clean, SpanMaker, make_sampler
+from iris_exporter.otel.spans import make_sampler
 
 CONTEXT = SpanContext(int("01" * 16, 16), int("02" * 8, 16), is_remote=False, trace_flags=TraceFlags(1))
 NOW = 1_700_000_100.25
@@ -34,24 +34,20 @@ class Recorder:
         (self.minor if minor else self.records).extend(waiting.record for waiting in records)
 
 
-def spans_into(recorder: Recorder, sampler: str = "always_on") -> SpanMaker:
+def tracer_into(recorder: Recorder, sampler: str = "always_on") -> Tracer:
     provider = TracerProvider(make_sampler(Sampling(sampler)), RESOURCE, shutdown_on_exit=False)
     provider.add_span_processor(QueuedSpans(cast("Pipeline", recorder)))
-    return SpanMaker(provider.get_tracer(signals.SCOPE, "1.2"), Clean(str))
+    return provider.get_tracer(signals.SCOPE, "1.2")
 
 
 def events_into(recorder: Recorder) -> EventLogger:
     provider = LoggerProvider(RESOURCE, shutdown_on_exit=False)
     provider.add_log_record_processor(QueuedLogs(cast("Pipeline", recorder)))
-    return EventLogger(cast("Pipeline", recorder), provider.get_logger(signals.SCOPE, "1.2"), Clean(hidden))
-
-
-def hidden(text: str) -> str:
-    return text.replace("s3cret", "*")
+    return EventLogger(cast("Pipeline", recorder), provider.get_logger(signals.SCOPE, "1.2"))
 
 
 def converter(attributes: int = 128, text: int = 4096) -> EventConverter:
-    return EventConverter(RESOURCE, SCOPE, LogRecordLimits(attributes, text, attributes, text), Clean(hidden))
+    return EventConverter(RESOURCE, SCOPE, LogRecordLimits(attributes, text, attributes, text))
 
 
 def event_record(identifier: str, **changes: object) -> EventRecord:

@@ -3,15 +3,22 @@
 import json
 from typing import Any
 
+import pytest
 from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.trace import SpanContext, TraceFlags
 
 from iris_exporter.instruments import signals
+from iris_exporter.otel import spans
 from iris_exporter.otel.event_logger import MAX_METADATA_ATTRIBUTES, EventConverter, EventRecord
-from iris_exporter.otel.spans import end, nanoseconds
+from iris_exporter.otel.spans import begin, end, nanoseconds
 from tests.otel.receivers import attributes
-from tests.otel.samples import CONTEXT, NOW, Recorder, converter, event_record, events_into, spans_into
+from tests.otel.samples import CONTEXT, NOW, Recorder, converter, event_record, events_into, tracer_into
+
+
+@pytest.fixture(autouse=True)
+def secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spans, "redact", lambda text: text.replace("s3cret", "*"))
 
 
 def logs(*records: EventRecord, convert: EventConverter | None = None) -> list[Any]:
@@ -97,10 +104,8 @@ def test_a_change_of_state_is_a_log_record() -> None:
 def test_a_span_has_kind_times_parent_links_and_status() -> None:
     recorder = Recorder()
     origin = SpanContext(7, 8, is_remote=True, trace_flags=TraceFlags(1))
-    spans = spans_into(recorder)
-    span = spans.begin(
-        signals.EVENT_SPAN, NOW, {"iris.stream": "main", "n": 1, "r": 0.5}, parent=CONTEXT, origin=origin
-    )
+    given = {"iris.stream": "main", "n": 1, "r": 0.5}
+    span = begin(tracer_into(recorder), signals.EVENT_SPAN, NOW, given, parent=CONTEXT, origin=origin)
     end(span, NOW + 1, "timeout")
     (message,) = encode_spans(recorder.minor).resource_spans[0].scope_spans[0].spans
     assert message.name == "iris.event"
@@ -118,7 +123,7 @@ def test_a_span_has_kind_times_parent_links_and_status() -> None:
 
 def test_a_span_does_not_end_before_it_began() -> None:
     recorder = Recorder()
-    end(spans_into(recorder).begin(signals.SUMMARY, NOW, {}), NOW - 5)
+    end(begin(tracer_into(recorder), signals.SUMMARY, NOW, {}), NOW - 5)
     (span,) = recorder.records
     assert span.end_time == span.start_time
 

@@ -18,7 +18,7 @@ from iris_exporter.otel.stream_tracer import StreamTracer
 from iris_exporter.transports.connection_events import Connected, DialStarted, PingAnswered
 from tests.fakes import FakeClock
 from tests.instruments.support import link, picture
-from tests.otel.samples import Recorder, spans_into
+from tests.otel.samples import Recorder, tracer_into
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 KEY = ("p", "evaluation", "info")
@@ -29,8 +29,8 @@ class Bench:
         self.clock = FakeClock()
         self.traces = Recorder()
         self.instruments = StreamInstruments("s")
-        spans = spans_into(self.traces, "always_on" if sampled else "always_off")
-        self.telemetry = StreamTracer("s", "http://h/x", self.instruments, self.clock, spans, None)
+        tracer = tracer_into(self.traces, "always_on" if sampled else "always_off")
+        self.telemetry = StreamTracer("s", "http://h/x", self.instruments, self.clock, tracer, None)
         source = Source(self.instruments, link(), picture("s", event_counts={KEY: 3, ("q", "x", "info"): 1}))
         self.exposition = Exposition(lambda: [source], SelfMetrics("1", "r", "3"), process_metrics=False)
 

@@ -9,8 +9,7 @@ import grpc
 import pytest
 
 from iris_exporter.otel.environment import read_otel
-from iris_exporter.otel.exporters import make_exporter
-from iris_exporter.otel.exporters.base import Answer, Exporter
+from iris_exporter.otel.exporters import Answer, Exporter
 from tests.otel.receivers import GrpcReceiver, HttpReceiver, grpc_receiver, http_receiver
 from tests.otel.samples import log_records
 from tests.web.config.certificates import Authority
@@ -73,14 +72,14 @@ def make(receiver: HttpReceiver | GrpcReceiver, protocol: str, **variables: Path
         }
     )
     assert settings.logs is not None
-    return make_exporter("logs", settings.logs.endpoint, "agent/1")
+    return Exporter("logs", settings.logs.endpoint, "agent/1")
 
 
 def send(receiver: HttpReceiver | GrpcReceiver, protocol: str, **variables: Path) -> Answer:
     """One batch, as the variables want it sent."""
     exporter = make(receiver, protocol, **variables)
     try:
-        return exporter.export(BATCH, 5.0)
+        return exporter.export(BATCH)
     finally:
         exporter.close()
 
@@ -130,10 +129,10 @@ def test_rotated_authorities_and_certificates_are_used_without_a_restart(
     variables = {f"{prefix}{name}": path for name, path in chosen.items()}
     with files.receiver(protocol, ask=True) as before:
         exporter = make(before, protocol, **variables)
-        assert exporter.export(BATCH, 5.0) == Answer()
+        assert exporter.export(BATCH) == Answer()
     files.rotate()
     with files.receiver(protocol, ask=True, port=before.port) as after:
-        answers = [exporter.export(BATCH, 5.0) for _ in range(2)]
+        answers = [exporter.export(BATCH) for _ in range(2)]
         assert Answer() in answers
         assert after.received.records
     exporter.close()
@@ -144,12 +143,12 @@ def test_a_rotation_that_is_half_done_leaves_the_old_certificate_in_use(protocol
     with files.receiver(protocol, ask=True) as receiver:
         shown = {"CLIENT_CERTIFICATE": files.client, "CLIENT_KEY": files.client_key}
         exporter = make(receiver, protocol, CERTIFICATE=files.authority, **shown)
-        assert exporter.export(BATCH, 5.0) == Answer()
+        assert exporter.export(BATCH) == Answer()
         key = files.client_key.read_bytes()
         files.client_key.write_bytes(files.server_key.read_bytes())
-        assert exporter.export(BATCH, 5.0) == Answer()
+        assert exporter.export(BATCH) == Answer()
         files.client_key.unlink()
-        assert exporter.export(BATCH, 5.0) == Answer()
+        assert exporter.export(BATCH) == Answer()
         files.client_key.write_bytes(key)
-        assert exporter.export(BATCH, 5.0) == Answer()
+        assert exporter.export(BATCH) == Answer()
         exporter.close()

@@ -9,26 +9,24 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
-from iris_exporter.http import tls
 from iris_exporter.instruments import signals
-from iris_exporter.otel.exporters import make_exporter
-from iris_exporter.otel.exporters.base import Exporter
+from iris_exporter.otel.exporters import Exporter
 from iris_exporter.otel.settings import Endpoint
-from iris_exporter.otel.spans import end
+from iris_exporter.otel.spans import begin, end
 from tests.otel.receivers import grpc_receiver, http_receiver
-from tests.otel.samples import Recorder, converter, event_record, log_records, spans_into
+from tests.otel.samples import Recorder, converter, event_record, log_records, tracer_into
 
 
 def http(url: str, compression: str = "none", headers: dict[str, str] | None = None) -> Exporter:
     endpoint = Endpoint("http/protobuf", f"{url}/v1/logs", headers or {}, compression, 5.0, insecure=True)
-    return make_exporter("logs", endpoint, "agent/1")
+    return Exporter("logs", endpoint, "agent/1")
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip"])
 def test_http_carries_body_headers_and_agent(compression: str) -> None:
     with http_receiver() as receiver:
         exporter = http(receiver.url, compression, {"Authorization": "Bearer abc"})
-        assert exporter.export(log_records(1), 5.0).reason == ""
+        assert exporter.export(log_records(1)).reason == ""
         exporter.close()
         assert len(receiver.received.records) == 1
         assert receiver.received.paths == ["/v1/logs"]
@@ -51,10 +49,10 @@ def test_http_carries_body_headers_and_agent(compression: str) -> None:
 )
 def test_the_address_of_a_collector_is_requested_as_it_is_written(target: str) -> None:
     with http_receiver() as receiver:
-        exporter = make_exporter(
+        exporter = Exporter(
             "logs", Endpoint("http/protobuf", receiver.url + target, {}, "none", 5.0, insecure=True), "a/1"
         )
-        exporter.export(log_records(1), 5.0)
+        exporter.export(log_records(1))
         exporter.close()
         assert receiver.received.paths == [target]
 
@@ -77,7 +75,7 @@ def test_a_status_says_whether_to_come_again(status: int, retry: bool, rejected:
     with http_receiver() as receiver:
         receiver.behaviour.status = status
         exporter = http(receiver.url)
-        answer = exporter.export(log_records(3), 5.0)
+        answer = exporter.export(log_records(3))
         exporter.close()
     assert (answer.retry, answer.rejected, answer.too_large) == (retry, rejected, too_large)
     assert answer.reason == f"status {status}"
@@ -88,7 +86,7 @@ def test_retry_after_is_a_hint() -> None:
         receiver.behaviour.status = 503
         receiver.behaviour.headers["Retry-After"] = "7"
         exporter = http(receiver.url)
-        assert exporter.export(log_records(1), 5.0).retry_after_seconds == 7
+        assert exporter.export(log_records(1)).retry_after_seconds == 7
         exporter.close()
 
 
@@ -96,7 +94,7 @@ def test_a_partial_success_names_what_was_rejected() -> None:
     with http_receiver() as receiver:
         receiver.behaviour.rejected = 2
         exporter = http(receiver.url)
-        answer = exporter.export(log_records(3), 5.0)
+        answer = exporter.export(log_records(3))
         exporter.close()
     assert (answer.rejected, answer.retry) == (2, False)
 
@@ -105,7 +103,7 @@ def test_nobody_there_is_a_reason_to_come_again_and_names_no_address() -> None:
     with http_receiver() as receiver:
         url = receiver.url
     exporter = http(url)
-    answer = exporter.export(log_records(1), 5.0)
+    answer = exporter.export(log_records(1))
     exporter.close()
     assert answer.retry
     assert answer.reason == "ConnectionRefusedError"
@@ -114,8 +112,8 @@ def test_nobody_there_is_a_reason_to_come_again_and_names_no_address() -> None:
 def test_grpc_carries_body_and_headers() -> None:
     with grpc_receiver() as receiver:
         endpoint = Endpoint("grpc", f"http://127.0.0.1:{receiver.port}", {"x-key": "abc"}, "gzip", 5.0, insecure=True)
-        exporter = make_exporter("logs", endpoint, "agent/1")
-        assert exporter.export(log_records(1), 5.0).reason == ""
+        exporter = Exporter("logs", endpoint, "agent/1")
+        assert exporter.export(log_records(1)).reason == ""
         exporter.close()
         assert len(receiver.received.records) == 1
         assert receiver.received.headers[0]["x-key"] == "abc"
@@ -146,8 +144,8 @@ def test_a_code_says_whether_to_come_again(
         receiver.code = code
         receiver.trailing = (("grpc-status-details-bin", status_details(9)),) if details else ()
         endpoint = Endpoint("grpc", f"http://127.0.0.1:{receiver.port}", {}, "none", 5.0, insecure=True)
-        exporter = make_exporter("logs", endpoint, "agent/1")
-        answer = exporter.export(log_records(3), 5.0)
+        exporter = Exporter("logs", endpoint, "agent/1")
+        answer = exporter.export(log_records(3))
         exporter.close()
     assert (answer.retry, answer.retry_after_seconds, answer.reason) == (retry, hint, code.name)
     assert answer.rejected == (0 if retry else 3)
@@ -156,8 +154,9 @@ def test_a_code_says_whether_to_come_again(
 def test_a_certificate_that_grpc_cannot_read_is_a_reason_to_come_again(tmp_path: Path) -> None:
     """The file was readable at the start; it may be on its way back."""
     endpoint = Endpoint("grpc", "https://127.0.0.1:1", {}, "none", 5.0, certificate=tmp_path / "gone")
-    with pytest.raises(tls.UnusableFileError, match="gone"):
-        make_exporter("logs", endpoint, "agent/1").export(log_records(3), 5.0)
+    answer = Exporter("logs", endpoint, "agent/1").export(log_records(3))
+    assert (answer.retry, answer.rejected) == (True, 0)
+    assert "gone" in answer.reason
 
 
 def test_rubbish_where_details_should_be_is_no_hint() -> None:
@@ -165,8 +164,8 @@ def test_rubbish_where_details_should_be_is_no_hint() -> None:
         receiver.code = grpc.StatusCode.UNAVAILABLE
         receiver.trailing = (("grpc-status-details-bin", b"\xff\xff"),)
         endpoint = Endpoint("grpc", f"http://127.0.0.1:{receiver.port}", {}, "none", 5.0, insecure=True)
-        exporter = make_exporter("logs", endpoint, "agent/1")
-        answer = exporter.export(log_records(), 5.0)
+        exporter = Exporter("logs", endpoint, "agent/1")
+        answer = exporter.export(log_records())
         exporter.close()
     assert (answer.retry, answer.retry_after_seconds) == (True, None)
 
@@ -175,8 +174,8 @@ def test_a_partial_success_over_grpc_names_what_was_rejected() -> None:
     with grpc_receiver() as receiver:
         receiver.rejected = 2
         endpoint = Endpoint("grpc", f"http://127.0.0.1:{receiver.port}", {}, "none", 5.0, insecure=True)
-        exporter = make_exporter("logs", endpoint, "agent/1")
-        answer = exporter.export(log_records(3), 5.0)
+        exporter = Exporter("logs", endpoint, "agent/1")
+        answer = exporter.export(log_records(3))
         exporter.close()
     assert (answer.rejected, answer.retry) == (2, False)
 
@@ -186,25 +185,25 @@ def test_what_cannot_be_encoded_is_to_be_sent_in_pieces_and_is_then_refused(prot
     """A time before 1970: nothing is sent, and the others of the batch go on without it."""
     with http_receiver() as over_http, grpc_receiver() as over_grpc:
         url = f"http://127.0.0.1:{over_grpc.port}" if protocol == "grpc" else f"{over_http.url}/v1/logs"
-        exporter = make_exporter("logs", Endpoint(protocol, url, {}, "none", 5.0, insecure=True), "agent/1")
+        exporter = Exporter("logs", Endpoint(protocol, url, {}, "none", 5.0, insecure=True), "agent/1")
         bad = converter()(event_record("1"))
         bad.log_record.timestamp = -1
-        answer = exporter.export([bad, *log_records(1)], 5.0)
+        answer = exporter.export([bad, *log_records(1)])
         assert (answer.retry, answer.too_large, answer.rejected) == (False, True, 2)
-        assert exporter.export([bad], 5.0).rejected == 1
-        assert exporter.export(log_records(1), 5.0).reason == ""
+        assert exporter.export([bad]).rejected == 1
+        assert exporter.export(log_records(1)).reason == ""
         exporter.close()
 
 
 def test_the_console_prints_a_line_of_json_for_each_record(capsys: pytest.CaptureFixture[str]) -> None:
-    assert make_exporter("logs", None, "agent/1").export(log_records(2), 1.0).reason == ""
+    assert Exporter("logs", None, "agent/1").export(log_records(2)).reason == ""
     first, second = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert first["attributes"]["iris.event.id"] == "1"
     assert first["trace_id"] == "0x" + "01" * 16
     assert second["severity_number"] == 13
     recorder = Recorder()
-    span = spans_into(recorder).begin(signals.SUMMARY, 1.0, {"iris.stream": "s"})
+    span = begin(tracer_into(recorder), signals.SUMMARY, 1.0, {"iris.stream": "s"})
     end(span, 2.0)
-    assert make_exporter("traces", None, "agent/1").export(recorder.records, 1.0).reason == ""
+    assert Exporter("traces", None, "agent/1").export(recorder.records).reason == ""
     (line,) = capsys.readouterr().out.splitlines()
     assert json.loads(line)["name"] == "iris.stream.summary"

@@ -4,8 +4,7 @@ import asyncio
 
 import pytest
 
-from iris_exporter.otel.exporters import make_exporter
-from iris_exporter.otel.exporters.base import Answer, Exporter
+from iris_exporter.otel.exporters import Answer, Exporter
 from iris_exporter.otel.settings import Endpoint
 from tests.otel.receivers import grpc_receiver, http_receiver
 from tests.otel.samples import log_records
@@ -15,12 +14,12 @@ EXCEPTIONS = ["other 127.0.0.1", "other, 127.0.0.0/8", "*", "127.0.0.1:{port}"]
 
 
 async def send(exporter: Exporter) -> Answer:
-    return await asyncio.to_thread(exporter.export, log_records(), 10.0)
+    return await asyncio.to_thread(exporter.export, log_records())
 
 
 def exporter_to(protocol: str, url: str) -> Exporter:
     path = "/v1/logs" if protocol == "http/protobuf" else ""
-    return make_exporter("logs", Endpoint(protocol, url + path, {}, "none", 5.0, insecure=True), "agent/1")
+    return Exporter("logs", Endpoint(protocol, url + path, {}, "none", 5.0, insecure=True), "agent/1")
 
 
 def with_user(proxy: Proxy) -> str:
@@ -84,5 +83,5 @@ def test_what_is_no_proxy_is_a_reason_and_no_way_around_it(
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", value)
     exporter = exporter_to(protocol, "http://127.0.0.1:1")
-    assert exporter.export(log_records(), 5.0) == Answer(retry=True, reason=reason)
+    assert exporter.export(log_records()) == Answer(retry=True, reason=reason)
     exporter.close()

@@ -1,36 +1,77 @@
-"""The SDK's exporters, made so that they say what became of a batch."""
+"""The SDK's exporters, made so that they say what became of a batch. Only the client that is needed is imported."""
 
 import logging
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Sequence
+from typing import Any
 
-from iris_exporter.otel.exporters.base import Exporter, trusted_files
+from iris_exporter.http import tls
+from iris_exporter.logs import get_logger
+from iris_exporter.otel.exporters.base import ACCEPTED, Answer, Connection, UnusableProxyError, trusted_files
 from iris_exporter.otel.settings import Endpoint
 from iris_exporter.process import raw_stderr
 
-# What they say about a failure is said by the export thread, limited and without the collector's own words.
+__all__ = ["ACCEPTED", "Answer", "Exporter"]
+
+# The pipeline logs failures itself: limited in number, and without the collector's own words.
 logging.getLogger("opentelemetry").setLevel(logging.CRITICAL + 1)
 
+_log = get_logger("otlp").limited(per_minute=6)
 
-def make_exporter(signal: str, endpoint: Endpoint | None, user_agent: str) -> Exporter:
-    """The exporter of a signal; None writes to stdout. Only what it needs is imported."""
+
+class Exporter:
+    """Sends batches of one signal, one at a time, from one thread; without an endpoint, to standard output.
+
+    The connection is made with the first batch, and made again when a file for TLS has changed. Files that cannot be
+    used, as in the middle of a rotation, leave the connection that there is in use.
+    """
+
+    def __init__(self, signal: str, endpoint: Endpoint | None, user_agent: str) -> None:
+        self._signal = signal
+        self._endpoint = endpoint
+        self._user_agent = user_agent
+        self._connection: Connection | None = None
+        self._stamps: tuple[tls.Stamp | None, ...] = ()
+
+    def export(self, batch: Sequence[Any]) -> Answer:
+        """Send records of the SDK; blocks, and never raises for the network, a file or a proxy."""
+        try:
+            self._renew()
+        except (tls.UnusableFileError, UnusableProxyError, OSError) as error:
+            reason = type(error).__name__ if isinstance(error, OSError) else str(error)
+            if self._connection is None:
+                return Answer(retry=True, reason=reason)
+            _log.warning("otlp.certificates_unusable", signal=self._signal, reason=reason)
+        assert self._connection is not None  # noqa: S101 (or it has been made just now)
+        return self._connection.export(batch)
+
+    def _renew(self) -> None:
+        """Make the connection when there is none, or when a file has changed."""
+        endpoint, before = self._endpoint, self._connection
+        stamps = () if endpoint is None or endpoint.insecure else tls.stamps(trusted_files(endpoint))
+        if before is not None and stamps == self._stamps:
+            return
+        self._connection, self._stamps = _connect(self._signal, endpoint, self._user_agent), stamps
+        if before is not None:
+            before.close()
+            _log.info("otlp.certificates_renewed", signal=self._signal)
+
+    def close(self) -> None:
+        """See `Connection.close`."""
+        if self._connection is not None:
+            self._connection.close()
+
+
+def _connect(signal: str, endpoint: Endpoint | None, user_agent: str) -> Connection:
     if endpoint is None:
-        from iris_exporter.otel.exporters.console import ConsoleExporter
+        from iris_exporter.otel.exporters.console import ConsoleConnection
 
-        return ConsoleExporter(signal)
-    make: Callable[[], Exporter]
+        return ConsoleConnection(signal)
     if endpoint.protocol == "grpc":
         # Before the import: the C library may write with its first breath.
         raw_stderr.capture()
-        from iris_exporter.otel.exporters.grpc import GrpcExporter
+        from iris_exporter.otel.exporters.grpc import GrpcConnection
 
-        make = partial(GrpcExporter, signal, endpoint, user_agent)
-    else:
-        from iris_exporter.otel.exporters.http import HttpExporter
+        return GrpcConnection(signal, endpoint, user_agent)
+    from iris_exporter.otel.exporters.http import HttpConnection
 
-        make = partial(HttpExporter, signal, endpoint, user_agent)
-    if endpoint.insecure:
-        return make()
-    from iris_exporter.otel.exporters.renewed import RenewedExporter
-
-    return RenewedExporter(signal, trusted_files(endpoint), make)
+    return HttpConnection(signal, endpoint, user_agent)

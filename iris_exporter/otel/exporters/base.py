@@ -1,8 +1,8 @@
-"""What an exporter is, and what it says about a batch."""
+"""What became of a batch, and what the connections over HTTP and gRPC have in common."""
 
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,7 +10,7 @@ from iris_exporter.core.failures import Failure
 from iris_exporter.http import tls
 from iris_exporter.http.proxies import Proxy, with_credentials
 from iris_exporter.logs import protect
-from iris_exporter.otel.settings import Endpoint
+from iris_exporter.otel.settings import TRACES, Endpoint
 
 MAX_REQUEST_BYTES = 3 * 1024 * 1024
 """Collectors take 4 MiB over gRPC unless told otherwise; this leaves room for what is weighed too lightly."""
@@ -35,18 +35,24 @@ class Answer:
 ACCEPTED = Answer()
 
 
-class Exporter(Protocol):
-    """Sends batches of one signal, one at a time, from one thread."""
+class Connection(Protocol):
+    """An exporter of the SDK that is asked afterwards what became of the batch."""
 
-    def export(self, batch: Sequence[Any], timeout_seconds: float) -> Answer:
+    def export(self, batch: Sequence[Any]) -> Answer:
         """Send records of the SDK; blocks, and never raises for the network."""
 
     def close(self) -> None:
-        """Let the connection go; may be called from another thread, to end an export under way where that works."""
+        """Close the connection; may be called from another thread, to end an export where that works."""
 
 
-def partly(rejected: int, count: int) -> Answer:
-    """The answer of a collector that has taken a batch of `count` records but for some."""
+class UnusableProxyError(Exception):
+    """The proxy variables of the environment name a proxy that cannot be used; the text says why."""
+
+
+def accepted(signal: str, response: Any, count: int) -> Answer:
+    """The answer of a collector that has taken a batch of `count` records, but for those that `response` names."""
+    partial = response.partial_success
+    rejected = partial.rejected_spans if signal == TRACES else partial.rejected_log_records
     return Answer(min(rejected, count), reason="partly rejected") if rejected > 0 else ACCEPTED
 
 
@@ -56,7 +62,7 @@ def unencodable(count: int) -> Answer:
 
 
 def trusted_files(endpoint: Endpoint) -> tls.Files:
-    """Whom an endpoint is believed to be, and the certificate that is shown to it.
+    """The authorities that an endpoint is checked with, and the certificate that it is shown.
 
     The authorities are the endpoint's own, or else the system's (SSL_CERT_FILE, as OpenSSL has it), or on a system
     without such a file those of the client library. Left alone, both libraries would use their own list everywhere, and
@@ -68,20 +74,16 @@ def trusted_files(endpoint: Endpoint) -> tls.Files:
     return tls.Files(endpoint.certificate or Path(system), endpoint.client_certificate, endpoint.client_key)
 
 
-@dataclass(frozen=True, slots=True)
-class LibraryProxy:
-    """What a client library is told: `url` with user and password, empty for none; `problem` when it cannot be used."""
+def proxy_url(proxy: Proxy | Failure | None) -> str:
+    """The address of a proxy with user and password, for a library; empty for none. The log hides its secrets.
 
-    url: str = field(default="", repr=False)
-    problem: str = ""
-
-
-def of_environment(proxy: Proxy | Failure | None) -> LibraryProxy:
-    """What `http.proxies` found, for a library; secrets are hidden from the log."""
-    if proxy is None:
-        return LibraryProxy()
+    Raises:
+        UnusableProxyError: It cannot be used.
+    """
     if isinstance(proxy, Failure):
-        return LibraryProxy(problem=proxy.detail)
+        raise UnusableProxyError(proxy.detail)
+    if proxy is None:
+        return ""
     for secret in proxy.secrets:
         protect(secret)
-    return LibraryProxy(with_credentials(proxy))
+    return with_credentials(proxy)
