@@ -4,6 +4,7 @@ Each limit has its default here, with the reason for it. Who applies it counts w
 """
 
 import ipaddress
+import sys
 from collections import deque
 from dataclasses import dataclass
 
@@ -131,7 +132,8 @@ def connection_limiter(limit: int) -> Limiter:
 
 
 def scrape_limiter(limit: int) -> Limiter:
-    """Return a limiter of scrapes."""
+    """Return a limiter of scrapes; 0 is no limit."""
+    limit = limit or sys.maxsize
     return Limiter(limit, limit - limit // SCRAPE_RESERVE)
 
 

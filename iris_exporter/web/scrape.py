@@ -9,7 +9,8 @@ error is never a 200.
 import asyncio
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 from aiohttp import hdrs, web
 
@@ -34,135 +35,118 @@ class Scrapes:
 
     def __init__(self, context: WebContext) -> None:
         self._context = context
-        limit = context.max_requests
-        self._under_way = scrape_limiter(limit)
+        self._limiter = scrape_limiter(context.max_requests)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer a GET or HEAD: 200 with a type that Prometheus knows, or 503 when too many are under way."""
-        limit = self._context.max_requests
-        if not limit:
-            return await self._answer(request)
-        client = request.remote or ""
-        refusal = self._under_way.acquire(client)
+        limiter, client = self._limiter, request.remote or ""
+        refusal = limiter.acquire(client)
         if refusal is not None:
             self._context.exposition.self_metrics.scrape_refused()
-            whose = "" if refusal == "limit" else f", of which one client may have {self._under_way.limit_per_client}"
-            text = f"{len(self._under_way)} scrapes are under way and --web.max-requests is {limit}{whose}\n"
+            whose = "" if refusal == "limit" else f", of which one client may have {limiter.limit_per_client}"
+            text = f"{len(limiter)} scrapes are under way and --web.max-requests is {limiter.limit}{whose}\n"
             return web.Response(status=503, text=text, headers={hdrs.RETRY_AFTER: "1"})
         try:
             return await self._answer(request)
         finally:
-            self._under_way.release(client)
+            limiter.release(client)
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         names = request.query.getall("name[]", None)
         # Begun in the turn in which the first piece is made, which is when the counters are read.
         checkpoint = self._begin_checkpoint(request) if request.method == hdrs.METH_GET and names is None else None
-        if checkpoint is None:
-            return await self._print(request, names)
         try:
-            response = await self._print(request, names)
-            await checkpoint.stage()
-            return await _send(request, response, checkpoint)
+            headers, pieces = await self._render(request, names)
+            if checkpoint is not None:
+                await checkpoint.stage()
+            elif request.method == hdrs.METH_HEAD or sum(map(len, pieces)) <= PART_BYTES:
+                return web.Response(body=b"".join(pieces), headers=headers)
+            return await _send(request, headers, pieces, checkpoint)
         finally:
-            await checkpoint.discard()
+            if checkpoint is not None:
+                await checkpoint.discard()
 
     def _begin_checkpoint(self, request: web.Request) -> ScrapeCheckpoint | None:
-        ranges = parse(",".join(request.headers.getall(hdrs.ACCEPT, ())))
-        accepted = {item.value: item.parameters for item in ranges if item.weight > 0}
+        accepted = {item.value: item.parameters for item in parse(_joined(request, hdrs.ACCEPT)) if item.weight > 0}
         if is_scraper(request.headers, accepted):
             return self._context.begin_checkpoint()
         if "text/html" not in accepted:
             self._context.read_by_unknown()
         return None
 
-    async def _print(self, request: web.Request, names: list[str] | None) -> web.StreamResponse:
-        """Make the answer; a large one without compression is sent but for its end."""
-        choice = choose_format(",".join(request.headers.getall(hdrs.ACCEPT, ())))
+    async def _render(self, request: web.Request, names: list[str] | None) -> tuple[dict[str, str], list[bytes]]:
+        """Make the headers and the pieces of the body."""
+        choice = choose_format(_joined(request, hdrs.ACCEPT))
         exposition = self._context.exposition
         started = time.perf_counter()
         pieces = await _take_turns(exposition.render(choice.format, names))
         if names is None:
             exposition.self_metrics.scrape_finished(time.perf_counter() - started)
-        headers: dict[str, str] = {hdrs.CONTENT_TYPE: choice.content_type, hdrs.VARY: "Accept, Accept-Encoding"}
-        size = sum(map(len, pieces))
-        if accepts_gzip(",".join(request.headers.getall(hdrs.ACCEPT_ENCODING, ()))):
-            body = compress(pieces) if size <= INLINE_BYTES else await _compress_aside(pieces)
+        headers = {str(hdrs.CONTENT_TYPE): choice.content_type, hdrs.VARY: "Accept, Accept-Encoding"}
+        if accepts_gzip(_joined(request, hdrs.ACCEPT_ENCODING)):
             headers[hdrs.CONTENT_ENCODING] = "gzip"
-            return web.Response(body=body, headers=headers)
-        if size <= PART_BYTES or request.method == hdrs.METH_HEAD:
-            return web.Response(body=b"".join(pieces), headers=headers)
-        response = LargeResponse(pieces, size, headers)
-        await response.prepare(request)
-        await response.write_most()
-        return response
+            if sum(map(len, pieces)) <= INLINE_BYTES:
+                pieces = [compress(pieces)]
+            else:
+                pieces = [await COMPRESSION.run(partial(compress, pieces), None)]
+        return headers, pieces
 
 
-class LargeResponse(web.StreamResponse):
-    """An answer that is written in parts; the last part goes with `write_eof`, and without it nothing is complete."""
-
-    def __init__(self, pieces: Iterable[bytes], size: int, headers: Mapping[str, str]) -> None:
-        super().__init__(headers=headers)
-        self.content_length = size
-        self._parts = parts(pieces)
-        self._last = b""
-
-    async def write_most(self) -> None:
-        """Write all parts but the last."""
-        for part in self._parts:
-            if self._last:
-                await self.write(self._last)
-            self._last = part
-
-    async def write_rest(self) -> bytes:
-        """Write the last part but for its last byte, which is returned to be given to `write_eof`."""
-        last, self._last = self._last, b""
-        await self.write(last[:-1])
-        return last[-1:]
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        """Write the last part and end the answer."""
-        last, self._last = self._last, b""
-        await super().write_eof(last + data)
+def _joined(request: web.Request, header: str) -> str:
+    return ",".join(request.headers.getall(header, ()))
 
 
-async def _send(request: web.Request, response: web.StreamResponse, checkpoint: ScrapeCheckpoint) -> web.StreamResponse:
-    """Send an answer, and commit between its last byte but one and its last.
-
-    An answer without its last byte is none to the scraper, and until then nothing tells it that one is complete. So a
-    kill that somebody aims at the moment of the answer finds the commit done, and a blind one has less than a
-    millisecond to hit between the two.
+async def _send(
+    request: web.Request, headers: Mapping[str, str], pieces: Sequence[bytes], checkpoint: ScrapeCheckpoint | None
+) -> web.StreamResponse:
+    """Send an answer in parts; commit the checkpoint right before its last byte.
 
     Raises:
         ConnectionError: The client has gone; nothing is committed.
     """
+    response = web.StreamResponse(headers=headers)
+    response.content_length = sum(map(len, pieces))
+    await response.prepare(request)
+    last = b""
+    for part in parts(pieces):
+        if last:
+            await response.write(last)
+        last = part
+    if checkpoint is None:
+        await response.write_eof(last)
+    else:
+        await _send_last(request, response, last, checkpoint)
+    return response
+
+
+async def _send_last(
+    request: web.Request, response: web.StreamResponse, part: bytes, checkpoint: ScrapeCheckpoint
+) -> None:
+    """Send the last part of an answer, and commit between its last byte but one and its last.
+
+    An answer without its last byte is none to the scraper, and until then nothing tells it that one is complete. So a
+    kill that somebody aims at the end of the answer finds the commit done, and a blind one has less than a millisecond
+    to hit between the two.
+    """
     transport = request.transport
     if transport is None:
         raise ConnectionResetError("the scraper has gone")
-    # From here on waiting for the buffer to drain means waiting for it to be empty.
+    # From here on waiting for the buffer to drain means waiting for it to be empty; set before the write, as asyncio's
+    # TLS transport looks at its buffer when something is written.
     transport.set_write_buffer_limits(0)
     try:
-        if isinstance(response, LargeResponse):
-            last = await response.write_rest()
-        else:
-            body = response.body if isinstance(response, web.Response) and isinstance(response.body, bytes) else b""
-            whole = web.StreamResponse(headers=response.headers)
-            whole.content_length = len(body)
-            await whole.prepare(request)
-            await whole.write(body[:-1])
-            response, last = whole, body[-1:]
+        await response.write(part[:-1])
         await request.writer.drain()
         if transport.is_closing():
             raise ConnectionResetError("the scraper has gone")
         checkpoint.commit()
         try:
-            await response.write_eof(last)
+            await response.write_eof(part[-1:])
         except BaseException:
             await checkpoint.undo()
             raise
     finally:
         transport.set_write_buffer_limits()
-    return response
 
 
 async def _take_turns(pieces: Iterator[bytes]) -> list[bytes]:
@@ -176,10 +160,6 @@ async def _take_turns(pieces: Iterator[bytes]) -> list[bytes]:
             await asyncio.sleep(0)
             since = time.perf_counter()
     return collected
-
-
-async def _compress_aside(pieces: Iterable[bytes]) -> bytes:
-    return await COMPRESSION.run(lambda: compress(pieces), None)
 
 
 def compress(pieces: Iterable[bytes]) -> bytes:

@@ -17,6 +17,7 @@ from iris_exporter.web.rate_limits import Timeouts
 from tests.fakes import FakeClock
 from tests.web.config.certificates import Authority
 from tests.web.config.http_servers import LARGE, RunningServer, ended, http_server, raw, until
+from tests.web.test_scrape import many_projects
 
 TLS = "tls_server_config: {cert_file: server.crt, key_file: server.key%s}\n"
 HASH = bcrypt.hashpw(b"open sesame", bcrypt.gensalt(4)).decode()
@@ -406,7 +407,7 @@ async def test_connections_beyond_the_limit_are_refused_and_room_is_made_by_leav
         held[1][1].close()
 
 
-IMPATIENT = Timeouts(head_seconds=0.3, idle_seconds=0.6, stall_seconds=0.6)
+IMPATIENT = Timeouts(head_seconds=0.3, stall_seconds=0.6)
 
 
 async def test_connections_that_wait_make_room_for_a_client_that_has_fewer() -> None:
@@ -461,12 +462,45 @@ async def test_a_mistake_in_the_handshake_is_counted_and_an_error_in_the_log(
 
 
 async def test_a_kept_connection_ends_when_nothing_is_asked() -> None:
-    async with http_server(clock=SystemClock(), timeouts=IMPATIENT) as one:
+    async with http_server(timeouts=Timeouts(idle_seconds=0.3)) as one:
         reader, writer = await one.dial()
         assert await raw(reader, writer) == 200
         assert await ended(reader)
         writer.close()
         assert one.metrics.cut("head_timeout") == 0
+
+
+class Checkpoint:
+    """Stands in for the checkpoint of a scrape, and notes what is asked of it."""
+
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+
+    async def stage(self) -> None:
+        self.steps.append("stage")
+
+    def commit(self) -> None:
+        self.steps.append("commit")
+
+    async def undo(self) -> None:
+        self.steps.append("undo")
+
+    async def discard(self) -> None:
+        self.steps.append("discard")
+
+
+@pytest.mark.parametrize("projects", [1, 3000])
+@pytest.mark.parametrize("secure", [False, True])
+async def test_a_scrape_commits_its_checkpoint_before_its_last_byte(shop: Shop, secure: bool, projects: int) -> None:
+    async with http_server(shop.write(TLS % "") if secure else None) as one:
+        many_projects(one.context, projects)
+        checkpoint = Checkpoint()
+        one.context.begin_checkpoint = lambda: checkpoint  # type: ignore[method-assign]
+        for encoding in ("gzip", "identity"):
+            headers = {"Accept": "text/plain;version=0.0.4", "Accept-Encoding": encoding}
+            reply = await one.ask("/metrics", headers=headers, tls=shop.client() if secure else None)
+            assert (reply.status, reply.text[-1]) == (200, "\n")
+        await until(lambda: checkpoint.steps == ["stage", "commit", "discard"] * 2)
 
 
 @pytest.mark.parametrize("secure", [False, True])

@@ -71,8 +71,8 @@ def test_who_has_most_makes_room_for_who_has_fewer() -> None:
 
 
 def test_one_client_leaves_places_for_scrapes_to_others() -> None:
-    limits = (scrape_limiter(most).limit_per_client for most in (0, 1, 2, 3, 4, 8, 40))
-    assert list(limits) == [0, 1, 2, 3, 3, 6, 30]
+    limits = (scrape_limiter(most).limit_per_client for most in (1, 2, 3, 4, 8, 40))
+    assert list(limits) == [1, 2, 3, 3, 6, 30]
 
 
 def test_rates_of_clients_are_kept_apart_in_bounded_memory() -> None:
