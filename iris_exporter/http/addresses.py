@@ -26,11 +26,17 @@ def as_written(url: str) -> URL:
     if head is None or not head[0].isascii() or "@" in head[0]:
         # A host beyond ASCII has a spelling for the wire (IDNA), a user becomes a header: both are known to yarl.
         known = URL(url)
-        split = 0 if head is None else head.end()
-        where = f"{known.scheme}://{known.raw_authority}"
-        return URL(where + _escaped(url[split:]), encoded=True) if known.is_absolute() else known
-    # A host in upper case is the same host: a connection to it is to be found again.
-    return URL(head[0].lower() + _escaped(url[head.end() :]), encoded=True)
+        if not known.is_absolute():
+            return known
+        origin = f"{known.scheme}://{known.raw_authority}"
+    else:
+        origin = head[0].lower()  # a host in upper case is the same host: a connection to it is to be found again
+    rest = _escaped(url if head is None else url[head.end() :])
+    address = URL(origin + rest, encoded=True)
+    if rest.partition("#")[0].endswith("?") and not address.raw_query_string:
+        # yarl drops a question mark that nothing follows, unless it is part of the path.
+        return address.with_path(f"{address.raw_path}?", encoded=True)
+    return address
 
 
 def _escaped(text: str) -> str:

@@ -1,7 +1,10 @@
-"""Name look-ups without threads, so that a resolver that is silent holds up nothing but who asks it."""
+"""Name look-ups without threads, so that a resolver that does not answer delays nobody but who asks it."""
 
 import asyncio
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
 
 from aiohttp import AsyncResolver
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -9,14 +12,30 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 TRY_SECONDS = 1.5
 TRIES = 2
 LIMIT_SECONDS = 8.0
-"""For all servers and search domains together; below the default of `--stream.connect-timeout`, to name the reason."""
+"""The most for all servers and search domains together."""
+_SHARE = 0.8
+"""Of the time to connect: a look-up has to end before it, or the reason would be `timeout` in place of `dns`."""
+_limit_seconds: ContextVar[float] = ContextVar("look_up_limit_seconds", default=LIMIT_SECONDS)
+
+
+@asynccontextmanager
+async def connect_timeout(seconds: float) -> AsyncIterator[None]:
+    """Raise TimeoutError when the block takes longer; look-ups in it fail some time before.
+
+    Requests that ask for the same name at the same time share one look-up, with the limit of the first.
+    """
+    token = _limit_seconds.set(min(LIMIT_SECONDS, seconds * _SHARE))
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    finally:
+        _limit_seconds.reset(token)
 
 
 class Resolver(AbstractResolver):
     """The hosts file, then the servers of resolv.conf; `nameservers` are asked in their place."""
 
-    def __init__(self, nameservers: list[str] | None = None, seconds: float = LIMIT_SECONDS) -> None:
-        self._seconds = seconds
+    def __init__(self, nameservers: list[str] | None = None) -> None:
         self._resolver = AsyncResolver(nameservers=nameservers, timeout=TRY_SECONDS, tries=TRIES)
 
     async def resolve(
@@ -24,7 +43,7 @@ class Resolver(AbstractResolver):
     ) -> list[ResolveResult]:
         """Look a name up. Raises OSError when there is none, or no answer in time."""
         try:
-            async with asyncio.timeout(self._seconds) as limit:
+            async with asyncio.timeout(_limit_seconds.get()) as limit:
                 return await self._resolver.resolve(host, port, family)
         except TimeoutError:
             if not limit.expired():

@@ -131,7 +131,7 @@ def open_session(trace_configs: Sequence[aiohttp.TraceConfig] = ()) -> aiohttp.C
     """
     return aiohttp.ClientSession(
         # Links are long, polls are rare: nothing is gained by keeping idle connections for long.
-        connector=aiohttp.TCPConnector(
+        connector=_Connector(
             limit=0,
             keepalive_timeout=75,
             resolver=Resolver(),
@@ -145,6 +145,15 @@ def open_session(trace_configs: Sequence[aiohttp.TraceConfig] = ()) -> aiohttp.C
         middlewares=(_guard,),
         trace_configs=[_note_connections(), *trace_configs],
     )
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Ends look-ups under way when it is closed; aiohttp leaves a resolver that it was given open."""
+
+    async def close(self, *, abort_ssl: bool = False) -> None:
+        """Close all connections, then the resolver."""
+        await super().close(abort_ssl=abort_ssl)
+        await self._resolver.close()
 
 
 async def _guard(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:

@@ -1,6 +1,5 @@
 """From settings to an open link: carries out the probes that `core.negotiation` asks for."""
 
-import asyncio
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -14,6 +13,7 @@ from iris_exporter.core.negotiation import Answer, Probe
 from iris_exporter.http.classify import LINK_ERRORS, failure_of
 from iris_exporter.http.credentials import Credentials
 from iris_exporter.http.requester import Requester
+from iris_exporter.http.resolver import connect_timeout
 from iris_exporter.http.retry_after import retry_after_seconds
 from iris_exporter.settings import StreamSettings
 from iris_exporter.transports.base import Link
@@ -112,7 +112,7 @@ class Dialer:
 
     async def _probe(self, probe: Probe, last_event_id: str) -> Link | PollInstead:
         try:
-            async with asyncio.timeout(self._settings.connect_timeout_seconds):
+            async with connect_timeout(self._settings.connect_timeout_seconds):
                 if probe is Probe.UPGRADE:
                     return await self._upgrade()
                 return await self._get(probe, last_event_id)

@@ -16,6 +16,7 @@ from iris_exporter.http.classify import LINK_ERRORS, failure_of
 from iris_exporter.http.credentials import Credentials
 from iris_exporter.http.decompress import Inflater
 from iris_exporter.http.requester import Requester
+from iris_exporter.http.resolver import connect_timeout
 from iris_exporter.http.retry_after import retry_after_seconds
 from iris_exporter.settings import StreamSettings
 from iris_exporter.transports.base import Page
@@ -65,7 +66,7 @@ class Poller:
         if tag := self._tags.get(url):
             headers["If-None-Match"] = tag
         try:
-            async with asyncio.timeout(self._settings.connect_timeout_seconds):
+            async with connect_timeout(self._settings.connect_timeout_seconds):
                 response = await self._requester.get(url, headers)
             try:
                 return await self._read(url, response, remember=remember)

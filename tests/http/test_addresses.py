@@ -40,6 +40,24 @@ async def test_an_address_is_requested_as_it_is_written(protocol: str) -> None:
     assert set(server.lines) == {SIGNED}
 
 
+@pytest.mark.parametrize("protocol", ["sse", "websocket", "poll"])
+@pytest.mark.parametrize("proxied", [False, True])
+async def test_a_question_mark_that_nothing_follows_is_requested_too(
+    protocol: str, proxied: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = Lines()
+    async with serve_bytes(server.handle) as port:
+        origin = f"http://127.0.0.1:{port}"
+        if proxied:
+            monkeypatch.delenv("no_proxy", raising=False)
+            monkeypatch.delenv("NO_PROXY", raising=False)
+            monkeypatch.setenv("http_proxy", origin)
+            origin = "http://source.invalid"
+        async with client(f"{origin}/api/s%28?", protocol=protocol) as made:
+            await (made.polled() if protocol == "poll" else made.outcome())
+    assert server.lines == [f"{origin if proxied else ''}/api/s%28?"]
+
+
 @pytest.mark.parametrize("scheme", ["ws", "WS"])
 async def test_a_websocket_address_is_requested_as_it_is_written(scheme: str) -> None:
     server = Lines()
@@ -85,6 +103,10 @@ async def test_discovery_and_pushes_are_requested_as_they_are_written() -> None:
         ("http://b\u00fccher.example/%28x%29?e=a%40b", "http://xn--bcher-kva.example/%28x%29?e=a%40b"),
         ("http://H.Example:8080", "http://h.example:8080"),
         ("http://[::1]:8080/%28", "http://[::1]:8080/%28"),
+        ("http://h?", "http://h/?"),
+        ("http://me@h/p?#part", "http://me@h/p?"),
+        ("http://h/p#part?", "http://h/p#part?"),
+        ("http://h/p??", "http://h/p??"),
         ('http://h/{x}?q="1"|<2>', "http://h/%7Bx%7D?q=%221%22%7C%3C2%3E"),
     ],
 )
