@@ -40,11 +40,8 @@ def untouched_logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def use_app(monkeypatch: pytest.MonkeyPatch, serve: Callable[..., int]) -> None:
-    """Put a module with this `serve` in place of the command's own, and of all that it imports."""
-    module = types.ModuleType("iris_exporter.commands.serve")
-    module.run = serve  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "iris_exporter.commands.serve", module)
-    monkeypatch.setattr("iris_exporter.commands.serve", module, raising=False)
+    """Put this in place of what serves, and of all that it imports."""
+    monkeypatch.setattr("iris_exporter.commands.serve.serve", serve)
 
 
 def test_help_is_the_same_everywhere(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,6 +179,7 @@ def test_other_commands_bring_their_own_arguments(
         parser.add_argument("--rate", type=float)
 
     def run(arguments: argparse.Namespace) -> int:
+        logs.setup(arguments.log_level, "logfmt")
         logs.get_logger("t").debug("rate", value=arguments.rate)
         return 3
 

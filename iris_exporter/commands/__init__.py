@@ -1,1 +1,13 @@
-"""One module for each command: its arguments, and the function that runs it."""
+"""The commands of the program, each a module of that name in this room.
+
+A module has `add_arguments(parser)`, and `run(arguments)`, which sets up the log and returns the exit code. To add a
+command, add its module and its row here.
+"""
+
+COMMANDS = {
+    "serve": "receive streams and serve their metrics (the default)",
+    "demo": "run the reference backend and the exporter together, with nothing to set up",
+    "backend": "run the reference IRIS backend",
+    "dashboards": "write the Grafana dashboards to files, or push them into a Grafana",
+}
+DEFAULT = "serve"

@@ -2,16 +2,19 @@
 
 import argparse
 import asyncio
-import contextlib
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from iris_exporter import config
+from iris_exporter import logs
 from iris_exporter.backend.access import NO_LIMITS, PROMISED_LIMITS, KeyFile
 from iris_exporter.backend.faults import describe_faults, parse_fault
 from iris_exporter.backend.server import Backend
 from iris_exporter.backend.service import BackendSettings
+from iris_exporter.config import values
+from iris_exporter.config.values import BadValueError, ValueType
 from iris_exporter.errors import ConfigError, Problem
 from iris_exporter.logs import FORMATS, LEVELS
 from iris_exporter.process import standard_streams
@@ -22,59 +25,52 @@ MAX_RATE = 100_000.0
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
 
+_SEED = values.matching("a whole number", "NUMBER", "-?[0-9]{1,30}")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command; values are checked in `run`, which names all that is wrong at once.
 
-    The parser should show its epilog as it is (`RawDescriptionHelpFormatter`): it is the table of faults. Logging is
-    set up by the caller, from `log_level` and `log_format`.
+    The epilog is the table of faults, so the parser has to show it as it is.
     """
     parser.epilog = (
-        "faults ([all:|stream:|rest:]NAME[=VALUE], for streams unless told, flap for all):\n" + describe_faults()
+        "faults are written [all:|stream:|rest:]NAME[=VALUE]; without a scope they are for streams, and flap for all:\n"
+        + describe_faults()
     )
     parser.add_argument(
-        "--web.listen-address",
-        dest="listen_address",
-        metavar="HOST:PORT",
-        default=DEFAULT_ADDRESS,
+        "--web.listen-address", dest="listen_address", metavar="HOST:PORT", default=DEFAULT_ADDRESS,
         help="where to listen; port 0 takes any free one (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--api-key-file", type=Path, metavar="FILE",
+        help="file with the key that clients have to send; read again when it changes (default: no key needed)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--seed", metavar="NUMBER", help="repeat the data of an earlier run with this seed (default: random)"
     )
     parser.add_argument(
-        "--api-key-file",
-        type=Path,
-        metavar="FILE",
-        help="file with the key that clients must present; read again when it changes (default: no key needed)",
-    )
-    parser.add_argument("--seed", metavar="NUMBER", help="repeat the data of an earlier run (default: drawn)")
-    parser.add_argument(
-        "--rate", default="1", metavar="NUMBER", help="mean events per second; 0 is a source at rest (default: 1)"
+        "--rate", default="1", metavar="NUMBER", help="mean events per second; 0 makes none (default: %(default)s)"
     )
     parser.add_argument(
-        "--fault", action="append", default=[], metavar="FAULT", help="begin with this fault on; may be repeated"
-    )
+        "--fault", action="append", default=[], metavar="FAULT",
+        help="start with this fault, one of those listed below; repeat the flag for several",
+    )  # fmt: skip
     parser.add_argument(
-        "--limits",
-        action="store_true",
-        help="enforce what the wire promises: 100 streams at once and per hour and address, 1000 messages a minute "
-        "from a client, 5 minutes idle",
-    )
+        "--limits", action="store_true",
+        help="enforce the limits of the IRIS protocol: 100 streams at once and 100 new ones an hour from an address, "
+        "1000 messages a minute from a client, 5 minutes without a message",
+    )  # fmt: skip
     parser.add_argument(
         "--web.cors.origin", dest="cors_origin", metavar="ORIGIN", help="let browsers of this origin read the API"
     )
     parser.add_argument(
-        "--log.level",
-        dest="log_level",
-        default="info",
-        choices=tuple(LEVELS),
-        help="the least that is logged (default: %(default)s)",
-    )
+        "--log.level", dest="log_level", default="info", choices=tuple(LEVELS),
+        help="lowest severity to log (default: %(default)s)",
+    )  # fmt: skip
     parser.add_argument(
-        "--log.format",
-        dest="log_format",
-        default=FORMATS[0],
-        choices=FORMATS,
-        help="how it is written (default: %(default)s)",
-    )
+        "--log.format", dest="log_format", default=FORMATS[0], choices=FORMATS,
+        help="form of the log lines (default: %(default)s)",
+    )  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -84,6 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
         0 after a signal, 1 when the address cannot be had, 2 when an option makes no sense; the last two with one
         line on standard error for each reason.
     """
+    logs.setup(arguments.log_level, arguments.log_format)
     try:
         backend = Backend(_read_settings(arguments))
     except ConfigError as error:
@@ -102,41 +99,33 @@ def run(arguments: argparse.Namespace) -> int:
 def _read_settings(arguments: argparse.Namespace) -> BackendSettings:
     problems: list[Problem] = []
 
-    def check(key: str, value: str, expected: str) -> None:
-        problems.append(Problem("command line", key, repr(value), expected))
+    def read(flag: str, value_type: ValueType, text: str) -> Any:
+        try:
+            return value_type.read(text)
+        except BadValueError as error:
+            problems.append(Problem("command line", flag, value_type.show(text), error.expected))
 
-    host, port = "", 0
-    try:
-        host, port = parse_address(arguments.listen_address)
-    except ValueError:
-        check("--web.listen-address", arguments.listen_address, "HOST:PORT with a port of 0 to 65535")
-    rate = -1.0
-    with contextlib.suppress(ValueError):
-        rate = float(arguments.rate)
-    if not 0 <= rate <= MAX_RATE:
-        check("--rate", arguments.rate, f"a number of 0 to {MAX_RATE:g}")
-    seed = None
-    try:
-        seed = None if arguments.seed is None else int(arguments.seed)
-    except ValueError:
-        check("--seed", arguments.seed, "a whole number")
+    def check(reader: Callable[..., object], *values: object) -> None:
+        try:
+            reader(*values)
+        except ConfigError as error:
+            problems.extend(error.problems)
+
+    address = read("--web.listen-address", values.ADDRESSES, arguments.listen_address)
+    rate = read("--rate", values.number(0, MAX_RATE), arguments.rate)
+    seed = None if arguments.seed is None else read("--seed", _SEED, arguments.seed)
     for spec in arguments.fault:
-        try:
-            parse_fault(spec, 0.0)
-        except ConfigError as error:
-            problems += error.problems
+        check(parse_fault, spec, 0.0)
     if arguments.api_key_file is not None:
-        try:
-            KeyFile(arguments.api_key_file)
-        except ConfigError as error:
-            problems += error.problems
+        check(KeyFile, arguments.api_key_file)
     if problems:
         raise ConfigError(problems)
+    host, port = parse_address(address)
     return BackendSettings(
         host=host,
         port=port,
         api_key_file=arguments.api_key_file,
-        seed=seed,
+        seed=None if seed is None else int(seed),
         rate=rate,
         faults=tuple(arguments.fault),
         limits=PROMISED_LIMITS if arguments.limits else NO_LIMITS,
@@ -146,7 +135,7 @@ def _read_settings(arguments: argparse.Namespace) -> BackendSettings:
 
 def parse_address(text: str) -> tuple[str, int]:
     """Split an address as `--web.listen-address` of the exporter does. Raises `ValueError`."""
-    host, port = config.parse_address(text)
+    host, port = values.parse_address(text)
     return host or "0.0.0.0", port  # noqa: S104 - `:port` is how exporters say "all interfaces"
 
 

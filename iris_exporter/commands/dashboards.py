@@ -6,8 +6,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from iris_exporter.core import keys, urls
-from iris_exporter.core.keys import BadKeyError
+from iris_exporter import logs
+from iris_exporter.config import values
+from iris_exporter.config.values import BadValueError
+from iris_exporter.core import urls
 from iris_exporter.errors import UsageError
 from iris_exporter.grafana import files
 from iris_exporter.grafana.actions import with_reset
@@ -21,29 +23,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the two commands and their options."""
     commands = parser.add_subparsers(dest="action", required=True, metavar="COMMAND")
     export = commands.add_parser("export", help="write dashboards and provisioning files to a directory")
-    export.add_argument("directory", type=Path, metavar="DIR", help="where to write; it is made, files are replaced")
-    push = commands.add_parser("push", help="put the dashboards into a Grafana, which may be done again and again")
-    push.add_argument("--grafana.url", dest="url", required=True, metavar="URL", help="as users open it")
+    export.add_argument(
+        "directory",
+        type=Path,
+        metavar="DIR",
+        help="where to write; the directory is made if missing, and files are replaced",
+    )
+    push = commands.add_parser("push", help="create the dashboards in a Grafana, or update those that differ")
+    push.add_argument(
+        "--grafana.url", dest="url", required=True, metavar="URL", help="address of the Grafana, as users open it"
+    )
     push.add_argument(
         "--grafana.token-file", dest="token_file", required=True, type=Path, metavar="FILE",
-        help="file with the token of a service account (Editor; Admin for data sources)",
+        help="file with the token of a service account (role Editor; Admin for data sources)",
     )  # fmt: skip
     push.add_argument(
         "--grafana.ca-file", dest="ca_file", type=Path, metavar="FILE",
-        help="certificates to trust for https (default: those of the system)",
+        help="PEM file with the certificate authorities to trust (default: those of the system)",
     )  # fmt: skip
     push.add_argument(
-        "--folder", default="IRIS", metavar="TITLE", help="title of the folder if it has to be made (default: IRIS)"
-    )
+        "--folder", default="IRIS", metavar="TITLE",
+        help="title of the folder, if it has to be created (default: %(default)s)",
+    )  # fmt: skip
     push.add_argument(
         "--datasource", action="append", default=[], metavar="KIND=URL",
-        help=f"also make or change the data source of this kind ({', '.join(files.KINDS)}); may be repeated",
+        help=f"also create or update the data source of this kind ({', '.join(files.KINDS)}) with this address; repeat "
+        "the flag for several",
     )  # fmt: skip
-    push.add_argument("--dry-run", dest="dry_run", action="store_true", help="change nothing, show what would change")
+    push.add_argument(
+        "--dry-run", dest="dry_run", action="store_true", help="show what would change, and change nothing"
+    )
     for command in (export, push):
         command.add_argument(
             "--action.reset-url", dest="reset_url", metavar="URL",
-            help="add a button that resets a stream: where a browser finds the exporter, at Grafana's own origin; "
+            help="add a button that resets a stream; URL is where browsers find the exporter, at Grafana's own origin; "
             "read docs/dashboards.md first (default: no button)",
         )  # fmt: skip
 
@@ -55,6 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
         UsageError: An argument makes no sense, a file cannot be read or written, or the extra is missing.
         GrafanaError: Grafana did not do what was asked.
     """
+    logs.setup("info", "logfmt")
     reset_url = None if arguments.reset_url is None else _reset_url(arguments.reset_url)
     if arguments.action == "export":
         return _export(arguments.directory, reset_url)
@@ -102,27 +116,27 @@ def _push(arguments: argparse.Namespace, reset_url: str | None) -> int:
     wanted = list(files.dashboards().values())
     if reset_url is not None:
         wanted = [with_reset(document, reset_url) for document in wanted]
-    teller = _Teller(dry_run=arguments.dry_run)
+    printer = _Printer(dry_run=arguments.dry_run)
     try:
         push(
-            api, wanted, datasources, folder_title=arguments.folder, dry_run=arguments.dry_run, tell=teller.tell
+            api, wanted, datasources, folder_title=arguments.folder, dry_run=arguments.dry_run, tell=printer.changed
         )  # fmt: skip
     finally:
         # After a failure, too: what had been done by then stays done.
-        teller.sum_up()
+        printer.sum_up()
     return 0
 
 
-class _Teller:
-    """Prints what was done to each thing, or with `dry_run` what would be done, and how many things that were."""
+class _Printer:
+    """Prints what was done to each object, or with `dry_run` what would be done, and how many changed."""
 
     def __init__(self, *, dry_run: bool) -> None:
         self._words = _WOULD if dry_run else _DONE
-        self._changed = "would change" if dry_run else "changed"
+        self._heading = "would change" if dry_run else "changed"
         self._changes = 0
 
-    def tell(self, change: Change) -> None:
-        """One thing is settled."""
+    def changed(self, change: Change) -> None:
+        """Print one object."""
         self._changes += change.verdict is not Verdict.UNCHANGED
         sys.stdout.write(f"{self._words[change.verdict]:<12} {change.kind} {change.uid}\n")
         if change.verdict is Verdict.UPDATE:
@@ -130,8 +144,8 @@ class _Teller:
         sys.stdout.flush()
 
     def sum_up(self) -> None:
-        """The push is over."""
-        sys.stdout.write(f"{self._changes or 'nothing'} {self._changed}\n")
+        """Print the sum, at the end of the push."""
+        sys.stdout.write(f"{self._changes or 'nothing'} {self._heading}\n")
         sys.stdout.flush()
 
 
@@ -146,11 +160,8 @@ def _datasource(text: str) -> files.Document:
 
 def _token(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return keys.parse(file.read(keys.MAX_BYTES + 1))
-    except OSError as error:
-        raise UsageError(f"--grafana.token-file: cannot read {path}: {error.strerror}") from error
-    except BadKeyError as error:
-        raise UsageError(f"--grafana.token-file: {path} does not hold one token: {error}") from None
+        return values.read_key(path, "the token")
+    except BadValueError as error:
+        raise UsageError(f"--grafana.token-file: got {error.shown}, expected {error.expected}") from None
     except ValueError as error:
         raise UsageError(f"--grafana.token-file: cannot read {str(path)!r}: {error}") from None

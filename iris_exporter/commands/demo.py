@@ -8,11 +8,13 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 
-from iris_exporter import config
+from iris_exporter import config, logs
 from iris_exporter.app import Exporter, ListenError
 from iris_exporter.backend.server import Backend
 from iris_exporter.backend.service import BackendSettings
-from iris_exporter.commands.file_checks import FILE_CHECKS
+from iris_exporter.commands.arguments import reads
+from iris_exporter.commands.checks import FILE_CHECKS
+from iris_exporter.config import values
 from iris_exporter.core.status import PROTOCOLS, LinkStatus, State
 from iris_exporter.errors import ConfigError, IrisExporterError
 from iris_exporter.model.snapshot import Snapshot
@@ -20,7 +22,6 @@ from iris_exporter.otel.environment import read_otel
 from iris_exporter.otel.settings import OtelSettings
 from iris_exporter.process import standard_streams
 from iris_exporter.settings import Settings
-from iris_exporter.units import parse_duration
 
 SIDECAR_ADDRESS = "127.0.0.1:14747"
 BACKEND_ADDRESS = "127.0.0.1:14748"
@@ -43,12 +44,13 @@ _ADDRESSES = """
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
+    address, duration = reads(values.ADDRESSES), reads(values.duration(0.001, 31 * 86400))
     parser.add_argument(
-        "--web.listen-address", dest="sidecar", metavar="HOST:PORT", default=SIDECAR_ADDRESS,
+        "--web.listen-address", dest="sidecar", type=address, metavar="HOST:PORT", default=SIDECAR_ADDRESS,
         help="where the exporter listens; port 0 takes any free one (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--backend.listen-address", dest="backend", metavar="HOST:PORT", default=BACKEND_ADDRESS,
+        "--backend.listen-address", dest="backend", type=address, metavar="HOST:PORT", default=BACKEND_ADDRESS,
         help="where the backend listens (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
@@ -57,35 +59,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--drop", action="store_true",
-        help="let the backend be away for 40 s after every 20 s, to watch reconnecting, polling and coming back",
+        help="stop the backend for 40 s after every 20 s, to watch the exporter reconnect, poll and recover",
     )  # fmt: skip
-    parser.add_argument("--rate", type=float, default=2.0, metavar="NUMBER", help="events per second (default: 2)")
-    parser.add_argument("--seed", type=int, metavar="NUMBER", help="repeat the data of an earlier run")
-    parser.add_argument("--duration", metavar="DURATION", help="stop by itself, as in 30s (default: run until stopped)")
+    parser.add_argument(
+        "--rate",
+        type=reads(values.number(0, 10_000)),
+        default=2.0,
+        metavar="NUMBER",
+        help="events per second (default: 2)",
+    )
+    parser.add_argument(
+        "--seed", type=int, metavar="NUMBER", help="repeat the data of an earlier run with this seed (default: random)"
+    )
+    parser.add_argument(
+        "--duration",
+        type=duration,
+        metavar="DURATION",
+        help="stop after this time, such as 30s (default: run until stopped)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run both until SIGINT or SIGTERM; 0 then, 1 when a port cannot be had.
+    """Run both until SIGINT or SIGTERM; 0 then.
 
     Raises:
-        IrisExporterError: An option makes no sense, or an address cannot be listened on.
+        IrisExporterError: An address cannot be listened on.
         ConfigError: An OTEL_* variable makes no sense.
     """
-    try:
-        seconds = None if arguments.duration is None else parse_duration(arguments.duration)
-    except ValueError as error:
-        raise IrisExporterError(f"--duration: {error}") from error
-    if not 0 <= arguments.rate <= 10_000:
-        raise IrisExporterError("--rate: expected a number of 0 to 10000")
-    asyncio.run(_run(arguments, seconds, read_otel(os.environ)))
+    logs.setup("info", "logfmt")
+    asyncio.run(_run(arguments, read_otel(os.environ)))
     return 0
 
 
-async def _run(arguments: argparse.Namespace, seconds: float | None, otel: OtelSettings) -> None:
+async def _run(arguments: argparse.Namespace, otel: OtelSettings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    host, port = _address("--backend.listen-address", arguments.backend)
+    host, port = config.parse_address(arguments.backend)
     faults = (DROP_FAULT,) if arguments.drop else ()
     backend = Backend(
         BackendSettings(host=host or "127.0.0.1", port=port, seed=arguments.seed, rate=arguments.rate, faults=faults)
@@ -101,7 +111,7 @@ async def _run(arguments: argparse.Namespace, seconds: float | None, otel: OtelS
             stream = exporter.streams()["demo"]
             line = asyncio.create_task(_show(lambda: (stream.status(), stream.snapshot())))
             with suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
+                async with asyncio.timeout(arguments.duration):
                     await stop.wait()
             line.cancel()
             standard_streams.write("\n")
@@ -109,16 +119,9 @@ async def _run(arguments: argparse.Namespace, seconds: float | None, otel: OtelS
         await backend.stop()
 
 
-def _address(flag: str, text: str) -> tuple[str, int]:
-    try:
-        return config.parse_address(text)
-    except ValueError as error:
-        raise IrisExporterError(f"{flag}: got {text!r}, expected HOST:PORT") from error
-
-
 def _settings(arguments: argparse.Namespace, backend_url: str) -> Settings:
     """The configuration of the demo: the usual defaults, in a hurry, so that something can be watched."""
-    host, port = _address("--web.listen-address", arguments.sidecar)
+    host, port = config.parse_address(arguments.sidecar)
     flags = {
         "web.listen-address": [f"{f'[{host}]' if ':' in host else host or '127.0.0.1'}:{port}"],
         "stream.name": "demo",
@@ -141,12 +144,12 @@ def _settings(arguments: argparse.Namespace, backend_url: str) -> Settings:
         raise IrisExporterError(str(error)) from error
 
 
-async def _show(look: Callable[[], tuple[LinkStatus, Snapshot]]) -> None:
-    """Keep one line up to date on a terminal; elsewhere write it anew every ten seconds."""
+async def _show(current: Callable[[], tuple[LinkStatus, Snapshot]]) -> None:
+    """Update one line on a terminal; elsewhere write it anew every ten seconds."""
     terminal = sys.stdout.isatty()
     while True:
         await asyncio.sleep(1.0 if terminal else 10.0)
-        line = status_line(*look())
+        line = status_line(*current())
         standard_streams.write(f"\r\x1b[K{line}" if terminal else f"{line}\n")
 
 

@@ -1,20 +1,102 @@
 """The command `iris-exporter serve`, which is the default: the sidecar between its signals."""
 
+import argparse
 import asyncio
+import os
 import signal
+import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from iris_exporter.app import Exporter
+from iris_exporter import config, logs
+from iris_exporter.commands import COMMANDS
+from iris_exporter.commands.arguments import PROGRAM
+from iris_exporter.commands.checks import FILE_CHECKS, environment_problems
+from iris_exporter.config.options import GROUPS
 from iris_exporter.errors import ConfigError
-from iris_exporter.logs import get_logger
+from iris_exporter.otel.environment import read_otel
 from iris_exporter.otel.settings import OFF, OtelSettings
 from iris_exporter.process.start_signals import requested
 from iris_exporter.settings import Settings
 
-_log = get_logger("app")
+if TYPE_CHECKING:
+    from iris_exporter.app import Exporter
+
+_DESCRIPTION = "Gives Prometheus and OpenTelemetry what an IRIS backend streams, over WebSocket, SSE or REST."
+_EPILOG = """\
+Each flag is also a variable, shown as $NAME, and a key of the YAML file: --stream.url is url: below stream:.
+A flag goes before a variable, a variable before the file, the file before the default."""
+
+_log = logs.get_logger("app")
 
 
-def run(settings: Settings, reload: Callable[[], Settings], otel: OtelSettings = OFF) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare one flag for each option, None where it is not given; the help is that of the whole program."""
+    commands = "\n".join(f"  {name:<10} {text}" for name, text in COMMANDS.items())
+    parser.prog = PROGRAM
+    parser.usage = f"{PROGRAM} [serve] --stream.url=URL [flags]\n       {PROGRAM} COMMAND [--help]"
+    parser.description = f"{_DESCRIPTION}\n\ncommands:\n{commands}"
+    parser.epilog = _EPILOG
+    sections = {group: parser.add_argument_group(title) for group, title in GROUPS.items()}
+    for option in config.OPTIONS:
+        default = f"default: {option.default}" if option.default else "not set by default"
+        text = f"{option.help} ({default})\n${option.variable}".replace("%", "%%")
+        form: dict[str, Any] = {"nargs": "?", "const": "true"} if option.type.switch else {}
+        action = "append" if option.type.many else "store"
+        sections[option.group].add_argument(
+            option.flag, dest=option.key, action=action, metavar=option.type.metavar, help=text, **form
+        )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check the configuration and serve, or with `--config.check` say that it can be used.
+
+    Raises:
+        ConfigError: With every problem of the options and of OpenTelemetry's variables.
+        ListenError: An address cannot be listened on; nothing is left running.
+    """
+    flags = {option.key: getattr(arguments, option.key) for option in config.OPTIONS}
+
+    def load() -> Settings:
+        return config.load(flags, os.environ, FILE_CHECKS)
+
+    settings, otel = _together(load, lambda: read_otel(os.environ))
+    if settings.config_check:
+        _show_valid(settings, otel)
+        return 0
+    logs.setup(settings.log_level, settings.log_format)
+    return serve(settings, load, otel)
+
+
+def _together(load: Callable[[], Settings], read: Callable[[], OtelSettings]) -> tuple[Settings, OtelSettings]:
+    """Load our own configuration and that of OpenTelemetry, and complain about both at once."""
+    problems = environment_problems(os.environ)
+    settings = otel = None
+    try:
+        settings = load()
+    except ConfigError as error:
+        problems += error.problems
+    try:
+        otel = read()
+    except ConfigError as error:
+        problems += error.problems
+    if settings is None or otel is None or problems:
+        raise ConfigError(problems)
+    return settings, otel
+
+
+def _show_valid(settings: Settings, otel: OtelSettings) -> None:
+    """What `--config.check` prints."""
+    if otel.ignored:
+        ignored = "".join(f"  {problem}\n" for problem in otel.ignored)
+        sys.stderr.write(logs.redact(f"{PROGRAM}: these values are ignored:\n{ignored}"))
+    count, names = len(settings.streams), ", ".join(stream.name for stream in settings.streams)
+    listed = f" ({names})" if names else ""
+    more = "; more may be discovered" if settings.discovery.is_on else ""
+    sys.stdout.write(f"configuration is valid: {count} {'stream' if count == 1 else 'streams'}{listed}{more}\n")
+
+
+def serve(settings: Settings, reload: Callable[[], Settings], otel: OtelSettings = OFF) -> int:
     """Run the sidecar until SIGTERM or SIGINT; SIGHUP reloads. Return the exit code.
 
     Raises:
@@ -25,6 +107,8 @@ def run(settings: Settings, reload: Callable[[], Settings], otel: OtelSettings =
 
 
 async def _serve(settings: Settings, load: Callable[[], Settings], otel: OtelSettings) -> None:
+    from iris_exporter.app import Exporter  # everything heavy
+
     stop, reload_wanted = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, reload_wanted.set)
@@ -44,7 +128,7 @@ async def _serve(settings: Settings, load: Callable[[], Settings], otel: OtelSet
             signal.signal(number, signal.SIG_IGN)
 
 
-async def _run_until(stop: asyncio.Event, reload_wanted: asyncio.Event, exporter: Exporter) -> None:
+async def _run_until(stop: asyncio.Event, reload_wanted: asyncio.Event, exporter: "Exporter") -> None:
     stopping = asyncio.create_task(stop.wait(), name="stop")
     starting = asyncio.create_task(exporter.__aenter__(), name="start")
     await asyncio.wait({stopping, starting}, return_when=asyncio.FIRST_COMPLETED)
@@ -65,7 +149,7 @@ async def _run_until(stop: asyncio.Event, reload_wanted: asyncio.Event, exporter
         await exporter.__aexit__(None, None, None)
 
 
-async def _reload_when(wanted: asyncio.Event, exporter: Exporter) -> None:
+async def _reload_when(wanted: asyncio.Event, exporter: "Exporter") -> None:
     """Reload at each signal; those that come during a reload are one more. Failures have nobody to be returned to."""
     while True:
         await wanted.wait()

@@ -136,6 +136,16 @@ def integer(least: int, most: int) -> ValueType:
     )
 
 
+def number(least: float, most: float, metavar: str = "NUMBER") -> ValueType:
+    """A decimal number between `least` and `most`; at most 12 digits before and behind the point are read."""
+    pattern = r"[0-9]{1,12}(?:\.[0-9]{1,12})?"
+    return ValueType(
+        f"a number between {least:g} and {most:g}",
+        metavar,
+        lambda text, _: _within(float(_match(pattern, text)), least, most),
+    )
+
+
 def choice(*words: str) -> ValueType:
     """One of a few words."""
     return one_of({word: word for word in words})
@@ -375,11 +385,7 @@ def _commit(interval: ValueType) -> ValueType:
     )
 
 
-RATIO = ValueType(
-    "a number between 0 and 1",
-    "RATIO",
-    lambda text, _: _within(float(_match(r"[0-9]{1,3}(?:\.[0-9]{1,4})?", text)), 0, 1),
-)
+RATIO = number(0, 1, "RATIO")
 SWITCH = ValueType(
     "true or false",
     "true|false",

@@ -69,8 +69,14 @@ def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path, capsys: pyt
         (["--grafana.url=http://admin:secret-1@grafana"], "without user and query"),
         (["--datasource=mysql=http://x"], "--datasource: expected KIND=URL with a kind of prometheus, loki, tempo"),
         (["--datasource=loki=x"], "--datasource: expected KIND=URL"),
-        (["--grafana.token-file=missing"], "--grafana.token-file: cannot read missing: No such file"),
-        (["--grafana.token-file=two-lines"], "two-lines does not hold one token"),
+        (
+            ["--grafana.token-file=missing"],
+            "--grafana.token-file: got 'missing', expected a readable file with the token (No such file",
+        ),
+        (
+            ["--grafana.token-file=two-lines"],
+            "got 'two-lines', expected a file with one line of printable ASCII, the token alone",
+        ),
         (["--action.reset-url=javascript:alert(1)"], "--action.reset-url: expected a path"),
         (["--action.reset-url=//evil/x"], "--action.reset-url: expected a path"),
     ],

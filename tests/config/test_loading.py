@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from iris_exporter import config, logs
-from iris_exporter.commands.file_checks import FILE_CHECKS
+from iris_exporter.commands.checks import FILE_CHECKS
 from iris_exporter.config.loading import _SERVICE_VARIABLE
 from iris_exporter.config.options import BY_KEY, GROUPS, STREAM_OPTIONS
 from iris_exporter.errors import ConfigError

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from iris_exporter import config
 from iris_exporter.clock import SystemClock
-from iris_exporter.commands.file_checks import FILE_CHECKS
+from iris_exporter.commands.checks import FILE_CHECKS
 from iris_exporter.errors import ConfigError
 from iris_exporter.fleet.discovery import HttpDiscovery
 from iris_exporter.fleet.kubernetes import Access, Kubernetes, KubernetesError

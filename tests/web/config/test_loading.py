@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from iris_exporter import config as options
-from iris_exporter.commands.file_checks import FILE_CHECKS
+from iris_exporter.commands.checks import FILE_CHECKS
 from iris_exporter.errors import ConfigError
 from iris_exporter.web import config
 from iris_exporter.web.config.names import parse_go_duration
