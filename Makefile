@@ -6,6 +6,8 @@ PY      := $(VENV)/bin/python
 RUNTIME := $(VENV)/.installed-runtime
 DEV     := $(VENV)/.installed-dev
 FUZZ    := $(VENV)/.installed-fuzz
+# Tests start Python some two hundred times; without its bytecode each start would compile the package again.
+unexport PYTHONDONTWRITEBYTECODE
 # A file stays in one worker, since what its tests share is dear; the order is that of tests/conftest.py.
 PYTEST  := --dist=loadfile --no-loadscope-reorder
 
@@ -28,7 +30,7 @@ demo: $(RUNTIME) ## run the reference backend and the sidecar together (options:
 
 # Of a part of the tests one process is enough.
 test: $(DEV) ## run the tests that take no long time (a part, slow ones too: ARGS="tests/core -k sse"; in one process: WORKERS=0)
-	@$(PY) -m pytest --numprocesses=$(or $(WORKERS),$(if $(ARGS),0,auto)) $(PYTEST) $(or $(ARGS),-m "not slow")
+	@$(PY) -m pytest --numprocesses=$(or $(WORKERS),$(if $(ARGS),0,auto)) $(PYTEST) $(or $(ARGS),-m "not slow" --hypothesis-profile=quick)
 
 test-all: $(DEV) ## run every test
 	@$(PY) -m pytest --numprocesses=$(or $(WORKERS),auto) $(PYTEST)

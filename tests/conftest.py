@@ -26,9 +26,10 @@ from tests.waiting import BUSY
 REQUIRE_TOOLS = "TESTS_REQUIRE_TOOLS"
 TIME_LIMIT_SECONDS = 30.0
 
-# A machine that is busy with something else must not fail a property.
-hypothesis.settings.register_profile("untimed", deadline=None)
-hypothesis.settings.load_profile("untimed")
+# A machine that is busy with something else must not fail a property. `make test` asks for the quick profile.
+hypothesis.settings.register_profile("full", deadline=None, max_examples=100)
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=25)
+hypothesis.settings.load_profile("full")
 
 TOOLS_REQUIRED = pytest.StashKey[bool]()
 LEFT_OUT = pytest.StashKey[dict[str, tuple[str, ...]]]()
@@ -38,13 +39,18 @@ CHILD_MARK = pytest.StashKey[bytes]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start from an environment without settings of the program under test, of OpenTelemetry or of a proxy."""
+    """Start from an environment without settings of the program under test, of OpenTelemetry or of a proxy.
+
+    The machine's certificate authorities are no part of it either: no test needs one, each context of TLS would read
+    all of them, and there are hundreds of contexts.
+    """
     # Taken out: a pytest that a test starts decides for itself. A worker is told by who started it.
     required = os.environ.pop(REQUIRE_TOOLS, "") not in ("", "0")
     config.stash[TOOLS_REQUIRED] = bool(_worker_input(config).get(REQUIRE_TOOLS, required))
     for name in list(os.environ):
         if name.startswith(("IRIS_EXPORTER_", "OTEL_")) or name.lower() in ("http_proxy", "https_proxy", "all_proxy"):
             del os.environ[name]
+    os.environ.update(SSL_CERT_FILE=os.devnull, SSL_CERT_DIR=os.devnull)
     config.stash[LEFT_OUT] = {}
     config.stash[LEFT_RUNNING] = {}
     config.stash[CHILD_MARK] = mark_children()

@@ -9,7 +9,6 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -23,6 +22,7 @@ from iris_exporter.model.state import StreamState
 from iris_exporter.streams.ingest import StreamSink
 from iris_exporter.streams.log import StreamLog
 from iris_exporter.transports.base import Page, Received
+from tests.examples import examples
 from tests.fakes import FakeClock
 
 COUNTS = st.integers(1, 12)
@@ -230,4 +230,4 @@ class Accounting(RuleBasedStateMachine):
 
 
 TestAccounting = Accounting.TestCase
-TestAccounting.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestAccounting.settings = examples(1.5, stateful_step_count=40)

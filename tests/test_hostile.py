@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from types import FunctionType, MethodType, ModuleType
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
@@ -28,6 +28,7 @@ from iris_exporter.model.state import StreamState
 from iris_exporter.streams.ingest import StreamSink
 from iris_exporter.streams.log import StreamLog
 from iris_exporter.transports.base import Received
+from tests.examples import examples
 from tests.fakes import FakeClock
 from tests.instruments.support import link
 from tests.tools import tool
@@ -130,7 +131,7 @@ def test_promtool_finds_nothing_wrong_with_hostile_names() -> None:
 names = st.text(st.characters(exclude_categories=[]), max_size=300)
 
 
-@settings(max_examples=60)
+@examples(0.6)
 @given(st.lists(names, max_size=8))
 def test_whatever_the_names_are_no_series_is_there_twice_and_no_event_is_lost(some: list[str]) -> None:
     bench = Bench(Limits(max_label_length=32))

@@ -48,7 +48,7 @@ def rendered_text(program: str, *arguments: str | Path) -> str:
 
 def rendered(program: str, *arguments: str | Path) -> list[Manifest]:
     """The objects of a rendering, sorted by kind and name."""
-    objects = [each for each in yaml.safe_load_all(rendered_text(program, *arguments)) if each]
+    objects = [each for each in yaml.load_all(rendered_text(program, *arguments), yaml.CSafeLoader) if each]
     return sorted(objects, key=lambda each: (each["kind"], each["metadata"]["name"]))
 
 

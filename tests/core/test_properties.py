@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from random import Random
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from iris_exporter.core.backoff import Backoff
@@ -22,6 +22,7 @@ from iris_exporter.decoding.messages import Anomaly, Metrics, Overview, Project,
 from iris_exporter.errors import LimitExceededError
 from iris_exporter.model.state import StreamState
 from iris_exporter.transports.sse_parser import SseEvent, SseParser
+from tests.examples import examples
 
 INITIAL, MAXIMUM, JITTER = 3.0, 60.0, 0.2
 ATTEMPTS, STABLE, SLOW, POLL_INTERVAL = 10, 30.0, 300.0, 30.0
@@ -322,7 +323,7 @@ def test_an_update_said_twice_is_said_once(before: list[Overview], last: Overvie
 
 
 @given(st.lists(st.binary(max_size=80), max_size=20))
-@settings(max_examples=300)
+@examples(3)
 def test_any_bytes_are_events_or_a_closed_parser(pieces: list[bytes]) -> None:
     """Nothing else is raised, no event is over the limit, and the cuts between pieces change nothing."""
 

@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager, suppress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from iris_exporter.fleet.handover import Handover
+from tests.examples import examples
 from tests.fakes import FakeClock
 from tests.waiting import BUSY, until
 
@@ -181,7 +182,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=60)
+@examples(0.6)
 @given(STEPS)
 def test_never_two_receive_one_stream_and_in_the_end_everybody_has_his(
     steps: list[tuple[int, set[str], bool, float]],

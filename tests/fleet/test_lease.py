@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from iris_exporter.fleet.lease import Election, LeaseRules, Observed, Step
+from tests.examples import examples
 
 RULES = LeaseRules(15.0)
 
@@ -105,7 +106,7 @@ class Server:
         return lease(holder, self.version)
 
 
-@settings(max_examples=300)
+@examples(3)
 @given(
     st.lists(
         st.tuples(

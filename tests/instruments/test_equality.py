@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
@@ -17,6 +17,7 @@ from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.instruments.text import Exemplar
 from iris_exporter.model.snapshot import Snapshot
+from tests.examples import examples
 from tests.instruments.support import exposition, link, picture, text
 
 names = st.one_of(
@@ -62,7 +63,7 @@ def sources(draw: st.DrawFn) -> list[Source]:
     return found
 
 
-@settings(max_examples=150, deadline=None)
+@examples(1.5)
 @given(sources())
 def test_our_bytes_are_the_client_librarys_and_no_series_appears_twice(found: list[Source]) -> None:
     printer = exposition(*found)
@@ -80,7 +81,6 @@ def test_our_bytes_are_the_client_librarys_and_no_series_appears_twice(found: li
 positive = numbers.map(lambda value: None if value is None else value + 0.0)  # -0.0 equals 0.0, and keeps its line
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(statuses, snapshots, st.lists(positive, min_size=2, max_size=2)), min_size=2, max_size=4))
 def test_what_is_kept_from_one_scrape_never_shows_in_the_next(
     scrapes: list[tuple[LinkStatus, Snapshot, list[float | None]]],

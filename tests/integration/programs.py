@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-from tests.waiting import BUSY
+from tests.waiting import BUSY, pause
 
 POLL_SECONDS = 0.02
 START_SECONDS = 15.0
@@ -18,15 +18,16 @@ T = TypeVar("T")
 
 
 async def wait_until(check: Callable[[], Awaitable[T]], what: str, seconds: float = 10.0) -> T:
-    """The first true value of `check`, asked every 20 ms: for real processes alone, which no fake clock reaches.
+    """The first true value of `check`, asked again and again: for real processes alone, which no fake clock reaches.
 
     `seconds` is for a quiet machine; see `waiting.BUSY`.
     """
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + seconds * BUSY
+    began = loop.time()
     while not (value := await check()):
-        assert loop.time() < deadline, f"not within {seconds:g} s: {what}; the last answer was {value!r}"
-        await asyncio.sleep(POLL_SECONDS)
+        waited = loop.time() - began
+        assert waited < seconds * BUSY, f"not within {seconds:g} s: {what}; the last answer was {value!r}"
+        await asyncio.sleep(max(POLL_SECONDS, pause(waited)))
     return value
 
 

@@ -137,6 +137,7 @@ async def test_one_outage_pages_once(tmp_path: Path) -> None:
             assert alerts.pages(OF_THE_SOURCE) == [DOWN, REFUSED, GONE]
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 @pytest.mark.time_limit(90)
 @pytest.mark.needs("prometheus", "prometheus-alertmanager")

@@ -10,13 +10,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from iris_exporter.process.start_signals import StartSignals
 from tests.waiting import until
@@ -167,6 +168,8 @@ async def test_what_grpcs_c_library_writes_to_stderr_is_part_of_the_log() -> Non
 
 
 CLOSED = {"stdin": [0], "stdout": [1], "stderr": [2], "all": [0, 1, 2]}
+# What closed streams are replaced by is decided before the command is known: quickly seen by one command each way, and
+# by each command with none left.
 ANSWERS = {
     "help": ["--help"],
     "version": ["--version"],
@@ -182,6 +185,15 @@ SERVERS = {
 }
 
 
+def cases(commands: Iterable[str], every_way: str) -> list[ParameterSet]:
+    """Each command with each way of closing; slow but for those that show something of their own."""
+    return [
+        pytest.param(command, closed, marks=() if command == every_way or closed == "all" else pytest.mark.slow)
+        for command in commands
+        for closed in CLOSED
+    ]
+
+
 def closing(descriptors: Sequence[int]) -> Callable[[], None]:
     def close() -> None:
         for descriptor in descriptors:
@@ -190,8 +202,7 @@ def closing(descriptors: Sequence[int]) -> Callable[[], None]:
     return close
 
 
-@pytest.mark.parametrize("closed", CLOSED)
-@pytest.mark.parametrize("command", ANSWERS)
+@pytest.mark.parametrize(("command", "closed"), cases(ANSWERS, "help"))
 def test_a_command_with_a_closed_standard_stream_does_its_work(command: str, closed: str, tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with started(*ANSWERS[command], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd=tmp_path, env=environment,
@@ -200,8 +211,7 @@ def test_a_command_with_a_closed_standard_stream_does_its_work(command: str, clo
     assert (process.returncode, errors) == (0, b"")
 
 
-@pytest.mark.parametrize("closed", CLOSED)
-@pytest.mark.parametrize("command", SERVERS)
+@pytest.mark.parametrize(("command", "closed"), cases(SERVERS, "serve"))
 async def test_a_server_with_a_closed_standard_stream_serves_and_stops(command: str, closed: str) -> None:
     with started(*SERVERS[command], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                  preexec_fn=closing(CLOSED[closed])) as process:  # fmt: skip

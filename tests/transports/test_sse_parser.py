@@ -4,11 +4,12 @@ import itertools
 from collections.abc import Callable
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from iris_exporter.errors import LimitExceededError
 from iris_exporter.transports.sse_parser import SseEvent, SseParser
+from tests.examples import examples
 
 
 def whole(parser: SseParser, data: bytes) -> list[SseEvent]:
@@ -223,7 +224,7 @@ PARTS = [
 @example(PARTS[3] + b"data: a\rdata: b\n\n", [])
 @example(PARTS[3] + b"id: a\0\ndata: b\n\n", [])
 @example(PARTS[3] + b"event: x\n" + PARTS[3], [len(PARTS[3] + b"event: x\n")])
-@settings(max_examples=300)
+@examples(3)
 def test_data_alone_is_the_data_of_the_events_for_any_stream_and_any_cuts(stream: bytes, cuts: list[int]) -> None:
     quick, patient = SseParser(300, "0"), SseParser(300, "0")
     edges = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from iris_exporter.core.cursor import Cursor, CursorState
@@ -20,6 +20,7 @@ from iris_exporter.model.state import StreamState
 from iris_exporter.streams.ingest import StreamSink
 from iris_exporter.streams.log import StreamLog
 from iris_exporter.transports.base import Received
+from tests.examples import examples
 from tests.fakes import FakeClock
 
 NOW = 1_764_000_000.0  # whole seconds, so that sums of delays are exact in any order
@@ -167,7 +168,7 @@ def messages(steps: list[Step]) -> list[bytes]:
 @example([USUAL] * 5, CursorState("e", 10, confirmed=True), False, 3)
 @example([(1, False, "known", PLAIN)] * 2, CursorState("e", 10, confirmed=True), False, 10_000)
 @example([(move, False, None, PLAIN) for move in (2, -1, 2)], CursorState("e", 10, confirmed=True), False, 10_000)
-@settings(max_examples=300)
+@examples(3)
 def test_together_is_the_same_as_one_by_one(
     steps: list[Step],
     kept: CursorState | None,
