@@ -64,6 +64,13 @@ def _worker_input(config: pytest.Config) -> dict[str, Any]:
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Half as many workers again as there are cores: a third of a worker's time is waiting for programs and sockets."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores + cores // 2
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Tell a worker, before it starts, what the environment said."""
     node.workerinput[REQUIRE_TOOLS] = node.config.stash[TOOLS_REQUIRED]

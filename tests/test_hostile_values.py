@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Coroutine
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -32,11 +33,18 @@ ADDRESSES = [
 ]
 VALUES = [*URLS, *PATHS, *NUMBERS, *ADDRESSES]
 OPTIONS = {option.flag: option for option in config.OPTIONS if option.flag}
+serve_parser = cache(cli.serve_parser)
+"""The parser of `serve`, which is the same for all values and takes longer to make than to use."""
 
 
 @pytest.fixture(autouse=True)
 def own_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "_redactor", logs.Redactor())
+
+
+@pytest.fixture(autouse=True)
+def one_parser(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "serve_parser", serve_parser)
 
 
 @pytest.fixture(autouse=True)

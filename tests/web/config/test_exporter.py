@@ -21,7 +21,8 @@ from tests.web.config.http_servers import until, web_settings
 
 def settings(**web: object) -> Settings:
     # Port 1 refuses at once: no source is needed to look at the HTTP server.
-    loaded = config.load({"stream.url": "http://127.0.0.1:1/api/stream/overview"}, {})
+    options = {"stream.url": "http://127.0.0.1:1/api/stream/overview", "stream.reconnect-initial": "50ms"}
+    loaded = config.load(options, {})
     return replace(loaded, web=web_settings(**web))
 
 
