@@ -20,7 +20,7 @@ MARK = (
 )
 
 HOURS = f"{MAX_AGE_SECONDS / 3600:.0f}"
-SEVERITIES = ", ".join(f"`{word}` {number}" for word, (number, _) in signals.SEVERITY.items())
+SEVERITIES = ", ".join(f"`{word}` {number}" for word, number in signals.SEVERITY.items())
 
 TRACES = f"""\
 # Traces

@@ -202,15 +202,6 @@ STATE_LOG = LogType(
 LOGS = (EVENT_LOG, STATE_LOG)
 """All log records, in the order of the reference."""
 
-SEVERITY: dict[str, tuple[int, str]] = {
-    "debug": (5, "DEBUG"),
-    "low": (9, "INFO"),
-    "info": (9, "INFO"),
-    "medium": (13, "WARN"),
-    "warning": (13, "WARN"),
-    "error": (17, "ERROR"),
-    "high": (17, "ERROR"),
-    "critical": (21, "FATAL"),
-}
-"""An event's severity as OTLP's number and the name that goes with it; the text of a record is the source's own word.
-What is not here is 0, unspecified."""
+SEVERITY = {"debug": 5, "low": 9, "info": 9, "medium": 13, "warning": 13, "error": 17, "high": 17, "critical": 21}
+"""An event's severity as OTLP's number; the text of a record is the source's own word. What is not here is 0,
+unspecified."""

@@ -37,7 +37,7 @@ MAX_KEY_CHARS = 256
 _PREFIX = signals.METADATA.name.partition("<")[0]
 _LARGEST_INT = 2**63 - 1
 _EVENT_BYTES = 512
-_SEVERITY = {word: SeverityNumber(number) for word, (number, _) in signals.SEVERITY.items()}
+_SEVERITY = {word: SeverityNumber(number) for word, number in signals.SEVERITY.items()}
 
 
 class Arrival(NamedTuple):
@@ -127,7 +127,7 @@ class EventLogger:
     def state(
         self,
         at: float,
-        severity: tuple[int, str],
+        severity: SeverityNumber,
         body: str,
         attributes: Mapping[str, Value],
         cause: SpanContext | None,
@@ -138,8 +138,8 @@ class EventLogger:
             timestamp=timestamp,
             observed_timestamp=timestamp,
             context=within(cause),
-            severity_number=SeverityNumber(severity[0]),
-            severity_text=severity[1],
+            severity_number=severity,
+            severity_text=severity.name,
             body=clean(body)[:MAX_BODY_CHARS],
             attributes=cleaned(attributes),
             event_name=signals.STATE_LOG.name,

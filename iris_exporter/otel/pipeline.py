@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
-from typing import Any, Protocol
+from typing import Any
 
 from opentelemetry.sdk._logs import LogRecordProcessor, ReadableLogRecord, ReadWriteLogRecord
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
@@ -21,7 +21,7 @@ from iris_exporter.instruments import signals
 from iris_exporter.instruments.signals import ExportCounts
 from iris_exporter.logs import get_logger
 from iris_exporter.otel.export_queue import ExportQueue, Waiting
-from iris_exporter.otel.exporters import ACCEPTED, Answer
+from iris_exporter.otel.exporters.base import ACCEPTED, Answer, Exporter
 from iris_exporter.otel.settings import Batching
 
 REST_FACTOR = 0.4
@@ -35,16 +35,6 @@ _NANOSECONDS = 1_000_000_000
 _SPAN_BYTES, _STATE_BYTES = 2048, 1024
 
 _log = get_logger("otlp").limited(per_minute=6)
-
-
-class Exporter(Protocol):
-    """What the thread sends with: `otel.exporters.Exporter`, or a fake."""
-
-    def export(self, batch: Sequence[Any]) -> Answer:
-        """Send records of the SDK."""
-
-    def close(self) -> None:
-        """Close the connection."""
 
 
 class Pipeline:

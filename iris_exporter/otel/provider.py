@@ -21,7 +21,7 @@ from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.instruments.signals import ExportCounts
 from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.otel.event_logger import EventConverter, EventLogger
-from iris_exporter.otel.exporters import Exporter
+from iris_exporter.otel.exporters import RenewedExporter
 from iris_exporter.otel.pipeline import Pipeline, QueuedLogs, QueuedSpans
 from iris_exporter.otel.request_spans import trace_config
 from iris_exporter.otel.settings import LOGS, TRACES, Limits, OtelSettings, Sampling, SignalSettings
@@ -90,7 +90,7 @@ class Telemetry:
         return EventLogger(pipeline, provider.get_logger(signals.SCOPE, self._version))
 
     def _pipeline(self, signal: str, settings: SignalSettings, convert: Callable[[Any], Any]) -> Pipeline:
-        exporter = Exporter(signal, settings.endpoint, f"iris-exporter/{self._version}")
+        exporter = RenewedExporter(signal, settings.endpoint, f"iris-exporter/{self._version}")
         pipeline = Pipeline(signal, settings.batching, convert, exporter, self._random)
         self._pipelines.append(pipeline)
         return pipeline

@@ -21,8 +21,10 @@ from opentelemetry.trace import (
     SpanKind,
     StatusCode,
     Tracer,
+    get_current_span,
     set_span_in_context,
 )
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from iris_exporter.instruments import signals
 from iris_exporter.instruments.signals import SpanType
@@ -35,6 +37,7 @@ Value = str | bool | int | float
 _NANOSECONDS = 1_000_000_000
 _LARGEST_TIMESTAMP = (2**63 - 1) // _NANOSECONDS
 _ROOT = Context()
+_extract = TraceContextTextMapPropagator().extract
 
 
 def nanoseconds(timestamp: float) -> int:
@@ -48,6 +51,12 @@ def nanoseconds(timestamp: float) -> int:
 def within(context: SpanContext | None) -> Context:
     """What names a span as the parent, or as the span of a log record; None for neither."""
     return _ROOT if context is None else set_span_in_context(NonRecordingSpan(context), _ROOT)
+
+
+def parse_traceparent(text: str) -> SpanContext | None:
+    """The context that a `traceparent` names; None for one that is not valid."""
+    context = get_current_span(_extract({"traceparent": text}, _ROOT)).get_span_context()
+    return context if context.is_valid else None
 
 
 def clean(text: str) -> str:

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlsplit
 
+from opentelemetry._logs import SeverityNumber
 from opentelemetry.trace import Span, SpanContext, Tracer, format_span_id, format_trace_id
 
 from iris_exporter.clock import Clock
@@ -21,9 +22,8 @@ from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.instruments.text import Exemplar
 from iris_exporter.otel.event_logger import Arrival, EventLogger
 from iris_exporter.otel.request_spans import CURRENT, Operation
-from iris_exporter.otel.spans import Value, begin, end
-from iris_exporter.otel.summary import Totals, summarise
-from iris_exporter.otel.trace_context import parse_traceparent
+from iris_exporter.otel.spans import Value, begin, end, parse_traceparent
+from iris_exporter.otel.summary import summarise, totals
 from iris_exporter.transports.connection_events import (
     Connected,
     ConnectionEvent,
@@ -43,7 +43,6 @@ EVENT_SPANS_PER_SECOND = 100
 """Spans of events that one stream makes in a second. A source that puts a trace context into each of a hundred
 thousand events would otherwise get spans in place of ingest; a sampler is the way to choose which ones are kept."""
 
-_INFO, _WARN, _ERROR = (9, "INFO"), (13, "WARN"), (17, "ERROR")
 _STOPPED = "requested"
 _DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
@@ -84,7 +83,7 @@ class StreamTracer:
         self._is_polled = False
         self._protocol = "none"  # what the present summary is mostly about: the last one that was in use
         self._state_changes = 0
-        self._totals = Totals.of(instruments)
+        self._totals = totals(instruments)
         self._summary = self._begin_summary(clock.wall())
         self._due = clock.monotonic() + SUMMARY_SECONDS * (1.0 - phase)
         if tracer is not None:
@@ -172,11 +171,11 @@ class StreamTracer:
             signals.ATTEMPT.name: change.attempt,
         }
         body = f"{change.previous} -> {change.state}"
-        severity = _INFO
+        severity = SeverityNumber.INFO
         if change.failure is not None:
             attributes[signals.REASON.name] = change.failure.reason
             body = f"{body}: {change.failure}"
-            severity = _ERROR if change.state == State.ERROR else _WARN
+            severity = SeverityNumber.ERROR if change.state == State.ERROR else SeverityNumber.WARN
         if change.delay_seconds is not None:
             attributes[signals.DELAY.name] = round(change.delay_seconds, 3)
         self._events.state(self._clock.wall(), severity, body, attributes, self._cause())
@@ -247,7 +246,7 @@ class StreamTracer:
             self._on_close(self)
 
     def _sum_up(self, cause: str) -> None:
-        before, after = self._totals, Totals.of(self._instruments)
+        before, after = self._totals, totals(self._instruments)
         span, now = self._summary, self._clock.wall()
         changes = self._state_changes
         self._totals, self._state_changes = after, 0

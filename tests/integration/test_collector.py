@@ -172,7 +172,7 @@ def check_events(records: list[Record], sent: dict[str, dict[str, Any]], scrape:
     assert len(records) == scrape.total("iris_events_total")
     for record in records:
         document = sent[record.attributes["iris.event.id"]]
-        number, _name = signals.SEVERITY[document["severity"]]
+        number = signals.SEVERITY[document["severity"]]
         assert (record.body["severityNumber"], record.body["severityText"]) == (number, document["severity"])
         assert record.body["body"] == {"stringValue": document["message"]}
         assert int(record.body["observedTimeUnixNano"]) >= int(record.body["timeUnixNano"]) > 0

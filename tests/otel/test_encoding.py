@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from opentelemetry._logs import SeverityNumber
 from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.trace import SpanContext, TraceFlags
@@ -91,7 +92,9 @@ def test_where_there_are_too_many_attributes_those_of_the_event_stay() -> None:
 
 def test_a_change_of_state_is_a_log_record() -> None:
     recorder = Recorder()
-    events_into(recorder).state(NOW, (13, "WARN"), "live -> s3cret", {"iris.state.attempt": 3, "t": "s3cret"}, None)
+    events_into(recorder).state(
+        NOW, SeverityNumber.WARN, "live -> s3cret", {"iris.state.attempt": 3, "t": "s3cret"}, None
+    )
     (message,) = encode_logs(recorder.records).resource_logs[0].scope_logs[0].log_records
     assert message.event_name == "iris.stream.state"
     assert message.time_unix_nano == message.observed_time_unix_nano == nanoseconds(NOW)

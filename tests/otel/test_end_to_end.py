@@ -23,6 +23,7 @@ from iris_exporter.backend.service import BackendSettings
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.rendering import Format
 from iris_exporter.instruments.signals import ExportCounts
+from iris_exporter.otel import stream_tracer
 from iris_exporter.otel.environment import read_otel
 from iris_exporter.otel.provider import Telemetry
 from iris_exporter.settings import Settings
@@ -32,6 +33,12 @@ from tests.waiting import until
 from tests.web.config.certificates import Authority
 
 KEY = "k3y-that-nobody-may-see"
+
+
+@pytest.fixture(autouse=True)
+def one_summary(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first minute of a stream ends at random, for one in twenty of them during a test."""
+    monkeypatch.setattr(stream_tracer, "SUMMARY_SECONDS", 1e6)
 
 
 def settings(url: str, **stream: Any) -> Settings:

@@ -9,7 +9,8 @@ import grpc
 import pytest
 
 from iris_exporter.otel.environment import read_otel
-from iris_exporter.otel.exporters import Answer, Exporter
+from iris_exporter.otel.exporters import RenewedExporter
+from iris_exporter.otel.exporters.base import Answer
 from tests.otel.receivers import GrpcReceiver, HttpReceiver, grpc_receiver, http_receiver
 from tests.otel.samples import log_records
 from tests.web.config.certificates import Authority
@@ -62,7 +63,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Files:
     return Files(tmp_path)
 
 
-def make(receiver: HttpReceiver | GrpcReceiver, protocol: str, **variables: Path) -> Exporter:
+def make(receiver: HttpReceiver | GrpcReceiver, protocol: str, **variables: Path) -> RenewedExporter:
     """An exporter for the variables, whose names are without OTEL_EXPORTER_OTLP_."""
     settings = read_otel(
         {
@@ -72,7 +73,7 @@ def make(receiver: HttpReceiver | GrpcReceiver, protocol: str, **variables: Path
         }
     )
     assert settings.logs is not None
-    return Exporter("logs", settings.logs.endpoint, "agent/1")
+    return RenewedExporter("logs", settings.logs.endpoint, "agent/1")
 
 
 def send(receiver: HttpReceiver | GrpcReceiver, protocol: str, **variables: Path) -> Answer:

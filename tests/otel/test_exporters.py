@@ -10,16 +10,16 @@ from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
 from iris_exporter.instruments import signals
-from iris_exporter.otel.exporters import Exporter
+from iris_exporter.otel.exporters import RenewedExporter
 from iris_exporter.otel.settings import Endpoint
 from iris_exporter.otel.spans import begin, end
 from tests.otel.receivers import grpc_receiver, http_receiver
 from tests.otel.samples import Recorder, converter, event_record, log_records, tracer_into
 
 
-def http(url: str, compression: str = "none", headers: dict[str, str] | None = None) -> Exporter:
+def http(url: str, compression: str = "none", headers: dict[str, str] | None = None) -> RenewedExporter:
     endpoint = Endpoint("http/protobuf", f"{url}/v1/logs", headers or {}, compression, 5.0, insecure=True)
-    return Exporter("logs", endpoint, "agent/1")
+    return RenewedExporter("logs", endpoint, "agent/1")
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip"])
@@ -49,7 +49,7 @@ def test_http_carries_body_headers_and_agent(compression: str) -> None:
 )
 def test_the_address_of_a_collector_is_requested_as_it_is_written(target: str) -> None:
     with http_receiver() as receiver:
-        exporter = Exporter(
+        exporter = RenewedExporter(
             "logs", Endpoint("http/protobuf", receiver.url + target, {}, "none", 5.0, insecure=True), "a/1"
         )
         exporter.export(log_records(1))
@@ -112,7 +112,7 @@ def test_nobody_there_is_a_reason_to_come_again_and_names_no_address() -> None:
 def test_grpc_carries_body_and_headers() -> None:
     with grpc_receiver() as receiver:
         endpoint = Endpoint("grpc", f"http://127.0.0.1:{receiver.port}", {"x-key": "abc"}, "gzip", 5.0, insecure=True)
-        exporter = Exporter("logs", endpoint, "agent/1")
+        exporter = RenewedExporter("logs", endpoint, "agent/1")
         assert exporter.export(log_records(1)).reason == ""
         exporter.close()
         assert len(receiver.received.records) == 1
@@ -144,7 +144,7 @@ def test_a_code_says_whether_to_come_again(
         receiver.code = code
         receiver.trailing = (("grpc-status-details-bin", status_details(9)),) if details else ()
         endpoint = Endpoint("grpc", f"http://127.0.0.1:{receiver.port}", {}, "none", 5.0, insecure=True)
-        exporter = Exporter("logs", endpoint, "agent/1")
+        exporter = RenewedExporter("logs", endpoint, "agent/1")
         answer = exporter.export(log_records(3))
         exporter.close()
     assert (answer.retry, answer.retry_after_seconds, answer.reason) == (retry, hint, code.name)
@@ -154,7 +154,7 @@ def test_a_code_says_whether_to_come_again(
 def test_a_certificate_that_grpc_cannot_read_is_a_reason_to_come_again(tmp_path: Path) -> None:
     """The file was readable at the start; it may be on its way back."""
     endpoint = Endpoint("grpc", "https://127.0.0.1:1", {}, "none", 5.0, certificate=tmp_path / "gone")
-    answer = Exporter("logs", endpoint, "agent/1").export(log_records(3))
+    answer = RenewedExporter("logs", endpoint, "agent/1").export(log_records(3))
     assert (answer.retry, answer.rejected) == (True, 0)
     assert "gone" in answer.reason
 
@@ -164,7 +164,7 @@ def test_rubbish_where_details_should_be_is_no_hint() -> None:
         receiver.code = grpc.StatusCode.UNAVAILABLE
         receiver.trailing = (("grpc-status-details-bin", b"\xff\xff"),)
         endpoint = Endpoint("grpc", f"http://127.0.0.1:{receiver.port}", {}, "none", 5.0, insecure=True)
-        exporter = Exporter("logs", endpoint, "agent/1")
+        exporter = RenewedExporter("logs", endpoint, "agent/1")
         answer = exporter.export(log_records())
         exporter.close()
     assert (answer.retry, answer.retry_after_seconds) == (True, None)
@@ -174,7 +174,7 @@ def test_a_partial_success_over_grpc_names_what_was_rejected() -> None:
     with grpc_receiver() as receiver:
         receiver.rejected = 2
         endpoint = Endpoint("grpc", f"http://127.0.0.1:{receiver.port}", {}, "none", 5.0, insecure=True)
-        exporter = Exporter("logs", endpoint, "agent/1")
+        exporter = RenewedExporter("logs", endpoint, "agent/1")
         answer = exporter.export(log_records(3))
         exporter.close()
     assert (answer.rejected, answer.retry) == (2, False)
@@ -185,7 +185,7 @@ def test_what_cannot_be_encoded_is_to_be_sent_in_pieces_and_is_then_refused(prot
     """A time before 1970: nothing is sent, and the others of the batch go on without it."""
     with http_receiver() as over_http, grpc_receiver() as over_grpc:
         url = f"http://127.0.0.1:{over_grpc.port}" if protocol == "grpc" else f"{over_http.url}/v1/logs"
-        exporter = Exporter("logs", Endpoint(protocol, url, {}, "none", 5.0, insecure=True), "agent/1")
+        exporter = RenewedExporter("logs", Endpoint(protocol, url, {}, "none", 5.0, insecure=True), "agent/1")
         bad = converter()(event_record("1"))
         bad.log_record.timestamp = -1
         answer = exporter.export([bad, *log_records(1)])
@@ -196,7 +196,7 @@ def test_what_cannot_be_encoded_is_to_be_sent_in_pieces_and_is_then_refused(prot
 
 
 def test_the_console_prints_a_line_of_json_for_each_record(capsys: pytest.CaptureFixture[str]) -> None:
-    assert Exporter("logs", None, "agent/1").export(log_records(2)).reason == ""
+    assert RenewedExporter("logs", None, "agent/1").export(log_records(2)).reason == ""
     first, second = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert first["attributes"]["iris.event.id"] == "1"
     assert first["trace_id"] == "0x" + "01" * 16
@@ -204,6 +204,6 @@ def test_the_console_prints_a_line_of_json_for_each_record(capsys: pytest.Captur
     recorder = Recorder()
     span = begin(tracer_into(recorder), signals.SUMMARY, 1.0, {"iris.stream": "s"})
     end(span, 2.0)
-    assert Exporter("traces", None, "agent/1").export(recorder.records).reason == ""
+    assert RenewedExporter("traces", None, "agent/1").export(recorder.records).reason == ""
     (line,) = capsys.readouterr().out.splitlines()
     assert json.loads(line)["name"] == "iris.stream.summary"

@@ -10,8 +10,7 @@ import pytest
 
 from iris_exporter.instruments.signals import ExportCounts
 from iris_exporter.otel.export_queue import Waiting
-from iris_exporter.otel.exporters import ACCEPTED, Answer
-from iris_exporter.otel.exporters.base import unencodable
+from iris_exporter.otel.exporters.base import ACCEPTED, Answer, unencodable
 from iris_exporter.otel.pipeline import Pipeline
 from iris_exporter.otel.settings import Batching
 from iris_exporter.process.tasks import TaskOwner

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from iris_exporter.otel.exporters import Answer, Exporter
+from iris_exporter.otel.exporters import RenewedExporter
+from iris_exporter.otel.exporters.base import Answer
 from iris_exporter.otel.settings import Endpoint
 from tests.otel.receivers import grpc_receiver, http_receiver
 from tests.otel.samples import log_records
@@ -13,13 +14,13 @@ from tests.transports.support import Proxy, serve_proxy
 EXCEPTIONS = ["other 127.0.0.1", "other, 127.0.0.0/8", "*", "127.0.0.1:{port}"]
 
 
-async def send(exporter: Exporter) -> Answer:
+async def send(exporter: RenewedExporter) -> Answer:
     return await asyncio.to_thread(exporter.export, log_records())
 
 
-def exporter_to(protocol: str, url: str) -> Exporter:
+def exporter_to(protocol: str, url: str) -> RenewedExporter:
     path = "/v1/logs" if protocol == "http/protobuf" else ""
-    return Exporter("logs", Endpoint(protocol, url + path, {}, "none", 5.0, insecure=True), "agent/1")
+    return RenewedExporter("logs", Endpoint(protocol, url + path, {}, "none", 5.0, insecure=True), "agent/1")
 
 
 def with_user(proxy: Proxy) -> str:

@@ -11,9 +11,8 @@ from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.otel.event_logger import MAX_METADATA_DEPTH, flattened
 from iris_exporter.otel.provider import make_resource
 from iris_exporter.otel.settings import OtelSettings, Sampling
-from iris_exporter.otel.spans import make_sampler
-from iris_exporter.otel.summary import Totals, quantile, summarise
-from iris_exporter.otel.trace_context import parse_traceparent
+from iris_exporter.otel.spans import make_sampler, parse_traceparent
+from iris_exporter.otel.summary import quantile, summarise, totals
 from iris_exporter.transports.connection_events import Disconnected
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -129,7 +128,7 @@ def test_quantiles_are_linear_within_a_bucket(share: float, cumulative: list[int
 def test_a_summary_is_the_difference_of_two_moments() -> None:
     instruments = StreamInstruments("s")
     instruments.message("event", 3)
-    before = Totals.of(instruments)
+    before = totals(instruments)
     instruments.message("event", 2)
     instruments.message("update")
     instruments.received("sse", 700)
@@ -140,7 +139,7 @@ def test_a_summary_is_the_difference_of_two_moments() -> None:
     instruments.decode_error("not_json", 6)
     instruments.resume("full")
     instruments.on_event(Disconnected(Failure("closed")))
-    found = summarise(before, Totals.of(instruments))
+    found = summarise(before, totals(instruments))
     assert found["iris.summary.message_count"] == 3
     assert found["iris.summary.messages.event"] == 2
     assert found["iris.summary.messages.update"] == 1
@@ -157,6 +156,6 @@ def test_a_summary_is_the_difference_of_two_moments() -> None:
 
 def test_a_summary_without_messages_has_no_delays() -> None:
     instruments = StreamInstruments("s")
-    found = summarise(Totals.of(instruments), Totals.of(instruments))
+    found = summarise(totals(instruments), totals(instruments))
     assert found["iris.summary.message_count"] == 0
     assert "iris.summary.delay.p50" not in found

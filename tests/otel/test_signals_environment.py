@@ -6,7 +6,7 @@ import pytest
 
 from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.otel.environment import read_otel
-from iris_exporter.otel.exporters import Exporter
+from iris_exporter.otel.exporters import RenewedExporter
 from iris_exporter.otel.provider import Telemetry
 from tests.fakes import FakeClock
 from tests.otel.receivers import grpc_receiver, http_receiver
@@ -55,7 +55,7 @@ def test_a_value_that_makes_no_sense_is_no_reason_not_to_export(
             settings = read_otel(variables)
             Telemetry(settings, FakeClock(), "1", SelfMetrics("1", "r", "3"), random.Random(1))
             assert settings.logs is not None
-            exporter = Exporter("logs", settings.logs.endpoint, "agent/1")
+            exporter = RenewedExporter("logs", settings.logs.endpoint, "agent/1")
             assert exporter.export(log_records()).reason == ""
             exporter.close()
 
@@ -68,6 +68,6 @@ def test_endpoints_and_files_of_the_environment_are_those_of_our_settings(monkey
             monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{name}", "http://127.0.0.1:9")
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere")
         assert settings.logs is not None
-        exporter = Exporter("logs", settings.logs.endpoint, "agent/1")
+        exporter = RenewedExporter("logs", settings.logs.endpoint, "agent/1")
         assert exporter.export(log_records()).reason == ""
         exporter.close()

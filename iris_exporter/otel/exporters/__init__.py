@@ -6,11 +6,9 @@ from typing import Any
 
 from iris_exporter.http import tls
 from iris_exporter.logs import get_logger
-from iris_exporter.otel.exporters.base import ACCEPTED, Answer, Connection, UnusableProxyError, trusted_files
+from iris_exporter.otel.exporters.base import Answer, Exporter, UnusableProxyError, trusted_files
 from iris_exporter.otel.settings import Endpoint
 from iris_exporter.process import raw_stderr
-
-__all__ = ["ACCEPTED", "Answer", "Exporter"]
 
 # The pipeline logs failures itself: limited in number, and without the collector's own words.
 logging.getLogger("opentelemetry").setLevel(logging.CRITICAL + 1)
@@ -18,18 +16,18 @@ logging.getLogger("opentelemetry").setLevel(logging.CRITICAL + 1)
 _log = get_logger("otlp").limited(per_minute=6)
 
 
-class Exporter:
+class RenewedExporter:
     """Sends batches of one signal, one at a time, from one thread; without an endpoint, to standard output.
 
-    The connection is made with the first batch, and made again when a file for TLS has changed. Files that cannot be
-    used, as in the middle of a rotation, leave the connection that there is in use.
+    The exporter of the protocol is made with the first batch, and made again when a file for TLS has changed. Files
+    that cannot be used, as in the middle of a rotation, do not replace the exporter that is in use.
     """
 
     def __init__(self, signal: str, endpoint: Endpoint | None, user_agent: str) -> None:
         self._signal = signal
         self._endpoint = endpoint
         self._user_agent = user_agent
-        self._connection: Connection | None = None
+        self._exporter: Exporter | None = None
         self._stamps: tuple[tls.Stamp | None, ...] = ()
 
     def export(self, batch: Sequence[Any]) -> Answer:
@@ -38,40 +36,40 @@ class Exporter:
             self._renew()
         except (tls.UnusableFileError, UnusableProxyError, OSError) as error:
             reason = type(error).__name__ if isinstance(error, OSError) else str(error)
-            if self._connection is None:
+            if self._exporter is None:
                 return Answer(retry=True, reason=reason)
             _log.warning("otlp.certificates_unusable", signal=self._signal, reason=reason)
-        assert self._connection is not None  # noqa: S101 (or it has been made just now)
-        return self._connection.export(batch)
+        assert self._exporter is not None  # noqa: S101 (or it has been made just now)
+        return self._exporter.export(batch)
 
     def _renew(self) -> None:
-        """Make the connection when there is none, or when a file has changed."""
-        endpoint, before = self._endpoint, self._connection
+        """Make the exporter when there is none, or when a file has changed."""
+        endpoint, before = self._endpoint, self._exporter
         stamps = () if endpoint is None or endpoint.insecure else tls.stamps(trusted_files(endpoint))
         if before is not None and stamps == self._stamps:
             return
-        self._connection, self._stamps = _connect(self._signal, endpoint, self._user_agent), stamps
+        self._exporter, self._stamps = _make(self._signal, endpoint, self._user_agent), stamps
         if before is not None:
             before.close()
             _log.info("otlp.certificates_renewed", signal=self._signal)
 
     def close(self) -> None:
-        """See `Connection.close`."""
-        if self._connection is not None:
-            self._connection.close()
+        """See `Exporter.close`."""
+        if self._exporter is not None:
+            self._exporter.close()
 
 
-def _connect(signal: str, endpoint: Endpoint | None, user_agent: str) -> Connection:
+def _make(signal: str, endpoint: Endpoint | None, user_agent: str) -> Exporter:
     if endpoint is None:
-        from iris_exporter.otel.exporters.console import ConsoleConnection
+        from iris_exporter.otel.exporters.console import ConsoleExporter
 
-        return ConsoleConnection(signal)
+        return ConsoleExporter(signal)
     if endpoint.protocol == "grpc":
         # Before the import: the C library may write with its first breath.
         raw_stderr.capture()
-        from iris_exporter.otel.exporters.grpc import GrpcConnection
+        from iris_exporter.otel.exporters.grpc import GrpcExporter
 
-        return GrpcConnection(signal, endpoint, user_agent)
-    from iris_exporter.otel.exporters.http import HttpConnection
+        return GrpcExporter(signal, endpoint, user_agent)
+    from iris_exporter.otel.exporters.http import HttpExporter
 
-    return HttpConnection(signal, endpoint, user_agent)
+    return HttpExporter(signal, endpoint, user_agent)

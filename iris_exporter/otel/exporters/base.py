@@ -35,7 +35,7 @@ class Answer:
 ACCEPTED = Answer()
 
 
-class Connection(Protocol):
+class Exporter(Protocol):
     """An exporter of the SDK that is asked afterwards what became of the batch."""
 
     def export(self, batch: Sequence[Any]) -> Answer:

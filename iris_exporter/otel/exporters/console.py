@@ -14,7 +14,7 @@ from iris_exporter.process import standard_streams
 _READER_SECONDS = 10.0
 
 
-class ConsoleConnection:
+class ConsoleExporter:
     """Writes to standard output, through the writer that everything there goes through."""
 
     def __init__(self, signal: str) -> None:
@@ -23,7 +23,7 @@ class ConsoleConnection:
         self._exporter = kind(out=self._lines, formatter=lambda record: record.to_json(indent=None) + "\n")
 
     def export(self, batch: Sequence[Any]) -> Answer:
-        """See `Connection.export`; records that nobody can read any more count as refused."""
+        """See `Exporter.export`; records that nobody can read any more count as refused."""
         writer = standard_streams.output()
         # A queue with room would take lines for a reader that never comes: earlier lines have to be gone.
         if writer is not None and not writer.flush(_READER_SECONDS):
@@ -44,4 +44,4 @@ class ConsoleConnection:
         return ACCEPTED
 
     def close(self) -> None:
-        """See `Connection.close`."""
+        """See `Exporter.close`."""

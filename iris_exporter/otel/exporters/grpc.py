@@ -46,7 +46,7 @@ _RETRY = frozenset(
 _DETAILS = "grpc-status-details-bin"
 
 
-class GrpcConnection:
+class GrpcExporter:
     """Calls one endpoint over one channel.
 
     Raises:
@@ -80,7 +80,7 @@ class GrpcConnection:
         )
 
     def export(self, batch: Sequence[Any]) -> Answer:
-        """See `Connection.export`."""
+        """See `Exporter.export`."""
         count = len(batch)
         self._interceptor.call = None
         try:
@@ -95,7 +95,7 @@ class GrpcConnection:
         return _refused(call, count)
 
     def close(self) -> None:
-        """See `Connection.close`: a call under way ends at once."""
+        """See `Exporter.close`: a call under way ends at once."""
         self._exporter.shutdown()
 
 

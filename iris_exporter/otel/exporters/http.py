@@ -42,7 +42,7 @@ _URL = re.compile(r"(\w+://)(?:[^/?#]*@)?([^/?#]*)([^#]*)")
 _MAX_ANSWER_BYTES = 64 * 1024
 
 
-class HttpConnection:
+class HttpExporter:
     """Posts to one endpoint over one kept connection, through the proxy of the environment.
 
     Raises:
@@ -70,13 +70,13 @@ class HttpConnection:
         )
 
     def export(self, batch: Sequence[Any]) -> Answer:
-        """See `Connection.export`."""
+        """See `Exporter.export`."""
         self._adapter.begin(len(batch))
         self._exporter.export(batch)
         return self._adapter.answer
 
     def close(self) -> None:
-        """See `Connection.close`: a request under way goes on until its time is up."""
+        """See `Exporter.close`: a request under way goes on until its time is up."""
         self._exporter.shutdown()
 
 
