@@ -1,4 +1,4 @@
-"""The file of `--web.config.file`: TLS, passwords, response headers and a rate limit for our own door.
+"""The file of `--web.config.file`: TLS, passwords, response headers and a rate limit.
 
 The format is that of Prometheus's exporter-toolkit (docs/web-configuration.md there, 0.16), so that one file serves all
 exporters of a machine. `load` reads and checks a file; `LiveConfig` keeps one up to date while the server runs.

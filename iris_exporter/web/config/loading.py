@@ -1,20 +1,21 @@
 """From the file's text to a `WebConfig`, or to every problem at once.
 
-Strict, because a mistake here opens a door: unknown keys, keys given twice and values of a wrong type are errors, and
-no section is ever left out quietly. Messages show neither keys nor hashes.
+Strict, because a mistake here lets somebody in: unknown keys, keys given twice and values of a wrong type are errors,
+and no section is ever left out quietly. Messages show neither keys nor hashes.
 """
 
 import re
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from iris_exporter.config import yaml_tree
-from iris_exporter.config.reader import did_you_mean
-from iris_exporter.config.values import quoted
-from iris_exporter.config.yaml_tree import Node, Scalar, Sequence, Table
-from iris_exporter.errors import ConfigError, Problem
+from iris_exporter.config import values, yaml_tree
+from iris_exporter.config.reader import Reader
+from iris_exporter.config.values import BadValueError, ValueType, plain
+from iris_exporter.config.yaml_tree import Scalar, Table
+from iris_exporter.errors import ConfigError
 from iris_exporter.web import tls
 from iris_exporter.web.config import names
 from iris_exporter.web.config.model import RateLimit, TlsSettings, WebConfig
@@ -23,17 +24,69 @@ MAX_COST = 18
 """Of a bcrypt hash: some fifteen seconds for a password. One more doubles that, and 31 takes a day."""
 MAX_BURST = 1_000_000
 
-_SECTIONS = ("tls_server_config", "http_server_config", "basic_auth_users", "rate_limit")
-_TLS = (
-    *("cert", "key", "client_ca", "cert_file", "key_file", "client_auth_type", "client_ca_file"),
-    *("client_allowed_sans", "min_version", "max_version", "cipher_suites", "prefer_server_cipher_suites"),
-    "curve_preferences",
-)
-_SECRET = frozenset({"key"})
 _BCRYPT = re.compile(r"\$2[aby]\$(?P<cost>\d\d)\$[./A-Za-z0-9]{53}", re.ASCII)
-_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
-_INTERVAL = "a duration with a unit (1s, 250ms), or 0 for no limit"
 _EXAMPLE = "sections with keys (tls_server_config: ..., basic_auth_users: ...)"
+
+
+# Types of values
+
+
+def _pem(name: str) -> ValueType:
+    def parse(text: str, _base: Path) -> str:
+        if "-----BEGIN " not in text:
+            raise ValueError(name)
+        return text
+
+    syntax = f"PEM text (for the name of a file there is {name}_file)"
+    return ValueType(syntax, "PEM", parse, show=(lambda _: "text (not shown)") if name == "key" else values.quoted)
+
+
+def _parse_client_auth(text: str, base: Path) -> object:
+    if text in names.UNVERIFIED_CLIENT_AUTH:
+        raise BadValueError(f"{_VERIFIED.syntax} ({text} would believe any certificate, and is not offered)")
+    return _VERIFIED.parse(text, base)
+
+
+def _named(meanings: Mapping[str, str], without_meaning: tuple[str, ...] = ()) -> ValueType:
+    """A list of Go's names, as OpenSSL's; those without a meaning read as ""."""
+    return values.one_of({**meanings, **dict.fromkeys(without_meaning, "")}, many=True)
+
+
+_VERIFIED = values.choice(*names.CLIENT_AUTH)
+_FILE = ValueType("the name of a file", "FILE", lambda text, base: base / text)
+_VERSION = values.one_of(
+    {version: version for version in names.VERSIONS},
+    f" ({' and '.join(names.OLD_VERSIONS)} are withdrawn by RFC 8996, and not offered)",
+)
+_SWITCH = values.one_of({text: text.lower() == "true" for text in ("true", "false", "True", "False", "TRUE", "FALSE")})
+_INTERVAL = ValueType(
+    "a duration with a unit (1s, 250ms), or 0 for no limit", "DURATION", lambda text, _: names.parse_go_duration(text)
+)
+# 0 is right beside an interval of 0.
+_BURST = ValueType(f"a whole number between 1 and {MAX_BURST}", "NUMBER", values.integer(0, MAX_BURST).parse)
+
+_TLS: Mapping[str, ValueType] = {
+    **{name: _pem(name) for name in ("cert", "key", "client_ca")},
+    **dict.fromkeys(("cert_file", "key_file", "client_ca_file"), _FILE),
+    "client_auth_type": ValueType(_VERIFIED.syntax, "TYPE", _parse_client_auth),
+    "client_allowed_sans": replace(values.matching("a name, an address or a URI", "NAME", ".+"), many=True),
+    "min_version": _VERSION,
+    "max_version": _VERSION,
+    "cipher_suites": _named(names.CIPHER_SUITES, names.TLS13_SUITES),
+    "prefer_server_cipher_suites": _SWITCH,
+    "curve_preferences": _named(names.CURVES),
+}
+_HTTP: Mapping[str, ValueType] = {
+    "http2": _SWITCH,
+    **{
+        f"headers.{name}": values.choice(*allowed)
+        if allowed
+        else values.matching("one line of printable ASCII", "TEXT", r"[\t\x20-\x7e]*")
+        for name, allowed in names.HEADERS.items()
+    },
+}
+_RATE_LIMIT: Mapping[str, ValueType] = {"interval": _INTERVAL, "burst": _BURST}
+_SECTIONS = ("tls_server_config", "http_server_config", "basic_auth_users", "rate_limit")
 
 
 def load(path: Path) -> WebConfig:
@@ -51,283 +104,164 @@ def load_for_use(path: Path) -> tuple[WebConfig, ssl.SSLContext | None]:
     Raises:
         ConfigError: With every problem found.
     """
-    reader = _Reader(path)
-    config = reader.read()
+    loader = _Loader(path)
+    config = loader.load(path)
     context = None
     if config.tls is not None:
         try:
             context = tls.build_context(config.tls)
         except ConfigError as error:
-            reader.problems += error.problems
-    if reader.problems:
-        raise ConfigError(list(dict.fromkeys(reader.problems)))
+            loader.problems += error.problems
+    if loader.problems:
+        raise ConfigError(list(dict.fromkeys(loader.problems)))
     return config, context
 
 
-class _Reader:
+class _Section:
+    """One section of the file: its table, what that gives, and in `values` what could be read of it."""
+
+    def __init__(self, reader: Reader, root: Table, key: str, types: Mapping[str, ValueType]) -> None:
+        node = root.entries.get(key)
+        self.key = key
+        self._reader = reader
+        self._before = len(reader.problems)
+        self.where = f"{reader.file}:{root.line if node is None else node.line}"
+        table = reader.table(node, key, self.where)
+        self._lines: Mapping[str, int] = {} if table is None else table.lines
+        self.given = reader.given(table, key, self.where, types)
+        self.values = reader.read_all(self.given)
+
+    @property
+    def names(self) -> Collection[str]:
+        """All keys of the table, with those that are blank."""
+        return self._lines.keys()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing has been found wrong with it."""
+        return len(self._reader.problems) == self._before
+
+    def refuse(self, name: str, value: str, expected: str, at: str = "") -> None:
+        """Note a problem of a key, at the line of the key `at`, or else of its own, or else of the section."""
+        line = self._lines.get(at or name)
+        where = self.where if line is None else f"{self._reader.file}:{line}"
+        self._reader.report(where, f"{self.key}.{name}", value, expected)
+
+
+class _Loader:
     """One run of `load`; `problems` grows in the order found. A section with a problem is not built."""
 
     def __init__(self, path: Path) -> None:
-        self.problems: list[Problem] = []
-        self._path = path
+        self._reader = Reader(path, toolkit=True)
+        self.problems = self._reader.problems
 
-    def read(self) -> WebConfig:
+    def load(self, path: Path) -> WebConfig:
         """Return what could be read."""
-        root, problems = yaml_tree.read(self._path, "web.config.file", _EXAMPLE)
+        root, problems = yaml_tree.read(path, "web.config.file", _EXAMPLE)
         self.problems += problems
-        sections = self._keys(root, "", _SECTIONS)
-        http2, headers = self._http(sections.get("http_server_config"))
+        for name in root.entries:
+            if name not in _SECTIONS:
+                where = self._reader.place(root, name, "")
+                self._reader.unknown(where, name, name, _SECTIONS, f"one of {', '.join(_SECTIONS)}")
+        http = _Section(self._reader, root, "http_server_config", _HTTP)
+        headers = {name: http.values[f"headers.{name}"] for name in names.HEADERS if f"headers.{name}" in http.values}
         return WebConfig(
-            tls=self._tls(sections.get("tls_server_config")),
+            tls=_tls(_Section(self._reader, root, "tls_server_config", _TLS)),
             headers=MappingProxyType(headers),
-            http2=http2,
-            users=MappingProxyType(self._users(sections.get("basic_auth_users"))),
-            rate_limit=self._rate_limit(sections.get("rate_limit")),
+            http2=http.values.get("http2"),
+            users=MappingProxyType(self._users(root)),
+            rate_limit=_rate_limit(_Section(self._reader, root, "rate_limit", _RATE_LIMIT)),
         )
 
-    def _report(self, line: int, key: str, value: str, expected: str) -> None:
-        self.problems.append(Problem(f"{self._path}:{line}", key, value, expected))
-
-    # Shapes
-
-    def _table(self, node: Node | None, key: str) -> Table | None:
-        """The table of a section; None for no section, and after reporting what is none."""
-        if node is None or (isinstance(node, Scalar) and node.text is None):
-            return None
-        if isinstance(node, Table):
-            return node
-        self._report(node.line, key, yaml_tree.describe(node), "keys with values")
-        return None
-
-    def _keys(self, table: Table, prefix: str, known: Iterable[str]) -> Mapping[str, Node]:
-        for name in table.entries.keys() - set(known):
-            shown = name if name.isprintable() and len(name) <= 100 else repr(name[:100])
-            expected = f"a key of the format{did_you_mean(name, known)}"
-            self._report(table.lines[name], prefix + shown, "an unknown key", expected)
-        return {name: node for name, node in table.entries.items() if name in known}
-
-    def _text(self, keys: Mapping[str, Node], key: str, name: str, expected: str) -> tuple[str, int] | None:
-        """The text of a key and its line; None when it is not given, is blank, or is no text."""
-        node = keys.get(name)
-        if node is None or (isinstance(node, Scalar) and not node.text):
-            return None
-        if isinstance(node, Scalar) and node.text:
-            return node.text, node.line
-        self._report(node.line, f"{key}.{name}", yaml_tree.describe(node), expected)
-        return None
-
-    def _choice(
-        self, keys: Mapping[str, Node], key: str, name: str, mapping: Mapping[str, str], why: str
-    ) -> str | None:
-        expected = f"one of {', '.join(mapping)}{why}"
-        found = self._text(keys, key, name, expected)
-        if found is None:
-            return None
-        text, line = found
-        if text not in mapping:
-            self._report(line, f"{key}.{name}", quoted(text), expected)
-            return None
-        return mapping[text]
-
-    def _switch(self, keys: Mapping[str, Node], key: str, name: str) -> bool | None:
-        spellings = {text: text.lower() for text in ("true", "false", "True", "False", "TRUE", "FALSE")}
-        word = self._choice(keys, key, name, spellings, "")
-        return None if word is None else word == "true"
-
-    def _list(self, keys: Mapping[str, Node], key: str, name: str, expected: str) -> list[tuple[str, int]]:
-        node = keys.get(name)
-        if node is None or (isinstance(node, Scalar) and node.text is None):
-            return []
-        if not isinstance(node, Sequence):
-            self._report(node.line, f"{key}.{name}", yaml_tree.describe(node), f"a list of {expected}")
-            return []
-        result = []
-        for index, item in enumerate(node.items):
-            if isinstance(item, Scalar) and item.text:
-                result.append((item.text, item.line))
-            else:
-                self._report(item.line, f"{key}.{name}[{index}]", yaml_tree.describe(item), f"one of {expected}")
-        return result
-
-    def _named(
-        self, keys: Mapping[str, Node], key: str, name: str, mapping: Mapping[str, str], also: tuple[str, ...] = ()
-    ) -> list[str]:
-        """A list of Go's names, as OpenSSL's; those in `also` are right and mean nothing."""
-        result = []
-        for text, line in self._list(keys, key, name, f"{', '.join(mapping)}"):
-            if text in mapping:
-                result.append(mapping[text])
-            elif text not in also:
-                self._report(line, f"{key}.{name}", quoted(text), f"one of {', '.join([*mapping, *also])}")
-        return result
-
-    # Sections
-
-    def _tls(self, node: Node | None) -> TlsSettings | None:
-        key = "tls_server_config"
-        table = self._table(node, key)
-        if table is None or not table.entries:
-            return None
-        before = len(self.problems)
-        keys = self._keys(table, f"{key}.", _TLS)
-        files = {name: self._file(keys, key, name) for name in ("cert_file", "key_file", "client_ca_file")}
-        texts = {name: self._pem(keys, key, name) for name in ("cert", "key", "client_ca")}
-        for name, text in texts.items():
-            file = files[f"{name}_file"]
-            if text is not None and file is not None:
-                self._report(table.lines[name], f"{key}.{name}", f"both {name} and {name}_file", "one of them")
-            elif text is None and file is None and name != "client_ca" and len(self.problems) == before:
-                self._report(table.line, f"{key}.{name}_file", "nothing", f"a file, or {name} with PEM text")
-        client_auth, sans = self._client_auth(keys, table, has_ca=bool(files["client_ca_file"] or texts["client_ca"]))
-        minimum, maximum = self._version(keys, "min_version", "TLS12"), self._version(keys, "max_version", "TLS13")
-        if minimum > maximum:
-            expected = f"at least min_version, which is {minimum}"
-            self._report(table.lines.get("max_version", table.line), f"{key}.max_version", maximum, expected)
-        suites = self._named(keys, key, "cipher_suites", names.CIPHER_SUITES, names.TLS13_SUITES)
-        if "cipher_suites" in keys and not suites and minimum == "TLS12":
-            # Only suites of TLS 1.3 are named: older versions are left with none.
-            minimum = "TLS13" if self._list(keys, key, "cipher_suites", "names") else minimum
-        curves = self._named(keys, key, "curve_preferences", names.CURVES)
-        prefer = self._switch(keys, key, "prefer_server_cipher_suites")
-        if minimum > maximum and len(self.problems) == before:
-            expected = "a suite of TLS 1.2, because max_version is TLS12"
-            self._report(table.lines["cipher_suites"], f"{key}.cipher_suites", "only suites of TLS 1.3", expected)
-        if len(self.problems) > before:
-            return None
-        return TlsSettings(
-            where=f"{self._path}:{table.line}",
-            client_auth=client_auth,
-            client_sans=tuple(sans),
-            min_version=minimum,
-            max_version=maximum,
-            cipher_suites=tuple(suites),
-            curves=tuple(curves),
-            prefer_server_ciphers=prefer is not False,
-            cert_file=files["cert_file"],
-            cert=texts["cert"],
-            key_file=files["key_file"],
-            key=texts["key"],
-            client_ca_file=files["client_ca_file"],
-            client_ca=texts["client_ca"],
-        )
-
-    def _file(self, keys: Mapping[str, Node], key: str, name: str) -> Path | None:
-        found = self._text(keys, key, name, "the name of a file")
-        return None if found is None else self._path.parent / found[0]
-
-    def _pem(self, keys: Mapping[str, Node], key: str, name: str) -> str | None:
-        found = self._text(keys, key, name, "PEM text")
-        if found is None:
-            return None
-        text, line = found
-        if "-----BEGIN " not in text:
-            shown = "text (not shown)" if name in _SECRET else quoted(text)
-            self._report(line, f"{key}.{name}", shown, f"PEM text (for the name of a file there is {name}_file)")
-        return text
-
-    def _client_auth(self, keys: Mapping[str, Node], table: Table, *, has_ca: bool) -> tuple[str, list[str]]:
-        key = "tls_server_config"
-        known = {name: name for name in names.CLIENT_AUTH}
-        why = "".join(
-            f" ({name} would believe any certificate, and is not offered)"
-            for name in names.UNVERIFIED_CLIENT_AUTH
-            if (node := keys.get("client_auth_type")) is not None and isinstance(node, Scalar) and node.text == name
-        )
-        before = len(self.problems)
-        auth = self._choice(keys, key, "client_auth_type", known, why) or "NoClientCert"
-        sans = [text for text, _ in self._list(keys, key, "client_allowed_sans", "names, addresses or URIs")]
-        if len(self.problems) > before:
-            return auth, sans
-        if auth == "NoClientCert" and has_ca:
-            name = "client_ca_file" if "client_ca_file" in keys else "client_ca"
-            expected = "a client_auth_type that makes use of it (RequireAndVerifyClientCert)"
-            self._report(table.lines[name], f"{key}.{name}", "a CA without a policy", expected)
-        if auth != "NoClientCert" and not has_ca:
-            expected = "client_ca_file, or client_ca with PEM text, to verify certificates against"
-            self._report(table.lines["client_auth_type"], f"{key}.client_ca_file", "nothing", expected)
-        if "client_allowed_sans" in keys and auth != "RequireAndVerifyClientCert":
-            expected = "it with client_auth_type RequireAndVerifyClientCert only"
-            self._report(table.lines["client_allowed_sans"], f"{key}.client_allowed_sans", f"it with {auth}", expected)
-        elif "client_allowed_sans" in keys and not sans:
-            # An empty list would admit nobody in one reading and everybody in another.
-            self._report(table.lines["client_allowed_sans"], f"{key}.client_allowed_sans", "nothing", "a list of names")
-        return auth, sans
-
-    def _version(self, keys: Mapping[str, Node], name: str, default: str) -> str:
-        known = {version: version for version in names.VERSIONS}
-        why = f" ({' and '.join(names.OLD_VERSIONS)} are withdrawn by RFC 8996, and not offered)"
-        return self._choice(keys, "tls_server_config", name, known, why) or default
-
-    def _http(self, node: Node | None) -> tuple[bool | None, dict[str, str]]:
-        key = "http_server_config"
-        table = self._table(node, key)
-        if table is None:
-            return None, {}
-        keys = self._keys(table, f"{key}.", ("http2", "headers"))
-        headers: dict[str, str] = {}
-        inner = self._table(keys.get("headers"), f"{key}.headers")
-        given = {} if inner is None else self._keys(inner, f"{key}.headers.", names.HEADERS)
-        for name in given:
-            allowed = names.HEADERS[name]
-            expected = f"one of {', '.join(allowed)}" if allowed else "one line of printable ASCII"
-            found = self._text(given, f"{key}.headers", name, expected)
-            if found is None:
-                continue
-            text, line = found
-            if (allowed and text not in allowed) or not _HEADER_VALUE.fullmatch(text):
-                self._report(line, f"{key}.headers.{name}", quoted(text), expected)
-            else:
-                headers[name] = text
-        return self._switch(keys, key, "http2"), headers
-
-    def _users(self, node: Node | None) -> dict[str, str]:
-        key = "basic_auth_users"
-        table = self._table(node, key)
+    def _users(self, root: Table) -> dict[str, str]:
+        key, reader = "basic_auth_users", self._reader
+        node = root.entries.get(key)
+        table = reader.table(node, key, f"{reader.file}:{root.line if node is None else node.line}")
         users: dict[str, str] = {}
-        for name, value in table.entries.items() if table is not None else ():
-            line = table.lines[name] if table is not None else 0
-            text = value.text if isinstance(value, Scalar) else None
-            match = _BCRYPT.fullmatch(text or "")
-            shown = name if name.isprintable() and len(name) <= 100 else repr(name[:100])
+        for name, value in () if table is None else table.entries.items():
+            where = reader.place(table, name, "") if table is not None else ""
+            text = value.text if isinstance(value, Scalar) and value.text is not None else ""
+            match = _BCRYPT.fullmatch(text)
+            shown = f"{key}.{plain(name)}"
             if ":" in name:
-                self._report(line, f"{key}.{shown}", "a name with a colon", "a name that a browser can send")
+                reader.report(where, shown, "a name with a colon", "a name that a browser can send")
             elif match is None:
                 expected = "a bcrypt hash ($2y$10$...), as htpasswd -nBC 10 prints it"
-                self._report(line, f"{key}.{shown}", "something else (not shown)", expected)
+                reader.report(where, shown, "something else (not shown)", expected)
             elif not 4 <= int(match["cost"]) <= MAX_COST:
-                expected = f"a cost between 4 and {MAX_COST}"
-                self._report(line, f"{key}.{shown}", f"a hash with cost {match['cost']}", expected)
+                reader.report(where, shown, f"a hash with cost {match['cost']}", f"a cost between 4 and {MAX_COST}")
             else:
-                users[name] = text or ""
+                users[name] = text
         return users
 
-    def _rate_limit(self, node: Node | None) -> RateLimit | None:
-        key = "rate_limit"
-        table = self._table(node, key)
-        if table is None:
-            return None
-        before = len(self.problems)
-        keys = self._keys(table, f"{key}.", ("interval", "burst"))
-        seconds = self._interval(keys)
-        burst = self._text(keys, key, "burst", "a whole number")
-        count = int(burst[0]) if burst is not None and re.fullmatch("[0-9]{1,8}", burst[0]) else None
-        if "interval" not in keys and burst is not None:
-            self._report(table.line, f"{key}.interval", "nothing", _INTERVAL)
-        expected = f"a whole number between 1 and {MAX_BURST}"
-        if burst is not None and (count is None or not 0 <= count <= MAX_BURST or (count == 0 and seconds)):
-            self._report(burst[1], f"{key}.burst", quoted(burst[0]), expected)
-        elif burst is None and seconds and len(self.problems) == before:
-            self._report(table.line, f"{key}.burst", "nothing", expected)
-        if len(self.problems) > before or not seconds or not count:
-            return None
-        return RateLimit(seconds, count)
 
-    def _interval(self, keys: Mapping[str, Node]) -> float:
-        found = self._text(keys, "rate_limit", "interval", _INTERVAL)
-        if found is None:
-            return 0.0
-        try:
-            return names.parse_go_duration(found[0])
-        except ValueError:
-            self._report(found[1], "rate_limit.interval", quoted(found[0]), _INTERVAL)
-            return 0.0
+def _tls(section: _Section) -> TlsSettings | None:
+    if not section.names:
+        return None
+    found = section.values
+    for name in ("cert", "key", "client_ca"):
+        if name in section.given and f"{name}_file" in section.given:
+            section.refuse(name, f"both {name} and {name}_file", "one of them")
+        elif name != "client_ca" and section.is_whole and not {name, f"{name}_file"} & found.keys():
+            section.refuse(f"{name}_file", "nothing", f"a file, or {name} with PEM text")
+    _check_client_auth(section)
+    minimum, maximum = _versions(section)
+    if not section.is_whole:
+        return None
+    return TlsSettings(
+        where=section.where,
+        client_auth=found.get("client_auth_type", names.CLIENT_AUTH[0]),
+        client_sans=found.get("client_allowed_sans", ()),
+        min_version=minimum,
+        max_version=maximum,
+        cipher_suites=tuple(suite for suite in found.get("cipher_suites", ()) if suite),
+        curves=found.get("curve_preferences", ()),
+        prefer_server_ciphers=found.get("prefer_server_cipher_suites", True),
+        **{name: found.get(name) for name in ("cert_file", "cert", "key_file", "key", "client_ca_file", "client_ca")},
+    )
+
+
+def _check_client_auth(section: _Section) -> None:
+    """A policy and what it is about have to be given together."""
+    auth, sans = "client_auth_type", "client_allowed_sans"
+    if {auth, sans} & (section.given.keys() - section.values.keys()):
+        return
+    policy = section.values.get(auth, names.CLIENT_AUTH[0])
+    authorities = [name for name in ("client_ca_file", "client_ca") if name in section.given]
+    if policy == "NoClientCert" and authorities:
+        expected = "a client_auth_type that makes use of it (RequireAndVerifyClientCert)"
+        section.refuse(authorities[0], "a CA without a policy", expected)
+    if policy != "NoClientCert" and not authorities:
+        expected = "client_ca_file, or client_ca with PEM text, to verify certificates against"
+        section.refuse("client_ca_file", "nothing", expected, at=auth)
+    if sans in section.names and policy != "RequireAndVerifyClientCert":
+        section.refuse(sans, f"it with {policy}", "it with client_auth_type RequireAndVerifyClientCert only")
+    elif sans in section.names and not section.values.get(sans):
+        # An empty list would admit nobody in one reading and everybody in another.
+        section.refuse(sans, "nothing", "a list of names")
+
+
+def _versions(section: _Section) -> tuple[str, str]:
+    """The least and the greatest version of TLS."""
+    suites = section.values.get("cipher_suites")
+    minimum, maximum = section.values.get("min_version", "TLS12"), section.values.get("max_version", "TLS13")
+    if minimum > maximum:
+        section.refuse("max_version", maximum, f"at least min_version, which is {minimum}")
+    elif suites and not any(suites):
+        # Only suites of TLS 1.3 are named: older versions are left with none.
+        minimum = "TLS13"
+        if minimum > maximum and section.is_whole:
+            expected = "a suite of TLS 1.2, because max_version is TLS12"
+            section.refuse("cipher_suites", "only suites of TLS 1.3", expected)
+    return minimum, maximum
+
+
+def _rate_limit(section: _Section) -> RateLimit | None:
+    seconds, burst = section.values.get("interval", 0.0), section.values.get("burst")
+    if "burst" in section.given and "interval" not in section.given:
+        section.refuse("interval", "nothing", _INTERVAL.syntax)
+    if burst == 0 and seconds:
+        section.refuse("burst", "'0'", _BURST.syntax)
+    elif "burst" not in section.given and seconds and section.is_whole:
+        section.refuse("burst", "nothing", _BURST.syntax)
+    return RateLimit(seconds, burst) if section.is_whole and seconds and burst else None
