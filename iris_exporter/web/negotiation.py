@@ -34,40 +34,43 @@ class Choice:
     content_type: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Offer:
-    media: str
-    version: str
-    format: Format
-    unversioned: bool  # whether a range without a version means this one
-    wildcard: bool  # whether a wildcard means this one; the others must be asked for by name
+TEXT = Choice(Format.TEXT, "text/plain; version=0.0.4; charset=utf-8")
+"""Also for a scraper that asks for nothing that we have. It knows no escaping."""
 
-
-_OFFERS = (
-    _Offer("application/openmetrics-text", "1.0.0", Format.OPENMETRICS, unversioned=True, wildcard=False),
-    _Offer("text/plain", "1.0.0", Format.TEXT, unversioned=False, wildcard=False),
-    _Offer("text/plain", "0.0.4", Format.TEXT, unversioned=True, wildcard=True),
+_OFFERS: tuple[tuple[Choice, dict[tuple[str, str | None], int]], ...] = (
+    (
+        Choice(Format.OPENMETRICS, "application/openmetrics-text; version=1.0.0; charset=utf-8"),
+        {("application/openmetrics-text", "1.0.0"): 3, ("application/openmetrics-text", None): 2},
+    ),
+    (Choice(Format.TEXT, "text/plain; version=1.0.0; charset=utf-8"), {("text/plain", "1.0.0"): 3}),
+    (TEXT, {("text/plain", "0.0.4"): 3, ("text/plain", None): 2, ("text/*", None): 1, ("*/*", None): 0}),
 )
-"""In the order of our preference among equals."""
+"""In the order of our preference among equals: each with the ranges (media and version) that name it, and how closely.
 
-FALLBACK = Choice(Format.TEXT, "text/plain; version=0.0.4; charset=utf-8")
-"""For a scraper that asks for nothing that we have."""
+A wildcard or a missing version means the old text format; the others must be asked for by name.
+"""
 
 
 def choose_format(accept: str) -> Choice:
     """Choose by an `Accept` header, empty when absent: the highest weight, then the closest match, then our order."""
     ranges = parse(accept)
-    best: tuple[float, int] = (0.0, 0)
-    choice = FALLBACK
-    for offer in _OFFERS:
+    best = 0.0, 0
+    choice = TEXT
+    for offer, named_by in _OFFERS:
         # RFC 9110: the most specific range that matches gives an offer its weight, whatever the others say.
-        matches = [(specificity, item) for item in ranges if (specificity := _match(offer, item)) is not None]
+        matches = [
+            (closeness, item.weight, item)
+            for item in ranges
+            if (closeness := named_by.get((item.value, item.parameters.get("version")))) is not None
+        ]
         if not matches:
             continue
-        specificity, item = max(matches, key=lambda match: (match[0], match[1].weight))
-        if (item.weight, specificity) > best:
-            best = (item.weight, specificity)
-            choice = Choice(offer.format, _content_type(offer, item))
+        closeness, weight, item = max(matches, key=lambda match: match[:2])
+        if (weight, closeness) > best:
+            best = weight, closeness
+            escaping = _ESCAPINGS.get(item.parameters.get("escaping", "")) if offer is not TEXT else None
+            suffix = f"; escaping={escaping}" if escaping else ""
+            choice = Choice(offer.format, offer.content_type + suffix)
     return choice
 
 
@@ -103,24 +106,3 @@ def _unquote(text: str) -> str:
     if len(text) >= 2 and text[0] == text[-1] == '"':
         return re.sub(r"\\(.)", r"\1", text[1:-1])
     return text
-
-
-def _match(offer: _Offer, item: Range) -> int | None:
-    """How specifically a range names an offer, None when it does not."""
-    version = item.parameters.get("version")
-    if item.value == offer.media:
-        if version == offer.version:
-            return 3
-        return 2 if version is None and offer.unversioned else None
-    if not offer.wildcard or version is not None:
-        return None
-    if item.value == f"{offer.media.partition('/')[0]}/*":
-        return 1
-    return 0 if item.value == "*/*" else None
-
-
-def _content_type(offer: _Offer, item: Range) -> str:
-    text = f"{offer.media}; version={offer.version}; charset=utf-8"
-    # Version 0.0.4 knows no escaping; the others name the scheme in use when the scraper named one that we know.
-    escaping = _ESCAPINGS.get(item.parameters.get("escaping", ""))
-    return f"{text}; escaping={escaping}" if escaping and offer.version != "0.0.4" else text
