@@ -4,7 +4,6 @@ from alerts import thresholds as t
 from alerts.model import Alert, Concern, Dashboard, Group, Record, Severity
 from alerts.promql import series
 from iris_exporter.instruments import catalog
-from iris_exporter.instruments.http_server import WEB_CONFIG_SUCCESSFUL
 
 _TARGET = ("job", "instance")
 _UP = f'up{{job=~"{t.JOB}"}}'
@@ -73,7 +72,7 @@ RELOAD = Alert(
 )
 WEB_CONFIG = Alert(
     "IrisExporterWebConfigBroken",
-    f"{series(WEB_CONFIG_SUCCESSFUL)} == 0",
+    f"{series(catalog.WEB_CONFIG_SUCCESSFUL)} == 0",
     Severity.WARNING,
     Concern.EXPORTER,
     "The web configuration of an IRIS exporter is broken.",

@@ -7,6 +7,7 @@ program without export; the aim for traces is a ratio of 0.8.
 import statistics
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from benchmarks import processes
 from benchmarks.ingest import product
@@ -14,6 +15,7 @@ from benchmarks.processes import Source
 from benchmarks.report import Row
 from benchmarks.scale import Scale
 from iris_exporter.clock import SystemClock
+from iris_exporter.instruments import catalog
 from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.otel.environment import read_otel
 from iris_exporter.otel.provider import Telemetry
@@ -63,7 +65,7 @@ async def exporting(logs: str) -> AsyncIterator[Telemetry]:
     settings = read_otel({"OTEL_EXPORTER_OTLP_ENDPOINT": _NOWHERE, "OTEL_LOGS_EXPORTER": logs})
     metrics = SelfMetrics("0", "unknown", "3")
     telemetry = Telemetry(settings, SystemClock(), "0", metrics)
-    telemetry.start(TaskOwner(SystemClock(), metrics))
+    telemetry.start(TaskOwner(SystemClock(), partial(metrics.add, catalog.TASK_FAILURES, 1)))
     try:
         yield telemetry
     finally:

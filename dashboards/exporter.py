@@ -17,7 +17,7 @@ from dashboards.queries import (
     rate,
     select,
 )
-from iris_exporter.instruments import catalog, http_server
+from iris_exporter.instruments import catalog
 
 NO_EXPORTER = "No exporter: is Prometheus scraping one?"
 NO_PROCESS = "Needs process metrics: the exporter runs with --web.disable-exporter-metrics, or not on Linux"
@@ -68,7 +68,7 @@ def figures() -> list[stat.Panel]:
         ),
         worst(
             "Web configuration in force", "The same for the file of --web.config.file.",
-            f"min({select(http_server.WEB_CONFIG_SUCCESSFUL)})", "Runs without --web.config.file",
+            f"min({select(catalog.WEB_CONFIG_SUCCESSFUL)})", "Runs without --web.config.file",
         ),
         common.card(
             "Series", "Series of the last scrape, over all chosen exporters.",
@@ -121,7 +121,7 @@ def resources() -> list[timeseries.Panel]:
         ),
         common.lines(
             "Event loop delay", "Longest delay of the event loop in the last minute: how late everything else is.",
-            common.metrics(select(http_server.LOOP_DELAY), "{{instance}}"), unit="s", empty=NO_EXPORTER, size=QUARTER,
+            common.metrics(select(catalog.LOOP_DELAY), "{{instance}}"), unit="s", empty=NO_EXPORTER, size=QUARTER,
             steps=((None, common.GREEN), (0.1, common.ORANGE)),
         ),
         common.lines(
@@ -187,13 +187,13 @@ def http_servers() -> list[timeseries.Panel]:
     return [
         common.lines(
             "HTTP connections", "Open connections to the exporter.",
-            common.metrics(select(http_server.CONNECTIONS), "{{instance}}"),
+            common.metrics(select(catalog.CONNECTIONS), "{{instance}}"),
             unit="short", empty=NO_EXPORTER, size=THIRD,
         ),
         common.lines(
             "Refused and cut", "Requests refused and connections cut by the HTTP server, by reason.",
-            common.metrics(f"sum by (reason) ({increase(http_server.REQUESTS_REFUSED)})", "refused: {{reason}}"),
-            common.metrics(f"sum by (reason) ({increase(http_server.CONNECTIONS_CUT)})", "cut: {{reason}}", ref="B"),
+            common.metrics(f"sum by (reason) ({increase(catalog.REQUESTS_REFUSED)})", "refused: {{reason}}"),
+            common.metrics(f"sum by (reason) ({increase(catalog.CONNECTIONS_CUT)})", "cut: {{reason}}", ref="B"),
             unit="short", empty=NONE_YET, size=THIRD, bars=True,
         ),
         common.lines(

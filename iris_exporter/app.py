@@ -9,6 +9,7 @@ import random
 import socket
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -23,6 +24,7 @@ from iris_exporter.errors import ConfigError, IrisExporterError, Problem
 from iris_exporter.fleet.manager import Fleet
 from iris_exporter.grafana.live import LivePush
 from iris_exporter.http.session import open_session
+from iris_exporter.instruments import catalog
 from iris_exporter.instruments.exposition import Exposition, Source
 from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.otel.settings import OFF, OtelSettings
@@ -67,9 +69,11 @@ class Exporter:
         self.addresses: list[str] = []
         self.version: VersionInfo = version_info()
         self.self_metrics = SelfMetrics(self.version.version, self.version.revision, self.version.python)
-        self.self_metrics.watch_log(logs.counts)
+        self.self_metrics.watch(catalog.LIBRARY_MESSAGES, lambda: logs.counts().library_messages)
+        self.self_metrics.watch(catalog.LOG_DROPPED, lambda: logs.counts().dropped)
+        self.self_metrics.watch(catalog.TASK_FAILURES, lambda: {catalog.LOG_WRITER: logs.counts().writer_failures})
         self._clock = clock or SystemClock()
-        self.tasks = TaskOwner(self._clock, self.self_metrics)
+        self.tasks = TaskOwner(self._clock, partial(self.self_metrics.add, catalog.TASK_FAILURES, 1))
         self._streams = Streams(self._make, self._clock)
         self.exposition = Exposition(
             self._sources, self.self_metrics, process_metrics=not settings.web.disable_exporter_metrics
@@ -81,7 +85,7 @@ class Exporter:
         self._is_ready = False
         self._budgets = ConnectionBudgets()
         self._state: StateDirectory | None = None
-        self._server = HttpServer(self, settings.web, self._clock, self.self_metrics.door, self._trouble)
+        self._server = HttpServer(self, settings.web, self._clock, self.self_metrics, self._trouble)
         self._session: aiohttp.ClientSession | None = None
         self._cleanup = AsyncExitStack()
         self._reloading = asyncio.Lock()
@@ -149,7 +153,8 @@ class Exporter:
         if directory is None:
             _log.info("state.in_memory", detail="without --state.dir a restart may count or miss events")
             return
-        failed, seconds = self.self_metrics.state_commit_failed, self.settings.state_commit_seconds
+        failed = partial(self.self_metrics.add, catalog.STATE_COMMIT_FAILURES)
+        seconds = self.settings.state_commit_seconds
         self._state = await StateDirectory.open(directory, self._pending_records, failed, seconds)
         # Last of all, when nothing is shown to anybody any more.
         stack.callback(self._state.close)
@@ -191,7 +196,7 @@ class Exporter:
             self._budgets,
             record,
             None if self._telemetry is None else self._telemetry.stream,
-            lambda: self.self_metrics.task_failed("stream"),
+            lambda: self.self_metrics.add(catalog.TASK_FAILURES, 1, "stream"),
         )
         fleet = self.settings.fleet
         if record is None and (fleet.total_shards > 1 or fleet.leader_election):

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import aiohttp
 
@@ -29,6 +29,8 @@ from iris_exporter.fleet.kubernetes import Kubernetes, KubernetesError, version_
 from iris_exporter.http.classify import LINK_ERRORS, failure_of
 from iris_exporter.http.credentials import Credentials
 from iris_exporter.http.requester import Requester
+from iris_exporter.instruments import catalog
+from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.logs import get_logger, protect
 from iris_exporter.process.blocking import FILES, PARSING, BlockedError
 from iris_exporter.settings import DiscoverySettings, StreamSettings
@@ -51,13 +53,6 @@ Found = Callable[[str, tuple[StreamSettings, ...]], None]
 """Told the name of a source and all of its streams."""
 
 
-class DiscoveryMetrics(Protocol):
-    """Whom a source tells that something could not be used."""
-
-    def discovery_failed(self, source: str, count: int = 1) -> None:
-        """`count` entries, files or requests of a source could not be used."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Entry:
     """What is said about one stream: `where` it stands, what it is called there, and what is wrong with its form."""
@@ -72,7 +67,7 @@ class _Entry:
 class _Reader:
     """What the sources share: reading entries, and complaining."""
 
-    def __init__(self, source: str, defaults: StreamSettings, metrics: DiscoveryMetrics, clock: Clock) -> None:
+    def __init__(self, source: str, defaults: StreamSettings, metrics: SelfMetrics, clock: Clock) -> None:
         self.source = source
         self._defaults = defaults
         self._metrics = metrics
@@ -108,12 +103,12 @@ class _Reader:
             return None
 
     def refuse(self, problems: Sequence[Problem]) -> None:
-        self._metrics.discovery_failed(self.source)
+        self._metrics.add(catalog.DISCOVERY_FAILURES, 1, self.source)
         for problem in problems:
             self._limited.warning("discovery.refused", source=self.source, problem=str(problem))
 
     def failed(self, what: str, error: object) -> None:
-        self._metrics.discovery_failed(self.source)
+        self._metrics.add(catalog.DISCOVERY_FAILURES, 1, self.source)
         self._limited.warning("discovery.failed", source=self.source, what=what, error=error)
 
 
@@ -122,7 +117,7 @@ class FileDiscovery:
 
     name = "files"
 
-    def __init__(self, settings: DiscoverySettings, metrics: DiscoveryMetrics, clock: Clock, found: Found) -> None:
+    def __init__(self, settings: DiscoverySettings, metrics: SelfMetrics, clock: Clock, found: Found) -> None:
         self._settings = settings
         self._clock = clock
         self._found = found
@@ -221,7 +216,7 @@ class HttpDiscovery:
         self,
         settings: DiscoverySettings,
         session: aiohttp.ClientSession,
-        metrics: DiscoveryMetrics,
+        metrics: SelfMetrics,
         clock: Clock,
         found: Found,
     ) -> None:
@@ -305,7 +300,7 @@ class KubernetesDiscovery:
         self,
         settings: DiscoverySettings,
         kubernetes: Kubernetes,
-        metrics: DiscoveryMetrics,
+        metrics: SelfMetrics,
         clock: Clock,
         found: Found,
     ) -> None:

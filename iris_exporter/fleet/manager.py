@@ -7,18 +7,21 @@ import asyncio
 import os
 import socket
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from typing import Generic, Protocol, TypeVar
+from functools import partial
+from typing import Generic, TypeVar
 
 import aiohttp
 
 from iris_exporter.clock import Clock
 from iris_exporter.core.sharding import Shard
 from iris_exporter.core.urls import endpoint
-from iris_exporter.fleet.discovery import DiscoveryMetrics, FileDiscovery, HttpDiscovery, KubernetesDiscovery
+from iris_exporter.fleet.discovery import FileDiscovery, HttpDiscovery, KubernetesDiscovery
 from iris_exporter.fleet.election import LeaderElection
 from iris_exporter.fleet.handover import Handover, Locks
 from iris_exporter.fleet.kubernetes import Access, Kubernetes, access_from
 from iris_exporter.fleet.lease import LeaseRules
+from iris_exporter.instruments import catalog
+from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.logs import get_logger
 from iris_exporter.process.tasks import TaskOwner
 from iris_exporter.settings import Settings, StreamSettings
@@ -32,22 +35,6 @@ Applied = TypeVar("Applied")
 """What applying a list of streams returns."""
 
 
-class FleetMetrics(DiscoveryMetrics, Protocol):
-    """Counts what happens to the fleet."""
-
-    def shard(self, ordinal: int, total: int) -> None:
-        """Which part this process is of how many."""
-
-    def leading(self, leads: bool) -> None:
-        """Whether this process leads."""
-
-    def discovered(self, source: str, streams: int) -> None:
-        """How many streams a source has named."""
-
-    def waiting(self, streams: int) -> None:
-        """How many streams of this process another one still receives."""
-
-
 class Fleet(Generic[Applied]):
     """The list of streams. `apply` gets the whole list whenever it may have changed, one call at a time.
 
@@ -59,7 +46,7 @@ class Fleet(Generic[Applied]):
         settings: Settings,
         session: aiohttp.ClientSession,
         clock: Clock,
-        metrics: FleetMetrics,
+        metrics: SelfMetrics,
         apply: Callable[[Sequence[StreamSettings]], Awaitable[Applied]],
         locks: Locks | None,
         scrapes_ended: Callable[[Collection[str]], Awaitable[None]],
@@ -73,7 +60,7 @@ class Fleet(Generic[Applied]):
         self._apply = apply
         self._found: dict[str, tuple[StreamSettings, ...]] = {}
         self._leads = not settings.fleet.leader_election
-        self._handover = Handover(locks, scrapes_ended, clock, metrics.waiting)
+        self._handover = Handover(locks, scrapes_ended, clock, partial(metrics.set, catalog.WAITING))
         self._applying = asyncio.Lock()
         self._candidate: LeaderElection | None = None
         self._source_tasks: list[asyncio.Task[None]] = []
@@ -100,7 +87,7 @@ class Fleet(Generic[Applied]):
         Serve no scrape before: until then this process has no streams.
         """
         await self._acquire()
-        self._metrics.leading(self._leads)
+        self._metrics.set(catalog.LEADER, self._leads)
         self._report_shard()
         await self._reconcile()
         self._source_tasks = self._start_sources()
@@ -131,7 +118,8 @@ class Fleet(Generic[Applied]):
         return await self._reconcile()
 
     def _report_shard(self) -> None:
-        self._metrics.shard(self._settings.fleet.shard, self._settings.fleet.total_shards)
+        self._metrics.set(catalog.SHARD_ORDINAL, self._settings.fleet.shard)
+        self._metrics.set(catalog.SHARDS, self._settings.fleet.total_shards)
 
     async def _reconcile(self) -> Applied:
         """Apply what may run now; never waits for a lock, so that nothing keeps a former leader from closing."""
@@ -170,13 +158,13 @@ class Fleet(Generic[Applied]):
         key = (source, stream.name, address)
         if key not in self._logged_duplicates:
             self._logged_duplicates.add(key)
-            self._metrics.discovery_failed(source)
+            self._metrics.add(catalog.DISCOVERY_FAILURES, 1, source)
             _log.warning("discovery.duplicate", source=source, stream=stream.name)
 
     def _discovered(self, source: str, streams: tuple[StreamSettings, ...]) -> None:
         self._found[source] = streams
         self._logged_duplicates = {key for key in self._logged_duplicates if key[0] != source}
-        self._metrics.discovered(source, len(streams))
+        self._metrics.set(catalog.DISCOVERED, len(streams), source)
         self._changed.set()
 
     async def _refresh_when_changed(self) -> None:
@@ -230,12 +218,12 @@ class Fleet(Generic[Applied]):
 
     async def _lead(self) -> None:
         self._leads = True
-        self._metrics.leading(True)
+        self._metrics.set(catalog.LEADER, True)
         await self.refresh()
 
     async def _follow(self) -> None:
         self._leads = False
-        self._metrics.leading(False)
+        self._metrics.set(catalog.LEADER, False)
         self._handover.want(())
         await self._reconcile()
 

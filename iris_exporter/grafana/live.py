@@ -22,6 +22,8 @@ from iris_exporter.decoding.messages import Event
 from iris_exporter.grafana.influx import line
 from iris_exporter.http.credentials import Credentials
 from iris_exporter.http.requester import Requester
+from iris_exporter.instruments import catalog
+from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.logs import get_logger, protect
 from iris_exporter.model.snapshot import Snapshot
 from iris_exporter.settings import LiveSettings
@@ -48,16 +50,6 @@ class Watched(Protocol):
         """What is believed now."""
 
 
-class LiveMetrics(Protocol):
-    """Who counts."""
-
-    def live_pushed(self, lines: int) -> None:
-        """Grafana took this many lines."""
-
-    def live_dropped(self, lines: int) -> None:
-        """This many lines were not sent, or not taken."""
-
-
 class _Shown:
     """What was sent of one stream."""
 
@@ -76,7 +68,7 @@ class LivePush:
         settings: LiveSettings,
         session: aiohttp.ClientSession,
         streams: Callable[[], Mapping[str, Watched]],
-        metrics: LiveMetrics,
+        metrics: SelfMetrics,
         clock: Clock,
     ) -> None:
         self._address = _push_address(settings.client.url, settings.channel)
@@ -134,7 +126,7 @@ class LivePush:
                 break
             new.append(event)
         if len(new) > MAX_EVENTS:
-            self._metrics.live_dropped(len(new) - MAX_EVENTS)
+            self._metrics.add(catalog.LIVE_DROPPED, len(new) - MAX_EVENTS)
         if new:
             shown.newest = new[0].id
         for event in reversed(new[:MAX_EVENTS]):
@@ -162,12 +154,12 @@ class LivePush:
             return self._failed(lines, type(error).__name__)
         if response.status >= 300:
             return self._failed(lines, f"status {response.status}")
-        self._metrics.live_pushed(len(lines))
+        self._metrics.add(catalog.LIVE_PUSHED, len(lines))
         return True
 
     def _failed(self, lines: list[str], why: str) -> bool:
         """What was not taken is gone; the next look sends state and cards anew."""
-        self._metrics.live_dropped(len(lines))
+        self._metrics.add(catalog.LIVE_DROPPED, len(lines))
         self._limited.warning("live.failed", url=without_credentials(self._address), reason=why)
         for shown in self._shown.values():
             shown.at = float("-inf")

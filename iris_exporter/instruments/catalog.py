@@ -10,7 +10,6 @@ from iris_exporter.core.log_limits import LIBRARIES
 from iris_exporter.core.positions import Outcome
 from iris_exporter.core.status import PROTOCOLS, State
 from iris_exporter.decoding import problems
-from iris_exporter.instruments.http_server import DOOR
 from iris_exporter.instruments.metric import OTHER, Kind, Label, Metric
 from iris_exporter.model.snapshot import DataFlow
 from iris_exporter.process.blocking import POOLS
@@ -58,7 +57,8 @@ TASKS = (
     "stream",
 )
 POOL_NAMES = tuple(pool.name for pool in POOLS)
-"""The sources of discovery."""
+CUT_REASONS = ("limit", "client_limit", "displaced", "tls_handshake", "client_certificate", "head_timeout", "stalled")
+REFUSED_REASONS = ("rate_limited", "unauthorized", "busy", "control", "body", "malformed")
 REASONS = tuple(reasons.REASONS)
 DECODE_REASONS = tuple(problems.REASONS)
 DROPPED: dict[str, str] = {
@@ -457,6 +457,35 @@ SCRAPE_DURATION = _self(
     unit="seconds",
     source="web",
 )
+WEB_CONFIG_SUCCESSFUL = _self(
+    "iris_exporter_web_config_last_reload_successful",
+    Kind.GAUGE,
+    "1 when the file of --web.config.file is in force, 0 when it is broken and the one before it still is; "
+    "no series without a file.",
+    source="web",
+)
+CONNECTIONS = _self("iris_exporter_http_connections", Kind.GAUGE, "Open connections to the exporter.", source="web")
+CONNECTIONS_CUT = _self(
+    "iris_exporter_http_connections_cut_total",
+    Kind.COUNTER,
+    "Connections to the exporter that were refused or cut, by reason; those that only went idle are not counted.",
+    Label("reason", CUT_REASONS, CUT_REASONS),
+    source="web",
+)
+REQUESTS_REFUSED = _self(
+    "iris_exporter_http_requests_refused_total",
+    Kind.COUNTER,
+    "Requests to the exporter that were refused at the door, by reason.",
+    Label("reason", REFUSED_REASONS, REFUSED_REASONS),
+    source="web",
+)
+LOOP_DELAY = _self(
+    "iris_exporter_loop_delay_seconds",
+    Kind.GAUGE,
+    "Longest delay of the event loop's own timer in the last minute, in seconds, seen every quarter of a second.",
+    unit="seconds",
+    source="web",
+)
 _LIMITED = (EVENTS.name, PROJECT_INFO.name, ANOMALIES.name)
 SERIES_DROPPED = _self(
     "iris_exporter_series_dropped_total",
@@ -535,7 +564,11 @@ CATALOG: tuple[Metric, ...] = (
     LIVE_PUSHED,
     LIVE_DROPPED,
     SCRAPE_DURATION,
-    *DOOR,
+    WEB_CONFIG_SUCCESSFUL,
+    CONNECTIONS,
+    CONNECTIONS_CUT,
+    REQUESTS_REFUSED,
+    LOOP_DELAY,
     SERIES_DROPPED,
     SERIES,
 )

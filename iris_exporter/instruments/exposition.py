@@ -149,9 +149,10 @@ class Exposition:
         moments = _exhaust(self._moments(CATALOG))
         count = 0
         for metric in CATALOG:
-            found = list(self.self_metrics.samples(metric))
             if metric.label_names[:1] == ("stream",):
                 found = [sample for moment in moments for sample in moment.samples(metric)]
+            else:
+                found = list(self.self_metrics.samples(metric))
             count += len(found)
             if found:
                 yield Family.of(metric), found

@@ -1,10 +1,20 @@
 """What the catalogue says about a metric."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 OTHER = "other"
 """What a label says when the value is not one of the known ones, or when there are too many of them."""
+
+
+Value = float | str | tuple[str, ...] | Mapping[str, float] | None
+"""What a metric shows. None is no series. A number is the only series, and a mapping has the number for each value of
+the metric's own label (the one beside `stream`). Of a stateset it is the state that holds, of an info the values of its
+labels in the order of their declaration."""
+
+Series = list[tuple[tuple[tuple[str, str], ...], float]]
+"""Labels in alphabetical order, and the number."""
 
 
 class Kind(StrEnum):
@@ -72,3 +82,22 @@ class Metric:
         if self.kind is Kind.HISTOGRAM:
             return tuple(f"{self.name}_{suffix}" for suffix in ("bucket", "count", "sum"))
         return (self.name,)
+
+    @property
+    def own_labels(self) -> tuple[Label, ...]:
+        """All labels but `stream`."""
+        return tuple(label for label in self.labels if label.name != "stream")
+
+    def series(self, value: Value) -> Series:
+        """Spell out a value: every series that it stands for, without the label `stream`."""
+        if value is None:
+            return []
+        own = self.own_labels
+        if isinstance(value, tuple):
+            names = [label.name for label in own]
+            return [(tuple(sorted(zip(names, value, strict=True))), 1)]
+        if self.kind is Kind.STATESET:
+            return [(((own[0].name, state),), state == value) for state in own[0].values]
+        if isinstance(value, Mapping):
+            return [(((own[0].name, key),), number) for key, number in value.items()]
+        return [((), float(value))]

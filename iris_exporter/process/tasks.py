@@ -6,7 +6,6 @@ A task that fails is logged, counted and started again after a pause that grows.
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Protocol
 
 from iris_exporter.clock import Clock
 from iris_exporter.logs import get_logger
@@ -21,19 +20,16 @@ FAILURES_OF_TROUBLE = 3
 _log = get_logger("tasks")
 
 
-class TaskMetrics(Protocol):
-    """Receives notice of failed tasks."""
-
-    def task_failed(self, task: str) -> None:
-        """A long-lived task has failed; `task` is a label value of `iris_exporter_task_failures_total`."""
-
-
 class TaskOwner:
-    """Starts long-lived tasks, and starts them again when they fail; whoever starts one cancels it at the end."""
+    """Starts long-lived tasks, and starts them again when they fail; whoever starts one cancels it at the end.
 
-    def __init__(self, clock: Clock, metrics: TaskMetrics) -> None:
+    `count_failure` is called with the name of a task that has failed: a label value of
+    `iris_exporter_task_failures_total`.
+    """
+
+    def __init__(self, clock: Clock, count_failure: Callable[[str], None]) -> None:
         self._clock = clock
-        self._metrics = metrics
+        self._count_failure = count_failure
         self._failures: dict[str, tuple[int, float | None]] = {}  # in a row, and the time of the new start
 
     def start(self, name: str, run: Callable[[], Coroutine[object, object, None]]) -> asyncio.Task[None]:
@@ -70,7 +66,7 @@ class TaskOwner:
             failures = 1 if self._clock.monotonic() - started >= LASTING_SECONDS else failures + 1
             pause = min(PAUSE_SECONDS * 2 ** min(failures - 1, 10), LONGEST_PAUSE_SECONDS)
             self._failures[name] = failures, None
-            self._metrics.task_failed(name)
+            self._count_failure(name)
             _log.error("task.failed", task=name, error=failure, failures=failures, again_in_seconds=pause)
             await self._clock.sleep(pause)
             self._failures[name] = failures, self._clock.monotonic()

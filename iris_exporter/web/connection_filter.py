@@ -21,7 +21,8 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
-from iris_exporter.instruments.http_server import DoorMetrics
+from iris_exporter.instruments import catalog
+from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.logs import get_logger
 from iris_exporter.web import rate_limits
 from iris_exporter.web.auth import is_loopback
@@ -163,7 +164,7 @@ class ConnectionFilter:
     """
 
     def __init__(
-        self, max_connections: int, timeouts: Timeouts, metrics: DoorMetrics, security: Callable[[], Security]
+        self, max_connections: int, timeouts: Timeouts, metrics: SelfMetrics, security: Callable[[], Security]
     ) -> None:
         self.timeouts = timeouts
         self.security = security
@@ -194,7 +195,7 @@ class ConnectionFilter:
         if refusal is None:
             self._connections.add(connection)
             return True
-        self._metrics.connection_cut(refusal)
+        self._metrics.add(catalog.CONNECTIONS_CUT, 1, refusal)
         _limited_log.warning("web.connection_refused", remote=connection.address, reason=refusal)
         return False
 
@@ -212,7 +213,7 @@ class ConnectionFilter:
         self._connections.discard(connection)
         self._limiter.release(connection.address)
         if reason is not None:
-            self._metrics.connection_cut(reason)
+            self._metrics.add(catalog.CONNECTIONS_CUT, 1, reason)
 
     def check_timeouts(self) -> None:
         """Cut the connections whose client takes too long; call it every second."""
@@ -260,7 +261,7 @@ class ConnectionFilter:
             error = record.exc_info[1] if record.exc_info else None
             if not isinstance(error, HttpProcessingError):
                 return True
-            self._metrics.request_refused("malformed")
+            self._metrics.add(catalog.REQUESTS_REFUSED, 1, "malformed")
             _log.debug("web.malformed", reason=type(error).__name__)
             return False
 

@@ -14,6 +14,7 @@ from functools import partial
 
 from aiohttp import hdrs, web
 
+from iris_exporter.instruments import catalog
 from iris_exporter.process.blocking import COMPRESSION
 from iris_exporter.web.context import ScrapeCheckpoint, WebContext
 from iris_exporter.web.negotiation import accepts_gzip, choose_format, parse
@@ -42,7 +43,7 @@ class Scrapes:
         limiter, client = self._limiter, request.remote or ""
         refusal = limiter.acquire(client)
         if refusal is not None:
-            self._context.exposition.self_metrics.scrape_refused()
+            self._context.exposition.self_metrics.add(catalog.SCRAPES_REFUSED)
             whose = "" if refusal == "limit" else f", of which one client may have {limiter.limit_per_client}"
             text = f"{len(limiter)} scrapes are under way and --web.max-requests is {limiter.limit}{whose}\n"
             return web.Response(status=503, text=text, headers={hdrs.RETRY_AFTER: "1"})
@@ -81,7 +82,7 @@ class Scrapes:
         started = time.perf_counter()
         pieces = await _take_turns(exposition.render(choice.format, names))
         if names is None:
-            exposition.self_metrics.scrape_finished(time.perf_counter() - started)
+            exposition.self_metrics.set(catalog.SCRAPE_DURATION, time.perf_counter() - started)
         headers = {str(hdrs.CONTENT_TYPE): choice.content_type, hdrs.VARY: "Accept, Accept-Encoding"}
         if accepts_gzip(_joined(request, hdrs.ACCEPT_ENCODING)):
             headers[hdrs.CONTENT_ENCODING] = "gzip"

@@ -3,13 +3,15 @@
 import asyncio
 import socket
 from collections.abc import Callable
+from functools import partial
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from iris_exporter.clock import Clock
 from iris_exporter.errors import ConfigError
-from iris_exporter.instruments.http_server import DoorMetrics
+from iris_exporter.instruments import catalog
+from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.logs import get_logger
 from iris_exporter.process.blocking import CONFIG, BlockedError
 from iris_exporter.settings import WebSettings
@@ -51,14 +53,14 @@ class HttpServer:
         context: WebContext,
         settings: WebSettings,
         clock: Clock,
-        metrics: DoorMetrics,
+        metrics: SelfMetrics,
         tasks_trouble: Callable[[], str | None] = lambda: None,
         timeouts: Timeouts | None = None,
     ) -> None:
         self._clock = clock
         self._metrics = metrics
         self._tasks_trouble = tasks_trouble
-        self._config = LiveConfig(settings.config_file, clock, metrics.config_loaded)
+        self._config = LiveConfig(settings.config_file, clock, partial(metrics.set, catalog.WEB_CONFIG_SUCCESSFUL))
         self._refreshing: asyncio.Task[None] | None = None
         self._access = AccessControl(settings, clock, lambda: self._config.loaded.config)
         self.connections = ConnectionFilter(settings.max_connections, timeouts or Timeouts(), metrics, self._security)
@@ -76,7 +78,8 @@ class HttpServer:
         """Begin to watch the event loop, the connections and the configuration file."""
         await self._runner.setup()
         self._lag = EventLoopLag(self._clock.monotonic())
-        self._metrics.watch(lambda: len(self.connections), lambda: self._lag.longest_delay(self._clock.monotonic()))
+        self._metrics.watch(catalog.CONNECTIONS, lambda: len(self.connections))
+        self._metrics.watch(catalog.LOOP_DELAY, lambda: self._lag.longest_delay(self._clock.monotonic()))
         self._schedule()
 
     async def listen(self, bound: socket.socket) -> str:
@@ -227,7 +230,7 @@ def _answer_errors(context: WebContext) -> Middleware:
         except ApiError as error:
             return json_response(error.body, error.status)
         except RefusedError as error:
-            context.exposition.self_metrics.door.request_refused(error.counted)
+            context.exposition.self_metrics.add(catalog.REQUESTS_REFUSED, 1, error.counted)
             response = answer(request, error.status, error.sentence, error.headers)
             if error.counted == "body":
                 response.force_close()  # what is left of the body is not read
@@ -238,7 +241,7 @@ def _answer_errors(context: WebContext) -> Middleware:
         except ConnectionError:
             raise  # the client has gone; aiohttp knows what to do
         except Exception as error:  # noqa: BLE001 - whatever it is, a client must get an answer and no traceback
-            context.exposition.self_metrics.http_error()
+            context.exposition.self_metrics.add(catalog.HTTP_ERRORS)
             _log.error("request.failed", method=request.method, path=request.path, error=error)
             return answer(request, 500, "internal error; the log says more")
 

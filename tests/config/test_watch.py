@@ -184,5 +184,4 @@ def test_watching_needs_a_file() -> None:
 
 def metric(sidecar: Watched) -> float:
     """iris_exporter_config_last_reload_successful."""
-    (sample,) = sidecar.exporter.self_metrics.samples(catalog.RELOAD_SUCCESSFUL)
-    return float(sample.value)
+    return sidecar.exporter.self_metrics.value(catalog.RELOAD_SUCCESSFUL)

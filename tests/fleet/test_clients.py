@@ -18,9 +18,10 @@ from iris_exporter.fleet.discovery import HttpDiscovery
 from iris_exporter.fleet.kubernetes import Access, Kubernetes, KubernetesError
 from iris_exporter.grafana.live import LivePush
 from iris_exporter.http.session import open_session
+from iris_exporter.instruments import catalog
+from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.settings import Settings
 from tests.fleet.test_discovery import Told, running
-from tests.grafana.test_live import Counts
 from tests.http.test_tls import Place
 from tests.transports.support import Server, serve, serve_proxy
 from tests.waiting import until
@@ -44,7 +45,7 @@ class Asking:
     """One client; `ask` makes one request and says whether it was answered."""
 
     def __init__(self, prefix: str, settings: Settings, session: aiohttp.ClientSession) -> None:
-        self.told, self.counts = Told(), Counts()
+        self.told, self.counts = Told(), SelfMetrics("1", "r", "3")
         if prefix == "live.":
             self._live = LivePush(settings.live, session, dict, self.counts, SystemClock())
         self._discovery = replace(settings.discovery, http_interval_seconds=60.0)
@@ -54,7 +55,7 @@ class Asking:
         if self._prefix == "live.":
             return await self._live._push(["a b=1i 1"])
         self.told = Told()
-        source = HttpDiscovery(self._discovery, self._session, self.told, SystemClock(), self.told)
+        source = HttpDiscovery(self._discovery, self._session, self.told.metrics, SystemClock(), self.told)
         async with running(source.run()):
             await until(lambda: bool(self.told.lists or self.told.failures))
         return bool(self.told.lists)
@@ -148,7 +149,7 @@ async def test_a_push_follows_no_redirect_and_keeps_the_query_of_its_address() -
     async with serve(lead) as server, asking("live.", f"{server.url}/grafana/?org=7") as client:
         assert not await client.ask()
         assert [request.path_qs for request in server.requests] == ["/grafana/api/live/push/iris?org=7"]
-        assert client.counts.dropped == 1
+        assert client.counts.value(catalog.LIVE_DROPPED) == 1
 
 
 Made = Callable[[Server, aiohttp.ClientSession], Any]

@@ -16,6 +16,8 @@ from iris_exporter.clock import SystemClock
 from iris_exporter.core.stream_names import from_address
 from iris_exporter.fleet.discovery import FileDiscovery, HttpDiscovery, KubernetesDiscovery
 from iris_exporter.fleet.kubernetes import Access, Kubernetes, KubernetesError, version_of
+from iris_exporter.instruments import catalog
+from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.settings import DiscoverySettings, StreamSettings
 from tests.fakes import FakeClock
 from tests.fleet.api import fake_api
@@ -29,13 +31,14 @@ class Told:
 
     def __init__(self) -> None:
         self.lists: list[tuple[StreamSettings, ...]] = []
-        self.failures = 0
+        self.metrics = SelfMetrics("1", "r", "3")
 
     def __call__(self, source: str, streams: tuple[StreamSettings, ...]) -> None:
         self.lists.append(streams)
 
-    def discovery_failed(self, source: str, count: int = 1) -> None:
-        self.failures += count
+    @property
+    def failures(self) -> float:
+        return sum(self.metrics.value(catalog.DISCOVERY_FAILURES, source) for source in catalog.SOURCES)
 
     @property
     def names(self) -> list[str]:
@@ -65,7 +68,9 @@ async def test_files_of_a_glob_are_read_and_watched(tmp_path: Path) -> None:
     told = Told()
     write(tmp_path / "a.yaml", "a1", "a2")
     defaults = config.stream_settings(poll_interval_seconds=7.0)
-    async with running(FileDiscovery(files(tmp_path / "*.yaml", defaults=defaults), told, SystemClock(), told).run()):
+    async with running(
+        FileDiscovery(files(tmp_path / "*.yaml", defaults=defaults), told.metrics, SystemClock(), told).run()
+    ):
         await until(lambda: told.names == ["a1", "a2"])
         assert [stream.poll_interval_seconds for stream in told.lists[-1]] == [7.0, 7.0]
         (tmp_path / "b.yaml").write_text("- name: b\n  url: ws://h/b\n  protocol: websocket\n  poll-interval: 9s\n")
@@ -88,7 +93,7 @@ async def test_the_link_of_a_config_map_is_swapped(tmp_path: Path) -> None:
     data.symlink_to(tmp_path / "v1")
     (tmp_path / "streams.yaml").symlink_to(data / "streams.yaml")
     told = Told()
-    async with running(FileDiscovery(files(tmp_path / "*.yaml"), told, SystemClock(), told).run()):
+    async with running(FileDiscovery(files(tmp_path / "*.yaml"), told.metrics, SystemClock(), told).run()):
         await until(lambda: told.names == ["v1"])
         (tmp_path / "..new").symlink_to(tmp_path / "v2")
         (tmp_path / "..new").rename(data)
@@ -99,7 +104,7 @@ async def test_a_bad_entry_takes_no_other_one_with_it(tmp_path: Path) -> None:
     bad = "{name: bad, url: ftp://h}", "7", "{name: worse, url: http://h, pol: 1}", "{}"
     (tmp_path / "a.yaml").write_text(f"[{', '.join(('{name: good, url: http://h/good}', *bad))}]")
     told = Told()
-    async with running(FileDiscovery(files(tmp_path / "*.yaml"), told, SystemClock(), told).run()):
+    async with running(FileDiscovery(files(tmp_path / "*.yaml"), told.metrics, SystemClock(), told).run()):
         await until(lambda: told.names == ["good"])
     assert told.failures == 4
 
@@ -109,7 +114,7 @@ async def test_an_entry_is_used_as_soon_as_the_file_that_it_names_is_there(tmp_p
     (tmp_path / "streams.yaml").write_text(json.dumps(entries))
     (tmp_path / "a.key").write_text("s3cret\n")
     told = Told()
-    async with running(FileDiscovery(files(tmp_path / "*.yaml"), told, SystemClock(), told).run()):
+    async with running(FileDiscovery(files(tmp_path / "*.yaml"), told.metrics, SystemClock(), told).run()):
         await until(lambda: told.names == ["a"])
         (tmp_path / "b.key").write_text("\n")
         await until(lambda: told.failures == 2)  # it is told again when it is another problem
@@ -150,7 +155,7 @@ async def test_an_endpoint_in_the_form_of_http_sd() -> None:
     told = Told()
     async with endpoint(answer) as url, aiohttp.ClientSession() as session:
         settings = replace(OFF, http=replace(OFF.http, url=url), http_interval_seconds=0.01)
-        async with running(HttpDiscovery(settings, session, told, SystemClock(), told).run()):
+        async with running(HttpDiscovery(settings, session, told.metrics, SystemClock(), told).run()):
             names = [
                 from_address("https://iris-1:8080/x"),
                 from_address("wss://iris-2/api/stream/events"),
@@ -192,7 +197,7 @@ async def test_no_secret_of_an_address_is_in_a_name_or_in_the_log(caplog: pytest
     told = Told()
     async with endpoint(answer) as url, aiohttp.ClientSession() as session:
         settings = replace(OFF, http=replace(OFF.http, url=url), http_interval_seconds=60.0)
-        async with running(HttpDiscovery(settings, session, told, SystemClock(), told).run()):
+        async with running(HttpDiscovery(settings, session, told.metrics, SystemClock(), told).run()):
             await until(lambda: bool(told.lists))
     assert len(set(told.names)) == 3, "two that differ in the key alone are two"
     assert told.failures == 6
@@ -218,7 +223,7 @@ async def test_targets_that_look_alike_once_they_are_cut_and_cleaned_are_all_rec
     told = Told()
     async with endpoint(answer) as url, aiohttp.ClientSession() as session:
         settings = replace(OFF, http=replace(OFF.http, url=url), http_interval_seconds=60.0)
-        async with running(HttpDiscovery(settings, session, told, SystemClock(), told).run()):
+        async with running(HttpDiscovery(settings, session, told.metrics, SystemClock(), told).run()):
             await until(lambda: bool(told.lists))
     addresses = {stream.url for stream in told.lists[-1]}
     assert len({stream.name for stream in told.lists[-1] if stream.url in addresses}) == len(addresses) == 20
@@ -233,7 +238,7 @@ async def test_annotated_services_are_listed_and_watched(tmp_path: Path) -> None
         await api.put_service("other", {"scrape": "false"})
         settings = replace(OFF, kubernetes="services", namespace="ops", secrets_dir=tmp_path)
         kubernetes = Kubernetes(Access(api.url, "ops", None, None), session)
-        async with running(KubernetesDiscovery(settings, kubernetes, told, SystemClock(), told).run()):
+        async with running(KubernetesDiscovery(settings, kubernetes, told.metrics, SystemClock(), told).run()):
             await until(lambda: told.names == ["ops.first"])
             assert told.lists[-1][0].url == "http://first.ops.svc:8080/api/stream/overview"
             await api.put_service(
@@ -286,7 +291,7 @@ async def test_a_pod_is_a_stream_while_it_runs_and_has_an_address() -> None:
             return {"items": items, "metadata": {"resourceVersion": "1"}}
 
     settings = replace(OFF, kubernetes="pods")
-    source = KubernetesDiscovery(settings, Pods(), told, SystemClock(), told)  # type: ignore[arg-type]
+    source = KubernetesDiscovery(settings, Pods(), told.metrics, SystemClock(), told)  # type: ignore[arg-type]
     assert await source._list() == "1"
     assert [(stream.name, stream.url) for stream in told.lists[-1]] == [
         ("ops.runs", "http://10.1.2.3:8080/api/stream/overview"),
@@ -311,7 +316,7 @@ async def test_a_version_that_is_always_refused_leads_to_new_lists_at_intervals(
             yield {}
 
     told, clock = Told(), FakeClock()
-    source = KubernetesDiscovery(replace(OFF, kubernetes="pods"), Refusing(), told, clock, told)  # type: ignore[arg-type]
+    source = KubernetesDiscovery(replace(OFF, kubernetes="pods"), Refusing(), told.metrics, clock, told)  # type: ignore[arg-type]
     async with running(source.run()):
         await until(lambda: told.failures == 1)
         first = len(lists)

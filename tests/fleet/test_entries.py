@@ -77,7 +77,7 @@ def configured(directory: Path, entry: str) -> StreamSettings | None:
 async def discovered(directory: Path, entry: str) -> tuple[StreamSettings, ...]:
     (directory / "streams.yaml").write_text(f"- {entry}\n- {{name: last, url: http://h/last}}\n")
     told = Told()
-    async with running(FileDiscovery(files(directory / "streams.yaml"), told, SystemClock(), told).run()):
+    async with running(FileDiscovery(files(directory / "streams.yaml"), told.metrics, SystemClock(), told).run()):
         await until(lambda: bool(told.lists))
     assert told.lists[-1][-1].name == "last", "an entry takes no other one with it"
     assert told.failures == 2 - len(told.lists[-1])
@@ -104,7 +104,7 @@ async def test_a_file_that_is_no_list_keeps_what_it_said_and_ends_nothing(conten
     file = tmp_path / "streams.yaml"
     file.write_text("[{name: a, url: http://h/a}]")
     told = Told()
-    async with running(FileDiscovery(files(file), told, SystemClock(), told).run()):
+    async with running(FileDiscovery(files(file), told.metrics, SystemClock(), told).run()):
         await until(lambda: told.names == ["a"])
         file.write_bytes(content)
         await until(lambda: told.failures > 0)
@@ -119,7 +119,7 @@ async def test_defaults_that_do_not_fit_an_entry_are_named_there(
     (tmp_path / "a.yaml").write_text("- {name: a, url: http://h/a}\n- {name: b, url: http://h/b, reconnect-max: 5m}\n")
     told = Told()
     settings = files(tmp_path / "a.yaml", defaults=defaults)
-    async with running(FileDiscovery(settings, told, SystemClock(), told).run()):
+    async with running(FileDiscovery(settings, told.metrics, SystemClock(), told).run()):
         await until(lambda: told.names == ["b"])
     (record,) = caplog.records
     problem = record.event_fields["problem"]  # type: ignore[attr-defined]
@@ -145,7 +145,7 @@ async def test_labels_are_read_as_variables_are() -> None:
     async with (
         endpoint([groups]) as url,
         aiohttp.ClientSession() as session,
-        running(HttpDiscovery(http_settings(url), session, told, SystemClock(), told).run()),
+        running(HttpDiscovery(http_settings(url), session, told.metrics, SystemClock(), told).run()),
     ):
         await until(lambda: bool(told.lists))
     (stream,) = told.lists[-1]
@@ -160,7 +160,7 @@ async def test_an_endpoint_that_nests_without_end_is_a_failure() -> None:
     told = Told()
     async with endpoint(answer) as url, aiohttp.ClientSession() as session:
         settings = replace(http_settings(url), http_interval_seconds=0.01)
-        async with running(HttpDiscovery(settings, session, told, SystemClock(), told).run()):
+        async with running(HttpDiscovery(settings, session, told.metrics, SystemClock(), told).run()):
             await until(lambda: told.failures > 0)
             answer[0] = json.loads('[{"targets": ["h:8080"]}]')
             await until(lambda: told.names == ["h-8080"])

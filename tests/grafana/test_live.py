@@ -38,20 +38,9 @@ class Stream:
         return self.now
 
 
-class Counts:
-    def __init__(self) -> None:
-        self.pushed = self.dropped = 0
-
-    def live_pushed(self, lines: int) -> None:
-        self.pushed += lines
-
-    def live_dropped(self, lines: int) -> None:
-        self.dropped += lines
-
-
 class Bench:
     def __init__(self, url: str = "http://g", token: Path | None = None, **changes: object) -> None:
-        self.stream, self.counts, self.clock = Stream(), Counts(), FakeClock()
+        self.stream, self.counts, self.clock = Stream(), SelfMetrics("1", "r", "3"), FakeClock()
         client = replace(OFF.client, url=url, api_key_file=token)
         self.settings = replace(OFF, client=client, **changes)  # type: ignore[arg-type]
 
@@ -94,7 +83,7 @@ def test_more_events_than_a_screen_are_left_out_and_counted() -> None:
     bench = Bench()
     bench.stream.now = picture("s", events=tuple(event(number) for number in range(80)))
     assert sum(text.startswith("iris_event") for text in bench.push().look()) == MAX_EVENTS
-    assert bench.counts.dropped == 30
+    assert bench.counts.value(catalog.LIVE_DROPPED) == 30
 
 
 @given(st.text(max_size=40), st.text(max_size=40))
@@ -135,13 +124,13 @@ async def test_grafana_gets_one_request_and_its_failures_are_counted(tmp_path: P
     bench = Bench(url, channel="ops", token=token, interval_seconds=0.01)
     async with aiohttp.ClientSession() as session:
         task = asyncio.create_task(bench.push(session, SystemClock()).run())
-        await until(lambda: bench.counts.pushed == 1)
+        await until(lambda: bench.counts.value(catalog.LIVE_PUSHED) == 1)
         assert bodies[0].startswith('iris_state,stream=s state="live"')
         status = 401
         bench.stream.now = picture("s", metrics=Metrics(runs_today=1.0))
-        await until(lambda: bench.counts.dropped >= 1)
+        await until(lambda: bench.counts.value(catalog.LIVE_DROPPED) >= 1)
         status = 200
-        await until(lambda: bench.counts.pushed >= 3)
+        await until(lambda: bench.counts.value(catalog.LIVE_PUSHED) >= 3)
         assert "iris_cards,stream=s runs_today=1.0" in bodies[-1]
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -150,8 +139,8 @@ async def test_grafana_gets_one_request_and_its_failures_are_counted(tmp_path: P
 
 def test_the_exporter_counts_lines() -> None:
     metrics = SelfMetrics("1", "r", "3")
-    metrics.live_pushed(3)
-    metrics.live_dropped(2)
+    metrics.add(catalog.LIVE_PUSHED, 3)
+    metrics.add(catalog.LIVE_DROPPED, 2)
     assert [sample.value for sample in metrics.samples(catalog.LIVE_PUSHED)] == [3]
     assert [sample.value for sample in metrics.samples(catalog.LIVE_DROPPED)] == [2]
 

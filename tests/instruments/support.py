@@ -5,6 +5,7 @@ from typing import Any
 from iris_exporter.core.failures import Failure
 from iris_exporter.core.status import LinkStatus, State
 from iris_exporter.decoding.messages import Anomaly, Metrics, Project
+from iris_exporter.instruments import catalog
 from iris_exporter.instruments.exposition import Exposition, Source
 from iris_exporter.instruments.rendering import Format
 from iris_exporter.instruments.self_metrics import SelfMetrics
@@ -116,5 +117,5 @@ def busy_exposition() -> Exposition:
     printer.self_metrics.config_reloaded(True, NOON)
     printer.self_metrics.config_reloaded(False, NOON + 60)
     printer.self_metrics.watch_exports(lambda: {"traces": ExportCounts(7, 5, 0, 0, 2)})
-    printer.self_metrics.scrape_finished(0.25)
+    printer.self_metrics.set(catalog.SCRAPE_DURATION, 0.25)
     return printer

@@ -328,6 +328,39 @@ def test_otlp_metrics_start_at_zero_and_are_read_from_the_export_queues() -> Non
         assert series(printer, name) == [f'{name}{{signal="traces"}} 0.0', f'{name}{{signal="logs"}} {value}.0']
 
 
+def test_counters_start_at_zero_for_all_known_labels_and_refuse_others() -> None:
+    printer = exposition()
+    for metric in (catalog.OTLP_EXPORTED, catalog.OTLP_FAILED):
+        printer.self_metrics.add(metric, 7, "logs")
+        assert series(printer, metric.name) == [
+            f'{metric.name}{{signal="traces"}} 0.0',
+            f'{metric.name}{{signal="logs"}} 7.0',
+        ]
+        assert printer.self_metrics.value(metric, "logs") == 7
+        for unknown in ("metrics", ""):
+            with pytest.raises(KeyError):
+                printer.self_metrics.add(metric, 1, unknown)
+    with pytest.raises(KeyError):
+        printer.self_metrics.add(catalog.HTTP_ERRORS, 1, "label")
+
+
+def test_a_label_that_is_known_and_does_not_exist_from_the_start_gets_its_series_when_it_is_counted() -> None:
+    printer = exposition()
+    assert "configuration" not in text(printer)
+    printer.self_metrics.add(catalog.DISCOVERY_FAILURES, 1, "configuration")
+    name = catalog.DISCOVERY_FAILURES.name
+    assert series(printer, name)[-1] == f'{name}{{source="configuration"}} 1.0'
+
+
+def test_a_gauge_that_is_not_known_has_no_series_and_one_that_is_watched_is_read_at_each_scrape() -> None:
+    printer = exposition()
+    assert not series(printer, catalog.LOOP_DELAY.name)
+    delays = [0.25, 0.5]
+    printer.self_metrics.watch(catalog.LOOP_DELAY, lambda: delays.pop(0))
+    assert series(printer, catalog.LOOP_DELAY.name) == [f"{catalog.LOOP_DELAY.name} 0.25"]
+    assert series(printer, catalog.LOOP_DELAY.name) == [f"{catalog.LOOP_DELAY.name} 0.5"]
+
+
 def test_pieces_are_small_and_many_so_that_others_get_their_turn() -> None:
     projects = tuple(Project(id=f"p{n}", health_ratio=0.5, status="healthy", name="x" * 30) for n in range(3000))
     printer = exposition(source(projects=projects, event_counts={(f"p{n}", "info", "info"): n for n in range(3000)}))

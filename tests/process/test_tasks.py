@@ -15,7 +15,7 @@ class Failures:
     def __init__(self) -> None:
         self.tasks: list[str] = []
 
-    def task_failed(self, task: str) -> None:
+    def __call__(self, task: str) -> None:
         self.tasks.append(task)
 
 

@@ -12,7 +12,7 @@ import aiohttp
 from aiohttp import web
 
 from iris_exporter.clock import Clock
-from iris_exporter.instruments.http_server import DoorMetrics
+from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.process.listening import bound_sockets
 from iris_exporter.settings import WebSettings
 from iris_exporter.web.rate_limits import Timeouts
@@ -39,7 +39,7 @@ class RunningServer:
     """A server that listens."""
 
     server: HttpServer
-    metrics: DoorMetrics
+    metrics: SelfMetrics
     url: str
     context: FakeContext
     clock: Clock
@@ -97,7 +97,7 @@ async def http_server(
     trouble: list[str] = []
     context = FakeContext()
     context.route_prefix = settings.get("route_prefix", "")
-    metrics = context.exposition.self_metrics.door
+    metrics = context.exposition.self_metrics
     server = HttpServer(
         context, web_settings(config_file=config, **settings), clock, metrics,
         lambda: trouble[0] if trouble else None, timeouts,

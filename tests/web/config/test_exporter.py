@@ -13,6 +13,7 @@ import pytest
 
 from iris_exporter import config
 from iris_exporter.app import Exporter
+from iris_exporter.instruments import catalog
 from iris_exporter.settings import Settings
 from iris_exporter.transports.dialer import Dialer
 from tests.web.config.certificates import Authority
@@ -68,7 +69,7 @@ async def test_a_head_that_is_too_large_or_no_head_is_refused_counted_and_not_pr
         writer.write(b"GET / HTTP/9.9\r\ns3cr3t\r\n\r\n")
         assert b" 400 " in await reader.readline()
         writer.close()
-        assert exporter.self_metrics.door.refused("malformed") == 3
+        assert exporter.self_metrics.value(catalog.REQUESTS_REFUSED, "malformed") == 3
     assert "s3cr3t" not in str([(record.__dict__, record.exc_info) for record in caplog.records])
 
 
