@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from iris_exporter.decoding.iris_json.decoder import Decoder
 from iris_exporter.decoding.iris_json.trace_context import traceparent_of
 from iris_exporter.decoding.messages import EventMessage
-from iris_exporter.otel.trace_context import parse_traceparent
+from iris_exporter.otel.spans import parse_traceparent
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 GOOD = f"00-{TRACE}-{SPAN}-01"
