@@ -37,6 +37,7 @@ MAX_KEY_CHARS = 256
 _PREFIX = signals.METADATA.name.partition("<")[0]
 _LARGEST_INT = 2**63 - 1
 _EVENT_BYTES = 512
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
 _SEVERITY = {word: SeverityNumber(number) for word, number in signals.SEVERITY.items()}
 
 
@@ -154,11 +155,10 @@ def flattened(metadata: bytes) -> Iterator[tuple[str, Value]]:
     if metadata == b"{}":
         return
     try:
-        document = msgspec.json.decode(metadata)
+        table = _decode(metadata)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return
-    if isinstance(document, dict):
-        yield from _flatten(_PREFIX, document, 1)
+    yield from _flatten(_PREFIX, table, 1)
 
 
 def _flatten(prefix: str, table: dict[str, Any], depth: int) -> Iterator[tuple[str, Value]]:

@@ -7,7 +7,6 @@ else, so a long-lived task that begins inside one has no parent (a reader starte
 
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -28,17 +27,6 @@ CURRENT: ContextVar["Operation | None"] = ContextVar("iris_exporter_operation", 
 _UNNAMED = "other"
 
 
-@dataclass(slots=True)
-class _Phase:
-    """A span below a dial. It ends with the dial, since only then the reason is known why it broke."""
-
-    type: SpanType
-    span: Span
-    end: float = 0.0
-    has_broken: bool = False
-    error: str = ""
-
-
 class Operation:
     """A dial (`kind` is `iris.connect`, with a span for each phase) or a poll (`kind` is `GET`, and no others).
 
@@ -56,8 +44,8 @@ class Operation:
         self._span = begin(tracer, kind, now(), attributes)
         self.context: SpanContext = self._span.get_span_context()
         self._request: dict[str, Value] = {}
-        self._phase: _Phase | None = None  # the one under way
-        self._ended: list[_Phase] = []
+        self._phase: tuple[SpanType, Span] | None = None  # the one under way
+        self._broken: list[tuple[Span, float]] = []  # phases and their ends; `finish` is given the reason
         self._is_finished = False
 
     def set(self, attributes: Mapping[str, Value]) -> None:
@@ -83,7 +71,7 @@ class Operation:
 
     def resolving(self) -> None:
         """The host is looked up: the connection that was reported before has not begun yet."""
-        if self._phase is not None and self._phase.type is signals.TCP:
+        if self._phase is not None and self._phase[0] is signals.TCP:
             self._phase = None
         self.began(signals.DNS)
 
@@ -93,11 +81,11 @@ class Operation:
             return
         self._end_phase()
         attributes[signals.STREAM.name] = self._stream
-        self._phase = _Phase(kind, begin(self._tracer, kind, self._now(), attributes, self.context))
+        self._phase = kind, begin(self._tracer, kind, self._now(), attributes, self.context)
 
     def ended(self, *kinds: SpanType) -> None:
         """The phase under way has ended well, if it is one of these."""
-        if self._phase is not None and self._phase.type in kinds:
+        if self._phase is not None and self._phase[0] in kinds:
             self._end_phase()
 
     def handshake(self, has_ended: bool) -> None:
@@ -123,15 +111,17 @@ class Operation:
             self.set(attributes)
             return
         self.set({signals.STATUS_CODE.name: status})
-        if self._phase is not None and self._phase.type is signals.HANDSHAKE:
-            self._phase.span.set_attributes(attributes)
-            if status >= 400:
-                self._phase.error = from_status(status).reason
-        self.ended(signals.HANDSHAKE)
+        if self._phase is not None and self._phase[0] is signals.HANDSHAKE:
+            self._phase[1].set_attributes(attributes)
+            self._end_phase(from_status(status).reason if status >= 400 else "")
 
     def broke(self, error: BaseException | None = None) -> None:
         """The request came to nothing, for the reason that `finish` is given; a redirect is an answer."""
-        self._end_phase(has_broken=not isinstance(error, RedirectedError))
+        if isinstance(error, RedirectedError):
+            self._end_phase()
+        elif self._phase is not None:
+            self._broken.append((self._phase[1], self._now()))
+            self._phase = None
 
     # What the tracer reports
 
@@ -142,17 +132,14 @@ class Operation:
         self._is_finished = True
         self.broke()
         end(self._span, self._now(), error)
-        for phase in self._ended:
-            if phase.has_broken:
-                # A dial that went on after a request had failed leaves one without a reason of its own.
-                phase.error = phase.error or error or _UNNAMED
-            end(phase.span, phase.end, phase.error)
+        for span, at in self._broken:
+            # A dial that went on after a request had failed leaves a phase without a reason of its own.
+            end(span, at, error or _UNNAMED)
 
-    def _end_phase(self, *, has_broken: bool = False) -> None:
-        phase, self._phase = self._phase, None
-        if phase is not None:
-            phase.end, phase.has_broken = self._now(), has_broken
-            self._ended.append(phase)
+    def _end_phase(self, error: str = "") -> None:
+        if self._phase is not None:
+            end(self._phase[1], self._now(), error)
+            self._phase = None
 
 
 class _Request(SimpleNamespace):

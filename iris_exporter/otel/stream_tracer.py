@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from opentelemetry._logs import SeverityNumber
-from opentelemetry.trace import Span, SpanContext, Tracer, format_span_id, format_trace_id
+from opentelemetry.trace import NoOpTracer, Span, SpanContext, Tracer, format_span_id, format_trace_id
 
 from iris_exporter.clock import Clock
 from iris_exporter.core.negotiation import without_credentials
@@ -41,7 +41,7 @@ from iris_exporter.transports.connection_events import (
 SUMMARY_SECONDS = 60.0
 EVENT_SPANS_PER_SECOND = 100
 """Spans of events that one stream makes in a second. A source that puts a trace context into each of a hundred
-thousand events would otherwise get spans in place of ingest; a sampler is the way to choose which ones are kept."""
+thousand events would otherwise get spans in place of ingest; a sampler is the way to choose among them."""
 
 _STOPPED = "requested"
 _DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
@@ -68,7 +68,8 @@ class StreamTracer:
         self.name = name
         self._instruments = instruments
         self._clock = clock
-        self._tracer = tracer
+        self._is_traced = tracer is not None
+        self._tracer = NoOpTracer() if tracer is None else tracer
         self._events = events
         self._on_close = on_close
         self._address: dict[str, Value] = {}
@@ -81,7 +82,7 @@ class StreamTracer:
         self._event_second = 0.0  # monotonic; when the second began in which `_event_spans` were made
         self._event_spans = 0
         self._is_polled = False
-        self._protocol = "none"  # what the present summary is mostly about: the last one that was in use
+        self._protocol = "none"  # the last one that was in use since the summary began
         self._state_changes = 0
         self._totals = totals(instruments)
         self._summary = self._begin_summary(clock.wall())
@@ -110,7 +111,7 @@ class StreamTracer:
 
     def _exemplify_delay(self, seconds: float) -> Exemplar | None:
         """A delay leads to the summary of its minute, which has the percentiles and the link to the connection."""
-        return None if self._summary is None else self._exemplar(self._summary.get_span_context(), seconds)
+        return self._exemplar(self._summary.get_span_context(), seconds)
 
     def _mark(self, metric: Metric, seconds: float, context: SpanContext | None) -> None:
         if exemplar := self._exemplar(context, seconds):
@@ -147,14 +148,13 @@ class StreamTracer:
         self._protocol = event.protocol
         self._is_linked = True
         operation = self._operation()
-        if operation is None or self._tracer is None:
+        if operation is None:
             return
-        context = operation.context
         operation.set({signals.PROTOCOL.name: event.protocol})
         operation.finish()
-        self._connection = context
-        attributes: dict[str, Value] = {signals.STREAM.name: self.name, signals.PROTOCOL.name: event.protocol}
+        self._connection = context = operation.context
         self._mark(catalog.CONNECT_DURATION, event.seconds, context)
+        attributes: dict[str, Value] = {signals.STREAM.name: self.name, signals.PROTOCOL.name: event.protocol}
         self._first_message = begin(self._tracer, signals.FIRST_MESSAGE, event.at, attributes, context)
 
     def _state_changed(self, change: StateChanged) -> None:
@@ -193,13 +193,13 @@ class StreamTracer:
         """See `EventListener.wanted`: all events for the log, else those with a trace context."""
         if self._events is not None:
             return batch.events()
-        return batch.traced() if self._tracer is not None and self._event_spans_left() > 0 else ()
+        return batch.traced() if self._is_traced and self._event_spans_left() > 0 else ()
 
     def arrived(self, events: Sequence[Event], at: float) -> None:
         """See `EventListener.arrived`."""
         if self._events is not None:
             self._events.events(Arrival(self.name, at, self._connection if self._is_linked else self._poll), events)
-        if self._tracer is not None:
+        if self._is_traced:
             self._trace([event for event in events if event.traceparent], at)
 
     def _event_spans_left(self) -> int:
@@ -209,7 +209,7 @@ class StreamTracer:
         return EVENT_SPANS_PER_SECOND - self._event_spans
 
     def _trace(self, events: Sequence[Event], at: float) -> None:
-        if not events or self._event_spans_left() <= 0 or self._tracer is None:
+        if not events or self._event_spans_left() <= 0:
             return
         for event in events:
             origin = parse_traceparent(event.traceparent)
@@ -237,7 +237,7 @@ class StreamTracer:
             self._sum_up("minute")
 
     def close(self) -> None:
-        """Tell what is left; the stream has ended."""
+        """End all spans; the stream has ended."""
         for operation in list(self._operations.values()):
             operation.finish(_STOPPED)
         self._first_arrived(_STOPPED)
@@ -254,31 +254,26 @@ class StreamTracer:
         self._due = self._clock.monotonic() + SUMMARY_SECONDS
         if before == after and not changes and not self._is_linked and cause != "disconnect":
             return  # nobody wants a span a minute of a stream that is off
-        if span is not None:
-            attributes: dict[str, Value] = {
-                signals.PROTOCOL.name: self._protocol,
-                signals.CAUSE.name: cause,
-                signals.STATE_CHANGES.name: changes,
-                **summarise(before, after),
-            }
-            span.set_attributes(attributes)
-            connection = self._connection if self._is_linked or cause == "disconnect" else self._poll
-            if connection is not None and connection.trace_flags.sampled:
-                span.add_link(connection)
-            end(span, now)
+        attributes: dict[str, Value] = {
+            signals.PROTOCOL.name: self._protocol,
+            signals.CAUSE.name: cause,
+            signals.STATE_CHANGES.name: changes,
+            **summarise(before, after),
+        }
+        span.set_attributes(attributes)
+        connection = self._connection if self._is_linked or cause == "disconnect" else self._poll
+        if connection is not None and connection.trace_flags.sampled:
+            span.add_link(connection)
+        end(span, now)
         if not self._is_linked and not self._is_polled:
             self._protocol = "none"
 
-    def _begin_summary(self, at: float) -> Span | None:
-        if self._tracer is None:
-            return None
+    def _begin_summary(self, at: float) -> Span:
         return begin(self._tracer, signals.SUMMARY, at, {signals.STREAM.name: self.name})
 
     # Operations
 
     def _begin(self, kind: SpanType, attributes: Mapping[str, Value]) -> None:
-        if self._tracer is None:
-            return
         task = asyncio.current_task()
         operation = Operation(kind, self._tracer, self._stopwatch(), attributes)
         CURRENT.set(operation)
@@ -314,7 +309,7 @@ class StreamTracer:
             operation.finish(error)
 
     def _polled(self, wire_bytes: int) -> None:
-        """A document is here. Whether it can be used is known when this turn of the loop is over: `PollFailed`."""
+        """A body has arrived. Whether it can be used is known when this turn of the loop is over: `PollFailed`."""
         operation = self._operation()
         if operation is None:
             return
@@ -327,7 +322,6 @@ class StreamTracer:
         asyncio.get_running_loop().call_soon(operation.finish)
 
     def _first_arrived(self, error: str) -> None:
-        span = self._first_message
-        if span is not None:
+        if self._first_message is not None:
+            end(self._first_message, self._clock.wall(), error)
             self._first_message = None
-            end(span, self._clock.wall(), error)

@@ -18,9 +18,7 @@ class ConsoleExporter:
     """Writes to standard output, through the writer that everything there goes through."""
 
     def __init__(self, signal: str) -> None:
-        kind: Any = ConsoleSpanExporter if signal == TRACES else ConsoleLogRecordExporter
-        self._lines = io.StringIO()
-        self._exporter = kind(out=self._lines, formatter=lambda record: record.to_json(indent=None) + "\n")
+        self._kind: Any = ConsoleSpanExporter if signal == TRACES else ConsoleLogRecordExporter
 
     def export(self, batch: Sequence[Any]) -> Answer:
         """See `Exporter.export`; records that nobody can read any more count as refused."""
@@ -29,14 +27,12 @@ class ConsoleExporter:
         if writer is not None and not writer.flush(_READER_SECONDS):
             return Answer(retry=True, reason="nobody reads standard output")
         dropped = 0 if writer is None else writer.dropped
+        lines = io.StringIO()
         try:
-            self._exporter.export(batch)
-            standard_streams.write(self._lines.getvalue())
+            self._kind(out=lines, formatter=lambda record: record.to_json(indent=None) + "\n").export(batch)
+            standard_streams.write(lines.getvalue())
         except (OSError, ValueError) as error:
             return Answer(len(batch), reason=type(error).__name__)
-        finally:
-            self._lines.seek(0)
-            self._lines.truncate()
         if writer is not None:
             writer.flush(_READER_SECONDS)
             if writer.dropped != dropped:
