@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from iris_exporter import cli, config, logs
+from iris_exporter.commands import serve
+from iris_exporter.commands.arguments import Parser
 
 URLS = [
     "http://g:3000x", "http://g:99999", "http://g:-1", "http://g:80:80/", "http://h:\u0663/", "http://[::1", "http://[zz]:80/",
@@ -32,9 +34,16 @@ ADDRESSES = [
     "-:x",
 ]
 VALUES = [*URLS, *PATHS, *NUMBERS, *ADDRESSES]
+ADD_ARGUMENTS = serve.add_arguments
 OPTIONS = {option.flag: option for option in config.OPTIONS if option.flag}
-serve_parser = cache(cli.serve_parser)
-"""The parser of `serve`, which is the same for all values and takes longer to make than to use."""
+
+
+@cache
+def serve_parser(prog: str, description: str) -> Parser:
+    """The parser of `serve`, which is the same for all values and takes longer to make than to use."""
+    parser = Parser(prog=prog, description=description)
+    ADD_ARGUMENTS(parser)
+    return parser
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +53,11 @@ def own_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def one_parser(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "serve_parser", serve_parser)
+    def made(prog: str, description: str) -> Parser:
+        return (serve_parser if prog.endswith(" serve") else Parser)(prog=prog, description=description)
+
+    monkeypatch.setattr(cli, "Parser", made)
+    monkeypatch.setattr(serve, "add_arguments", lambda _: None)
 
 
 @pytest.fixture(autouse=True)
