@@ -13,7 +13,7 @@ from typing import Any
 
 from iris_exporter.clock import Clock
 from iris_exporter.fleet.kubernetes import Kubernetes, KubernetesError
-from iris_exporter.fleet.lease import Election, LeaseRules, Observed, Step
+from iris_exporter.fleet.lease import Election, LeaseRules, Step, read_lease
 from iris_exporter.logs import get_logger
 
 _log = get_logger("election")
@@ -22,7 +22,7 @@ _LEAST_PAUSE_SHARE = 10
 
 
 class LeaderElection:
-    """Runs for leader until stopped. `lead` is called when we begin to lead, `follow` when we no longer do.
+    """Runs for leader until stopped. `lead` is called when this process begins to lead, `follow` when it ends.
 
     Both finish before anything else happens; `follow` has to be quick, since another process may lead soon after.
     """
@@ -47,20 +47,21 @@ class LeaderElection:
         self._election = Election(identity, rules)
         self._lead, self._follow = lead, follow
         self._raw: dict[str, Any] = {}
+        self._broken: tuple[str, ...] = ()  # fields that were logged as such
         self._limited = _log.limited(_LINES_PER_MINUTE, clock)
         self.is_leader = False
 
     def leads_now(self) -> bool:
-        """Whether nobody else can lead at this moment; may be false while `is_leader` is still to be corrected."""
+        """Whether nobody else can lead now; may be false while `is_leader` is still to be corrected."""
         return self._election.is_leader(self._clock.monotonic())
 
     async def run(self) -> None:
-        """Run until cancelled; then the leadership has ended and the lease is given up."""
+        """Run until cancelled; then the leadership has ended and the lease is released."""
         try:
             while True:
                 round_ = asyncio.create_task(self._round())
                 await self._until_deadline(round_)
-                await self._settle()
+                await self._lead_or_follow()
                 await self._clock.sleep(self._pause())
         finally:
             was_leader = self.is_leader
@@ -69,11 +70,11 @@ class LeaderElection:
                 await self._release()
 
     def _pause(self) -> float:
-        """Not shorter than a moment, so that an API server that refuses the takeover is not asked all the time."""
+        """A tenth of the retry time or more: an API server that refuses the takeover is not asked all the time."""
         return max(self._election.pause(self._clock.monotonic()), self._rules.retry_seconds / _LEAST_PAUSE_SHARE)
 
     async def _until_deadline(self, round_: "asyncio.Task[None]") -> None:
-        """Wait for one round, but not beyond the moment at which we no longer lead."""
+        """Wait for one round, but not beyond the time at which this process no longer leads."""
         while not round_.done():
             left = self._election.leads_for(self._clock.monotonic()) if self.is_leader else None
             deadline = asyncio.create_task(self._clock.sleep(left if left is not None else 3600.0))
@@ -85,18 +86,26 @@ class LeaderElection:
             finally:
                 deadline.cancel()
             if not round_.done():
-                await self._settle()
+                await self._lead_or_follow()
         round_.result()
 
     async def _round(self) -> None:
         try:
             self._raw = await self._kubernetes.get(self._path) or {}
-            self._election.observe(_observed(self._raw), self._clock.monotonic())
+            lease = read_lease(self._raw)
+            self._election.observe(lease, self._clock.monotonic())
+            self._report_broken(() if lease is None else lease.broken)
             step = self._election.next_step(self._clock.monotonic())
             if step is not Step.WAIT:
                 await self._write(step)
         except KubernetesError as error:
             self._limited.warning("election.failed", lease=self._name, error=error)
+
+    def _report_broken(self, fields: tuple[str, ...]) -> None:
+        if fields and fields != self._broken:
+            detail = "these fields count as missing; without a holder or a duration the lease is free"
+            _log.warning("election.lease_broken", lease=self._name, fields=fields, detail=detail)
+        self._broken = fields
 
     async def _write(self, step: Step) -> None:
         started = self._clock.monotonic()
@@ -107,29 +116,29 @@ class LeaderElection:
             else:
                 self._raw = await self._kubernetes.update(self._path, body)
         except KubernetesError as error:
-            if error.status == 409:  # somebody else was quicker; the next round reads what he wrote
+            if error.status == 409:  # another candidate was quicker; the next round reads its lease
                 return
             raise
-        observed = _observed(self._raw)
+        observed = read_lease(self._raw)
         if observed is not None:
             self._election.written(observed, started, self._clock.monotonic())
 
     def _body(self, step: Step, holder: str | None = None) -> dict[str, Any]:
         now = datetime.fromtimestamp(self._clock.wall(), UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-        spec = dict(self._raw.get("spec") or {})
+        spec = _table(self._raw.get("spec"))
         spec["holderIdentity"] = self._election.identity if holder is None else holder
-        # A lease that was given up is free at once: client-go writes one second.
-        # Whole seconds, upwards: others must not think it shorter than we do.
+        # A lease that was released is free at once: client-go writes one second.
+        # Whole seconds, upwards: others must not think it shorter than this process does.
         spec["leaseDurationSeconds"] = math.ceil(self._rules.duration_seconds) if holder is None else 1
         spec["renewTime"] = now
         if step is not Step.RENEW:
             spec["acquireTime"] = now
             spec["leaseTransitions"] = self._election.transitions()
-        metadata = dict(self._raw.get("metadata") or {"name": self._name})
+        metadata = {**_table(self._raw.get("metadata")), "name": self._name}
         return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
 
-    async def _settle(self) -> None:
-        """Bring what we do in line with who leads."""
+    async def _lead_or_follow(self) -> None:
+        """Act on whether this process leads now."""
         leads = self._election.is_leader(self._clock.monotonic())
         if leads and not self.is_leader:
             self.is_leader = True
@@ -149,13 +158,5 @@ class LeaderElection:
             await self._kubernetes.update(self._path, self._body(Step.RENEW, holder=""))
 
 
-def _observed(raw: dict[str, Any]) -> Observed | None:
-    spec = raw.get("spec")
-    if not isinstance(spec, dict):
-        return None
-    return Observed(
-        holder=str(spec.get("holderIdentity") or ""),
-        version=str((raw.get("metadata") or {}).get("resourceVersion") or ""),
-        duration_seconds=float(spec.get("leaseDurationSeconds") or 0),
-        transitions=int(spec.get("leaseTransitions") or 0),
-    )
+def _table(value: object) -> dict[str, Any]:
+    return dict(value) if isinstance(value, dict) else {}

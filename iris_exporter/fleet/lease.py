@@ -6,20 +6,27 @@ change*, and takes a lease over when it has not changed for 4/5 of its duration.
 renew deadline, 2/3 of the duration, stops leading before anybody can take over, whatever it believes. The API server
 decides between two that write at once: a write with an old resource version fails.
 
-Why not the whole duration, as client-go's candidates wait? The lease is written, and looked at, every `retry_seconds`,
-2/15 of it: a leader that is killed right after it has written is found out that much later at most. The two together
-are 14/15, so that another one leads, and has connected, within one duration of the kill. What is left between 2/3 and
-4/5 is for clocks that do not run alike.
+Why not the whole duration, as client-go's candidates wait? The lease is written, and read, every `retry_seconds`, 2/15
+of it: a leader that is killed right after it has written is found out that much later at most. The two together are
+14/15, so that another one leads, and has connected, within one duration of the kill. The rest between 2/3 and 4/5 is
+for clocks that do not run alike.
+
+As in client-go, a missing holder or duration means that the lease is free, so a broken one is too.
 
 A leader that ends on purpose empties the holder, and the next one takes over at once.
 
 Source: the Lease API (coordination.k8s.io/v1) and the customs of client-go's leader election.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, TypeVar
 
 _RENEW_DEADLINE, _TAKEOVER, _RETRY = 2 / 3, 4 / 5, 2 / 15
+_MAX_INT32 = 2**31 - 1  # of every number in a Lease
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +42,7 @@ class LeaseRules:
 
     @property
     def retry_seconds(self) -> float:
-        """The time between two looks at the lease, and between two writes."""
+        """The time between two reads of the lease, and between two writes."""
         return self.duration_seconds * _RETRY
 
 
@@ -43,13 +50,36 @@ class LeaseRules:
 class Observed:
     """A Lease as it was read. `holder` is empty when nobody holds it; `version` changes with every write.
 
-    `duration_seconds` is what its holder promised; `transitions` counts changes of the holder.
+    `duration_seconds` is what its holder promised; `transitions` counts changes of the holder. `broken` are fields
+    whose values make no sense; they count as missing.
     """
 
     holder: str
     version: str
     duration_seconds: float
     transitions: int
+    broken: tuple[str, ...] = ()
+
+
+def read_lease(raw: Mapping[str, Any]) -> Observed | None:
+    """The Lease that an API server answered, None for an empty answer: there is none."""
+    if not raw:
+        return None
+    broken: list[str] = []
+
+    def read(parent: Mapping[str, Any], name: str, missing: T) -> T:
+        value = parent.get(name)
+        if type(value) is type(missing) and (not isinstance(value, int) or 0 <= value < _MAX_INT32):
+            return value
+        if value is not None:
+            broken.append(name)
+        return missing
+
+    empty: dict[str, Any] = {}
+    metadata, spec = read(raw, "metadata", empty), read(raw, "spec", empty)
+    holder, version = read(spec, "holderIdentity", ""), read(metadata, "resourceVersion", "")
+    duration, transitions = read(spec, "leaseDurationSeconds", 0), read(spec, "leaseTransitions", 0)
+    return Observed(holder, version, duration, transitions, tuple(broken))
 
 
 class Step(StrEnum):
@@ -57,7 +87,7 @@ class Step(StrEnum):
 
     CREATE = "create"  # there is no Lease: write one with our name
     TAKE = "take"  # it is free: write our name into it
-    RENEW = "renew"  # it is ours: write it again
+    RENEW = "renew"  # we hold it: write it again
     WAIT = "wait"  # somebody else leads
 
 
@@ -93,7 +123,7 @@ class Election:
         return Step.TAKE if not lease.holder or now >= self._free_at(lease) else Step.WAIT
 
     def pause(self, now: float) -> float:
-        """Seconds until the lease should be looked at again: at the latest when it may be taken over."""
+        """Seconds until the lease should be read again: at the latest when it may be taken over."""
         lease = self._observed
         if lease is None or not lease.holder or lease.holder == self.identity:
             return self.rules.retry_seconds

@@ -17,7 +17,7 @@ Json = dict[str, Any]
 
 
 class FakeApi:
-    """Leases and Services in memory. `down` answers 503; `hang` does not answer."""
+    """Leases and Services in memory. `down` answers 503; `hang` does not answer; `refuse_updates` answers 409."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -25,6 +25,8 @@ class FakeApi:
         self.leases: dict[str, Json] = {}
         self.services: dict[str, Json] = {}
         self.down = False
+        self.refuse_updates = False
+        self.refused = 0
         self.hang = asyncio.Event()
         self.hang.set()
         self.token: str | None = None
@@ -71,7 +73,8 @@ class FakeApi:
         known = self.leases.get(name)
         if known is None:
             return _status(404, "NotFound")
-        if body["metadata"].get("resourceVersion") != known["metadata"]["resourceVersion"]:
+        if self.refuse_updates or body["metadata"].get("resourceVersion") != known["metadata"]["resourceVersion"]:
+            self.refused += 1
             return _status(409, "Conflict")
         return self._store(name, body, 200)
 

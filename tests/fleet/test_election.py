@@ -110,6 +110,36 @@ async def test_a_stolen_lease_ends_the_leadership() -> None:
         await until(lambda: a.told == ["lead", "follow"])
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"spec": None},
+        {"spec": {"holderIdentity": "c", "leaseDurationSeconds": "soon"}},
+        {"spec": {"holderIdentity": "c", "leaseDurationSeconds": -3, "leaseTransitions": [1]}},
+        {"spec": {"holderIdentity": "c", "leaseDurationSeconds": 10**400}},
+        {"spec": {"holderIdentity": ["c"], "leaseDurationSeconds": 3600}},
+        {"spec": {"holderIdentity": "", "leaseTransitions": "many"}},
+        {"spec": ["c"]},
+    ],
+)
+async def test_an_odd_lease_is_free_and_logged_once(odd: dict[str, object], caplog: pytest.LogCaptureFixture) -> None:
+    """As written by another program, or by hand; the API server is a fake, which admits what a real one may refuse."""
+    caplog.set_level("INFO", "iris_exporter.election")
+    async with fake_api() as api, aiohttp.ClientSession() as session:
+        lease = {"metadata": {"name": "iris", "resourceVersion": api._next()}, **odd}
+        api.leases["iris"] = lease
+        api.refuse_updates = True
+        a = Candidate("a", api, session)
+        try:
+            await until(lambda: api.refused >= 3)
+            api.refuse_updates = False
+            await until(lambda: a.told == ["lead"])
+        finally:
+            await a.end()
+        assert api.leases["iris"]["spec"]["leaseTransitions"] == 1
+        assert caplog.messages.count("election.lease_broken") == (odd != {"spec": None})
+
+
 async def test_a_token_is_read_for_each_request_and_a_refusal_has_its_status(tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("first\n")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iris_exporter.fleet.lease import Election, LeaseRules, Observed, Step
+from iris_exporter.fleet.lease import Election, LeaseRules, Observed, Step, read_lease
 from tests.examples import examples
 
 RULES = LeaseRules(15.0)
@@ -136,3 +136,26 @@ def test_never_two_leaders(steps: list[tuple[str, float, float, str]]) -> None:
                 candidate.written(written, now, now + slow)
         now += slow
         assert sum(one.is_leader(now) for one in candidates.values()) <= 1
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=4,
+)
+SPECS = st.dictionaries(st.sampled_from(["holderIdentity", "leaseDurationSeconds", "leaseTransitions"]), JSON)
+
+
+@given(
+    st.fixed_dictionaries({"metadata": JSON | st.dictionaries(st.just("resourceVersion"), JSON), "spec": JSON | SPECS})
+)
+def test_every_lease_can_be_observed_and_is_free_in_the_end(raw: dict[str, object]) -> None:
+    a = Election("a", RULES)
+    a.observe(read_lease(raw), 0.0)
+    assert a.next_step(2.0**31) in (Step.TAKE, Step.RENEW)
+    assert 0 <= a.pause(0.0) <= RULES.retry_seconds
+    assert 0 <= a.transitions() < 2**31
+
+
+def test_no_answer_is_no_lease() -> None:
+    assert read_lease({}) is None
