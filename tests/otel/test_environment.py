@@ -217,7 +217,7 @@ def test_other_headers_are_taken(header: str) -> None:
         ("OTEL_BSP_MAX_QUEUE_SIZE", "-1"),
         ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "99999"),
         ("OTEL_BLRP_SCHEDULE_DELAY", "soon"),
-        ("OTEL_BLRP_EXPORT_TIMEOUT", "\u0663"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "\u0663"),
         ("OTEL_ATTRIBUTE_COUNT_LIMIT", "1e3"),
         ("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "-5"),
         ("OTEL_SPAN_LINK_COUNT_LIMIT", "9" * 5000),
