@@ -19,6 +19,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from benchmarks.report import Row
+from iris_exporter import config
 from iris_exporter.core.status import LinkStatus, State
 from iris_exporter.decoding.messages import Metrics, Project
 from iris_exporter.instruments.client import PrometheusCollector
@@ -46,10 +47,7 @@ print(len(urllib.request.urlopen(request).read()))
 class Program:
     """Streams that stand in memory, as the web server sees them."""
 
-    telemetry_path = "/metrics"
-    route_prefix = ""
-    external_url = None
-    max_requests = 0
+    checkpoints = None
     version: VersionInfo = version_info()
 
     def __init__(self, streams: int, projects: int) -> None:
@@ -68,15 +66,6 @@ class Program:
             )
             status = replace(source.status, last_message=(source.status.last_message or 0) + 1)
             self.found[index] = Source(source.instruments, status, replace(source.snapshot, projects=projects))
-
-    def begin_checkpoint(self) -> None:
-        """See `WebContext.begin_checkpoint`."""
-
-    def read_by_unknown(self) -> None:
-        """See `WebContext.read_by_unknown`."""
-
-    def state_trouble(self) -> None:
-        """See `WebContext.state_trouble`."""
 
     def ready(self) -> bool:
         """See `WebContext.ready`."""
@@ -186,7 +175,8 @@ async def _longest_hold(program: Program, coding: str) -> tuple[float, float]:
 
     The second figure is the median time that the client's process took, less the time it takes for a health check.
     """
-    runner = web.AppRunner(make_app(program), access_log=None)
+    settings = config.load({"stream.url": "http://127.0.0.1:1/api/stream/overview", "web.max-requests": "0"}, {}).web
+    runner = web.AppRunner(make_app(program, settings), access_log=None)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -28,7 +28,7 @@ from iris_exporter.instruments import catalog
 from iris_exporter.instruments.exposition import Exposition, Source
 from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.otel.settings import OFF, OtelSettings
-from iris_exporter.persistence.checkpoints import PendingRecord
+from iris_exporter.persistence.checkpoints import Checkpoints, PendingRecord
 from iris_exporter.persistence.state_directory import StateDirectory
 from iris_exporter.process.blocking import CONFIG, BlockedError
 from iris_exporter.process.listening import bound_sockets
@@ -37,7 +37,6 @@ from iris_exporter.settings import Settings, StreamSettings
 from iris_exporter.streams.registry import Reconciled, Streams
 from iris_exporter.streams.stream import Stream
 from iris_exporter.version import VersionInfo, version_info
-from iris_exporter.web.context import ScrapeCheckpoint
 from iris_exporter.web.server import HttpServer
 
 if TYPE_CHECKING:
@@ -218,42 +217,14 @@ class Exporter:
 
     # What the web server asks
 
-    @property
-    def telemetry_path(self) -> str:
-        """Where /metrics is."""
-        return self.settings.web.telemetry_path
-
-    @property
-    def route_prefix(self) -> str:
-        """In front of every path; "" for none."""
-        return self.settings.web.route_prefix
-
-    @property
-    def external_url(self) -> str | None:
-        """The address that browsers use, where it is known."""
-        return self.settings.web.external_url
-
-    @property
-    def max_requests(self) -> int:
-        """How many scrapes at once; 0 is any number."""
-        return self.settings.web.max_requests
-
     def streams(self) -> Mapping[str, Stream]:
         """The streams of this process by name, in the order of the configuration; none while another one leads."""
         return self._streams.by_name()
 
-    def begin_checkpoint(self) -> ScrapeCheckpoint | None:
-        """See `Checkpoints.begin`; None without `--state.dir`, too."""
-        return None if self._state is None else self._state.checkpoints.begin()
-
-    def read_by_unknown(self) -> None:
-        """See `Checkpoints.read_by_unknown`."""
-        if self._state is not None:
-            self._state.checkpoints.read_by_unknown()
-
-    def state_trouble(self) -> str | None:
-        """See `Checkpoints.trouble`."""
-        return None if self._state is None else self._state.checkpoints.trouble()
+    @property
+    def checkpoints(self) -> Checkpoints | None:
+        """The checkpoints of the streams; None without `--state.dir`."""
+        return None if self._state is None else self._state.checkpoints
 
     def ready(self) -> bool:
         """Whether a scrape can be served: from the moment the streams of this process exist, be they none."""

@@ -24,13 +24,13 @@ def json_response(value: Any, status: int = 200, headers: dict[str, str] | None 
 class StreamsApi:
     """Handlers under `/api/v1/streams`."""
 
-    def __init__(self, context: WebContext) -> None:
+    def __init__(self, context: WebContext, route_prefix: str) -> None:
         self._context = context
+        self._path = route_prefix + PREFIX
 
     def routes(self) -> list[web.RouteDef]:
         """All routes; aiohttp answers other methods on them with 405 and `Allow`."""
-        every = self._context.route_prefix + PREFIX
-        one = every + "/{name}"
+        every, one = self._path, self._path + "/{name}"
         return [
             web.get(every, self._list),
             web.get(one, self._one),

@@ -6,6 +6,7 @@ from typing import Protocol
 from iris_exporter.core.status import LinkStatus
 from iris_exporter.instruments.exposition import Exposition
 from iris_exporter.model.snapshot import Snapshot
+from iris_exporter.persistence.checkpoints import Checkpoints
 from iris_exporter.version import VersionInfo
 
 
@@ -36,22 +37,6 @@ class StreamControl(Protocol):
         """Forget what is believed, then connect. Returns at once."""
 
 
-class ScrapeCheckpoint(Protocol):
-    """The checkpoint of one scrape; see `iris_exporter.persistence.checkpoints`."""
-
-    async def stage(self) -> None:
-        """Write it beside the files in force; before the last byte of the answer."""
-
-    def commit(self) -> None:
-        """Put it in force; right before the last byte."""
-
-    async def undo(self) -> None:
-        """Put back the records that were in force before: the last byte could not be sent."""
-
-    async def discard(self) -> None:
-        """Clean up; in any case, at the end."""
-
-
 class WebContext(Protocol):
     """The program around the server. Nothing here waits for a network."""
 
@@ -64,29 +49,8 @@ class WebContext(Protocol):
         """What the page names."""
 
     @property
-    def telemetry_path(self) -> str:
-        """Where a scrape goes; begins with a slash."""
-
-    @property
-    def route_prefix(self) -> str:
-        """In front of every path, with a slash before and none behind; "" for none."""
-
-    @property
-    def external_url(self) -> str | None:
-        """The address that browsers use, where it is known."""
-
-    @property
-    def max_requests(self) -> int:
-        """Scrapes at the same time before more are refused; 0 for no limit."""
-
-    def begin_checkpoint(self) -> ScrapeCheckpoint | None:
-        """The checkpoint of the scrape that begins now; None where scrapes make none."""
-
-    def read_by_unknown(self) -> None:
-        """The whole page was read by a program that is no known scraper."""
-
-    def state_trouble(self) -> str | None:
-        """Why a restart would count events again or miss them, as a sentence; None when it would not."""
+    def checkpoints(self) -> Checkpoints | None:
+        """The checkpoints that scrapes make; None where no state is written."""
 
     def ready(self) -> bool:
         """Whether a scrape can be served; a source that is away is no reason to say no."""

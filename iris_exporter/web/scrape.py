@@ -15,8 +15,9 @@ from functools import partial
 from aiohttp import hdrs, web
 
 from iris_exporter.instruments import catalog
+from iris_exporter.persistence.checkpoints import Checkpoint
 from iris_exporter.process.blocking import COMPRESSION
-from iris_exporter.web.context import ScrapeCheckpoint, WebContext
+from iris_exporter.web.context import WebContext
 from iris_exporter.web.negotiation import accepts_gzip, choose_format, parse
 from iris_exporter.web.rate_limits import scrape_limiter
 from iris_exporter.web.scrapers import is_scraper
@@ -34,9 +35,9 @@ PART_BYTES = 256 * 1024
 class Scrapes:
     """The handler of the telemetry path, with its count of scrapes under way."""
 
-    def __init__(self, context: WebContext) -> None:
+    def __init__(self, context: WebContext, max_requests: int) -> None:
         self._context = context
-        self._limiter = scrape_limiter(context.max_requests)
+        self._limiter = scrape_limiter(max_requests)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer a GET or HEAD: 200 with a type that Prometheus knows, or 503 when too many are under way."""
@@ -67,12 +68,15 @@ class Scrapes:
             if checkpoint is not None:
                 await checkpoint.discard()
 
-    def _begin_checkpoint(self, request: web.Request) -> ScrapeCheckpoint | None:
+    def _begin_checkpoint(self, request: web.Request) -> Checkpoint | None:
+        checkpoints = self._context.checkpoints
+        if checkpoints is None:
+            return None
         accepted = {item.value: item.parameters for item in parse(_joined(request, hdrs.ACCEPT)) if item.weight > 0}
         if is_scraper(request.headers, accepted):
-            return self._context.begin_checkpoint()
+            return checkpoints.begin()
         if "text/html" not in accepted:
-            self._context.read_by_unknown()
+            checkpoints.read_by_unknown()
         return None
 
     async def _render(self, request: web.Request, names: list[str] | None) -> tuple[dict[str, str], list[bytes]]:
@@ -98,7 +102,7 @@ def _joined(request: web.Request, header: str) -> str:
 
 
 async def _send(
-    request: web.Request, headers: Mapping[str, str], pieces: Sequence[bytes], checkpoint: ScrapeCheckpoint | None
+    request: web.Request, headers: Mapping[str, str], pieces: Sequence[bytes], checkpoint: Checkpoint | None
 ) -> web.StreamResponse:
     """Send an answer in parts; commit the checkpoint right before its last byte.
 
@@ -120,9 +124,7 @@ async def _send(
     return response
 
 
-async def _send_last(
-    request: web.Request, response: web.StreamResponse, part: bytes, checkpoint: ScrapeCheckpoint
-) -> None:
+async def _send_last(request: web.Request, response: web.StreamResponse, part: bytes, checkpoint: Checkpoint) -> None:
     """Send the last part of an answer, and commit between its last byte but one and its last.
 
     An answer without its last byte is none to the scraper, and until then nothing tells it that one is complete. So a

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 from aiohttp import hdrs, web
@@ -68,7 +69,7 @@ class HttpServer:
         self._timer: asyncio.TimerHandle | None = None
         self._swept_at = clock.monotonic()
         self._servers: list[asyncio.Server] = []
-        self.app = make_app(context, self._access, self._trouble)
+        self.app = make_app(context, settings, self._access, self._trouble)
         self.app.middlewares.insert(0, self.connections.middleware)
         self._runner = web.AppRunner(self.app, handle_signals=False, shutdown_timeout=STOP_SECONDS)
         if self._config.loaded.config.http2:
@@ -137,28 +138,37 @@ class HttpServer:
 
 
 def make_app(
-    context: WebContext, access: AccessControl | None = None, trouble: Callable[[], str | None] = lambda: None
+    context: WebContext,
+    settings: WebSettings,
+    access: AccessControl | None = None,
+    trouble: Callable[[], str | None] = lambda: None,
 ) -> web.Application:
     """Build the application. `access` None lets everybody in; `trouble` says why the program is not healthy."""
-    handlers = _Handlers(context, access, trouble)
+    handlers = _Handlers(context, settings, access, trouble)
     access_control = [] if access is None else [access.middleware]
-    app = web.Application(middlewares=[_answer_errors(context), *access_control, _refuse_other_origins(context)])
+    app = web.Application(
+        middlewares=[
+            _answer_errors(context, settings.route_prefix),
+            *access_control,
+            _refuse_other_origins(settings.external_url),
+        ]
+    )
     app.on_response_prepare.append(_add_headers)
     if access is not None:
         app.on_response_prepare.append(access.add_headers)
-    prefix = context.route_prefix
+    prefix, telemetry_path = settings.route_prefix, settings.telemetry_path
     app.add_routes(
         [
-            web.get(prefix + context.telemetry_path, Scrapes(context).handle),
+            web.get(prefix + telemetry_path, Scrapes(context, settings.max_requests).handle),
             web.get(f"{prefix}/-/healthy", handlers.healthy),
             web.get(f"{prefix}/-/ready", handlers.ready),
             web.post(f"{prefix}/-/reload", handlers.reload),
             web.put(f"{prefix}/-/reload", handlers.reload),
             web.get(f"{prefix}/config", handlers.config),
-            *StreamsApi(context).routes(),
+            *StreamsApi(context, prefix).routes(),
         ]
     )
-    if context.telemetry_path != "/":
+    if telemetry_path != "/":
         app.router.add_get(f"{prefix}/", handlers.landing)
     if prefix:
         app.router.add_get("/", _redirect(f"{prefix[1:]}/"))
@@ -175,48 +185,49 @@ def _redirect(location: str) -> Handler:
     return redirect
 
 
+@dataclass(frozen=True, slots=True)
 class _Handlers:
     """The handlers that are neither a scrape nor the API."""
 
-    def __init__(self, context: WebContext, access: AccessControl | None, trouble: Callable[[], str | None]) -> None:
-        self._context = context
-        self._access = access
-        self._trouble = trouble
+    context: WebContext
+    settings: WebSettings
+    access: AccessControl | None
+    trouble: Callable[[], str | None]
 
     async def healthy(self, _: web.Request) -> web.Response:
-        trouble = self._trouble()
+        trouble = self.trouble()
         if trouble is not None:
             return web.Response(status=503, text=f"iris-exporter is not healthy: {trouble}\n")
         return web.Response(text="iris-exporter is healthy\n")
 
     async def ready(self, _: web.Request) -> web.Response:
-        if self._context.ready():
+        if self.context.ready():
             return web.Response(text="iris-exporter is ready\n")
         return web.Response(status=503, text="iris-exporter is starting\n")
 
     async def reload(self, _: web.Request) -> web.Response:
         try:
-            await self._context.reload()
+            await self.context.reload()
         except ConfigError as error:
             return web.Response(status=400, text=f"the configuration was not changed:\n{error}\n")
         return web.Response(text="the configuration was loaded\n")
 
     async def config(self, _: web.Request) -> web.Response:
-        return web.Response(text=self._context.config_text())
+        return web.Response(text=self.context.config_text())
 
     async def landing(self, request: web.Request) -> web.Response:
-        streams = [stream_object(control) for control in self._context.streams().values()]
-        refusal = None if self._access is None else self._access.control_refusal(request)
-        page = landing_page(
-            self._context.version, self._context.telemetry_path, streams, refusal, self._context.state_trouble()
-        )
+        streams = [stream_object(control) for control in self.context.streams().values()]
+        refusal = None if self.access is None else self.access.control_refusal(request)
+        checkpoints = self.context.checkpoints
+        warning = None if checkpoints is None else checkpoints.trouble()
+        page = landing_page(self.context.version, self.settings.telemetry_path, streams, refusal, warning)
         headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
         return web.Response(text=page, content_type="text/html", headers=headers)
 
 
-def _answer_errors(context: WebContext) -> Middleware:
+def _answer_errors(context: WebContext, route_prefix: str) -> Middleware:
     """Give each error the form that its path promises: JSON under the API, one line of text elsewhere."""
-    api = f"{context.route_prefix}/api/"
+    api = f"{route_prefix}/api/"
 
     def answer(request: web.Request, status: int, sentence: str, headers: dict[str, str] | None = None) -> web.Response:
         if request.path.startswith(api):
@@ -248,10 +259,10 @@ def _answer_errors(context: WebContext) -> Middleware:
     return answer_errors
 
 
-def _refuse_other_origins(context: WebContext) -> Middleware:
+def _refuse_other_origins(external_url: str | None) -> Middleware:
     @web.middleware
     async def refuse_other_origins(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.method not in SAFE_METHODS and not is_same_origin(request, context.external_url):
+        if request.method not in SAFE_METHODS and not is_same_origin(request, external_url):
             raise RefusedError("control", 403, "a page of another origin must not do this")
         return await handler(request)
 

@@ -171,7 +171,8 @@ async def test_a_leader_that_was_stopped_shows_nothing_before_it_knows_whether_i
 
 async def stages(exporter: Exporter) -> bool:
     """Whether a checkpoint would write anything now; it does not come into force."""
-    checkpoint = exporter.begin_checkpoint()
+    assert exporter.checkpoints is not None
+    checkpoint = exporter.checkpoints.begin()
     assert checkpoint is not None
     await checkpoint.stage()
     await checkpoint.discard()

@@ -188,7 +188,7 @@ async def test_an_interval_makes_checkpoints_without_a_scrape(tmp_path: Path) ->
         async with life(url, tmp_path, "sse", commit_seconds=0.1) as first:
             await until(lambda: first.counted == 20)
             await until(lambda: any(tmp_path.glob("*.cursor")))
-            assert first.exporter.begin_checkpoint() is None
+            assert first.exporter.checkpoints.begin() is None
         async with life(url, tmp_path, "sse", commit_seconds=3600) as second:
             await until(lambda: second.exporter.streams()["s"].status().last_message is not None)
             upstream.send(5)
@@ -220,10 +220,10 @@ async def test_a_changed_interval_is_applied_by_a_reload(tmp_path: Path) -> None
             one.exporter._load = lambda: replace(before, state_commit_seconds=0.1)
             await one.exporter.reload()
             await until(lambda: any(tmp_path.glob("*.cursor")))
-            assert one.exporter.begin_checkpoint() is None
+            assert one.exporter.checkpoints.begin() is None
             one.exporter._load = lambda: before
             await one.exporter.reload()
-            assert one.exporter.begin_checkpoint() is not None
+            assert one.exporter.checkpoints.begin() is not None
 
 
 async def test_a_directory_that_is_never_written_to_is_reported_until_it_is(tmp_path: Path) -> None:
@@ -233,9 +233,9 @@ async def test_a_directory_that_is_never_written_to_is_reported_until_it_is(tmp_
             await until(lambda: one.counted == 20)
             for _ in range(5):
                 await one.scrape(headers={})
-            assert "--state.commit" in (one.exporter.state_trouble() or "")
+            assert "--state.commit" in (one.exporter.checkpoints.trouble() or "")
             await one.scrape()
-            assert one.exporter.state_trouble() is None
+            assert one.exporter.checkpoints.trouble() is None
 
 
 async def test_a_stream_that_leaves_and_comes_back_has_checkpoints_again(tmp_path: Path) -> None:

@@ -14,11 +14,20 @@ from iris_exporter.instruments.exposition import Exposition, Source
 from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.model.snapshot import DataFlow, Snapshot
+from iris_exporter.settings import WebSettings
 from iris_exporter.version import VersionInfo
-from iris_exporter.web.context import ScrapeCheckpoint
 from iris_exporter.web.server import make_app
 
 NOON = 1_700_000_000.0
+
+
+def web_settings(**changes: Any) -> WebSettings:
+    values: dict[str, Any] = {
+        "listen_addresses": ("127.0.0.1:0",), "telemetry_path": "/metrics", "config_file": None, "max_requests": 40,
+        "route_prefix": "", "external_url": None,
+        "disable_exporter_metrics": True, "enable_control": "auto", "max_connections": 512,
+    }  # fmt: skip
+    return WebSettings(**{**values, **changes})
 
 
 def link(state: State = State.LIVE, **changes: Any) -> LinkStatus:
@@ -80,35 +89,47 @@ class FakeControl:
         self.calls.append("reset")
 
 
+class FakeCheckpoints:
+    """Checkpoints, and the only one of them, that note what is asked of them."""
+
+    def __init__(self, trouble: str | None = None) -> None:
+        self.steps: list[str] = []
+        self.trouble = lambda: trouble
+
+    def begin(self) -> "FakeCheckpoints":
+        self.steps.append("begin")
+        return self
+
+    def read_by_unknown(self) -> None:
+        self.steps.append("unknown")
+
+    async def stage(self) -> None:
+        self.steps.append("stage")
+
+    def commit(self) -> None:
+        self.steps.append("commit")
+
+    async def undo(self) -> None:
+        self.steps.append("undo")
+
+    async def discard(self) -> None:
+        self.steps.append("discard")
+
+
 class FakeContext:
     """A program with two streams."""
 
     def __init__(self) -> None:
         self.controls = {name: FakeControl(name) for name in ("main", "other")}
         self.version = VersionInfo("1.2.3", "abc", "3.11.7")
-        self.telemetry_path = "/metrics"
-        self.route_prefix = ""
-        self.external_url: str | None = None
-        self.max_requests = 40
         self.is_ready = True
-        self.checkpoints: Callable[[], ScrapeCheckpoint | None] = lambda: None
+        self.checkpoints: FakeCheckpoints | None = None
         self.reloads = 0
-        self.unknown_reads = 0
-        self.trouble: str | None = None
         self.on_reload: Callable[[], None] = lambda: None
         self.exposition = Exposition(self.sources, SelfMetrics("1.2.3", "abc", "3.11.7"), process_metrics=False)
 
     def sources(self) -> list[Source]:
         return [Source(one.instruments, one.status(), one.snapshot()) for one in self.controls.values()]
-
-    def begin_checkpoint(self) -> ScrapeCheckpoint | None:
-        return self.checkpoints()
-
-    def read_by_unknown(self) -> None:
-        self.unknown_reads += 1
-
-    def state_trouble(self) -> str | None:
-        return self.trouble
 
     def ready(self) -> bool:
         return self.is_ready
@@ -157,8 +178,8 @@ class Answer:
 
 
 @asynccontextmanager
-async def serving(context: FakeContext) -> AsyncIterator[Client]:
-    runner = web.AppRunner(make_app(context), access_log=None)
+async def serving(context: FakeContext, **settings: Any) -> AsyncIterator[Client]:
+    runner = web.AppRunner(make_app(context, web_settings(**settings)), access_log=None)
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -16,15 +16,8 @@ BAD_PREFIXES = ("", "/a b", "/a//b", "/../x", "/.", "/a?b", "/{name}", "/\u00e9"
 PATHS = ("/metrics", "/-/healthy", "/-/ready", "/config", "/api/v1/streams", "/api/v1/streams/main/overview", "/")
 
 
-def prefixed(prefix: str) -> FakeContext:
-    context = FakeContext()
-    context.route_prefix = prefix
-    return context
-
-
 async def test_every_route_is_below_the_prefix_and_nowhere_else() -> None:
-    context = prefixed("/a/b")
-    async with serving(context) as get:
+    async with serving(FakeContext(), route_prefix="/a/b") as get:
         for path in PATHS:
             assert (await get("/a/b" + path)).status == 200, path
             if path != "/":
@@ -36,7 +29,7 @@ async def test_every_route_is_below_the_prefix_and_nowhere_else() -> None:
 
 
 async def test_the_root_and_the_bare_prefix_lead_to_the_page() -> None:
-    async with serving(prefixed("/a/b")) as get:
+    async with serving(FakeContext(), route_prefix="/a/b") as get:
         for path in ("/", "/a/b"):
             answer = await get(path)
             assert answer.status == 302
@@ -46,7 +39,7 @@ async def test_the_root_and_the_bare_prefix_lead_to_the_page() -> None:
 @pytest.mark.parametrize(("prefix", "seen"), [("", "/"), ("/iris", "/iris/"), ("", "/outer/iris/"), ("/x", "/y/x/")])
 async def test_links_and_forms_work_wherever_the_browser_sees_the_page(prefix: str, seen: str) -> None:
     """`seen` is the page's path in the browser; the proxy puts the prefix in the place of it."""
-    async with serving(prefixed(prefix)) as get:
+    async with serving(FakeContext(), route_prefix=prefix) as get:
         page = (await get(f"{prefix}/")).text
 
         def inner(target: str) -> str:
@@ -66,10 +59,8 @@ async def test_links_and_forms_work_wherever_the_browser_sees_the_page(prefix: s
 
 
 async def test_a_browser_at_the_external_address_may_switch() -> None:
-    context = FakeContext()
-    context.external_url = "https://Proxy.test/iris/"
     path = "/api/v1/streams/main/connect"
-    async with serving(context) as get:
+    async with serving(FakeContext(), external_url="https://Proxy.test/iris/") as get:
         assert (await get(path, "POST", Origin="https://proxy.test")).status == 200
         assert (await get(path, "POST", Origin="https://other.test")).status == 403
         assert (await get(path, "POST", Origin="null")).status == 403

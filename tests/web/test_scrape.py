@@ -120,7 +120,6 @@ async def test_a_scrape_takes_turns_with_others_on_the_event_loop() -> None:
 
 async def test_more_scrapes_than_allowed_are_refused_with_a_reason_and_counted() -> None:
     context = FakeContext()
-    context.max_requests = 2
     arrived, release = asyncio.Semaphore(0), asyncio.Event()
     original = context.exposition.render
 
@@ -131,7 +130,7 @@ async def test_more_scrapes_than_allowed_are_refused_with_a_reason_and_counted()
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scrape, "_take_turns", held)
-        async with serving(context) as get:
+        async with serving(context, max_requests=2) as get:
             under_way = [asyncio.create_task(get("/metrics")) for _ in range(2)]
             await arrived.acquire()
             await arrived.acquire()
@@ -150,7 +149,6 @@ async def test_more_scrapes_than_allowed_are_refused_with_a_reason_and_counted()
 
 async def test_one_client_leaves_places_to_others() -> None:
     context = FakeContext()
-    context.max_requests = 4
     arrived, release = asyncio.Semaphore(0), asyncio.Event()
 
     async def held(pieces: Iterator[bytes]) -> list[bytes]:
@@ -160,7 +158,7 @@ async def test_one_client_leaves_places_to_others() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scrape, "_take_turns", held)
-        async with serving(context) as get:
+        async with serving(context, max_requests=4) as get:
             under_way = [asyncio.create_task(get("/metrics")) for _ in range(3)]
             for _ in under_way:
                 await arrived.acquire()
@@ -172,14 +170,12 @@ async def test_one_client_leaves_places_to_others() -> None:
 
 async def test_no_limit_is_zero() -> None:
     context = FakeContext()
-    context.max_requests = 0
-    async with serving(context) as get:
+    async with serving(context, max_requests=0) as get:
         assert {answer.status for answer in await asyncio.gather(*(get("/metrics") for _ in range(9)))} == {200}
 
 
 async def test_a_scrape_that_fails_is_a_500_without_a_traceback_and_gives_its_place_back() -> None:
     context = FakeContext()
-    context.max_requests = 1
 
     def broken(form: Format, names: Collection[str] | None = None) -> Iterator[bytes]:
         yield b"iris_up 1\n"
@@ -187,7 +183,7 @@ async def test_a_scrape_that_fails_is_a_500_without_a_traceback_and_gives_its_pl
 
     original = context.exposition.render
     context.exposition.render = broken  # type: ignore[method-assign]
-    async with serving(context) as get:
+    async with serving(context, max_requests=1) as get:
         for _ in range(2):
             answer = await get("/metrics")
             assert (answer.status, answer.text) == (500, "500 internal error; the log says more\n")

@@ -10,7 +10,7 @@ from iris_exporter import logs
 from iris_exporter.core.failures import Failure
 from iris_exporter.core.status import State
 from iris_exporter.errors import ConfigError, Problem
-from tests.web.support import NOON, FakeContext, FakeControl, link, serving
+from tests.web.support import NOON, FakeCheckpoints, FakeContext, FakeControl, link, serving
 
 
 @pytest.fixture
@@ -141,10 +141,9 @@ async def test_only_our_own_pages_may_change_something(headers: dict[str, str], 
 
 async def test_the_page_names_version_and_streams_and_links_to_the_rest() -> None:
     context = FakeContext()
-    context.telemetry_path = "/custom/metrics"
     main = context.controls["main"]
     main.link = link(State.CONNECTING, attempt=3, next_attempt_at=NOON, failure=Failure("dns", "no such host"))
-    async with serving(context) as get:
+    async with serving(context, telemetry_path="/custom/metrics") as get:
         page = await get("/")
         assert page.type == "text/html; charset=utf-8"
         assert "default-src 'none'" in page.headers["Content-Security-Policy"]
@@ -200,8 +199,7 @@ async def test_a_button_leads_back_to_the_page_and_a_program_gets_the_stream() -
 
 async def test_with_the_telemetry_path_at_the_root_there_is_no_page() -> None:
     context = FakeContext()
-    context.telemetry_path = "/"
-    async with serving(context) as get:
+    async with serving(context, telemetry_path="/") as get:
         assert (await get("/")).text.startswith("# HELP iris_up")
 
 
@@ -216,5 +214,5 @@ async def test_the_page_warns_when_the_state_is_never_kept() -> None:
     context = FakeContext()
     async with serving(context) as get:
         assert "Warning:" not in (await get("/")).text
-        context.trouble = "nothing was <written>"
+        context.checkpoints = FakeCheckpoints("nothing was <written>")
         assert "<strong>Warning:</strong> nothing was &lt;written&gt;</p>" in (await get("/")).text

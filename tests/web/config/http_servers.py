@@ -14,24 +14,14 @@ from aiohttp import web
 from iris_exporter.clock import Clock
 from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.process.listening import bound_sockets
-from iris_exporter.settings import WebSettings
 from iris_exporter.web.rate_limits import Timeouts
 from iris_exporter.web.server import HttpServer
 from tests.fakes import FakeClock
 from tests.waiting import BUSY
-from tests.web.support import FakeContext
+from tests.web.support import FakeContext, web_settings
 
 LARGE = b"x" * (24 << 20)
 """More than the system's buffers of both ends take."""
-
-
-def web_settings(**changes: Any) -> WebSettings:
-    facts: dict[str, Any] = {
-        "listen_addresses": ("127.0.0.1:0",), "telemetry_path": "/metrics", "config_file": None, "max_requests": 40,
-        "route_prefix": "", "external_url": None,
-        "disable_exporter_metrics": True, "enable_control": "auto", "max_connections": 512,
-    }  # fmt: skip
-    return WebSettings(**{**facts, **changes})
 
 
 @dataclass
@@ -96,7 +86,6 @@ async def http_server(
     clock = clock or FakeClock()
     trouble: list[str] = []
     context = FakeContext()
-    context.route_prefix = settings.get("route_prefix", "")
     metrics = context.exposition.self_metrics
     server = HttpServer(
         context, web_settings(config_file=config, **settings), clock, metrics,

@@ -18,6 +18,7 @@ from iris_exporter.web.rate_limits import Timeouts
 from tests.fakes import FakeClock
 from tests.web.config.certificates import Authority
 from tests.web.config.http_servers import LARGE, RunningServer, ended, http_server, raw, until
+from tests.web.support import FakeCheckpoints
 from tests.web.test_scrape import many_projects
 
 TLS = "tls_server_config: {cert_file: server.crt, key_file: server.key%s}\n"
@@ -473,37 +474,18 @@ async def test_a_kept_connection_ends_when_nothing_is_asked() -> None:
         assert one.metrics.value(catalog.CONNECTIONS_CUT, "head_timeout") == 0
 
 
-class Checkpoint:
-    """Stands in for the checkpoint of a scrape, and notes what is asked of it."""
-
-    def __init__(self) -> None:
-        self.steps: list[str] = []
-
-    async def stage(self) -> None:
-        self.steps.append("stage")
-
-    def commit(self) -> None:
-        self.steps.append("commit")
-
-    async def undo(self) -> None:
-        self.steps.append("undo")
-
-    async def discard(self) -> None:
-        self.steps.append("discard")
-
-
 @pytest.mark.parametrize("projects", [1, 3000])
 @pytest.mark.parametrize("secure", [False, True])
 async def test_a_scrape_commits_its_checkpoint_before_its_last_byte(shop: Shop, secure: bool, projects: int) -> None:
     async with http_server(shop.write(TLS % "") if secure else None) as one:
         many_projects(one.context, projects)
-        checkpoint = Checkpoint()
-        one.context.begin_checkpoint = lambda: checkpoint  # type: ignore[method-assign]
+        one.context.checkpoints = FakeCheckpoints()
         for encoding in ("gzip", "identity"):
             headers = {"Accept": "text/plain;version=0.0.4", "Accept-Encoding": encoding}
             reply = await one.ask("/metrics", headers=headers, tls=shop.client() if secure else None)
             assert (reply.status, reply.text[-1]) == (200, "\n")
-        await until(lambda: checkpoint.steps == ["stage", "commit", "discard"] * 2)
+        steps = one.context.checkpoints.steps
+        await until(lambda: steps == ["begin", "stage", "commit", "discard"] * 2)
 
 
 @pytest.mark.parametrize("secure", [False, True])
