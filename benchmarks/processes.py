@@ -69,6 +69,19 @@ async def source() -> AsyncIterator[Source]:
         await end(process)
 
 
+@asynccontextmanager
+async def collector() -> AsyncIterator[str]:
+    """The address of a collector that takes whatever it is sent, ended with the block."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "benchmarks.collector", cwd=ROOT, stdout=PIPE, stdin=DEVNULL
+    )
+    try:
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{int(await process.stdout.readline())}"
+    finally:
+        await end(process)
+
+
 class Exporter:
     """A running `iris-exporter`; `ready_seconds` passed between its start and the first 200 of /-/ready."""
 
