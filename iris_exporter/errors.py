@@ -55,7 +55,7 @@ class SourceError(IrisExporterError):
 class DecodeError(SourceError):
     """One message could not be read; the connection goes on.
 
-    `reason` is from the closed list in `decoding.iris_json.decoder`, `path` the JSON path (`$` for the whole message).
+    `reason` is from the closed list in `decoding.problems`, `path` the JSON path (`$` for the whole message).
     """
 
     def __init__(self, reason: str, path: str, detail: str) -> None:

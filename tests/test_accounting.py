@@ -15,13 +15,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from iris_exporter.core.cursor import Cursor, CursorState, parse_position
 from iris_exporter.core.dedup import SeenIds
 from iris_exporter.core.limits import DEFAULT_LIMITS
+from iris_exporter.decoding.iris_json.dialect import IrisJson
 from iris_exporter.decoding.messages import Event, EventBatch
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.model.state import StreamState
 from iris_exporter.streams.ingest import StreamSink
 from iris_exporter.streams.log import StreamLog
-from iris_exporter.transports.base import Page, Received
+from iris_exporter.transports.base import Polled, Received
 from tests.examples import examples
 from tests.fakes import FakeClock
 
@@ -75,7 +76,7 @@ class Source:
         answer = json.dumps({"type": "resumed", "data": said | {"lastEventId": self.at(self.sent)}}).encode()
         return [answer, *(self.message(offset, replay=True) for offset in range(start + 1, self.sent + 1))]
 
-    def page(self, after: str, limit: int) -> Page:
+    def page(self, after: str, limit: int) -> tuple[str, Polled]:
         asked = parse_position(after)
         assert asked is not None
         known = asked.epoch == self.epoch and asked.offset <= self.sent
@@ -83,7 +84,8 @@ class Source:
         end = min(start + limit, self.sent)
         missed = start - asked.offset if known else 0
         body = json.dumps(self.events(start, end)).encode()
-        return Page(after, body, self.at(end), missed, more=end < self.sent)
+        headers = {"Iris-Cursor": self.at(end), "Iris-Missed": str(missed), "Iris-More": str(end < self.sent).lower()}
+        return after, Polled(body, 0, headers)
 
 
 class Accounting(RuleBasedStateMachine):
@@ -98,7 +100,7 @@ class Accounting(RuleBasedStateMachine):
         self.counted: list[str] = []
         self.gaps = 0.0
         self.linked = False
-        self.page: Page | None = None
+        self.page: tuple[str, Polled] | None = None
         self.resumed: list[bytes] = []  # the answer and the replay, on their way
         self.live: list[bytes] = []
         self.state: StreamState
@@ -108,7 +110,7 @@ class Accounting(RuleBasedStateMachine):
         """A process of ours begins."""
         self.state = StreamState("s", 300.0, seen, Cursor(cursor))
         self.instruments = StreamInstruments("s")
-        self.sink = StreamSink(self.state, self.instruments, StreamLog("s", self.clock), self)
+        self.sink = StreamSink(IrisJson(), self.state, self.instruments, StreamLog("s", self.clock), self)
 
     def wanted(self, batch: EventBatch) -> Sequence[Event]:
         return batch.events()
@@ -120,7 +122,7 @@ class Accounting(RuleBasedStateMachine):
         return self.gaps + sum(sample.value for sample in self.instruments.samples(catalog.EVENT_GAPS))
 
     def receive(self, messages: list[bytes]) -> None:
-        self.sink.receive(Received(messages, 0), "websocket", self.clock.wall())
+        self.sink.receive(Received(list(messages), 0), self.clock.wall())
 
     @rule(count=COUNTS, most=st.integers(1, 8), few=st.booleans())
     def publish(self, count: int, most: int, few: bool) -> None:
@@ -137,7 +139,10 @@ class Accounting(RuleBasedStateMachine):
     def connect(self, ignored: bool) -> None:
         """`ignored`: the way to ask is not open on this connection."""
         asked = "" if ignored else self.sink.resume_from()
-        self.sink.link_opened(self.clock.wall(), asked=bool(asked))
+        if ignored:
+            self.state.cursor.refuse()
+        self.sink.on_open(self.clock.wall(), "sse")
+        self.state.cursor.allow()
         self.resumed = self.source.resume(asked) if asked else []
         self.linked = True
 
@@ -174,7 +179,8 @@ class Accounting(RuleBasedStateMachine):
     def fill(self, limit: int, had: bool) -> None:
         after = self.sink.missing_after()
         assert after is not None
-        self.sink.page(self.source.page(after, limit) if had else None, self.clock.wall())
+        page = self.source.page(after, limit)[1] if had else None
+        self.sink.page(after, page, self.clock.wall())
 
     @precondition(lambda self: self.sink.missing_after() is not None)
     @rule(limit=COUNTS)
@@ -187,8 +193,9 @@ class Accounting(RuleBasedStateMachine):
     @rule()
     def late_page(self) -> None:
         """What was asked for a while ago, of the same source and within the same connection."""
-        page, self.page = self.page, None
-        self.sink.page(page, self.clock.wall())
+        assert self.page is not None
+        (after, page), self.page = self.page, None
+        self.sink.page(after, page, self.clock.wall())
 
     @rule()
     def start_again(self) -> None:

@@ -13,8 +13,9 @@ from benchmarks.processes import BenchmarkError, source
 from benchmarks.report import Row, table
 from benchmarks.scale import Scale
 from benchmarks.wire import BLOCK_BYTES, EVENT_BYTES, Events, blocks, sse_chunk, sse_event, websocket_frame
-from iris_exporter.decoding.iris_json.decoder import Decoder
+from iris_exporter.decoding.iris_json.dialect import IrisJson
 from iris_exporter.transports.sse_parser import SseParser
+from tests.decoding.envelopes import decode_one
 
 TINY = Scale(
     ingest_events=600,
@@ -35,8 +36,8 @@ STARTED = datetime(2026, 1, 1, tzinfo=UTC)
 def test_event_has_its_size_and_is_understood(number: int) -> None:
     """Every envelope is 300 bytes long and decodes without a complaint."""
     envelope = Events(STARTED).envelope(number)
-    decoder = Decoder()
-    message = decoder.decode(envelope)
+    decoder = IrisJson()
+    message = decode_one(decoder, envelope)
     assert len(envelope) == EVENT_BYTES
     assert message.message_type == "event"
     assert not decoder.problems

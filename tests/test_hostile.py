@@ -19,6 +19,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from iris_exporter.core.limits import DEFAULT_LIMITS, Limits
+from iris_exporter.decoding.iris_json.dialect import IrisJson
 from iris_exporter.decoding.values import MAX_LABEL_CHARS
 from iris_exporter.instruments.exposition import Exposition, Source
 from iris_exporter.instruments.rendering import Format
@@ -43,7 +44,7 @@ class Bench:
         self.clock = FakeClock()
         self.state = StreamState("s", 300.0, limits=limits)
         self.instruments = StreamInstruments("s", limits)
-        self.sink = StreamSink(self.state, self.instruments, StreamLog("s", self.clock))
+        self.sink = StreamSink(IrisJson(), self.state, self.instruments, StreamLog("s", self.clock))
         self.exposition = Exposition(self._sources, SelfMetrics("1", "r", "3"), process_metrics=False)
 
     def _sources(self) -> Iterator[Source]:
@@ -51,7 +52,7 @@ class Bench:
 
     def feed(self, *documents: object) -> None:
         raw = [each if isinstance(each, bytes) else json.dumps(each).encode() for each in documents]
-        self.sink.receive(Received(raw, sum(map(len, raw))), "sse", self.clock.wall())
+        self.sink.receive(Received(raw, sum(map(len, raw))), self.clock.wall())
 
     def text(self, form: Format = Format.TEXT) -> str:
         return b"".join(self.exposition.render(form)).decode()

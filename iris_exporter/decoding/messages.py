@@ -94,6 +94,19 @@ class Overview(msgspec.Struct, frozen=True):
     cursor: str | None = None
 
 
+class Page(msgspec.Struct, frozen=True):
+    """One page of the events that follow a position (docs/protocol.md, section 4, REST).
+
+    `cursor` is the position after the page, which `overview` does not have; `missed` counts events lost before the
+    page, and `more` says that another page waits.
+    """
+
+    overview: Overview
+    cursor: str
+    missed: int = 0
+    more: bool = False
+
+
 class Update(msgspec.Struct, frozen=True, gc=False):
     """State from the stream: `update`, `telemetry`, or an older socket's `project_update` and `anomaly_detected`.
 

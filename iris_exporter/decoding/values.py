@@ -225,6 +225,14 @@ def identifier(value: object) -> str | None:
     return result or None
 
 
+def position(value: object) -> str | None:
+    """A place in the numbering of a source; an empty text is none. Raises as `text`, and `too_long`."""
+    result = text(value)
+    if result is not None and len(result) > MAX_ID_CHARS:
+        raise UnusableValueError("too_long")
+    return result or None
+
+
 def made_id(*parts: str) -> str:
     """A stable id for what has none: `~` and 16 hexadecimal digits over the parts, in their order."""
     return MARK + digest("\x1f".join(parts))

@@ -1,7 +1,7 @@
 """Requests of one stream or one client: credentials, proxy and redirects, the same for all that this program asks."""
 
 import os
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -100,7 +100,7 @@ class Requester:
         end_with_connection(response)
         return response
 
-    async def upgrade(self, url: str) -> aiohttp.ClientWebSocketResponse[bool]:
+    async def upgrade(self, url: str, subprotocols: Sequence[str] = ()) -> aiohttp.ClientWebSocketResponse[bool]:
         """Make a WebSocket at `url`, or where it leads.
 
         Raises:
@@ -113,6 +113,7 @@ class Requester:
                 socket: aiohttp.ClientWebSocketResponse[bool] = await self._session.ws_connect(
                     as_written(call.url),
                     headers=call.headers,
+                    protocols=subprotocols,
                     autoping=False,
                     max_msg_size=self._settings.max_message_bytes,
                     timeout=aiohttp.ClientWSTimeout(ws_receive=None, ws_close=1.0),

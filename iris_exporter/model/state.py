@@ -12,6 +12,7 @@ Source: the IRIS wire, section 4.
 
 from collections import deque
 from collections.abc import Iterable
+from typing import cast
 
 import msgspec
 
@@ -156,8 +157,9 @@ class StreamState:
         """
         if self.seen.pinned:
             self._unpin_ids()
-        numbered = [position for position in batch.positions() if position is not None]
-        if numbered and (len(numbered) < len(batch) or not self.cursor.precedes(numbered)):
+        positions = batch.positions()
+        numbered = len(positions) - positions.count(None)
+        if numbered and (numbered < len(positions) or not self.cursor.precedes(cast("list[str]", positions))):
             return False
         if batch.has_replays() or not self.seen.see_all(batch.ids()):
             return False

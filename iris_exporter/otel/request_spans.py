@@ -15,7 +15,7 @@ from opentelemetry.trace import Span, SpanContext, Tracer
 from yarl import URL
 
 from iris_exporter.core.failures import from_status
-from iris_exporter.core.negotiation import is_page_address, without_credentials
+from iris_exporter.core.negotiation import without_credentials
 from iris_exporter.http.session import RedirectedError
 from iris_exporter.instruments import signals
 from iris_exporter.instruments.signals import SpanType
@@ -65,8 +65,6 @@ class Operation:
         self._request = {signals.METHOD.name: method, signals.URL_FULL.name: shown}
         if self.kind is not signals.CONNECT:
             attributes[signals.METHOD.name] = method
-            if is_page_address(str(url)):
-                attributes[signals.REQUEST.name] = self.purpose = "page"
         self.set(attributes)
 
     def resolving(self) -> None:

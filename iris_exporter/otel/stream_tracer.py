@@ -134,8 +134,8 @@ class StreamTracer:
                 self._is_linked = False
                 self._first_arrived(failure.reason)
                 self._sum_up("disconnect")
-            case PollStarted():
-                purpose = "snapshot" if self._is_linked else "poll"
+            case PollStarted(page=page):
+                purpose = "page" if page else "snapshot" if self._is_linked else "poll"
                 self._begin(signals.REQUEST_SPAN, {**self._address, signals.REQUEST.name: purpose})
             case PollAnswered(wire_bytes=wire_bytes):
                 self._polled(wire_bytes)

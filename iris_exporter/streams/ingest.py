@@ -4,23 +4,20 @@ It also keeps the place: what a connection asks to go on from, what the source a
 polled documents have to be asked for.
 """
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Protocol
-
-import msgspec
+from typing import Protocol, TypeVar
 
 from iris_exporter.core.cursor import Outcome
 from iris_exporter.core.failures import Failure, from_error_code
 from iris_exporter.core.limits import Limits
-from iris_exporter.decoding.iris_json.decoder import Decoder
+from iris_exporter.decoding.dialect import Dialect, Outgoing
 from iris_exporter.decoding.messages import (
     Event,
     EventBatch,
     EventMessage,
     Message,
-    Overview,
+    Page,
     Ping,
     Pong,
     Resumed,
@@ -32,15 +29,14 @@ from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.logs import redact
 from iris_exporter.model.state import Changes, StreamState, outcome_of
 from iris_exporter.streams.log import StreamLog
-from iris_exporter.transports.base import NO_REACTION, Page, Reaction, Received
+from iris_exporter.transports.base import NO_REACTION, Polled, Reaction, Received
 
-PONG = b'{"type":"pong"}'
 _PONG_REACTION = Reaction(pong=True)
-_ANSWER_REACTION = Reaction(replies=(PONG,))
 _FILL_REACTION = Reaction(fill=True)
+_SILENT_REACTION = Reaction(silent=True)
 _CONTROL = frozenset(kind.message_type for kind in (Ping, Pong, Resumed, UpstreamError))
 _NO_DOCUMENT = ("unknown_shape", "not_an_object")  # JSON that says nothing we know
-_CONTROL_BYTES = 256  # what a ping takes with its moment, and much more
+Document = TypeVar("Document")
 ANSWER_SECONDS = 10.0
 """A source that answers a resume does so at once; a heartbeat later it is clear that this one never will."""
 
@@ -66,12 +62,13 @@ class StreamSink:
 
     def __init__(
         self,
+        dialect: Dialect,
         state: StreamState,
         instruments: StreamInstruments,
         log: StreamLog,
         listener: EventListener | None = None,
     ) -> None:
-        self._decoder = Decoder(state.limits)
+        self.dialect = dialect
         self._state = state
         self._instruments = instruments
         self._log = log
@@ -86,7 +83,7 @@ class StreamSink:
 
     def limit(self, limits: Limits) -> None:
         """Other limits from now on, for all that it hands things to."""
-        self._decoder.problems.limits = limits
+        self.dialect.problems.limits = limits
         self._state.limit(limits)
         self._instruments.limits = limits
 
@@ -100,16 +97,13 @@ class StreamSink:
         """Another process may have had this stream, and its cursor is not here: the first connection has an outcome."""
         self._lost_cursor = True
 
-    def resume_message(self) -> bytes | None:
-        """See `Sink.resume_message`. Source: docs/protocol.md, section 4."""
+    def on_open(self, at: float, protocol: str) -> Sequence[Outgoing]:
+        """See `Sink.on_open`. A message resumes from a position alone, a header from any id."""
         cursor = self._state.cursor
-        if cursor.state.epoch is None or not cursor.resume_from:
-            return None
-        return msgspec.json.encode({"type": "resume", "lastEventId": cursor.resume_from})
-
-    def link_opened(self, at: float, *, asked: bool) -> None:
-        """See `Sink.link_opened`."""
-        cursor = self._state.cursor
+        resume_from = self.resume_from()
+        position = resume_from if cursor.state.epoch is not None else ""
+        asked = bool(resume_from if protocol == "sse" else position)
+        self.dialect.reset()
         cursor.begin(asked=asked)
         self._resumes = asked or bool(self._state.seen) or self._lost_cursor
         self._lost_cursor = False
@@ -119,6 +113,7 @@ class StreamSink:
             self._resumes = True
             self._told(Outcome.NONE)
         self._refusal_untold = False
+        return self.dialect.on_open(position)
 
     def position_refused(self, *, refused: bool) -> None:
         """See `Sink.position_refused`."""
@@ -146,7 +141,7 @@ class StreamSink:
 
     # What arrives
 
-    def receive(self, received: Received, protocol: str, at: float) -> Reaction:  # noqa: ARG002 (see Sink)
+    def receive(self, received: Received, at: float) -> Reaction:
         """See `Sink.receive`."""
         state = self._state
         counts: dict[str, int] = {}
@@ -154,7 +149,8 @@ class StreamSink:
         new: list[Event] = []
         reaction = NO_REACTION
         messages: Sequence[Message]
-        for found in self._decoder.decode_all(received.messages):
+        found = None
+        for found in self.dialect.decode(received.frames):
             if isinstance(found, DecodeError):
                 self._broken(found.reason, found.path, 1, found.detail)
                 continue
@@ -183,18 +179,16 @@ class StreamSink:
             self._refused = False
         self._notify(new, at)
         self._finish(received, at)
+        if found is None:  # no frame had a message in it
+            state.heard(at)
+            return _SILENT_REACTION
         return _with_fill(reaction) if state.cursor.gap_after is not None else reaction
 
     def peek(self, received: Received) -> Reaction:
         """See `Sink.peek`; a message that is only looked at leaves no trace."""
         reaction = NO_REACTION
-        looker = Decoder(self._state.limits)
-        for message in received.messages:
-            if len(message) <= _CONTROL_BYTES:
-                with suppress(DecodeError):
-                    found = looker.decode(message)
-                    if isinstance(found, Ping | Pong):
-                        reaction = self._control(found) or reaction
+        for message in self.dialect.peek(received.frames):
+            reaction = self._control(message) or reaction
         return reaction
 
     def _changed(self, message: Message, changes: Changes, delays: list[float]) -> None:
@@ -206,9 +200,7 @@ class StreamSink:
 
     def _finish(self, received: Received, at: float) -> None:
         """What is due once for each piece, and not for each message."""
-        if received.binary:
-            self._broken("binary", "$", received.binary)
-        if self._decoder.problems:
+        if self.dialect.problems:
             self._report_problems()
         if received.last_event_id is not None and not self._state.cursor.note_id(received.last_event_id):
             self._instruments.dropped("positions")
@@ -230,7 +222,8 @@ class StreamSink:
 
     def _control(self, message: Message) -> Reaction | None:
         if isinstance(message, Ping):
-            return _ANSWER_REACTION
+            answer = self.dialect.answer(message)
+            return None if answer is None else Reaction(replies=(answer,))
         if isinstance(message, Pong):
             return _PONG_REACTION
         if isinstance(message, Resumed):
@@ -257,7 +250,7 @@ class StreamSink:
 
     def snapshot(self, body: bytes, at: float, *, polling: bool) -> Failure | None:
         """See `Sink.snapshot`."""
-        overview = self._document(body)
+        overview = self._document(lambda: self.dialect.decode_document(body))
         if isinstance(overview, Failure):
             return overview
         events = overview.events
@@ -275,33 +268,36 @@ class StreamSink:
         """See `Sink.missing_after`."""
         return self._state.cursor.gap_after
 
-    def page(self, page: Page | None, at: float) -> bool:
+    def page(self, after: str, page: Polled | None, at: float) -> bool:
         """See `Sink.page`."""
         cursor = self._state.cursor
-        if page is not None and page.after != cursor.gap_after:
-            return cursor.has_gap  # the gap was filled, or given up, while this was on its way
-        overview = None if page is None or page.cursor is None else self._document(page.body)
-        if page is None or page.cursor is None or not isinstance(overview, Overview):
+        if page is not None and after != cursor.gap_after:
+            return cursor.has_gap  # the gap was filled, or given up, while the page was on its way
+        found = None
+        if page is not None:
+            body, headers = page.body or b"", page.headers
+            found = self._document(lambda: self.dialect.decode_page(body, headers))
+        if not isinstance(found, Page):
             self._instruments.event_gap(cursor.abandon())
             return False
-        changes = self._state.apply_snapshot(msgspec.structs.replace(overview, cursor=None), at, full=False)
+        changes = self._state.apply_snapshot(found.overview, at, full=False)
         self._count(changes)
         self._notify(changes.events, at)
         self._instruments.event_replayed(len(changes.events))
         self._report_dropped()
-        self._instruments.event_gap(cursor.page(page.cursor, page.missed))
-        if cursor.has_gap and not page.more:
+        self._instruments.event_gap(cursor.page(found.cursor, found.missed))
+        if cursor.has_gap and not found.more:
             self._instruments.event_gap(cursor.abandon())
         return cursor.has_gap
 
-    def _document(self, body: bytes) -> Overview | Failure:
+    def _document(self, decode: Callable[[], Document]) -> Document | Failure:
         try:
-            return self._decoder.decode_document(body)
+            return decode()
         except DecodeError as error:
             self._broken(error.reason, error.path, 1, error.detail)
             return Failure("unknown_shape" if error.reason in _NO_DOCUMENT else "decode", str(error))
         finally:
-            if self._decoder.problems:
+            if self.dialect.problems:
                 self._report_problems()
 
     def unchanged(self, at: float) -> None:
@@ -324,7 +320,7 @@ class StreamSink:
                 self._instruments.dropped(kind, count)
 
     def _report_problems(self) -> None:
-        for reason, path, count in self._decoder.problems.take():
+        for reason, path, count in self.dialect.problems.take():
             self._broken(reason, path, count)
 
 

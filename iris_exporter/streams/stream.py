@@ -16,12 +16,12 @@ from iris_exporter.core.status import LinkStatus
 from iris_exporter.http.credentials import Credentials
 from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.model.snapshot import Snapshot
-from iris_exporter.model.state import StreamState
 from iris_exporter.persistence.checkpoints import PendingRecord
 from iris_exporter.persistence.cursor_store import CursorRecord
 from iris_exporter.settings import StreamSettings
 from iris_exporter.streams.ingest import StreamSink
 from iris_exporter.streams.log import StreamLog
+from iris_exporter.streams.profile import IRIS, Profile
 from iris_exporter.transports.connection_events import Observer
 from iris_exporter.transports.dialer import Dialer
 from iris_exporter.transports.polling import Poller
@@ -37,6 +37,8 @@ _generations = itertools.count()
 
 class Stream:
     """A stream of the configuration, from socket to numbers. Call `connect` to begin and `stop` at the end.
+
+    `profile` is what its source is.
 
     `record` is the cursor record of an earlier process, None for a fresh start. `budgets` is shared by all streams of
     the process. `make_tracer` is `Telemetry.stream`, None where nothing is exported over OTLP. `on_crash` is called for
@@ -56,6 +58,7 @@ class Stream:
         record: CursorRecord | None = None,
         make_tracer: "Callable[[str, str, StreamInstruments], StreamTracer] | None" = None,
         on_crash: Callable[[], None] = lambda: None,
+        profile: Profile = IRIS,
     ) -> None:
         self._on_crash = on_crash
         self._session = session
@@ -70,25 +73,25 @@ class Stream:
         self._observers: tuple[Observer, ...] = (self.instruments.on_event, self._log.on_event)
         if self.telemetry is not None:
             self._observers += (self.telemetry.on_event,)
-        self._state = StreamState(
+        self._state = profile.state(
             settings.name,
             settings.stale_after_seconds,
             SeenIds(limits.max_event_ids, *((record.ids, record.pinned_ids) if record else ())),
             Cursor(record.cursor if record else None),
             limits,
         )
-        self._sink = StreamSink(self._state, self.instruments, self._log, self.telemetry)
+        self._sink = StreamSink(profile.dialect(limits), self._state, self.instruments, self._log, self.telemetry)
         self._supervisor = self._supervise(settings)
         self.settings = settings
         self._pending: PendingRecord | None = None
         self._recorded: tuple[int, CursorState, str] | None = None
 
     def _supervise(self, settings: StreamSettings) -> Supervisor:
-        credentials = Credentials(settings, self._protect)
+        credentials, dialect = Credentials(settings, self._protect), self._sink.dialect
         return Supervisor(
             settings,
-            Dialer(settings, self._session, credentials, self._clock, self._budgets),
-            Poller(settings, self._session, credentials, self._clock),
+            Dialer(settings, self._session, credentials, self._clock, self._budgets, dialect),
+            Poller(settings, self._session, credentials, self._clock, dialect),
             self._sink,
             self._observers,
             self.instruments.received,

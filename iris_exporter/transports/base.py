@@ -1,27 +1,28 @@
 """What a link is to those who use it, and where what it brings goes."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from iris_exporter.core.failures import Failure
+from iris_exporter.decoding.dialect import Dialect, Frame, Outgoing
 
 
 @dataclass(slots=True)
 class Received:
     """What one read of the socket brought.
 
-    `messages` are JSON documents, whole and in order; it is empty for a control frame or an SSE comment, which still
-    prove that the link lives. `wire_bytes` is what they took on the wire: WebSocket frames with their headers, the
-    body of an SSE or poll response before decompression. `last_event_id` and `retry_seconds` are what an SSE stream
-    said last in this piece, None for nothing. `binary` counts binary frames, which carry nothing we know.
+    `frames` are whole and in order; a control frame or an SSE comment is none, and still proves that the link lives.
+    `wire_bytes` is what they took on the wire: WebSocket frames with their headers, the body of an SSE or poll response
+    before decompression. `last_event_id` and `retry_seconds` are the last ones that an SSE stream sent in this piece,
+    None without one.
     """
 
-    messages: list[bytes]
+    frames: list[Frame]
     wire_bytes: int
     last_event_id: str | None = None
     retry_seconds: float | None = None
     pongs: int = 0
-    binary: int = 0
 
 
 class Link(Protocol):
@@ -32,8 +33,8 @@ class Link(Protocol):
     async def read(self) -> Received:
         """The next piece; waits for as long as it takes. A cancelled read loses nothing that was returned."""
 
-    async def send(self, message: bytes) -> bool:
-        """Send one JSON message; False where the protocol has no way to (SSE)."""
+    async def send(self, message: Outgoing) -> bool:
+        """Send one message; False where the protocol has no way to (SSE)."""
 
     async def ping(self) -> bool:
         """Send a protocol-level ping whose answer shows as `Received.pongs`; False where there is none (SSE)."""
@@ -46,42 +47,39 @@ class Link(Protocol):
 class Reaction:
     """What the reader of messages wants of the link: answers to send, and a failure that ends it.
 
-    `pong` says that one of the messages was the answer to our own JSON ping, `fill` that events are missing which
-    REST may have: see `Sink.missing_after`.
+    `pong` says that one of the messages was the answer to our own heartbeat, `fill` that events are missing which REST
+    may have: see `Sink.missing_after`. `silent` says that the frames prove that the source lives and no more.
     """
 
-    replies: tuple[bytes, ...] = ()
+    replies: tuple[Outgoing, ...] = ()
     failure: Failure | None = None
     pong: bool = False
     fill: bool = False
+    silent: bool = False
 
 
 NO_REACTION = Reaction()
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """One page of the events that follow a position (docs/protocol.md, section 4, REST).
+class Polled:
+    """The answer to a REST request. `body` is None when the source says that nothing changed (304)."""
 
-    `after` is what was asked for, `cursor` the position after the page, None from a source that cannot page; `missed`
-    counts events lost before it; `more` says that another page waits.
-    """
-
-    after: str
-    body: bytes
-    cursor: str | None
-    missed: int
-    more: bool
+    body: bytes | None
+    wire_bytes: int
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Sink(Protocol):
-    """Where what arrives goes: the rest of the program, seen from a socket. Never blocks, never raises."""
+    """Where what arrives goes: the rest of the program, seen from a socket. Never blocks, never raises.
+
+    `dialect` is what the source speaks; the frames and documents that are given to the sink are decoded by it.
+    """
+
+    dialect: Dialect
 
     def resume_from(self) -> str:
         """What a connection asks to go on from; empty when there is nothing to go on from."""
-
-    def resume_message(self) -> bytes | None:
-        """What to send first on a link that can be written to; None where the source has shown no positions."""
 
     def position_refused(self, *, refused: bool) -> None:
         """A dial was refused for the position that it asked for, which is left out of the next one.
@@ -90,12 +88,15 @@ class Sink(Protocol):
         """
 
     def awaits_answer(self) -> bool:
-        """Whether the link was told where to go on, by a position, and the source has not said yet whether it does."""
+        """Whether the link was asked to resume from a position, and the source has not answered yet."""
 
-    def link_opened(self, at: float, *, asked: bool) -> None:
-        """A link begins at wall time `at`; `asked` when it was told where to go on."""
+    def on_open(self, at: float, protocol: str) -> Sequence[Outgoing]:
+        """A link begins at wall time `at`; return what to send first.
 
-    def receive(self, received: Received, protocol: str, at: float) -> Reaction:
+        An event stream was asked to resume by a header of the dial; a WebSocket is asked by its first message.
+        """
+
+    def receive(self, received: Received, at: float) -> Reaction:
         """Take a piece of the stream that arrived at wall time `at`."""
 
     def peek(self, received: Received) -> Reaction:
@@ -107,8 +108,8 @@ class Sink(Protocol):
     def missing_after(self) -> str | None:
         """The position after which events are missing that may be asked for; None when there is nothing to ask for."""
 
-    def page(self, page: Page | None, at: float) -> bool:
-        """Take a page of missing events, None when it cannot be had; whether another one should be asked for."""
+    def page(self, after: str, page: Polled | None, at: float) -> bool:
+        """Take the page of events after a position, None when it cannot be had; whether to ask for another one."""
 
     def unchanged(self, at: float) -> None:
         """The source says that nothing changed since the last document, which is as good as hearing it again."""

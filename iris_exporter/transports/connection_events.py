@@ -54,7 +54,9 @@ class Disconnected:
 
 @dataclass(frozen=True, slots=True)
 class PollStarted:
-    """A REST request begins: a snapshot, a poll, or a page of missing events."""
+    """A REST request begins: a snapshot, a poll, or a `page` of missing events."""
+
+    page: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from iris_exporter.core import negotiation
 from iris_exporter.core.budget import ConnectionBudgets
 from iris_exporter.core.failures import Failure, TransportError, from_status
 from iris_exporter.core.negotiation import Answer, Probe
+from iris_exporter.decoding.dialect import Dialect
 from iris_exporter.http.classify import LINK_ERRORS, failure_of
 from iris_exporter.http.credentials import Credentials
 from iris_exporter.http.requester import Requester
@@ -68,8 +69,10 @@ class Dialer:
         credentials: Credentials,
         clock: Clock,
         budgets: ConnectionBudgets,
+        dialect: Dialect,
     ) -> None:
         self._settings = settings
+        self._dialect = dialect
         budget = _HostBudgets(budgets, settings.max_connections_per_hour, clock)
         self._requester = Requester(settings, session, credentials, budget)
         self._credentials = credentials
@@ -124,7 +127,7 @@ class Dialer:
 
     async def _upgrade(self) -> WebSocketLink:
         try:
-            socket = await self._requester.upgrade(self._settings.url)
+            socket = await self._requester.upgrade(self._settings.url, self._dialect.subprotocols)
         except aiohttp.WSServerHandshakeError as error:
             retry_after = error.headers.get("Retry-After") if error.headers is not None else None
             hint = retry_after_seconds(retry_after, self._clock.wall())
@@ -138,7 +141,7 @@ class Dialer:
     async def _get(self, probe: Probe, last_event_id: str) -> Link | PollInstead:
         url = negotiation.as_http(self._settings.url)
         headers = {
-            "Accept": negotiation.accept_header(probe),
+            "Accept": negotiation.accept_header(probe, self._dialect.accept),
             "Accept-Encoding": "identity",
             "Cache-Control": "no-store",
         }
@@ -147,12 +150,15 @@ class Dialer:
         response = await self._requester.get(url, headers)
         keep = False
         try:
-            match negotiation.read_answer(probe, response.status, response.content_type.lower()):
+            media_type = response.content_type.lower()
+            is_document = self._dialect.reads(media_type)
+            match negotiation.read_answer(probe, response.status, media_type, is_document=is_document):
                 case Answer.EVENT_STREAM:
-                    link = SseLink(response, self._settings.max_message_bytes, last_event_id)
+                    limit, names = self._settings.max_message_bytes, self._dialect.event_names
+                    link = SseLink(response, limit, last_event_id, names)
                     keep = True
                     return link
-                case Answer.JSON:
+                case Answer.DOCUMENT:
                     body, wire_bytes = await read_body(response, self._settings.max_body_bytes)
                     return PollInstead(url, body, wire_bytes)
                 case Answer.TRY_UPGRADE:

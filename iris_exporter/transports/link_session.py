@@ -12,12 +12,12 @@ from collections.abc import Iterable, Sequence
 
 from iris_exporter.core.failures import Failure, TransportError
 from iris_exporter.core.heartbeat import Heartbeat
+from iris_exporter.decoding.dialect import Outgoing
 from iris_exporter.transports.base import Link, Received
 from iris_exporter.transports.connection_events import FirstRead, PingAnswered, PollFailed
 from iris_exporter.transports.context import StreamContext
 from iris_exporter.transports.snapshots import SnapshotLoader
 
-PING = b'{"type":"ping"}'
 MAX_BACKLOG_BYTES = 8 * 1024 * 1024
 """Some minutes of what a source may send by the protocol. Beyond, the snapshot is given up: its stream matters more."""
 _PIECE_BYTES = 256  # what an empty piece takes
@@ -41,7 +41,7 @@ class Backlog:
     def put(self, received: Received, at: float) -> bool:
         """Add a piece that arrived at wall time `at`; False when there is more now than may wait."""
         self._pieces.append((received, at))
-        self._bytes += sum(map(len, received.messages)) + _PIECE_BYTES
+        self._bytes += sum(map(len, received.frames)) + _PIECE_BYTES
         return self._bytes <= self._limit
 
     def take(self) -> tuple[Received, float] | None:
@@ -145,12 +145,13 @@ class LinkSession:
         """Give a piece to the sink and do what it wants; a failure that ends the link, None otherwise."""
         if received.last_event_id is not None:
             self._context.retry_seconds = received.retry_seconds
-        if not received.messages and not received.binary:
+        if not received.frames:
             if self._link.protocol == "sse" and received.wire_bytes:
-                self._sink.unchanged(now)  # a comment, or an event without a message: the source lives
+                self._sink.unchanged(now)  # a comment: the source lives
             return None
-        self._context.last_message_at = now
-        reaction = self._sink.receive(received, self._link.protocol, now)
+        reaction = self._sink.receive(received, now)
+        if not reaction.silent:
+            self._context.last_message_at = now
         if not answered:
             self._reply(reaction.replies)
         if reaction.pong:
@@ -159,12 +160,12 @@ class LinkSession:
             self._filling = self._context.tasks.spawn(self._snapshots.fill_gaps(), "fill")
         return reaction.failure
 
-    def _reply(self, replies: Sequence[bytes]) -> None:
+    def _reply(self, replies: Sequence[Outgoing]) -> None:
         """Send answers without waiting for a peer that does not read; one that is under way answers for later ones."""
         if replies and (self._replying is None or self._replying.done()):
             self._replying = self._context.tasks.spawn(self._send_all(replies), "reply")
 
-    async def _send_all(self, replies: Sequence[bytes]) -> None:
+    async def _send_all(self, replies: Sequence[Outgoing]) -> None:
         for reply in replies:
             await self._link.send(reply)
 
@@ -185,7 +186,10 @@ class LinkSession:
                 # A peer that does not read blocks the write as well; this must not keep us from noticing.
                 try:
                     async with asyncio.timeout(timeout):
-                        if await self._link.send(PING) and await self._link.ping():
+                        message = self._sink.dialect.heartbeat()
+                        if message is not None:
+                            await self._link.send(message)
+                        if await self._link.ping():
                             self._heartbeat.sent(now)
                 except TimeoutError:
                     return Failure("heartbeat_timeout", f"could not send a ping for {timeout:g} s")

@@ -4,14 +4,12 @@ Source: RFC 9110, sections 8.8.3 (ETag), 13.1.2 (If-None-Match), 10.2.3 (Retry-A
 """
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import aiohttp
 
 from iris_exporter.clock import Clock
-from iris_exporter.core import negotiation
 from iris_exporter.core.failures import Failure, TransportError, from_status
+from iris_exporter.decoding.dialect import Dialect
 from iris_exporter.http.classify import LINK_ERRORS, failure_of
 from iris_exporter.http.credentials import Credentials
 from iris_exporter.http.decompress import Inflater
@@ -19,39 +17,25 @@ from iris_exporter.http.requester import Requester
 from iris_exporter.http.resolver import connect_timeout
 from iris_exporter.http.retry_after import retry_after_seconds
 from iris_exporter.settings import StreamSettings
-from iris_exporter.transports.base import Page
+from iris_exporter.transports.base import Polled
 
 # The head has the connect timeout; a body that takes longer than this would outlast the next poll.
 _BODY_SECONDS = 20.0
-
-
-@dataclass(frozen=True, slots=True)
-class Polled:
-    """An answer. `body` is None when the source says that nothing changed (304)."""
-
-    body: bytes | None
-    wire_bytes: int
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-    def page(self, after: str) -> Page:
-        """The answer as the page of events after a position; `missed` is 0 where the header is no number."""
-        missed = self.headers.get("Iris-Missed", "")
-        return Page(
-            after,
-            self.body or b"[]",
-            self.headers.get("Iris-Cursor"),
-            int(missed) if missed.isascii() and missed.isdigit() and len(missed) <= 18 else 0,
-            self.headers.get("Iris-More", "").lower() == "true",
-        )
 
 
 class Poller:
     """Asks REST addresses of one stream, and remembers the entity tag of each."""
 
     def __init__(
-        self, settings: StreamSettings, session: aiohttp.ClientSession, credentials: Credentials, clock: Clock
+        self,
+        settings: StreamSettings,
+        session: aiohttp.ClientSession,
+        credentials: Credentials,
+        clock: Clock,
+        dialect: Dialect,
     ) -> None:
         self._settings = settings
+        self._dialect = dialect
         self._requester = Requester(settings, session, credentials)
         self._clock = clock
         self._tags: dict[str, str] = {}
@@ -62,7 +46,7 @@ class Poller:
         Raises:
             TransportError: No usable answer; a 429 or 503 carries the source's hint.
         """
-        headers = {"Accept": "application/json", "Accept-Encoding": "gzip"}
+        headers = {"Accept": self._dialect.accept, "Accept-Encoding": "gzip"}
         if tag := self._tags.get(url):
             headers["If-None-Match"] = tag
         try:
@@ -90,7 +74,7 @@ class Poller:
             self._tags.pop(url, None)  # a source that does not take its own tag is asked without it next time
             hint = retry_after_seconds(response.headers.get("Retry-After"), self._clock.wall())
             raise TransportError(from_status(response.status, retry_after_seconds=hint))
-        if not negotiation.is_json(response.content_type.lower()):
+        if not self._dialect.reads(response.content_type.lower()):
             raise TransportError(Failure("not_json", f"the answer is {response.content_type}"))
         body, wire_bytes = await read_body(response, self._settings.max_body_bytes)
         tag = response.headers.get("ETag")

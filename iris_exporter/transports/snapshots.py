@@ -3,14 +3,14 @@
 from iris_exporter.core import negotiation
 from iris_exporter.core.failures import Failure, TransportError
 from iris_exporter.core.reasons import Remedy
+from iris_exporter.decoding.dialect import Dialect
 from iris_exporter.settings import StreamSettings
 from iris_exporter.transports.connection_events import PollAnswered, PollFailed, PollStarted
 from iris_exporter.transports.context import StreamContext
 from iris_exporter.transports.dialer import PollInstead
 from iris_exporter.transports.polling import Poller
 
-# The most that the protocol allows in a page, and enough pages for twice what a source keeps by default.
-_PAGE_EVENTS = 1000
+# With pages of a thousand events, twice what a source keeps by default.
 _MAX_PAGES = 20
 # A source that answers like this has no such pages; any other failure may pass.
 _FINAL = (Remedy.REFUSE, Remedy.STOP)
@@ -23,7 +23,7 @@ class SnapshotLoader:
         self._context = context
         self._sink, self._clock, self._emit = context.sink, context.clock, context.emit
         self._poller = poller
-        self._urls = _likely_urls(context.settings)
+        self._urls = _likely_urls(context.settings, context.sink.dialect)
         self._is_loaded = False  # whether a dial found a snapshot that polling can begin with
 
     @property
@@ -34,7 +34,7 @@ class SnapshotLoader:
     def forget(self) -> None:
         """Forget what was found out about the source."""
         self._poller.forget()
-        self._urls = _likely_urls(self._context.settings)
+        self._urls = _likely_urls(self._context.settings, self._context.sink.dialect)
 
     def found(self, found: PollInstead) -> None:
         """A dial found something to poll; what it was answered is the first poll."""
@@ -95,10 +95,10 @@ class SnapshotLoader:
             after = self._sink.missing_after()
             if after is None:
                 return
-            address = negotiation.page_address(url, after, _PAGE_EVENTS)
+            address = self._sink.dialect.page_address(url, after)
             page = None
             if address is not None:
-                self._emit(PollStarted())
+                self._emit(PollStarted(page=True))
                 try:
                     polled = await self._poller.fetch(address, remember=False)
                 except TransportError as error:
@@ -107,14 +107,14 @@ class SnapshotLoader:
                         return  # the next document, or the next message, asks again
                 else:
                     self._emit(PollAnswered(polled.wire_bytes))
-                    page = polled.page(after)
-            if not self._sink.page(page, self._clock.wall()):
+                    page = polled
+            if not self._sink.page(after, page, self._clock.wall()):
                 return
 
 
-def _likely_urls(settings: StreamSettings) -> tuple[str, ...]:
+def _likely_urls(settings: StreamSettings, dialect: Dialect) -> tuple[str, ...]:
     if settings.snapshot_url is not None:
         return (negotiation.as_http(settings.snapshot_url),)
     if settings.protocol == "poll":
         return (negotiation.as_http(settings.url),)
-    return negotiation.snapshot_addresses(settings.url)
+    return dialect.snapshot_addresses(settings.url)

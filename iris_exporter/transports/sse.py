@@ -11,6 +11,7 @@ from collections import deque
 import aiohttp
 
 from iris_exporter.core.failures import Failure, TransportError
+from iris_exporter.decoding.dialect import Outgoing
 from iris_exporter.errors import LimitExceededError
 from iris_exporter.http.classify import LINK_ERRORS, failure_of
 from iris_exporter.http.decompress import Inflater
@@ -30,9 +31,15 @@ class SseLink:
 
     protocol = "sse"
 
-    def __init__(self, response: aiohttp.ClientResponse, max_message_bytes: int, last_event_id: str) -> None:
+    def __init__(
+        self,
+        response: aiohttp.ClientResponse,
+        max_message_bytes: int,
+        last_event_id: str,
+        event_names: frozenset[str] = frozenset(),
+    ) -> None:
         self._response = response
-        self._parser = SseParser(max_message_bytes, last_event_id)
+        self._parser = SseParser(max_message_bytes, last_event_id, event_names)
         self._inflate_limit = max(max_message_bytes * _INFLATED_MESSAGES, _LEAST_INFLATED_BYTES)
         self._inflated = b""
         self._taken = 0  # of what is inflated
@@ -49,12 +56,12 @@ class SseLink:
             raise TransportError(Failure("message_too_large", "an SSE event is larger than the limit"))
         try:
             part, wire_bytes = await self._next_part()
-            messages = parser.feed_data(part)
+            frames = parser.feed_frames(part)
         except LINK_ERRORS as error:
             raise TransportError(failure_of(error)) from None
         retry = parser.retry_milliseconds
         return Received(
-            messages,
+            frames,
             wire_bytes,
             last_event_id=parser.last_event_id,
             retry_seconds=None if retry is None else retry / 1000,
@@ -100,7 +107,7 @@ class SseLink:
         pieces.clear()
         return piece
 
-    async def send(self, message: bytes) -> bool:  # noqa: ARG002 (SSE has one direction)
+    async def send(self, message: Outgoing) -> bool:  # noqa: ARG002 (SSE has one direction)
         """See `Link.send`."""
         return False
 

@@ -6,39 +6,44 @@ and a following LF is swallowed: an event that a server ends with CR CR must not
 Lines are split on bytes, never on decoded text, because U+2028 and its kin are line ends to Python and not to the
 standard.
 
-Nearly every real stream sends whole events of one data line each with LF ends, many of them in one piece, and whoever
-reads a telemetry stream wants their data alone. `feed_data` takes those with one search of a regular expression that
-matches either a plain event or all the rest; if there is a rest, the whole piece goes line by line, and so does what
-begins or ends in the middle of an event. Both ways bring the same data, last event id and end.
+Nearly every real stream sends whole events of one data line each with LF ends, many of them in one piece, and a
+dialect reads their data alone. `feed_frames` takes those with one search of a regular expression that matches either a
+plain event or all the rest; if there is a rest, the whole piece goes line by line, and so does what begins or ends in
+the middle of an event. Both ways bring the same data, last event id and end. An event with a name that the dialect has
+asked for is not plain.
 
-The `data` of an event is given as bytes: JSON decoders want bytes, and an invalid UTF-8 sequence is theirs to report.
-
-Some servers say that they live by an event that is named so (`ping`, `heartbeat`, ...) and has no message in its data.
-That is no data; whoever wants to know looks at what `feed` returns, or that bytes came at all.
+The `data` of an event is given as bytes: decoders want bytes, and an invalid UTF-8 sequence is theirs to report.
 
 Source: WHATWG HTML, 9.2.5 "Parsing an event stream" and 9.2.6 "Interpreting an event stream".
 """
 
 import re
+from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
+from iris_exporter.decoding.dialect import Frame, NamedEvent
 from iris_exporter.errors import LimitExceededError
 
 _BOM = b"\xef\xbb\xbf"
 _BLANK_LINES = re.compile(rb"[\r\n]*")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
-# An event in the plain form, whose name does not begin as that of a sign of life, or everything that follows when the
-# next one is not; then the group is empty. No CR and no NUL may be in what is searched: `.` takes every byte but LF,
-# and is several times faster than a class of bytes.
 _PLAIN_FIELD_BYTES = 255
-_PLAIN_EVENT = re.compile(
-    rb"(?:id:.{0,%(n)d}\n)?(?:event:(?! ?(?i:ping|pong|heart|keep)).{0,%(n)d}\n)?(?:id:.{0,%(n)d}\n)?"
-    rb"data: ?(.*)\n\n|(?s:.+)" % {b"n": _PLAIN_FIELD_BYTES}
-)
 
 
-_SIGNS_OF_LIFE = frozenset({"ping", "pong", "heartbeat", "keepalive", "keep-alive", "keep_alive"})
-_TYPE = b'"type"'  # every message has one
+@cache
+def _plain_event(names: frozenset[str]) -> re.Pattern[bytes]:
+    """An event in the plain form, with none of these names, or everything that follows when the next one is not.
+
+    Then the group is empty. No CR and no NUL may be in what is searched: `.` takes every byte but LF, and is several
+    times faster than a class of bytes.
+    """
+    special = "|".join(map(re.escape, sorted(names))).encode()
+    name = rb"(?! ?(?i:%b)\n)" % special if names else b""
+    return re.compile(
+        rb"(?:id:.{0,%(n)d}\n)?(?:event:%(name)b.{0,%(n)d}\n)?(?:id:.{0,%(n)d}\n)?data: ?(.*)\n\n|(?s:.+)"
+        % {b"n": _PLAIN_FIELD_BYTES, b"name": name}
+    )
 
 
 class SseEvent(NamedTuple):
@@ -49,25 +54,25 @@ class SseEvent(NamedTuple):
     id: str
 
 
-def is_sign_of_life(event: SseEvent) -> bool:
-    """Whether an event says by its name that the server lives, and carries no message."""
-    return event.name.lower() in _SIGNS_OF_LIFE and _TYPE not in event.data
-
-
 class SseParser:
-    """Feed bytes, take events; then read `closed`, `last_event_id` and `retry_milliseconds`.
+    """Feed bytes, take events or frames; then read `closed`, `last_event_id` and `retry_milliseconds`.
 
+    `event_names`, in lower case, are those that become `NamedEvent` frames; every other event is its data.
     `last_event_id` is what a reconnect sends as `Last-Event-ID`: it moves when an event is dispatched or an empty
     block with an id ends, not when an id line is read. `retry_milliseconds` is None until the stream says so.
     `closed` is True once more than `max_event_bytes` were pending for one event (a line can be as long as an event,
     so one number bounds both): what was complete before has been returned, and the connection should be dropped.
     """
 
-    def __init__(self, max_event_bytes: int, last_event_id: str = "") -> None:
+    def __init__(
+        self, max_event_bytes: int, last_event_id: str = "", event_names: frozenset[str] = frozenset()
+    ) -> None:
         self.last_event_id = last_event_id
         self.retry_milliseconds: int | None = None
         self.closed = False
         self._limit = max_event_bytes
+        self._event_names = event_names
+        self._plain_event = _plain_event(event_names)
         self._pending: list[bytes] = []  # pieces of one incomplete line, joined only when its end has come
         self._pending_bytes = 0
         self._start_of_stream = True
@@ -120,20 +125,19 @@ class SseParser:
                 self._close()
         return events
 
-    def feed_data(self, chunk: bytes) -> list[bytes]:
-        """As `feed`, and return only the data of the events that are more than a sign of life: several times faster
-        where they are plain.
+    def feed_frames(self, chunk: bytes) -> list[Frame]:
+        """As `feed`, and return frames: several times faster where the events are plain.
 
         Raises:
             LimitExceededError: The parser was closed by an earlier feed.
         """
         start = 0
-        found: list[bytes] = []
+        found: list[Frame] = []
         if not self._between_events():
             start = chunk.find(b"\n\n") + 2
             if start < 2:
-                return self._data_of(chunk)
-            found = self._data_of(chunk[:start])
+                return self._frames_of(chunk)
+            found = self._frames_of(chunk[:start])
             if self.closed or start == len(chunk):
                 return found
         end = chunk.rfind(b"\n\n", start) + 2
@@ -141,22 +145,26 @@ class SseParser:
             found += plain
             start = end
         if start < len(chunk):
-            found += self._data_of(chunk[start:])
+            found += self._frames_of(chunk[start:])
         return found
 
-    def _data_of(self, chunk: bytes) -> list[bytes]:
-        return [event.data for event in self.feed(chunk) if not is_sign_of_life(event)]
+    def _frames_of(self, chunk: bytes) -> list[Frame]:
+        names = self._event_names
+        return [
+            NamedEvent(name, event.data) if (name := event.name.lower()) in names else event.data
+            for event in self.feed(chunk)
+        ]
 
     def _between_events(self) -> bool:
-        """Whether nothing of an event is kept, so that the next byte begins one."""
-        kept = self._pending or self._data or self._name
-        return not (self.closed or self._start_of_stream or self._after_cr or kept)
+        """Whether nothing of an event is pending, so that the next byte begins one."""
+        pending = self._pending or self._data or self._name
+        return not (self.closed or self._start_of_stream or self._after_cr or pending)
 
-    def _plain_data(self, chunk: bytes, start: int, end: int) -> list[bytes] | None:
+    def _plain_data(self, chunk: bytes, start: int, end: int) -> Sequence[bytes] | None:
         """The data of the events in `chunk[start:end]` when all of them are plain; None, and no change, otherwise."""
         if b"\r" in chunk or b"\0" in chunk or self._limit < _PLAIN_FIELD_BYTES:
             return None
-        found: list[bytes] = _PLAIN_EVENT.findall(chunk, start, end)
+        found: list[bytes] = self._plain_event.findall(chunk, start, end)
         # An empty last one may be the rest that is not plain. Only in a piece over the limit can an event be over it.
         if not found[-1] or (end - start > self._limit and max(map(len, found)) > self._limit):
             return None

@@ -227,18 +227,11 @@ class Supervisor:
         self._protocol, self._endpoint = link.protocol, negotiation.without_credentials(self._settings.url)
         self._connected_at = self._clock.wall()
         self._emit(Connected(link.protocol, self._endpoint, now - started, self._connected_at))
-        await self._ask_to_resume(link)
+        for message in self._sink.on_open(self._clock.wall(), link.protocol):
+            await link.send(message)
         self._carry_out(self._connection.opened(now), None)
         self._tasks.works()
         return link
-
-    async def _ask_to_resume(self, link: Link) -> None:
-        """An event stream was asked by a header of the dial; a WebSocket is asked by its first message."""
-        message = self._sink.resume_message()
-        asked = bool(self._sink.resume_from())
-        if link.protocol == "websocket":
-            asked = message is not None and await link.send(message)
-        self._sink.link_opened(self._clock.wall(), asked=asked)
 
     async def _failed(self, failure: Failure) -> None:
         key_changed = failure.remedy is Remedy.RENEW and await self._dialer.key_changed()

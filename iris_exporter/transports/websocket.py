@@ -1,4 +1,4 @@
-"""WebSocket on aiohttp: frames in, JSON documents out; no decisions.
+"""WebSocket on aiohttp: frames as they come; no decisions.
 
 Pings and pongs are handled here and not by aiohttp, because each of them is a sign of life that must be seen.
 Source: RFC 6455.
@@ -13,6 +13,7 @@ import aiohttp
 from aiohttp import ClientWebSocketResponse, WSCloseCode, WSMsgType
 
 from iris_exporter.core.failures import Failure, TransportError, from_close_code
+from iris_exporter.decoding.dialect import Binary, Outgoing
 from iris_exporter.http.classify import failure_of
 from iris_exporter.logs import redact
 from iris_exporter.transports.base import Received
@@ -51,22 +52,22 @@ class WebSocketLink:
         if self._close_code is not None and self._end is not None:
             raise TransportError(self._end)
         received = Received([], 0)
-        messages = received.messages
+        frames = received.frames
         receive, take, queued = self._socket.receive, self._take, self._queued
         while True:
             frame = await (take() if queued and queued[0][0].type is WSMsgType.TEXT else receive())
             kind = frame.type
             if kind is WSMsgType.TEXT:
                 data = frame.data if isinstance(frame.data, bytes) else str(frame.data).encode()
-                messages.append(data)
+                frames.append(data)
                 received.wire_bytes += _wire_size(len(data))
                 if not data.isascii() and not _is_utf8(data):
-                    # The connection has to be failed (RFC 6455, section 8.1). The decoder counts what is in it.
+                    # The connection has to be failed (RFC 6455, section 8.1). The dialect counts what is in it.
                     self._end = Failure("protocol_error", "a text message is no valid UTF-8")
                     self._close_code = WSCloseCode.INVALID_TEXT
                     return received
             elif kind is WSMsgType.BINARY:
-                received.binary += 1
+                frames.append(Binary(frame.data))
                 received.wire_bytes += _wire_size(len(frame.data))
             elif kind is WSMsgType.PING:
                 received.wire_bytes += _wire_size(len(frame.data))
@@ -80,7 +81,7 @@ class WebSocketLink:
                 return received
             else:
                 raise TransportError(self._ended(kind, frame.data, frame.extra))
-            if not queued or len(messages) >= _BATCH_FRAMES:
+            if not queued or len(frames) >= _BATCH_FRAMES:
                 return received
 
     def _ended(self, kind: WSMsgType, data: object, extra: object) -> Failure:
@@ -106,10 +107,13 @@ class WebSocketLink:
         with suppress(ConnectionError, RuntimeError, aiohttp.ClientError):
             await self._socket.pong(payload)
 
-    async def send(self, message: bytes) -> bool:
+    async def send(self, message: Outgoing) -> bool:
         """See `Link.send`; a link that has just ended swallows the message, the next read says why it ended."""
         with suppress(ConnectionError, RuntimeError, aiohttp.ClientError):
-            await self._socket.send_str(message.decode())
+            if isinstance(message, Binary):
+                await self._socket.send_bytes(message.data)
+            else:
+                await self._socket.send_str(message.decode())
         return True
 
     async def ping(self) -> bool:

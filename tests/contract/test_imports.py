@@ -8,10 +8,11 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = "iris_exporter"
 
 STAGES = (
-    *("http", "transports", "decoding", "model", "instruments", "otel", "persistence"),
+    *("http", "decoding", "transports", "model", "instruments", "otel", "persistence"),
     *("streams", "fleet", "grafana", "web"),
 )
-"""Data flows from the left to the right; a stage imports nothing of those on its right."""
+"""Data flows from the left to the right; a stage imports nothing of those on its right. `decoding` comes before
+`transports`, which know the seam: a dialect says what they offer and send, and imports nothing of them."""
 
 SHARED = frozenset({"", "errors", "clock", "units", "version", "core", "logs", "settings", "process", "config"})
 """Any room may import these, and they import one another alone; "" is the package itself, with its version."""
@@ -61,6 +62,20 @@ def test_imports_go_from_right_to_left() -> None:
         wrong += [f"{module} imports {name}" for name in imports(path) if not is_allowed(room(module), room(name))]
     assert wrong == []
     assert rooms - {"__init__"} <= SHARED | PURE | ASSEMBLY | set(STAGES), "a room that this test does not know"
+
+
+def test_what_a_source_speaks_is_known_to_its_profile_alone() -> None:
+    """A stage in front of or behind the seam that imports a dialect would have to change with the next one."""
+    dialects = [path for path in (ROOT / PACKAGE / "decoding").iterdir() if path.is_dir() and path.name[0] != "_"]
+    own = tuple(f"{PACKAGE}.decoding.{path.name}" for path in dialects)
+    importers = set()
+    for path in (ROOT / PACKAGE).rglob("*.py"):
+        if not any(path.is_relative_to(dialect) for dialect in dialects) and any(
+            name.startswith(own) for name in imports(path)
+        ):
+            importers.add(path.relative_to(ROOT / PACKAGE).as_posix())
+    assert own
+    assert importers == {"streams/profile.py"}
 
 
 def test_the_rule_refuses_what_goes_up() -> None:

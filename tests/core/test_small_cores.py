@@ -44,9 +44,7 @@ def test_the_option_and_the_memory_decide_before_the_address() -> None:
     ("probe", "status", "content_type", "expected"),
     [
         (Probe.NEGOTIATE, 200, "text/event-stream", Answer.EVENT_STREAM),
-        (Probe.NEGOTIATE, 200, "application/json", Answer.JSON),
-        (Probe.NEGOTIATE, 200, "application/problem+json", Answer.JSON),
-        (Probe.NEGOTIATE, 200, "text/json", Answer.JSON),
+        (Probe.NEGOTIATE, 200, "application/json", Answer.DOCUMENT),
         (Probe.NEGOTIATE, 200, "text/html", Answer.NOT_A_STREAM),
         (Probe.STREAM, 200, "application/json", Answer.NOT_A_STREAM),
         (Probe.NEGOTIATE, 426, "", Answer.TRY_UPGRADE),
@@ -60,23 +58,9 @@ def test_the_option_and_the_memory_decide_before_the_address() -> None:
     ],
 )
 def test_an_answer_decides_the_protocol(probe: Probe, status: int, content_type: str, expected: Answer) -> None:
-    assert negotiation.read_answer(probe, status, content_type) is expected
-
-
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        ("ws://h:1/api/stream/overview", ("http://h:1/api/overview", "http://h:1/api/iris/overview")),
-        (
-            "https://h/iris/api/stream/x?k=1",
-            ("https://h/iris/api/overview?k=1", "https://h/iris/api/iris/overview?k=1"),
-        ),
-        ("wss://h/api/iris/ws", ("https://h/api/iris/overview", "https://h/api/overview")),
-        ("http://h/stream", ("http://h/api/overview", "http://h/api/iris/overview")),
-    ],
-)
-def test_the_snapshot_is_looked_for_beside_the_stream(url: str, expected: tuple[str, str]) -> None:
-    assert negotiation.snapshot_addresses(url) == expected
+    assert (
+        negotiation.read_answer(probe, status, content_type, is_document=content_type == "application/json") is expected
+    )
 
 
 def test_every_status_code_and_reason_leads_to_a_row_with_a_remedy_and_words() -> None:

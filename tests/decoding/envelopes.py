@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
-from iris_exporter.decoding.iris_json.decoder import Decoder
+from iris_exporter.decoding.dialect import Dialect
+from iris_exporter.decoding.iris_json.dialect import IrisJson
 from iris_exporter.decoding.messages import (
     Event,
+    EventBatch,
     EventMessage,
     Message,
 )
@@ -38,11 +40,19 @@ def event_with(**fields: Any) -> bytes:
     return envelope({**EVENT, **fields})
 
 
+def decode_one(dialect: Dialect, data: bytes) -> Message:
+    """The message of a frame that has one. Raises DecodeError when it is lost."""
+    (found,) = dialect.decode([data])
+    if isinstance(found, DecodeError):
+        raise found
+    return found.messages()[0] if isinstance(found, EventBatch) else found
+
+
 def decode(data: bytes) -> Message:
     """Decode one message in which nothing may be left out."""
-    decoder = Decoder()
-    message = decoder.decode(data)
-    assert decoder.take_problems() == []
+    decoder = IrisJson()
+    message = decode_one(decoder, data)
+    assert decoder.problems.take() == []
     return message
 
 
@@ -54,12 +64,12 @@ def decode_event(data: bytes) -> Event:
 
 def decode_in_part(data: bytes) -> tuple[Message, list[tuple[str, str]]]:
     """Decode one message, and what was left out of it."""
-    decoder = Decoder()
-    message = decoder.decode(data)
-    return message, [(problem.reason, problem.path) for problem in decoder.take_problems()]
+    decoder = IrisJson()
+    message = decode_one(decoder, data)
+    return message, [(problem.reason, problem.path) for problem in decoder.problems.take()]
 
 
 def refusal(data: bytes) -> tuple[str, str]:
     with pytest.raises(DecodeError) as caught:
-        Decoder().decode(data)
+        decode_one(IrisJson(), data)
     return caught.value.reason, caught.value.path

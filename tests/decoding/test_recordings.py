@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from iris_exporter.decoding.iris_json.decoder import Decoder
+from iris_exporter.decoding.iris_json.dialect import IrisJson
 from iris_exporter.errors import DecodeError
+from tests.decoding.envelopes import decode_one
 
 STREAMS = Path(__file__).resolve().parent.parent / "data/streams"
 RECORDINGS = sorted([*STREAMS.glob("*.ndjson"), *STREAMS.glob("rest-*.json")])
@@ -24,18 +25,18 @@ def expected_file(recording: Path) -> Path:
 
 def decoded(recording: Path) -> list[dict[str, Any]]:
     """What each line, or the one document, becomes, and what was left out of it."""
-    decoder = Decoder()
+    decoder = IrisJson()
     results = []
     body = recording.read_bytes()
     for data in body.splitlines() if recording.suffix == ".ndjson" else [body]:
-        decode = decoder.decode if recording.suffix == ".ndjson" else decoder.decode_document
+        is_stream = recording.suffix == ".ndjson"
         result: dict[str, Any] = {}
         try:
-            message = decode(data)
+            message: object = decode_one(decoder, data) if is_stream else decoder.decode_document(data)
             result[type(message).__name__] = said(message)
         except DecodeError as error:
             result["error"] = str(error)
-        problems = [f"{problem.reason} at {problem.path}" for problem in decoder.take_problems()]
+        problems = [f"{problem.reason} at {problem.path}" for problem in decoder.problems.take()]
         if problems:
             result["problems"] = problems
         results.append(result)

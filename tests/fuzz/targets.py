@@ -13,8 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from iris_exporter.core import negotiation, reasons
 from iris_exporter.core.cursor import parse_position
 from iris_exporter.core.failures import from_close_code, from_error_code, from_status
-from iris_exporter.decoding.iris_json.decoder import Decoder
-from iris_exporter.decoding.messages import MESSAGE_TYPES, Unknown
+from iris_exporter.decoding.iris_json.dialect import IrisJson
+from iris_exporter.decoding.messages import MESSAGE_TYPES, EventBatch, Unknown
 from iris_exporter.decoding.problems import REASONS
 from iris_exporter.errors import DecodeError, LimitExceededError
 from iris_exporter.http.decompress import Inflater
@@ -52,24 +52,24 @@ def sse(data: bytes) -> None:
 
 def envelope(data: bytes) -> None:
     """The decoder of stream messages: a message that can be shown, or a documented error."""
-    decoder = Decoder()
-    try:
-        message = decoder.decode(data)
-    except DecodeError as error:
-        assert error.reason in REASONS
-        str(error).encode()
-    else:
-        assert message.message_type in MESSAGE_TYPES
-        if not isinstance(message, Unknown):
-            check_printable(message)
-    for problem in decoder.take_problems():
+    decoder = IrisJson()
+    for found in decoder.decode([data]):
+        if isinstance(found, DecodeError):
+            assert found.reason in REASONS
+            str(found).encode()
+            continue
+        for message in found.messages() if isinstance(found, EventBatch) else (found,):
+            assert message.message_type in MESSAGE_TYPES
+            if not isinstance(message, Unknown):
+                check_printable(message)
+    for problem in decoder.problems.take():
         assert problem.reason in REASONS
 
 
 def document(data: bytes) -> None:
     """The decoder of REST documents, and merging one twice: the second time nothing is new."""
     try:
-        overview = Decoder().decode_document(data)
+        overview = IrisJson().decode_document(data)
     except DecodeError as error:
         assert error.reason in REASONS
         return
@@ -83,11 +83,12 @@ def document(data: bytes) -> None:
 
 def websocket(data: bytes) -> None:
     """Text messages (here: lines), one after the other, through to /metrics: what is printed can be read."""
-    decoder, state = Decoder(), StreamState("fuzz", 300.0)
+    decoder, state = IrisJson(), StreamState("fuzz", 300.0)
     new = 0
-    for line in data.split(b"\n"):
-        with contextlib.suppress(DecodeError):
-            new += len(state.apply(decoder.decode(line), NOW).events)
+    for found in decoder.decode(data.split(b"\n")):
+        if not isinstance(found, DecodeError):
+            messages = found.messages() if isinstance(found, EventBatch) else (found,)
+            new += sum(len(state.apply(message, NOW).events) for message in messages)
     view = state.view(NOW)
     page = text(exposition(Source(StreamInstruments("fuzz"), link(), view)), names=SHOWN)
     samples = [sample for family in text_string_to_metric_families(page) for sample in family.samples]
@@ -106,7 +107,7 @@ def headers(data: bytes) -> None:
     failure = from_error_code(value, value, wait)
     assert failure is None or failure.reason in reasons.REASONS
     for probe in (negotiation.Probe.STREAM, negotiation.Probe.NEGOTIATE):
-        negotiation.read_answer(probe, number, value.lower())
+        negotiation.read_answer(probe, number, value.lower(), is_document=bool(number % 2))
     position = parse_position(value)
     assert position is None or position.offset >= 0
 

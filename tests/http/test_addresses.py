@@ -119,26 +119,6 @@ def test_a_user_in_an_address_is_kept_for_the_header_that_it_becomes() -> None:
     assert (url.user, url.password, url.raw_path) == ("me", "p@ss", "/%28x%29")
 
 
-@pytest.mark.parametrize("query", ["api_key=K", "sig=a%2Fb%2Bc%3D%3D&project=x&project=y", "key"])
-@pytest.mark.parametrize("where", ["ws://h:1/pre/api/stream/overview", "http://u:p@h:1/pre/api/iris/stream/x"])
-def test_derived_addresses_keep_what_the_configured_one_had(where: str, query: str) -> None:
-    base = where.replace("ws:", "http:").partition("/api/")[0]
-    addresses = negotiation.snapshot_addresses(f"{where}?{query}#part")
-    assert set(addresses) == {f"{base}/api/overview?{query}", f"{base}/api/iris/overview?{query}"}
-    for address in addresses:
-        page = negotiation.page_address(address, "e-1", 10)
-        assert page == address.replace("/overview?", "/events?") + "&after=e-1&limit=10"
-        assert negotiation.is_page_address(page)
-        assert not negotiation.is_page_address(address)
-
-
-def test_the_position_of_a_page_is_the_one_that_is_asked_for() -> None:
-    assert (
-        negotiation.page_address("http://h/api/overview?limit=5&key=%2F&after=x&afterwards=1", "e-1", 10)
-        == "http://h/api/events?key=%2F&afterwards=1&after=e-1&limit=10"
-    )
-
-
 @pytest.mark.parametrize("url", ["wss://h/x?", "https://h/x?a=b#", "WSS://h/x"])
 def test_another_scheme_changes_nothing_else(url: str) -> None:
     assert negotiation.as_http(url) == "https" + url[url.index(":") :]

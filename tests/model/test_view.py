@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iris_exporter.decoding.iris_json.decoder import Decoder
+from iris_exporter.decoding.iris_json.dialect import IrisJson
 from iris_exporter.decoding.messages import (
     Anomaly,
     EventMessage,
@@ -23,6 +23,7 @@ from iris_exporter.decoding.messages import (
 )
 from iris_exporter.model.snapshot import DataFlow
 from iris_exporter.model.state import NO_CHANGES, Changes, StreamState
+from tests.decoding.envelopes import decode_one
 from tests.model.short import NOW, STALE_AFTER, counted, event, feed, message, update
 
 
@@ -157,7 +158,7 @@ def test_each_event_counts_once_and_no_counter_falls_in_any_order(steps: list[tu
 
 def test_a_recorded_life_from_bytes_to_view(state: StreamState) -> None:
     """Snapshot, live messages, the same again after a reconnect: decoded, merged, counted."""
-    decoder = Decoder()
+    decoder = IrisJson()
     overview = (
         b'{"metrics":{"total_projects":2},"projects":[{"project":"a","overallHealth":"healthy","avgSuccessRate":93},'
         b'{"project":"b","avgSuccessRate":1}],"events":[{"id":1,"project":"a","event_type":"info"}],"anomalies":[]}'
@@ -171,7 +172,7 @@ def test_a_recorded_life_from_bytes_to_view(state: StreamState) -> None:
     for _ in range(2):
         state.apply_snapshot(decoder.decode_document(overview), NOW)
         for data in live:
-            state.apply(decoder.decode(data), NOW)
+            state.apply(decode_one(decoder, data), NOW)
     view = state.view(NOW)
     assert view.metrics == Metrics(projects=2.0)
     assert view.projects == (

@@ -4,12 +4,13 @@ import re
 import tracemalloc
 from pathlib import Path
 
-from iris_exporter.decoding.iris_json.decoder import Decoder
+from iris_exporter.decoding.iris_json.dialect import IrisJson
 from iris_exporter.instruments import signals
 from iris_exporter.otel.environment import LOG_QUEUE_RECORDS
 from iris_exporter.otel.event_logger import Arrival, EventRecord
 from iris_exporter.otel.export_queue import Waiting
 from scripts import generate_signals
+from tests.decoding.envelopes import decode_one
 from tests.otel.samples import CONTEXT
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,7 +42,7 @@ def test_no_experimental_convention_is_imported() -> None:
 
 def test_a_full_queue_takes_the_memory_that_the_reference_says() -> None:
     """65,536 events of 330 bytes as they are kept: an object with its texts, and two tuples."""
-    decode = Decoder().decode
+    dialect = IrisJson()
     message = (
         '{"type":"event","id":"ep-%d","timestamp":"2026-01-02T03:04:05.678Z","data":{"id":"evt-%d","timestamp":'
         '"2026-01-02T03:04:05.678Z","project":"project-%d","event_type":"evaluation","severity":"info","message":'
@@ -53,7 +54,7 @@ def test_a_full_queue_takes_the_memory_that_the_reference_says() -> None:
     try:
         arrivals = (Arrival("main", 1.0, CONTEXT) for _ in texts)
         kept = [
-            Waiting(1.0, 500 + index, EventRecord(arrival, decode(text).event))  # type: ignore[union-attr]
+            Waiting(1.0, 500 + index, EventRecord(arrival, decode_one(dialect, text).event))  # type: ignore[union-attr]
             for index, (arrival, text) in enumerate(zip(arrivals, texts, strict=True))
         ]
         taken = tracemalloc.get_traced_memory()[0] * 16

@@ -12,7 +12,7 @@ from opentelemetry.trace import format_span_id
 
 from iris_exporter import cli
 from iris_exporter.core.failures import Failure
-from iris_exporter.decoding.iris_json.decoder import Decoder
+from iris_exporter.decoding.iris_json.dialect import IrisJson
 from iris_exporter.decoding.messages import Event, EventBatch
 from iris_exporter.instruments import signals
 from iris_exporter.instruments.stream_instruments import StreamInstruments
@@ -227,7 +227,7 @@ def batch(*contexts: str) -> EventBatch:
     message = b'{"type":"event","timestamp":"2025-11-24T15:59:58Z","data":{"id":"%d","project":"p","event_type":"t",'
     message += b'"timestamp":"2025-11-24T15:59:58Z","metadata":{"traceparent":"%s"}}}'
     messages = [message % (number, context.encode()) for number, context in enumerate(contexts)]
-    (found,) = Decoder().decode_all(messages)
+    (found,) = IrisJson().decode(messages)
     assert isinstance(found, EventBatch)
     return found
 

@@ -6,15 +6,19 @@ import pytest
 
 from iris_exporter.core.failures import Failure
 from iris_exporter.core.limits import DEFAULT_LIMITS, Limits
+from iris_exporter.decoding.dialect import Binary, Frame, NamedEvent
+from iris_exporter.decoding.iris_json.dialect import IrisJson
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.catalog import Metric
 from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.model.snapshot import DataFlow
 from iris_exporter.model.state import StreamState
-from iris_exporter.streams.ingest import PONG, StreamSink
+from iris_exporter.streams.ingest import StreamSink
 from iris_exporter.streams.log import StreamLog
-from iris_exporter.transports.base import NO_REACTION, Page, Reaction, Received
+from iris_exporter.transports.base import NO_REACTION, Polled, Reaction, Received
 from tests.fakes import FakeClock
+
+PONG = b'{"type":"pong"}'
 
 
 class Bench:
@@ -22,16 +26,20 @@ class Bench:
         self.clock = FakeClock()
         self.state = StreamState("s", 300.0, limits=limits)
         self.instruments = StreamInstruments("s")
-        self.sink = StreamSink(self.state, self.instruments, StreamLog("s", self.clock))
+        self.sink = StreamSink(IrisJson(limits), self.state, self.instruments, StreamLog("s", self.clock))
 
-    def feed(self, *messages: str | bytes, binary: int = 0) -> Reaction:
+    def feed(self, *messages: str | Frame) -> Reaction:
         raw = [message.encode() if isinstance(message, str) else message for message in messages]
-        return self.sink.receive(Received(raw, sum(map(len, raw)), binary=binary), "sse", self.clock.wall())
+        return self.sink.receive(Received(raw, sum(map(len, raw))), self.clock.wall())
 
     def count(self, metric: Metric, **labels: str) -> float:
         """The sum of the series whose labels include `labels`."""
         found = [sample for sample in self.instruments.samples(metric) if labels.items() <= sample.labels.items()]
         return sum(sample.value for sample in found if not sample.name.endswith(("_sum", "_bucket")))
+
+
+def page(body: str, cursor: str, missed: str = "0", more: str = "false") -> Polled:
+    return Polled(body.encode(), 0, {"Iris-Cursor": cursor, "Iris-Missed": missed, "Iris-More": more})
 
 
 EVENT = '{"type":"event","timestamp":"2023-11-14T22:13:19Z","data":{"id":"%s","event_type":"info","project":"p"}}'
@@ -90,7 +98,10 @@ def test_an_unknown_error_code_is_counted_and_ends_nothing() -> None:
 
 def test_broken_messages_are_counted_by_reason_and_their_neighbours_kept() -> None:
     bench = Bench()
-    assert bench.feed("{", EVENT % "1", b"\xff", "[]", "7", "{}", '{"type":"unheard"}', binary=2) is NO_REACTION
+    assert (
+        bench.feed("{", EVENT % "1", b"\xff", "[]", "7", "{}", '{"type":"unheard"}', *[Binary(b"{}")] * 2)
+        is NO_REACTION
+    )
     for reason, count in {"not_json": 1, "not_utf8": 1, "not_an_object": 1, "no_type": 1}.items():
         assert bench.count(catalog.DECODE_ERRORS, reason=reason) == count, reason
     assert bench.count(catalog.DECODE_ERRORS, reason="binary") == 2
@@ -201,7 +212,7 @@ KNOWN = (
 
 def test_a_first_connection_has_nothing_to_resume() -> None:
     bench = Bench()
-    bench.sink.link_opened(bench.clock.wall(), asked=False)
+    bench.sink.on_open(bench.clock.wall(), "websocket")
     assert bench.sink.snapshot(KNOWN[1], bench.clock.wall(), polling=False) is None
     assert bench.count(catalog.RESUMES) == 0
 
@@ -210,7 +221,7 @@ def test_a_first_connection_has_nothing_to_resume() -> None:
 def test_where_a_source_knows_no_resume_the_next_snapshot_tells_the_outcome(ids: tuple[str, str], outcome: str) -> None:
     bench = Bench()
     bench.sink.snapshot(KNOWN[1], bench.clock.wall(), polling=False)
-    bench.sink.link_opened(bench.clock.wall(), asked=False)
+    bench.sink.on_open(bench.clock.wall(), "websocket")
     events = [{"id": event_id, "event_type": "info"} for event_id in ids]
     bench.sink.snapshot(json.dumps({"metrics": {}, "events": events}).encode(), bench.clock.wall(), polling=False)
     assert bench.count(catalog.RESUMES, outcome=outcome) == 1
@@ -220,7 +231,7 @@ def test_where_a_source_knows_no_resume_the_next_snapshot_tells_the_outcome(ids:
 def test_a_stream_that_another_process_may_have_had_has_an_outcome_from_the_start() -> None:
     bench = Bench()
     bench.sink.lose_cursor()
-    bench.sink.link_opened(bench.clock.wall(), asked=False)
+    bench.sink.on_open(bench.clock.wall(), "websocket")
     bench.sink.snapshot(KNOWN[1], bench.clock.wall(), polling=False)
     assert bench.count(catalog.RESUMES, outcome="none") == 1
 
@@ -228,8 +239,7 @@ def test_a_stream_that_another_process_may_have_had_has_an_outcome_from_the_star
 def test_the_answer_to_a_resume_tells_the_outcome_once() -> None:
     bench = Bench()
     bench.sink.snapshot(KNOWN[0], bench.clock.wall(), polling=False)
-    assert bench.sink.resume_message() == b'{"type":"resume","lastEventId":"e-2"}'
-    bench.sink.link_opened(bench.clock.wall(), asked=True)
+    assert bench.sink.on_open(bench.clock.wall(), "websocket") == (b'{"type":"resume","lastEventId":"e-2"}',)
     bench.sink.snapshot(KNOWN[0], bench.clock.wall(), polling=False)
     assert bench.count(catalog.RESUMES) == 0
     answer = '{"type":"resumed","data":{"outcome":"partial","replayed":1,"missed":3,"epoch":"e","lastEventId":"e-6"}}'
@@ -248,7 +258,7 @@ def test_the_answer_to_a_resume_tells_the_outcome_once() -> None:
 async def test_a_source_that_never_answers_is_an_outcome_too() -> None:
     bench = Bench()
     bench.sink.snapshot(KNOWN[0], bench.clock.wall(), polling=False)
-    bench.sink.link_opened(bench.clock.wall(), asked=True)
+    bench.sink.on_open(bench.clock.wall(), "websocket")
     await bench.clock.advance(9.0)
     bench.feed('{"type":"ping"}')
     assert bench.count(catalog.RESUMES) == 0
@@ -260,7 +270,8 @@ async def test_a_source_that_never_answers_is_an_outcome_too() -> None:
 def test_replays_that_nobody_marked_do_not_distort_the_delays() -> None:
     """A source with ids of its own replays what `Last-Event-ID` asked for, as if it had just happened."""
     bench = Bench()
-    bench.sink.link_opened(bench.clock.wall(), asked=True)
+    bench.state.cursor.note_id("17")
+    bench.sink.on_open(bench.clock.wall(), "sse")
     late = EVENT.replace("22:13:19Z", "22:03:19Z")
     now = EVENT.replace("22:13:19Z", "22:13:20Z")
     bench.feed(late % "1", late % "2", now % "3", late % "4")
@@ -275,10 +286,10 @@ def test_a_hole_is_asked_for_and_only_what_cannot_be_had_is_a_gap() -> None:
     assert bench.feed(jump).fill
     assert bench.sink.missing_after() == "e-2"
     rows = [{"id": number, "event_type": "info"} for number in (5, 6)]
-    assert bench.sink.page(Page("e-2", json.dumps(rows).encode(), "e-6", 2, more=True), bench.clock.wall())
+    assert bench.sink.page("e-2", page(json.dumps(rows), "e-6", "2", "true"), bench.clock.wall())
     assert bench.count(catalog.EVENT_GAPS) == 2, "lost, says the source"
     assert bench.sink.missing_after() == "e-6"
-    assert not bench.sink.page(None, bench.clock.wall())
+    assert not bench.sink.page("e-6", None, bench.clock.wall())
     assert bench.count(catalog.EVENT_GAPS) == 4
     assert bench.sink.missing_after() is None
     assert bench.sink.resume_from() == "e-9"
@@ -305,7 +316,7 @@ def test_what_limits_leave_out_is_counted_whichever_way_it_came(how: str) -> Non
     else:
         bench.sink.snapshot(b'{"metrics":{},"cursor":"e-2"}', bench.clock.wall(), polling=True)
         bench.sink.snapshot(b'{"metrics":{},"cursor":"e-9"}', bench.clock.wall(), polling=True)
-        bench.sink.page(Page("e-2", OVERVIEW.encode(), "e-9", 0, more=False), bench.clock.wall())
+        bench.sink.page("e-2", page(OVERVIEW, "e-9"), bench.clock.wall())
     counted = {kind: bench.count(catalog.STREAM_DROPPED, kind=kind) for kind in catalog.DROPPED}
     assert {kind: count for kind, count in counted.items() if count} == LEFT_OUT
 
@@ -320,9 +331,18 @@ def test_event_ids_that_are_forgotten_are_counted() -> None:
 def test_an_id_that_no_header_could_take_is_not_resumed_from() -> None:
     bench = Bench()
     for event_id in ("x" * 1024, "y" * 1025):
-        bench.sink.receive(Received([], 9, last_event_id=event_id), "sse", bench.clock.wall())
+        bench.sink.receive(Received([], 9, last_event_id=event_id), bench.clock.wall())
     assert bench.sink.resume_from() == "x" * 1024
     assert bench.count(catalog.STREAM_DROPPED, kind="positions") == 1
+
+
+def test_an_event_that_says_by_its_name_that_the_source_lives_is_a_sign_of_life_and_no_message() -> None:
+    bench = Bench()
+    assert bench.feed(NamedEvent("heartbeat", b"{}")).silent
+    assert bench.count(catalog.MESSAGES) == bench.count(catalog.DECODE_ERRORS) == 0
+    assert bench.state.view(bench.clock.wall()).flow is DataFlow.IDLE
+    assert bench.feed(NamedEvent("ping", b'{"type":"ping"}')).replies == (PONG,)
+    assert not bench.feed(NamedEvent("ping", b"{}"), "{").silent
 
 
 def test_a_position_that_is_too_long_is_none() -> None:

@@ -11,6 +11,7 @@ from iris_exporter.clock import SystemClock
 from iris_exporter.config import stream_settings
 from iris_exporter.core.budget import ConnectionBudgets
 from iris_exporter.core.failures import Failure, TransportError
+from iris_exporter.decoding.iris_json.dialect import IrisJson
 from iris_exporter.http.credentials import Credentials
 from iris_exporter.http.session import open_session
 from iris_exporter.settings import StreamSettings
@@ -188,8 +189,8 @@ async def client(url: str, **settings: object) -> AsyncIterator[Client]:
         clock = SystemClock()
         yield Client(
             chosen,
-            Dialer(chosen, session, credentials, clock, ConnectionBudgets()),
-            Poller(chosen, session, credentials, clock),
+            Dialer(chosen, session, credentials, clock, ConnectionBudgets(), IrisJson()),
+            Poller(chosen, session, credentials, clock, IrisJson()),
             hidden,
         )
 

@@ -15,6 +15,7 @@ from iris_exporter.clock import SystemClock
 from iris_exporter.config import stream_settings
 from iris_exporter.core.budget import ConnectionBudgets
 from iris_exporter.core.failures import Failure, TransportError
+from iris_exporter.decoding.iris_json.dialect import IrisJson
 from iris_exporter.http.credentials import Credentials
 from iris_exporter.http.session import open_session
 from iris_exporter.transports.base import Link, Received
@@ -40,7 +41,7 @@ async def link_to(handler: Handler, protocol: str, **settings: object) -> AsyncI
         )
         async with open_session() as session:
             credentials = Credentials(chosen, lambda _: None)
-            link = await Dialer(chosen, session, credentials, SystemClock(), ConnectionBudgets()).dial("")
+            link = await Dialer(chosen, session, credentials, SystemClock(), ConnectionBudgets(), IrisJson()).dial("")
             assert not isinstance(link, PollInstead)
             try:
                 yield link
@@ -122,7 +123,7 @@ async def test_what_is_larger_than_a_message_may_be_ends_the_link(protocol: str,
     async with link_to(handler, protocol) as link:
         received, failure = await end_of(link)
     assert failure.reason == "message_too_large"
-    assert not any(piece.messages for piece in received)
+    assert not any(piece.frames for piece in received)
 
 
 BOMB = frame(zlib.compress(b" " * 10_000_000)[2:-4], FIN_TEXT_COMPRESSED)
@@ -141,7 +142,7 @@ async def test_a_compressed_message_is_refused_and_not_inflated() -> None:
         received, failure = await end_of(link)
     assert offered == [None]
     assert failure.reason == "protocol_error"
-    assert not any(piece.messages for piece in received)
+    assert not any(piece.frames for piece in received)
 
 
 @pytest.mark.parametrize("extension", ["permessage-deflate", "permessage-deflate; server_no_context_takeover"])
@@ -162,7 +163,7 @@ async def test_a_burst_that_is_many_times_larger_than_a_message_may_be_is_read(e
         wire_bytes = 0
         while len(numbers) < 4000:
             received = await link.read()
-            numbers += map(int, received.messages)
+            numbers += map(int, received.frames)
             wire_bytes += received.wire_bytes
     assert numbers == list(range(4000))
     assert wire_bytes == len(sent)
@@ -174,8 +175,8 @@ async def test_a_burst_of_frames_is_taken_in_parts() -> None:
         numbers: list[int] = []
         while len(numbers) < 2000:
             received = await link.read()
-            assert len(received.messages) <= 512
-            numbers += map(int, received.messages)
+            assert len(received.frames) <= 512
+            numbers += map(int, received.frames)
     assert numbers == list(range(2000))
 
 
@@ -184,7 +185,7 @@ async def test_what_a_small_piece_inflates_to_is_read_in_parts() -> None:
     blank = b"\n" * 900_000
     async with link_to(event_stream(gzip.compress(blank + b"data: 1\n\n"), "gzip"), "sse") as link:
         reads = 1
-        while not (await link.read()).messages:
+        while not (await link.read()).frames:
             reads += 1
     assert reads >= 4
 
@@ -241,5 +242,5 @@ async def test_who_does_not_read_slows_the_source_down_and_loses_nothing(protoco
         numbers: list[int] = []
         async with asyncio.timeout(20 * BUSY):
             while len(numbers) < MESSAGES:
-                numbers += map(int, (await link.read()).messages)
+                numbers += map(int, (await link.read()).frames)
         assert numbers == list(range(MESSAGES))

@@ -16,6 +16,7 @@ from iris_exporter.config import stream_settings
 from iris_exporter.core.budget import ConnectionBudgets
 from iris_exporter.core.failures import Failure, TransportError
 from iris_exporter.core.status import State
+from iris_exporter.decoding.iris_json.dialect import IrisJson
 from iris_exporter.http.credentials import Credentials
 from iris_exporter.http.session import open_session
 from iris_exporter.streams.stream import Stream
@@ -84,7 +85,8 @@ async def dials(url: str, host: str = "127.0.0.1", **settings: object) -> AsyncI
     )
     budgets = ConnectionBudgets()
     async with open_session() as session:
-        yield Dials(Dialer(chosen, session, Credentials(chosen, lambda _: None), SystemClock(), budgets), budgets, host)
+        credentials = Credentials(chosen, lambda _: None)
+        yield Dials(Dialer(chosen, session, credentials, SystemClock(), budgets, IrisJson()), budgets, host)
 
 
 async def event_stream(request: web.Request) -> web.StreamResponse:
@@ -245,7 +247,7 @@ async def test_a_stream_over_a_connection_that_was_kept_counts_since_the_source_
     async with serve(handle) as server, open_session() as session:
         chosen = stream_settings(url=f"{server.url}/s", protocol="sse", max_connections_per_hour=Dials.PER_HOUR)
         budgets = ConnectionBudgets()
-        dialer = Dialer(chosen, session, Credentials(chosen, lambda _: None), SystemClock(), budgets)
+        dialer = Dialer(chosen, session, Credentials(chosen, lambda _: None), SystemClock(), budgets, IrisJson())
         async with session.get(f"{server.url}/s?kept") as response:
             await response.read()
         assert await Dials(dialer, budgets, "127.0.0.1").outcome() == "sse"
@@ -323,7 +325,7 @@ async def test_a_failure_for_want_of_what_is_only_reserved_waits_no_longer_than_
     chosen = stream_settings(url="http://127.0.0.1:1/s", max_connections_per_hour=2)
     assert budgets.reserve("127.0.0.1", 2, SystemClock().monotonic()) is None
     async with open_session() as session:
-        dialer = Dialer(chosen, session, Credentials(chosen, lambda _: None), SystemClock(), budgets)
+        dialer = Dialer(chosen, session, Credentials(chosen, lambda _: None), SystemClock(), budgets, IrisJson())
         with pytest.raises(TransportError) as caught:
             await dialer.dial("")
     assert caught.value.failure == Failure("connection_budget", caught.value.failure.detail, 0.0)

@@ -14,6 +14,7 @@ from iris_exporter.core.cursor import Cursor
 from iris_exporter.core.failures import RETRY_AFTER_CAP_SECONDS, TransportError
 from iris_exporter.core.positions import CursorState, Outcome, parse_position
 from iris_exporter.core.status import State
+from iris_exporter.decoding.iris_json.dialect import IrisJson
 from iris_exporter.http.credentials import Credentials
 from iris_exporter.http.retry_after import retry_after_seconds
 from iris_exporter.http.session import open_session
@@ -189,7 +190,7 @@ async def test_an_entity_tag_that_is_refused_or_not_the_one_sent_is_not_sent_aga
 
     async with serve(handle) as server, open_session() as session:
         settings = stream_settings(url=server.url, protocol="poll")
-        poller = Poller(settings, session, Credentials(settings, lambda _: None), FakeClock())
+        poller = Poller(settings, session, Credentials(settings, lambda _: None), FakeClock(), IrisJson())
         assert (await poller.fetch(server.url)).body == b"{}"
         with pytest.raises(TransportError):
             await poller.fetch(server.url)
@@ -204,7 +205,9 @@ async def test_not_modified_to_a_request_without_a_tag_is_a_failure() -> None:
     async with serve(handle) as server, open_session() as session:
         settings = stream_settings(url=server.url, protocol="poll")
         with pytest.raises(TransportError):
-            await Poller(settings, session, Credentials(settings, lambda _: None), FakeClock()).fetch(server.url)
+            await Poller(settings, session, Credentials(settings, lambda _: None), FakeClock(), IrisJson()).fetch(
+                server.url
+            )
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ from iris_exporter.config import stream_settings
 from iris_exporter.core.budget import ConnectionBudgets
 from iris_exporter.core.failures import Failure, TransportError
 from iris_exporter.core.reasons import Remedy
+from iris_exporter.decoding.dialect import Binary, Frame, NamedEvent
+from iris_exporter.decoding.iris_json.dialect import IrisJson
 from iris_exporter.http.credentials import Credentials
 from iris_exporter.http.session import open_session
 from iris_exporter.transports.base import Link, Received
@@ -40,8 +42,18 @@ class Endpoint:
         return link
 
 
+class OtherWords(IrisJson):
+    """A dialect that offers more than IRIS's."""
+
+    subprotocols = ("iris.v2", "iris.v1")
+    accept = "application/cbor"
+    event_names = frozenset({"next"})
+
+
 @asynccontextmanager
-async def endpoint(handler: Handler, path: str = "/stream", **settings: object) -> AsyncIterator[Endpoint]:
+async def endpoint(
+    handler: Handler, path: str = "/stream", dialect: type[IrisJson] = IrisJson, **settings: object
+) -> AsyncIterator[Endpoint]:
     requests: list[web.Request] = []
 
     async def note(request: web.Request) -> web.StreamResponse:
@@ -62,8 +74,8 @@ async def endpoint(handler: Handler, path: str = "/stream", **settings: object) 
         try:
             yield Endpoint(
                 url,
-                Dialer(chosen, session, credentials, clock, ConnectionBudgets()),
-                Poller(chosen, session, credentials, clock),
+                Dialer(chosen, session, credentials, clock, ConnectionBudgets(), dialect()),
+                Poller(chosen, session, credentials, clock, dialect()),
                 requests,
             )
         finally:
@@ -108,9 +120,9 @@ def answer(status: int, text: str = "", content_type: str = "text/plain", **head
     return handle
 
 
-async def drain(link: Link) -> tuple[list[bytes], Failure, int]:
+async def drain(link: Link) -> tuple[list[Frame], Failure, int]:
     """Everything a link delivers until it ends, why it ended, and the bytes it took."""
-    messages: list[bytes] = []
+    messages: list[Frame] = []
     size = 0
     while True:
         try:
@@ -118,7 +130,7 @@ async def drain(link: Link) -> tuple[list[bytes], Failure, int]:
         except TransportError as error:
             await link.close()
             return messages, error.failure, size
-        messages += received.messages
+        messages += received.frames
         size += received.wire_bytes
 
 
@@ -241,14 +253,12 @@ async def test_frames_are_delivered_before_the_end_and_counted_with_their_header
     async with endpoint(socket_that("1", "x" * 200, b"binary", 1012), protocol="websocket") as made:
         link = await made.dial()
         received = await link.read()
-        while len(received.messages) < 2 or not received.binary:
+        while len(received.frames) < 3:
             more = await link.read()
-            received.messages += more.messages
+            received.frames += more.frames
             received.wire_bytes += more.wire_bytes
-            received.binary += more.binary
-        assert received.messages == [b"1", b"x" * 200]
+        assert received.frames == [b"1", b"x" * 200, Binary(b"binary")]
         assert received.wire_bytes == 3 + 204 + 8
-        assert received.binary == 1
         _, failure, _ = await drain(link)
         assert (failure.reason, failure.detail) == ("service_restart", "close code 1012 (bye)")
 
@@ -270,7 +280,7 @@ async def test_pings_are_answered_and_pongs_are_seen() -> None:
     async with endpoint(handle, protocol="websocket") as made:
         link = await made.dial()
         first = await link.read()
-        assert (first.messages, first.wire_bytes) == ([], 15)
+        assert (first.frames, first.wire_bytes) == ([], 15)
         assert await link.ping()
         assert (await link.read()).pongs == 1
         await link.close()
@@ -389,7 +399,9 @@ async def dial_raw(port: int, host: str = "127.0.0.1", **settings: object) -> Fa
         **{"url": f"http://{host}:{port}/x", "protocol": "sse", "connect_timeout_seconds": 0.2, **settings}
     )
     async with open_session() as session:
-        dialer = Dialer(chosen, session, Credentials(chosen, lambda _: None), SystemClock(), ConnectionBudgets())
+        dialer = Dialer(
+            chosen, session, Credentials(chosen, lambda _: None), SystemClock(), ConnectionBudgets(), IrisJson()
+        )
         try:
             link = await dialer.dial("")
         except TransportError as error:
@@ -420,6 +432,33 @@ async def test_a_body_cut_short_is_an_abnormal_closure() -> None:
         failure = await dial_raw(port, connect_timeout_seconds=2.0)
         assert isinstance(failure, Failure)
         assert failure.reason in ("abnormal_closure", "protocol_error")
+
+
+async def test_a_websocket_offers_the_subprotocols_of_the_dialect_and_sends_text_and_binary_messages() -> None:
+    heard: list[object] = []
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        ws = web.WebSocketResponse(protocols=("iris.v1",))
+        await ws.prepare(request)
+        heard.append(ws.ws_protocol)
+        heard.extend([await ws.receive_str(), await ws.receive_bytes()])
+        await ws.close()
+        return ws
+
+    async with endpoint(handle, dialect=OtherWords, protocol="websocket") as made:
+        link = await made.dial()
+        await link.send(b"text")
+        await link.send(Binary(b"\xff"))
+        await drain(link)
+        assert made.requests[0].headers["Sec-WebSocket-Protocol"] == "iris.v2,iris.v1"
+    assert heard == ["iris.v1", "text", b"\xff"]
+
+
+async def test_a_get_accepts_the_documents_of_the_dialect_and_gives_it_the_names_it_asked_for() -> None:
+    async with endpoint(event_stream(b"event: next\ndata: 1\n\nevent: ping\ndata: 2\n\n"), dialect=OtherWords) as made:
+        frames, _, _ = await drain(await made.dial())
+        assert made.requests[0].headers["Accept"] == "text/event-stream, application/cbor;q=0.5"
+    assert frames == [NamedEvent("next", b"1"), b"2"]
 
 
 async def test_nothing_listening_is_connection_refused() -> None:

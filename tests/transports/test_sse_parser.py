@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from iris_exporter.decoding.dialect import Frame, NamedEvent
 from iris_exporter.errors import LimitExceededError
 from iris_exporter.transports.sse_parser import SseEvent, SseParser
 from tests.examples import examples
@@ -207,6 +208,9 @@ PARTS = [
     b"id: " + b"9" * 256 + b"\ndata: a\n\n",
     b"data: a\ndata: b\n\n",
     b"id: \xff\ndata: \xff\n\n",
+    b"event: beat\ndata: {}\n\n",
+    b"id: 3\nevent:BEAT\ndata: b\n\n",
+    b"event: beats\ndata: c\n\n",
     b"id: only\n\n",
     b"data:\n\n",
     b"retry: 5\n\n",
@@ -225,38 +229,21 @@ PARTS = [
 @example(PARTS[3] + b"id: a\0\ndata: b\n\n", [])
 @example(PARTS[3] + b"event: x\n" + PARTS[3], [len(PARTS[3] + b"event: x\n")])
 @examples(3)
-def test_data_alone_is_the_data_of_the_events_for_any_stream_and_any_cuts(stream: bytes, cuts: list[int]) -> None:
-    quick, patient = SseParser(300, "0"), SseParser(300, "0")
+def test_frames_are_the_data_of_the_events_for_any_stream_and_any_cuts(stream: bytes, cuts: list[int]) -> None:
+    quick, patient = SseParser(300, "0", frozenset({"beat"})), SseParser(300, "0")
     edges = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
-    data: list[bytes] = []
+    data: list[Frame] = []
     for start, stop in itertools.pairwise(edges):
         if not quick.closed:
-            data += quick.feed_data(stream[start:stop])
+            data += quick.feed_frames(stream[start:stop])
     events = byte_by_byte_until_closed(patient, stream)
-    assert data == [event.data for event in events]
+    assert data == [NamedEvent("beat", event.data) if event.name.lower() == "beat" else event.data for event in events]
     assert (quick.closed, quick.retry_milliseconds) == (patient.closed, patient.retry_milliseconds)
     assert quick.last_event_id == patient.last_event_id
 
 
 def test_a_closed_parser_takes_no_data() -> None:
     parser = SseParser(10)
-    assert parser.feed_data(b"data: " + b"x" * 11 + b"\n\n") == []
+    assert parser.feed_frames(b"data: " + b"x" * 11 + b"\n\n") == []
     with pytest.raises(LimitExceededError):
-        parser.feed_data(b"data: a\n\n")
-
-
-@pytest.mark.parametrize("name", ["ping", "heartbeat", "keepalive", "keep-alive", "PING"])
-@pytest.mark.parametrize("data", ["{}", "", "null", "ping", "2025-01-01T00:00:00Z", '{"time": 1}'])
-@pytest.mark.parametrize("around", [b"", b'data: {"type":"event"}\n\n'])
-def test_an_event_that_is_a_sign_of_life_by_its_name_is_no_data(name: str, data: str, around: bytes) -> None:
-    parser = SseParser(1000)
-    beat = f"event: {name}\ndata: {data}\n\n".encode()
-    assert parser.feed_data(b": hello\n\n") == []
-    assert parser.feed_data(around + beat + around) == [b'{"type":"event"}'] * (2 if around else 0)
-
-
-def test_a_sign_of_life_that_carries_a_message_is_data() -> None:
-    parser = SseParser(1000)
-    parser.feed(b":\n\n")
-    assert parser.feed_data(b'event: heartbeat\ndata: {"type":"ping"}\n\n') == [b'{"type":"ping"}']
-    assert parser.feed_data(b"event: update\ndata: {}\n\n") == [b"{}"], "this one should have had one"
+        parser.feed_frames(b"data: a\n\n")

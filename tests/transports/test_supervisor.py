@@ -1,7 +1,7 @@
 """The reconnect loop on a fake clock, against scripted dials and polls; no sockets."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -9,7 +9,8 @@ import pytest
 from iris_exporter.config import stream_settings
 from iris_exporter.core.failures import Failure, TransportError
 from iris_exporter.core.status import State
-from iris_exporter.transports.base import NO_REACTION, Page, Reaction, Received
+from iris_exporter.decoding.iris_json.dialect import IrisJson
+from iris_exporter.transports.base import NO_REACTION, Polled, Reaction, Received
 from iris_exporter.transports.connection_events import (
     Connected,
     ConnectionEvent,
@@ -21,8 +22,6 @@ from iris_exporter.transports.connection_events import (
     StateChanged,
 )
 from iris_exporter.transports.dialer import PollInstead
-from iris_exporter.transports.link_session import PING
-from iris_exporter.transports.polling import Polled
 from iris_exporter.transports.supervisor import Supervisor
 from tests.fakes import FakeClock, settle
 
@@ -122,6 +121,7 @@ class Recorder:
     """Sink and observer in one: records every call."""
 
     def __init__(self) -> None:
+        self.dialect = IrisJson()
         self.calls: list[tuple[object, ...]] = []
         self.messages: list[bytes] = []
         self.documents: list[bytes] = []
@@ -130,20 +130,18 @@ class Recorder:
         self.beats: list[float] = []
         self.position = ""
         self.missing: list[str] = []
-        self.pages: list[Page | None] = []
+        self.pages: list[Polled | None] = []
 
-    def receive(self, received: Received, protocol: str, at: float) -> Reaction:
-        self.messages += received.messages
-        return self.reactions.get(received.messages[-1], NO_REACTION)
+    def receive(self, received: Received, at: float) -> Reaction:
+        messages = [frame for frame in received.frames if isinstance(frame, bytes)]
+        self.messages += messages
+        return self.reactions.get(messages[-1], NO_REACTION)
 
     def peek(self, received: Received) -> Reaction:
-        return Reaction(replies=(b"pong",)) if b"ping" in received.messages else NO_REACTION
+        return Reaction(replies=(b"pong",)) if b"ping" in received.frames else NO_REACTION
 
     def resume_from(self) -> str:
         return self.position
-
-    def resume_message(self) -> bytes | None:
-        return b"resume" if self.position else None
 
     def position_refused(self, *, refused: bool) -> None:
         self.calls.append(("refused", refused))
@@ -151,13 +149,14 @@ class Recorder:
     def awaits_answer(self) -> bool:
         return bool(self.position)
 
-    def link_opened(self, at: float, *, asked: bool) -> None:
-        self.calls.append(("opened", asked))
+    def on_open(self, at: float, protocol: str) -> Sequence[bytes]:
+        self.calls.append(("opened", protocol))
+        return (b"resume",) if self.position else ()
 
     def missing_after(self) -> str | None:
         return self.missing[0] if self.missing else None
 
-    def page(self, page: Page | None, at: float) -> bool:
+    def page(self, after: str, page: Polled | None, at: float) -> bool:
         self.pages.append(page)
         self.missing = self.missing[1:] if page is not None else []
         return bool(self.missing)
@@ -408,7 +407,7 @@ async def test_pings_on_schedule_and_times_the_answer() -> None:
     link = FakeLink()
     async with bench(link) as b:
         await b.clock.advance(30.0)
-        assert (link.sent, link.pings) == ([PING], 1)
+        assert (link.sent, link.pings) == ([b'{"type":"ping"}'], 1)
         b.clock.now += 0.25
         link.put(pongs=1)
         await settle()
@@ -655,7 +654,7 @@ async def test_every_change_of_state_is_told_once_with_its_cause() -> None:
 async def test_a_reconnect_asks_to_go_on_where_the_last_one_ended() -> None:
     first, second, third = FakeLink(), FakeLink(), FakeLink("sse")
     async with bench(first, second, third) as b:
-        assert (first.sent, b.seen.count("opened", False)) == ([], 1)
+        assert (first.sent, b.seen.count("opened", "websocket")) == ([], 1)
         b.seen.position = "e-7"
         first.end()
         await b.clock.advance(3.0)
@@ -664,7 +663,7 @@ async def test_a_reconnect_asks_to_go_on_where_the_last_one_ended() -> None:
         await b.clock.advance(6.0)
         assert b.dialer.asked == ["", "e-7", "e-7"]
         assert third.sent == []
-        assert b.seen.count("opened", True) == 2
+        assert (b.seen.count("opened", "websocket"), b.seen.count("opened", "sse")) == (2, 1)
 
 
 async def test_events_between_two_polls_are_asked_for_page_by_page() -> None:

@@ -56,7 +56,7 @@ async def drain(link: Link) -> tuple[list[bytes], Failure]:
     messages: list[bytes] = []
     try:
         while True:
-            messages += (await link.read()).messages
+            messages += (await link.read()).frames
     except TransportError as error:
         return messages, error.failure
     finally:
@@ -103,7 +103,7 @@ async def test_a_chunk_that_breaks_the_rules_ends_an_event_stream_at_once(chunk:
     ):
         link = await made.dial()
         go_on.release()
-        assert (await link.read()).messages == [b"1"]
+        assert (await link.read()).frames == [b"1"]
         go_on.release()
         _, failure = await drain(link)
         assert failure.reason == "protocol_error"

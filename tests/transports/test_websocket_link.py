@@ -52,7 +52,7 @@ def link(socket: Socket) -> WebSocketLink:
 async def test_all_parsed_frames_come_in_one_read_and_control_frames_by_receive() -> None:
     socket = OpenSocket(frame(b"a"), frame(b"?", WSMsgType.PING), frame(b"bc"), frame(b"", WSMsgType.PONG), frame(b"d"))
     received = await link(socket).read()
-    assert received.messages == [b"a", b"bc", b"d"]
+    assert received.frames == [b"a", b"bc", b"d"]
     assert (received.pongs, received.wire_bytes) == (1, 3 + 3 + 4 + 2 + 3)
     assert socket.received == 2
 
@@ -60,6 +60,6 @@ async def test_all_parsed_frames_come_in_one_read_and_control_frames_by_receive(
 async def test_where_parsed_frames_are_hidden_each_read_brings_one() -> None:
     socket = Socket(frame(b"a"), frame(b"b"))
     hidden = link(socket)
-    assert (await hidden.read()).messages == [b"a"]
-    assert (await hidden.read()).messages == [b"b"]
+    assert (await hidden.read()).frames == [b"a"]
+    assert (await hidden.read()).frames == [b"b"]
     assert socket.received == 2

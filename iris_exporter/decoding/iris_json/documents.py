@@ -13,9 +13,6 @@ from iris_exporter.decoding.messages import Metrics, Overview
 from iris_exporter.decoding.problems import Problems
 from iris_exporter.errors import DecodeError
 
-KINDS = ("projects", "events", "anomalies")
-"""What a bare list can hold."""
-
 _OVERVIEW = frozenset({"metrics", "projects", "events", "recentEvents", "recent_events", "anomalies"})
 _ANOMALY = frozenset({"metric", "deviation", "expected", "resolved"})
 _EVENT = frozenset({"event_type", "eventType", "message"})
@@ -28,11 +25,8 @@ _PROJECT = frozenset({
 })  # fmt: skip
 
 
-def overview_of(document: Any, problems: Problems, kind: str | None = None) -> Overview:
-    """The overview that a parsed REST document means.
-
-    `kind`, one of `KINDS`, says what a list holds when the address tells; None looks at the elements. An empty list of
-    unknown kind says nothing.
+def overview_of(document: Any, problems: Problems) -> Overview:
+    """The overview that a parsed REST document means; an empty list says nothing.
 
     Raises:
         DecodeError: `not_an_object`, `unknown_shape` (there is something, and nothing of it can be used),
@@ -52,7 +46,7 @@ def overview_of(document: Any, problems: Problems, kind: str | None = None) -> O
             problems.base = "$.data"
     if isinstance(payload, list):
         elements = payload
-        payload = _sorted_by_kind(elements, kind, problems)
+        payload = _sorted_by_kind(elements, problems)
         if elements and not payload:
             raise DecodeError("unknown_shape", problems.base, "no element is a project, an event or an anomaly")
     elif payload and _OVERVIEW.isdisjoint(payload):
@@ -84,13 +78,11 @@ def _check_success(document: Mapping[str, Any]) -> None:
             raise DecodeError("upstream_error", f"$.{name}", str(document.get("error") or "no reason given")[:200])
 
 
-def _sorted_by_kind(elements: list[Any], kind: str | None, problems: Problems) -> dict[str, list[Any]]:
+def _sorted_by_kind(elements: list[Any], problems: Problems) -> dict[str, list[Any]]:
     """A bare list as the overview it would be part of; what is of no kind is noted and left out.
 
     Problems further inside are noted under the path in that overview (`$.events[0]`).
     """
-    if kind is not None:
-        return {kind: elements}
     sorted_: dict[str, list[Any]] = {}
     for index, element in enumerate(elements):
         found = _kind_of(element) if isinstance(element, dict) else None

@@ -55,9 +55,10 @@ class WireEnvelope(msgspec.Struct, gc=False, tag_field="type", tag="event"):
         return _message(self, _metadata(self.data)).event
 
 
-def wire_decoder() -> Callable[[bytes], WireEnvelope]:
-    """Decodes the bytes of one message; raises msgspec.DecodeError, UnicodeDecodeError or RecursionError."""
-    return msgspec.json.Decoder(WireEnvelope).decode
+def wire_decoder() -> Callable[[object], WireEnvelope]:
+    """Decodes one message; raises msgspec.DecodeError, UnicodeDecodeError, RecursionError, or TypeError for no text."""
+    decode: Callable[..., WireEnvelope] = msgspec.json.Decoder(WireEnvelope).decode
+    return decode
 
 
 class _WireBatch(EventBatch):

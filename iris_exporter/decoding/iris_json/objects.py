@@ -35,7 +35,7 @@ _METRICS: tuple[Field, ...] = (
     ("reflexions", ("total_reflexions", "totalReflexions"), values.count),
 )
 
-_PROJECT_ID = ("id", "project", "project_id", "projectId")
+PROJECT_ID = ("id", "project", "project_id", "projectId")
 _HEALTH = ("health_score", "latestHealthScore", "healthScore")
 _SUCCESS = ("success_rate", "avgSuccessRate", "successRate")
 
@@ -81,7 +81,7 @@ def project_from(data: JsonObject, problems: Problems, percent: frozenset[str] =
 
     `percent` names the wire fields that are percentages elsewhere in the document (see `percentages`).
     """
-    project_id = _identifier(data, _PROJECT_ID, problems)
+    project_id = _identifier(data, PROJECT_ID, problems)
     if project_id is None:
         problems.add("no_id")
         return None
@@ -89,7 +89,7 @@ def project_from(data: JsonObject, problems: Problems, percent: frozenset[str] =
     if "name" in known:
         known["name"] = _label(known["name"], "name", problems)
     # `overallHealth` is a word in some REST answers and a share in others.
-    status, health = _convert(data, ("status",), values.text, problems), None
+    status, health = converted(data, ("status",), values.text, problems), None
     overall = data.get("overallHealth")
     if status is None and isinstance(overall, str) and overall.strip()[:1].isalpha():
         status = overall
@@ -228,13 +228,13 @@ def _read(data: JsonObject, fields: Iterable[Field], problems: Problems) -> dict
 
 
 def _field(data: JsonObject, field: Field, problems: Problems) -> object:
-    return _convert(data, field[1], field[2], problems)
+    return converted(data, field[1], field[2], problems)
 
 
-def _convert(
+def converted(
     data: JsonObject, names: Iterable[str], convert: Callable[[object], Converted | None], problems: Problems
 ) -> Converted | None:
-    """The first of `names` that is present and not null, converted; None when there is none or it is unusable."""
+    """The first of `names` that is present and not null, converted; None without one, and for one that is unusable."""
     for name in names:
         value = data.get(name)
         if value is not None:
@@ -249,14 +249,14 @@ def _convert(
 def _share(data: JsonObject, names: Iterable[str], percent: frozenset[str], problems: Problems) -> float | None:
     for name in names:
         if data.get(name) is not None:
-            return _convert(data, (name,), values.percentage if name in percent else values.ratio, problems)
+            return converted(data, (name,), values.percentage if name in percent else values.ratio, problems)
     return None
 
 
 def _identifier(data: JsonObject, names: Iterable[str], problems: Problems) -> str | None:
     """The first usable id among `names`."""
     for name in names:
-        found = _convert(data, (name,), values.identifier, problems)
+        found = converted(data, (name,), values.identifier, problems)
         if found is not None:
             return found
     return None

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from iris_exporter.decoding.iris_json.decoder import Decoder
+from iris_exporter.decoding.iris_json.dialect import IrisJson
 from iris_exporter.decoding.json_text import MAX_METADATA_DEPTH
 from iris_exporter.decoding.messages import (
     MESSAGE_TYPES,
@@ -24,7 +24,17 @@ from iris_exporter.decoding.messages import (
 from iris_exporter.decoding.problems import MAX_PATHS
 from iris_exporter.decoding.values import MAX_LABEL_CHARS
 from iris_exporter.errors import DecodeError
-from tests.decoding.envelopes import EVENT, MOMENT, decode, decode_event, decode_in_part, encoded, envelope, event_with
+from tests.decoding.envelopes import (
+    EVENT,
+    MOMENT,
+    decode,
+    decode_event,
+    decode_in_part,
+    decode_one,
+    encoded,
+    envelope,
+    event_with,
+)
 
 # Types
 
@@ -182,7 +192,7 @@ def test_moments_come_with_and_without_fraction_and_offset(moment: Any) -> None:
 
 def test_neighbours_in_one_second_keep_their_fractions() -> None:
     """The decoder remembers the last second it read; nothing of a fraction may stick to it."""
-    decoder = Decoder()
+    decoder = IrisJson()
     for text, fraction in [
         ("2026-11-23T09:15:00.567Z", 0.567),
         ("2026-11-23T09:15:00Z", 0.0),
@@ -192,7 +202,7 @@ def test_neighbours_in_one_second_keep_their_fractions() -> None:
         ("2026-11-23T09:15:00.567891Z", 0.567891),
         ("2026-11-23T09:15:00.5Z", 0.5),
     ]:
-        message = decoder.decode(encoded({"type": "event", "data": {**EVENT, "timestamp": text}}))
+        message = decode_one(decoder, encoded({"type": "event", "data": {**EVENT, "timestamp": text}}))
         assert isinstance(message, EventMessage)
         assert message.timestamp == MOMENT + fraction
 
@@ -356,27 +366,27 @@ def test_unknown_fields_are_ignored() -> None:
 
 
 def test_problems_are_counted_beyond_those_whose_place_is_kept() -> None:
-    decoder = Decoder()
+    decoder = IrisJson()
     amount = MAX_PATHS * 3
-    decoder.decode(envelope({"events": [0] * amount}, "update"))
-    problems = decoder.take_problems()
+    decode_one(decoder, envelope({"events": [0] * amount}, "update"))
+    problems = decoder.problems.take()
     assert len(problems) <= MAX_PATHS + 1
     assert sum(problem.times for problem in problems) == amount
     assert not decoder.problems
-    assert decoder.take_problems() == []
+    assert decoder.problems.take() == []
 
 
 def test_problems_gather_until_they_are_taken() -> None:
-    decoder = Decoder()
+    decoder = IrisJson()
     for _ in range(3):
-        decoder.decode(event_with(metadata=5))
+        decode_one(decoder, event_with(metadata=5))
     assert decoder.problems
-    assert decoder.take_problems() == [("not_an_object", "$.data.metadata", 3)]
+    assert decoder.problems.take() == [("not_an_object", "$.data.metadata", 3)]
 
 
 def test_a_lost_message_does_not_disturb_the_next_one() -> None:
-    decoder = Decoder()
+    decoder = IrisJson()
     with pytest.raises(DecodeError):
-        decoder.decode(b'{"type":"update","data":5}')
-    decoder.decode(event_with(metadata=5))
-    assert [problem.path for problem in decoder.take_problems()] == ["$.data.metadata"]
+        decode_one(decoder, b'{"type":"update","data":5}')
+    decode_one(decoder, event_with(metadata=5))
+    assert [problem.path for problem in decoder.problems.take()] == ["$.data.metadata"]

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iris_exporter.decoding.iris_json.decoder import Decoder
-from iris_exporter.decoding.iris_json.documents import KINDS
+from iris_exporter.decoding.iris_json.dialect import IrisJson
 from iris_exporter.decoding.messages import Overview
 from iris_exporter.decoding.problems import REASONS
 from iris_exporter.errors import DecodeError
@@ -21,11 +20,11 @@ ANOMALY = {"id": "x", "project": "a", "type": "drift", "severity": "low", "metri
 OVERVIEW = {"metrics": {"total_projects": 1}, "projects": [PROJECT], "events": [EVENT], "anomalies": [ANOMALY]}
 
 
-def decode(document: Any, kind: str | None = None) -> Overview:
+def decode(document: Any) -> Overview:
     """Decode a document in which nothing may be left out."""
-    decoder = Decoder()
-    overview = decoder.decode_document(json.dumps(document).encode(), kind)
-    assert decoder.take_problems() == []
+    decoder = IrisJson()
+    overview = decoder.decode_document(json.dumps(document).encode())
+    assert decoder.problems.take() == []
     return overview
 
 
@@ -80,27 +79,16 @@ def test_a_bare_list_is_told_apart_by_its_fields(element: dict[str, Any], kind: 
         assert len(getattr(overview, kind)) == 1
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_an_address_may_say_what_a_list_holds(kind: str) -> None:
-    assert getattr(decode([{"id": "a"}], kind), kind)[0].id == "a"
-    assert getattr(decode([], kind), kind) == ()
-    assert getattr(decode(wrapped([]), kind), kind) == ()
-
-
-def test_an_empty_list_of_unknown_kind_says_nothing() -> None:
-    assert decode([]) == decode(wrapped([])) == decode({}) == Overview()
-
-
 @pytest.mark.parametrize("document", [{**OVERVIEW, "cursor": "k-7"}, {**wrapped([EVENT]), "cursor": "k-7"}])
 def test_a_cursor_stands_at_the_top(document: Any) -> None:
     assert decode(document).cursor == "k-7"
 
 
 def test_elements_of_no_kind_are_left_out() -> None:
-    decoder = Decoder()
+    decoder = IrisJson()
     overview = decoder.decode_document(json.dumps([EVENT, {"colour": "red"}, 7]).encode())
     assert len(overview.events or ()) == 1
-    assert [(problem.reason, problem.path) for problem in decoder.take_problems()] == [
+    assert [(problem.reason, problem.path) for problem in decoder.problems.take()] == [
         ("unknown_shape", "$[1]"),
         ("unknown_shape", "$[2]"),
     ]
@@ -123,23 +111,26 @@ def test_elements_of_no_kind_are_left_out() -> None:
 )
 def test_a_document_that_says_nothing_usable_is_refused(body: bytes, reason: str, path: str) -> None:
     with pytest.raises(DecodeError) as caught:
-        Decoder().decode_document(body)
+        IrisJson().decode_document(body)
     assert (caught.value.reason, caught.value.path) == (reason, path)
 
 
 @given(
     st.binary()
-    | (OVERVIEWS | KNOWN | st.lists(KNOWN | JSON_VALUES) | JSON_VALUES).map(lambda v: json.dumps(v).encode()),
-    st.none() | st.sampled_from(KINDS),
+    | (OVERVIEWS | KNOWN | st.lists(KNOWN | JSON_VALUES) | JSON_VALUES).map(lambda v: json.dumps(v).encode())
 )
-def test_any_body_is_an_overview_or_a_documented_error(body: bytes, kind: str | None) -> None:
-    decoder = Decoder()
+def test_any_body_is_an_overview_or_a_documented_error(body: bytes) -> None:
+    decoder = IrisJson()
     try:
-        overview = decoder.decode_document(body, kind)
+        overview = decoder.decode_document(body)
     except DecodeError as error:
         assert error.reason in REASONS
         str(error).encode()
     else:
         check_printable(overview)
-    for problem in decoder.take_problems():
+    for problem in decoder.problems.take():
         assert problem.reason in REASONS
+
+
+def test_an_empty_list_of_unknown_kind_says_nothing() -> None:
+    assert decode([]) == decode(wrapped([])) == decode({}) == Overview()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from iris_exporter.core.cursor import Cursor, CursorState
 from iris_exporter.core.dedup import SeenIds
 from iris_exporter.core.limits import DEFAULT_LIMITS
-from iris_exporter.decoding.iris_json.decoder import MAX_BATCH, Decoder
+from iris_exporter.decoding.iris_json.dialect import MAX_BATCH, IrisJson
 from iris_exporter.decoding.messages import Event, EventBatch
 from iris_exporter.errors import DecodeError
 from iris_exporter.instruments import catalog
@@ -20,6 +20,7 @@ from iris_exporter.model.state import StreamState
 from iris_exporter.streams.ingest import StreamSink
 from iris_exporter.streams.log import StreamLog
 from iris_exporter.transports.base import Received
+from tests.decoding.envelopes import decode_one
 from tests.examples import examples
 from tests.fakes import FakeClock
 
@@ -46,8 +47,11 @@ class Life:
         self.told: list[Event] = []
         self.state = kind("s", 300.0, SeenIds(max_ids, ["known"]), Cursor(kept))
         self.instruments = StreamInstruments("s")
-        self.sink = StreamSink(self.state, self.instruments, StreamLog("s", clock), self)
-        self.sink.link_opened(NOW - 5, asked=asked)
+        self.sink = StreamSink(IrisJson(), self.state, self.instruments, StreamLog("s", clock), self)
+        if not asked:
+            self.state.cursor.refuse()
+        self.sink.on_open(NOW - 5, "sse")
+        self.state.cursor.allow()
 
     def wanted(self, batch: EventBatch) -> Sequence[Event]:
         assert batch.traced() == [event for event in batch.events() if event.traceparent]
@@ -58,7 +62,7 @@ class Life:
         self.told += events
 
     def receive(self, *messages: bytes) -> None:
-        self.sink.receive(Received(list(messages), 0), "sse", NOW)
+        self.sink.receive(Received(list(messages), 0), NOW)
 
     def seen(self) -> dict[str, object]:
         view = self.state.view(NOW)
@@ -177,7 +181,8 @@ def test_together_is_the_same_as_one_by_one(
 ) -> None:
     arriving = messages(steps)
     together, patient = Life(kept, asked, max_ids), Life(kept, asked, max_ids, Patient)
-    together.receive(*arriving)
+    if arriving:
+        together.receive(*arriving)
     for message in arriving:
         patient.receive(message)
     assert together.seen() == patient.seen()
@@ -188,18 +193,18 @@ def test_decoding_together_is_the_same_as_decoding_one_by_one(
     steps: list[Step],
 ) -> None:
     arriving = messages(steps)
-    together, apart = Decoder(), Decoder()
+    together, apart = IrisJson(), IrisJson()
     found: list[object] = []
-    for part in together.decode_all(arriving):
+    for part in together.decode(arriving):
         found += part.messages() if isinstance(part, EventBatch) else [part]
     expected: list[object] = []
     for message in arriving:
         try:
-            expected.append(apart.decode(message))
+            expected.append(decode_one(apart, message))
         except DecodeError as error:
             expected.append(error)
     assert list(map(repr, found)) == list(map(repr, expected))
-    assert together.take_problems() == apart.take_problems()
+    assert together.problems.take() == apart.problems.take()
 
 
 def test_a_long_batch_is_shown_like_its_events_one_by_one() -> None:
@@ -217,7 +222,7 @@ def test_a_long_batch_is_shown_like_its_events_one_by_one() -> None:
 
 def test_well_formed_events_come_in_batches_and_others_in_between() -> None:
     plain = messages([USUAL] * (MAX_BATCH + 2))
-    found = list(Decoder().decode_all([*plain, b'{"type":"ping"}', b"{", plain[0]]))
+    found = list(IrisJson().decode([*plain, b'{"type":"ping"}', b"{", plain[0]]))
     assert [len(part) if isinstance(part, EventBatch) else type(part).__name__ for part in found] == [
         MAX_BATCH,
         2,

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from iris_exporter.decoding.iris_json.decoder import Decoder
+from iris_exporter.decoding.iris_json.dialect import IrisJson
 from iris_exporter.decoding.iris_json.trace_context import traceparent_of
 from iris_exporter.decoding.messages import EventMessage
 from iris_exporter.otel.spans import parse_traceparent
+from tests.decoding.envelopes import decode_one
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 GOOD = f"00-{TRACE}-{SPAN}-01"
@@ -52,6 +53,6 @@ def envelope(beside: object, inside: object, **fields: object) -> bytes:
 )  # fmt: skip
 def test_the_envelopes_context_comes_before_the_metadatas(beside: object, inside: object, expected: str) -> None:
     for message in (envelope(beside, inside), envelope(beside, inside, severity="INFO")):  # the general path, too
-        found = Decoder().decode(message)
+        found = decode_one(IrisJson(), message)
         assert isinstance(found, EventMessage)
         assert found.event.traceparent == expected

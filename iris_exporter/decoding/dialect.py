@@ -1,0 +1,98 @@
+"""The seam between transports and the model: what one kind of source speaks.
+
+A transport moves frames and knows no message. The model believes messages and knows no encoding. Everything between
+them that is particular to a source is a `Dialect`: what to offer and to say, what its frames and documents mean, and
+where its documents are. `iris_json` is one; docs/development.md says how to add another.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from iris_exporter.decoding.messages import EventBatch, Message, Overview, Page, Ping, Pong
+from iris_exporter.decoding.problems import Problems
+from iris_exporter.errors import DecodeError
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """A binary frame. It is no buffer, so that a parser of text refuses it."""
+
+    data: bytes
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class NamedEvent:
+    """A server-sent event that has one of the dialect's `event_names`."""
+
+    name: str
+    data: bytes
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+
+Outgoing = bytes | Binary
+"""A message to send; bytes are text in UTF-8."""
+Frame = bytes | Binary | NamedEvent
+"""A frame as it arrived; bytes are text, and need not be UTF-8."""
+
+
+class Dialect(Protocol):
+    """What one source speaks; each stream has one of its own, which may have a state of its connection.
+
+    `problems` collects what was left out of messages and documents that could be used otherwise; its `limits` say what
+    is too long or too deep, and may be replaced.
+    """
+
+    subprotocols: Sequence[str]
+    """WebSocket subprotocols to offer, the best one first."""
+    accept: str
+    """The media type of documents, for an `Accept` header."""
+    event_names: frozenset[str]
+    """Names of server-sent events (in lower case) that mean something; all other names are dropped."""
+    problems: Problems
+
+    def reset(self) -> None:
+        """A connection begins: forget the state of the one before."""
+
+    def on_open(self, position: str) -> Sequence[Outgoing]:
+        """What to send first. `position` is where to resume; empty where there is none."""
+
+    def heartbeat(self) -> Outgoing | None:
+        """The message to send at each heartbeat interval; None where there is none."""
+
+    def answer(self, ping: Ping) -> Outgoing | None:
+        """The answer to a ping of the source; None where it expects none."""
+
+    def decode(self, frames: Sequence[Frame]) -> Iterator[EventBatch | Message | DecodeError]:
+        """What the frames say, in order; a frame may have any number of messages. A lost message is an error here."""
+
+    def peek(self, frames: Sequence[Frame]) -> Iterator[Ping | Pong]:
+        """The pings and pongs among frames that are decoded later. Changes nothing."""
+
+    def reads(self, media_type: str) -> bool:
+        """Whether `decode_document` reads bodies of this type, which is in lower case and without parameters."""
+
+    def decode_document(self, body: bytes) -> Overview:
+        """What a document says.
+
+        Raises:
+            DecodeError: Nothing in it could be used.
+        """
+
+    def decode_page(self, body: bytes, headers: Mapping[str, str]) -> Page | None:
+        """A page of events, by its body and its head; None from a source that cannot page.
+
+        Raises:
+            DecodeError: Nothing in it could be used.
+        """
+
+    def snapshot_addresses(self, url: str) -> tuple[str, ...]:
+        """Where the documents of a stream may be, the likeliest one first."""
+
+    def page_address(self, snapshot_url: str, after: str) -> str | None:
+        """Where the events after a position are, beside the document at `snapshot_url`; None for no known place."""
