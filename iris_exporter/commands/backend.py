@@ -13,7 +13,9 @@ from iris_exporter.backend.access import NO_LIMITS, PROMISED_LIMITS, KeyFile
 from iris_exporter.backend.faults import describe_faults, parse_fault
 from iris_exporter.backend.server import Backend
 from iris_exporter.backend.service import BackendSettings
+from iris_exporter.config import parse_address as parse_listen_address
 from iris_exporter.config import values
+from iris_exporter.config.option_types import ADDRESSES
 from iris_exporter.config.values import BadValueError, ValueType
 from iris_exporter.errors import ConfigError, Problem
 from iris_exporter.logs import FORMATS, LEVELS
@@ -111,7 +113,7 @@ def _read_settings(arguments: argparse.Namespace) -> BackendSettings:
         except ConfigError as error:
             problems.extend(error.problems)
 
-    address = read("--web.listen-address", values.ADDRESSES, arguments.listen_address)
+    address = read("--web.listen-address", ADDRESSES, arguments.listen_address)
     rate = read("--rate", values.number(0, MAX_RATE), arguments.rate)
     seed = None if arguments.seed is None else read("--seed", _SEED, arguments.seed)
     for spec in arguments.fault:
@@ -135,7 +137,7 @@ def _read_settings(arguments: argparse.Namespace) -> BackendSettings:
 
 def parse_address(text: str) -> tuple[str, int]:
     """Split an address as `--web.listen-address` of the exporter does. Raises `ValueError`."""
-    host, port = values.parse_address(text)
+    host, port = parse_listen_address(text)
     return host or "0.0.0.0", port  # noqa: S104 - `:port` is how exporters say "all interfaces"
 
 

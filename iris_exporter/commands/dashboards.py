@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from iris_exporter import logs
-from iris_exporter.config import values
+from iris_exporter.config.option_types import read_key
 from iris_exporter.config.values import BadValueError
 from iris_exporter.core import urls
 from iris_exporter.errors import UsageError
@@ -160,7 +160,7 @@ def _datasource(text: str) -> files.Document:
 
 def _token(path: Path) -> str:
     try:
-        return values.read_key(path, "the token")
+        return read_key(path, "the token")
     except BadValueError as error:
         raise UsageError(f"--grafana.token-file: got {error.shown}, expected {error.expected}") from None
     except ValueError as error:

@@ -15,6 +15,7 @@ from iris_exporter.backend.service import BackendSettings
 from iris_exporter.commands.arguments import reads
 from iris_exporter.commands.checks import FILE_CHECKS
 from iris_exporter.config import values
+from iris_exporter.config.option_types import ADDRESSES
 from iris_exporter.core.status import PROTOCOLS, LinkStatus, State
 from iris_exporter.errors import ConfigError, IrisExporterError
 from iris_exporter.model.snapshot import Snapshot
@@ -44,7 +45,7 @@ _ADDRESSES = """
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
-    address, duration = reads(values.ADDRESSES), reads(values.duration(0.001, 31 * 86400))
+    address, duration = reads(ADDRESSES), reads(values.duration(0.001, 31 * 86400))
     parser.add_argument(
         "--web.listen-address", dest="sidecar", type=address, metavar="HOST:PORT", default=SIDECAR_ADDRESS,
         help="where the exporter listens; port 0 takes any free one (default: %(default)s)",

@@ -5,10 +5,10 @@
 
 from iris_exporter.config.dumping import dump, needs_restart
 from iris_exporter.config.loading import load, stream_settings
+from iris_exporter.config.option_types import parse_address
 from iris_exporter.config.options import BY_KEY, OPTIONS, Option
 from iris_exporter.config.reader import did_you_mean
 from iris_exporter.config.rules import FileChecks
-from iris_exporter.config.values import parse_address
 
 __all__ = [
     "BY_KEY",

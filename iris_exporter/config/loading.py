@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from iris_exporter.config import rules, yaml_tree
+from iris_exporter.config.option_types import STREAM_URL, prefix_of
 from iris_exporter.config.options import BY_KEY, CLIENTS, OPTIONS, PREFIX, STREAM_OPTIONS, Option
 from iris_exporter.config.reader import Given, Reader, did_you_mean, split, without_line_end
 from iris_exporter.config.rules import FileChecks
-from iris_exporter.config.values import STREAM_URL, prefix_of
 from iris_exporter.config.yaml_tree import Node, Scalar, Sequence, Table
 from iris_exporter.core import urls
 from iris_exporter.errors import ConfigError

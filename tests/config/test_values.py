@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from iris_exporter import config, logs
+from iris_exporter.config.option_types import read_key
 from iris_exporter.config.options import BY_KEY
-from iris_exporter.config.values import read_key
 from iris_exporter.core import urls
 from iris_exporter.errors import ConfigError
 

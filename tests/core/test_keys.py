@@ -8,7 +8,7 @@ import pytest
 from iris_exporter import config
 from iris_exporter.backend.access import KeyFile
 from iris_exporter.commands import dashboards as grafana
-from iris_exporter.config.values import read_key
+from iris_exporter.config.option_types import read_key
 from iris_exporter.core import keys
 from iris_exporter.core.failures import TransportError
 from iris_exporter.errors import ConfigError, UsageError

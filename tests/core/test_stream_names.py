@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iris_exporter.config import values
+from iris_exporter.config.option_types import NAME
 from iris_exporter.core.stream_names import from_address, from_object
 
 PATH = "/api/stream/overview"
@@ -72,7 +72,7 @@ def test_two_addresses_have_two_names_that_every_stream_may_have(a: str, b: str,
     first, second = f"{one}://{a}{PATH}", f"{other}://{b}{PATH}"
     assert (from_address(first) == from_address(second)) is (first == second)
     for address in (first, second, a, b):
-        assert values.NAME.read(from_address(address), None) == from_address(address)  # type: ignore[arg-type]
+        assert NAME.read(from_address(address)) == from_address(address)
 
 
 def test_objects_of_kubernetes_keep_their_names_as_long_as_those_fit() -> None:
