@@ -84,7 +84,7 @@ class Exporter:
         self._is_ready = False
         self._budgets = ConnectionBudgets()
         self._state: StateDirectory | None = None
-        self._server = HttpServer(self, settings.web, self._clock, self.self_metrics, self._trouble)
+        self._server = HttpServer(self, settings.web, self._clock, self._trouble)
         self._session: aiohttp.ClientSession | None = None
         self._cleanup = AsyncExitStack()
         self._reloading = asyncio.Lock()

@@ -1,9 +1,9 @@
-"""Who may come in, and who may switch something: passwords by bcrypt, and one decision about control.
+"""Passwords by bcrypt, and the one decision about who may change something.
 
-A bcrypt takes some 60 ms at cost 10, by design. It runs in a thread of its own, one at a time, so that neither the
-event loop nor all processors of a machine are at the disposal of somebody who guesses. Clients wait in lines of their
-own (`core.fair_queue`), so that a guesser waits behind himself. Verdicts are remembered: a scraper
-pays once. An unknown user costs as much as a wrong password, so that time does not tell names.
+A bcrypt takes some 60 ms at cost 10, by design. It runs in a thread of its own, one at a time, so that a client that
+guesses can occupy neither the event loop nor all processors of a machine. Clients wait in queues of their own
+(`core.fair_queue`), so that a client that guesses waits behind itself. Results are remembered: a scraper pays once. An
+unknown user costs as much as a wrong password, so that the time does not reveal names.
 """
 
 import asyncio
@@ -23,8 +23,8 @@ from iris_exporter.process.blocking import PASSWORDS
 
 CHALLENGE = 'Basic realm="iris-exporter", charset="UTF-8"'
 """For `WWW-Authenticate`. Source: RFC 7617."""
-MAX_VERDICTS = 100
-"""Right and wrong passwords remembered, each: far more than there are scrapers, and a guesser evicts no right one."""
+MAX_REMEMBERED = 100
+"""Right and wrong passwords remembered, each: far more than there are scrapers, and guesses evict no right one."""
 MAX_WAITING_PER_CLIENT = 16
 """Passwords of one client in line for the one thread: a second of work at cost 10. More are turned away at once."""
 MAX_WAITING = 64
@@ -41,7 +41,7 @@ class _Check:
     hashed: str
     password: bytes
     known: bool
-    verdict: asyncio.Future[bool]
+    result: asyncio.Future[bool]
 
 
 class BusyError(Exception):
@@ -62,7 +62,7 @@ class Passwords:
     async def verify(self, users: Mapping[str, str], name: str, password: bytes, client: str = "") -> bool:
         """Return whether `password` is the one whose bcrypt hash `users` has for `name`.
 
-        `client` is whose line the password waits in: `limits.client_of` the address.
+        `client` is whose queue the password waits in: `rate_limits.client_of` the address.
 
         Raises:
             BusyError: The client has `MAX_WAITING_PER_CLIENT` others in line, or all clients together have too many.
@@ -75,8 +75,8 @@ class Passwords:
         if check is None:
             check = _Check(key, hashed, password, known, asyncio.get_running_loop().create_future())
             self._enter(client, check)
-        # Shielded: a client that leaves must not take the verdict away from another one with the same password.
-        return await asyncio.shield(check.verdict)
+        # Shielded: a client that leaves must not take the result away from another one with the same password.
+        return await asyncio.shield(check.result)
 
     def remembers(self, users: Mapping[str, str], name: str, password: bytes) -> bool:
         """Whether `verify` would answer at once."""
@@ -88,10 +88,10 @@ class Passwords:
         return self._key(name, hashed, password, known=known), hashed, known
 
     def _recall(self, key: bytes) -> bool | None:
-        for verdict, remembered in ((True, self._right), (False, self._wrong)):
+        for result, remembered in ((True, self._right), (False, self._wrong)):
             if key in remembered:
                 remembered.move_to_end(key)
-                return verdict
+                return result
         return None
 
     def _enter(self, client: str, check: _Check) -> None:
@@ -102,8 +102,8 @@ class Passwords:
         self._checks[check.key] = check
         if displaced is not None:
             del self._checks[displaced.key]
-            displaced.verdict.set_exception(BusyError())
-            displaced.verdict.exception()  # whoever waited may have left
+            displaced.result.set_exception(BusyError())
+            displaced.result.exception()  # whoever waited may have left
         self._next()
 
     def _next(self) -> None:
@@ -117,12 +117,12 @@ class Passwords:
             self._busy = False
             del self._checks[check.key]
             if finished.cancelled():
-                check.verdict.cancel()
+                check.result.cancel()
                 return
             error = finished.exception()
             if error is not None:
-                check.verdict.set_exception(error)
-                check.verdict.exception()
+                check.result.set_exception(error)
+                check.result.exception()
             else:
                 self._remember(check, finished.result())
             self._next()
@@ -130,12 +130,12 @@ class Passwords:
         running.add_done_callback(done)
 
     def _remember(self, check: _Check, matches: bool) -> None:
-        verdict = matches and check.known
-        remembered = self._right if verdict else self._wrong
+        right = matches and check.known
+        remembered = self._right if right else self._wrong
         remembered[check.key] = None
-        while len(remembered) > MAX_VERDICTS:
+        while len(remembered) > MAX_REMEMBERED:
             remembered.popitem(last=False)
-        check.verdict.set_result(verdict)
+        check.result.set_result(right)
 
     def _key(self, name: str, hashed: str, password: bytes, *, known: bool) -> bytes:
         """What stands for a password in memory; the hash is part of it, so that a new one is verified anew."""
@@ -147,7 +147,7 @@ class Passwords:
         """Forget what waits; the one bcrypt under way ends by itself, and is not waited for."""
         while (check := self._line.take()) is not None:
             del self._checks[check.key]
-            check.verdict.cancel()
+            check.result.cancel()
 
 
 def _dummy_hash(users: Mapping[str, str]) -> str:
@@ -160,7 +160,7 @@ def _matches(hashed: str, password: bytes) -> bool:
     import bcrypt  # in the thread that needs it
 
     short = password[:MAX_PASSWORD_BYTES]
-    # Verified even when too long: the time must not tell, and bcrypt itself raises an error.
+    # Verified even when too long: the time must not reveal that, and bcrypt itself raises an error.
     matches = bcrypt.checkpw(short, hashed.encode())
     return matches and len(password) <= MAX_PASSWORD_BYTES
 

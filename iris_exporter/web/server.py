@@ -12,7 +12,6 @@ from aiohttp.typedefs import Handler, Middleware
 from iris_exporter.clock import Clock
 from iris_exporter.errors import ConfigError
 from iris_exporter.instruments import catalog
-from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.logs import get_logger
 from iris_exporter.process.blocking import CONFIG, BlockedError
 from iris_exporter.settings import WebSettings
@@ -54,12 +53,11 @@ class HttpServer:
         context: WebContext,
         settings: WebSettings,
         clock: Clock,
-        metrics: SelfMetrics,
         tasks_trouble: Callable[[], str | None] = lambda: None,
         timeouts: Timeouts | None = None,
     ) -> None:
         self._clock = clock
-        self._metrics = metrics
+        metrics = self._metrics = context.exposition.self_metrics
         self._tasks_trouble = tasks_trouble
         self._config = LiveConfig(settings.config_file, clock, partial(metrics.set, catalog.WEB_CONFIG_SUCCESSFUL))
         self._refreshing: asyncio.Task[None] | None = None

@@ -1,7 +1,7 @@
-"""From `tls_server_config` to an `ssl.SSLContext`, and what may be asked of a client's certificate.
+"""From `tls_server_config` to an `ssl.SSLContext`, and the check of a client certificate's names.
 
-Nothing here listens. A context is made anew when a file has changed and is used from the next handshake on; files are
-read once for each context, so that what is tried is what is used.
+A context is made anew when a file has changed, and is used from the next handshake on. Files are read once for each
+context, so that what is tried is what is used.
 """
 
 import ipaddress
@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,6 @@ _VERIFY = {
 }
 _BLOCK = re.compile("-----BEGIN [^-]+-----.*?-----END [^-]+-----", re.DOTALL)
 _SAN_KINDS = frozenset({"DNS", "email", "URI", "IP Address"})
-_KEY = "tls_server_config"
 
 
 def build_context(settings: TlsSettings) -> ssl.SSLContext:
@@ -39,112 +39,108 @@ def build_context(settings: TlsSettings) -> ssl.SSLContext:
         ConfigError: A file cannot be read or used, certificate and key do not belong together, or this Python cannot
             do what is asked. Messages never show a key.
     """
-    builder = _Builder(settings)
-    context = builder.build()
-    if builder.problems:
-        raise ConfigError(builder.problems)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = _VERSIONS[settings.min_version]
+    context.maximum_version = _VERSIONS[settings.max_version]
+    # A resumed session has no handshake in which a changed CA or certificate could be noticed.
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET
+    context.num_tickets = 0
+    if not settings.prefer_server_ciphers:
+        context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+    if settings.cipher_suites:
+        context.set_ciphers(":".join(settings.cipher_suites))
+    # HTTP/2 is not spoken; a client that offers both gets HTTP/1.1.
+    context.set_alpn_protocols(["http/1.1"])
+    loader = _Loader(settings, context)
+    loader.set_curves()
+    loader.load_client_ca()
+    context.verify_mode = _VERIFY[settings.client_auth]
+    loader.load_chain()
+    if loader.problems:
+        raise ConfigError(loader.problems)
     return context
 
 
-class _Builder:
-    def __init__(self, settings: TlsSettings) -> None:
+@dataclass(frozen=True, slots=True)
+class _Pem:
+    """PEM text, the option that it comes from, and what messages call it."""
+
+    text: str
+    option: str
+    shown: str
+
+
+class _Loader:
+    """Loads what can be wrong into a context, and notes what is."""
+
+    def __init__(self, settings: TlsSettings, context: ssl.SSLContext) -> None:
         self.problems: list[Problem] = []
         self._settings = settings
+        self._context = context
 
-    def build(self) -> ssl.SSLContext:
-        settings = self._settings
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = _VERSIONS[settings.min_version]
-        context.maximum_version = _VERSIONS[settings.max_version]
-        context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
-        if settings.prefer_server_ciphers:
-            context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
-        else:
-            context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
-        # A resumed session has no handshake in which a changed CA or certificate could be noticed.
-        context.options |= ssl.OP_NO_TICKET
-        context.num_tickets = 0
-        if settings.cipher_suites:
-            context.set_ciphers(":".join(settings.cipher_suites))
-        self._set_curves(context)
-        # HTTP/2 is not spoken; a client that could do both is told so here.
-        context.set_alpn_protocols(["http/1.1"])
-        self._load_client_ca(context)
-        context.verify_mode = _VERIFY[settings.client_auth]
-        self._load_chain(context)
-        return context
+    def _report(self, option: str, value: str, expected: str) -> None:
+        self.problems.append(Problem(self._settings.where, f"tls_server_config.{option}", value, expected))
 
-    def _report(self, key: str, value: str, expected: str) -> None:
-        self.problems.append(Problem(self._settings.where, f"{_KEY}.{key}", value, expected))
-
-    def _set_curves(self, context: ssl.SSLContext) -> None:
+    def set_curves(self) -> None:
         curves = self._settings.curves
-        set_groups = getattr(context, "set_groups", None)  # since Python 3.15
+        set_groups = getattr(self._context, "set_groups", None)  # since Python 3.15
         if set_groups is not None and curves:
             set_groups(":".join(curves))
         elif len(curves) == 1:
-            context.set_ecdh_curve(curves[0])
+            self._context.set_ecdh_curve(curves[0])
         elif curves:
             version = f"{sys.version_info.major}.{sys.version_info.minor}"
-            self._report(
-                "curve_preferences", f"{len(curves)} curves", f"one, or none (Python {version} can set only one)"
-            )
+            expected = f"one, or none (Python {version} can set only one)"
+            self._report("curve_preferences", f"{len(curves)} curves", expected)
 
-    def _content(self, name: str, file: Path | None, text: str | None) -> tuple[str, str] | None:
-        """PEM text and how messages call where it came from; None after a problem."""
+    def _pem(self, name: str, file: Path | None, text: str | None) -> _Pem | None:
+        """Read a file, or take the text; None after a problem."""
         if file is None:
-            return text or "", f"the text of {name}"
-        shown = repr(str(file))
+            return _Pem(text or "", name, f"the text of {name}")
+        option, shown = f"{name}_file", repr(str(file))
         try:
             with file.open("rb") as source:
                 content = source.read(MAX_PEM_BYTES + 1)
         except OSError as error:
-            self._report(f"{name}_file", shown, f"a readable file ({error.strerror})")
+            self._report(option, shown, f"a readable file ({error.strerror})")
             return None
         if b"-----BEGIN " not in content or len(content) > MAX_PEM_BYTES:
-            self._report(f"{name}_file", shown, "a file in PEM form, up to 1 MiB")
+            self._report(option, shown, "a file in PEM form, up to 1 MiB")
             return None
         # Without what people write between the blocks, which need not be the ASCII that OpenSSL wants.
-        return "\n".join(_BLOCK.findall(content.decode("ascii", "replace"))) + "\n", shown
+        return _Pem("\n".join(_BLOCK.findall(content.decode("ascii", "replace"))) + "\n", option, shown)
 
-    def _load_client_ca(self, context: ssl.SSLContext) -> None:
-        settings = self._settings
-        if settings.client_ca_file is None and settings.client_ca is None:
-            return
-        found = self._content("client_ca", settings.client_ca_file, settings.client_ca)
-        if found is None:
-            return
-        text, shown = found
-        try:
-            context.load_verify_locations(cadata=text)
-        except (ssl.SSLError, ValueError) as error:
-            key = "client_ca_file" if settings.client_ca_file else "client_ca"
-            self._report(key, shown, f"certificates of authorities ({_reason(error)})")
+    def load_client_ca(self) -> None:
+        file, text = self._settings.client_ca_file, self._settings.client_ca
+        pem = None if file is None and text is None else self._pem("client_ca", file, text)
+        if pem is not None:
+            try:
+                self._context.load_verify_locations(cadata=pem.text)
+            except (ssl.SSLError, ValueError) as error:
+                self._report(pem.option, pem.shown, f"certificates of authorities ({_reason(error)})")
 
-    def _load_chain(self, context: ssl.SSLContext) -> None:
+    def load_chain(self) -> None:
         settings = self._settings
-        cert = self._content("cert", settings.cert_file, settings.cert)
-        key = self._content("key", settings.key_file, settings.key)
+        cert = self._pem("cert", settings.cert_file, settings.cert)
+        key = self._pem("key", settings.key_file, settings.key)
         if cert is None or key is None:
             return
-        cert_key = "cert_file" if settings.cert_file else "cert"
-        key_key = "key_file" if settings.key_file else "key"
-        if "PRIVATE KEY-----" not in key[0]:
-            self._report(key_key, key[1], "a private key")
-        elif "ENCRYPTED" in key[0]:
-            self._report(key_key, key[1], "a private key without a password")
-        elif "BEGIN CERTIFICATE" not in cert[0] and "BEGIN TRUSTED CERTIFICATE" not in cert[0]:
-            self._report(cert_key, cert[1], "a certificate")
+        if "PRIVATE KEY-----" not in key.text:
+            self._report(key.option, key.shown, "a private key")
+        elif "ENCRYPTED" in key.text:
+            self._report(key.option, key.shown, "a private key without a password")
+        elif "BEGIN CERTIFICATE" not in cert.text and "BEGIN TRUSTED CERTIFICATE" not in cert.text:
+            self._report(cert.option, cert.shown, "a certificate")
         else:
             try:
-                with _as_file(cert[0]) as cert_path, _as_file(key[0]) as key_path:
+                with _as_file(cert.text) as cert_path, _as_file(key.text) as key_path:
                     # A password that nobody has, or OpenSSL would ask the terminal for one.
-                    context.load_cert_chain(cert_path, key_path, password=str)
+                    self._context.load_cert_chain(cert_path, key_path, password=str)
             except ssl.SSLError as error:
                 if error.reason == "KEY_VALUES_MISMATCH":
-                    self._report(key_key, key[1], f"the key that belongs to the certificate in {cert[1]}")
+                    self._report(key.option, key.shown, f"the key that belongs to the certificate in {cert.shown}")
                 else:
-                    self._report(cert_key, cert[1], f"a certificate with its key ({_reason(error)})")
+                    self._report(cert.option, cert.shown, f"a certificate with its key ({_reason(error)})")
 
 
 def _reason(error: Exception) -> str:

@@ -86,9 +86,8 @@ async def http_server(
     clock = clock or FakeClock()
     trouble: list[str] = []
     context = FakeContext()
-    metrics = context.exposition.self_metrics
     server = HttpServer(
-        context, web_settings(config_file=config, **settings), clock, metrics,
+        context, web_settings(config_file=config, **settings), clock,
         lambda: trouble[0] if trouble else None, timeouts,
     )  # fmt: skip
     server.app.router.add_get("/large", _large)
@@ -96,7 +95,7 @@ async def http_server(
         await server.start()
         for bound in await bound_sockets(host, 0):
             url = await server.listen(bound)
-        yield RunningServer(server, metrics, url, context, clock, trouble)
+        yield RunningServer(server, context.exposition.self_metrics, url, context, clock, trouble)
     finally:
         await server.close()
 

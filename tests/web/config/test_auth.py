@@ -66,7 +66,7 @@ async def test_a_password_longer_than_bcrypt_looks_at_is_wrong_even_when_its_beg
     passwords.close()
 
 
-async def test_verdicts_are_remembered_until_the_hash_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_results_are_remembered_until_the_hash_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     counted = Counted(monkeypatch)
     passwords = Passwords()
     for _ in range(3):
@@ -79,8 +79,8 @@ async def test_verdicts_are_remembered_until_the_hash_changes(monkeypatch: pytes
     passwords.close()
 
 
-async def test_verdicts_are_bounded_and_guesses_do_not_push_out_a_right_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(auth, "MAX_VERDICTS", 3)
+async def test_results_are_bounded_and_guesses_do_not_push_out_a_right_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auth, "MAX_REMEMBERED", 3)
     counted = Counted(monkeypatch)
     passwords = Passwords()
     assert await passwords.verify(USERS, "alice", b"open sesame")
@@ -133,7 +133,7 @@ async def test_what_waits_ends_with_the_server() -> None:
     assert all(result is False or isinstance(result, asyncio.CancelledError) for result in results)
 
 
-async def test_a_client_that_leaves_does_not_take_the_verdict_of_another_with_it() -> None:
+async def test_a_client_that_leaves_does_not_take_the_result_of_another_with_it() -> None:
     passwords = Passwords()
     one = asyncio.create_task(passwords.verify(USERS, "alice", b"open sesame"))
     other = asyncio.create_task(passwords.verify(USERS, "alice", b"open sesame"))
