@@ -32,6 +32,7 @@ from iris_exporter.persistence.checkpoints import Checkpoints, PendingRecord
 from iris_exporter.persistence.state_directory import StateDirectory
 from iris_exporter.process.blocking import CONFIG, BlockedError
 from iris_exporter.process.listening import bound_sockets
+from iris_exporter.process.standard_streams import stderr
 from iris_exporter.process.tasks import TaskOwner
 from iris_exporter.settings import Settings, StreamSettings
 from iris_exporter.streams.registry import Reconciled, Streams
@@ -68,9 +69,9 @@ class Exporter:
         self.addresses: list[str] = []
         self.version: VersionInfo = version_info()
         self.self_metrics = SelfMetrics(self.version.version, self.version.revision, self.version.python)
-        self.self_metrics.watch(catalog.LIBRARY_MESSAGES, lambda: logs.counts().library_messages)
-        self.self_metrics.watch(catalog.LOG_DROPPED, lambda: logs.counts().dropped)
-        self.self_metrics.watch(catalog.TASK_FAILURES, lambda: {catalog.LOG_WRITER: logs.counts().writer_failures})
+        self.self_metrics.watch(catalog.LIBRARY_MESSAGES, logs.library_messages)
+        self.self_metrics.watch(catalog.LOG_DROPPED, lambda: stderr.dropped)
+        self.self_metrics.watch(catalog.TASK_FAILURES, lambda: {catalog.LOG_WRITER: stderr.failures})
         self._clock = clock or SystemClock()
         self.tasks = TaskOwner(self._clock, partial(self.self_metrics.add, catalog.TASK_FAILURES, 1))
         self._streams = Streams(self._make, self._clock)

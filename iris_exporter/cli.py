@@ -37,8 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _report(arguments)
     finally:
-        standard_streams.flush()
-        logs.flush()
+        standard_streams.stdout.flush()
+        standard_streams.stderr.flush()
 
 
 def _report(arguments: list[str]) -> int:
@@ -114,6 +114,6 @@ def _wants_tracebacks(arguments: Sequence[str], environment: Mapping[str, str]) 
 def _complain(*lines: str) -> None:
     """Write to stderr, without the secrets that have been read so far."""
     text = logs.redact("\n".join(line.rstrip("\n") for line in lines))
-    logs.flush()
+    standard_streams.stderr.flush()
     with suppress(OSError):  # there is no other place for it
         sys.stderr.write(f"{PROGRAM}: {text}\n")

@@ -247,7 +247,7 @@ SECTIONS: dict[str, tuple[Limit, ...]] = {
         ),
         Limit(
             "a value in a log line, in characters",
-            "logs:_MAX_VALUE_CHARS",
+            "core.log_format:MAX_VALUE_CHARS",
             "cut, and said so",
             "none: the line says how much",
             "tests/test_logs.py",

@@ -19,6 +19,7 @@ import hypothesis
 import pytest
 
 from iris_exporter import logs
+from iris_exporter.core.redaction import Redactor
 from tests.processes import mark_children, marked_processes
 from tests.tools import find_tool
 from tests.waiting import BUSY
@@ -110,7 +111,7 @@ class Collector:
 @pytest.fixture(autouse=True)
 def _no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give each test a redactor of its own: secrets are never forgotten, and `one` is in many words."""
-    monkeypatch.setattr(logs, "_redactor", logs.Redactor())
+    monkeypatch.setattr(logs, "_redactor", Redactor())
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from iris_exporter import __version__, cli, logs
+from iris_exporter.core.redaction import Redactor
 from iris_exporter.errors import UsageError
 from iris_exporter.otel.settings import OtelSettings
 from iris_exporter.settings import Settings
@@ -30,7 +31,7 @@ Capture = pytest.CaptureFixture[str]
 def untouched_logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     root, hook = logging.getLogger(), threading.excepthook
     handlers, level = list(root.handlers), root.level
-    monkeypatch.setattr(logs, "_redactor", logs.Redactor())
+    monkeypatch.setattr(logs, "_redactor", Redactor())
     yield
     root.handlers[:] = handlers
     root.setLevel(level)

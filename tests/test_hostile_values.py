@@ -13,6 +13,7 @@ import pytest
 from iris_exporter import cli, config, logs
 from iris_exporter.commands import serve
 from iris_exporter.commands.arguments import Parser
+from iris_exporter.core.redaction import Redactor
 
 URLS = [
     "http://g:3000x", "http://g:99999", "http://g:-1", "http://g:80:80/", "http://h:\u0663/", "http://[::1", "http://[zz]:80/",
@@ -48,7 +49,7 @@ def serve_parser(prog: str, description: str) -> Parser:
 
 @pytest.fixture(autouse=True)
 def own_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "_redactor", logs.Redactor())
+    monkeypatch.setattr(logs, "_redactor", Redactor())
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,8 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from iris_exporter import logs
-from iris_exporter.core.log_limits import LINES_PER_KIND, LibraryLimit
+from iris_exporter.core.log_limits import LINES_PER_KIND, LibraryMessages
+from iris_exporter.core.redaction import Redactor
 
 
 class FakeClock:
@@ -37,7 +38,7 @@ def untouched_logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Give each test its own secrets, and the process its logging back."""
     root, ours, hook = logging.getLogger(), logging.getLogger("iris_exporter"), threading.excepthook
     levels = root.level, ours.level
-    monkeypatch.setattr(logs, "_redactor", logs.Redactor())
+    monkeypatch.setattr(logs, "_redactor", Redactor())
     yield
     for handler in list(root.handlers):
         if isinstance(handler, logs._Handler):
@@ -168,7 +169,7 @@ def test_a_secret_appears_in_no_spelling(secret: str, log_format: str) -> None:
 
 
 def test_a_secret_inside_another_leaves_nothing_behind() -> None:
-    redactor = logs.Redactor()
+    redactor = Redactor()
     redactor.protect("abc")
     redactor.protect("abcdef")
     redactor.protect("")
@@ -269,17 +270,17 @@ def test_an_event_below_the_level_is_not_counted_as_suppressed() -> None:
 
 
 def test_a_flood_of_a_library_is_limited_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "_library_limit", LibraryLimit())
+    monkeypatch.setattr(logs, "_libraries", LibraryMessages())
     stream = lines()
-    before = logs.counts().library_messages["asyncio"]
+    before = logs.library_messages()["asyncio"]
     for descriptor in range(500):
         logging.getLogger("asyncio").error("socket.accept() out of system resource\nsocket: <fd=%d>", descriptor)
     assert stream.getvalue().count("\n") == LINES_PER_KIND
-    assert logs.counts().library_messages["asyncio"] - before == 500
+    assert logs.library_messages()["asyncio"] - before == 500
 
 
 def test_a_client_that_resets_its_connection_is_seen_at_debug_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "_library_limit", LibraryLimit())
+    monkeypatch.setattr(logs, "_libraries", LibraryMessages())
     for level, expected in (("info", ""), ("debug", "level=debug")):
         stream = lines(level)
         gone = ConnectionResetError("Cannot write to closing transport")
@@ -289,7 +290,7 @@ def test_a_client_that_resets_its_connection_is_seen_at_debug_only(monkeypatch: 
 
 
 def test_an_error_in_a_destructor_is_an_event(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "_library_limit", LibraryLimit())
+    monkeypatch.setattr(logs, "_libraries", LibraryMessages())
 
     class Breaks:
         def __del__(self) -> None:

@@ -16,6 +16,7 @@ from aiohttp import web
 from iris_exporter import config, logs
 from iris_exporter.app import Exporter
 from iris_exporter.core.failures import TransportError
+from iris_exporter.core.redaction import Redactor
 from iris_exporter.errors import ConfigError
 from iris_exporter.settings import Settings
 from tests.http.test_tls import Place
@@ -140,7 +141,7 @@ async def tour(directory: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 @pytest.fixture(autouse=True)
 def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     """Everything that is logged, tracebacks included, with a redaction that has seen no other test."""
-    monkeypatch.setattr(logs, "_redactor", logs.Redactor())
+    monkeypatch.setattr(logs, "_redactor", Redactor())
     stream = io.StringIO()
     logs.setup("debug", "json", stream)
     yield stream

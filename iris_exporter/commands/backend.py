@@ -19,7 +19,7 @@ from iris_exporter.config.option_types import ADDRESSES
 from iris_exporter.config.values import BadValueError, ValueType
 from iris_exporter.errors import ConfigError, Problem
 from iris_exporter.logs import FORMATS, LEVELS
-from iris_exporter.process import standard_streams
+from iris_exporter.process.standard_streams import stdout
 
 DEFAULT_ADDRESS = "127.0.0.1:14748"
 MAX_RATE = 100_000.0
@@ -149,7 +149,7 @@ async def _serve(backend: Backend) -> None:
     async with backend:
         service = backend.service
         key = "needs the key of the file given" if service.key else "no key needed"
-        standard_streams.write(
+        stdout.write(
             f"IRIS reference backend on {backend.url} ({key}, seed {service.seed})\n"
             f"  streams, WebSocket or SSE: {backend.url}/api/stream/overview, .../events, .../telemetry\n"
             f"  REST: {backend.url}/api/overview\n"

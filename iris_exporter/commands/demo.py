@@ -21,7 +21,7 @@ from iris_exporter.errors import ConfigError, IrisExporterError
 from iris_exporter.model.snapshot import Snapshot
 from iris_exporter.otel.environment import read_otel
 from iris_exporter.otel.settings import OtelSettings
-from iris_exporter.process import standard_streams
+from iris_exporter.process.standard_streams import stdout
 from iris_exporter.settings import Settings
 
 SIDECAR_ADDRESS = "127.0.0.1:14747"
@@ -108,14 +108,14 @@ async def _run(arguments: argparse.Namespace, otel: OtelSettings) -> None:
     try:
         settings = _settings(arguments, backend.url)
         async with Exporter(settings, lambda: settings, otel=otel) as exporter:
-            standard_streams.write(_ADDRESSES.format(sidecar=exporter.addresses[0], backend=backend.url))
+            stdout.write(_ADDRESSES.format(sidecar=exporter.addresses[0], backend=backend.url))
             stream = exporter.streams()["demo"]
             line = asyncio.create_task(_show(lambda: (stream.status(), stream.snapshot())))
             with suppress(TimeoutError):
                 async with asyncio.timeout(arguments.duration):
                     await stop.wait()
             line.cancel()
-            standard_streams.write("\n")
+            stdout.write("\n")
     finally:
         await backend.stop()
 
@@ -151,7 +151,7 @@ async def _show(current: Callable[[], tuple[LinkStatus, Snapshot]]) -> None:
     while True:
         await asyncio.sleep(1.0 if terminal else 10.0)
         line = status_line(*current())
-        standard_streams.write(f"\r\x1b[K{line}" if terminal else f"{line}\n")
+        stdout.write(f"\r\x1b[K{line}" if terminal else f"{line}\n")
 
 
 def status_line(status: LinkStatus, snapshot: Snapshot) -> str:

@@ -1,11 +1,13 @@
-"""Limits of the log as pure cores: how many lines of a kind, and what is made of a library's message.
+"""Limits of the log: how many lines of a kind, and what is made of a library's message.
 
 `now` is monotonic, in seconds. A library may log whatever a client, a source or the system makes it log, so both the
-number of lines and the number of kinds that are told apart are bounded.
+number of lines and the number of kinds that are told apart are bounded. All of it may be used by several threads.
 """
 
 import logging
 import re
+import threading
+from collections.abc import Mapping
 
 WINDOW_SECONDS = 60.0
 MOST_KINDS = 256
@@ -34,10 +36,15 @@ class LineLimit:
 
     def __init__(self, most: int) -> None:
         self._most = most
+        self._lock = threading.Lock()
         self._windows: dict[str, tuple[float, int, int]] = {}  # kind -> start, written, suppressed
 
     def admit(self, kind: str, now: float) -> int | None:
         """Return how many lines were left out before this one, or None when this one is left out too."""
+        with self._lock:
+            return self._admit(kind, now)
+
+    def _admit(self, kind: str, now: float) -> int | None:
         if kind not in self._windows and len(self._windows) >= MOST_KINDS:
             self._drop(now)
             kind = kind if len(self._windows) < MOST_KINDS else ""
@@ -54,13 +61,27 @@ class LineLimit:
         self._windows = {kind: window for kind, window in self._windows.items() if now - window[0] < WINDOW_SECONDS}
 
 
-class LibraryLimit:
-    """At most `LINES_PER_KIND` lines of one message, and `LINES_PER_LIBRARY` of one library, in a minute."""
+class LibraryMessages:
+    """Counts messages of libraries, and admits those that are written.
+
+    At most `LINES_PER_KIND` lines of one message, and `LINES_PER_LIBRARY` of one library, in a minute.
+    """
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts = dict.fromkeys(LIBRARIES, 0)
         # One for each, so that no library uses up the kinds of another one.
         self._kinds = {library: LineLimit(LINES_PER_KIND) for library in LIBRARIES}
         self._libraries = LineLimit(LINES_PER_LIBRARY)
+
+    def count(self, library: str) -> None:
+        """Count a message of one of `LIBRARIES`, written or not."""
+        with self._lock:
+            self._counts[library] += 1
+
+    def counts(self) -> Mapping[str, int]:
+        """How many messages there were of each library."""
+        return self._counts.copy()
 
     def admit(self, library: str, text: str, now: float) -> int | None:
         """See `LineLimit.admit`."""

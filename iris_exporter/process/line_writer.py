@@ -17,8 +17,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TextIO
+from typing import NamedTuple
 
 MOST_BYTES = 1024 * 1024
 """Some thousand lines: a reader that pauses for a second or two misses nothing."""
@@ -28,11 +27,9 @@ PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
 """After the first and at most after a later failure of the thread."""
 
 
-@dataclass(slots=True)
-class _Entry:
+class _Entry(NamedTuple):
     data: bytes
-    lines: int
-    missing: int  # how many lines a notice says are missing; 0 for a line
+    missing: int = 0  # how many lines a notice says are missing; 0 for a line
 
 
 class LineWriter:
@@ -56,7 +53,7 @@ class LineWriter:
 
     def write(self, line: str) -> bool:
         """Queue a line, with its line feed; False when there is no room. An empty queue has room for any line."""
-        entry = _Entry(line.encode("utf-8", "backslashreplace"), 1, 0)
+        entry = _Entry(line.encode("utf-8", "backslashreplace"))
         with self._changed:
             if (self._entries and self._size + len(entry.data) > self._most_bytes) or not self._has_thread():
                 self._lose(1)
@@ -90,7 +87,7 @@ class LineWriter:
         text, count = self._notice(self._missing), self._missing
         self._missing = 0
         if text:
-            self._add(_Entry(text.encode("utf-8", "backslashreplace"), 0, count))
+            self._add(_Entry(text.encode("utf-8", "backslashreplace"), count))
 
     def _lose(self, lines: int, missing: int = 0) -> None:
         self.dropped += lines
@@ -119,7 +116,7 @@ class LineWriter:
             with self._changed:
                 self._has_failed = has_failed
                 if has_failed:
-                    self._lose(sum(entry.lines for entry in batch), sum(entry.missing for entry in batch))
+                    self._lose(sum(not entry.missing for entry in batch), sum(entry.missing for entry in batch))
 
     def _next(self) -> list[_Entry]:
         with self._changed:
@@ -138,14 +135,6 @@ class LineWriter:
                 size += len(entry.data)
             self._size -= size
             return batch
-
-
-def descriptor_of(stream: TextIO | None) -> int | None:
-    """The descriptor behind a file of Python's; None where there is none, as in a test."""
-    try:
-        return None if stream is None else stream.fileno()
-    except (OSError, ValueError):  # kept in memory, or closed
-        return None
 
 
 def _write(descriptor: int, data: bytes) -> bool:

@@ -15,6 +15,7 @@ from iris_exporter import config, logs
 from iris_exporter.commands.checks import FILE_CHECKS
 from iris_exporter.config.loading import _SERVICE_VARIABLE
 from iris_exporter.config.options import BY_KEY, GROUPS, STREAM_OPTIONS
+from iris_exporter.core.redaction import Redactor
 from iris_exporter.errors import ConfigError
 from iris_exporter.settings import Settings, StreamSettings
 from tests.web.config.certificates import Authority
@@ -26,7 +27,7 @@ URL = "http://one.example.com/api/stream/overview"
 
 @pytest.fixture(autouse=True)
 def own_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "_redactor", logs.Redactor())
+    monkeypatch.setattr(logs, "_redactor", Redactor())
 
 
 def load_checked(flags: dict[str, object]) -> Settings:

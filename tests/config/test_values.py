@@ -8,6 +8,7 @@ from iris_exporter import config, logs
 from iris_exporter.config.option_types import read_key
 from iris_exporter.config.options import BY_KEY
 from iris_exporter.core import urls
+from iris_exporter.core.redaction import Redactor
 from iris_exporter.errors import ConfigError
 
 URL = "http://one.example.com/api/stream/overview"
@@ -15,7 +16,7 @@ URL = "http://one.example.com/api/stream/overview"
 
 @pytest.fixture(autouse=True)
 def own_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "_redactor", logs.Redactor())
+    monkeypatch.setattr(logs, "_redactor", Redactor())
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from iris_exporter.core.log_limits import (
     LINES_PER_LIBRARY,
     MOST_KINDS,
     WINDOW_SECONDS,
-    LibraryLimit,
+    LibraryMessages,
     LineLimit,
     fitting_level,
     kind_of,
@@ -20,14 +20,14 @@ from iris_exporter.core.log_limits import (
 
 
 def test_messages_that_differ_in_numbers_share_a_limit_and_the_rest_is_told_a_minute_later() -> None:
-    limit = LibraryLimit()
+    limit = LibraryMessages()
     admitted = [limit.admit("asyncio", f"accept failed on fd={n}\nsocket {n}", 0.0) for n in range(5000)]
     assert admitted == [0] * LINES_PER_KIND + [None] * (5000 - LINES_PER_KIND)
     assert limit.admit("asyncio", "accept failed on fd=1", WINDOW_SECONDS) == 5000 - LINES_PER_KIND
 
 
 def test_a_library_with_ever_new_messages_is_limited_as_a_whole_and_holds_no_other_one_back() -> None:
-    limit = LibraryLimit()
+    limit = LibraryMessages()
     texts = [f"{chr(97 + n // 26)}{chr(97 + n % 26)} failed" for n in range(600)]
     assert sum(limit.admit("aiohttp", text, 0.0) is not None for text in texts) == LINES_PER_LIBRARY
     assert limit.admit("grpc", "down", 0.0) == 0

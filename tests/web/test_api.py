@@ -9,6 +9,7 @@ import pytest
 
 from iris_exporter import logs
 from iris_exporter.core.failures import Failure
+from iris_exporter.core.redaction import Redactor
 from iris_exporter.core.status import State
 from iris_exporter.decoding.messages import Event
 from iris_exporter.web.views import timestamp
@@ -65,7 +66,7 @@ async def test_what_has_not_happened_is_null() -> None:
 
 
 async def test_an_error_text_never_shows_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "_redactor", logs.Redactor())
+    monkeypatch.setattr(logs, "_redactor", Redactor())
     logs.protect("s3cret")
     context = FakeContext()
     context.controls["main"].link = link(State.ERROR, failure=Failure("unauthorized", "key s3cret was refused"))

@@ -8,7 +8,7 @@ from iris_exporter.http import tls
 from iris_exporter.logs import get_logger
 from iris_exporter.otel.exporters.base import Answer, Exporter, UnusableProxyError, trusted_files
 from iris_exporter.otel.settings import Endpoint
-from iris_exporter.process import raw_stderr
+from iris_exporter.process import standard_streams
 
 # The pipeline logs failures itself: limited in number, and without the collector's own words.
 logging.getLogger("opentelemetry").setLevel(logging.CRITICAL + 1)
@@ -66,7 +66,7 @@ def _make(signal: str, endpoint: Endpoint | None, user_agent: str) -> Exporter:
         return ConsoleExporter(signal)
     if endpoint.protocol == "grpc":
         # Before the import: the C library may write with its first breath.
-        raw_stderr.capture()
+        standard_streams.capture_stderr()
         from iris_exporter.otel.exporters.grpc import GrpcExporter
 
         return GrpcExporter(signal, endpoint, user_agent)

@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace.export import ConsoleSpanExporter
 
 from iris_exporter.otel.exporters.base import ACCEPTED, Answer
 from iris_exporter.otel.settings import TRACES
-from iris_exporter.process import standard_streams
+from iris_exporter.process.standard_streams import stdout
 
 _READER_SECONDS = 10.0
 
@@ -22,7 +22,7 @@ class ConsoleExporter:
 
     def export(self, batch: Sequence[Any]) -> Answer:
         """See `Exporter.export`; records that nobody can read any more count as refused."""
-        writer = standard_streams.output()
+        writer = stdout.own_writer()
         # A queue with room would take lines for a reader that never comes: earlier lines have to be gone.
         if writer is not None and not writer.flush(_READER_SECONDS):
             return Answer(retry=True, reason="nobody reads standard output")
@@ -30,7 +30,7 @@ class ConsoleExporter:
         lines = io.StringIO()
         try:
             self._kind(out=lines, formatter=lambda record: record.to_json(indent=None) + "\n").export(batch)
-            standard_streams.write(lines.getvalue())
+            stdout.write(lines.getvalue())
         except (OSError, ValueError) as error:
             return Answer(len(batch), reason=type(error).__name__)
         if writer is not None:
