@@ -1,4 +1,7 @@
-"""Which failure an exception of a socket, of TLS or of aiohttp is. Details are ours: theirs may quote a URL."""
+"""Classifies errors: which failure an exception of a socket, of TLS or of aiohttp is.
+
+Details of aiohttp's errors are written here, since its own texts may quote a URL.
+"""
 
 import errno
 import socket
@@ -9,7 +12,15 @@ import aiohttp
 
 from iris_exporter.core.failures import Failure, TransportError, from_status
 from iris_exporter.errors import LimitExceededError
-from iris_exporter.http.session import BrokenAnswerError, UnansweredError
+
+
+class AnswerError(aiohttp.ClientError):
+    """A request has no answer, or one that breaks the protocol where aiohttp does not mind; `failure` says which."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
+
 
 LINK_ERRORS = (aiohttp.ClientError, OSError, TimeoutError, EOFError, zlib.error, LimitExceededError, ValueError)
 """What a dial, a read or a poll may raise for reasons that lie outside this program."""
@@ -29,29 +40,41 @@ _ABOUT_OUR_CERTIFICATE = (
 )
 
 
+# The first row that fits counts.
+_FIXED: tuple[tuple[type[BaseException], Failure], ...] = (
+    (zlib.error, Failure("protocol_error", "the compressed body is damaged")),
+    (aiohttp.ClientProxyConnectionError, Failure("proxy", "the HTTP proxy could not be reached")),
+    (aiohttp.ClientPayloadError, Failure("abnormal_closure", "the response ended in its middle")),
+    (
+        aiohttp.ServerDisconnectedError,
+        Failure("connection_reset", "the server closed the connection without an answer"),
+    ),
+    (aiohttp.InvalidURL, Failure("redirect", "not an address that can be requested")),
+    (TimeoutError, Failure("timeout", "no answer in time")),
+    (ConnectionRefusedError, Failure("connection_refused", "nothing listens there")),
+    (EOFError, Failure("abnormal_closure", "the connection ended")),
+)
+
+
 def failure_of(error: BaseException) -> Failure:
-    """Name the failure that `error` is; what is not recognised is `network`."""
+    """The failure that `error` is; an unknown error is `network`."""
     if isinstance(error, aiohttp.ClientOSError) and isinstance(error.__cause__, ssl.SSLError):
         error = error.__cause__  # what aiohttp makes of it has the number of quite another error of the system
-    for recogniser in (_own, _tls, _aiohttp, _system):
-        failure = recogniser(error)
+    for classify in (_own, _tls, _fixed, _aiohttp, _system):
+        failure = classify(error)
         if failure is not None:
             return failure
     return Failure("network", type(error).__name__)
 
 
 def _own(error: BaseException) -> Failure | None:
-    if isinstance(error, TransportError):
+    if isinstance(error, TransportError | AnswerError):
         return error.failure
-    if isinstance(error, LimitExceededError):
-        return Failure("message_too_large", str(error))
-    if isinstance(error, BrokenAnswerError):
-        return error.failure
-    if isinstance(error, UnansweredError):
-        return failure_of(error.error)
-    if isinstance(error, zlib.error):
-        return Failure("protocol_error", "the compressed body is damaged")
-    return None
+    return Failure("message_too_large", str(error)) if isinstance(error, LimitExceededError) else None
+
+
+def _fixed(error: BaseException) -> Failure | None:
+    return next((failure for kind, failure in _FIXED if isinstance(error, kind)), None)
 
 
 def _tls(error: BaseException) -> Failure | None:
@@ -75,24 +98,14 @@ def _aiohttp(error: BaseException) -> Failure | None:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         for_now = error.os_error.errno == socket.EAI_AGAIN
         return Failure("dns", f"cannot resolve {error.host}" + (" for the moment" if for_now else ""))
-    if isinstance(error, aiohttp.ClientProxyConnectionError):
-        return Failure("proxy", "the HTTP proxy could not be reached")
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return _from_proxy(error.status)
     if isinstance(error, aiohttp.ClientConnectorError):
-        return _system(error.os_error) or Failure("network", error.strerror or "cannot connect")
+        return failure_of(error.os_error)
     if isinstance(error, aiohttp.WSServerHandshakeError):
         return from_status(error.status) if error.status != 101 else Failure("handshake", error.message)
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return Failure("abnormal_closure", "the response ended in its middle")
-    if isinstance(error, aiohttp.ServerTimeoutError):
-        return Failure("timeout", "no answer in time")
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return Failure("connection_reset", "the server closed the connection without an answer")
     if isinstance(error, aiohttp.ClientResponseError):
         return Failure("protocol_error", "the answer is not valid HTTP")
-    if isinstance(error, aiohttp.InvalidURL):
-        return Failure("redirect", "not an address that can be requested")
     return None
 
 
@@ -102,13 +115,9 @@ def _from_proxy(status: int) -> Failure:
     return Failure("proxy_refused" if refused else "proxy", f"the HTTP proxy answered with status {status}")
 
 
-def _system(error: BaseException | None) -> Failure | None:
-    if isinstance(error, TimeoutError):
-        return Failure("timeout", "no answer in time")
+def _system(error: BaseException) -> Failure | None:
     if isinstance(error, socket.gaierror):
         return Failure("dns", error.strerror or "cannot resolve the host name")
-    if isinstance(error, ConnectionRefusedError):
-        return Failure("connection_refused", "nothing listens there")
     if isinstance(error, OSError):
         if error.errno in _RESET or isinstance(error, ConnectionError):
             return Failure("connection_reset", "the connection was reset")
@@ -117,6 +126,4 @@ def _system(error: BaseException | None) -> Failure | None:
         if error.errno in _EXHAUSTED:
             return Failure("internal", error.strerror or "no resources")
         return Failure("network", error.strerror or type(error).__name__)
-    if isinstance(error, EOFError):
-        return Failure("abnormal_closure", "the connection ended")
     return None

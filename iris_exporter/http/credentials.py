@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from iris_exporter.core import keys, request_headers
 from iris_exporter.core.failures import Failure, TransportError
@@ -19,6 +20,7 @@ from iris_exporter.settings import ClientSettings, StreamSettings
 
 _log = get_logger(__name__)
 
+_T = TypeVar("_T")
 Trust = ssl.SSLContext | bool
 """What aiohttp takes: True stands for the system's authorities as they were at the start, without a certificate."""
 
@@ -71,11 +73,11 @@ class Credentials:
         key: str | None = None
         from_file: tuple[Header, ...] = ()
         if self._key_file is not None:
-            key = _key(self._key_file, await _read(self._key_file, keys.MAX_BYTES))
+            key = await _read(self._key_file, keys.MAX_BYTES, keys.parse)
             self.protect(key)
         if self._headers_file is not None:
-            from_file = _parse(
-                self._headers_file, await _read(self._headers_file, request_headers.MAX_HEADERS_FILE_BYTES)
+            from_file = await _read(
+                self._headers_file, request_headers.MAX_HEADERS_FILE_BYTES, request_headers.parse_file
             )
         headers = {name.lower(): (name, value) for name, value in (*self._headers, *from_file)}
         for _, value in headers.values():
@@ -106,28 +108,22 @@ async def _context(files: tls.Files, *, verify: bool) -> ssl.SSLContext:
         raise TransportError(Failure("credentials", f"files with certificates: {error.strerror}")) from None
 
 
-async def _read(path: Path, limit: int) -> bytes:
-    """Up to one byte more than `limit`."""
+async def _read(path: Path, limit: int, parse: Callable[[bytes], _T]) -> _T:
+    """What is in a file, of which one byte more than `limit` is read.
+
+    Raises:
+        TransportError: It cannot be read, or `parse` says that it cannot be used.
+    """
 
     def read() -> bytes:
         with path.open("rb") as file:
             return file.read(limit + 1)
 
     try:
-        return await FILES.run(read, path)
+        return parse(await FILES.run(read, path))
     except OSError as error:
         raise TransportError(Failure("credentials", f"{path}: {error.strerror}")) from None
-
-
-def _key(path: Path, content: bytes) -> str:
-    try:
-        return keys.parse(content)
     except BadKeyError as error:
         raise TransportError(Failure("credentials", f"{path}: no key: {error}")) from None
-
-
-def _parse(path: Path, content: bytes) -> tuple[Header, ...]:
-    try:
-        return request_headers.parse_file(content)
     except BadHeaderError as error:
         raise TransportError(Failure("credentials", f"{path}: {error}")) from None

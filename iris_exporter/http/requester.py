@@ -1,13 +1,16 @@
-"""Requests of one stream or one client: credentials, proxy and redirects, the same for all that this program asks."""
+"""Requests of one stream or one client: credentials, proxy, redirects and the connection budget, the same for all."""
 
 import os
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import aiohttp
 
+from iris_exporter.clock import Clock
+from iris_exporter.core.budget import ConnectionBudgets
 from iris_exporter.core.failures import Failure, TransportError, from_status
 from iris_exporter.core.negotiation import as_http
 from iris_exporter.http import redirects
@@ -29,23 +32,32 @@ class _Call:
     headers: dict[str, str]
     options: dict[str, Any]
 
-
-@dataclass(slots=True)
-class _Bill:
-    """What tells whether a source was reached through a proxy that does not tunnel: whose answer it was."""
-
-    by_plain_proxy: bool
-    is_of_proxy: bool = False
+    @property
+    def by_plain_proxy(self) -> bool:
+        """Whether a proxy without a tunnel answers, or passes the answer on."""
+        return "proxy" in self.options and self.url.startswith("http:")
 
 
-class Budget(Protocol):
-    """What connections are paid from. It is asked for each request, redirected ones too."""
+class HostBudget:
+    """Pays for the connections of one stream, by the host of each request, redirected ones too."""
+
+    def __init__(self, budgets: ConnectionBudgets, per_hour: int, clock: Clock) -> None:
+        self._budgets = budgets
+        self._per_hour = per_hour
+        self._clock = clock
 
     def reserve(self, url: str) -> None:
-        """Set aside what a connection costs; raises where none may be made. `settle` follows."""
+        """Reserve a connection; `settle` follows. Raises TransportError when none may be made now."""
+        host = urlsplit(url).hostname or ""
+        seconds = self._budgets.reserve(host, self._per_hour, self._clock.monotonic())
+        if seconds is not None:
+            detail = f"{self._per_hour} connections an hour are made to {host} at most"
+            raise TransportError(Failure("connection_budget", detail, seconds))
 
     def settle(self, url: str, connections: int) -> None:
-        """So many connections were made; the source can have seen them."""
+        """Pay for the connections that the source can have seen."""
+        host = urlsplit(url).hostname or ""
+        self._budgets.settle(host, self._per_hour, connections, self._clock.monotonic())
 
 
 class Requester:
@@ -60,7 +72,7 @@ class Requester:
         settings: StreamSettings | ClientSettings,
         session: aiohttp.ClientSession,
         credentials: Credentials,
-        budget: Budget | None = None,
+        budget: HostBudget | None = None,
     ) -> None:
         self._settings = settings
         self._session = session
@@ -77,7 +89,7 @@ class Requester:
         async def send(call: _Call) -> aiohttp.ClientResponse:
             return await self._session.get(as_written(call.url), headers={**call.headers, **headers}, **call.options)
 
-        response = await self._follow(url, send, lambda answer: (answer.status, answer.headers))
+        response = await self._follow(url, send)
         end_with_connection(response)
         return response
 
@@ -124,23 +136,13 @@ class Requester:
                 return error
             return socket
 
-        made = await self._follow(
-            url,
-            send,
-            lambda answer: (
-                (answer.status, answer.headers or {})
-                if isinstance(answer, aiohttp.WSServerHandshakeError)
-                else (101, {})
-            ),
-        )
+        made = await self._follow(url, send)
         if isinstance(made, aiohttp.WSServerHandshakeError):
             raise made
         return made
 
-    async def _follow(
-        self, url: str, send: Callable[[_Call], Awaitable[_T]], head: Callable[[_T], tuple[int, Mapping[str, str]]]
-    ) -> _T:
-        """Send, and send again where a redirect leads; `head` gives the status and the headers of an answer."""
+    async def _follow(self, url: str, send: Callable[[_Call], Awaitable[_T]]) -> _T:
+        """Send, and send again where a redirect leads."""
         identity = await self._credentials.identity()
         hops = [as_http(url)]
         known = True
@@ -148,10 +150,10 @@ class Requester:
         while True:
             call = self._call(hops[-1], identity, known=known)
             try:
-                with self._paying(call, paid) as bill:
+                with self._paying(call, paid) as sent:
                     answer = await send(call)
-                    status, headers = head(answer)
-                    bill.is_of_proxy = bill.by_plain_proxy and is_of_proxy(status, headers)
+                    status, headers = _head(answer)
+                    sent.is_of_proxy = call.by_plain_proxy and is_of_proxy(status, headers)
             except RedirectedError as error:
                 hop = redirects.next_hop(hops[-1], error.location, hops)
                 if isinstance(hop, Failure):
@@ -167,29 +169,27 @@ class Requester:
             return answer
 
     @contextmanager
-    def _paying(self, call: _Call, paid: set[str]) -> Iterator[_Bill]:
+    def _paying(self, call: _Call, paid: set[str]) -> Iterator[Sent]:
         """Reserve what the request in this block costs, and settle afterwards what it has cost.
 
         `paid` are the origins that this dial has paid for; a redirect may stay within a connection of the dial.
         """
-        proxy = call.options.get("proxy", "")
-        bill = _Bill(by_plain_proxy=bool(proxy) and call.url.startswith("http:"))
         if self._budget is None:
-            yield bill
+            yield Sent()
             return
         self._budget.reserve(call.url)
         sent = Sent()
         try:
-            with sent_once(tls_proxy=proxy.startswith("https:")) as sent:
-                yield bill
+            with sent_once(tls_proxy=call.options.get("proxy", "").startswith("https:")) as sent:
+                yield sent
         finally:
-            where = str(redirects.origin(call.url))
-            connections = 0 if bill.is_of_proxy else sent.connections
+            origin = str(redirects.origin(call.url))
+            connections = 0 if sent.is_of_proxy else sent.connections
             # A stream over a connection that was kept is one more to the source, even though it accepted nothing.
-            if sent.is_reused and not bill.is_of_proxy and where not in paid:
+            if sent.is_reused and not sent.is_of_proxy and origin not in paid:
                 connections += 1
             if connections:
-                paid.add(where)
+                paid.add(origin)
             self._budget.settle(call.url, connections)
 
     def _call(self, url: str, identity: Identity, *, known: bool) -> _Call:
@@ -217,3 +217,10 @@ class Requester:
             for secret in found.secrets:
                 self._credentials.protect(secret)
         return found
+
+
+def _head(answer: object) -> tuple[int, Mapping[str, str]]:
+    """The status and the headers of an answer; a WebSocket is a 101."""
+    if isinstance(answer, aiohttp.ClientResponse | aiohttp.WSServerHandshakeError):
+        return answer.status, answer.headers or {}
+    return 101, {}

@@ -14,6 +14,7 @@ from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, hdrs
 from iris_exporter import __version__
 from iris_exporter.core.failures import Failure
 from iris_exporter.http import handshakes
+from iris_exporter.http.classify import AnswerError, failure_of
 from iris_exporter.http.redirects import STATUSES
 from iris_exporter.http.resolver import Resolver
 
@@ -26,32 +27,18 @@ class RedirectedError(aiohttp.ClientError):
         self.location = location
 
 
-class BrokenAnswerError(aiohttp.ClientError):
-    """An answer that breaks the protocol where aiohttp does not mind; `failure` says how."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(str(failure))
-        self.failure = failure
-
-
-class UnansweredError(aiohttp.ClientError):
-    """A new connection that ended before the answer, within `sent_once`; `error` is what aiohttp says of it."""
-
-    def __init__(self, error: aiohttp.ClientError) -> None:
-        super().__init__()
-        self.error = error
-
-
 @dataclass(slots=True)
 class Sent:
     """What has come of a request so far, successful or not.
 
     `is_reused` says that it goes over a connection that was kept from an earlier one. `connections` counts new ones as
     far as the source can have seen them: TCP connections that it accepted, or a proxy for it. There can be several
-    where a host has several addresses.
+    where a host has several addresses. `is_of_proxy` says that the answer is a proxy's own: the source was not
+    reached.
     """
 
     is_reused: bool = False
+    is_of_proxy: bool = False
     connections: int = 0
     # A TLS handshake begins when a connection was accepted or a tunnel is through; where the proxy itself is spoken to
     # over TLS, the first one that succeeds is the proxy's.
@@ -170,14 +157,14 @@ async def _guard(request: ClientRequest, handler: ClientHandlerType) -> ClientRe
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
         once = _once.get()
         if once is not None and not once.is_reused:
-            raise UnansweredError(error) from None
+            raise AnswerError(failure_of(error)) from None
         raise
     if response.status in STATUSES:
         response.release()
         raise RedirectedError(response.headers.get(hdrs.LOCATION, ""))
     if response.status == HTTPStatus.SWITCHING_PROTOCOLS and (wrong := _wrong_upgrade(request, response)):
         response.close()
-        raise BrokenAnswerError(Failure("handshake", wrong))
+        raise AnswerError(Failure("handshake", wrong))
     return response
 
 
@@ -203,9 +190,7 @@ def end_with_connection(response: ClientResponse) -> None:
 
     def fail() -> None:
         if not content.is_eof() and content.exception() is None:
-            content.set_exception(
-                BrokenAnswerError(Failure("protocol_error", "the body breaks off against its framing"))
-            )
+            content.set_exception(AnswerError(Failure("protocol_error", "the body breaks off against its framing")))
 
     def lost_now(ended: asyncio.Future[None]) -> None:
         _fetch(ended)

@@ -1,7 +1,6 @@
 """From settings to an open link: carries out the probes that `core.negotiation` asks for."""
 
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -13,7 +12,7 @@ from iris_exporter.core.negotiation import Answer, Probe
 from iris_exporter.decoding.dialect import Dialect
 from iris_exporter.http.classify import LINK_ERRORS, failure_of
 from iris_exporter.http.credentials import Credentials
-from iris_exporter.http.requester import Requester
+from iris_exporter.http.requester import HostBudget, Requester
 from iris_exporter.http.resolver import connect_timeout
 from iris_exporter.http.retry_after import retry_after_seconds
 from iris_exporter.settings import StreamSettings
@@ -37,28 +36,6 @@ class PollInstead:
     wire_bytes: int
 
 
-class _HostBudgets:
-    """What the connections of one stream are paid from; see `http.requester.Budget`."""
-
-    def __init__(self, budgets: ConnectionBudgets, per_hour: int, clock: Clock) -> None:
-        self._budgets = budgets
-        self._per_hour = per_hour
-        self._clock = clock
-
-    def reserve(self, url: str) -> None:
-        """See `Budget.reserve`."""
-        host = urlsplit(url).hostname or ""
-        seconds = self._budgets.reserve(host, self._per_hour, self._clock.monotonic())
-        if seconds is not None:
-            detail = f"{self._per_hour} connections an hour are made to {host} at most"
-            raise TransportError(Failure("connection_budget", detail, seconds))
-
-    def settle(self, url: str, connections: int) -> None:
-        """See `Budget.settle`."""
-        host = urlsplit(url).hostname or ""
-        self._budgets.settle(host, self._per_hour, connections, self._clock.monotonic())
-
-
 class Dialer:
     """Dials one stream, and remembers which protocol worked. `budgets` is shared by all dialers of the process."""
 
@@ -73,7 +50,7 @@ class Dialer:
     ) -> None:
         self._settings = settings
         self._dialect = dialect
-        budget = _HostBudgets(budgets, settings.max_connections_per_hour, clock)
+        budget = HostBudget(budgets, settings.max_connections_per_hour, clock)
         self._requester = Requester(settings, session, credentials, budget)
         self._credentials = credentials
         self._clock = clock
