@@ -1,4 +1,4 @@
-"""Who may come in: the key in a file, and the limits of section 5 of the wire description."""
+"""Which requests are accepted: the key in a file, and the limits of section 5 of the wire description."""
 
 import hmac
 from collections import deque
@@ -13,42 +13,32 @@ _log = get_logger(__name__)
 
 
 class KeyFile:
-    """The key in a file, read again whenever the file changes."""
+    """The key in a file, read for each request, so that a new key is in force at once."""
 
     def __init__(self, path: Path) -> None:
         """Read the key once. Raises `ConfigError` when the file is unreadable or holds no key."""
         self._path = path
-        self._seen: tuple[int, int, int] | None = None
-        self._key = b""
         try:
-            self._refresh()
+            self._key = self._read()
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             problem = Problem("command line", "--api-key-file", str(path), f"a readable file with a key ({reason})")
             raise ConfigError([problem]) from error
 
-    def _refresh(self) -> None:
-        status = self._path.stat()
-        # The inode as well: a mounted Kubernetes secret is replaced, perhaps within the same tick of the clock.
-        seen = (status.st_mtime_ns, status.st_size, status.st_ino)
-        if seen == self._seen:
-            return
+    def _read(self) -> bytes:
         with self._path.open("rb") as file:
             key = keys.parse(file.read(keys.MAX_BYTES + 1))
-        # Before it is used: no line of this process may show it.
         protect(key)
-        self._key = key.encode()
-        self._seen = seen
+        return key.encode()
 
     def accepts(self, offered: str) -> bool:
-        """Tell, in a time that does not depend on where they differ, whether `offered` is the key.
+        """Whether `offered` is the key, found in a time that does not depend on where they differ.
 
         When the file has become unreadable or empty, the last key stays in force and a warning is logged.
         """
         try:
-            self._refresh()
+            self._key = self._read()
         except (OSError, ValueError) as error:
-            # The error names the file; what was in it stays in force.
             _log.warning("key.unreadable", error=error)
         return hmac.compare_digest(offered.encode("utf-8", "surrogateescape"), self._key)
 
@@ -100,7 +90,7 @@ class RateWindow:
         return None
 
     def idle(self, now: float) -> bool:
-        """Tell whether nothing in the window is left to remember."""
+        """Whether the window is empty."""
         return not self._uses or self._uses[-1] <= now - self._window
 
 
@@ -117,7 +107,7 @@ class Admission:
         """Count a new connection; None when it may stay, else the seconds after which to try again."""
         at_once = self._limits.connections_at_once
         if at_once is not None and open_connections >= at_once:
-            # When one will leave is unknown; a minute keeps a crowd from knocking all the time.
+            # When one will end is unknown; a minute keeps many clients from asking all the time.
             return 60.0
         per_hour = self._limits.connections_per_hour
         if per_hour is None:

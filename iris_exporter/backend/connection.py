@@ -1,10 +1,11 @@
-"""One stream connection as the backend sees it: a bounded queue of messages between fan-out and socket."""
+"""One stream connection: a bounded queue of messages between those who send to all and the socket of one client."""
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
+from iris_exporter.backend.message_faults import MessageFaults
 from iris_exporter.backend.wire import Frame
 
 MAX_QUEUED_BYTES = 8 * 1024 * 1024
@@ -21,57 +22,37 @@ class Ending:
     reason: str
 
 
+@dataclass(eq=False, slots=True)
 class Connection:
-    """What one client is owed, and how its connection ends.
+    """What one client has yet to receive, and how its connection ends. Times are monotonic seconds.
 
-    The fan-out calls `offer`; the writer waits on `wake`, calls `take`, and stops once `finished`.
+    The service calls `offer`; the writer waits on `wake`, calls `take`, and stops once `finished`.
     """
 
-    def __init__(
-        self,
-        channel: str,
-        protocol: str,
-        *,
-        now: float,
-        start_offset: int,
-        max_queued: int,
-        abort: Callable[[], None],
-        is_gone: Callable[[], bool],
-    ) -> None:
-        """Describe a connection that was just accepted.
+    channel: str
+    protocol: str
+    """`websocket` or `sse`."""
+    transport: asyncio.BaseTransport | None
+    """None: the client was gone before its request was answered."""
+    started_at: float
+    start_offset: int
+    """Offset of the latest event when it began; what is older has to be asked for."""
+    max_queued: int
+    """Live messages that may wait before the client counts as too slow."""
+    faults: MessageFaults
+    last_heartbeat_at: float = field(init=False)
+    last_message_at: float = field(init=False)
+    wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    ending: Ending | None = field(default=None, init=False)
+    was_cut: bool = field(default=False, init=False)
+    resumed: bool = field(default=False, init=False)
+    """Whether this connection has asked for a replay; once is enough, and more would let a client pile them up."""
+    _backlog: deque[Frame] = field(default_factory=deque, init=False)
+    _queue: deque[Frame] = field(default_factory=deque, init=False)
+    _queued_bytes: int = field(default=0, init=False)
 
-        Args:
-            channel: Name of what it listens to.
-            protocol: `websocket` or `sse`.
-            now: Monotonic seconds.
-            start_offset: Offset of the latest event when it began; what is older has to be asked for.
-            max_queued: Live messages that may wait before the client counts as too slow.
-            abort: Closes the socket at once, without a goodbye.
-            is_gone: Tells whether the socket is closed.
-        """
-        self.channel = channel
-        self.protocol = protocol
-        self.started_at = now
-        self.start_offset = start_offset
-        self.last_heartbeat_at = now
-        self.last_heard_at = now
-        self.is_gone = is_gone
-        self.wake = asyncio.Event()
-        self.ending: Ending | None = None
-        self.was_cut = False
-        self.resumed = False
-        """Whether this connection has asked for a replay; once is enough, and more would let a client pile them up."""
-        self.passed = 0
-        """Messages that `garbage` has counted."""
-        self.passed_since_huge = 0
-        self.huge_since: float | None = None
-        """Which `huge` and which `error` (by the moment it was set) this connection has had."""
-        self.told_error_since: float | None = None
-        self._abort = abort
-        self._max_queued = max_queued
-        self._backlog: deque[Frame] = deque()
-        self._queue: deque[Frame] = deque()
-        self._queued_bytes = 0
+    def __post_init__(self) -> None:
+        self.last_heartbeat_at = self.last_message_at = self.started_at
 
     def offer(self, frames: Sequence[Frame]) -> bool:
         """Queue live messages; False when the client is too slow for them, and its connection should be cut."""
@@ -81,7 +62,7 @@ class Connection:
         self._queue.extend(frames)
         self._queued_bytes += sum(len(frame.body) for frame in frames)
         self.wake.set()
-        return len(self._queue) <= self._max_queued and self._queued_bytes <= MAX_QUEUED_BYTES
+        return len(self._queue) <= self.max_queued and self._queued_bytes <= MAX_QUEUED_BYTES
 
     def prepend(self, frames: Iterable[Frame]) -> None:
         """Put messages (a replay, a first state) before the live ones; the ring bounds them, not the queue."""
@@ -89,7 +70,7 @@ class Connection:
         self.wake.set()
 
     def take(self) -> list[Frame]:
-        """Return the next messages in order, at most `MAX_TAKEN`; empty when there are none now."""
+        """Return what to send next, in order, from at most `MAX_TAKEN` messages; empty when there is nothing now."""
         taken: list[Frame] = []
         while self._backlog and len(taken) < MAX_TAKEN:
             taken.append(self._backlog.popleft())
@@ -99,7 +80,7 @@ class Connection:
             taken.append(frame)
         if not self._backlog and not self._queue and self.ending is None:
             self.wake.clear()
-        return taken
+        return self.faults.apply(taken)
 
     @property
     def finished(self) -> bool:
@@ -107,13 +88,19 @@ class Connection:
         return self.was_cut or (self.ending is not None and not self._backlog and not self._queue)
 
     def end(self, ending: Ending) -> None:
-        """Ask the writer to end the connection politely; the first wish counts."""
+        """Ask the writer to end the connection in order; the first `ending` counts."""
         if self.ending is None:
             self.ending = ending
         self.wake.set()
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether the socket is closed."""
+        return self.transport is None or self.transport.is_closing()
+
     def cut(self) -> None:
-        """Close the socket at once."""
+        """Close the socket at once, without a closing handshake."""
         self.was_cut = True
-        self._abort()
+        if isinstance(self.transport, asyncio.WriteTransport):
+            self.transport.abort()
         self.end(Ending(1006, "cut"))

@@ -47,7 +47,7 @@ KINDS = {
         FaultKind("401", "", "answer 401: no or bad key", scoped=True),
         FaultKind("403", "", "answer 403: not allowed", scoped=True),
         FaultKind("404", "", "answer 404: wrong address", scoped=True),
-        FaultKind("429", "[SECONDS]", "answer 429 with Retry-After (30 unless told)", scoped=True),
+        FaultKind("429", "[SECONDS]", "answer 429 with Retry-After (30 s by default)", scoped=True),
         FaultKind("503", "", "answer 503: unavailable", scoped=True),
         FaultKind("accept-close", "", "accept each stream and close it at once"),
         FaultKind(
@@ -131,7 +131,7 @@ def _problem(spec: str, expected: str) -> ConfigError:
 class Faults:
     """The faults that are on; may be changed at any time.
 
-    The backend looks here before each answer, with each message and twenty times a second for what has a deadline.
+    The backend asks before each answer, for each message, and twenty times a second for what has a deadline.
     """
 
     def __init__(self, monotonic: Callable[[], float], specs: Iterable[str] = ()) -> None:
@@ -189,7 +189,7 @@ class Faults:
         return fault if fault is not None and fault.scope in (area, "all") else None
 
     def flapped_away(self, area: str) -> bool:
-        """Tell whether `flap` has the backend gone at this moment for `area`."""
+        """Whether `flap` makes the backend unreachable for `area` now."""
         fault = self.hits("flap", area)
         if fault is None:
             return False

@@ -1,30 +1,19 @@
 """What the channels carry: turns the installation and its history into messages and REST bodies. No sockets."""
 
 import gzip
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from iris_exporter.backend.history import Entry, History
-from iris_exporter.backend.objects import Anomaly, Event, Metrics, Project, iso_time
-from iris_exporter.backend.source import Installation
-from iris_exporter.backend.wire import (
-    Frame,
-    array,
-    change_frame,
-    deployed_event,
-    deployed_project,
-    encode,
-    envelope,
-    event_frame,
-    fields,
-    newest_first,
-)
+from iris_exporter.backend.installation import Installation
+from iris_exporter.backend.objects import Event, deployed_event, deployed_project, iso_time
+from iris_exporter.backend.wire import Frame, encode, envelope, event_frame
 
 EVENTS = "events"
 OVERVIEW = "overview"
 TELEMETRY = "telemetry"
 CHANGES = "changes"
-CHANNELS = (OVERVIEW, EVENTS, TELEMETRY, CHANGES)
 MAX_TELEMETRY_EVENTS = 50
 MAX_UPDATE_EVENTS = 100
 """A feed shows the last 100 events; what is older is there by resuming."""
@@ -42,23 +31,21 @@ class Document:
 
 
 class Feed:
-    """The installation, its history, and what was last told to whom.
+    """The installation, its history, and what the last messages have reported of them.
 
-    `advance` first, then ask for the messages that are due.
+    Call `advance` first, then ask for the messages that are due.
     """
 
     def __init__(self, installation: Installation, history: History) -> None:
         self.installation = installation
         self.history = history
-        self._told_metrics: Metrics | None = None
-        self._told_projects: dict[str, Project] = {}
-        self._told_anomalies: dict[str, Anomaly] = {}
-        self._told_offset = 0
+        self._reported: dict[str, Mapping[str, object]] = {"metrics": {}, "projects": {}, "anomalies": {}}
+        self._update_offset = 0
         self._telemetry_offset = 0
-        self._documents: dict[bool, tuple[str, Document]] = {}
+        self._documents: dict[bool, Document] = {}
 
     def advance(self, now: float) -> list[Entry]:
-        """Let the installation live until `now` (Unix time) and record what happened."""
+        """Let the installation live until `now` (Unix time) and record the events."""
         return self.append(self.installation.advance(now))
 
     def append(self, events: Iterable[Event]) -> list[Entry]:
@@ -68,14 +55,8 @@ class Feed:
     def restart(self, epoch: str) -> None:
         """Lose the history, as a restarted process does; the installation itself goes on."""
         self.history.restart(epoch)
-        self._told_offset = 0
+        self._update_offset = 0
         self._telemetry_offset = 0
-
-    def live(self, channel: str, entries: Sequence[Entry], now: float) -> list[Frame]:
-        """Return what the channels with a message for each event get for new events."""
-        timestamp = iso_time(now)
-        make = event_frame if channel == EVENTS else change_frame
-        return [make(entry, self.history.epoch, timestamp) for entry in entries]
 
     def changes(self, now: float) -> tuple[list[Frame], list[Frame]]:
         """Return what changed since the last call, as an `update` and as `project_update` messages.
@@ -83,31 +64,25 @@ class Feed:
         The update carries the metrics when one differs, changed projects and anomalies, and the new events (the
         latest `MAX_UPDATE_EVENTS`). Both lists are empty when nothing changed.
         """
-        timestamp = iso_time(now)
-        metrics = self.installation.metrics()
-        projects = {project.id: project for project in self.installation.projects()}
-        anomalies = {anomaly.id: anomaly for anomaly in self.installation.anomalies()}
-        entries = self.history.after(self._told_offset)[-MAX_UPDATE_EVENTS:]
-        changed_projects = [item for key, item in projects.items() if self._told_projects.get(key) != item]
-        changed_anomalies = [item for key, item in anomalies.items() if self._told_anomalies.get(key) != item]
-        content: dict[str, bytes] = {}
-        if metrics != self._told_metrics:
-            content["metrics"] = encode(metrics)
-        if changed_projects:
-            content["projects"] = encode(changed_projects)
-        if entries:
-            content["events"] = newest_first(entries)
-        if changed_anomalies:
-            content["anomalies"] = encode(changed_anomalies)
-        self._told_metrics = metrics
-        self._told_projects = projects
-        self._told_anomalies = anomalies
-        self._told_offset = self.history.last
+        entries = self.history.after(self._update_offset)[-MAX_UPDATE_EVENTS:]
+        self._update_offset = self.history.last
+        metrics = self._changed("metrics", {"": self.installation.metrics()})
+        projects = self._changed("projects", {project.id: project for project in self.installation.projects()})
+        anomalies = self._changed("anomalies", {anomaly.id: anomaly for anomaly in self.installation.anomalies()})
+        lists = {"metrics": metrics, "projects": projects, "events": _newest_first(entries), "anomalies": anomalies}
+        content: dict[str, object] = {name: items for name, items in lists.items() if items}
         if not content:
             return [], []
-        position = self.history.position() if entries else None
-        update = envelope("update", timestamp, fields(content), position=position)
-        return [update], [envelope("project_update", timestamp, encode(project)) for project in changed_projects]
+        if metrics:
+            content["metrics"] = metrics[0]
+        timestamp = iso_time(now)
+        update = envelope("update", timestamp, content, position=self.history.position() if entries else None)
+        return [update], [envelope("project_update", timestamp, project) for project in projects]
+
+    def _changed(self, name: str, items: Mapping[str, object]) -> list[object]:
+        """Return the items that differ from those of the last call."""
+        before, self._reported[name] = self._reported[name], items
+        return [item for key, item in items.items() if before.get(key) != item]
 
     def telemetry(self, now: float) -> Frame:
         """Return the `telemetry` message that is due: metrics, and the events since the one before."""
@@ -116,37 +91,34 @@ class Feed:
         return self._telemetry(entries, now, replay=False)
 
     def _telemetry(self, entries: Sequence[Entry], now: float, *, replay: bool) -> Frame:
-        content = {} if replay else {"metrics": encode(self.installation.metrics())}
-        content["recentEvents"] = newest_first(entries)
+        content: dict[str, object] = {} if replay else {"metrics": self.installation.metrics()}
+        content["recentEvents"] = _newest_first(entries)
         position = self.history.position(entries[-1].offset) if entries else None
-        return envelope("telemetry", iso_time(now), fields(content), position=position, replay=replay)
+        return envelope("telemetry", iso_time(now), content, position=position, replay=replay)
 
     def first(self, channel: str, now: float) -> list[Frame]:
-        """Return what a new connection is told at once: a whole overview, or the metrics, or nothing."""
+        """Return what a new connection is sent at once: a whole overview, or the metrics, or nothing."""
         if channel == OVERVIEW:
             position = self.history.position() if self.history.last else None
-            return [envelope("update", iso_time(now), fields(self._overview(deployed=False)), position=position)]
-        if channel == TELEMETRY:
-            return [self._telemetry([], now, replay=False)]
-        return []
+            return [envelope("update", iso_time(now), self._overview(deployed=False), position=position)]
+        return [self._telemetry([], now, replay=False)] if channel == TELEMETRY else []
 
-    def replay(self, channel: str, entries: Sequence[Entry], now: float) -> Iterator[Frame]:
-        """Yield old events again, in the messages of `channel`, oldest message first, marked as a replay."""
+    def events(self, channel: str, entries: Sequence[Entry], now: float, *, replay: bool = False) -> Iterator[Frame]:
+        """Yield events in the messages of `channel`, oldest message first; only a replay needs those of all four."""
         timestamp = iso_time(now)
         if channel in (EVENTS, CHANGES):
-            make = event_frame if channel == EVENTS else change_frame
             for entry in entries:
-                yield make(entry, self.history.epoch, timestamp, replay=True)
+                yield event_frame(entry, self.history.epoch, timestamp, replay=replay, older=channel == CHANGES)
             return
         size = MAX_TELEMETRY_EVENTS if channel == TELEMETRY else MAX_UPDATE_EVENTS
         for begin in range(0, len(entries), size):
             part = entries[begin : begin + size]
             if channel == TELEMETRY:
-                yield self._telemetry(part, now, replay=True)
+                yield self._telemetry(part, now, replay=replay)
             else:
                 position = self.history.position(part[-1].offset)
-                content = fields({"events": newest_first(part)})
-                yield envelope("update", timestamp, content, position=position, replay=True)
+                content = {"events": _newest_first(part)}
+                yield envelope("update", timestamp, content, position=position, replay=replay)
 
     def resume(self, channel: str, position: str, now: float, until: int | None = None) -> list[Frame]:
         """Answer a resume from `position` with `resumed` and the replayed messages.
@@ -154,7 +126,7 @@ class Feed:
         Events after the offset `until` are left out, since the connection gets them live; None means up to now.
         """
         result = self.history.resume(position, until)
-        last = result.entries[-1].offset if result.entries else (self.history.last if until is None else until)
+        last = result.entries[-1].offset if result.entries else until
         data = {
             "outcome": result.outcome,
             "replayed": len(result.entries),
@@ -162,37 +134,29 @@ class Feed:
             "epoch": self.history.epoch,
             "lastEventId": self.history.position(last),
         }
-        return [
-            envelope("resumed", iso_time(now), encode(data)),
-            *self.replay(channel, result.entries, now),
-        ]
+        return [envelope("resumed", iso_time(now), data), *self.events(channel, result.entries, now, replay=True)]
 
     def overview_document(self, *, deployed: bool) -> Document:
         """Return the REST overview, in the stream's shape or the deployed one; made again only after a change."""
         etag = f'W/"{self.history.position()}-{self.installation.version}"'
-        kept = self._documents.get(deployed)
-        if kept is not None and kept[0] == etag:
-            return kept[1]
-        content = self._overview(deployed=deployed)
-        content["cursor"] = encode(self.history.position())
-        body = fields(content)
-        # Level 1: most of the gain at a fraction of the time, since this runs on the event loop.
-        document = Document(body, gzip.compress(body, 1, mtime=0), etag)
-        self._documents[deployed] = (etag, document)
+        document = self._documents.get(deployed)
+        if document is None or document.etag != etag:
+            body = encode(self._overview(deployed=deployed) | {"cursor": self.history.position()})
+            # Level 1: most of the gain at a fraction of the time, since this runs on the event loop.
+            document = self._documents[deployed] = Document(body, gzip.compress(body, 1, mtime=0), etag)
         return document
 
-    def _overview(self, *, deployed: bool) -> dict[str, bytes]:
+    def _overview(self, *, deployed: bool) -> dict[str, Any]:
         projects = self.installation.projects()
         entries = self.history.newest(OVERVIEW_EVENTS)
-        if deployed:
-            shown_projects = encode([deployed_project(project) for project in projects])
-            events = encode([deployed_event(entry.event) for entry in entries])
-        else:
-            shown_projects = encode(projects)
-            events = array([entry.json for entry in entries])
         return {
-            "metrics": encode(self.installation.metrics()),
-            "projects": shown_projects,
-            "events": events,
-            "anomalies": encode(self.installation.anomalies()),
+            "metrics": self.installation.metrics(),
+            "projects": [deployed_project(project) for project in projects] if deployed else projects,
+            "events": [deployed_event(entry.event) if deployed else entry.json for entry in entries],
+            "anomalies": self.installation.anomalies(),
         }
+
+
+def _newest_first(entries: Sequence[Entry]) -> list[object]:
+    """The order that lists of events have on the wire."""
+    return [entry.json for entry in reversed(entries)]

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 
+import msgspec
+
 from iris_exporter.backend.objects import Event
 
 _POSITION = re.compile(r"([A-Za-z0-9_.~]{1,64})-(0|[1-9][0-9]{0,18})", re.ASCII)
@@ -21,7 +23,7 @@ class Entry:
 
     offset: int
     event: Event
-    json: bytes
+    json: msgspec.Raw
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,9 @@ class History:
 
     def extend(self, events: Iterable[tuple[Event, bytes]]) -> list[Entry]:
         """Append events with their JSON text, oldest first, and return them with their offsets."""
-        entries = [Entry(offset, event, text) for offset, (event, text) in enumerate(events, self.last + 1)]
+        entries = [
+            Entry(offset, event, msgspec.Raw(text)) for offset, (event, text) in enumerate(events, self.last + 1)
+        ]
         self._ring.extend(entries)
         self.last += len(entries)
         return entries
@@ -80,7 +84,7 @@ class History:
         return list(islice(self._ring, max(0, offset - first), max(0, end - first)))
 
     def resume(self, position: str, until: int | None = None) -> Replay:
-        """Tell what a client that has seen everything up to `position` lacks, up to the offset `until`."""
+        """Return what a client that has everything up to `position` lacks, up to the offset `until`."""
         parsed = parse_position(position)
         if parsed is None:
             return Replay("none", [], 0)

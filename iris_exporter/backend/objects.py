@@ -38,19 +38,6 @@ class Project(msgspec.Struct, frozen=True):
     avg_latency: float
 
 
-class DeployedProject(msgspec.Struct, frozen=True, rename="camel"):
-    """The same project as the deployed REST interface spells it; `avg_success_rate` is 0 to 100 here."""
-
-    project: str
-    overall_health: str
-    latest_health_score: float
-    last_report_date: str | None
-    total_runs: int
-    avg_success_rate: float
-    active_experts: int
-    total_reflexions: int
-
-
 class Event(msgspec.Struct, frozen=True, gc=False):
     """Something that happened in `project`; the id is opaque and never used again, not even after a restart."""
 
@@ -61,18 +48,6 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     severity: str
     message: str
     metadata: dict[str, Any]
-
-
-class DeployedEvent(msgspec.Struct, frozen=True):
-    """The same event as the deployed REST interface spells it: `details` where the stream says `metadata`."""
-
-    id: str
-    timestamp: str
-    project: str
-    event_type: str
-    severity: str
-    message: str
-    details: dict[str, Any]
 
 
 class Anomaly(msgspec.Struct, frozen=True):
@@ -91,36 +66,27 @@ class Anomaly(msgspec.Struct, frozen=True):
     resolved: bool
 
 
-class Pattern(msgspec.Struct, frozen=True):
-    """A combination of expert and task that keeps working, with how often it was seen and its success, 0 to 1."""
-
-    id: str
-    name: str
-    project: str
-    occurrences: int
-    success_rate: float
-    last_seen: str | None
-
-
-class ExpertPerformance(msgspec.Struct, frozen=True):
-    """How one expert of a project does; `success_rate` is 0 to 1, `avg_latency` in milliseconds."""
-
-    expert: str
-    evaluations: int
-    success_rate: float
-    avg_latency: float
-
-
-class ProjectDetails(msgspec.Struct, frozen=True):
-    """One project with its latest errors, reflexions and consensus decisions, newest first, at most ten of each."""
-
-    project: Project
-    recent_errors: list[Event]
-    expert_performance: list[ExpertPerformance]
-    recent_reflexions: list[Event]
-    consensus_history: list[Event]
-
-
 def iso_time(seconds: float) -> str:
     """Format seconds since the Unix epoch as the wire does: `2025-01-02T03:04:05.678Z`."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def deployed_project(project: Project) -> dict[str, object]:
+    """Return a project as the deployed REST interface spells it: `avgSuccessRate` is 0 to 100 there."""
+    return {
+        "project": project.id,
+        "overallHealth": project.status,
+        "latestHealthScore": project.health_score,
+        "lastReportDate": project.last_run,
+        "totalRuns": project.total_runs,
+        "avgSuccessRate": round(100 * project.success_rate, 1),
+        "activeExperts": project.active_experts,
+        "totalReflexions": project.reflexions_count,
+    }
+
+
+def deployed_event(event: Event) -> dict[str, object]:
+    """Return an event as the deployed REST interface spells it: `details` where the stream says `metadata`."""
+    values = msgspec.structs.asdict(event)
+    values["details"] = values.pop("metadata")
+    return values

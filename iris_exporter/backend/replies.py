@@ -1,4 +1,4 @@
-"""HTTP answers that several handlers share: JSON, errors, and what a client accepts."""
+"""HTTP answers that several handlers share."""
 
 from collections.abc import Mapping
 
@@ -14,12 +14,8 @@ SERVICE = web.AppKey("service", Service)
 def json_response(body: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """Answer with JSON; bytes are taken as JSON that is already encoded."""
     content = body if isinstance(body, bytes) else encode(body)
-    return web.Response(
-        body=content,
-        status=status,
-        content_type="application/json",
-        headers={"Cache-Control": "no-cache", **(headers or {})},
-    )
+    extra = {"Cache-Control": "no-cache", **(headers or {})}
+    return web.Response(body=content, status=status, content_type="application/json", headers=extra)
 
 
 def error_response(
@@ -37,42 +33,3 @@ def error_response(
     if status == 401:
         extra["WWW-Authenticate"] = 'Bearer realm="iris"'
     return json_response(error_body(code, message, retry_after), status=status, headers=extra)
-
-
-def _weights(header: str) -> dict[str, float]:
-    weights: dict[str, float] = {}
-    for part in header.split(","):
-        name, *parameters = (piece.strip() for piece in part.lower().split(";"))
-        weight = 1.0
-        for parameter in parameters:
-            key, _, value = parameter.partition("=")
-            if key.strip() == "q":
-                try:
-                    weight = float(value)
-                except ValueError:
-                    weight = 0.0
-        if name:
-            weights[name] = max(weight, weights.get(name, 0.0))
-    return weights
-
-
-def accepts(header: str | None, media_type: str) -> bool:
-    """Tell whether an `Accept` header (None: absent) allows `media_type`; the most specific range decides.
-
-    Source: RFC 9110, 12.5.1.
-    """
-    if header is None or not header.strip():
-        return True
-    weights = _weights(header)
-    for key in (media_type, media_type.partition("/")[0] + "/*", "*/*"):
-        if key in weights:
-            return weights[key] > 0
-    return False
-
-
-def accepts_gzip(header: str | None) -> bool:
-    """Tell whether an `Accept-Encoding` header (None: absent) asks for gzip. Source: RFC 9110, 12.5.3."""
-    if header is None:
-        return False
-    weights = _weights(header)
-    return weights.get("gzip", weights.get("*", 0.0)) > 0

@@ -4,9 +4,9 @@ import re
 
 from aiohttp import web
 
-from iris_exporter.backend.objects import iso_time
-from iris_exporter.backend.replies import SERVICE, accepts_gzip, error_response, json_response
-from iris_exporter.backend.wire import array, deployed_event
+from iris_exporter.backend.objects import deployed_event, iso_time
+from iris_exporter.backend.replies import SERVICE, error_response, json_response
+from iris_exporter.web.negotiation import accepts_gzip
 
 DEFAULT_EVENTS = 50
 MAX_EVENTS = 1000
@@ -15,14 +15,18 @@ MAX_EVENTS = 1000
 
 async def overview(request: web.Request) -> web.Response:
     """Answer with the whole state, or 304 when the client has it already."""
-    deployed = request.path.startswith("/api/iris/")
-    document = request.app[SERVICE].feed.overview_document(deployed=deployed)
+    document = request.app[SERVICE].feed.overview_document(deployed=_is_deployed(request))
     headers = {"ETag": document.etag, "Vary": "Accept-Encoding"}
     if _matches(request.headers.get("If-None-Match"), document.etag):
         return web.Response(status=304, headers={**headers, "Cache-Control": "no-cache"})
-    if accepts_gzip(request.headers.get("Accept-Encoding")):
+    if accepts_gzip(request.headers.get("Accept-Encoding", "")):
         return json_response(document.compressed, headers={**headers, "Content-Encoding": "gzip"})
     return json_response(document.body, headers=headers)
+
+
+def _is_deployed(request: web.Request) -> bool:
+    """Whether the endpoint answers in the shape of the deployed REST interface."""
+    return request.path.startswith("/api/iris/")
 
 
 def _matches(header: str | None, etag: str) -> bool:
@@ -55,9 +59,8 @@ async def events(request: web.Request) -> web.Response:
         headers["Iris-Resume"] = replay.outcome
         headers["Iris-Missed"] = str(replay.missed)
         headers["Iris-More"] = "true" if len(replay.entries) > len(entries) else "false"
-    if request.path.startswith("/api/iris/"):
-        return json_response([deployed_event(entry.event) for entry in entries], headers=headers)
-    return json_response(array([entry.json for entry in entries]), headers=headers)
+    deployed = _is_deployed(request)
+    return json_response([deployed_event(each.event) if deployed else each.json for each in entries], headers=headers)
 
 
 async def anomalies(request: web.Request) -> web.Response:
@@ -65,16 +68,10 @@ async def anomalies(request: web.Request) -> web.Response:
     service = request.app[SERVICE]
     project = request.query.get("projectId") or request.query.get("project")
     found = [item for item in service.feed.installation.anomalies() if project in (None, item.project)]
-    if request.path.startswith("/api/iris/"):
-        wrapped = {
-            "success": True,
-            "data": found,
-            "count": len(found),
-            "projectId": project,
-            "timestamp": iso_time(service.clock.wall()),
-        }
-        return json_response(wrapped)
-    return json_response(found)
+    if not _is_deployed(request):
+        return json_response(found)
+    wrapped = {"success": True, "data": found, "count": len(found), "projectId": project}
+    return json_response(wrapped | {"timestamp": iso_time(service.clock.wall())})
 
 
 async def patterns(request: web.Request) -> web.Response:

@@ -1,7 +1,6 @@
 """The HTTP shell of the reference backend: routes, authentication, faults before the answer, start and stop."""
 
 import asyncio
-import ipaddress
 from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Self
@@ -19,13 +18,11 @@ from iris_exporter.backend.streams import PATHS, stream
 from iris_exporter.backend.wire import encode
 from iris_exporter.clock import Clock
 from iris_exporter.errors import ConfigError, UsageError
-from iris_exporter.logs import get_logger
 from iris_exporter.process.listening import bound_sockets
-
-_log = get_logger(__name__)
+from iris_exporter.web.auth import is_loopback
 
 HANG_CHECK_SECONDS = 0.25
-"""How often a request that hangs looks whether the client has left or the fault is off."""
+"""How often a request that hangs checks whether the client has gone or the fault is off."""
 SHUTDOWN_SECONDS = 3.0
 """How long open requests get to end; a stop must be over within five seconds."""
 FAULT_CODES = {
@@ -57,16 +54,9 @@ def make_app(service: Service) -> web.Application:
 
 async def _ticking(app: web.Application) -> AsyncIterator[None]:
     task = asyncio.create_task(app[SERVICE].run(), name="backend")
-    task.add_done_callback(_report_crash)
     yield
-    app[SERVICE].shutdown()
     task.cancel()
     await asyncio.wait([task])
-
-
-def _report_crash(task: "asyncio.Task[None]") -> None:
-    if not task.cancelled() and task.exception() is not None:
-        _log.error("installation.stopped", error=task.exception())
 
 
 async def _shut_down(app: web.Application) -> None:
@@ -74,7 +64,7 @@ async def _shut_down(app: web.Application) -> None:
 
 
 def _area(request: web.Request) -> str | None:
-    """Say which faults can hit a request: `stream`, `rest`, or None for what is not the product's interface."""
+    """Which faults can hit a request: `stream`, `rest`, or None for what is not the product's interface."""
     if request.path in PATHS or request.path.startswith("/api/stream/"):
         return "stream"
     return "rest" if request.path.startswith("/api/") else None
@@ -117,7 +107,7 @@ async def _allow_origin(request: web.Request, response: web.StreamResponse) -> N
 
 @web.middleware
 async def _faults(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Let the faults act that come before the head of an answer."""
+    """Apply the faults that come before the head of an answer."""
     service = request.app[SERVICE]
     area = _area(request)
     if area is None:
@@ -130,7 +120,7 @@ async def _faults(request: web.Request, handler: Handler) -> web.StreamResponse:
     slow = faults.hits("slow", area)
     if slow:
         await service.clock.sleep(slow.seconds)
-    while faults.hits("hang", area) and not service.stopping and not _left(request):
+    while faults.hits("hang", area) and not service.stopping and not _is_gone(request):
         await service.clock.sleep(HANG_CHECK_SECONDS)
     for status, code in FAULT_CODES.items():
         fault = faults.hits(status, area)
@@ -146,7 +136,7 @@ async def _faults(request: web.Request, handler: Handler) -> web.StreamResponse:
     return await handler(request)
 
 
-def _left(request: web.Request) -> bool:
+def _is_gone(request: web.Request) -> bool:
     return request.transport is None or request.transport.is_closing()
 
 
@@ -185,20 +175,13 @@ async def _index(request: web.Request) -> web.Response:
     return web.Response(text="\n".join(lines))
 
 
-def _on_loopback(request: web.Request) -> bool:
-    try:
-        return ipaddress.ip_address((request.remote or "").partition("%")[0]).is_loopback
-    except ValueError:
-        return False
-
-
 async def _get_faults(request: web.Request) -> web.Response:
     return json_response(request.app[SERVICE].faults.active())
 
 
 async def _post_faults(request: web.Request) -> web.Response:
     """Change the faults; from loopback alone, and as JSON so that no web page can do it through a form."""
-    if not _on_loopback(request):
+    if not is_loopback(request.remote or ""):
         return error_response(403, "FORBIDDEN", "faults are switched from the backend's own machine")
     if request.content_type != "application/json":
         return error_response(415, "INVALID_REQUEST", "send JSON, with Content-Type: application/json")
@@ -259,7 +242,7 @@ class Backend:
         return f"http://[{host}]:{self._port}" if ":" in host else f"http://{host}:{self._port}"
 
     async def start(self) -> None:
-        """Open the socket and let the installation move. Raises `OSError` when the address cannot be had."""
+        """Open the socket and start the installation. Raises `OSError` when the address cannot be had."""
         if self._runner is not None:
             raise UsageError("the backend is started already")
         if self._service is None:
@@ -277,7 +260,7 @@ class Backend:
         self._port = int(runner.addresses[0][1])
 
     async def stop(self) -> None:
-        """End all streams with a goodbye, close the socket and forget everything; does nothing when stopped."""
+        """End all streams in order, close the socket and lose the history; does nothing when stopped."""
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()

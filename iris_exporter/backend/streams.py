@@ -10,10 +10,11 @@ from iris_exporter.backend.access import RateWindow
 from iris_exporter.backend.connection import Connection, Ending
 from iris_exporter.backend.feed import CHANGES, EVENTS, OVERVIEW, TELEMETRY
 from iris_exporter.backend.objects import iso_time
-from iris_exporter.backend.replies import SERVICE, accepts, error_response
+from iris_exporter.backend.replies import SERVICE, error_response
 from iris_exporter.backend.service import GOING_AWAY, Service
-from iris_exporter.backend.wire import RECONNECT_HINT, Frame, error_body, pong
+from iris_exporter.backend.wire import RECONNECT_HINT, error_frame, heartbeat
 from iris_exporter.logs import get_logger
+from iris_exporter.web.negotiation import parse
 
 _log = get_logger(__name__)
 
@@ -30,7 +31,7 @@ MAX_CLIENT_MESSAGE_BYTES = 100 * 1024
 
 
 class ClientMessage(msgspec.Struct, rename="camel"):
-    """What a client may say on a WebSocket: `ping`, `pong`, or `resume` with the last event id it has seen."""
+    """What a client may send on a WebSocket: `ping`, `pong`, or `resume` with the last event id it has seen."""
 
     type: str
     last_event_id: str | None = None
@@ -46,7 +47,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
     upgrade = request.headers.get("Upgrade", "").lower() == "websocket"
     if not upgrade and channel == CHANGES:
         return error_response(426, "UPGRADE_REQUIRED", headers={"Upgrade": "websocket", "Connection": "Upgrade"})
-    if not upgrade and not accepts(request.headers.get("Accept"), "text/event-stream"):
+    if not upgrade and not _accepts_events(request.headers.get("Accept", "")):
         return error_response(406, "NOT_ACCEPTABLE")
     wait = service.admission.refuse(request.remote or "", len(service.connections), service.clock.monotonic())
     if wait is not None:
@@ -57,17 +58,11 @@ async def stream(request: web.Request) -> web.StreamResponse:
     return await _serve_sse(request, service, channel)
 
 
-def _open(request: web.Request, service: Service, channel: str, protocol: str) -> Connection:
-    transport = request.transport
-
-    def abort() -> None:
-        if transport is not None:
-            transport.abort()
-
-    def is_gone() -> bool:
-        return transport is None or transport.is_closing()
-
-    return service.open(channel, protocol, abort=abort, is_gone=is_gone)
+def _accepts_events(accept: str) -> bool:
+    """Whether an `Accept` header allows `text/event-stream`; the most specific range decides (RFC 9110, 12.5.1)."""
+    weights = {item.value: item.weight for item in parse(accept)}
+    found = [weights[key] for key in ("text/event-stream", "text/*", "*/*") if key in weights]
+    return found[0] > 0 if found else not accept.strip()
 
 
 async def _serve_sse(request: web.Request, service: Service, channel: str) -> web.StreamResponse:
@@ -82,17 +77,13 @@ async def _serve_sse(request: web.Request, service: Service, channel: str) -> we
     await response.prepare(request)
     if service.faults.get("accept-close"):
         return response
-    connection = _open(request, service, channel, "sse")
+    connection = service.open(channel, "sse", request.transport, request.headers.get("Last-Event-ID"))
     try:
-        position = request.headers.get("Last-Event-ID")
-        if position:
-            service.resume(connection, position)
-        service.greet(connection)
-        if not service.is_silent(connection):
+        if not connection.faults.silent:
             await response.write(RECONNECT_HINT)
         while True:
             await connection.wake.wait()
-            frames = service.outgoing(connection)
+            frames = connection.take()
             if frames:
                 await response.write(b"".join([frame.sse for frame in frames]))
             if connection.finished:
@@ -100,7 +91,7 @@ async def _serve_sse(request: web.Request, service: Service, channel: str) -> we
     except ConnectionError:
         _log.debug("client.left", channel=channel)
     finally:
-        service.close(connection)
+        service.connections.discard(connection)
         _log.info("stream.closed", channel=channel, protocol="sse")
     return response
 
@@ -112,17 +103,16 @@ async def _serve_websocket(request: web.Request, service: Service, channel: str)
     if service.faults.get("accept-close"):
         await socket.close(code=GOING_AWAY.code, message=GOING_AWAY.reason.encode())
         return socket
-    connection = _open(request, service, channel, "websocket")
-    service.greet(connection)
+    connection = service.open(channel, "websocket", request.transport)
     reader = asyncio.create_task(_read_websocket(socket, service, connection))
-    writer = asyncio.create_task(_write_websocket(socket, service, connection))
+    writer = asyncio.create_task(_write_websocket(socket, connection))
     try:
         await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
     finally:
         reader.cancel()
         writer.cancel()
         outcomes = await asyncio.gather(reader, writer, return_exceptions=True)
-        service.close(connection)
+        service.connections.discard(connection)
     for outcome in outcomes:
         if isinstance(outcome, Exception) and not isinstance(outcome, ConnectionError):
             raise outcome
@@ -134,18 +124,18 @@ async def _serve_websocket(request: web.Request, service: Service, channel: str)
     return socket
 
 
-async def _write_websocket(socket: web.WebSocketResponse, service: Service, connection: Connection) -> None:
+async def _write_websocket(socket: web.WebSocketResponse, connection: Connection) -> None:
     """Send what is queued; returns once the connection is to be ended and everything before that is sent."""
     while True:
         await connection.wake.wait()
-        for frame in service.outgoing(connection):
+        for frame in connection.take():
             await socket.send_frame(frame.body, WSMsgType.BINARY if frame.binary else WSMsgType.TEXT)
         if connection.finished:
             return
 
 
 async def _read_websocket(socket: web.WebSocketResponse, service: Service, connection: Connection) -> None:
-    """React to what the client says; returns when it has closed the connection."""
+    """Answer the client's messages; returns when it has closed the connection."""
     limit = service.settings.limits.messages_per_minute
     window = None if limit is None else RateWindow(limit, 60.0)
     while True:
@@ -155,28 +145,27 @@ async def _read_websocket(socket: web.WebSocketResponse, service: Service, conne
         if connection.ending is not None:
             continue
         now = service.clock.monotonic()
-        connection.last_heard_at = now
+        connection.last_message_at = now
         if window is not None and (wait := window.use(now)) is not None:
-            service.endings["flood"] += 1
-            service.send(connection, Frame("error", error_body("RATE_LIMIT_EXCEEDED", retry_after=math.ceil(wait))))
+            service.send(connection, error_frame("RATE_LIMIT_EXCEEDED", retry_after=math.ceil(wait)))
             connection.end(Ending(1008, "too many messages"))
         elif message.type is WSMsgType.PING:
-            if not service.is_silent(connection):
+            if not connection.faults.silent:
                 await socket.pong(message.data)
         elif message.type is WSMsgType.TEXT:
             _answer(service, connection, message.data)
 
 
 def _answer(service: Service, connection: Connection, text: str) -> None:
-    """React to a client's message; types that are unknown here are left alone, so that clients can grow first."""
+    """Answer a client's message; unknown types are ignored, so that clients can grow first."""
     try:
         message = _decoder.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        service.send(connection, Frame("error", error_body("INVALID_REQUEST", "this message is not a JSON envelope")))
+        service.send(connection, error_frame("INVALID_REQUEST", "this message is not a JSON envelope"))
         return
     if message.type == "ping":
-        service.send(connection, pong(iso_time(service.clock.wall())))
+        service.send(connection, heartbeat("pong", iso_time(service.clock.wall())))
     elif message.type == "resume" and connection.resumed:
-        service.send(connection, Frame("error", error_body("INVALID_REQUEST", "this connection was resumed already")))
+        service.send(connection, error_frame("INVALID_REQUEST", "this connection was resumed already"))
     elif message.type == "resume":
         service.resume(connection, message.last_event_id or "")

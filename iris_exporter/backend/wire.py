@@ -1,13 +1,11 @@
-"""Messages as bytes: envelopes, SSE framing, and the messages that the `garbage` and `huge` faults make. Pure."""
-
-from collections.abc import Mapping, Sequence
+"""Messages as bytes: envelopes, SSE framing, and the bodies of errors. Pure."""
 
 import msgspec
 
 from iris_exporter.backend.history import Entry
-from iris_exporter.backend.objects import DeployedEvent, DeployedProject, Event, Project
 
-_encoder = msgspec.json.Encoder()
+encode = msgspec.json.Encoder().encode
+"""Encodes structs, mappings and sequences as compact JSON; `msgspec.Raw` is JSON already."""
 RECONNECT_HINT = b"retry: 3000\n\n"
 """First thing on an SSE stream: the delay that a browser should wait before it connects again, in milliseconds."""
 
@@ -21,12 +19,26 @@ CHANGE_TYPES = {
 }
 """Message types of the older socket by kind of event; any other kind is a `system_alert`."""
 
+ERROR_MESSAGES = {
+    "AUTH_REQUIRED": "a valid key is required: Authorization: Bearer <key>",
+    "FORBIDDEN": "this key may not read this",
+    "INVALID_ENDPOINT": "there is nothing at this address",
+    "INVALID_REQUEST": "the request cannot be understood",
+    "NOT_ACCEPTABLE": "this endpoint answers text/event-stream, or a WebSocket upgrade",
+    "UPGRADE_REQUIRED": "this endpoint is a WebSocket",
+    "PROJECT_NOT_FOUND": "there is no such project",
+    "RATE_LIMIT_EXCEEDED": "too many requests or messages",
+    "STREAM_UNAVAILABLE": "streams are not available now, poll instead",
+    "SERVICE_UNAVAILABLE": "the backend is not available now",
+}
+"""What an error code means in words; the four of the wire description and those of this backend."""
+
 
 class Frame:
     """One message, encoded once and written unchanged to every connection.
 
-    `position` is the cursor after this message (None: it carries no event), `heartbeat` marks what `data-silent`
-    lets pass, and `binary` sends it as a binary WebSocket message.
+    `position` is the cursor after this message (None: it carries no event), `heartbeat` marks what the fault
+    `data-silent` still sends, and `binary` sends it as a binary WebSocket message.
     """
 
     __slots__ = ("_sse", "binary", "body", "heartbeat", "name", "position")
@@ -50,53 +62,29 @@ class Frame:
         return self._sse
 
 
-def encode(value: object) -> bytes:
-    """Encode structs, mappings and sequences as compact JSON."""
-    return _encoder.encode(value)
+class _Envelope(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+    type: str
+    id: str | None = None
+    replay: bool = False
+    timestamp: str
+    data: object
 
 
-def array(items: Sequence[bytes]) -> bytes:
-    """Join JSON texts into a JSON array."""
-    return b"[" + b",".join(items) + b"]"
+def envelope(kind: str, timestamp: str, data: object, *, position: str | None = None, replay: bool = False) -> Frame:
+    """Wrap `data` into a message of type `kind`."""
+    body = encode(_Envelope(type=kind, id=position, replay=replay, timestamp=timestamp, data=data))
+    return Frame(kind, body, position=position)
 
 
-def fields(values: Mapping[str, bytes]) -> bytes:
-    """Join JSON texts into a JSON object."""
-    return b"{" + b",".join(b'"%b":%b' % (name.encode(), text) for name, text in values.items()) + b"}"
+def event_frame(entry: Entry, epoch: str, timestamp: str, *, replay: bool = False, older: bool = False) -> Frame:
+    """One event on the events stream or, under the type that belongs to its kind, on the older socket."""
+    kind = CHANGE_TYPES.get(entry.event.event_type, "system_alert") if older else "event"
+    return envelope(kind, timestamp, entry.json, position=f"{epoch}-{entry.offset}", replay=replay)
 
 
-def envelope(
-    kind: str, timestamp: str, data: bytes, *, position: str | None = None, replay: bool = False, name: str = ""
-) -> Frame:
-    """Wrap `data` (JSON) into a message of type `kind`; `name` is the SSE event name when it is another."""
-    extra = (f',"id":"{position}"' if position else "") + (',"replay":true' if replay else "")
-    body = b'{"type":"%b"%b,"timestamp":"%b","data":%b}' % (kind.encode(), extra.encode(), timestamp.encode(), data)
-    return Frame(name or kind, body, position=position)
-
-
-def ping(timestamp: str) -> Frame:
-    """Our heartbeat: a `ping`, named `heartbeat` on SSE."""
-    return Frame("heartbeat", encode({"type": "ping", "timestamp": timestamp}), heartbeat=True)
-
-
-def pong(timestamp: str) -> Frame:
-    """The answer to a client's `ping`."""
-    return Frame("heartbeat", encode({"type": "pong", "timestamp": timestamp}), heartbeat=True)
-
-
-ERROR_MESSAGES = {
-    "AUTH_REQUIRED": "a valid key is required: Authorization: Bearer <key>",
-    "FORBIDDEN": "this key may not read this",
-    "INVALID_ENDPOINT": "there is nothing at this address",
-    "INVALID_REQUEST": "the request cannot be understood",
-    "NOT_ACCEPTABLE": "this endpoint answers text/event-stream, or a WebSocket upgrade",
-    "UPGRADE_REQUIRED": "this endpoint is a WebSocket",
-    "PROJECT_NOT_FOUND": "there is no such project",
-    "RATE_LIMIT_EXCEEDED": "too many requests or messages",
-    "STREAM_UNAVAILABLE": "streams are not available now, poll instead",
-    "SERVICE_UNAVAILABLE": "the backend is not available now",
-}
-"""What an error code means in words; the four of the wire description and those of this backend."""
+def heartbeat(kind: str, timestamp: str) -> Frame:
+    """A `ping`, or the `pong` that answers a client's; both are named `heartbeat` on SSE."""
+    return Frame("heartbeat", encode({"type": kind, "timestamp": timestamp}), heartbeat=True)
 
 
 def error_body(code: str, message: str | None = None, retry_after: float | None = None) -> bytes:
@@ -107,64 +95,6 @@ def error_body(code: str, message: str | None = None, retry_after: float | None 
     return encode({"type": "error", "error": error})
 
 
-def event_frame(entry: Entry, epoch: str, timestamp: str, *, replay: bool = False) -> Frame:
-    """One event on the events stream."""
-    return envelope("event", timestamp, entry.json, position=f"{epoch}-{entry.offset}", replay=replay)
-
-
-def change_frame(entry: Entry, epoch: str, timestamp: str, *, replay: bool = False) -> Frame:
-    """One event on the older socket, under the type that belongs to its kind."""
-    kind = CHANGE_TYPES.get(entry.event.event_type, "system_alert")
-    return envelope(kind, timestamp, entry.json, position=f"{epoch}-{entry.offset}", replay=replay)
-
-
-def newest_first(entries: Sequence[Entry]) -> bytes:
-    """Encode a run of events as the lists of the wire have them: the latest in front."""
-    return array([entry.json for entry in reversed(entries)])
-
-
-def deployed_project(project: Project) -> DeployedProject:
-    """Spell a project as the deployed REST interface does, with shares in percent."""
-    return DeployedProject(
-        project=project.id,
-        overall_health=project.status,
-        latest_health_score=project.health_score,
-        last_report_date=project.last_run,
-        total_runs=project.total_runs,
-        avg_success_rate=round(100 * project.success_rate, 1),
-        active_experts=project.active_experts,
-        total_reflexions=project.reflexions_count,
-    )
-
-
-def deployed_event(event: Event) -> DeployedEvent:
-    """Spell an event as the deployed REST interface does."""
-    return DeployedEvent(
-        id=event.id,
-        timestamp=event.timestamp,
-        project=event.project,
-        event_type=event.event_type,
-        severity=event.severity,
-        message=event.message,
-        details=event.metadata,
-    )
-
-
-def garbled(frame: Frame, turn: int) -> Frame:
-    """Return what the `garbage` fault puts in the place of `frame`; `turn` counts up and picks the sort."""
-    sorts = (
-        Frame(frame.name, b'{"type":"event","data":{"id":,}'),
-        Frame(frame.name, b"\x00\xff\xfe\x89IRIS\x80", binary=True),
-        Frame(frame.name, b"<!doctype html><title>502 Bad Gateway</title><h1>Bad Gateway</h1>"),
-        Frame(frame.name, frame.body[: max(1, len(frame.body) // 2)]),
-        Frame(
-            frame.name, b'{"type":"event","timestamp":[],"data":{"id":{},"project":7,"severity":[1],"metadata":"x"}}'
-        ),
-    )
-    return sorts[turn % len(sorts)]
-
-
-def padded(size: int, timestamp: str) -> Frame:
-    """Return a valid `update` without content that is `size` bytes of JSON long."""
-    empty = len(envelope("update", timestamp, b'{"padding":""}').body)
-    return envelope("update", timestamp, b'{"padding":"%b"}' % (b"x" * (size - empty)))
+def error_frame(code: str, message: str | None = None, retry_after: float | None = None) -> Frame:
+    """The same as a message of a stream."""
+    return Frame("error", error_body(code, message, retry_after))

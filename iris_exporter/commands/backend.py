@@ -12,7 +12,7 @@ from iris_exporter import logs
 from iris_exporter.backend.access import NO_LIMITS, PROMISED_LIMITS, KeyFile
 from iris_exporter.backend.faults import describe_faults, parse_fault
 from iris_exporter.backend.server import Backend
-from iris_exporter.backend.service import BackendSettings
+from iris_exporter.backend.service import BackendSettings, CrashError
 from iris_exporter.config import parse_address as parse_listen_address
 from iris_exporter.config import values
 from iris_exporter.config.option_types import ADDRESSES
@@ -79,8 +79,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT.
 
     Returns:
-        0 after a signal, 1 when the address cannot be had, 2 when an option makes no sense; the last two with one
-        line on standard error for each reason.
+        0 after a signal, 1 when the address cannot be had or a mistake of the backend has ended it, 2 when an option
+        makes no sense; the last two with one line on standard error for each reason.
     """
     logs.setup(arguments.log_level, arguments.log_format)
     try:
@@ -94,6 +94,9 @@ def run(arguments: argparse.Namespace) -> int:
     except OSError as error:
         reason = error.strerror or str(error)
         print(f"iris-exporter backend: cannot listen on {arguments.listen_address}: {reason}", file=sys.stderr)
+        return EXIT_FAILED
+    except CrashError as error:
+        print(f"iris-exporter backend: {error}", file=sys.stderr)
         return EXIT_FAILED
     return 0
 
@@ -142,12 +145,10 @@ def parse_address(text: str) -> tuple[str, int]:
 
 
 async def _serve(backend: Backend) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
+    service = backend.service
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, service.ended.set)
     async with backend:
-        service = backend.service
         key = "needs the key of the file given" if service.key else "no key needed"
         stdout.write(
             f"IRIS reference backend on {backend.url} ({key}, seed {service.seed})\n"
@@ -155,4 +156,4 @@ async def _serve(backend: Backend) -> None:
             f"  REST: {backend.url}/api/overview\n"
             f"  all endpoints and faults: {backend.url}/\n"
         )
-        await stop.wait()
+        await service.wait_for_end()

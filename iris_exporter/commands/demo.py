@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run both until SIGINT or SIGTERM; 0 then.
 
     Raises:
-        IrisExporterError: An address cannot be listened on.
+        IrisExporterError: An address cannot be listened on, or a mistake of the backend has ended it.
         ConfigError: An OTEL_* variable makes no sense.
     """
     logs.setup("info", "logfmt")
@@ -93,14 +93,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _run(arguments: argparse.Namespace, otel: OtelSettings) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     host, port = config.parse_address(arguments.backend)
     faults = (DROP_FAULT,) if arguments.drop else ()
     backend = Backend(
         BackendSettings(host=host or "127.0.0.1", port=port, seed=arguments.seed, rate=arguments.rate, faults=faults)
     )
+    service = backend.service
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, service.ended.set)
     try:
         await backend.start()
     except OSError as error:
@@ -113,7 +113,7 @@ async def _run(arguments: argparse.Namespace, otel: OtelSettings) -> None:
             line = asyncio.create_task(_show(lambda: (stream.status(), stream.snapshot())))
             with suppress(TimeoutError):
                 async with asyncio.timeout(arguments.duration):
-                    await stop.wait()
+                    await service.wait_for_end()
             line.cancel()
             stdout.write("\n")
     finally:

@@ -41,4 +41,4 @@ def test_the_numbers_are_those_of_the_program() -> None:
     assert f"`{settings.host}:{settings.port}`" in text
     protocol = (DOCS / "protocol.md").read_text()
     assert f"`update` carries at most {MAX_UPDATE_EVENTS} events, `telemetry` {MAX_TELEMETRY_EVENTS}" in protocol
-    assert f"{DEFAULT_EVENTS} unless told, {MAX_EVENTS} at most" in protocol
+    assert f"{DEFAULT_EVENTS} by default, {MAX_EVENTS} at most" in protocol

@@ -8,6 +8,7 @@ import pytest
 
 from iris_exporter.backend.access import Limits
 from iris_exporter.backend.server import Backend
+from iris_exporter.backend.service import CrashError
 from iris_exporter.errors import UsageError
 from tests.backend.clients import Client, Ended, Seen, bench
 
@@ -312,7 +313,7 @@ async def test_a_client_that_leaves_is_forgotten(protocol: str) -> None:
 
 
 @BOTH
-async def test_a_client_that_does_not_read_is_cut(protocol: str) -> None:
+async def test_a_client_that_does_not_read_is_cut(protocol: str, caplog: pytest.LogCaptureFixture) -> None:
     async with bench(queue_messages=50) as it, it.connect(protocol) as client:
         await it.until_open(1)
         # Enough at once for the queue to overflow before the writer has its turn.
@@ -321,7 +322,7 @@ async def test_a_client_that_does_not_read_is_cut(protocol: str) -> None:
             while True:
                 await client.next()
         assert not ended.value.clean
-        assert it.backend.service.endings["slow"] == 1
+        assert [record.getMessage() for record in caplog.records] == ["client.slow"]
 
 
 async def test_the_limit_of_connections_is_429_with_a_time() -> None:
@@ -367,3 +368,20 @@ async def test_a_message_over_the_limit_is_refused() -> None:
         with pytest.raises(Ended) as ended:
             await client.next()
         assert ended.value.code == 1009
+
+
+@BOTH
+async def test_a_mistake_of_the_backend_ends_its_streams(protocol: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with bench() as it, it.connect(protocol, "events") as client:
+        await it.until_open(1)
+
+        def mistake() -> None:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(it.backend.service, "tick", mistake)
+        await it.clock.advance(1.0)
+        with pytest.raises(Ended) as ended:
+            await client.next()
+        assert ended.value.clean
+        with pytest.raises(CrashError, match="ZeroDivisionError"):
+            await it.backend.service.wait_for_end()

@@ -14,6 +14,7 @@ import pytest
 
 from iris_exporter import cli
 from iris_exporter.backend.faults import KINDS
+from iris_exporter.backend.service import Service
 from iris_exporter.commands.backend import parse_address
 from tests.waiting import BUSY
 
@@ -120,6 +121,20 @@ async def test_an_address_that_is_taken_is_one_line_and_exit_1() -> None:
         assert code == 1
         assert err.startswith(f"iris-exporter backend: cannot listen on {taken}: ")
         assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", [["backend"], ["demo", "--backend.listen-address=127.0.0.1:0"]])
+def test_a_mistake_of_the_backend_ends_the_program_with_a_line_that_says_so(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def mistake(*_: object) -> None:
+        raise ZeroDivisionError("made by a test")
+
+    monkeypatch.setattr(Service, "tick", mistake)
+    assert cli.main([*command, "--web.listen-address=127.0.0.1:0"]) == 1
+    errors = capfd.readouterr().err
+    assert "the backend has ended by a mistake of its own: ZeroDivisionError('made by a test')" in errors
+    assert "Traceback" not in errors
 
 
 async def test_help_lists_all_faults() -> None:

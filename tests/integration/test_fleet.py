@@ -8,20 +8,21 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
 
 from iris_exporter.backend import streams
-from iris_exporter.backend.connection import Connection
 from iris_exporter.backend.objects import Event
 from iris_exporter.backend.server import Backend
-from iris_exporter.backend.service import BackendSettings, Service
+from iris_exporter.backend.service import BackendSettings
 from iris_exporter.core.sharding import owner
 from tests.fleet.api import FakeApi, fake_api
 from tests.integration.programs import POLL_SECONDS, Program, running, wait_until
@@ -103,35 +104,37 @@ class Overlaps:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.twice: list[str] = []
         self.pauses: list[float] = []
-        self._open: dict[str, Connection] = {}
+        self._open: dict[str, asyncio.BaseTransport] = {}
         self._closed_at: dict[str, float] = {}
-        really_open = streams._open
+        for name in ("_serve_sse", "_serve_websocket"):
+            monkeypatch.setattr(streams, name, partial(self._observed, getattr(streams, name)))
 
-        def observed(request: web.Request, service: Service, channel: str, protocol: str) -> Connection:
-            name = f"stream-{request.query['n']}"
-            before = self._open.get(name)
-            if before is not None and not before.is_gone():
-                self.twice.append(name)
-            elif before is not None:
-                now = time.monotonic()
-                self.pauses.append(now - self._closed_at.get(name, now))
-            self._open[name] = really_open(request, service, channel, protocol)
-            return self._open[name]
-
-        monkeypatch.setattr(streams, "_open", observed)
+    async def _observed(
+        self, serve: Callable[..., Awaitable[web.StreamResponse]], request: web.Request, *more: Any
+    ) -> web.StreamResponse:
+        name = f"stream-{request.query['n']}"
+        before = self._open.get(name)
+        if before is not None and not before.is_closing():
+            self.twice.append(name)
+        elif before is not None:
+            now = time.monotonic()
+            self.pauses.append(now - self._closed_at.get(name, now))
+        assert request.transport is not None
+        self._open[name] = request.transport
+        return await serve(request, *more)
 
     async def watch(self) -> None:
         """Note when streams are closed, until cancelled."""
         while True:
             for name, connection in self._open.items():
-                if connection.is_gone():
+                if connection.is_closing():
                     self._closed_at.setdefault(name, time.monotonic())
             await asyncio.sleep(POLL_SECONDS)
 
     @property
     def open(self) -> set[str]:
         """The streams that are open now."""
-        return {name for name, connection in self._open.items() if not connection.is_gone()}
+        return {name for name, connection in self._open.items() if not connection.is_closing()}
 
 
 class Ledger:

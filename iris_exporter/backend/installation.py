@@ -1,9 +1,9 @@
 """A synthetic IRIS installation: pure, and the same for the same seed, start and time.
 
-Theory of operation. The installation lives on its own time line. `advance(until)` moves it forward and returns what
-happened on the way. Inside, two kinds of moments are played in order: one step each whole second, where health,
-latency and incidents move, and events, whose distances are exponential with the mean 1/rate. Both draw from random
-generators of their own, so the result does not depend on how the caller cuts time into pieces.
+Theory of operation. The installation has its own time. `advance(until)` moves it forward and returns the events until
+then. Two kinds of steps are taken in order of time: one each whole second, where health, latency and incidents change,
+and one for each event, at distances that are exponential with the mean 1/rate. Both draw from random generators of
+their own, so the result does not depend on how the caller cuts time into pieces.
 
 An incident hits one project for some minutes: its health falls, its runs fail and slow down, an anomaly opens, and
 closes when it is over. Work follows the hour of day (UTC): more runs, more experts and longer latencies by day.
@@ -12,18 +12,12 @@ closes when it is over. Work follows the hour of day (UTC): more runs, more expe
 import math
 import random
 from dataclasses import dataclass
+from typing import Any
 
-from iris_exporter.backend.happenings import ProjectState, compose_event, incident_event
-from iris_exporter.backend.objects import (
-    Anomaly,
-    Event,
-    ExpertPerformance,
-    Metrics,
-    Pattern,
-    Project,
-    ProjectDetails,
-    iso_time,
-)
+import msgspec
+
+from iris_exporter.backend.objects import Anomaly, Event, Metrics, Project, iso_time
+from iris_exporter.backend.synthetic_events import ProjectState, compose_event, incident_event
 
 PROJECT_NAMES = (
     "Checkout Assistant",
@@ -40,7 +34,7 @@ MAX_CATCH_UP_SECONDS = 10.0
 INCIDENT_MEAN_SECONDS = 120.0
 """Mean time between incidents of the whole installation, so that a short demonstration sees some."""
 INCIDENT_LENGTH_SECONDS = (45.0, 240.0)
-RESOLVED_ANOMALIES_KEPT = 10
+MAX_RESOLVED_ANOMALIES = 10
 """Resolved anomalies stay listed for a while, as they do in a real installation."""
 DAY_SECONDS = 86_400
 HEALTHY_FROM = 80.0
@@ -109,35 +103,35 @@ class Installation:
         )
 
     def advance(self, until: float) -> list[Event]:
-        """Move on to `until` (seconds since the Unix epoch) and return the events on the way, oldest first.
+        """Move on to `until` (seconds since the Unix epoch) and return the events until then, oldest first.
 
-        A moment in the past does nothing; a jump of more than `MAX_CATCH_UP_SECONDS` skips what lies before that.
+        A time in the past does nothing; a jump of more than `MAX_CATCH_UP_SECONDS` skips what lies before that.
         """
         if self._rate <= 0 or until <= self._now:
             return []
         if until - self._now > MAX_CATCH_UP_SECONDS:
             self._skip_to(until - MAX_CATCH_UP_SECONDS)
-        happened: list[Event] = []
+        events: list[Event] = []
         while True:
-            moment = min(self._next_step, self._next_event)
-            if moment > until:
+            time = min(self._next_step, self._next_event)
+            if time > until:
                 break
             if self._next_step <= self._next_event:
-                self._step(self._next_step, happened)
+                self._step(self._next_step, events)
                 self._next_step += 1.0
             else:
-                happened.append(self._happen(self._next_event))
+                events.append(self._new_event(self._next_event))
                 self._next_event += self._events.expovariate(self._rate)
             self.version += 1
         self._now = until
-        return happened
+        return events
 
-    def _skip_to(self, moment: float) -> None:
-        self._next_step = max(self._next_step, math.floor(moment) + 1.0)
-        if self._next_event < moment:
-            self._next_event = moment + self._events.expovariate(self._rate)
+    def _skip_to(self, time: float) -> None:
+        self._next_step = max(self._next_step, math.floor(time) + 1.0)
+        if self._next_event < time:
+            self._next_event = time + self._events.expovariate(self._rate)
 
-    def _step(self, now: float, happened: list[Event]) -> None:
+    def _step(self, now: float, events: list[Event]) -> None:
         """Let one second pass: drift, and incidents that begin and end."""
         world = self._world
         load = day_load(now)
@@ -159,11 +153,11 @@ class Installation:
         for project in self._projects:
             running = self._incidents.get(project.id)
             if running is not None and running.ends_at <= now:
-                happened.append(self._end_incident(project, running, now))
+                events.append(self._end_incident(project, running, now))
         if world.random() < 1.0 / INCIDENT_MEAN_SECONDS:
             project = world.choice(self._projects)
             if project.id not in self._incidents:
-                happened.append(self._begin_incident(project, now))
+                events.append(self._begin_incident(project, now))
 
     def _begin_incident(self, project: ProjectState, now: float) -> Event:
         world = self._world
@@ -199,14 +193,14 @@ class Installation:
         del self._incidents[project.id]
         project.in_incident = False
         anomaly = self._anomalies.pop(incident.anomaly_id)
-        resolved = Anomaly(**{name: getattr(anomaly, name) for name in anomaly.__struct_fields__} | {"resolved": True})
+        resolved = msgspec.structs.replace(anomaly, resolved=True)
         self._anomalies[anomaly.id] = resolved
         closed = [entry.id for entry in self._anomalies.values() if entry.resolved]
-        for old in closed[:-RESOLVED_ANOMALIES_KEPT]:
+        for old in closed[:-MAX_RESOLVED_ANOMALIES]:
             del self._anomalies[old]
         return incident_event(self._new_event_id(), project, resolved, now)
 
-    def _happen(self, now: float) -> Event:
+    def _new_event(self, now: float) -> Event:
         project = self._projects[int(self._events.random() * len(self._projects))]
         return compose_event(self._new_event_id(), project, now, day_load(now), self._events)
 
@@ -253,44 +247,43 @@ class Installation:
         """Return the open anomalies and the last ten that closed, oldest change first."""
         return list(self._anomalies.values())
 
-    def patterns(self) -> list[Pattern]:
-        """Return what keeps working: for each project, its best expert so far."""
-        found: list[Pattern] = []
-        for project in self._projects:
-            if not project.tallies:
-                continue
-            expert, tally = max(project.tallies.items(), key=lambda item: (item[1].succeeded, item[0]))
-            found.append(
-                Pattern(
-                    id=f"pat-{project.id}",
-                    name=f"{expert} leads in {project.name}",
-                    project=project.id,
-                    occurrences=tally.evaluations,
-                    success_rate=round(tally.succeeded / tally.evaluations, 3),
-                    last_seen=iso_time(project.last_run),
-                )
-            )
-        return found
+    def patterns(self) -> list[dict[str, Any]]:
+        """Return combinations of expert and task that keep working: for each project, its best expert so far."""
+        return [
+            {
+                "id": f"pat-{project.id}",
+                "name": f"{expert} leads in {project.name}",
+                "project": project.id,
+                "occurrences": tally.evaluations,
+                "success_rate": tally.success_rate,
+                "last_seen": iso_time(project.last_run),
+            }
+            for project in self._projects
+            for expert, tally in sorted(project.tallies.items(), key=lambda item: (item[1].succeeded, item[0]))[-1:]
+        ]
 
-    def details(self, project_id: str) -> ProjectDetails | None:
-        """Return one project with its history, or None when there is no such project."""
+    def details(self, project_id: str) -> dict[str, Any] | None:
+        """Return one project with its latest errors, reflexions and consensus decisions, newest first.
+
+        None when there is no such project. Latencies are milliseconds.
+        """
         for state, project in zip(self._projects, self.projects(), strict=True):
             if state.id == project_id:
-                return ProjectDetails(
-                    project=project,
-                    recent_errors=list(state.recent_errors),
-                    expert_performance=[
-                        ExpertPerformance(
-                            expert=expert,
-                            evaluations=tally.evaluations,
-                            success_rate=round(tally.succeeded / tally.evaluations, 3),
-                            avg_latency=round(tally.milliseconds / tally.evaluations, 1),
-                        )
+                return {
+                    "project": project,
+                    "recent_errors": list(state.recent_errors),
+                    "expert_performance": [
+                        {
+                            "expert": expert,
+                            "evaluations": tally.evaluations,
+                            "success_rate": tally.success_rate,
+                            "avg_latency": round(tally.milliseconds / tally.evaluations, 1),
+                        }
                         for expert, tally in sorted(state.tallies.items())
                     ],
-                    recent_reflexions=list(state.recent_reflexions),
-                    consensus_history=list(state.recent_consensus),
-                )
+                    "recent_reflexions": list(state.recent_reflexions),
+                    "consensus_history": list(state.recent_consensus),
+                }
         return None
 
 

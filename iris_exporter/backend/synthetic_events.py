@@ -1,16 +1,17 @@
-"""What happens in a synthetic project: composes one event and books it on the project's state."""
+"""Synthetic events: each changes the state of its project."""
 
 import random
 from bisect import bisect
 from collections import deque
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import accumulate
 from typing import Any
 
 from iris_exporter.backend.objects import Anomaly, Event, iso_time
 
-KEPT = 10
-"""How many errors, reflexions and decisions a project remembers for its details."""
+MAX_RECENT = 10
+"""How many errors, reflexions and decisions the details of a project show."""
 SMOOTHING = 0.01
 """Weight of one run in a project's rate of success: about the last hundred runs count."""
 _KINDS = ("evaluation", "retrain", "rotation", "consensus", "reflexion", "info")
@@ -33,9 +34,13 @@ class Tally:
     succeeded: int = 0
     milliseconds: float = 0.0
 
+    @property
+    def success_rate(self) -> float:
+        """0 to 1."""
+        return round(self.succeeded / self.evaluations, 3)
 
-def _recent() -> deque[Event]:
-    return deque(maxlen=KEPT)
+
+_recent = partial(deque[Event], maxlen=MAX_RECENT)
 
 
 @dataclass(slots=True)
@@ -63,7 +68,7 @@ class ProjectState:
 
 
 def compose_event(event_id: str, project: ProjectState, now: float, load: float, rng: random.Random) -> Event:
-    """Let one thing happen in `project` at `now` (Unix time) and book it there.
+    """Return a new event of `project` at `now` (Unix time) and change the state of the project.
 
     `load` is how busy the hour is, 0 to 1: by day most events are runs, by night most are upkeep.
     """
@@ -71,15 +76,7 @@ def compose_event(event_id: str, project: ProjectState, now: float, load: float,
     sums = list(accumulate(weights))
     kind = _KINDS[min(bisect(sums, rng.random() * sums[-1]), len(_KINDS) - 1)]
     severity, message, metadata = _COMPOSERS[kind](project, rng)
-    event = Event(
-        id=event_id,
-        timestamp=iso_time(now),
-        project=project.id,
-        event_type=kind,
-        severity=severity,
-        message=message,
-        metadata=metadata,
-    )
+    event = Event(event_id, iso_time(now), project.id, kind, severity, message, metadata)
     if kind == "evaluation":
         project.last_run = now
     if severity in {"error", "critical"}:
@@ -92,23 +89,14 @@ def compose_event(event_id: str, project: ProjectState, now: float, load: float,
 
 
 def incident_event(event_id: str, project: ProjectState, anomaly: Anomaly, now: float) -> Event:
-    """Tell that an anomaly opened (`anomaly_detected`) or was resolved (`info`)."""
-    metadata: dict[str, Any] = {
-        "anomaly_id": anomaly.id,
-        "metric": anomaly.metric,
-        "value": anomaly.value,
-        "expected": anomaly.expected,
-        "resolved": anomaly.resolved,
-    }
-    return Event(
-        id=event_id,
-        timestamp=iso_time(now),
-        project=project.id,
-        event_type="info" if anomaly.resolved else "anomaly_detected",
-        severity="info" if anomaly.resolved else anomaly.severity,
-        message=f"{anomaly.metric} of {project.name} is back to normal" if anomaly.resolved else anomaly.description,
-        metadata=metadata,
-    )
+    """Return the event of an anomaly that opened (`anomaly_detected`) or was resolved (`info`)."""
+    shown = ("metric", "value", "expected", "resolved")
+    metadata = {"anomaly_id": anomaly.id} | {name: getattr(anomaly, name) for name in shown}
+    if anomaly.resolved:
+        kind, severity, message = "info", "info", f"{anomaly.metric} of {project.name} is back to normal"
+    else:
+        kind, severity, message = "anomaly_detected", anomaly.severity, anomaly.description
+    return Event(event_id, iso_time(now), project.id, kind, severity, message, metadata)
 
 
 Composed = tuple[str, str, dict[str, Any]]

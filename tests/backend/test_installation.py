@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
+from iris_exporter.backend.installation import Installation, day_load, status_of
 from iris_exporter.backend.objects import Event
-from iris_exporter.backend.source import Installation, day_load, status_of
 
 NOON = 1_700_049_600.0
 
@@ -135,17 +135,17 @@ def test_details_show_what_happened_to_one_project() -> None:
     assert details is not None
     own = [event for event in events if event.project == "support-triage"]
     reflexions = [event.id for event in reversed(own) if event.event_type == "reflexion"]
-    assert [event.id for event in details.recent_reflexions] == reflexions[:10]
-    assert details.recent_errors
-    assert all(event.severity in ("error", "critical") for event in details.recent_errors)
+    assert [event.id for event in details["recent_reflexions"]] == reflexions[:10]
+    assert details["recent_errors"]
+    assert all(event.severity in ("error", "critical") for event in details["recent_errors"])
     evaluations = sum(event.event_type == "evaluation" for event in own)
-    assert sum(expert.evaluations for expert in details.expert_performance) == evaluations
+    assert sum(expert["evaluations"] for expert in details["expert_performance"]) == evaluations
     assert installation.details("nobody") is None
 
 
 def test_patterns_name_the_best_expert_of_each_project() -> None:
     installation, _ = lived(600)
-    assert {pattern.project for pattern in installation.patterns()} == {item.id for item in installation.projects()}
+    assert {pattern["project"] for pattern in installation.patterns()} == {item.id for item in installation.projects()}
     assert Installation(seed=7, start=NOON, rate=5.0).patterns() == []
 
 
