@@ -8,25 +8,33 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
-class StreamSettings:
-    """One source. Option names are `stream.<field>` with dashes and without the unit suffix.
+class ClientSettings:
+    """Requests to one server: where it is, and how this program identifies itself.
 
-    `repr` leaves out what can hold a secret: a query, the value of a header.
+    `name` is what the log calls the server; `url` is empty where none is configured. `max_message_bytes` is for
+    WebSockets, which only streams have. `repr` leaves out what can hold a secret: a query, the value of a header.
     """
 
     name: str
     url: str = field(repr=False)
+    api_key_file: Path | None = None
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    headers_file: Path | None = None
+    tls_ca_file: Path | None = None
+    tls_cert_file: Path | None = None
+    tls_key_file: Path | None = None
+    tls_server_name: str | None = None
+    tls_insecure_skip_verify: bool = False
+    proxy: str = "environment"  # or none
+    max_message_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamSettings(ClientSettings):
+    """One source. Option names are `stream.<field>` with dashes and without the unit suffix."""
+
     protocol: str  # auto | websocket | sse | poll
     snapshot_url: str | None = field(repr=False)  # None: derived from `url`
-    api_key_file: Path | None
-    headers: tuple[tuple[str, str], ...] = field(repr=False)
-    headers_file: Path | None
-    tls_ca_file: Path | None
-    tls_cert_file: Path | None
-    tls_key_file: Path | None
-    tls_server_name: str | None
-    tls_insecure_skip_verify: bool
-    proxy: str  # environment | none
     connect_timeout_seconds: float
     reconnect_initial_seconds: float
     reconnect_max_seconds: float
@@ -38,7 +46,6 @@ class StreamSettings:
     heartbeat_timeout_seconds: float
     poll_interval_seconds: float
     stale_after_seconds: float
-    max_message_bytes: int
     max_body_bytes: int
     max_event_bytes: int
     max_json_depth: int
@@ -83,30 +90,8 @@ class FleetSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class ClientSettings:
-    """Requests to one server that is no stream; what the fields mean is as in `StreamSettings`.
-
-    `name` is what the log calls it, `url` is empty where none is configured. `max_message_bytes` is for WebSockets, of
-    which these servers have none.
-    """
-
-    name: str
-    url: str = field(repr=False)
-    api_key_file: Path | None = None
-    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    headers_file: Path | None = None
-    tls_ca_file: Path | None = None
-    tls_cert_file: Path | None = None
-    tls_key_file: Path | None = None
-    tls_server_name: str | None = None
-    tls_insecure_skip_verify: bool = False
-    proxy: str = "environment"
-    max_message_bytes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class DiscoverySettings:
-    """Where more streams come from. Discovered ones take `defaults` for what they do not say."""
+    """Where more streams come from. Discovered ones take `defaults` for what their entry leaves out."""
 
     files: tuple[str, ...]  # globs
     files_interval_seconds: float
@@ -148,5 +133,5 @@ class Settings:
     config_file: Path | None
     config_watch: bool
     config_check: bool
-    # Stands for the content that was read; it says nothing about what the settings are.
+    # A hash of the content that was read, which is no part of what the settings are.
     config_mark: str | None = field(default=None, compare=False, repr=False)

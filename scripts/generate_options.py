@@ -48,7 +48,7 @@ because they could mean any of them.
 OUTRO = """\
 ## Checking
 
-`iris-exporter --config.check` reads flags, variables and the file as the program would, says everything that is wrong
+`iris-exporter --config.check` reads flags, variables and the file as the program would, lists everything that is wrong
 with file, line, key, value and expectation, and stops: exit code 0 when all is well, 2 otherwise. Unknown keys, unknown
 variables that start with `IRIS_EXPORTER_`, and keys given twice are errors; variables that Kubernetes sets for a
 Service called `iris-exporter` are ignored. API keys are read from files only, and no message, log line or dump shows
@@ -60,11 +60,12 @@ On SIGHUP, on `POST /-/reload` and, with `--config.watch`, when its content has 
 that are new are added, streams that are gone are removed, streams that changed are restarted, all others go on
 undisturbed. A file with a mistake changes nothing. These options take effect with a restart only: {restart}.
 
-`--config.watch` compares the content each five seconds, so that it sees the file of a ConfigMap, whose link is swapped,
-as well as one that an editor replaces or writes into, and reads it when two looks have found the same. What is wrong
-with it is logged once and shown by `iris_exporter_config_last_reload_successful`; the configuration before stays in
-force, and a refused file is tried again each minute, since a file that it names may arrive after it. Files that it
-names (keys, certificates, the web configuration, lists of streams) are read again when they change in any case.
+`--config.watch` compares the content every five seconds, so that it sees the file of a ConfigMap, whose link is
+swapped, as well as one that an editor replaces or writes into, and reads it when two checks in a row have found the
+same. What is wrong with it is logged once and shown by `iris_exporter_config_last_reload_successful`; the configuration
+before stays in force, and a refused file is tried again every minute, since a file that it names may arrive after it.
+Files that it names (keys, certificates, the web configuration, lists of streams) are read again when they change in any
+case.
 
 A line end behind a value is not part of it, in variables, flags and files alike: Secrets often have one.
 

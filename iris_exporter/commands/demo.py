@@ -17,7 +17,6 @@ from iris_exporter.commands.checks import FILE_CHECKS
 from iris_exporter.config import values
 from iris_exporter.config.option_types import ADDRESSES
 from iris_exporter.core.status import PROTOCOLS, LinkStatus, State
-from iris_exporter.errors import ConfigError, IrisExporterError
 from iris_exporter.model.snapshot import Snapshot
 from iris_exporter.otel.environment import read_otel
 from iris_exporter.otel.settings import OtelSettings
@@ -139,10 +138,7 @@ def _settings(arguments: argparse.Namespace, backend_url: str) -> Settings:
         # The demo reconnects on purpose, and to itself.
         "stream.max-connections-per-hour": "0",
     }
-    try:
-        return config.load(flags, {}, FILE_CHECKS)
-    except ConfigError as error:
-        raise IrisExporterError(str(error)) from error
+    return config.load(flags, {}, FILE_CHECKS)
 
 
 async def _show(current: Callable[[], tuple[LinkStatus, Snapshot]]) -> None:

@@ -22,10 +22,11 @@ from iris_exporter.settings import Settings
 if TYPE_CHECKING:
     from iris_exporter.app import Exporter
 
-_DESCRIPTION = "Gives Prometheus and OpenTelemetry what an IRIS backend streams, over WebSocket, SSE or REST."
+_DESCRIPTION = "Exports what an IRIS backend streams (WebSocket, SSE or REST) to Prometheus and OpenTelemetry."
 _EPILOG = """\
 Each flag is also a variable, shown as $NAME, and a key of the YAML file: --stream.url is url: below stream:.
-A flag goes before a variable, a variable before the file, the file before the default."""
+A flag goes before a variable, a variable before the file, the file before the default.
+OpenTelemetry is configured by its own variables, OTEL_EXPORTER_OTLP_ENDPOINT and others."""
 
 _log = logs.get_logger("app")
 
@@ -49,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Check the configuration and serve, or with `--config.check` say that it can be used.
+    """Check the configuration and serve, or with `--config.check` print that it can be used.
 
     Raises:
         ConfigError: With every problem of the options and of OpenTelemetry's variables.

@@ -36,8 +36,8 @@ class Option:
     """One setting.
 
     `default` None means that the option is not set. `reason` says why the default is what it is. `in_file` is false
-    for what only makes sense outside a file. `restart` is true where a reload cannot apply a change. `attribute` is for
-    values that `Settings` has elsewhere than `path` would look.
+    for what only makes sense outside a file. `restart` is true where a reload cannot apply a change. `attribute` is the
+    `path` of values that `Settings` has elsewhere.
     """
 
     key: str
@@ -111,7 +111,7 @@ def _client_options(prefix: str, server: str, *, restart: bool = False) -> tuple
          f"accept any certificate of {server}: anybody on the network path can read the key and forge data",
          f"for a first try only; use {prefix}tls-ca-file for a private authority"),
         ("proxy", values.choice("environment", "none"), "environment",
-         "HTTP proxy to use: the one in HTTP_PROXY, HTTPS_PROXY and NO_PROXY, or none",
+         "environment: use the HTTP proxy that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name; none: use no proxy",
          "what other programs on the machine do"),
     )
     return tuple(
@@ -126,11 +126,12 @@ _STREAM: tuple[Option, ...] = (
            "name of the stream: the value of the label `stream` on all of its metrics",
            "only several streams need names"),
     Option("stream.url", types.STREAM_URL, None,
-           "address of the stream, such as https://iris.example.com/api/stream/overview",
-           "the one option that has to be given"),
+           "address of the stream, such as https://iris.example.com/api/stream/overview; required, unless a file lists "
+           "streams or they are discovered",
+           "only you know it"),
     Option("stream.protocol", values.choice("auto", *PROTOCOLS), "auto",
-           "how to receive; auto asks the server",
-           "the URL and the server's answer tell it reliably"),
+           "transport to use; auto follows the URL and the server's answer",
+           "both are reliable"),
     Option("stream.snapshot-url", types.HTTP_URL, None,
            "REST address of the overview, for the first load and for polling",
            "then derived from the stream's URL"),
@@ -149,18 +150,18 @@ _STREAM: tuple[Option, ...] = (
            "what IRIS asks of its clients; 60 attempts an hour stay below its limit of 100"),
     Option("stream.reconnect-jitter", types.RATIO, "0.2",
            "share by which each delay varies at random, up or down",
-           "keeps clients of a restarted server from returning in step"),
+           "clients of a restarted server do not all return at once"),
     Option("stream.reconnect-attempts", values.integer(1, 1_000_000), "10",
            "failed attempts in a row after which the exporter polls",
            "what IRIS asks of its clients; about six minutes with the default delays"),
     Option("stream.stable-after", values.duration(0, 86400), "30s",
-           "time that a connection has to last before the failed attempts before it no longer count",
+           "time that a connection has to last before failed attempts are counted from zero again",
            "a server that accepts and closes at once must not be hammered"),
     Option("stream.live-retry-interval", values.duration(0.001, 86400), "5m",
            "time between attempts to return from polling, or from an error, to the live stream",
            "twelve attempts an hour, well below IRIS's limit of 100 connections"),
     Option("stream.heartbeat-interval", values.duration(0.001, 86400), "30s",
-           "time between pings",
+           "time between two pings to the source",
            "what IRIS asks of its clients"),
     Option("stream.heartbeat-timeout", values.duration(0.001, 86400), "60s",
            "silence after which a connection counts as dead; longer than the interval",
@@ -169,7 +170,7 @@ _STREAM: tuple[Option, ...] = (
            "time between two polls while the stream is not live",
            "what IRIS asks of its clients"),
     Option("stream.stale-after", values.duration(0.001, 31 * 86400), "5m",
-           "age of the last data at which its gauges leave /metrics",
+           "age of the last data at which the gauges of the stream disappear from /metrics",
            "how long Prometheus itself goes on showing a series that is gone"),
     Option("stream.max-message-bytes", values.size(1 << 10, 1 << 30), "1MiB",
            "largest message of a stream to accept: a WebSocket message, an SSE event or line",
@@ -217,7 +218,7 @@ OPTIONS: tuple[Option, ...] = (
            "read the file of --config.file again when its content changes; it is checked every five seconds",
            "whoever changes the file asks for the reload", in_file=False),
     Option("config.check", values.SWITCH, "false",
-           "check the configuration, print everything that is wrong with it, and exit",
+           "check the configuration, print everything that is wrong with it, and stop",
            "for deployment pipelines; exit code 0 or 2", in_file=False),
     *_STREAM,
     Option("web.listen-address", types.ADDRESSES, ":14747",
@@ -233,7 +234,7 @@ OPTIONS: tuple[Option, ...] = (
            "path in front of every path served, also of the metrics, probes and API; use / if a proxy strips the path",
            "then the path of web.external-url", restart=True),
     Option("web.config.file", values.FILE, None,
-           "file that turns on TLS, passwords or a rate limit, in the format of Prometheus's exporters",
+           "file that turns on TLS, passwords or a rate limit, in the format of Prometheus's exporter-toolkit",
            "then plain HTTP without passwords", restart=True),
     Option("web.max-requests", values.integer(0, 100_000), "40",
            "scrapes to answer at the same time; 0 is no limit",
@@ -255,7 +256,7 @@ OPTIONS: tuple[Option, ...] = (
            "form of the log lines on stderr",
            "the form of Prometheus's exporters"),
     Option("state.dir", types.DIRECTORY, None,
-           "directory for what has to survive a restart: the position in each stream, and the counters up to it",
+           "directory for what has to survive a restart: the position in each stream",
            "then memory only, and a restart begins anew", restart=True),
     Option("state.commit", types.COMMIT, "scrape",
            "when to write the position in each stream to --state.dir: with each scrape, or at an interval (10s) if "
@@ -310,7 +311,7 @@ OPTIONS: tuple[Option, ...] = (
            "Kubernetes objects whose annotations describe streams",
            "needs Kubernetes, and permission to list them"),
     Option("discovery.namespace", types.NAME, None,
-           "namespace of those objects",
+           "namespace of the objects of --discovery.kubernetes",
            "then the pod's own"),
     Option("discovery.secrets-dir", types.DIRECTORY, None,
            "directory with the Secrets that annotations name, each mounted in a directory of its name",

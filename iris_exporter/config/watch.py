@@ -10,13 +10,13 @@ from iris_exporter.errors import ConfigError
 from iris_exporter.process.blocking import CONFIG, BlockedError
 
 INTERVAL_SECONDS = 5.0
-"""Between two looks; a change of a ConfigMap takes longer to arrive anyway."""
+"""Between two checks; a change of a ConfigMap takes longer to arrive anyway."""
 
 
 class ConfigWatch:
-    """Looks at a file for ever. `reload` reads it, raises ConfigError, and tells `loaded` in either case.
+    """Checks a file for ever. `reload` reads it, may raise ConfigError, and calls `loaded` in either case.
 
-    One look at a time: a file on a mount that hangs holds one thread and not the loop. Files that the configuration
+    One check at a time: a file on a mount that hangs blocks one thread and not the loop. Files that the configuration
     names need no watch: keys, certificates and the web configuration are read again where they are used.
     """
 
@@ -27,7 +27,7 @@ class ConfigWatch:
         self._watch = FileWatch(mark)
 
     async def run(self) -> None:
-        """Look for ever."""
+        """Check for ever."""
         while True:
             await self._clock.sleep(INTERVAL_SECONDS)
             if self._watch.look(await self.mark()):

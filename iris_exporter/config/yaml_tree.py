@@ -21,7 +21,7 @@ _MERGE = "tag:yaml.org,2002:merge"
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """Text as it stands in the file; None for nothing (`key:`, `~`, `null`)."""
+    """Text as it is written in the file; None for nothing (`key:`, `~`, `null`)."""
 
     text: str | None
     line: int
@@ -37,7 +37,7 @@ class Sequence:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A mapping; `entries` keeps the order of the file, `lines` the line of each key."""
+    """A mapping; `entries` has the order of the file, `lines` the line of each key."""
 
     entries: Mapping[str, "Node"]
     line: int
@@ -157,7 +157,7 @@ class _Tree:
         self._open: set[int] = set()
 
     def convert(self, node: yaml.Node, key: str) -> Node:
-        """Return the tree below `node`, whose place in the file is `key`."""
+        """Return the tree below `node`, whose key in the file is `key`."""
         if id(node) in self._done:
             return self._done[id(node)]
         line = node.start_mark.line + 1
@@ -203,7 +203,7 @@ class _Tree:
         return Table(entries, line, lines)
 
     def _merge(self, source: Node, line: int, key: str, entries: dict[str, Node], lines: dict[str, int]) -> None:
-        """Add what `<<: *anchor` brings, one table or a list of them; the first that says something wins."""
+        """Add what `<<: *anchor` brings, one table or a list of them; the first that has a key wins."""
         for table in source.items if isinstance(source, Sequence) else (source,):
             if not isinstance(table, Table):
                 self._report(line, f"{key}.<<", describe(table), "keys with values, or a list of those")
@@ -217,7 +217,7 @@ class _Tree:
 
 
 def _syntax(path: Path, error: Exception) -> Problem:
-    """Describe text that is no YAML by its place; the text itself could hold a secret."""
+    """Describe text that is no YAML by its line; the text itself could hold a secret."""
     mark = getattr(error, "problem_mark", None)
     where = f"{path}:{mark.line + 1}" if mark is not None else str(path)
     reason = getattr(error, "problem", None) or getattr(error, "reason", None) or "it is nested too deeply"

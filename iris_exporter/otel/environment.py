@@ -2,10 +2,11 @@
 
 The names and meanings are OpenTelemetry's; an empty value is one that is not set. A number, a boolean or a name of a
 list that makes no sense is as if it were not set, with a warning; of resource attributes that cannot be read none is
-taken. What says where records go and who sends them is refused: an address, headers, files of certificates. What
-differs from the specification: a signal is exported when an endpoint is set or its exporter says so, where SDKs send to
-localhost unless told otherwise; and the queue of log records is larger. Timeouts and delays are milliseconds, as the
-specification has it. `*_EXPORT_TIMEOUT` has no meaning here: a batch that could not be sent waits, and each request
+taken. A wrong address, header or file of certificates is refused: it says where records go and who sends them.
+
+Different from the specification: a signal is exported when an endpoint is set or its exporter is chosen, where SDKs
+send to localhost without an endpoint; and the queue of log records is larger. Timeouts and delays are milliseconds, as
+the specification has it. `*_EXPORT_TIMEOUT` has no meaning here: a batch that could not be sent waits, and each request
 has `OTEL_EXPORTER_OTLP_TIMEOUT`.
 
 The SDK reads most of these variables too. It raises an error for a limit that is no number, sends without the headers
@@ -275,7 +276,7 @@ class _Variables:
             certificate,
             client,
             key,
-            # The variable is for addresses that do not say it themselves.
+            # The variable is for addresses without a scheme.
             insecure if without_scheme else url.startswith("http:"),
         )
 

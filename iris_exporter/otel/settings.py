@@ -57,7 +57,7 @@ class SignalSettings:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """Which traces are kept: `name` is one of `reading.SAMPLERS`, `ratio` 0 to 1."""
+    """Which traces are exported: `name` is a word of OTEL_TRACES_SAMPLER, `ratio` 0 to 1."""
 
     name: str = "parentbased_always_on"
     ratio: float = 1.0

@@ -90,7 +90,7 @@ _SECTIONS = ("tls_server_config", "http_server_config", "basic_auth_users", "rat
 
 
 def load(path: Path) -> WebConfig:
-    """Return what the file at `path` says; certificates and keys have been tried, too.
+    """Return the content of the file at `path`; certificates and keys have been tried, too.
 
     Raises:
         ConfigError: With every problem found.

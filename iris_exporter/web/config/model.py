@@ -1,4 +1,4 @@
-"""What a web configuration file says, checked. Secrets and hashes are left out of every `repr`."""
+"""The content of a web configuration file, checked. Secrets and hashes are left out of every `repr`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -54,7 +54,7 @@ class RateLimit:
 class WebConfig:
     """The whole file. `tls` and `rate_limit` None are off; `users` maps names to bcrypt hashes, empty asks nobody.
 
-    `http2` is what the file says: None for nothing. HTTP/2 is not spoken either way.
+    `http2` is what the file has, None for nothing. HTTP/2 is not spoken either way.
     """
 
     tls: TlsSettings | None = None
@@ -65,5 +65,5 @@ class WebConfig:
 
     @property
     def authenticates(self) -> bool:
-        """Whether every client has to say who it is, by password or by certificate."""
+        """Whether every client has to identify itself, by password or by certificate."""
         return bool(self.users) or (self.tls is not None and self.tls.requires_client_certificate)
