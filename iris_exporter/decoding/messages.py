@@ -12,6 +12,8 @@ from typing import ClassVar, Protocol
 
 import msgspec
 
+from iris_exporter.core.positions import Outcome
+
 
 class Metrics(msgspec.Struct, frozen=True, gc=False):
     """The headline figures; None means that this message did not carry the field."""
@@ -215,7 +217,7 @@ class Resumed(msgspec.Struct, frozen=True, gc=False):
     `replayed` messages follow marked as replays; `missed` ones are lost for good. Both are 0 when not said.
     """
 
-    outcome: str
+    outcome: Outcome
     replayed: int = 0
     missed: int = 0
     epoch: str | None = None

@@ -16,7 +16,7 @@ from typing import cast
 
 import msgspec
 
-from iris_exporter.core.cursor import Cursor, Outcome
+from iris_exporter.core.cursor import Cursor
 from iris_exporter.core.dedup import SeenIds
 from iris_exporter.core.limits import DEFAULT_LIMITS, Limits
 from iris_exporter.decoding.messages import (
@@ -42,14 +42,12 @@ OVERFLOW_KEY: EventKey = ("other", "other", "other")
 
 
 class Changes(msgspec.Struct, frozen=True, gc=False):
-    """What one message, or one batch, changed.
+    """What one message or one document changed.
 
     `events` are those seen for the first time, oldest first. `duplicates` counts events seen before, `replayed` those
-    that a resumed stream marked as sent again (new or not), `gap` events that the source says are lost, `missing`
-    events that the numbering shows to be left out and that may still be asked for. `delay_seconds` is how long the
-    message was under way, at least 0; None for replays, events seen before (they may be unmarked replays), snapshots
-    and what carries no moment. `metrics` says whether a headline figure changed. `projects` are ids added or changed,
-    `vanished` ids gone. `dropped` counts objects over a limit.
+    that a resumed stream marked as sent again (new or not), `gap` events that the source reports as lost.
+    `delay_seconds` is how long the message was under way, at least 0; None for replays, events seen before (they may be
+    unmarked replays), documents and messages without a timestamp.
     """
 
     events: tuple[Event, ...] = ()
@@ -57,13 +55,6 @@ class Changes(msgspec.Struct, frozen=True, gc=False):
     replayed: int = 0
     gap: int = 0
     delay_seconds: float | None = None
-    metrics: bool = False
-    projects: tuple[str, ...] = ()
-    vanished: tuple[str, ...] = ()
-    opened: tuple[Anomaly, ...] = ()
-    closed: tuple[Anomaly, ...] = ()
-    dropped: int = 0
-    missing: int = 0
 
 
 NO_CHANGES = Changes()
@@ -74,9 +65,9 @@ _DUPLICATE_REPLAY = Changes(duplicates=1, replayed=1)
 class StreamState:
     """What one stream is believed to be.
 
-    `stale_after_seconds`: without any message of the source, heartbeats included, for that long the mirrored state is
-    no longer shown. `seen` and `cursor` say what an earlier life had dealt with; fresh ones when None. What `limits`
-    keep out is counted by kind in `dropped` until `take_dropped` is called.
+    Without any message of the source, heartbeats included, for `stale_after_seconds` the state is no longer shown.
+    `seen` and `cursor` are those of a previous process; fresh ones when None. What `limits` leave out is counted by
+    kind in `dropped` until `take_dropped` is called.
     """
 
     def __init__(
@@ -108,14 +99,14 @@ class StreamState:
         self._anomalies_view: tuple[Anomaly, ...] | None = None
 
     def limit(self, limits: Limits) -> None:
-        """Other limits from now on; of what is kept already only the feed and the ids shrink."""
+        """Set other limits; of what is there already only the feed and the ids shrink."""
         self.limits = limits
         self._feed = deque(list(self._feed)[: limits.max_events], maxlen=limits.max_events)
         self.seen.resize(limits.max_event_ids)
         self._view = None
 
     def take_dropped(self) -> dict[str, int]:
-        """How much was kept out since the last call, by the kinds of `iris_stream_dropped_total`."""
+        """How much was left out since the last call, by the kinds of `iris_stream_dropped_total`."""
         dropped, self.dropped = self.dropped, {}
         if self.seen.forgotten:
             dropped["event_ids"], self.seen.forgotten = self.seen.forgotten, 0
@@ -123,9 +114,8 @@ class StreamState:
             dropped["positions"], self.cursor.dropped = self.cursor.dropped, 0
         return dropped
 
-    def _drop(self, kind: str, count: int) -> None:
-        if count:
-            self.dropped[kind] = self.dropped.get(kind, 0) + count
+    def _drop(self, kind: str, count: int = 1) -> None:
+        self.dropped[kind] = self.dropped.get(kind, 0) + count
 
     def apply(self, message: Message, now: float) -> Changes:
         """Take one message of the stream; `now` is when it arrived.
@@ -144,8 +134,8 @@ class StreamState:
         if isinstance(message, Update):
             return self._apply_update(message, now)
         if isinstance(message, Resumed):
-            outcome = outcome_of(message)
-            gap = self.cursor.answered(outcome, message.replayed, message.missed, message.epoch, message.last_event_id)
+            answer = (message.outcome, message.replayed, message.missed, message.epoch, message.last_event_id)
+            gap = self.cursor.answered(*answer)
             return Changes(gap=gap) if gap else NO_CHANGES
         return NO_CHANGES
 
@@ -173,25 +163,23 @@ class StreamState:
         return True
 
     def apply_snapshot(self, overview: Overview, now: float, *, full: bool = True, polling: bool = False) -> Changes:
-        """Take a REST document.
+        """Take a REST document that arrived at `now`.
 
         Args:
-            overview: What it says.
+            overview: The content of the document.
             now: When it arrived.
             full: Whether it is the whole overview rather than one part or page of it.
-            polling: Whether documents are all there is now; then `Changes.missing` says how many events lie between
-                what is known and the document.
+            polling: Whether there is no stream beside the documents.
         """
         self._heard_at = now
         changes = self._merge(overview, now, full, overview.cursor)
         if full:  # a page brings what is next in its turn
             self._pin_ids(changes.events)
-        if overview.cursor is None:
-            return changes
-        missing = self.cursor.document(overview.cursor, len(overview.events or ()), polling=polling)
-        self._pin_ids(changes.events)
-        self._unpin_ids()
-        return msgspec.structs.replace(changes, missing=missing) if missing else changes
+        if overview.cursor is not None:
+            self.cursor.document(overview.cursor, len(overview.events or ()), polling=polling)
+            self._pin_ids(changes.events)
+            self._unpin_ids()
+        return changes
 
     def _pin_ids(self, events: Iterable[Event]) -> None:
         """Pin the ids of new events where the cursor is behind: they will come once more, perhaps long after."""
@@ -208,7 +196,7 @@ class StreamState:
         self._heard_at = now
 
     def forget(self) -> None:
-        """Clear the mirrored state, the feed and the position. Counters and seen ids stay: no event counts twice."""
+        """Clear the state, the feed and the position. Counters and seen ids stay: no event counts twice."""
         self.cursor.forget()
         self._metrics = None
         self._projects.clear()
@@ -253,18 +241,13 @@ class StreamState:
         """The hot path: a new event costs a few dictionary operations, a known one two look-ups."""
         self._data_at = now
         self._view = None
-        position = message.position
-        replay = message.replay
-        event = message.event
-        missing = 0
+        position, replay, event = message.position, message.replay, message.event
         if position is not None:
             if replay:
                 self.cursor.replayed(position)
             else:
-                missing = self.cursor.live(position, 1)
+                self.cursor.live(position, 1)
         if not self.seen.see(event.id) or (position is not None and self.cursor.too_late(position, 1)):
-            if missing:
-                return Changes(duplicates=1, missing=missing)
             return _DUPLICATE_REPLAY if replay else _DUPLICATE
         self._count((event.project, event.event_type, event.severity))
         self._feed.appendleft(event)
@@ -272,10 +255,7 @@ class StreamState:
             return Changes((event,), 0, 1)
         self._pin_ids((event,))
         sent = message.timestamp
-        delay = None if sent is None else max(now - sent, 0.0)
-        if missing:
-            return Changes((event,), delay_seconds=delay, missing=missing)
-        return Changes((event,), 0, 0, 0, delay)
+        return Changes((event,), 0, 0, 0, None if sent is None else max(now - sent, 0.0))
 
     def _count(self, key: EventKey, events: int = 1) -> None:
         self.counted += events
@@ -290,105 +270,72 @@ class StreamState:
 
     def _apply_update(self, message: Update, now: float) -> Changes:
         changes = self._merge(message.overview, now, False, message.position)
-        if not message.replay:
-            self._pin_ids(changes.events)
-        missing = 0
-        if message.position is not None:
-            if message.replay:
+        events = len(message.overview.events or ())
+        if message.replay:
+            if message.position is not None:
                 self.cursor.replayed(message.position)
-            else:
-                # A message without a list of events (an anomaly that opened) stands for one.
-                missing = self.cursor.live(message.position, max(1, len(message.overview.events or ())))
-        delay = None
-        if message.timestamp is not None and not message.replay:
-            delay = max(0.0, now - message.timestamp)
-        if not missing and delay is None and not message.replay:
-            return changes
-        replayed = len(message.overview.events or ()) if message.replay else 0
-        return msgspec.structs.replace(changes, missing=missing, delay_seconds=delay, replayed=replayed)
+            return Changes(changes.events, changes.duplicates, events)
+        self._pin_ids(changes.events)
+        if message.position is not None:
+            # A message without a list of events (an anomaly that opened) stands for one.
+            self.cursor.live(message.position, max(1, events))
+        sent = message.timestamp
+        delay = None if sent is None else max(now - sent, 0.0)
+        return Changes(changes.events, changes.duplicates, 0, 0, delay)
 
     def _merge(self, overview: Overview, now: float, full: bool, position: str | None) -> Changes:
         self._data_at = now
         self._view = None
-        metrics_changed = False
         if overview.metrics is not None:
-            merged = overview.metrics if self._metrics is None else merge_known(self._metrics, overview.metrics)
-            metrics_changed = merged is not self._metrics
-            self._metrics = merged
-        changed, vanished, dropped = self._merge_projects(overview.projects, full)
-        opened, closed, more_dropped = self._merge_anomalies(overview.anomalies, full)
+            before = self._metrics
+            self._metrics = overview.metrics if before is None else merge_known(before, overview.metrics)
+        self._merge_projects(overview.projects, full)
+        self._merge_anomalies(overview.anomalies, full)
         events, duplicates = self._merge_events(overview.events, position)
-        return Changes(
-            events=events,
-            duplicates=duplicates,
-            metrics=metrics_changed,
-            projects=changed,
-            vanished=vanished,
-            opened=opened,
-            closed=closed,
-            dropped=dropped + more_dropped,
-        )
+        return Changes(events, duplicates)
 
-    def _merge_projects(
-        self, projects: tuple[Project, ...] | None, full: bool
-    ) -> tuple[tuple[str, ...], tuple[str, ...], int]:
+    def _merge_projects(self, projects: tuple[Project, ...] | None, full: bool) -> None:
         if projects is None:
-            return (), (), 0
+            return
         known = self._projects
-        vanished: tuple[str, ...] = ()
-        if full:
-            said = {project.id for project in projects}
-            vanished = tuple(project_id for project_id in known if project_id not in said)
+        if full and (vanished := known.keys() - {project.id for project in projects}):
+            self._projects_view = None
             for project_id in vanished:
                 del known[project_id]
-        changed = []
-        dropped = 0
         for project in projects:
             before = known.get(project.id)
             if before is None and len(known) >= self.limits.max_projects:
-                dropped += 1
+                self._drop("projects")
                 continue
             after = project if before is None else merge_known(before, project)
             if after is not before:
                 known[project.id] = after
-                changed.append(project.id)
-        if changed or vanished:
-            self._projects_view = None
-        self._drop("projects", dropped)
-        return tuple(changed), vanished, dropped
+                self._projects_view = None
 
-    def _merge_anomalies(
-        self, anomalies: tuple[Anomaly, ...] | None, full: bool
-    ) -> tuple[tuple[Anomaly, ...], tuple[Anomaly, ...], int]:
+    def _merge_anomalies(self, anomalies: tuple[Anomaly, ...] | None, full: bool) -> None:
         if anomalies is None:
-            return (), (), 0
+            return
         known = self._anomalies
-        opened, closed = [], []
-        dropped = 0
-        changed = False
-        if full:
-            said = {anomaly.id for anomaly in anomalies}
-            closed = [known.pop(anomaly_id) for anomaly_id in list(known) if anomaly_id not in said]
+        if full and (vanished := known.keys() - {anomaly.id for anomaly in anomalies}):
+            self._anomalies_view = None
+            for anomaly_id in vanished:
+                del known[anomaly_id]
         for anomaly in anomalies:
             before = known.get(anomaly.id)
+            after: Anomaly | None = anomaly
             if anomaly.resolved:
-                if before is not None:
-                    closed.append(known.pop(anomaly.id))
-            elif before is None:
-                if len(known) >= self.limits.max_anomalies:
-                    dropped += 1
-                    continue
-                known[anomaly.id] = anomaly
-                opened.append(anomaly)
-            else:
+                after = None
+            elif before is not None:
                 after = merge_anomaly(before, anomaly)
-                if after is not before:
+            elif len(known) >= self.limits.max_anomalies:
+                self._drop("anomalies")
+                continue
+            if after is not before:
+                self._anomalies_view = None
+                if after is None:
+                    del known[anomaly.id]
+                else:
                     known[anomaly.id] = after
-                    changed = True
-        if opened or closed or changed:
-            self._anomalies_view = None
-        self._drop("anomalies", dropped)
-        return tuple(opened), tuple(closed), dropped
 
     def _merge_events(self, events: tuple[Event, ...] | None, position: str | None) -> tuple[tuple[Event, ...], int]:
         """Lists come newest first or oldest first; their moments say which, and newest first is the custom.
@@ -409,11 +356,3 @@ class StreamState:
             self._count((event.project, event.event_type, event.severity))
             self._feed.appendleft(event)
         return tuple(new), duplicates
-
-
-def outcome_of(answer: Resumed) -> Outcome:
-    """What a source says about a resume; a word that nobody knows promises nothing."""
-    try:
-        return Outcome(answer.outcome)
-    except ValueError:
-        return Outcome.NONE

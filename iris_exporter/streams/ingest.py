@@ -27,7 +27,7 @@ from iris_exporter.decoding.messages import (
 from iris_exporter.errors import DecodeError
 from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.logs import redact
-from iris_exporter.model.state import Changes, StreamState, outcome_of
+from iris_exporter.model.state import Changes, StreamState
 from iris_exporter.streams.log import StreamLog
 from iris_exporter.transports.base import NO_REACTION, Polled, Reaction, Received
 
@@ -227,7 +227,7 @@ class StreamSink:
         if isinstance(message, Pong):
             return _PONG_REACTION
         if isinstance(message, Resumed):
-            self._told(outcome_of(message))
+            self._told(message.outcome)
         elif isinstance(message, UpstreamError):
             self._instruments.upstream_error(message.code)
             self._log.upstream_error(message.code, message.message)

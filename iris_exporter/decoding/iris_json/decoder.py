@@ -6,6 +6,7 @@ Source: the IRIS wire, sections 2 and 3.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from iris_exporter.core.positions import Outcome
 from iris_exporter.decoding import values
 from iris_exporter.decoding.iris_json.objects import (
     PROJECT_ID,
@@ -30,6 +31,8 @@ from iris_exporter.decoding.messages import (
 )
 from iris_exporter.decoding.problems import Problems
 from iris_exporter.errors import DecodeError
+
+_OUTCOMES = {outcome.value: outcome for outcome in Outcome}
 
 MAX_TYPE_CHARS = 60
 """An unknown type is shown in a log line, not stored."""
@@ -141,7 +144,8 @@ def _resumed(envelope: JsonObject, problems: Problems) -> Resumed:
     found: JsonObject = data if isinstance(data, dict) else envelope
     problems.base = "$.data" if isinstance(data, dict) else "$"
     return Resumed(
-        outcome=converted(found, ("outcome",), values.text, problems) or "",
+        # A word that nobody knows promises nothing.
+        outcome=_OUTCOMES.get(converted(found, ("outcome",), values.text, problems) or "", Outcome.NONE),
         replayed=int(converted(found, ("replayed",), values.count, problems) or 0),
         missed=int(converted(found, ("missed",), values.count, problems) or 0),
         epoch=converted(found, ("epoch",), values.position, problems),

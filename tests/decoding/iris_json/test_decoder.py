@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from iris_exporter.core.positions import Outcome
 from iris_exporter.decoding.iris_json.dialect import IrisJson
 from iris_exporter.decoding.json_text import MAX_METADATA_DEPTH
 from iris_exporter.decoding.messages import (
@@ -83,9 +84,10 @@ def test_an_empty_list_is_said_and_a_missing_one_is_not() -> None:
         (b'{"type":"error"}', UpstreamError("")),
         (
             b'{"type":"resumed","data":{"outcome":"full","replayed":2,"missed":0,"epoch":"k","lastEventId":"k-4"}}',
-            Resumed("full", 2, 0, "k", "k-4"),
+            Resumed(Outcome.FULL, 2, 0, "k", "k-4"),
         ),
-        (b'{"type":"resumed","outcome":"none"}', Resumed("none")),
+        (b'{"type":"resumed","outcome":"none"}', Resumed(Outcome.NONE)),
+        (b'{"type":"resumed","outcome":"no-such-outcome"}', Resumed(Outcome.NONE)),
         (b'{"type":"subscribed"}', Unknown("subscribed")),
         (b'{"type":""}', Unknown("")),
     ],
