@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 import msgspec
-from aiohttp import web
 from prometheus_client import generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from benchmarks.report import Row
 from iris_exporter import config
+from iris_exporter.clock import SystemClock
 from iris_exporter.core.status import LinkStatus, State
 from iris_exporter.decoding.messages import Metrics, Project
 from iris_exporter.instruments.client import PrometheusCollector
@@ -28,9 +28,10 @@ from iris_exporter.instruments.rendering import Format
 from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.model.snapshot import DataFlow, Snapshot
+from iris_exporter.process.listening import bound_sockets
 from iris_exporter.version import VersionInfo, version_info
 from iris_exporter.web.context import StreamControl
-from iris_exporter.web.server import make_app
+from iris_exporter.web.server import HttpServer
 
 ROUNDS = 5
 SERIES_PER_PROJECT = 16  # 15 of the project itself, and one event counter
@@ -94,7 +95,7 @@ class _Collected(Collector):
 
 
 def _source(name: str, projects: int) -> Source:
-    status = LinkStatus(State.LIVE, "websocket", "wss://iris.test/stream", 0, None, NOW, NOW, NOW, None)
+    status = LinkStatus(State.LIVE, "websocket", "wss://iris.test/stream", 0, None, NOW, NOW, None)
     snapshot = Snapshot(
         stream=name,
         metrics=Metrics(projects=float(projects), runs_today=4321.0, success_ratio=0.93, active_experts=12.0),
@@ -175,12 +176,12 @@ async def _longest_hold(program: Program, coding: str) -> tuple[float, float]:
 
     The second figure is the median time that the client's process took, less the time it takes for a health check.
     """
-    settings = config.load({"stream.url": "http://127.0.0.1:1/api/stream/overview", "web.max-requests": "0"}, {}).web
-    runner = web.AppRunner(make_app(program, settings), access_log=None)
-    await runner.setup()
+    given = {"stream.url": "http://127.0.0.1:1/api/stream/overview", "web.max-requests": "0"}
+    server = HttpServer(program, config.load(given, {}).web, SystemClock())
+    await server.start()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        base = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        (bound,) = await bound_sockets("127.0.0.1", 0)
+        base = await server.listen(bound)
         gc.collect()
         holds, scrapes, checks = [], [], []
         for _ in range(ROUNDS):
@@ -191,7 +192,7 @@ async def _longest_hold(program: Program, coding: str) -> tuple[float, float]:
             checks.append((await _fetch(f"{base}/-/healthy", coding))[1])
         return statistics.median(holds), statistics.median(scrapes) - statistics.median(checks)
     finally:
-        await runner.cleanup()
+        await server.close()
 
 
 async def _fetch(url: str, coding: str) -> tuple[float, float]:

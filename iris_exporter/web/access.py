@@ -20,23 +20,13 @@ from iris_exporter.web import rate_limits
 from iris_exporter.web.auth import CHALLENGE, BusyError, Passwords, control_refusal, credentials
 from iris_exporter.web.config.model import RateLimit, WebConfig
 from iris_exporter.web.connection_filter import Connection
+from iris_exporter.web.context import HttpError
 from iris_exporter.web.rate_limits import RateLimiter, client_of
 
 PROBES = ("/-/healthy", "/-/ready")
 """Paths below the prefix that no rate limit holds up."""
-SAFE_METHODS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
+_SAFE_METHODS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 _limited_log = get_logger(__name__).limited(6)
-
-
-class RefusedError(Exception):
-    """A request that is not served; `counted` is the reason in the metrics, `sentence` is for the client."""
-
-    def __init__(self, counted: str, status: int, sentence: str, headers: dict[str, str] | None = None) -> None:
-        super().__init__(counted, status, sentence)
-        self.counted = counted
-        self.status = status
-        self.sentence = sentence
-        self.headers = headers
 
 
 class AccessControl:
@@ -44,6 +34,7 @@ class AccessControl:
 
     def __init__(self, settings: WebSettings, clock: Clock, config: Callable[[], WebConfig]) -> None:
         self._control_mode = settings.enable_control
+        self._external_url = settings.external_url
         self._probes = frozenset(settings.route_prefix + path for path in PROBES)
         self._clock = clock
         self._config = config
@@ -57,7 +48,7 @@ class AccessControl:
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Refuse the request by raising RefusedError, or let it pass."""
+        """Refuse the request by raising HttpError, or let it pass."""
         config = self._config()
         if config.rate_limit is not None:
             self._check_rate(request, config.rate_limit, config)
@@ -66,10 +57,12 @@ class AccessControl:
         if request.body_exists:
             await _check_body(request)
         # A path or method that does not exist is answered as that.
-        if request.method not in SAFE_METHODS and request.match_info.http_exception is None:
+        if request.method not in _SAFE_METHODS and request.match_info.http_exception is None:
             sentence = self.control_refusal(request)
+            if sentence is None and not _is_same_origin(request, self._external_url):
+                sentence = "a page of another origin must not do this"
             if sentence is not None:
-                raise RefusedError("control", 403, sentence)
+                raise HttpError(403, sentence, counted="control")
         return await handler(request)
 
     def control_refusal(self, request: web.Request) -> str | None:
@@ -92,14 +85,15 @@ class AccessControl:
             self._all_requests = RateLimiter(rate.interval_seconds, rate.burst)
             self._guesses = RateLimiter(rate.interval_seconds, rate.burst)
         now = self._clock.monotonic()
-        if request.method not in SAFE_METHODS or request.path not in self._probes:
+        if request.method not in _SAFE_METHODS or request.path not in self._probes:
             wait = self._all_requests.take(now)
         elif self._is_guess(request, config):
             wait = self._guesses.take(now, _client(request))
         else:
             return
         if wait:
-            raise RefusedError("rate_limited", 429, "too many requests", {hdrs.RETRY_AFTER: str(math.ceil(wait))})
+            headers = {hdrs.RETRY_AFTER: str(math.ceil(wait))}
+            raise HttpError(429, "too many requests", counted="rate_limited", headers=headers)
 
     def _is_guess(self, request: web.Request, config: WebConfig) -> bool:
         """Whether a password is given that has to be verified first."""
@@ -112,11 +106,12 @@ class AccessControl:
             if given is not None and await self._passwords.verify(config.users, *given, client=_client(request)):
                 return
         except BusyError:
-            raise RefusedError("busy", 503, "too many passwords are being verified", {hdrs.RETRY_AFTER: "1"}) from None
+            sentence, headers = "too many passwords are being verified", {hdrs.RETRY_AFTER: "1"}
+            raise HttpError(503, sentence, counted="busy", headers=headers) from None
         if given is not None:  # a browser's first request has none; nothing of what was given is logged
             _limited_log.warning("web.unauthorized", remote=request.remote, path=request.path)
         sentence = "a valid user and password are needed"
-        raise RefusedError("unauthorized", 401, sentence, {hdrs.WWW_AUTHENTICATE: CHALLENGE})
+        raise HttpError(401, sentence, counted="unauthorized", headers={hdrs.WWW_AUTHENTICATE: CHALLENGE})
 
 
 def _credentials(request: web.Request) -> tuple[str, bytes] | None:
@@ -139,7 +134,7 @@ async def _check_body(request: web.Request) -> None:
         status, sentence = 408, "the body took too long"
     except web.RequestPayloadError:
         status, sentence = 400, "the body is damaged"
-    raise RefusedError("body", status, sentence)
+    raise HttpError(status, sentence, counted="body")
 
 
 async def _is_within(request: web.Request, most: int) -> bool:
@@ -151,7 +146,7 @@ async def _is_within(request: web.Request, most: int) -> bool:
     return True
 
 
-def is_same_origin(request: web.BaseRequest, external_url: str | None = None) -> bool:
+def _is_same_origin(request: web.Request, external_url: str | None) -> bool:
     """Return whether a request may change something: it comes from no browser, or from a page of our own.
 
     `Sec-Fetch-Site` is a browser's own word and holds behind a proxy that rewrites `Host`; older browsers send only

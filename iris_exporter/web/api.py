@@ -4,18 +4,19 @@ from typing import Any
 
 import msgspec
 from aiohttp import hdrs, web
+from aiohttp.typedefs import LooseHeaders
 
 from iris_exporter.logs import get_logger
-from iris_exporter.web.context import StreamControl, WebContext
+from iris_exporter.web.context import HttpError, StreamControl, WebContext
 from iris_exporter.web.negotiation import prefers_html
-from iris_exporter.web.views import ApiError, overview_object, select_events, stream_object
+from iris_exporter.web.views import overview_object, select_events, stream_object
 
 PREFIX = "/api/v1/streams"
 
 _log = get_logger(__name__)
 
 
-def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+def json_response(value: Any, status: int = 200, headers: LooseHeaders | None = None) -> web.Response:
     """An answer in JSON with a final line feed, for people with curl."""
     body = msgspec.json.encode(value) + b"\n"
     return web.Response(status=status, body=body, content_type="application/json", charset="utf-8", headers=headers)
@@ -46,7 +47,7 @@ class StreamsApi:
         if control is None:
             known = list(streams)
             sentence = f"no stream is named {name!r}; there are: {', '.join(known) or 'none'}"
-            raise ApiError(404, sentence, known=known)
+            raise HttpError(404, sentence, details={"known": known})
         return control
 
     async def _list(self, _: web.Request) -> web.Response:

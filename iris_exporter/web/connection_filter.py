@@ -26,7 +26,7 @@ from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.logs import get_logger
 from iris_exporter.web import rate_limits
 from iris_exporter.web.auth import is_loopback
-from iris_exporter.web.rate_limits import ConnectionTimer, Timeouts, client_of, connection_limiter
+from iris_exporter.web.rate_limits import ConnectionTimer, Limiter, Timeouts, client_of
 from iris_exporter.web.tls import has_allowed_san
 
 TLS_SHUTDOWN_SECONDS = 2.0
@@ -170,7 +170,7 @@ class ConnectionFilter:
         self.security = security
         self.http_log = self._http_log()
         self._metrics = metrics
-        self._limiter = connection_limiter(max_connections)
+        self._limiter = Limiter(max_connections, max(1, max_connections // rate_limits.CLIENT_SHARE))
         self._connections: set[Connection] = set()
 
     def __len__(self) -> int:

@@ -1,7 +1,9 @@
-"""What the web server needs of the rest of the program; the composition root supplies it."""
+"""What the web server needs of the rest of the program, and how its parts refuse a request."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
+
+from aiohttp.typedefs import LooseHeaders
 
 from iris_exporter.core.status import LinkStatus
 from iris_exporter.instruments.exposition import Exposition
@@ -63,3 +65,26 @@ class WebContext(Protocol):
 
     async def reload(self) -> None:
         """Load the configuration again and apply it; ConfigError when it is broken and the old one stays."""
+
+
+class HttpError(Exception):
+    """A request that is answered by an error: text, or JSON with `details` where the path is the API's.
+
+    `counted` is the reason under which the refusal counts (`catalog.REFUSED_REASONS`), None for one that does not.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        sentence: str,
+        *,
+        counted: str | None = None,
+        headers: LooseHeaders | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(status, sentence)
+        self.status = status
+        self.sentence = sentence
+        self.counted = counted
+        self.headers = headers or {}
+        self.details = details or {}

@@ -4,15 +4,12 @@ Each limit has its default here, with the reason for it. Who applies it counts w
 """
 
 import ipaddress
-import sys
 from collections import deque
 from dataclasses import dataclass
 
-MAX_CONNECTIONS = 512
-"""Open connections in all (`--web.max-connections`): dozens of scrapers and people, and half of the usual 1,024 open
-files, the rest of which the streams need."""
 CLIENT_SHARE = 4
-"""One client address gets a fourth of them: no single one can lock out the others. Behind a proxy, all have one."""
+"""One client address gets a fourth of all connections: no single one can lock out the others. Behind a proxy, all have
+one address."""
 MAX_CLIENTS = 1024
 """Clients whose rates are counted separately at a time."""
 SCRAPE_RESERVE = 4
@@ -124,17 +121,6 @@ class Limiter:
         own = self._clients.get(client_of(address), 0)
         client = max(self._clients, key=self._clients.__getitem__, default=None)
         return client if client is not None and self._clients[client] > own + 1 else None
-
-
-def connection_limiter(limit: int) -> Limiter:
-    """Return a limiter of connections."""
-    return Limiter(limit, max(1, limit // CLIENT_SHARE))
-
-
-def scrape_limiter(limit: int) -> Limiter:
-    """Return a limiter of scrapes; 0 is no limit."""
-    limit = limit or sys.maxsize
-    return Limiter(limit, limit - limit // SCRAPE_RESERVE)
 
 
 class ConnectionTimer:

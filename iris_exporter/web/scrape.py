@@ -7,6 +7,7 @@ error is never a 200.
 """
 
 import asyncio
+import sys
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ from iris_exporter.persistence.checkpoints import Checkpoint
 from iris_exporter.process.blocking import COMPRESSION
 from iris_exporter.web.context import WebContext
 from iris_exporter.web.negotiation import accepts_gzip, choose_format, parse
-from iris_exporter.web.rate_limits import scrape_limiter
+from iris_exporter.web.rate_limits import SCRAPE_RESERVE, Limiter
 from iris_exporter.web.scrapers import is_scraper
 
 HOLD_SECONDS = 0.002
@@ -37,7 +38,8 @@ class Scrapes:
 
     def __init__(self, context: WebContext, max_requests: int) -> None:
         self._context = context
-        self._limiter = scrape_limiter(max_requests)
+        limit = max_requests or sys.maxsize
+        self._limiter = Limiter(limit, limit - limit // SCRAPE_RESERVE)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer a GET or HEAD: 200 with a type that Prometheus knows, or 503 when too many are under way."""

@@ -12,18 +12,19 @@ from aiohttp.typedefs import Handler, Middleware
 from iris_exporter.clock import Clock
 from iris_exporter.errors import ConfigError
 from iris_exporter.instruments import catalog
+from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.logs import get_logger
 from iris_exporter.process.blocking import CONFIG, BlockedError
 from iris_exporter.settings import WebSettings
-from iris_exporter.web.access import SAFE_METHODS, AccessControl, RefusedError, is_same_origin
+from iris_exporter.web.access import AccessControl
 from iris_exporter.web.api import StreamsApi, json_response
 from iris_exporter.web.config.watched import LiveConfig
 from iris_exporter.web.connection_filter import ConnectionFilter, Security
-from iris_exporter.web.context import WebContext
+from iris_exporter.web.context import HttpError, WebContext
 from iris_exporter.web.page import CONTENT_SECURITY_POLICY, landing_page
 from iris_exporter.web.rate_limits import TICK_SECONDS, EventLoopLag, Timeouts
 from iris_exporter.web.scrape import Scrapes
-from iris_exporter.web.views import ApiError, stream_object
+from iris_exporter.web.views import stream_object
 
 STOP_SECONDS = 1.0
 """For requests under way when the server closes; a client that reads slower is cut."""
@@ -67,8 +68,7 @@ class HttpServer:
         self._timer: asyncio.TimerHandle | None = None
         self._swept_at = clock.monotonic()
         self._servers: list[asyncio.Server] = []
-        self.app = make_app(context, settings, self._access, self._trouble)
-        self.app.middlewares.insert(0, self.connections.middleware)
+        self.app = _make_app(context, settings, self.connections, self._access, self._trouble)
         self._runner = web.AppRunner(self.app, handle_signals=False, shutdown_timeout=STOP_SECONDS)
         if self._config.loaded.config.http2:
             _log.info("web.http2_not_spoken", file=settings.config_file, spoken="HTTP/1.1")
@@ -135,25 +135,18 @@ class HttpServer:
             self.connections.retire()
 
 
-def make_app(
+def _make_app(
     context: WebContext,
     settings: WebSettings,
-    access: AccessControl | None = None,
-    trouble: Callable[[], str | None] = lambda: None,
+    connections: ConnectionFilter,
+    access: AccessControl,
+    trouble: Callable[[], str | None],
 ) -> web.Application:
-    """Build the application. `access` None lets everybody in; `trouble` says why the program is not healthy."""
-    handlers = _Handlers(context, settings, access, trouble)
-    access_control = [] if access is None else [access.middleware]
-    app = web.Application(
-        middlewares=[
-            _answer_errors(context, settings.route_prefix),
-            *access_control,
-            _refuse_other_origins(settings.external_url),
-        ]
-    )
+    handlers = _Handlers(context, settings.telemetry_path, access, trouble)
+    answer_errors = _answer_errors(context.exposition.self_metrics, f"{settings.route_prefix}/api/")
+    app = web.Application(middlewares=[connections.middleware, answer_errors, access.middleware])
     app.on_response_prepare.append(_add_headers)
-    if access is not None:
-        app.on_response_prepare.append(access.add_headers)
+    app.on_response_prepare.append(access.add_headers)
     prefix, telemetry_path = settings.route_prefix, settings.telemetry_path
     app.add_routes(
         [
@@ -188,8 +181,8 @@ class _Handlers:
     """The handlers that are neither a scrape nor the API."""
 
     context: WebContext
-    settings: WebSettings
-    access: AccessControl | None
+    telemetry_path: str
+    access: AccessControl
     trouble: Callable[[], str | None]
 
     async def healthy(self, _: web.Request) -> web.Response:
@@ -215,56 +208,44 @@ class _Handlers:
 
     async def landing(self, request: web.Request) -> web.Response:
         streams = [stream_object(control) for control in self.context.streams().values()]
-        refusal = None if self.access is None else self.access.control_refusal(request)
+        refusal = self.access.control_refusal(request)
         checkpoints = self.context.checkpoints
         warning = None if checkpoints is None else checkpoints.trouble()
-        page = landing_page(self.context.version, self.settings.telemetry_path, streams, refusal, warning)
+        page = landing_page(self.context.version, self.telemetry_path, streams, refusal, warning)
         headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
         return web.Response(text=page, content_type="text/html", headers=headers)
 
 
-def _answer_errors(context: WebContext, route_prefix: str) -> Middleware:
-    """Give each error the form that its path promises: JSON under the API, one line of text elsewhere."""
-    api = f"{route_prefix}/api/"
+def _answer_errors(metrics: SelfMetrics, api: str) -> Middleware:
+    """Give each error the form that its path promises: JSON below `api`, one line of text elsewhere."""
 
-    def answer(request: web.Request, status: int, sentence: str, headers: dict[str, str] | None = None) -> web.Response:
+    def answer(request: web.Request, error: HttpError) -> web.Response:
         if request.path.startswith(api):
-            return json_response({"error": sentence}, status, headers)
-        return web.Response(status=status, text=f"{status} {sentence}\n", headers=headers)
+            return json_response({"error": error.sentence, **error.details}, error.status, error.headers)
+        return web.Response(status=error.status, text=f"{error.status} {error.sentence}\n", headers=error.headers)
 
     @web.middleware
     async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             return await handler(request)
-        except ApiError as error:
-            return json_response(error.body, error.status)
-        except RefusedError as error:
-            context.exposition.self_metrics.add(catalog.REQUESTS_REFUSED, 1, error.counted)
-            response = answer(request, error.status, error.sentence, error.headers)
+        except HttpError as error:
+            response = answer(request, error)
+            if error.counted is not None:
+                metrics.add(catalog.REQUESTS_REFUSED, 1, error.counted)
             if error.counted == "body":
                 response.force_close()  # what is left of the body is not read
             return response
         except web.HTTPException as error:
             allow = error.headers.get(hdrs.ALLOW)
-            return answer(request, error.status, error.reason, {hdrs.ALLOW: allow} if allow else {})
+            return answer(request, HttpError(error.status, error.reason, headers={hdrs.ALLOW: allow} if allow else {}))
         except ConnectionError:
             raise  # the client has gone; aiohttp knows what to do
         except Exception as error:  # noqa: BLE001 - whatever it is, a client must get an answer and no traceback
-            context.exposition.self_metrics.add(catalog.HTTP_ERRORS)
+            metrics.add(catalog.HTTP_ERRORS)
             _log.error("request.failed", method=request.method, path=request.path, error=error)
-            return answer(request, 500, "internal error; the log says more")
+            return answer(request, HttpError(500, "internal error; the log says more"))
 
     return answer_errors
-
-
-def _refuse_other_origins(external_url: str | None) -> Middleware:
-    @web.middleware
-    async def refuse_other_origins(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.method not in SAFE_METHODS and not is_same_origin(request, external_url):
-            raise RefusedError("control", 403, "a page of another origin must not do this")
-        return await handler(request)
-
-    return refuse_other_origins
 
 
 async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:

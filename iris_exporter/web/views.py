@@ -12,26 +12,16 @@ from iris_exporter.decoding.messages import Anomaly, Event, Metrics, Project
 from iris_exporter.instruments import catalog
 from iris_exporter.logs import redact
 from iris_exporter.model.snapshot import Snapshot
-from iris_exporter.web.context import StreamControl
+from iris_exporter.web.context import HttpError, StreamControl
 
 EVENT_LIMIT = 50
 """Events in an answer that names no number: what the activity feed shows. Source: the IRIS wire, section 4."""
 _SEVERITIES = {*catalog.SEVERITIES, "low", "medium", "high"}  # the latter from REST
 
 
-class ApiError(Exception):
-    """A request to the API that cannot be answered: the status and the JSON object that say why."""
-
-    def __init__(self, status: int, error: str, **further: Any) -> None:
-        super().__init__(status, error)
-        self.status = status
-        self.body = {"error": error, **further}
-
-
-def bad_parameter(name: str, value: str, expected: str) -> ApiError:
-    """A query parameter has a value that makes no sense."""
+def _bad_parameter(name: str, value: str, expected: str) -> HttpError:
     sentence = f"{name}: got {value!r}, expected {expected}"
-    return ApiError(400, sentence, parameter=name, expected=expected)
+    return HttpError(400, sentence, details={"parameter": name, "expected": expected})
 
 
 def timestamp(seconds: float | None) -> str | None:
@@ -80,7 +70,7 @@ def overview_object(snapshot: Snapshot) -> dict[str, Any]:
 def select_events(snapshot: Snapshot, query: Mapping[str, str]) -> list[dict[str, Any]]:
     """The newest events first, by the query parameters `limit`, `severity` and `project`.
 
-    Raises ApiError. A project that is not known has no events; a severity that neither the wire nor the feed
+    Raises HttpError. A project that is not known has no events; a severity that neither the wire nor the feed
     knows is taken for a mistake.
     """
     # A stream that keeps few events has no more to show, but a client need not know that.
@@ -88,15 +78,15 @@ def select_events(snapshot: Snapshot, query: Mapping[str, str]) -> list[dict[str
     text = query.get("limit", str(EVENT_LIMIT))
     limit = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(most)) else 0
     if not 1 <= limit <= most:
-        raise bad_parameter("limit", text, f"a whole number from 1 to {most}")
+        raise _bad_parameter("limit", text, f"a whole number from 1 to {most}")
     severity = query.get("severity")
     if severity is not None:
         known = {*_SEVERITIES, *(event.severity for event in snapshot.events)}
         if severity not in known:
-            raise bad_parameter("severity", severity, f"one of {', '.join(sorted(known))}")
+            raise _bad_parameter("severity", severity, f"one of {', '.join(sorted(known))}")
     project = query.get("project")
     if project == "":
-        raise bad_parameter("project", project, "the id of a project")
+        raise _bad_parameter("project", project, "the id of a project")
     chosen = (
         event
         for event in snapshot.events

@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
-from aiohttp import web
 
+from iris_exporter.clock import SystemClock
 from iris_exporter.core.failures import Failure
 from iris_exporter.core.status import LinkStatus, State
 from iris_exporter.decoding.messages import Anomaly, Event, Metrics, Project
@@ -14,9 +14,10 @@ from iris_exporter.instruments.exposition import Exposition, Source
 from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.model.snapshot import DataFlow, Snapshot
+from iris_exporter.process.listening import bound_sockets
 from iris_exporter.settings import WebSettings
 from iris_exporter.version import VersionInfo
-from iris_exporter.web.server import make_app
+from iris_exporter.web.server import HttpServer
 
 NOON = 1_700_000_000.0
 
@@ -179,15 +180,14 @@ class Answer:
 
 @asynccontextmanager
 async def serving(context: FakeContext, **settings: Any) -> AsyncIterator[Client]:
-    runner = web.AppRunner(make_app(context, web_settings(**settings)), access_log=None)
-    await runner.setup()
+    server = HttpServer(context, web_settings(**settings), SystemClock())
     try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        host, port = runner.addresses[0][:2]
+        await server.start()
+        (bound,) = await bound_sockets("127.0.0.1", 0)
+        url = await server.listen(bound)
         async with aiohttp.ClientSession(
             auto_decompress=False, skip_auto_headers=["Accept-Encoding", "Accept"]
         ) as session:
-            yield Client(session, f"http://{host}:{port}")
+            yield Client(session, url)
     finally:
-        await runner.cleanup()
+        await server.close()

@@ -14,8 +14,6 @@ from iris_exporter.web.rate_limits import (
     Limiter,
     RateLimiter,
     Timeouts,
-    connection_limiter,
-    scrape_limiter,
 )
 
 
@@ -44,7 +42,7 @@ def test_no_pattern_of_requests_gets_more_than_the_rate(interval: float, burst: 
 
 
 def test_room_is_limited_in_all_and_for_each_client() -> None:
-    room = connection_limiter(8)
+    room = Limiter(8, 2)
     assert [room.acquire("10.0.0.1") for _ in range(3)] == [None, None, "client_limit"]
     for address in ("10.0.0.2", "10.0.0.3", "10.0.0.4"):
         assert [room.acquire(address), room.acquire(address)] == [None, None]
@@ -54,7 +52,7 @@ def test_room_is_limited_in_all_and_for_each_client() -> None:
 
 
 def test_addresses_of_one_ipv6_network_are_one_client_and_mapped_ones_are_ipv4() -> None:
-    room = connection_limiter(8)
+    room = Limiter(8, 2)
     assert [room.acquire(a) for a in ("2001:db8::1", "2001:db8::2", "2001:db8::3")] == [None, None, "client_limit"]
     assert room.acquire("2001:db8:0:1::1") is None
     assert [room.acquire(a) for a in ("::ffff:10.0.0.1", "10.0.0.1", "10.0.0.1")] == [None, None, "client_limit"]
@@ -70,11 +68,6 @@ def test_who_has_most_makes_room_for_who_has_fewer() -> None:
     assert room.busiest_client("192.0.2.1") is None
 
 
-def test_one_client_leaves_places_for_scrapes_to_others() -> None:
-    limits = (scrape_limiter(most).limit_per_client for most in (1, 2, 3, 4, 8, 40))
-    assert list(limits) == [1, 2, 3, 3, 6, 30]
-
-
 def test_rates_of_clients_are_kept_apart_in_bounded_memory() -> None:
     limiter = RateLimiter(10.0, 1, max_clients=2)
     assert [limiter.take(0.0, client) for client in ("a", "b", "a")] == pytest.approx([0.0, 0.0, 10.0])
@@ -85,7 +78,7 @@ def test_rates_of_clients_are_kept_apart_in_bounded_memory() -> None:
 
 
 def test_even_one_connection_leaves_room_for_one_client() -> None:
-    room = connection_limiter(1)
+    room = Limiter(1, 1)
     assert [room.acquire("a"), room.acquire("a")] == [None, "limit"]
 
 
