@@ -1,14 +1,15 @@
 """A small client of the Kubernetes API: get, list, create, update and watch, and nothing else.
 
-Inside a cluster everything is found by itself: the address in two environment variables, token and certificate
-authority in files that are renewed while we run, and therefore read for each request. Proxies are those of the
-environment, as for client-go: a cluster whose pods have HTTPS_PROXY names its own addresses in NO_PROXY.
+In a pod the address comes from two environment variables, token and certificate authority from files that are renewed
+while the process runs, and therefore read for each request. Proxies are those of the environment, as for client-go: a
+cluster whose pods have HTTPS_PROXY names its own addresses in NO_PROXY.
 Source: Kubernetes API conventions; "Accessing the API from a Pod".
 """
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,7 @@ class Kubernetes:
         return await self._request("POST", path, body)
 
     async def update(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Replace an object; KubernetesError 409 when `metadata.resourceVersion` is no longer the present one."""
+        """Replace an object; KubernetesError 409 when `metadata.resourceVersion` is an old one."""
         return await self._request("PUT", path, body)
 
     async def watch(self, path: str, version: str) -> AsyncIterator[dict[str, Any]]:
@@ -108,13 +109,9 @@ class Kubernetes:
         joint = "&" if "?" in path else "?"
         since = quote(version, safe="")
         address = f"{path}{joint}watch=true&allowWatchBookmarks=true&timeoutSeconds=290&resourceVersion={since}"
-        try:
-            response = await self._requester.send(
-                "GET",
-                self.access.url + address,
-                _HEADERS,
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=_REQUEST_SECONDS, sock_read=300),
-            )
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_REQUEST_SECONDS, sock_read=300)
+        with self._errors("the watch ended"):
+            response = await self._requester.send("GET", self.access.url + address, _HEADERS, timeout=timeout)
             async with response:
                 if response.status != 200:
                     raise KubernetesError(response.status, "the watch was refused")
@@ -122,48 +119,51 @@ class Kubernetes:
                     if (event := _decode(line)) is None:
                         raise KubernetesError(response.status, "an event of the watch is not a JSON object")
                     if event.get("type") == "ERROR":
-                        said = event.get("object")
-                        status = said if isinstance(said, dict) else {}
-                        code = status.get("code")
-                        raise KubernetesError(
-                            code if isinstance(code, int) else 500, str(status.get("reason") or "error")
-                        )
+                        status = event.get("object")
+                        code = status.get("code") if isinstance(status, dict) else None
+                        raise _refusal(code if isinstance(code, int) else 500, status)
                     yield event
-        except TransportError as error:
-            raise self._unusable(error.failure) from error
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise KubernetesError(0, f"the watch ended: {type(error).__name__}") from error
 
     async def _request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         headers, data = _HEADERS, None
         if body is not None:
             headers = {**_HEADERS, "Content-Type": "application/json"}
             data = msgspec.json.encode(body)
-        try:
+        with self._errors("no answer"):
             async with asyncio.timeout(_REQUEST_SECONDS):
                 response = await self._requester.send(method, self.access.url + path, headers, data=data)
                 async with response:
                     content = await _body(response)
-        except TransportError as error:
-            raise self._unusable(error.failure) from error
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise KubernetesError(0, f"no answer: {type(error).__name__}") from error
         answer = _decode(content)
         if response.status >= 300:
-            said = answer or {}
-            raise KubernetesError(response.status, str(said.get("reason") or said.get("message") or "refused"))
+            raise _refusal(response.status, answer)
         # Never to be taken for a list of nothing.
         if answer is None:
             raise KubernetesError(response.status, "the answer is not a JSON object")
         return answer
 
+    @contextmanager
+    def _errors(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except TransportError as error:
+            raise self._unusable(error.failure) from error
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise KubernetesError(0, f"{what}: {type(error).__name__}") from error
+
     def _unusable(self, failure: Failure) -> KubernetesError:
-        """What keeps us from asking at all: a file, or a proxy."""
+        """A failure before any request was sent: of a file, or a proxy."""
         if failure.reason != "credentials":
             return KubernetesError(0, str(failure))
         is_token = failure.detail.startswith(f"{self.access.token_file}:")
         what = "the token cannot be read" if is_token else "the certificate authority of the cluster cannot be used"
         return KubernetesError(0, f"{what}: {failure.detail}")
+
+
+def _refusal(status: int, answer: object) -> KubernetesError:
+    """The error of a `Status` object."""
+    fields = answer if isinstance(answer, dict) else {}
+    return KubernetesError(status, str(fields.get("reason") or fields.get("message") or "refused"))
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:

@@ -15,7 +15,10 @@ import aiohttp
 from iris_exporter.clock import Clock
 from iris_exporter.core.sharding import Shard
 from iris_exporter.core.urls import endpoint
-from iris_exporter.fleet.discovery import FileDiscovery, HttpDiscovery, KubernetesDiscovery
+from iris_exporter.fleet.discovery.files import FileDiscovery
+from iris_exporter.fleet.discovery.http import HttpDiscovery
+from iris_exporter.fleet.discovery.kubernetes import KubernetesDiscovery
+from iris_exporter.fleet.discovery.source import Source
 from iris_exporter.fleet.election import LeaderElection
 from iris_exporter.fleet.handover import Handover, Locks
 from iris_exporter.fleet.kubernetes import Access, Kubernetes, access_from
@@ -181,9 +184,9 @@ class Fleet(Generic[Applied]):
     def _start_sources(self) -> list[asyncio.Task[None]]:
         return [self._task_owner.start(f"discovery_{source.name}", source.run) for source in self._sources()]
 
-    def _sources(self) -> list[FileDiscovery | HttpDiscovery | KubernetesDiscovery]:
+    def _sources(self) -> list[Source]:
         discovery = self._settings.discovery
-        sources: list[FileDiscovery | HttpDiscovery | KubernetesDiscovery] = []
+        sources: list[Source] = []
         if discovery.files:
             sources.append(FileDiscovery(discovery, self._metrics, self._clock, self._discovered))
         if discovery.http.url:

@@ -14,7 +14,7 @@ from iris_exporter import config
 from iris_exporter.clock import SystemClock
 from iris_exporter.commands.checks import FILE_CHECKS
 from iris_exporter.errors import ConfigError
-from iris_exporter.fleet.discovery import HttpDiscovery
+from iris_exporter.fleet.discovery.http import HttpDiscovery
 from iris_exporter.fleet.kubernetes import Access, Kubernetes, KubernetesError
 from iris_exporter.grafana.live import LivePush
 from iris_exporter.http.session import open_session

@@ -14,7 +14,9 @@ from aiohttp import web
 from iris_exporter import config
 from iris_exporter.clock import SystemClock
 from iris_exporter.core.stream_names import from_address
-from iris_exporter.fleet.discovery import FileDiscovery, HttpDiscovery, KubernetesDiscovery
+from iris_exporter.fleet.discovery.files import FileDiscovery
+from iris_exporter.fleet.discovery.http import HttpDiscovery
+from iris_exporter.fleet.discovery.kubernetes import KubernetesDiscovery
 from iris_exporter.fleet.kubernetes import Access, Kubernetes, KubernetesError, version_of
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.self_metrics import SelfMetrics

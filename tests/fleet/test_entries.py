@@ -12,7 +12,8 @@ from iris_exporter import config
 from iris_exporter.clock import SystemClock
 from iris_exporter.commands.checks import FILE_CHECKS
 from iris_exporter.errors import ConfigError
-from iris_exporter.fleet.discovery import FileDiscovery, HttpDiscovery
+from iris_exporter.fleet.discovery.files import FileDiscovery
+from iris_exporter.fleet.discovery.http import HttpDiscovery
 from iris_exporter.settings import DiscoverySettings, StreamSettings
 from tests.fleet.test_discovery import Told, endpoint, files, running
 from tests.waiting import until

@@ -1,0 +1,108 @@
+"""Discovery from files: those that match the globs of `--discovery.files` are read when they have changed."""
+
+import asyncio
+import glob
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from iris_exporter.clock import Clock
+from iris_exporter.config import yaml_tree
+from iris_exporter.errors import ConfigError, Problem
+from iris_exporter.fleet.discovery.source import MAX_BYTES, Entry, Found, Source, StreamList
+from iris_exporter.instruments.self_metrics import SelfMetrics
+from iris_exporter.process.blocking import FILES, PARSING, BlockedError
+from iris_exporter.settings import DiscoverySettings
+
+_READ_SHARE = 20  # a list whose entries wait for files takes 1/20 of a processor at most
+_SHAPE = "a list of streams in YAML or JSON"
+
+_Mark = tuple[int, ...]
+"""What differs when a file was written or replaced."""
+
+
+@dataclass(slots=True)
+class _File:
+    """What is known of a file. `refused` and `retry_at` are of the last read, `streams` of the last one that worked."""
+
+    mark: _Mark | None = None
+    streams: StreamList = ()
+    refused: Sequence[Sequence[Problem]] = ()
+    retry_at: float = math.inf  # when the files that refused entries name may be there
+
+
+class FileDiscovery(Source):
+    """Files named by globs; the swap of a ConfigMap's symbolic link is a change like any."""
+
+    name = "files"
+
+    def __init__(self, settings: DiscoverySettings, metrics: SelfMetrics, clock: Clock, found: Found) -> None:
+        super().__init__(settings, metrics, clock, found)
+        self._patterns = settings.files
+        self._interval_seconds = settings.files_interval_seconds
+        self._files: dict[str, _File] = {}
+
+    async def run(self) -> None:
+        """Check the files at each interval."""
+        while True:
+            await self._check_all()
+            self.report(tuple(stream for file in self._files.values() for stream in file.streams))
+            await self.clock.sleep(self._interval_seconds)
+
+    async def _check_all(self) -> None:
+        """Check every file at once, so that one that hangs keeps no other one from being read."""
+        patterns = self._patterns
+        try:
+            names = await FILES.run(lambda: _matching(patterns), patterns)
+        except BlockedError as error:
+            self.failed(" ".join(patterns), error)
+            return
+        self._files = {name: self._files.get(name) or _File() for name in names}
+        await asyncio.gather(*(self._check(name, file) for name, file in self._files.items()))
+
+    async def _check(self, name: str, file: _File) -> None:
+        # An entry may have been refused for a file that it names, such as a key that is mounted a little later.
+        before, is_due = file.mark, self.clock.monotonic() >= file.retry_at
+        try:
+            file.mark, content = await FILES.run(lambda: _changed(Path(name), None if is_due else before), name)
+            if content is not None:
+                reported = file.refused if file.mark == before else ()
+                file.streams = await PARSING.run(lambda: self._read(Path(name), file, content, reported), name)
+        except OSError as error:
+            self.failed(name, error)
+        except ConfigError as error:
+            # The streams that were in the file before stay.
+            self.refuse(error.problems)
+
+    def _read(self, path: Path, file: _File, content: bytes, reported: Sequence[Sequence[Problem]]) -> StreamList:
+        """The streams of a file; of the problems of its entries, `reported` have been logged and counted."""
+        started = self.clock.monotonic()
+        file.retry_at = math.inf
+        if len(content) > MAX_BYTES:
+            raise ConfigError([Problem(str(path), "(file)", f"more than {MAX_BYTES >> 20} MiB", _SHAPE)])
+        streams, file.refused = self.read(
+            Entry(node, f"{path}:{node.line}", f"[{index}]", path, problems)
+            for index, (node, problems) in enumerate(yaml_tree.read_list(content, path, _SHAPE))
+        )
+        for problems in file.refused:
+            if problems not in reported:
+                self.refuse(problems)
+        if any(problem.key.endswith("-file") for problems in file.refused for problem in problems):
+            now = self.clock.monotonic()
+            file.retry_at = now + _READ_SHARE * (now - started)
+        return streams
+
+
+def _matching(patterns: Iterable[str]) -> list[str]:
+    return sorted({name for pattern in patterns for name in glob.glob(pattern)})  # noqa: PTH207
+
+
+def _changed(path: Path, before: _Mark | None) -> tuple[_Mark, bytes | None]:
+    """The mark of a file, and its content unless the mark is the one `before`; one byte more than is allowed."""
+    status = path.stat()  # of what the link points to, so that a swap shows
+    mark = (status.st_mtime_ns, status.st_ino, status.st_dev, status.st_size)
+    if mark == before:
+        return mark, None
+    with path.open("rb") as file:
+        return mark, file.read(MAX_BYTES + 1)
