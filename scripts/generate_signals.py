@@ -6,11 +6,10 @@ from pathlib import Path
 
 from iris_exporter.instruments import signals
 from iris_exporter.instruments.signals import Attribute, LogType, SpanType
-from iris_exporter.otel.environment import LOG_QUEUE_RECORDS, SPAN_QUEUE_RECORDS
+from iris_exporter.otel.environment import LOG_QUEUE_RECORDS, MAX_TEXT_CHARS, SPAN_QUEUE_RECORDS
 from iris_exporter.otel.event_logger import MAX_BODY_CHARS, MAX_METADATA_ATTRIBUTES, MAX_METADATA_DEPTH
 from iris_exporter.otel.export_queue import MAX_AGE_SECONDS, MAX_WAITING_BYTES
 from iris_exporter.otel.exporters.base import MAX_REQUEST_BYTES
-from iris_exporter.otel.provider import MAX_TEXT_CHARS
 from iris_exporter.otel.stream_tracer import EVENT_SPANS_PER_SECOND, SUMMARY_SECONDS
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -46,6 +46,10 @@ LOG_QUEUE_RECORDS = 65_536
 SPAN_QUEUE_RECORDS = 8_192
 """Four times the specification's value: a thousand streams make a thousand summaries a minute."""
 
+MAX_TEXT_CHARS = 4096
+"""The longest text of an attribute: a message may be as large as `--stream.max-message-bytes`, and a collector takes
+4 MiB at a time."""
+
 _DEFAULT_URL = {"http/protobuf": "http://localhost:4318", "grpc": "http://localhost:4317"}
 _WHERE = "environment"
 
@@ -247,7 +251,7 @@ class _Variables:
     def _limits(self, prefix: str) -> Limits:
         return Limits(
             self._get(_COUNT, 128, f"{prefix}_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"),
-            self._get(_CHARACTERS, None, f"{prefix}_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"),
+            self._get(_CHARACTERS, MAX_TEXT_CHARS, f"{prefix}_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"),
             self._get(_COUNT, 128, "OTEL_SPAN_LINK_COUNT_LIMIT"),
         )
 

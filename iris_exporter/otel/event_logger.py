@@ -20,11 +20,13 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext
 
+from iris_exporter.core.status import State
 from iris_exporter.decoding.messages import Event
 from iris_exporter.instruments import signals
 from iris_exporter.otel.export_queue import Waiting
 from iris_exporter.otel.pipeline import Pipeline
 from iris_exporter.otel.spans import Value, clean, cleaned, nanoseconds, within
+from iris_exporter.transports.connection_events import StateChanged
 
 MAX_METADATA_ATTRIBUTES = 64
 """Attributes that the metadata of one event become, whatever the general limit allows."""
@@ -42,7 +44,7 @@ _SEVERITY = {word: SeverityNumber(number) for word, number in signals.SEVERITY.i
 
 
 class Arrival(NamedTuple):
-    """What the events of one read have in common: the stream, when they came, and the span they belong to."""
+    """What the events of one read have in common, or a change of state has: the stream, the time, and the span."""
 
     stream: str
     timestamp: float
@@ -54,6 +56,16 @@ class EventRecord(NamedTuple):
 
     arrival: Arrival
     event: Event
+
+
+def event_attributes(stream: str, event: Event) -> dict[str, Value]:
+    """The attributes that log records and spans of events have in common."""
+    return {
+        signals.EVENT_TYPE.name: event.event_type,
+        signals.PROJECT.name: event.project,
+        signals.EVENT_ID.name: event.id,
+        signals.STREAM.name: stream,
+    }
 
 
 class EventConverter:
@@ -85,13 +97,7 @@ class EventConverter:
         """Metadata first: where there are too many, the SDK keeps the last ones."""
         found = flattened(event.metadata)
         attributes = cleaned(
-            {
-                **dict(itertools.islice(found, MAX_METADATA_ATTRIBUTES)),
-                signals.EVENT_TYPE.name: event.event_type,
-                signals.PROJECT.name: event.project,
-                signals.EVENT_ID.name: event.id,
-                signals.STREAM.name: arrival.stream,
-            }
+            {**dict(itertools.islice(found, MAX_METADATA_ATTRIBUTES)), **event_attributes(arrival.stream, event)}
         )
         more = sum(1 for _ in found)
         most, longest = self._limits.max_log_record_attributes, self._limits.max_log_record_attribute_length
@@ -125,20 +131,26 @@ class EventLogger:
             ]
         )
 
-    def state(
-        self,
-        at: float,
-        severity: SeverityNumber,
-        body: str,
-        attributes: Mapping[str, Value],
-        cause: SpanContext | None,
-    ) -> None:
+    def state(self, arrival: Arrival, change: StateChanged) -> None:
         """Log a change of state."""
-        timestamp = nanoseconds(at)
+        attributes: dict[str, Value] = {
+            signals.STREAM.name: arrival.stream,
+            signals.FROM.name: change.previous,
+            signals.TO.name: change.state,
+            signals.ATTEMPT.name: change.attempt,
+        }
+        body, severity = f"{change.previous} -> {change.state}", SeverityNumber.INFO
+        if change.failure is not None:
+            attributes[signals.REASON.name] = change.failure.reason
+            body = f"{body}: {change.failure}"
+            severity = SeverityNumber.ERROR if change.state == State.ERROR else SeverityNumber.WARN
+        if change.delay_seconds is not None:
+            attributes[signals.DELAY.name] = round(change.delay_seconds, 3)
+        timestamp = nanoseconds(arrival.timestamp)
         self._logger.emit(
             timestamp=timestamp,
             observed_timestamp=timestamp,
-            context=within(cause),
+            context=within(arrival.context),
             severity_number=severity,
             severity_text=severity.name,
             body=clean(body)[:MAX_BODY_CHARS],

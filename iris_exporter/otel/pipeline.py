@@ -154,11 +154,12 @@ class Pipeline:
         if self._is_away:
             self._is_away = False
             _log.info("otlp.available", signal=self.signal, queued=self._queue.counts().queued)
-        failed = unconvertible + answer.rejected
+        rejected = min(answer.rejected, sent)
+        failed = unconvertible + rejected
         if failed:
             reason = answer.reason or "cannot be encoded"
             _log.warning("otlp.refused", signal=self.signal, reason=reason, count=failed)
-        self._queue.settle(sent - answer.rejected, failed)
+        self._queue.settle(sent - rejected, failed)
 
 
 class QueuedSpans(SpanProcessor):

@@ -21,7 +21,7 @@ from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.instruments.signals import ExportCounts
 from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.otel.event_logger import EventConverter, EventLogger
-from iris_exporter.otel.exporters import RenewedExporter
+from iris_exporter.otel.exporters.base import RenewedExporter
 from iris_exporter.otel.pipeline import Pipeline, QueuedLogs, QueuedSpans
 from iris_exporter.otel.request_spans import trace_config
 from iris_exporter.otel.settings import LOGS, TRACES, Limits, OtelSettings, Sampling, SignalSettings
@@ -31,9 +31,6 @@ from iris_exporter.process.tasks import TaskOwner
 
 FLUSH_SECONDS = 2.0
 """Time limit for the final flush; with the ends of the streams and of the server that is below 5 s."""
-MAX_TEXT_CHARS = 4096
-"""The longest text where `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT` sets no limit: a message may be as large as
-`--stream.max-message-bytes`, and a collector takes 4 MiB at a time."""
 
 _TICK_SECONDS = 1.0
 _log = logs.get_logger("otlp")
@@ -79,7 +76,7 @@ class Telemetry:
         return tracer
 
     def _make_events(self, settings: SignalSettings) -> EventLogger:
-        count, text = settings.limits.attributes, _longest_text(settings.limits)
+        count, text = settings.limits.attributes, settings.limits.text
         limits = LogRecordLimits(count, text, count, text)
         provider = LoggerProvider(
             self._resource, shutdown_on_exit=False, meter_provider=NoOpMeterProvider(), log_record_limits=limits
@@ -147,13 +144,9 @@ class Telemetry:
         return {pipeline.signal: pipeline.counts() for pipeline in self._pipelines}
 
 
-def _longest_text(limits: Limits) -> int:
-    return MAX_TEXT_CHARS if limits.text is None else limits.text
-
-
 def _span_limits(limits: Limits) -> SpanLimits:
     """The SDK's limits; there is none for what our spans never have, or the SDK would raise for a bad variable."""
-    count, text = limits.attributes, _longest_text(limits)
+    count, text = limits.attributes, limits.text
     return SpanLimits(
         max_attributes=count,
         max_span_attributes=count,

@@ -39,10 +39,10 @@ class Batching:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is cut off: attributes of one record, characters of one text (None: any number), links of one span."""
+    """What is cut off: attributes of one record, characters of one text, links of one span."""
 
     attributes: int
-    text: int | None
+    text: int
     links: int = 128
 
 

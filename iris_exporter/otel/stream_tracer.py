@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlsplit
 
-from opentelemetry._logs import SeverityNumber
 from opentelemetry.trace import NoOpTracer, Span, SpanContext, Tracer, format_span_id, format_trace_id
 
 from iris_exporter.clock import Clock
@@ -20,7 +19,7 @@ from iris_exporter.instruments.metric import Metric
 from iris_exporter.instruments.signals import SpanType
 from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.instruments.text import Exemplar
-from iris_exporter.otel.event_logger import Arrival, EventLogger
+from iris_exporter.otel.event_logger import Arrival, EventLogger, event_attributes
 from iris_exporter.otel.request_spans import CURRENT, Operation
 from iris_exporter.otel.spans import Value, begin, end, parse_traceparent
 from iris_exporter.otel.summary import summarise, totals
@@ -162,23 +161,8 @@ class StreamTracer:
         self._is_polled = change.state == State.POLLING
         if self._is_polled:
             self._protocol = "poll"
-        if self._events is None:
-            return
-        attributes: dict[str, Value] = {
-            signals.STREAM.name: self.name,
-            signals.FROM.name: change.previous,
-            signals.TO.name: change.state,
-            signals.ATTEMPT.name: change.attempt,
-        }
-        body = f"{change.previous} -> {change.state}"
-        severity = SeverityNumber.INFO
-        if change.failure is not None:
-            attributes[signals.REASON.name] = change.failure.reason
-            body = f"{body}: {change.failure}"
-            severity = SeverityNumber.ERROR if change.state == State.ERROR else SeverityNumber.WARN
-        if change.delay_seconds is not None:
-            attributes[signals.DELAY.name] = round(change.delay_seconds, 3)
-        self._events.state(self._clock.wall(), severity, body, attributes, self._cause())
+        if self._events is not None:
+            self._events.state(Arrival(self.name, self._clock.wall(), self._cause()), change)
 
     def _cause(self) -> SpanContext | None:
         """The span that a change of state belongs to: a dial or a poll that has just ended, or else the connection."""
@@ -215,12 +199,7 @@ class StreamTracer:
             origin = parse_traceparent(event.traceparent)
             if origin is None:
                 continue
-            attributes: dict[str, Value] = {
-                signals.STREAM.name: self.name,
-                signals.EVENT_ID.name: event.id,
-                signals.PROJECT.name: event.project,
-                signals.EVENT_TYPE.name: event.event_type,
-            }
+            attributes = event_attributes(self.name, event)
             span = begin(self._tracer, signals.EVENT_SPAN, at, attributes, origin=origin)
             end(span, at)
             if exemplar := self._exemplar(span.get_span_context(), 1.0):

@@ -4,15 +4,16 @@ import json
 from typing import Any
 
 import pytest
-from opentelemetry._logs import SeverityNumber
 from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.trace import SpanContext, TraceFlags
 
+from iris_exporter.core.failures import Failure
 from iris_exporter.instruments import signals
 from iris_exporter.otel import spans
-from iris_exporter.otel.event_logger import MAX_METADATA_ATTRIBUTES, EventConverter, EventRecord
+from iris_exporter.otel.event_logger import MAX_METADATA_ATTRIBUTES, Arrival, EventConverter, EventRecord
 from iris_exporter.otel.spans import begin, end, nanoseconds
+from iris_exporter.transports.connection_events import StateChanged
 from tests.otel.receivers import attributes
 from tests.otel.samples import CONTEXT, NOW, Recorder, converter, event_record, events_into, tracer_into
 
@@ -92,15 +93,18 @@ def test_where_there_are_too_many_attributes_those_of_the_event_stay() -> None:
 
 def test_a_change_of_state_is_a_log_record() -> None:
     recorder = Recorder()
-    events_into(recorder).state(
-        NOW, SeverityNumber.WARN, "live -> s3cret", {"iris.state.attempt": 3, "t": "s3cret"}, None
-    )
+    change = StateChanged("live", "connecting", Failure("timeout", "s3cret"), 3, 1.23456)
+    events_into(recorder).state(Arrival("s3cret", NOW, None), change)
     (message,) = encode_logs(recorder.records).resource_logs[0].scope_logs[0].log_records
     assert message.event_name == "iris.stream.state"
     assert message.time_unix_nano == message.observed_time_unix_nano == nanoseconds(NOW)
     assert (message.severity_number, message.severity_text) == (13, "WARN")
-    assert message.body.string_value == "live -> *"
-    assert attributes(message.attributes) == {"iris.state.attempt": 3, "t": "*"}
+    assert message.body.string_value.startswith("live -> connecting: ")
+    assert "s3cret" not in message.body.string_value
+    assert attributes(message.attributes) == {
+        "iris.stream": "*", "iris.state.from": "live", "iris.state.to": "connecting", "iris.state.attempt": 3,
+        "iris.state.reason": "timeout", "iris.state.delay": 1.235,
+    }  # fmt: skip
     assert message.trace_id == b""
 
 

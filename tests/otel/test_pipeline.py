@@ -10,7 +10,7 @@ import pytest
 
 from iris_exporter.instruments.signals import ExportCounts
 from iris_exporter.otel.export_queue import Waiting
-from iris_exporter.otel.exporters.base import ACCEPTED, Answer, unencodable
+from iris_exporter.otel.exporters.base import ACCEPTED, UNENCODABLE, Answer
 from iris_exporter.otel.pipeline import Pipeline
 from iris_exporter.otel.settings import Batching
 from iris_exporter.process.tasks import TaskOwner
@@ -79,7 +79,7 @@ async def test_a_batch_that_cannot_be_converted_at_all_is_counted_and_not_sent()
 
 
 async def test_a_record_that_cannot_be_encoded_is_found_and_the_others_are_sent() -> None:
-    bench = Bench(unencodable(4), unencodable(2), unencodable(1))
+    bench = Bench(UNENCODABLE, UNENCODABLE, UNENCODABLE)
     assert await bench.send(1, 2, 3, 4) == ExportCounts(4, 3, 1, 0, 0)
     assert bench.exporter.batches == [["1", "2", "3", "4"], ["1", "2"], ["1"], ["2", "3", "4"]]
 

@@ -7,7 +7,7 @@ from typing import Any
 from opentelemetry.sdk._logs.export import ConsoleLogRecordExporter
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter
 
-from iris_exporter.otel.exporters.base import ACCEPTED, Answer
+from iris_exporter.otel.exporters.base import ACCEPTED, ALL, Answer
 from iris_exporter.otel.settings import TRACES
 from iris_exporter.process.standard_streams import stdout
 
@@ -32,11 +32,11 @@ class ConsoleExporter:
             self._kind(out=lines, formatter=lambda record: record.to_json(indent=None) + "\n").export(batch)
             stdout.write(lines.getvalue())
         except (OSError, ValueError) as error:
-            return Answer(len(batch), reason=type(error).__name__)
+            return Answer(ALL, reason=type(error).__name__)
         if writer is not None:
             writer.flush(_READER_SECONDS)
             if writer.dropped != dropped:
-                return Answer(len(batch), reason="standard output is closed")
+                return Answer(ALL, reason="standard output is closed")
         return ACCEPTED
 
     def close(self) -> None:

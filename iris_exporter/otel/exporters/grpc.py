@@ -12,6 +12,7 @@ import grpc  # type: ignore[import-untyped]
 from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
+from grpc import StatusCode
 from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.grpc.exporter import OTLPExporterMixin
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
@@ -24,25 +25,21 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from iris_exporter.http import tls
 from iris_exporter.http.proxies import proxy_for_grpc
 from iris_exporter.otel.exporters.base import (
+    ALL,
+    UNENCODABLE,
     Answer,
     UnusableProxyError,
     accepted,
     proxy_url,
-    trusted_files,
-    unencodable,
 )
 from iris_exporter.otel.settings import TRACES, Endpoint
 
 _RETRY = frozenset(
     {
-        grpc.StatusCode.CANCELLED,
-        grpc.StatusCode.DEADLINE_EXCEEDED,
-        grpc.StatusCode.ABORTED,
-        grpc.StatusCode.OUT_OF_RANGE,
-        grpc.StatusCode.UNAVAILABLE,
-        grpc.StatusCode.DATA_LOSS,
+        StatusCode.CANCELLED, StatusCode.DEADLINE_EXCEEDED, StatusCode.ABORTED, StatusCode.OUT_OF_RANGE,
+        StatusCode.UNAVAILABLE, StatusCode.DATA_LOSS,
     }
-)
+)  # fmt: skip
 _DETAILS = "grpc-status-details-bin"
 
 
@@ -50,10 +47,10 @@ class GrpcExporter:
     """Calls one endpoint over one channel.
 
     Raises:
-        UnusableFileError, UnusableProxyError: A file for TLS, or the proxy, cannot be used.
+        UnusableProxyError: The proxy cannot be used.
     """
 
-    def __init__(self, signal: str, endpoint: Endpoint, user_agent: str) -> None:
+    def __init__(self, signal: str, endpoint: Endpoint, user_agent: str, files: tls.Files | None) -> None:
         self._signal = signal
         proxy = proxy_url(proxy_for_grpc(endpoint.url, os.environ))
         if proxy.startswith("https:"):
@@ -64,7 +61,7 @@ class GrpcExporter:
             interceptor=self._interceptor,
             endpoint=endpoint.url,
             insecure=endpoint.insecure,
-            credentials=None if endpoint.insecure else _credentials(endpoint),
+            credentials=None if files is None else _credentials(files),
             headers=dict(endpoint.headers),
             timeout=endpoint.timeout_seconds,
             compression=grpc.Compression.Gzip if endpoint.compression == "gzip" else grpc.Compression.NoCompression,
@@ -75,24 +72,23 @@ class GrpcExporter:
                 *((("grpc.http_proxy", proxy),) if proxy else ()),
             ),
             # Nothing is tried again in there, where it would block; None would stand for the SDK's own list.
-            retryable_error_codes=(grpc.StatusCode.OK,),
+            retryable_error_codes=(StatusCode.OK,),
             meter_provider=NoOpMeterProvider(),
         )
 
     def export(self, batch: Sequence[Any]) -> Answer:
         """See `Exporter.export`."""
-        count = len(batch)
         self._interceptor.call = None
         try:
             self._exporter.export(batch)
         except (TypeError, ValueError) as error:  # the channel was closed, or something cannot be encoded
-            return Answer(retry=True, reason="closed") if "closed channel" in str(error) else unencodable(count)
+            return Answer(retry=True, reason="closed") if "closed channel" in str(error) else UNENCODABLE
         call = self._interceptor.call
         if call is None:
-            return unencodable(count)
-        if call.code() is grpc.StatusCode.OK:
-            return accepted(self._signal, call.result(), count)
-        return _refused(call, count)
+            return UNENCODABLE
+        if call.code() is StatusCode.OK:
+            return accepted(self._signal, call.result())
+        return _refused(call)
 
     def close(self) -> None:
         """See `Exporter.close`: a call under way ends at once."""
@@ -129,22 +125,19 @@ def _init(exporter: Any, service: Any, result: Any, *, interceptor: _Interceptor
     OTLPExporterMixin.__init__(exporter, stub, result, **options)
 
 
-def _credentials(endpoint: Endpoint) -> grpc.ChannelCredentials:
-    files = trusted_files(endpoint)
-    # What gRPC cannot use it does not say, and then no call comes through.
-    tls.build(files)
+def _credentials(files: tls.Files) -> grpc.ChannelCredentials:
     parts = (None if path is None else path.read_bytes() for path in (files.authorities, files.key, files.certificate))
     return grpc.ssl_channel_credentials(*parts)
 
 
-def _refused(call: Any, count: int) -> Answer:
+def _refused(call: Any) -> Answer:
     code = call.code()
     details = next((value for key, value in call.trailing_metadata() or () if key == _DETAILS), b"")
     delay = _retry_delay(details)
-    if code in _RETRY or (code is grpc.StatusCode.RESOURCE_EXHAUSTED and delay is not None):
+    if code in _RETRY or (code is StatusCode.RESOURCE_EXHAUSTED and delay is not None):
         return Answer(retry=True, retry_after_seconds=delay, reason=code.name)
     # Without a time this status says that the message was too large, or that somebody's quota is used up.
-    return Answer(count, too_large=code is grpc.StatusCode.RESOURCE_EXHAUSTED, reason=code.name)
+    return Answer(ALL, too_large=code is StatusCode.RESOURCE_EXHAUSTED, reason=code.name)
 
 
 def _retry_delay(status: bytes) -> float | None:

@@ -21,17 +21,16 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from requests.adapters import HTTPAdapter
 
-from iris_exporter.http import tls
 from iris_exporter.http.proxies import proxy_for
 from iris_exporter.http.retry_after import retry_after_seconds
 from iris_exporter.otel.exporters.base import (
     ACCEPTED,
+    ALL,
     MAX_REQUEST_BYTES,
+    UNENCODABLE,
     Answer,
     accepted,
     proxy_url,
-    trusted_files,
-    unencodable,
 )
 from iris_exporter.otel.settings import TRACES, Endpoint
 
@@ -46,11 +45,10 @@ class HttpExporter:
     """Posts to one endpoint over one kept connection, through the proxy of the environment.
 
     Raises:
-        UnusableFileError, UnusableProxyError: A file for TLS, or the proxy, cannot be used.
+        UnusableProxyError: The proxy cannot be used.
     """
 
-    def __init__(self, signal: str, endpoint: Endpoint, user_agent: str) -> None:
-        context = None if endpoint.insecure else tls.build(trusted_files(endpoint))
+    def __init__(self, signal: str, endpoint: Endpoint, user_agent: str, context: ssl.SSLContext | None) -> None:
         self._adapter = _Adapter(signal, endpoint.url, context)
         session = requests.Session()
         # The library would read proxy variables in its own way, and send what .netrc says to a collector.
@@ -71,7 +69,7 @@ class HttpExporter:
 
     def export(self, batch: Sequence[Any]) -> Answer:
         """See `Exporter.export`."""
-        self._adapter.begin(len(batch))
+        self._adapter.answer = UNENCODABLE  # unless there is a request
         self._exporter.export(batch)
         return self._adapter.answer
 
@@ -93,14 +91,8 @@ class _Adapter(HTTPAdapter):
         self._target = target if target.startswith("/") else f"/{target}"
         self._url = f"{scheme}{host}{self._target}"
         self._context = context
-        self._count = 0
         self.answer = ACCEPTED
         super().__init__()
-
-    def begin(self, count: int) -> None:
-        """The next batch has so many records; without a request they could not be encoded."""
-        self._count = count
-        self.answer = unencodable(count)
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         """See `HTTPAdapter.init_poolmanager`."""
@@ -139,14 +131,14 @@ class _Adapter(HTTPAdapter):
         if 200 <= status < 300:
             kind: Any = ExportTraceServiceResponse if self._signal == TRACES else ExportLogsServiceResponse
             try:
-                return accepted(self._signal, kind.FromString(body), self._count)
+                return accepted(self._signal, kind.FromString(body))
             except DecodeError:
                 return ACCEPTED
         reason = f"status {status}"
         if status in _RETRY:
             hint = retry_after_seconds(response.headers.get("Retry-After"), time.time())
             return Answer(retry=True, retry_after_seconds=hint, reason=reason)
-        return Answer(self._count, too_large=status == _TOO_LARGE, reason=reason)
+        return Answer(ALL, too_large=status == _TOO_LARGE, reason=reason)
 
 
 def _innermost(error: BaseException) -> str:
