@@ -12,11 +12,10 @@ from iris_exporter.config.values import BadValueError
 from iris_exporter.core import urls
 from iris_exporter.errors import UsageError
 from iris_exporter.grafana import files
-from iris_exporter.grafana.actions import with_reset
-from iris_exporter.grafana.plan import Change, Verdict
+from iris_exporter.grafana.plan import Action, Change
 
-_WOULD = {Verdict.CREATE: "would create", Verdict.UPDATE: "would update", Verdict.UNCHANGED: "unchanged"}
-_DONE = {Verdict.CREATE: "created", Verdict.UPDATE: "updated", Verdict.UNCHANGED: "unchanged"}
+_WOULD = {Action.CREATE: "would create", Action.UPDATE: "would update", Action.UNCHANGED: "unchanged"}
+_DONE = {Action.CREATE: "created", Action.UPDATE: "updated", Action.UNCHANGED: "unchanged"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -100,7 +99,7 @@ def _export(directory: Path, reset_url: str | None) -> int:
 def _exported(reset_url: str | None) -> Iterator[tuple[Path, str]]:
     for path, text in files.dashboard_files():
         if reset_url is not None:
-            document = with_reset(json.loads(text), reset_url)
+            document = files.with_reset(json.loads(text), reset_url)
             text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"  # noqa: PLW2901 (the other form of it)
         yield Path("dashboards") / path, text
     for path, text in files.provisioning_files():
@@ -115,11 +114,11 @@ def _push(arguments: argparse.Namespace, reset_url: str | None) -> int:
     api = Grafana(arguments.url, _token(arguments.token_file), arguments.ca_file)
     wanted = list(files.dashboards().values())
     if reset_url is not None:
-        wanted = [with_reset(document, reset_url) for document in wanted]
+        wanted = [files.with_reset(document, reset_url) for document in wanted]
     printer = _Printer(dry_run=arguments.dry_run)
     try:
         push(
-            api, wanted, datasources, folder_title=arguments.folder, dry_run=arguments.dry_run, tell=printer.changed
+            api, wanted, datasources, folder_title=arguments.folder, dry_run=arguments.dry_run, report=printer.changed
         )  # fmt: skip
     finally:
         # After a failure, too: what had been done by then stays done.
@@ -137,9 +136,9 @@ class _Printer:
 
     def changed(self, change: Change) -> None:
         """Print one object."""
-        self._changes += change.verdict is not Verdict.UNCHANGED
-        sys.stdout.write(f"{self._words[change.verdict]:<12} {change.kind} {change.uid}\n")
-        if change.verdict is Verdict.UPDATE:
+        self._changes += change.action is not Action.UNCHANGED
+        sys.stdout.write(f"{self._words[change.action]:<12} {change.kind} {change.uid}\n")
+        if change.action is Action.UPDATE:
             sys.stdout.write(change.diff)
         sys.stdout.flush()
 

@@ -1,5 +1,11 @@
-"""What is shipped for Grafana: dashboards and provisioning files, as they are."""
+"""Files for Grafana: dashboards, with a button that resets a stream where it is wanted, and provisioning files.
 
+Grafana's panel actions are requests of the reader's own browser, without credentials of Grafana. The exporter refuses
+requests to switch something that come from a page of another origin, so the button works only where Grafana and the
+exporter are reached at one origin: paths of one reverse proxy, which also has to say who may post.
+"""
+
+import copy
 import json
 import re
 from collections.abc import Iterator
@@ -12,12 +18,15 @@ from iris_exporter.errors import UsageError
 
 _HERE = Path(__file__).resolve().parent
 # In a wheel they lie beside this module, in a checkout where they are made.
-_PLACES = {
+_DIRECTORIES = {
     "dashboards": (_HERE / "bundled/dashboards", _HERE.parents[1] / "dashboards/json"),
     "provisioning": (_HERE / "bundled/provisioning", _HERE.parents[1] / "deploy/grafana/provisioning"),
 }
 KINDS = ("prometheus", "loki", "tempo")
 """Kinds of data sources that the dashboards know."""
+
+PANELS_WITH_RESET = ("State of each stream",)
+"""Titles of the panels that can get the button: state timelines, since stats cannot have actions."""
 
 Document = dict[str, Any]
 
@@ -28,21 +37,50 @@ def dashboards() -> dict[str, Document]:
     Raises:
         UsageError: The installation is incomplete.
     """
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(_place("dashboards").glob("*.json"))]
-    return {document["uid"]: document for document in found}
+    found = [json.loads(text) for _, text in dashboard_files()]
+    return {dashboard["uid"]: dashboard for dashboard in found}
 
 
 def dashboard_files() -> Iterator[tuple[Path, str]]:
     """Name and text of each dashboard's file."""
-    for path in sorted(_place("dashboards").glob("*.json")):
+    for path in sorted(_directory("dashboards").glob("*.json")):
         yield Path(path.name), path.read_text(encoding="utf-8")
+
+
+def with_reset(dashboard: Document, base_url: str) -> Document:
+    """A copy of a dashboard whose state panels can reset their streams.
+
+    Args:
+        base_url: Where the exporter's pages are for a browser, as in `/iris-exporter`; without a slash at its end.
+    """
+    changed = copy.deepcopy(dashboard)
+    for panel in changed["panels"]:
+        if panel["title"] in PANELS_WITH_RESET:
+            panel["fieldConfig"]["defaults"]["actions"] = [_reset(base_url)]
+    return changed
+
+
+def _reset(base_url: str) -> Document:
+    return {
+        "type": "fetch",
+        "title": "Reset ${__field.labels.stream}",
+        "confirmation": "Forget everything about this stream and connect anew?",
+        "oneClick": False,
+        "fetch": {
+            "method": "POST",
+            "url": f"{base_url}/api/v1/streams/${{__field.labels.stream:percentencode}}/reset",
+            "headers": [],
+            "queryParams": [],
+            "body": "",
+        },
+    }
 
 
 def provisioning_files() -> Iterator[tuple[Path, str]]:
     """Path (below Grafana's `provisioning`) and text of each provisioning file."""
-    place = _place("provisioning")
-    for path in sorted(place.glob("*/*.yaml")):
-        yield path.relative_to(place), path.read_text(encoding="utf-8")
+    directory = _directory("provisioning")
+    for path in sorted(directory.glob("*/*.yaml")):
+        yield path.relative_to(directory), path.read_text(encoding="utf-8")
 
 
 def datasource(kind: str, url: str) -> Document:
@@ -65,8 +103,8 @@ def _undollared(value: Any) -> Any:
     return re.sub(r"\$\$", "$", value) if isinstance(value, str) else value
 
 
-def _place(kind: str) -> Path:
-    for place in _PLACES[kind]:
-        if place.is_dir():
-            return place
+def _directory(kind: str) -> Path:
+    for directory in _DIRECTORIES[kind]:
+        if directory.is_dir():
+            return directory
     raise UsageError(f"this installation of iris-exporter has no {kind} for Grafana")

@@ -1,10 +1,10 @@
 """Grafana Live: state, cards and events pushed as they change, for panels that move at once.
 
-Ten times a second the streams are looked at; what has changed is one line each, sent in one request. Nothing queues
-up: while a request is under way changes collect in the model, and the next look takes them together, so a slow or
-absent Grafana costs a few lines of text. Of events at most a screenful is sent for each look, and what is left out is
-counted. Needs no client library.
-Source: Grafana Live, `/api/live/push/:streamId`, Influx line protocol.
+Ten times a second each change is made one line, in the Influx line protocol, and all lines are sent in one request.
+Nothing queues up: while a request is under way changes collect in the model, and the next request has them together,
+so a slow or absent Grafana costs a few lines of text. Of events at most a screenful is sent each time, and those left
+out are counted. Needs no client library.
+Source: Grafana Live, `/api/live/push/:streamId`; "Push metrics from Telegraf"; InfluxDB line protocol reference.
 """
 
 import asyncio
@@ -19,7 +19,6 @@ from iris_exporter.core.failures import TransportError
 from iris_exporter.core.negotiation import without_credentials
 from iris_exporter.core.status import LinkStatus, State
 from iris_exporter.decoding.messages import Event
-from iris_exporter.grafana.influx import line
 from iris_exporter.http.credentials import Credentials
 from iris_exporter.http.requester import Requester
 from iris_exporter.instruments import catalog
@@ -29,28 +28,32 @@ from iris_exporter.model.snapshot import Snapshot
 from iris_exporter.settings import LiveSettings
 
 MAX_EVENTS = 50
-"""Events sent for each stream and look: more than a panel shows."""
+"""Events sent for each stream and request: more than a panel shows."""
 _REQUEST_SECONDS = 5.0
 _MAX_PAUSE_SECONDS = 30.0
 # State and cards are repeated now and then, because a panel that was opened later has missed the change.
 _REPEAT_SECONDS = 5.0
 _LINES_PER_MINUTE = 2
+_MAX_TEXT_CHARS = 1000
 _CARDS = ("runs_today", "success_ratio", "active_experts", "projects")
 
 _log = get_logger("live")
 
 
-class Watched(Protocol):
+Field = str | float | int | bool | None
+
+
+class LiveStream(Protocol):
     """A stream, as far as it is shown."""
 
     def status(self) -> LinkStatus:
         """The connection now."""
 
     def snapshot(self) -> Snapshot:
-        """What is believed now."""
+        """The state of the source now."""
 
 
-class _Shown:
+class _Sent:
     """What was sent of one stream."""
 
     def __init__(self) -> None:
@@ -67,7 +70,7 @@ class LivePush:
         self,
         settings: LiveSettings,
         session: aiohttp.ClientSession,
-        streams: Callable[[], Mapping[str, Watched]],
+        streams: Callable[[], Mapping[str, LiveStream]],
         metrics: SelfMetrics,
         clock: Clock,
     ) -> None:
@@ -77,23 +80,23 @@ class LivePush:
         self._streams = streams
         self._metrics = metrics
         self._clock = clock
-        self._shown: dict[str, _Shown] = {}
+        self._sent: dict[str, _Sent] = {}
         self._limited = _log.limited(_LINES_PER_MINUTE, clock)
 
     async def run(self) -> None:
-        """Look and push, for ever; after a failure less often, until Grafana is back."""
+        """Collect and push; after a failure less often, until Grafana is back."""
         pause = self._interval
         while True:
-            lines = self.look()
+            lines = self.collect()
             if lines:
                 pause = self._interval if await self._push(lines) else min(max(pause, 0.5) * 2, _MAX_PAUSE_SECONDS)
             await self._clock.sleep(pause)
 
-    def look(self) -> list[str]:
-        """The lines of everything that has changed since the last look."""
+    def collect(self) -> list[str]:
+        """The lines of everything that has changed since the last call."""
         now = self._clock.wall()
         streams = self._streams()
-        self._shown = {name: self._shown.get(name) or _Shown() for name in streams}
+        self._sent = {name: self._sent.get(name) or _Sent() for name in streams}
         return [
             text
             for name, stream in streams.items()
@@ -102,33 +105,33 @@ class LivePush:
         ]
 
     def _lines(self, name: str, status: LinkStatus, snapshot: Snapshot, now: float) -> Iterator[str]:
-        tags, shown = {"stream": name}, self._shown[name]
+        tags, sent = {"stream": name}, self._sent[name]
         state = (status.state, status.protocol, status.attempt, snapshot.flow)
-        repeat = now - shown.at >= _REPEAT_SECONDS
-        if repeat or state != shown.state:
+        repeat = now - sent.at >= _REPEAT_SECONDS
+        if repeat or state != sent.state:
             up = status.state in (State.LIVE, State.POLLING) and not snapshot.stale
             fields = {"state": status.state.value, "protocol": status.protocol, "attempt": status.attempt, "up": up}
             reason = None if status.failure is None else status.failure.reason
             yield line("iris_state", tags, {**fields, "reason": reason}, now)
-        before, metrics = shown.snapshot, snapshot.metrics
+        before, metrics = sent.snapshot, snapshot.metrics
         if metrics is not None and (repeat or before is None or metrics is not before.metrics):
             yield line("iris_cards", tags, {card: getattr(metrics, card) for card in _CARDS}, now)
         if snapshot is not before:
-            yield from self._events(name, snapshot, shown, now)
-        shown.state, shown.snapshot = state, snapshot
+            yield from self._events(name, snapshot, sent, now)
+        sent.state, sent.snapshot = state, snapshot
         if repeat:
-            shown.at = now
+            sent.at = now
 
-    def _events(self, name: str, snapshot: Snapshot, shown: _Shown, now: float) -> Iterator[str]:
+    def _events(self, name: str, snapshot: Snapshot, sent: _Sent, now: float) -> Iterator[str]:
         new: list[Event] = []
         for event in snapshot.events:
-            if event.id == shown.newest:
+            if event.id == sent.newest:
                 break
             new.append(event)
         if len(new) > MAX_EVENTS:
             self._metrics.add(catalog.LIVE_DROPPED, len(new) - MAX_EVENTS)
         if new:
-            shown.newest = new[0].id
+            sent.newest = new[0].id
         for event in reversed(new[:MAX_EVENTS]):
             # No tags: Grafana would make a column of each field for each set of them, and the feed is one table.
             fields = {
@@ -158,11 +161,11 @@ class LivePush:
         return True
 
     def _failed(self, lines: list[str], why: str) -> bool:
-        """What was not taken is gone; the next look sends state and cards anew."""
+        """Refused lines are gone; the next request has state and cards anew."""
         self._metrics.add(catalog.LIVE_DROPPED, len(lines))
         self._limited.warning("live.failed", url=without_credentials(self._address), reason=why)
-        for shown in self._shown.values():
-            shown.at = float("-inf")
+        for sent in self._sent.values():
+            sent.at = float("-inf")
         return False
 
 
@@ -170,3 +173,41 @@ def _push_address(url: str, channel: str) -> str:
     """Where lines go; a query of the address stays, it may be what a gateway asks for."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/api/live/push/{channel}"))
+
+
+def line(measurement: str, tags: Mapping[str, str], fields: Mapping[str, Field], at: float) -> str:
+    """One line without its end, or an empty text when no field has a value; `at` is Unix time.
+
+    Tags identify a point, fields are its values; those that are None are left out. A text in a tag has commas, equals
+    signs and spaces escaped and no line ends; a text in a field is quoted.
+    """
+    values = ",".join(f"{key}={_value(value)}" for key, value in fields.items() if value is not None)
+    if not values:
+        return ""
+    names = "".join(f",{key}={_tag(value)}" for key, value in tags.items() if value)
+    return f"{measurement}{names} {values} {round(at * 1e9)}"
+
+
+def _value(value: str | float | bool) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return f"{value}i"
+    if isinstance(value, float):
+        return repr(value)
+    escaped = _plain(value).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _tag(value: str) -> str:
+    # A backslash at the end of a tag would escape the comma behind it.
+    plain = _plain(value).replace("\\", "/")
+    for special in (",", "=", " "):
+        plain = plain.replace(special, "\\" + special)
+    return plain
+
+
+def _plain(text: str) -> str:
+    """Text without what ends a line or cannot be encoded."""
+    cut = text[:_MAX_TEXT_CHARS]
+    return "".join(letter if letter.isprintable() else " " for letter in cut).encode("utf-8", "replace").decode()

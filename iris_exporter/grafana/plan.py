@@ -1,4 +1,4 @@
-"""What a push would change: what is wanted beside what is there, without a network."""
+"""The changes of a push: wanted objects compared with those in Grafana, without a network."""
 
 import difflib
 import json
@@ -13,8 +13,8 @@ _DASHBOARD_BOOKS = ("id", "version")
 _DATASOURCE_BOOKS = ("id", "orgId", "version", "readOnly", "typeLogoUrl", "accessControl", "typeName", "apiVersion")
 
 
-class Verdict(StrEnum):
-    """What has to be done about one thing."""
+class Action(StrEnum):
+    """What to do with one object."""
 
     CREATE = "create"
     UPDATE = "update"
@@ -23,11 +23,11 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One thing of a push. `diff` is unified, empty unless the verdict is `update`."""
+    """One object of a push. `diff` is unified, empty unless the action is `update`."""
 
     kind: str
     uid: str
-    verdict: Verdict
+    action: Action
     diff: str = ""
 
 
@@ -39,40 +39,40 @@ def dashboard_change(wanted: Document, there: Document | None, folder_uid: str, 
     """
     uid = wanted["uid"]
     if there is None:
-        return Change("dashboard", uid, Verdict.CREATE)
-    present = {key: value for key, value in there.items() if key not in _DASHBOARD_BOOKS}
+        return Change("dashboard", uid, Action.CREATE)
+    stored = {key: value for key, value in there.items() if key not in _DASHBOARD_BOOKS}
     moved = f"-folder: {there_folder}\n+folder: {folder_uid}\n" if folder_uid != there_folder else ""
-    if present.get("schemaVersion", 0) > wanted.get("schemaVersion", 0):
+    if stored.get("schemaVersion", 0) > wanted.get("schemaVersion", 0):
         sent = {key: value for key, value in wanted.items() if key != "schemaVersion"}
-        same = _contains(present, sent)
+        same = _contains(stored, sent)
     else:
-        same = present == wanted
+        same = stored == wanted
     if same and not moved:
-        return Change("dashboard", uid, Verdict.UNCHANGED)
-    return Change("dashboard", uid, Verdict.UPDATE, moved + ("" if same else _diff(uid, present, wanted)))
+        return Change("dashboard", uid, Action.UNCHANGED)
+    return Change("dashboard", uid, Action.UPDATE, moved + ("" if same else _diff(uid, stored, wanted)))
 
 
 def datasource_change(wanted: Document, there: Document | None) -> Change:
     """What to do about a data source; only what is wanted is compared, since Grafana fills in much more."""
     uid = wanted["uid"]
     if there is None:
-        return Change("data source", uid, Verdict.CREATE)
+        return Change("data source", uid, Action.CREATE)
     if _contains(there, wanted):
-        return Change("data source", uid, Verdict.UNCHANGED)
+        return Change("data source", uid, Action.UNCHANGED)
     before = {key: value for key, value in there.items() if key not in _DATASOURCE_BOOKS}
-    return Change("data source", uid, Verdict.UPDATE, _diff(uid, before, datasource_update(wanted, there)))
+    return Change("data source", uid, Action.UPDATE, _diff(uid, before, datasource_update(wanted, there)))
 
 
 def datasource_update(wanted: Document, there: Document) -> Document:
     """What to send in place of a data source, so that what others have set (a password, a limit) stays."""
-    kept = {key: value for key, value in there.items() if key not in _DATASOURCE_BOOKS}
+    others = {key: value for key, value in there.items() if key not in _DATASOURCE_BOOKS}
     settings = {**(there.get("jsonData") or {}), **wanted.get("jsonData", {})}
-    return {**kept, **wanted, "jsonData": settings}
+    return {**others, **wanted, "jsonData": settings}
 
 
 def folder_change(uid: str, there: Document | None) -> Change:
     """What to do about the folder; its title is left to those who use it."""
-    return Change("folder", uid, Verdict.CREATE if there is None else Verdict.UNCHANGED)
+    return Change("folder", uid, Action.CREATE if there is None else Action.UNCHANGED)
 
 
 def _contains(whole: Any, part: Any) -> bool:

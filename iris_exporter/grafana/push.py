@@ -1,12 +1,13 @@
-"""Put dashboards, their folder and data sources into a Grafana; what is as it should be is left alone."""
+"""Put dashboards, their folder and data sources into a Grafana; those that are the same are left alone."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
+from iris_exporter.grafana.client import Grafana
 from iris_exporter.grafana.plan import (
+    Action,
     Change,
-    Verdict,
     dashboard_change,
     datasource_change,
     datasource_update,
@@ -19,62 +20,40 @@ MESSAGE = "pushed by iris-exporter"
 Document = dict[str, Any]
 
 
-class Api(Protocol):
-    """What a push asks of Grafana; see `client.Grafana`."""
-
-    def folder(self, uid: str) -> Document | None:
-        """A folder, None when there is none."""
-
-    def create_folder(self, uid: str, title: str) -> None:
-        """Make a folder."""
-
-    def dashboard(self, uid: str) -> Document | None:
-        """`dashboard` and `meta`, None when there is none."""
-
-    def save_dashboard(self, document: Mapping[str, Any], folder_uid: str, version: int | None, message: str) -> None:
-        """Create a dashboard, or change the version that was read."""
-
-    def datasource(self, uid: str) -> Document | None:
-        """A data source, None when there is none."""
-
-    def create_datasource(self, document: Mapping[str, Any]) -> None:
-        """Make a data source."""
-
-    def update_datasource(self, document: Mapping[str, Any]) -> None:
-        """Replace a data source."""
-
-
 def push(
-    api: Api,
+    grafana: Grafana,
     dashboards: Iterable[Document],
     datasources: Iterable[Document],
     *,
     folder_title: str,
     dry_run: bool,
-    tell: Callable[[Change], None],
+    report: Callable[[Change], None],
 ) -> None:
-    """Do what has to be done, data sources first, and tell about each thing when Grafana has taken it.
+    """Create and update objects, data sources first, and report each one when Grafana has taken it.
 
-    With `dry_run` nothing is done, and each thing is told when it has been compared. What fails is not told.
+    With `dry_run` nothing is changed, and each object is reported when it has been compared.
+
+    Raises:
+        GrafanaError: Of the first object that failed, which is not reported.
     """
 
-    def settle(change: Change, act: Callable[[], None]) -> None:
-        if change.verdict is not Verdict.UNCHANGED and not dry_run:
+    def apply(change: Change, act: Callable[[], None]) -> None:
+        if change.action is not Action.UNCHANGED and not dry_run:
             act()
-        tell(change)
+        report(change)
 
     for wanted in datasources:
-        source = api.datasource(wanted["uid"])
+        source = grafana.datasource(wanted["uid"])
         if source is None:
-            settle(datasource_change(wanted, None), partial(api.create_datasource, wanted))
+            apply(datasource_change(wanted, None), partial(grafana.create_datasource, wanted))
         else:
-            act = partial(api.update_datasource, datasource_update(wanted, source))
-            settle(datasource_change(wanted, source), act)
-    folder = folder_change(FOLDER_UID, api.folder(FOLDER_UID))
-    settle(folder, partial(api.create_folder, FOLDER_UID, folder_title))
+            act = partial(grafana.update_datasource, datasource_update(wanted, source))
+            apply(datasource_change(wanted, source), act)
+    folder = folder_change(FOLDER_UID, grafana.folder(FOLDER_UID))
+    apply(folder, partial(grafana.create_folder, FOLDER_UID, folder_title))
     for wanted in dashboards:
-        found = api.dashboard(wanted["uid"])
+        found = grafana.dashboard(wanted["uid"])
         there, meta = (None, {}) if found is None else (found["dashboard"], found["meta"])
         version = None if there is None else there["version"]
         change = dashboard_change(wanted, there, FOLDER_UID, meta.get("folderUid", ""))
-        settle(change, partial(api.save_dashboard, wanted, FOLDER_UID, version, MESSAGE))
+        apply(change, partial(grafana.save_dashboard, wanted, FOLDER_UID, version, MESSAGE))

@@ -9,7 +9,7 @@ import yaml
 
 from iris_exporter import cli
 from iris_exporter.grafana import files
-from iris_exporter.grafana.actions import PANELS, with_reset
+from iris_exporter.grafana.files import PANELS_WITH_RESET, with_reset
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,7 +41,7 @@ def test_export_adds_the_reset_button_only_when_asked(tmp_path: Path, capsys: py
     assert run(capsys, "export", tmp_path / "b", "--action.reset-url=/iris-exporter/")[0] == 0
     assert all('"actions"' not in path.read_text() for path in (tmp_path / "a/dashboards").iterdir())
     board = json.loads((tmp_path / "b/dashboards/iris-overview.json").read_text())
-    (panel,) = (panel for panel in board["panels"] if panel["title"] in PANELS)
+    (panel,) = (panel for panel in board["panels"] if panel["title"] in PANELS_WITH_RESET)
     assert panel["type"] == "state-timeline", "other kinds of panels than some cannot have actions"
     (action,) = panel["fieldConfig"]["defaults"]["actions"]
     url = "/iris-exporter/api/v1/streams/${__field.labels.stream:percentencode}/reset"

@@ -25,7 +25,7 @@ def pushed() -> dict[str, set[str]]:
     stream.snapshot.return_value = picture("s", metrics=figures, events=(event,))
     clock = FakeClock()
     settings = config.load({"stream.url": "http://h/x", "live.url": "http://g"}, {}).live
-    lines = LivePush(settings, Mock(), lambda: {"s": stream}, Mock(), clock).look()
+    lines = LivePush(settings, Mock(), lambda: {"s": stream}, Mock(), clock).collect()
     heads = [re.match(r"(\w+)\S* (.*) \d+$", line) for line in lines]
     return {head[1]: {"time", *re.findall(r"(?:^|,)(\w+)=", head[2])} for head in heads if head}
 

@@ -14,8 +14,7 @@ from iris_exporter.clock import SystemClock
 from iris_exporter.core.failures import Failure
 from iris_exporter.core.status import LinkStatus, State
 from iris_exporter.decoding.messages import Event, Metrics
-from iris_exporter.grafana.influx import line
-from iris_exporter.grafana.live import MAX_EVENTS, LivePush
+from iris_exporter.grafana.live import MAX_EVENTS, LivePush, line
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.model.snapshot import Snapshot
@@ -63,26 +62,26 @@ async def test_changes_are_pushed_once_and_state_and_cards_now_and_then() -> Non
     bench.stream.now = picture("s", metrics=Metrics(runs_today=4.0, success_ratio=0.5), events=(event(1),))
     live = bench.push()
     now = round(bench.clock.wall() * 1e9)
-    assert live.look() == [
+    assert live.collect() == [
         f'iris_state,stream=s state="live",protocol="sse",attempt=0i,up=true {now}',
         f"iris_cards,stream=s runs_today=4.0,success_ratio=0.5 {now}",
         'iris_event stream="s",severity="info",message="m",project="p",event_type="info",id="e1" 1500000000',
     ]
-    assert live.look() == []
+    assert live.collect() == []
     bench.stream.now = picture("s", metrics=bench.stream.now.metrics, events=(event(3), event(2), event(1)))
-    assert [text.partition(" ")[2].split(",")[-1][:7] for text in live.look()] == ['id="e2"', 'id="e3"']
+    assert [text.partition(" ")[2].split(",")[-1][:7] for text in live.collect()] == ['id="e2"', 'id="e3"']
     bench.stream.link = link(State.ERROR, failure=Failure("unauthorized"))
-    (state,) = live.look()
+    (state,) = live.collect()
     assert 'state="error"' in state
     assert 'up=false,reason="unauthorized"' in state
     await bench.clock.advance(5.0)
-    assert [text.partition(",")[0] for text in live.look()] == ["iris_state", "iris_cards"]
+    assert [text.partition(",")[0] for text in live.collect()] == ["iris_state", "iris_cards"]
 
 
 def test_more_events_than_a_screen_are_left_out_and_counted() -> None:
     bench = Bench()
     bench.stream.now = picture("s", events=tuple(event(number) for number in range(80)))
-    assert sum(text.startswith("iris_event") for text in bench.push().look()) == MAX_EVENTS
+    assert sum(text.startswith("iris_event") for text in bench.push().collect()) == MAX_EVENTS
     assert bench.counts.value(catalog.LIVE_DROPPED) == 30
 
 

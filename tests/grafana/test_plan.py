@@ -1,14 +1,15 @@
 """What a push decides, without a network."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from iris_exporter.grafana import files
+from iris_exporter.grafana.client import Grafana
 from iris_exporter.grafana.plan import (
+    Action,
     Change,
-    Verdict,
     dashboard_change,
     datasource_change,
     datasource_update,
@@ -25,21 +26,21 @@ def stored(document: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def test_what_is_missing_is_created() -> None:
-    assert dashboard_change(BOARD, None, "iris", "").verdict is Verdict.CREATE
-    assert datasource_change(SOURCE, None).verdict is Verdict.CREATE
-    assert folder_change("iris", None).verdict is Verdict.CREATE
+    assert dashboard_change(BOARD, None, "iris", "").action is Action.CREATE
+    assert datasource_change(SOURCE, None).action is Action.CREATE
+    assert folder_change("iris", None).action is Action.CREATE
 
 
 def test_what_is_the_same_is_left_alone_whatever_grafana_counts() -> None:
-    assert dashboard_change(BOARD, stored(BOARD), "iris", "iris") == Change("dashboard", "b", Verdict.UNCHANGED)
-    assert datasource_change(SOURCE, stored(SOURCE, orgId=1, readOnly=False)).verdict is Verdict.UNCHANGED
-    assert folder_change("iris", {"uid": "iris", "title": "Renamed"}).verdict is Verdict.UNCHANGED
+    assert dashboard_change(BOARD, stored(BOARD), "iris", "iris") == Change("dashboard", "b", Action.UNCHANGED)
+    assert datasource_change(SOURCE, stored(SOURCE, orgId=1, readOnly=False)).action is Action.UNCHANGED
+    assert folder_change("iris", {"uid": "iris", "title": "Renamed"}).action is Action.UNCHANGED
 
 
 def test_a_difference_is_shown_line_by_line() -> None:
     changed = stored({**BOARD, "title": "Mine"})
     change = dashboard_change(BOARD, changed, "iris", "iris")
-    assert change.verdict is Verdict.UPDATE
+    assert change.action is Action.UPDATE
     assert '-  "title": "Mine"' in change.diff
     assert '+  "title": "B"' in change.diff
     assert '"version"' not in change.diff
@@ -47,23 +48,23 @@ def test_a_difference_is_shown_line_by_line() -> None:
 
 def test_another_folder_is_a_difference() -> None:
     change = dashboard_change(BOARD, stored(BOARD), "iris", "general")
-    assert (change.verdict, change.diff) == (Verdict.UPDATE, "-folder: general\n+folder: iris\n")
+    assert (change.action, change.diff) == (Action.UPDATE, "-folder: general\n+folder: iris\n")
 
 
 def test_what_a_newer_grafana_adds_as_it_migrates_is_its_own() -> None:
     migrated = stored({**BOARD, "schemaVersion": 42, "panels": [{"id": 1, "title": "One", "pluginVersion": "13"}]})
-    assert dashboard_change(BOARD, migrated, "iris", "iris").verdict is Verdict.UNCHANGED
+    assert dashboard_change(BOARD, migrated, "iris", "iris").action is Action.UNCHANGED
     edited = stored({**BOARD, "schemaVersion": 42, "panels": [{"id": 1, "title": "Two"}]})
-    assert dashboard_change(BOARD, edited, "iris", "iris").verdict is Verdict.UPDATE
+    assert dashboard_change(BOARD, edited, "iris", "iris").action is Action.UPDATE
     longer = stored({**BOARD, "schemaVersion": 42, "panels": [*BOARD["panels"], {"id": 2}]})  # type: ignore[misc]
-    assert dashboard_change(BOARD, longer, "iris", "iris").verdict is Verdict.UPDATE
+    assert dashboard_change(BOARD, longer, "iris", "iris").action is Action.UPDATE
     same_schema = stored({**BOARD, "more": 1})
-    assert dashboard_change(BOARD, same_schema, "iris", "iris").verdict is Verdict.UPDATE
+    assert dashboard_change(BOARD, same_schema, "iris", "iris").action is Action.UPDATE
 
 
 def test_a_data_source_keeps_what_others_have_set() -> None:
     there = stored(SOURCE, url="http://old", basicAuth=True, jsonData={"httpMethod": "GET", "timeout": 5})
-    assert datasource_change(SOURCE, there).verdict is Verdict.UPDATE
+    assert datasource_change(SOURCE, there).action is Action.UPDATE
     sent = datasource_update(SOURCE, there)
     assert (sent["url"], sent["basicAuth"]) == ("http://p", True)
     assert sent["jsonData"] == {"httpMethod": "POST", "timeout": 5}
@@ -100,12 +101,12 @@ class Records:
 
 @pytest.mark.parametrize("dry_run", [False, True])
 def test_sources_and_the_folder_come_before_what_needs_them(dry_run: bool) -> None:
-    api, told = Records(), list[Change]()
-    push(api, [BOARD], [SOURCE], folder_title="IRIS", dry_run=dry_run, tell=told.append)
-    assert [(change.kind, change.verdict) for change in told] == [
-        ("data source", Verdict.CREATE), ("folder", Verdict.CREATE), ("dashboard", Verdict.CREATE),
+    grafana, reported = Records(), list[Change]()
+    push(cast("Grafana", grafana), [BOARD], [SOURCE], folder_title="IRIS", dry_run=dry_run, report=reported.append)
+    assert [(change.kind, change.action) for change in reported] == [
+        ("data source", Action.CREATE), ("folder", Action.CREATE), ("dashboard", Action.CREATE),
     ]  # fmt: skip
-    assert api.done == ([] if dry_run else ["source s", "folder iris IRIS", "dashboard b iris None"])
+    assert grafana.done == ([] if dry_run else ["source s", "folder iris IRIS", "dashboard b iris None"])
 
 
 def test_a_pushed_data_source_is_the_provisioned_one_at_another_address() -> None:
