@@ -88,7 +88,7 @@ def test_config_check_lists_the_values_that_are_ignored(capsys: Capture, monkeyp
     assert "OTEL_BSP_SCHEDULE_DELAY: got 'soon', expected a whole number" in capsys.readouterr().err
 
 
-def test_a_bad_configuration_is_told_on_stderr_with_exit_code_2(capsys: Capture) -> None:
+def test_a_bad_configuration_is_reported_on_stderr_with_exit_code_2(capsys: Capture) -> None:
     assert cli.main([f"--stream.url={URL}", "--log.level=loud", "--config.check"]) == 2
     assert capsys.readouterr() == (
         "",

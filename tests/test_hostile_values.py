@@ -71,13 +71,13 @@ def nothing_starts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> bool:
-    """Whether the program says no; what it says is a sentence of ours."""
+    """Whether the program refuses; what it prints is a sentence of ours."""
     code = cli.main(list(arguments))
-    said = capsys.readouterr().err
-    assert code in (0, 1, 2), said
-    assert "unexpected" not in said.replace("an unexpected", ""), said
-    assert "Traceback" not in said
-    assert bool(code) == bool(said), said
+    printed = capsys.readouterr().err
+    assert code in (0, 1, 2), printed
+    assert "unexpected" not in printed.replace("an unexpected", ""), printed
+    assert "Traceback" not in printed
+    assert bool(code) == bool(printed), printed
     return code != 0
 
 

@@ -63,7 +63,7 @@ def test_a_line_end_within_a_value_is_still_refused() -> None:
 
 
 @pytest.mark.parametrize("variable", ["IRIS_EXPORTER_CONFIG_CHECK", "IRIS_EXPORTER_LOG_LEVEL"])
-def test_what_is_looked_at_before_the_options_are_read(
+def test_what_is_read_before_the_options_are_read(
     variable: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The check of the configuration stays a check."""

@@ -14,7 +14,6 @@ from iris_exporter.commands.arguments import PROGRAM
 from iris_exporter.commands.checks import FILE_CHECKS, environment_problems
 from iris_exporter.config.options import GROUPS
 from iris_exporter.errors import ConfigError
-from iris_exporter.otel.environment import read_otel
 from iris_exporter.otel.settings import OFF, OtelSettings
 from iris_exporter.process.start_signals import requested
 from iris_exporter.settings import Settings
@@ -56,6 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
         ConfigError: With every problem of the options and of OpenTelemetry's variables.
         ListenError: An address cannot be listened on; nothing is left running.
     """
+    from iris_exporter.otel.environment import read_otel  # with what reads certificates
+
     flags = {option.key: getattr(arguments, option.key) for option in config.OPTIONS}
 
     def load() -> Settings:

@@ -30,7 +30,7 @@ class ConfigWatch:
         """Check for ever."""
         while True:
             await self._clock.sleep(INTERVAL_SECONDS)
-            if self._watch.look(await self.mark()):
+            if self._watch.check(await self.mark()):
                 try:
                     await self._reload()
                 except ConfigError:

@@ -68,7 +68,7 @@ def test_a_dump_can_be_loaded_and_means_the_same(name: str, monkeypatch: pytest.
     dumped = tmp_path / "dump.yaml"
     # Relative paths start from the file's directory.
     dumped.write_text(
-        config.dump(first).replace("file: a.key", f"file: {DATA}/a.key").replace("file: door", f"file: {DATA}/door")
+        config.dump(first).replace("file: a.key", f"file: {DATA}/a.key").replace("file: web", f"file: {DATA}/web")
     )
     second = config.load({"config.file": str(dumped)}, {})
     for one, two in zip(first.streams, second.streams, strict=True):
@@ -135,7 +135,7 @@ VALUES = {
     "web.telemetry-path": ("/m/x", "/m/x"),
     "web.external-url": ("https://p.test/iris/", "https://p.test/iris/"),
     "web.route-prefix": ("/a/b/", "/a/b"),
-    "web.config.file": ("door.yml", Path("door.yml")),
+    "web.config.file": ("web.yml", Path("web.yml")),
     "web.max-requests": ("0", 0),
     "web.max-connections": ("7", 7),
     "web.enable-control": ("never", "never"),
@@ -197,7 +197,7 @@ NEEDS = {
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The files that the values above name, in the current directory."""
-    for name in ("a.key", "door.yml", "minimal.good.yaml"):
+    for name in ("a.key", "web.yml", "minimal.good.yaml"):
         (tmp_path / name).write_text((DATA / name).read_text())
     (tmp_path / "headers.txt").write_text("X-Tenant: a\n")
     authority = Authority()
@@ -460,7 +460,7 @@ def test_a_thousand_streams_are_fine(tmp_path: Path) -> None:
     assert len(load_text(tmp_path, text).streams) == 1000
 
 
-def test_one_mistake_in_defaults_is_told_once(tmp_path: Path) -> None:
+def test_one_mistake_in_defaults_is_reported_once(tmp_path: Path) -> None:
     text = "defaults: {heartbeat-interval: 2m}\nstreams:\n" + "".join(
         f"- {{name: s{n}, url: 'http://h/{n}'}}\n" for n in range(3)
     )
@@ -484,7 +484,7 @@ def test_options_that_a_reload_cannot_apply_are_named(tmp_path: Path) -> None:
     new = load_text(
         tmp_path,
         "streams: [{name: b, url: http://b, poll-interval: 1m}]\n"
-        f"web: {{listen-address: ':1', config: {{file: {DATA}/door.yml}}}}\n"
+        f"web: {{listen-address: ':1', config: {{file: {DATA}/web.yml}}}}\n"
         "log: {level: debug}\nstate: {dir: x}\n",
     )
     assert config.needs_restart(old, new) == ("web.listen-address", "web.config.file", "state.dir")

@@ -11,7 +11,7 @@ import pytest
 from iris_exporter import config
 from iris_exporter.app import Exporter
 from iris_exporter.config.watch import INTERVAL_SECONDS
-from iris_exporter.core.file_watch import RETRY_LOOKS
+from iris_exporter.core.file_watch import RETRY_CHECKS
 from iris_exporter.errors import ConfigError
 from iris_exporter.instruments import catalog
 from iris_exporter.settings import Settings
@@ -26,12 +26,12 @@ def text(*names: str, more: str = "") -> str:
 
 
 class Clock(FakeClock):
-    """Counts how often the watch has gone to sleep, which is when a look has ended."""
+    """Counts how often the watch has gone to sleep, which is when a check has ended."""
 
-    looks = 0
+    checks = 0
 
     async def sleep(self, seconds: float) -> None:
-        self.looks += seconds == INTERVAL_SECONDS
+        self.checks += seconds == INTERVAL_SECONDS
         await super().sleep(seconds)
 
 
@@ -47,13 +47,13 @@ class Watched:
     def names(self) -> list[str]:
         return list(self.exporter.streams())
 
-    async def looks(self, count: int) -> None:
-        """Let so many looks pass, each to its end: looking and loading happen in threads."""
+    async def checks(self, count: int) -> None:
+        """Let so many checks pass, each to its end: checking and loading happen in threads."""
         for _ in range(count):
-            await until(lambda: self._clock.looks > 0)
-            ended = self._clock.looks
+            await until(lambda: self._clock.checks > 0)
+            ended = self._clock.checks
             await self._clock.advance(INTERVAL_SECONDS)
-            await until(lambda: self._clock.looks > ended)  # noqa: B023 (at once)
+            await until(lambda: self._clock.checks > ended)  # noqa: B023 (at once)
 
 
 @asynccontextmanager
@@ -111,29 +111,31 @@ async def test_a_changed_file_is_taken_over(tmp_path: Path, change: Callable[[Pa
     if change is not swap_link:
         path.write_text(text("a"))
     async with watched(path) as sidecar:
-        await sidecar.looks(3)
+        await sidecar.checks(3)
         assert (sidecar.names, sidecar.loads) == (["a"], [])
         for names in (["a", "b"], ["b"]):
             change(path, text(*names))
-            await sidecar.looks(2)
+            await sidecar.checks(2)
             assert sidecar.names == names
-        await sidecar.looks(3)
+        await sidecar.checks(3)
         assert sidecar.loads == [True, True]
 
 
-async def test_a_broken_file_changes_nothing_and_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_broken_file_changes_nothing_and_is_logged_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """It is tried again, in silence; the gauge shows it until the file is right again, be it the old one."""
     path = tmp_path / "iris.yaml"
     path.write_text(text("a"))
     async with watched(path) as sidecar:
         path.write_text(text("a", more="x: y\n"))
-        await sidecar.looks(2 + 2 * RETRY_LOOKS)
+        await sidecar.checks(2 + 2 * RETRY_CHECKS)
         assert sidecar.names == ["a"]
         assert sidecar.loads == [False] * 3
         assert metric(sidecar) == 0
         assert [record.message for record in caplog.records].count("config.rejected") == 1
         path.write_text(text("a"))
-        await sidecar.looks(2)
+        await sidecar.checks(2)
         assert metric(sidecar) == 1
 
 
@@ -144,14 +146,14 @@ async def test_a_file_that_is_refused_for_another_is_tried_again(tmp_path: Path)
     async with watched(path) as sidecar:
         stream = {"name": "b", "url": "http://127.0.0.1:1/b", "api-key-file": str(key)}
         path.write_text(json.dumps({"streams": [stream]}))
-        await sidecar.looks(2)
+        await sidecar.checks(2)
         assert sidecar.names == ["a"]
         key.write_text("0123456789\n")
-        await sidecar.looks(RETRY_LOOKS)
+        await sidecar.checks(RETRY_CHECKS)
         assert sidecar.names == ["b"]
 
 
-async def test_a_change_between_start_and_first_look_is_seen(tmp_path: Path) -> None:
+async def test_a_change_between_start_and_first_check_is_seen(tmp_path: Path) -> None:
     """The mark is that of what was read, not of what is there when the watch begins."""
     path = tmp_path / "iris.yaml"
     path.write_text(text("a"))
@@ -161,11 +163,11 @@ async def test_a_change_between_start_and_first_look_is_seen(tmp_path: Path) -> 
     flags: dict[str, object] = {"config.file": str(path), "config.watch": "true", "web.listen-address": ["127.0.0.1:0"]}
     async with Exporter(loaded, lambda: config.load(flags, {}), clock=clock) as exporter:
         sidecar = Watched(exporter, clock, [])
-        await sidecar.looks(2)
+        await sidecar.checks(2)
         assert sidecar.names == ["a", "b"]
 
 
-async def test_without_the_option_nobody_looks(tmp_path: Path) -> None:
+async def test_without_the_option_nothing_is_checked(tmp_path: Path) -> None:
     path = tmp_path / "iris.yaml"
     path.write_text(text("a"))
     flags: dict[str, object] = {"config.file": str(path), "web.listen-address": ["127.0.0.1:0"]}

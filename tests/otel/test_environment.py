@@ -24,7 +24,7 @@ def logs_endpoint(environment: dict[str, str]) -> Endpoint:
 
 
 def refused(environment: dict[str, str]) -> list[str]:
-    """The names of the variables that are complained about."""
+    """The names of the variables that are refused."""
     with pytest.raises(ConfigError) as caught:
         read_otel(environment)
     return [problem.key for problem in caught.value.problems]
@@ -257,7 +257,7 @@ def test_values_of_a_list_are_known_in_any_case() -> None:
     assert settings.ignored == ()
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_problems_come_at_once() -> None:
     environment = {
         **GIVEN,
         "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "ftp://c",

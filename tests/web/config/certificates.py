@@ -18,7 +18,7 @@ def _name(text: str) -> x509.Name:
 
 
 class Authority:
-    """Signs certificates; writes them where it is told."""
+    """Signs certificates and writes them to files."""
 
     def __init__(self, name: str = "Test authority") -> None:
         self.key = ec.generate_private_key(ec.SECP256R1())

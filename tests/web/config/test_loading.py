@@ -57,7 +57,7 @@ def test_a_good_file_means_this_and_shows_no_hash(name: str, files: Path, monkey
     assert not any(secret in printed for secret in SEEN)
 
 
-def test_users_keep_their_hashes(files: Path) -> None:
+def test_users_have_their_hashes(files: Path) -> None:
     users = config.load(files / "users.good.yml").users
     assert users["alice"] == "$2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi"
     assert list(users) == ["alice", "bob smith"]
@@ -107,13 +107,13 @@ def test_a_file_that_is_not_there_is_a_problem_of_its_option(tmp_path: Path) -> 
     assert (problem.key, problem.expected) == ("web.config.file", "a readable file (No such file or directory)")
 
 
-def test_the_check_of_the_configuration_looks_into_the_file(files: Path) -> None:
+def test_the_check_of_the_configuration_reads_the_file(files: Path) -> None:
     flags: dict[str, object] = {"stream.url": "http://iris.test/", "web.config.file": str(files / "other-key.bad.yml")}
     with pytest.raises(ConfigError, match="expected the key that belongs to the certificate"):
         options.load(flags, {}, FILE_CHECKS)
 
 
-def test_without_the_option_nothing_of_the_door_is_imported() -> None:
+def test_without_the_option_nothing_of_the_server_is_imported() -> None:
     code = (
         "import sys; from iris_exporter import config; config.load({'stream.url': 'http://x/'}, {});"
         "print([name for name in ('aiohttp', 'bcrypt', 'iris_exporter.web') if name in sys.modules])"

@@ -1,4 +1,4 @@
-"""The file while the server runs: taken over when it is whole, kept out when it is broken."""
+"""The file while the server runs: taken over when it is whole, and not when it is broken."""
 
 import os
 from pathlib import Path
@@ -39,7 +39,7 @@ class Case:
         return self.live.loaded.config.headers.get("X-XSS-Protection")
 
 
-def test_a_change_is_in_force_at_the_next_look_and_looks_are_a_second_apart(tmp_path: Path) -> None:
+def test_a_change_is_in_force_at_the_next_check_and_checks_are_a_second_apart(tmp_path: Path) -> None:
     case = Case(tmp_path, HEADER % "1")
     case.write(HEADER % "2")
     assert not case.later(CHECK_SECONDS - 0.001)
@@ -85,7 +85,7 @@ def test_a_start_with_a_broken_file_fails(tmp_path: Path) -> None:
         Case(tmp_path, "basic_auth: {}\n")
 
 
-def test_without_a_file_nothing_is_looked_at() -> None:
+def test_without_a_file_nothing_is_checked() -> None:
     clock = FakeClock()
     live = LiveConfig(None, clock, lambda ok: pytest.fail("nothing to report"))
     clock.now += 60
