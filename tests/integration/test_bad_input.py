@@ -122,6 +122,7 @@ class Case:
     state: str
     counter: str
     reason: str
+    connect_timeout: str = "30s"
 
 
 FAILURES = {
@@ -148,18 +149,18 @@ FAILURES = {
     "too-large-by-websocket": Case(
         source(websocket(TOO_LARGE)), "connecting", "iris_stream_disconnects_total", "message_too_large"
     ),
-    "hangs-after-accept": Case(hanging, "connecting", "iris_stream_connect_failures_total", "timeout"),
+    "hangs-after-accept": Case(hanging, "connecting", "iris_stream_connect_failures_total", "timeout", "300ms"),
 }
 
 
-def options(url: str, key_file: Path) -> list[str]:
+def options(url: str, key_file: Path, connect_timeout: str = "30s") -> list[str]:
     """One attempt, then a wait that outlasts the test, so that what is counted and logged belongs to that attempt."""
     key_file.write_text(KEY + "\n")
     return [
         f"--stream.url={url}",
         f"--stream.api-key-file={key_file}",
         f"--stream.max-message-bytes={LIMIT_BYTES}B",
-        "--stream.connect-timeout=300ms",
+        f"--stream.connect-timeout={connect_timeout}",
         "--stream.reconnect-initial=60s",
         "--stream.poll-interval=60s",
         "--stream.live-retry-interval=60s",
@@ -175,7 +176,10 @@ def complaints(exporter: Sidecar) -> list[str]:
 @pytest.mark.parametrize("case", FAILURES.values(), ids=FAILURES.keys())
 async def test_a_source_that_cannot_be_used_is_explained(case: Case, tmp_path: Path) -> None:
     """The state, the reason and the log line say the same, and the sidecar stays up and silent about the key."""
-    async with case.source() as url, sidecar(*options(url, tmp_path / "key"), secrets=[KEY]) as exporter:
+    async with (
+        case.source() as url,
+        sidecar(*options(url, tmp_path / "key", case.connect_timeout), secrets=[KEY]) as exporter,
+    ):
         await exporter.counts(case.counter, 1, reason=case.reason)
         scrape = await exporter.reaches(case.state)
         assert scrape.value("iris_up") == 0
