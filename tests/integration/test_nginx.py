@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 import pytest
@@ -49,6 +50,13 @@ async def nginx(directory: Path, backend_port: int, text: str = SHIPPED) -> Asyn
     ):
         assert text.count(line) == 1
         text = text.replace(line, changed)
+    async with nginx_with(directory, port, text):
+        yield f"http://127.0.0.1:{port}"
+
+
+@asynccontextmanager
+async def nginx_with(directory: Path, port: int, text: str) -> AsyncIterator[None]:
+    """Run nginx with these servers until the block ends; one of them listens on `port`."""
     (directory / "iris.conf").write_text(text)
     (directory / "nginx.conf").write_text(MAIN)
     command = (tool("nginx"), "-p", directory, "-c", "nginx.conf", "-e", "stderr")
@@ -66,7 +74,7 @@ async def nginx(directory: Path, backend_port: int, text: str = SHIPPED) -> Asyn
             return True
 
         await wait_until(listens, "nginx")
-        yield f"http://127.0.0.1:{port}"
+        yield
         assert await program.stop() == 0
         assert "[error]" not in program.output
         assert "[emerg]" not in program.output
@@ -203,3 +211,40 @@ def test_the_timeouts_are_above_those_of_the_exporter() -> None:
     assert all(parse_duration(read) > 2 * limit for read in reads)
     (connect,) = re.findall(r"proxy_connect_timeout (\S+);", SHIPPED)
     assert parse_duration(connect) < parse_duration(defaults["stream.connect-timeout"] or "")
+
+
+LOCATION = "location /iris/ { proxy_pass http://127.0.0.1:14747; }"
+"""What docs/nginx.md says about the exporter under a path."""
+
+
+@pytest.mark.parametrize("strips", [False, True])
+async def test_the_exporter_works_under_a_path_that_nginx_keeps_or_strips(tmp_path: Path, strips: bool) -> None:
+    """Metrics, the page with its links, a button, and nothing of a kept path outside it."""
+    assert LOCATION in (ROOT / "docs/nginx.md").read_text("utf-8")
+    (port,) = free_ports(1)
+    base = f"http://127.0.0.1:{port}/iris/"
+    options = ["--stream.url=http://127.0.0.1:1/api/stream/overview", f"--web.external-url={base}"]
+    async with sidecar(*options, *(["--web.route-prefix=/"] if strips else [])) as exporter:
+        address = urlsplit(exporter.url)
+        assert address.path == ("" if strips else "/iris")
+        location = LOCATION.replace("127.0.0.1:14747", address.netloc + ("/" if strips else ""))
+        text = f"server {{ listen 127.0.0.1:{port}; {location} }}\n"
+        async with nginx_with(tmp_path, port, text), aiohttp.ClientSession() as http:
+
+            async def ask(url: str, method: str = "GET", **headers: str) -> tuple[int, str, str]:
+                async with http.request(method, url, headers=headers, allow_redirects=method == "GET") as response:
+                    location = response.headers.get("Location", "")
+                    return response.status, await response.text(), urljoin(url, location)
+
+            assert "iris_exporter_build_info" in (await ask(base + "metrics"))[1]
+            status, page, _ = await ask(base.removesuffix("/"))
+            links = re.findall(r'href="([^"]+)"', page)
+            assert (status, len(links)) == (200, 6)
+            for link in links:
+                assert (await ask(urljoin(base, link)))[0] == 200, link
+            (button, *_) = re.findall(r'action="([^"]+)"', page)
+            own, other = f"http://127.0.0.1:{port}", "http://other.example"
+            status, _, back = await ask(urljoin(base, button), "POST", Origin=own, Accept="text/html")
+            assert (status, back) == (303, f"{base}#stream-default")
+            assert (await ask(urljoin(base, button), "POST", Origin=other))[0] == 403
+            assert (await ask(f"http://{address.netloc}/metrics"))[0] == (200 if strips else 404)
