@@ -1,12 +1,14 @@
-"""The whole exception tree; each class says whose fault it is.
+"""The exceptions that the package raises on purpose; each class says whose fault it is.
 
 IrisExporterError
-  ConfigError        ours: the configuration, all problems at once
-  UsageError         ours: a call or a command that makes no sense now
-  SourceError        theirs
-    TransportError   the link: a `Failure` says what and what to do about it
-    DecodeError      one message: a reason from a closed list and the JSON path
-    LimitExceededError more bytes than a limit allows
+  ConfigError         ours: the configuration, all problems at once
+  UsageError          ours: a call or a command that makes no sense now
+  app.ListenError     ours: an address of the HTTP server cannot be used
+  grafana.client.GrafanaError, fleet.kubernetes.KubernetesError    a server that we asked
+  SourceError         the source's
+    core.failures.TransportError    the link: a `Failure` says what happened and what to do about it
+    DecodeError                     one message: a reason of `decoding.problems.REASONS` and the JSON path
+    LimitExceededError              more bytes than a limit allows
 """
 
 from dataclasses import dataclass
@@ -55,7 +57,7 @@ class SourceError(IrisExporterError):
 class DecodeError(SourceError):
     """One message could not be read; the connection goes on.
 
-    `reason` is from the closed list in `decoding.problems`, `path` the JSON path (`$` for the whole message).
+    `reason` is a key of `decoding.problems.REASONS`, `path` the JSON path (`$` for the whole message).
     """
 
     def __init__(self, reason: str, path: str, detail: str) -> None:

@@ -33,13 +33,13 @@ class _Host:
 
 
 class ConnectionBudgets:
-    """The budgets of all hosts. What is kept for a host is forgotten when nothing of it is spent any more."""
+    """The budgets of all hosts; a host is forgotten when all of its tokens are back."""
 
     def __init__(self) -> None:
         self._hosts: dict[str, _Host] = {}
 
     def reserve(self, host: str, per_hour: int, now: float) -> float | None:
-        """Set a token aside for one connection to `host`; `settle` has to follow.
+        """Reserve a token for one connection to `host`; `settle` has to follow.
 
         Args:
             host: Its name, in any spelling of upper and lower case.
@@ -47,8 +47,8 @@ class ConnectionBudgets:
             now: When, in monotonic time.
 
         Returns:
-            None when the connection may be made; else the seconds until the next token, and nothing was set aside. 0
-            when a token may come back at any moment, because it is only reserved.
+            None when the connection may be made; else the seconds until the next token, and nothing is reserved. 0 when
+            a token may come back at any time, because it is only reserved.
         """
         if per_hour == 0:
             return None
@@ -68,7 +68,7 @@ class ConnectionBudgets:
         return None
 
     def settle(self, host: str, per_hour: int, connections: int, now: float) -> None:
-        """Give back what `reserve` has set aside, and spend what was used: `connections`, 0 when the source saw none.
+        """End a reservation and spend what was used: `connections`, 0 when the source saw none.
 
         More than the one that was reserved are possible where a host has several addresses; they are spent all the
         same, and whoever asks next waits for them.
@@ -80,24 +80,10 @@ class ConnectionBudgets:
         found.reserved -= 1
         found.spent += connections
 
-    def spent(self, host: str) -> float:
-        """How many tokens of `host` were spent and not back yet when it was last asked for."""
-        found = self._hosts.get(host.lower())
-        return 0.0 if found is None else found.spent
-
-    @property
-    def reserved(self) -> int:
-        """How many tokens are reserved now, over all hosts."""
-        return sum(host.reserved for host in self._hosts.values())
-
     def _forget(self, now: float, rate: float) -> None:
         self._hosts = {
             name: one for name, one in self._hosts.items() if one.reserved or (now - one.at) * rate < one.spent
         }
-
-    def __len__(self) -> int:
-        """How many hosts are remembered."""
-        return len(self._hosts)
 
 
 def _burst(per_hour: int) -> int:

@@ -13,7 +13,7 @@ on, and stops only when the link is open.
 Attempts. The count of failed attempts goes back to zero only when a link has been up for `stable_after_seconds`; a
 server that accepts and closes at once therefore drives the backoff up and ends in polling, like one that refuses.
 
-No clock and no sockets: the supervisor tells the time, and gets delays back.
+No clock and no sockets: the supervisor passes the time in, and gets delays back.
 Source: the IRIS wire, section 4; the states are the contract's.
 """
 
@@ -29,7 +29,7 @@ from iris_exporter.core.status import State
 class Phase(StrEnum):
     """Where the connection is."""
 
-    IDLE = "idle"  # nobody wants a connection
+    IDLE = "idle"  # no connection is wanted
     DIALING = "dialing"  # an attempt is under way
     WAITING = "waiting"  # the next attempt is planned
     LIVE = "live"
@@ -60,9 +60,9 @@ STATES: dict[Phase, State] = {
 class Input(StrEnum):
     """What can happen."""
 
-    CONNECT = "connect"  # somebody asks for a connection, or for the next attempt now
-    DISCONNECT = "disconnect"  # somebody asks for none
-    RESET = "reset"  # somebody asks to forget everything and start again
+    CONNECT = "connect"  # a connection is wanted, or the next attempt now
+    DISCONNECT = "disconnect"  # no connection is wanted any more
+    RESET = "reset"  # forget everything and start again
     OPENED = "opened"  # the dial brought a link
     TO_POLL = "to-poll"  # the dial found something that can only be polled
     FAILED = "failed"  # the dial or the link failed, and attempts are left
@@ -70,7 +70,7 @@ class Input(StrEnum):
     UNAVAILABLE = "unavailable"  # upstream asks us to poll for now
     REFUSED = "refused"  # upstream refuses us
     STOPPED = "stopped"  # upstream refuses us for good
-    DUE = "due"  # the planned moment has come
+    DUE = "due"  # the planned time has come
     POLLED = "polled"
     POLL_FAILED = "poll-failed"
 
@@ -144,7 +144,7 @@ TABLE: dict[tuple[Phase, Input], tuple[Phase, tuple[Action, ...]]] = {
     (_P.OFFLINE, _I.DISCONNECT): (_P.IDLE, (_A.CANCEL_RETRY, _A.STOP_POLLS)),
     (_P.OFFLINE, _I.RESET): (_P.DIALING, (_A.CANCEL_RETRY, _A.STOP_POLLS, _A.FORGET, _A.DIAL)),
     (_P.OFFLINE, _I.DUE): (_P.OFFLINE_DIALING, (_A.DIAL,)),
-    # The source answers again, so the live transport is worth a try now: nobody waits minutes for it.
+    # The source answers again, so the live transport is dialled now, not minutes later.
     (_P.OFFLINE, _I.POLLED): (_P.POLLING_DIALING, (_A.CANCEL_RETRY, _A.DIAL)),
     (_P.OFFLINE, _I.POLL_FAILED): (_P.OFFLINE, ()),
     #
@@ -204,7 +204,7 @@ class Step:
 
 
 class Connection:
-    """The machine: tell it what happened (`feed`, `failed`, `opened`), carry out the step it returns.
+    """The machine: report what happened (`feed`, `failed`, `opened`), carry out the step it returns.
 
     `attempt` counts the failed attempts since the link was last stable: 0 at first, and the number of the next
     attempt, from 1, once one has failed.

@@ -1,8 +1,8 @@
 """What can go wrong with a stream, and what to do about it: one table, nothing else decides.
 
 A failure has a *reason* (`core.reasons`), and a reason has one *remedy*. HTTP statuses, WebSocket close codes and the
-source's own error codes map to reasons here; socket, DNS and TLS errors are recognised in the transports and named with
-these words. What is unknown is retried: a source that invents a status must not silence itself for ever.
+source's own error codes map to reasons here; `http.classify` does the same for socket,
+DNS and TLS errors. What is unknown is retried: a source that invents a status must not silence its stream for ever.
 
 Source: the IRIS wire, sections 2 and 4; RFC 9110 section 15; RFC 6455 section 7.4 and IANA's registry of close codes.
 """

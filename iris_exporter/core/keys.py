@@ -1,13 +1,13 @@
-"""Files with a key or a token: what counts as the key. Pure; the one reader for every such file.
+"""The content of a file with a key or a token. Pure, and used by every reader of such a file.
 
-A key is checked when the program starts and read again for each request. Were the two of different opinions, a
-rotation would work until the next restart.
+A key is checked when the program starts and read again for each request. With two rules, a rotated key could work until
+the next restart.
 """
 
 import re
 
 MAX_BYTES = 8 * 1024
-"""What web servers accept as one header line; nobody needs to read more of a file than one byte beyond it."""
+"""What web servers accept as one header line; no more of a file than one byte beyond it has to be read."""
 
 _KEY = re.compile(rb"[\x21-\x7E]+")
 

@@ -1,14 +1,14 @@
-"""Why a stream fails: a closed list of words, each with what it means, what is done about it, and by whom.
+"""Why a stream fails: the closed list of reasons, each with its meaning, its remedy, and advice for the operator.
 
 A reason is a label value of metrics, so adding one is fine and renaming one is a breaking change. Each has exactly one
 remedy; the connection machine knows remedies only. `meaning` and `advice` are sentences for the operator, shown by
 docs/failures.md and wherever a failure is explained. What maps to a reason is in `core.failures`.
 
-How a remedy is chosen. What may pass by itself is retried. What only the other side's or our own configuration can
-cure is a refusal: retried on the slow schedule, so that the cure is noticed without anybody pressing a button, and so
-that nobody is hammered until then. What may be a key that was replaced leads to the key being read again first. Polling
-at once is for a source that says that its stream, not the source, is unavailable. Only a source that says in so
-many words that it does not want to be asked again is left alone until an operator asks.
+How a remedy is chosen. A failure that may pass by itself is retried. A failure that only a change of configuration can
+cure, ours or the source's, is a refusal: retried on the slow schedule, so that the cure is noticed without an operator
+and the source is not hammered until then. Where a replaced key may be the cure, the key is read again first. Polling at
+once is for a source that reports its stream, not itself, as unavailable. Only a source that asks not to be connected to
+again is left alone until an operator asks.
 """
 
 from dataclasses import dataclass
@@ -23,18 +23,18 @@ class Remedy(StrEnum):
     RENEW = "renew"  # re-read the credentials; when they did not change this is a refusal
     POLL = "poll"  # polling at once, live again on the slow schedule
     REFUSE = "refuse"  # error state, live again on the slow schedule
-    STOP = "stop"  # error state until somebody asks
+    STOP = "stop"  # error state until an operator asks
 
 
 REMEDY_TEXT: dict[Remedy, str] = {
     Remedy.RETRY: "Connect again after the backoff's delay; poll when `--stream.reconnect-attempts` are used up.",
-    Remedy.RETRY_LATER: "The same, but not before the moment that the source names (an hour at most).",
+    Remedy.RETRY_LATER: "The same, but not before the time that the source names (an hour at most).",
     Remedy.RENEW: "Read the key, the headers and the certificates again. When one of them has changed, connect again "
     "at the next attempt, once; otherwise this is a refusal.",
     Remedy.POLL: "Poll at once; try the live stream again every `--stream.live-retry-interval`.",
     Remedy.REFUSE: "Error state; try again every `--stream.live-retry-interval`, with credentials that are read anew.",
-    Remedy.STOP: "Error state until somebody asks for a connection (`POST /api/v1/streams/{name}/connect`, a changed "
-    "configuration or a restart).",
+    Remedy.STOP: "Error state until an operator asks for a connection (`POST /api/v1/streams/{name}/connect`, a "
+    "changed configuration or a restart).",
 }
 
 
@@ -134,7 +134,7 @@ REASONS: dict[str, Reason] = {
     ),
     "rate_limited": Reason(
         _R.RETRY_LATER,
-        "we have asked too often",
+        "the exporter has asked too often",
         "Raise the intervals, or share one exporter: other clients from this address count, too.",
     ),
     "try_again_later": Reason(_R.RETRY_LATER, "the source is busy for a while", _NOTHING),
@@ -145,7 +145,7 @@ REASONS: dict[str, Reason] = {
     ),
     "conflict": Reason(
         _R.RETRY,
-        "another connection stands in the way, often our own last one that the source has not let go yet",
+        "another connection blocks this one, often our own last one that the source has not closed yet",
         "When it goes on: look for a second client with the same key.",
     ),
     "misdirected": Reason(
@@ -212,7 +212,7 @@ REASONS: dict[str, Reason] = {
         "A source that is silent for longer needs a longer limit; otherwise look at the network.",
     ),
     # ours
-    "requested": Reason(_R.STOP, "we were asked to disconnect", "Connect by hand when it should go on."),
+    "requested": Reason(_R.STOP, "the exporter was asked to disconnect", "Connect by hand when it should go on."),
     "connection_budget": Reason(
         _R.RETRY_LATER,
         "so many connections were made to this host within an hour that it would refuse more",

@@ -1,4 +1,4 @@
-"""Headers of the operator's choice: which lines are one, and which names stay ours.
+"""Headers of the operator's choice: their syntax, and the names that the exporter sets itself.
 
 Source: RFC 9110, sections 5.1 (names), 5.5 (values) and 7.6.1 (hop-by-hop); RFC 6455, section 11.3.
 """
@@ -19,7 +19,7 @@ SHORTEST_SECRET = 6
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}", re.ASCII)
 _VALUE = re.compile(r"[\x21-\x7E](?:[\x20-\x7E\t]*[\x21-\x7E])?", re.ASCII)
-# Of one connection and not of the request, or set by us from what we know.
+# Headers of one connection and not of the request, or set by the exporter.
 _RESERVED = frozenset(
     {
         "accept",

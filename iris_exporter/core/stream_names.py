@@ -1,13 +1,12 @@
-"""Names of discovered streams: made of an address or of a Kubernetes object, one for each and never a secret. Pure.
+"""Names of discovered streams, made of an address or of a Kubernetes object: unique, and without secrets. Pure.
 
-A name becomes a label, a file and a heading, so it holds nothing of an address that may be a secret: no user, no query,
-no fragment. It has few characters and few kinds of them, so two addresses may look alike once they are cut and cleaned;
-whatever was cut, replaced or left out therefore ends in a hash of all that the address said, and no name without
-a hash can look like one with it. The hash does not change between processes, so neither do the names.
+A name becomes a label, a file name and a heading, so it holds nothing of an address that may be a secret: no user, no
+query, no fragment. Two addresses may look alike once they are cut and cleaned; a name that was cut or cleaned ends in a
+hash of the whole address, and no name without a hash can look like one with it. The hash, and so the name, is the same
+in every process.
 
-The short form without a hash is for the address that nearly every list consists of: a host, or a host and a usual port,
-with the scheme and path that are taken for granted. `iris-1:8080` is `iris-1-8080`; a host that is really called
-`iris-1-8080` gets the hash instead.
+The short form without a hash is for the usual address: a host, or a host and a usual port, with the default scheme and
+path. `iris-1:8080` is `iris-1-8080`; a host that is really called `iris-1-8080` gets the hash instead.
 """
 
 import hashlib
@@ -23,7 +22,7 @@ _MARK = "_"
 _UNFIT = re.compile(r"[^A-Za-z0-9_.-]+")
 _USUAL_PORT = r"(?:80|443|[1-9][0-9]{3,4})"
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?", re.ASCII)
-_PLACE = re.compile(rf"(?P<host>[A-Za-z0-9_.-]+):(?P<port>{_USUAL_PORT})", re.ASCII)
+_AUTHORITY = re.compile(rf"(?P<host>[A-Za-z0-9_.-]+):(?P<port>{_USUAL_PORT})", re.ASCII)
 _LIKE_A_PORT = re.compile(rf".*-{_USUAL_PORT}", re.ASCII)
 _LIKE_A_HASH = re.compile(rf".*{_MARK}[0-9a-f]{{{_DIGITS}}}", re.ASCII)
 
@@ -34,9 +33,9 @@ def from_address(address: str) -> str:
         parts = urlsplit(address)
     except ValueError:
         return _with_hash("", address)
-    place = parts.netloc.rpartition("@")[2]
-    short = _short(place) if address == f"{DEFAULT_SCHEME}://{place}{DEFAULT_PATH}" else None
-    return short or _with_hash(f"{place}{parts.path}", address)
+    authority = parts.netloc.rpartition("@")[2]
+    short = _short(authority) if address == f"{DEFAULT_SCHEME}://{authority}{DEFAULT_PATH}" else None
+    return short or _with_hash(f"{authority}{parts.path}", address)
 
 
 def from_object(namespace: str, name: str) -> str:
@@ -45,12 +44,12 @@ def from_object(namespace: str, name: str) -> str:
     return text if _fits(text) else _with_hash(text, text)
 
 
-def _short(place: str) -> str | None:
-    found = _PLACE.fullmatch(place)
+def _short(authority: str) -> str | None:
+    found = _AUTHORITY.fullmatch(authority)
     if found is not None:
         text = f"{found['host']}-{found['port']}"
         return text if _fits(text) else None
-    return place if _fits(place) and not _LIKE_A_PORT.fullmatch(place) else None
+    return authority if _fits(authority) and not _LIKE_A_PORT.fullmatch(authority) else None
 
 
 def _fits(text: str) -> bool:

@@ -1,1 +1,1 @@
-"""What every HTTP request of ours uses."""
+"""What every HTTP request of the exporter uses: session, credentials, TLS, proxies, redirects, classified errors."""

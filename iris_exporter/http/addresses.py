@@ -1,8 +1,7 @@
-"""Addresses as aiohttp takes them, byte for byte as they are written.
+"""Addresses for aiohttp, byte for byte as they are written.
 
-Left to itself yarl decodes what need not be escaped to its mind (`%28` in a path, `%2F` and `%40` in a query) and
-resolves dots in a path, which breaks addresses that are signed. What no URL can have as it stands (a blank, a letter
-beyond ASCII, a percent sign that escapes nothing) is still escaped, and so is nothing else.
+yarl decodes some escapes (`%28` in a path, `%2F` and `%40` in a query) and resolves dots in a path, which breaks signed
+addresses. Only what no URL may contain is escaped: a blank, a letter beyond ASCII, a percent sign that escapes nothing.
 
 Source: RFC 3986, sections 2 and 6.2.2.
 """

@@ -30,8 +30,8 @@ _UNREACHABLE = frozenset(
     {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.EACCES, errno.EPERM}
 )  # the last two are how a local firewall refuses
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
-# What the other side says about our certificate, in the words of OpenSSL. TLS 1.2 says "handshake failure" where it
-# misses one, which can have many other causes as well.
+# Alerts of the peer about our client certificate, as OpenSSL names them. TLS 1.2 reports a missing one as "handshake
+# failure", which can have many other causes.
 _ABOUT_OUR_CERTIFICATE = (
     "ALERT_BAD_CERTIFICATE",
     "ALERT_UNSUPPORTED_CERTIFICATE",
@@ -84,9 +84,9 @@ def _tls(error: BaseException) -> Failure | None:
         return Failure("tls_certificate", _certificate_text(error))
     if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
         inner = getattr(error, "os_error", error)
-        words = getattr(inner, "reason", None) or type(error).__name__
-        about_ours = any(alert in words for alert in _ABOUT_OUR_CERTIFICATE)
-        return Failure("client_certificate" if about_ours else "tls", words)
+        alert = getattr(inner, "reason", None) or type(error).__name__
+        about_ours = any(name in alert for name in _ABOUT_OUR_CERTIFICATE)
+        return Failure("client_certificate" if about_ours else "tls", alert)
     return None
 
 
@@ -110,7 +110,7 @@ def _aiohttp(error: BaseException) -> Failure | None:
 
 
 def _from_proxy(status: int) -> Failure:
-    """What the answer of a proxy to CONNECT means: a gateway's statuses are about the source, all others about us."""
+    """A proxy's answer to CONNECT: a status of 4xx refuses us, any other reports a failure to reach the source."""
     refused = 400 <= status < 500
     return Failure("proxy_refused" if refused else "proxy", f"the HTTP proxy answered with status {status}")
 

@@ -1,6 +1,6 @@
-"""What identifies us to a source or to another server: the key, headers of the operator's choice, certificates.
+"""Credentials of a stream or client: the API key, headers of the operator's choice, certificates.
 
-All of it can live in files, which are read at each request, so that what was rotated is used without a restart.
+Files with credentials are read at each request, so that rotated ones are used without a restart.
 """
 
 import ssl
@@ -27,7 +27,7 @@ Trust = ssl.SSLContext | bool
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What one request sends and trusts. `elsewhere` is the trust for an origin that is not to know who we are."""
+    """What one request sends and trusts. `elsewhere` is the trust for an origin that must not learn the credentials."""
 
     headers: tuple[Header, ...] = field(repr=False)
     trust: Trust
@@ -35,7 +35,7 @@ class Identity:
 
 
 class Credentials:
-    """The credentials of one stream or client. `protect` is told every secret that is read, before anything else."""
+    """The credentials of one stream or client. `protect` receives each secret that is read, before it is used."""
 
     def __init__(self, settings: StreamSettings | ClientSettings, protect: Callable[[str], None]) -> None:
         self.protect = protect
@@ -63,7 +63,7 @@ class Credentials:
         return self._used
 
     async def changed(self) -> bool:
-        """Whether the files now hold something else than what was last used; False when they cannot be read."""
+        """Whether the files differ from what was last used; False when they cannot be read."""
         try:
             return await self._load() != self._used
         except TransportError:
@@ -89,11 +89,11 @@ class Credentials:
 
     async def _trust(self) -> Trust:
         if self._verify and self._files == tls.Files() and self._is_plain:
-            return True  # not looked at, unless a redirect leads to TLS
+            return True  # used only when a redirect leads to TLS
         return await _context(self._files, verify=self._verify)
 
     async def _trust_elsewhere(self) -> Trust:
-        """The operator's own authorities hold everywhere; our certificate, and what is not verified, do not."""
+        """The operator's own authorities apply to every origin; our certificate and skipped verification do not."""
         if self._files.authorities is None and self._is_plain:
             return True
         return await _context(tls.Files(self._files.authorities), verify=True)

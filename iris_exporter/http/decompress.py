@@ -1,11 +1,10 @@
-"""Decompression that cannot be used as a bomb: the output is bounded before it exists.
+"""Decompression with a bound: no more output is made than a limit allows.
 
-A gzip body may consist of several members, one after the other (RFC 1952, section 2.2), and then each is inflated. What
-follows the end of a `deflate` body, or the end of a member and is no member, is damage: the library would keep all of
-it, for as long as a source cares to send. `deflate` means a zlib stream (RFC 9110, section 8.4.1.2), and many servers
-send the compressed data without its header: the first two bytes tell which it is.
+A gzip body may consist of several members (RFC 1952, section 2.2); each is inflated. Data after the end of a `deflate`
+body, or after a gzip member without being one, is damage; zlib alone would buffer it without bound. `deflate` means a
+zlib stream (RFC 9110, section 8.4.1.2), but many servers send raw deflate data: the first two bytes show which it is.
 
-What a damaged piece held before the damage is in `rescued`: of a stream of messages the whole ones count.
+`rescued` holds what a damaged piece contained before the damage, since whole messages of a stream count.
 """
 
 import zlib
@@ -13,7 +12,7 @@ from contextlib import suppress
 
 from iris_exporter.errors import LimitExceededError
 
-_ANY_WRAPPER = zlib.MAX_WBITS | 32  # gzip or zlib, told apart by the header
+_ANY_WRAPPER = zlib.MAX_WBITS | 32  # gzip or zlib, by its header
 _GZIP = zlib.MAX_WBITS | 16
 _BARE = -zlib.MAX_WBITS
 _GZIP_HEAD = b"\x1f\x8b"
@@ -31,7 +30,7 @@ class Inflater:
             raise ValueError(encoding)
         self._is_plain = encoding in ("", "identity")
         self._inflate = None if self._is_plain or encoding == "deflate" else zlib.decompressobj(_ANY_WRAPPER)
-        self._head = b""  # the first byte of a body whose second one is needed to tell what it is
+        self._head = b""  # the first byte of a body, until the second one shows its format
         self.rescued = b""
         """What the piece that raised inflated to before that, up to the limit."""
 
@@ -73,7 +72,7 @@ class Inflater:
 
     @property
     def complete(self) -> bool:
-        """Whether the body may end here: a compressed one says where its end is, any other leaves it to the framing."""
+        """Whether the body may end here: compressed data marks its end, any other relies on the framing."""
         return self._is_plain or (self._inflate is not None and self._inflate.eof)
 
 

@@ -3,10 +3,10 @@
 `http_proxy`, `https_proxy` and `no_proxy`, in lower case or, when that is not set, in upper case. A WebSocket follows
 the variable of the scheme that it begins as. A proxy named without a scheme is an HTTP proxy. `no_proxy` is a list,
 with commas or blanks between its entries: host names (which stand for their subdomains, too), `host:port`, addresses
-and networks (`10.0.0.0/8`), or `*` for everything. Every request of this program comes through here, also those that
-libraries make, which would each read the variables in a way of their own.
+and networks (`10.0.0.0/8`), or `*` for everything. Every request of this program uses these rules; libraries would
+each read the variables in their own way.
 
-The user and the password in a proxy's URL are taken out of it here, so that no error text of a library can quote them.
+User and password are removed from a proxy's URL, so that no error text of a library can quote them.
 """
 
 import base64
@@ -33,7 +33,7 @@ class Proxy:
 
 
 def proxy_for(url: str, environment: Mapping[str, str]) -> Proxy | Failure | None:
-    """The proxy for a request to `url`; None when it goes there directly, a failure when the variable is no URL."""
+    """The proxy for a request to `url`; None for a direct request, a failure when the variable is no URL."""
     scheme, host, port = origin(url)
     value = _variable(f"{scheme}_proxy", environment)
     # Under CGI, HTTP_PROXY is the client's header `Proxy`; only the lower case is safe there.
@@ -64,15 +64,15 @@ def with_credentials(proxy: Proxy) -> str:
     if proxy.authorization is None:
         return proxy.url
     user, _, password = base64.b64decode(proxy.authorization.removeprefix("Basic ")).decode().partition(":")
-    scheme, _, place = proxy.url.partition("://")
-    return f"{scheme}://{quote(user, safe='')}:{quote(password, safe='')}@{place}"
+    scheme, _, authority = proxy.url.partition("://")
+    return f"{scheme}://{quote(user, safe='')}:{quote(password, safe='')}@{authority}"
 
 
 def is_of_proxy(status: int, headers: Mapping[str, str]) -> bool:
-    """Whether an answer that came through a proxy without a tunnel says that the proxy did not reach the source.
+    """Whether the answer of a proxy without a tunnel means that the proxy did not reach the source.
 
-    502 and 504 may also come from a gateway in front of the source, which cannot be told from here. Squid reports a
-    source that it cannot reach by 503 and a header of its own.
+    502 and 504 may also come from a gateway in front of the source; the answers do not differ. Squid reports a source
+    that it cannot reach by 503 and a header of its own.
     Source: RFC 9110, sections 15.5.8, 15.6.3 and 15.6.5; RFC 9209 (Proxy-Status).
     """
     if status in (407, 502, 504):
@@ -123,6 +123,6 @@ def _matches(entry: str, host: str, port: int) -> bool:
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """An address; one of IPv4 in the clothes of IPv6 (`::ffff:10.0.0.1`) is one of IPv4."""
+    """An address; an IPv4-mapped one (`::ffff:10.0.0.1`) counts as IPv4."""
     address = ipaddress.ip_address(host.partition("%")[0])
     return getattr(address, "ipv4_mapped", None) or address

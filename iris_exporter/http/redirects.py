@@ -1,9 +1,9 @@
 """Whether a redirect is followed, and whether the key goes along.
 
-A redirect is an order of whoever answers, and that need not be whom the key belongs to. So the key, the headers of the
-operator's choice and the client certificate go to the origin (scheme, host, port) that is configured and to no other;
-once a redirect has left that origin they stay behind, even when the next one returns. Nothing is remembered: the next
-request starts from the configured address again, because a redirect is often a matter of minutes.
+Whoever answers can redirect, and the key may belong to somebody else. So the key, the headers of the operator's choice
+and the client certificate go only to the configured origin (scheme, host, port); once a redirect has left that origin
+they are not sent, even when a later redirect returns to it. Redirects are not remembered, because many last minutes:
+the next request starts from the configured address.
 
 Source: RFC 9110, section 15.4; WHATWG Fetch, 4.4 "HTTP-redirect fetch".
 """
@@ -61,20 +61,18 @@ def next_hop(current_url: str, location: str, hops: Sequence[str]) -> Hop | Fail
         return target
     here, there = origin(current_url), origin(target)
     if here[0] == "https" and there[0] == "http":
-        return _refused(f"from https to {_show(there)}, which is not encrypted")
+        return _refused(f"from https to {_shown(there)}, which is not encrypted")
     if target in {_normal(url) for url in hops}:
-        return _refused(f"in circles, by way of {_show(there)}")
+        return _refused(f"in circles, by way of {_shown(there)}")
     home = origin(hops[0])
     return Hop(target, keep_credentials=all(origin(url) == home for url in (*hops, target)))
 
 
 def refused_without_credentials(url: str, failure: Failure) -> Failure:
-    """What a refusal means when a redirect led to it and the key stayed behind: the key is not at fault."""
+    """The failure of a redirected request that was refused because the key was not sent along."""
     if failure.reason not in ("unauthorized", "forbidden"):
         return failure
-    return _refused(
-        f"to {_show(origin(url))}, which wants a key; ours is not sent to another origin than the configured"
-    )
+    return _refused(f"to {_shown(origin(url))}, which wants a key; the key is sent to the configured origin alone")
 
 
 def _target(current_url: str, location: str) -> str | Failure:
@@ -101,7 +99,7 @@ def _normal(url: str) -> str:
     return parts._replace(path=parts.path or "/").geturl()
 
 
-def _show(where: Origin) -> str:
+def _shown(where: Origin) -> str:
     """An origin for a message. Never the whole address: its path and query may hold a secret."""
     scheme, host, port = where
     name = f"[{host}]" if ":" in host else host

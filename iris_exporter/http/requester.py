@@ -185,7 +185,7 @@ class Requester:
         finally:
             origin = str(redirects.origin(call.url))
             connections = 0 if sent.is_of_proxy else sent.connections
-            # A stream over a connection that was kept is one more to the source, even though it accepted nothing.
+            # A stream over a reused connection is one more to the source, even though it accepted no connection.
             if sent.is_reused and not sent.is_of_proxy and origin not in paid:
                 connections += 1
             if connections:
@@ -193,7 +193,7 @@ class Requester:
             self._budget.settle(call.url, connections)
 
     def _call(self, url: str, identity: Identity, *, known: bool) -> _Call:
-        """`known` says whether the origin may know who we are."""
+        """`known` says whether the origin may receive the credentials."""
         headers = dict(identity.headers) if known else {}
         options: dict[str, Any] = {"ssl": identity.trust if known else identity.elsewhere}
         if known and url.startswith("https:") and self._settings.tls_server_name is not None:
@@ -202,7 +202,7 @@ class Requester:
         if proxy is not None:
             options["proxy"] = proxy.url
             if proxy.authorization is not None:
-                # A tunnel is asked for in a request of its own; otherwise the proxy reads ours.
+                # A tunnel has a CONNECT request of its own; without one the proxy reads this request.
                 to_proxy = options.setdefault("proxy_headers", {}) if url.startswith("https:") else headers
                 to_proxy["Proxy-Authorization"] = proxy.authorization
         return _Call(url, headers, options)

@@ -1,4 +1,4 @@
-"""Name look-ups without threads, so that a resolver that does not answer delays nobody but who asks it."""
+"""Name look-ups without threads, so that a name server that does not answer delays only who waits for it."""
 
 import asyncio
 import socket
@@ -14,15 +14,15 @@ TRIES = 2
 LIMIT_SECONDS = 8.0
 """The most for all servers and search domains together."""
 _SHARE = 0.8
-"""Of the time to connect: a look-up has to end before it, or the reason would be `timeout` in place of `dns`."""
+"""Share of the connect timeout: a look-up ends before it, so that the reason is `dns` and not `timeout`."""
 _limit_seconds: ContextVar[float] = ContextVar("look_up_limit_seconds", default=LIMIT_SECONDS)
 
 
 @asynccontextmanager
 async def connect_timeout(seconds: float) -> AsyncIterator[None]:
-    """Raise TimeoutError when the block takes longer; look-ups in it fail some time before.
+    """Raise TimeoutError when the block takes longer than `seconds`; its look-ups fail some time before.
 
-    Requests that ask for the same name at the same time share one look-up, with the limit of the first.
+    Requests for the same name at the same time share one look-up, with the limit of the first.
     """
     token = _limit_seconds.set(min(LIMIT_SECONDS, seconds * _SHARE))
     try:

@@ -1,7 +1,4 @@
-"""Header values that decide something: `Retry-After`.
-
-Source: RFC 9110, section 10.2.3 and 5.6.7.
-"""
+"""The header `Retry-After`. Source: RFC 9110, sections 10.2.3 and 5.6.7."""
 
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -18,9 +15,9 @@ def retry_after_seconds(value: str | None, now: float) -> float | None:
     if text.isascii() and text.isdigit():
         return float(text[:12])  # more digits than that are no sensible wait, and the cap is elsewhere
     try:
-        moment = parsedate_to_datetime(text)
+        date = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    if moment.tzinfo is None:  # "-0000": a UTC date of unknown origin
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, moment.timestamp() - now)
+    if date.tzinfo is None:  # "-0000": a UTC date of unknown origin
+        date = date.replace(tzinfo=UTC)
+    return max(0.0, date.timestamp() - now)

@@ -1,8 +1,8 @@
-"""The HTTP client that all streams share: one connector, no cookies, no automatic anything."""
+"""The HTTP session that all streams share: one connector, no cookies, and no redirect or retry of aiohttp's own."""
 
 import asyncio
 import ssl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from iris_exporter.http.resolver import Resolver
 
 
 class RedirectedError(aiohttp.ClientError):
-    """An answer that leads elsewhere. `location` is the header as it came; it is in no text, it may hold a secret."""
+    """The answer is a redirect. `location` is the header as it came, in no error text because it may hold a secret."""
 
     def __init__(self, location: str) -> None:
         super().__init__()
@@ -29,30 +29,29 @@ class RedirectedError(aiohttp.ClientError):
 
 @dataclass(slots=True)
 class Sent:
-    """What has come of a request so far, successful or not.
+    """What a request has used so far, successful or not.
 
-    `is_reused` says that it goes over a connection that was kept from an earlier one. `connections` counts new ones as
-    far as the source can have seen them: TCP connections that it accepted, or a proxy for it. There can be several
-    where a host has several addresses. `is_of_proxy` says that the answer is a proxy's own: the source was not
-    reached.
+    `is_reused` says that it uses the connection of an earlier one. `connections` counts new ones that the source can
+    have seen: TCP connections that it, or a proxy for it, accepted; several where a host has several addresses.
+    `is_of_proxy` says that the answer is a proxy's own: the source was not reached.
     """
 
     is_reused: bool = False
     is_of_proxy: bool = False
     connections: int = 0
-    # A TLS handshake begins when a connection was accepted or a tunnel is through; where the proxy itself is spoken to
-    # over TLS, the first one that succeeds is the proxy's.
+    # A TLS handshake begins once a connection is accepted or a tunnel is open. With a proxy over TLS, the first
+    # one that succeeds is the proxy's.
     _with_proxy: bool = False
 
-    def shook(self, ended: bool) -> None:
-        """A TLS handshake begins, or has succeeded: see `handshakes.WATCHER`."""
+    def note_handshake(self, ended: bool) -> None:
+        """A TLS handshake begins, or has succeeded (`handshakes.WATCHER`)."""
         if ended:
             self._with_proxy = False
         elif not self._with_proxy:
             self.connections += 1
 
     def connected(self) -> None:
-        """A connection is there as a whole."""
+        """A connection is complete."""
         self.connections = max(self.connections, 1)
 
 
@@ -61,23 +60,23 @@ _once: ContextVar[Sent | None] = ContextVar("once", default=None)
 
 @contextmanager
 def sent_once(*, tls_proxy: bool = False) -> Iterator[Sent]:
-    """A request in this block makes one connection at most, and what comes of it is noted in what is returned.
+    """Let a request in this block make one connection at most, and note what it uses.
 
-    `tls_proxy` says that it goes through a proxy that is spoken to over TLS.
+    `tls_proxy` says that it goes through a proxy that is reached over TLS.
 
-    aiohttp sends a GET a second time, at once, when its connection ends before the answer. That is right over a
-    connection that was kept, which the server may just have given up (RFC 9112, section 9.3.1); after a new one it
-    would be a dial that no budget and no counter knows of.
+    aiohttp repeats a GET at once when its connection ends before the answer. That is right over a reused connection,
+    which the server may just have closed (RFC 9112, section 9.3.1); after a new one it would be a dial that no budget
+    and no counter knows of.
     """
     sent = Sent(_with_proxy=tls_proxy)
     other = handshakes.WATCHER.get()
 
-    def shook(ended: bool) -> None:
-        sent.shook(ended)
+    def note(ended: bool) -> None:
+        sent.note_handshake(ended)
         if other is not None:
             other(ended)
 
-    watching = handshakes.WATCHER.set(shook)
+    watching = handshakes.WATCHER.set(note)
     sending = _once.set(sent)
     try:
         yield sent
@@ -107,17 +106,16 @@ def _note_connections() -> aiohttp.TraceConfig:
 
 
 def open_session(trace_configs: Sequence[aiohttp.TraceConfig] = ()) -> aiohttp.ClientSession:
-    """A client session without limits on the number of links, since the configuration names every one of them.
+    """A client session without a limit on connections, since the configuration names each stream.
 
-    Names are looked up by an asynchronous resolver (c-ares), which holds no thread however long it waits.
+    Names are looked up by an asynchronous resolver (c-ares), which occupies no thread. `trace_configs` receive the
+    phases of each request, `handshakes` those of TLS.
 
-    `trace_configs` are told the moments of each request. TLS handshakes are watched too (`handshakes`).
-
-    It follows no redirect: each raises `RedirectedError`. The environment is left alone: aiohttp would take passwords
-    from .netrc along with the proxies.
+    A redirect raises `RedirectedError`. The environment is not read: with its proxies aiohttp would take passwords from
+    .netrc.
     """
     return aiohttp.ClientSession(
-        # Links are long, polls are rare: nothing is gained by keeping idle connections for long.
+        # Links last long and polls are rare, so idle connections are of little use.
         connector=_Connector(
             limit=0,
             keepalive_timeout=75,
@@ -129,7 +127,7 @@ def open_session(trace_configs: Sequence[aiohttp.TraceConfig] = ()) -> aiohttp.C
         headers={"User-Agent": f"iris-exporter/{__version__}"},
         auto_decompress=False,
         trust_env=False,
-        middlewares=(_guard,),
+        middlewares=(_check_head,),
         trace_configs=[_note_connections(), *trace_configs],
     )
 
@@ -143,12 +141,12 @@ class _Connector(aiohttp.TCPConnector):
         await self._resolver.close()
 
 
-async def _guard(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-    """Look at each head before aiohttp acts on it.
+async def _check_head(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+    """Check the head of each answer before aiohttp acts on it.
 
-    Redirects are here because the WebSocket handshake of aiohttp follows them with all headers and cannot be told not
-    to. Upgrades are here because it takes a 101 as the answer to any request, and does not mind extensions and
-    subprotocols that nobody offered (RFC 6455, section 4.1, steps 5 and 6: the connection has to be failed).
+    Redirects are checked here because aiohttp's WebSocket handshake follows them with all headers and has no switch for
+    that. Upgrades are checked here because aiohttp takes a 101 as the answer to any request, and accepts extensions and
+    subprotocols that were not offered (RFC 6455, section 4.1, steps 5 and 6: the client must fail the connection).
     """
     try:
         response = await handler(request)
@@ -181,16 +179,19 @@ def _wrong_upgrade(request: ClientRequest, response: ClientResponse) -> str | No
 
 
 def end_with_connection(response: ClientResponse) -> None:
-    """Make reading the body fail when the connection is gone and the body has neither ended nor failed.
+    """Make reading the body fail when the connection has ended and the body has neither ended nor failed.
 
-    After a chunk whose size is nonsense aiohttp closes the connection and forgets about who waits for the body: the
-    reader would wait for ever.
+    After an invalid chunk size aiohttp closes the connection without an error for the reader, who would wait for ever.
     """
     content = response.content
 
     def fail() -> None:
         if not content.is_eof() and content.exception() is None:
             content.set_exception(AnswerError(Failure("protocol_error", "the body breaks off against its framing")))
+
+    def forget() -> None:
+        if lost is not None:
+            lost.remove_done_callback(lost_now)
 
     def lost_now(ended: asyncio.Future[None]) -> None:
         _fetch(ended)
@@ -201,17 +202,13 @@ def end_with_connection(response: ClientResponse) -> None:
     if lost is None:
         fail()
     elif not content.is_eof():
-        # A connection that is kept alive sees many bodies: each takes its callback away, one stays for the exception.
+        # A kept-alive connection carries many bodies: each removes its callback, one stays for the exception.
         lost.remove_done_callback(_fetch)
         lost.add_done_callback(_fetch)
         lost.add_done_callback(lost_now)
-        content.on_eof(lambda: _leave(lost, lost_now))
-
-
-def _leave(lost: asyncio.Future[None], callback: Callable[[asyncio.Future[None]], None]) -> None:
-    lost.remove_done_callback(callback)
+        content.on_eof(forget)
 
 
 def _fetch(ended: asyncio.Future[None]) -> None:
-    """Take the exception of a lost connection, which asyncio would complain about otherwise."""
+    """Retrieve the exception of a lost connection, or asyncio would log it."""
     ended.exception()

@@ -1,8 +1,8 @@
-"""Certificates of a stream: which authorities it trusts and how it identifies itself.
+"""TLS contexts of streams: which authorities they trust and how they identify themselves.
 
 A context costs some milliseconds and, with the system's authorities, most of a megabyte, so a thousand streams with the
-same settings share one. It is made again when a file has changed, which is looked up at each dial: renewed
-certificates are used without a restart. What is open stays open with what it began with.
+same settings share one. The files are checked at each dial and a changed one gives a new context, so renewed
+certificates are used without a restart. Open connections continue with the context that they began with.
 """
 
 import functools
@@ -28,7 +28,7 @@ class Files:
 
 
 class UnusableFileError(Exception):
-    """A file cannot be used: `path` is which, `expected` completes "expected ..."."""
+    """The file `path` cannot be used; `expected` completes "expected ..."."""
 
     def __init__(self, path: Path, expected: str) -> None:
         super().__init__(path, expected)
@@ -94,7 +94,7 @@ def _expected(what: str, error: OSError) -> str:
 
 
 Stamp = tuple[int, int, int]
-"""What differs when a file was written or replaced: time, size, number."""
+"""Time, size and number of a file: they differ once it was written or replaced."""
 
 
 def current(files: Files, *, verify: bool = True) -> ssl.SSLContext:
@@ -104,7 +104,7 @@ def current(files: Files, *, verify: bool = True) -> ssl.SSLContext:
         UnusableFileError: One of them is missing or broken.
     """
     found = stamps(files)
-    with _making(files):  # or every one of a thousand streams that start at once would make its own
+    with _making(files):  # or each of a thousand streams that start at once would make its own
         return _cached(files, found, verify)
 
 
@@ -119,12 +119,12 @@ def unusable_file(authorities: Path | None, certificate: Path | None, key: Path 
 
 @functools.lru_cache(maxsize=_MAX_CONTEXTS)
 def _making(files: Files) -> threading.Lock:  # noqa: ARG001 (it is the key)
-    """One lock for each set of files, because one that hangs must not hold up the others."""
+    """One lock for each set of files, because one that hangs must not delay the others."""
     return threading.Lock()
 
 
 def stamps(files: Files) -> tuple[Stamp | None, ...]:
-    """What differs when one of the files has changed; those of the system (`SSL_CERT_FILE`) are among them.
+    """Stamps of the files, with those of the system (`SSL_CERT_FILE`) where no authorities are named.
 
     Raises:
         UnusableFileError: One of the files named is missing.
@@ -134,11 +134,11 @@ def stamps(files: Files) -> tuple[Stamp | None, ...]:
 
 
 def _system_stamps() -> Iterator[Stamp | None]:
-    """Of the file and the directory with the system's authorities; None for one that is not there."""
-    places = ssl.get_default_verify_paths()
-    for place in filter(None, (places.cafile, places.capath)):
+    """Stamps of the file and the directory with the system's authorities; None for a missing one."""
+    paths = ssl.get_default_verify_paths()
+    for path in filter(None, (paths.cafile, paths.capath)):
         try:
-            yield _stamp(Path(place))
+            yield _stamp(Path(path))
         except UnusableFileError:
             yield None
 
@@ -149,7 +149,6 @@ def _cached(files: Files, stamps: tuple[Stamp | None, ...], verify: bool) -> ssl
 
 
 def _stamp(path: Path | None) -> Stamp | None:
-    """What differs when a file was written or replaced."""
     if path is None:
         return None
     try:

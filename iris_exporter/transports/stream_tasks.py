@@ -1,4 +1,4 @@
-"""The tasks of one stream: started, cancelled and waited for in one place, so that none fails unseen."""
+"""The tasks of one stream: started, cancelled and awaited in one place, so that every failure is reported."""
 
 import asyncio
 from collections.abc import Callable, Coroutine

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from iris_exporter.core.fair_queue import FairLine, LineFullError
+from iris_exporter.core.fair_queue import FairQueue, QueueFullError
 from iris_exporter.process.blocking import PASSWORDS
 
 CHALLENGE = 'Basic realm="iris-exporter", charset="UTF-8"'
@@ -56,7 +56,7 @@ class Passwords:
         self._right: OrderedDict[bytes, None] = OrderedDict()
         self._wrong: OrderedDict[bytes, None] = OrderedDict()
         self._checks: dict[bytes, _Check] = {}  # those in line and the one under way
-        self._line: FairLine[_Check] = FairLine(MAX_WAITING, MAX_WAITING_PER_CLIENT)
+        self._line: FairQueue[_Check] = FairQueue(MAX_WAITING, MAX_WAITING_PER_CLIENT)
         self._busy = False
 
     async def verify(self, users: Mapping[str, str], name: str, password: bytes, client: str = "") -> bool:
@@ -97,7 +97,7 @@ class Passwords:
     def _enter(self, client: str, check: _Check) -> None:
         try:
             displaced = self._line.enter(client, check)
-        except LineFullError:
+        except QueueFullError:
             raise BusyError from None
         self._checks[check.key] = check
         if displaced is not None:
