@@ -24,7 +24,7 @@ from iris_exporter.web.context import HttpError
 from iris_exporter.web.rate_limits import RateLimiter, client_of
 
 PROBES = ("/-/healthy", "/-/ready")
-"""Paths below the prefix that no rate limit holds up."""
+"""Paths below the prefix that no rate limit delays."""
 _SAFE_METHODS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 _limited_log = get_logger(__name__).limited(6)
 
@@ -149,8 +149,9 @@ async def _is_within(request: web.Request, most: int) -> bool:
 def _is_same_origin(request: web.Request, external_url: str | None) -> bool:
     """Return whether a request may change something: it comes from no browser, or from a page of our own.
 
-    `Sec-Fetch-Site` is a browser's own word and holds behind a proxy that rewrites `Host`; older browsers send only
-    `Origin`, which is compared with `Host` and the external address. Source: Fetch Metadata; RFC 6454, section 7.
+    The browser itself sends `Sec-Fetch-Site`, which is right even behind a proxy that rewrites `Host`; older browsers
+    send only `Origin`, which is compared with `Host` and the external address. Source: Fetch Metadata; RFC 6454,
+    section 7.
     """
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:

@@ -30,7 +30,7 @@ MAX_WAITING_PER_CLIENT = 16
 MAX_WAITING = 64
 """Passwords of all clients in line; beyond that the longest line gives way to a shorter one."""
 MAX_PASSWORD_BYTES = 72
-"""All that bcrypt looks at; a longer password has no hash that could be meant."""
+"""All that bcrypt uses; a longer password has no hash that could be meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Passwords:
         if check is None:
             check = _Check(key, hashed, password, known, asyncio.get_running_loop().create_future())
             self._enter(client, check)
-        # Shielded: a client that leaves must not take the result away from another one with the same password.
+        # Shielded: a client that disconnects must not cancel the result of another one with the same password.
         return await asyncio.shield(check.result)
 
     def remembers(self, users: Mapping[str, str], name: str, password: bytes) -> bool:

@@ -4,8 +4,8 @@ aiohttp's own server has no limit of connections, takes its TLS context once and
 a `Connection` asks the `ConnectionFilter` before aiohttp's handler hears of it, makes its own TLS handshake with the
 context in force at that time, and has timeouts.
 
-Why `loop.start_tls`, and no listener with a context whose `sni_callback` puts the current one in its place: OpenSSL
-takes certificate and ciphers from the context that is put in, but neither the versions, nor the curves, nor whether a
+Why `loop.start_tls`, and no listener with a context whose `sni_callback` switches to the current one: OpenSSL
+takes certificate and ciphers from that context, but neither the versions, nor the curves, nor whether a
 client certificate is required; a file that begins to require one would let everybody in until the next start. TLS
 could not be switched on or off, and asyncio reports no failed handshake to anybody, so that connections that never
 complete theirs would be neither limited nor counted.
@@ -40,7 +40,7 @@ _limited_log = _log.limited(6)
 
 
 class Connection(web.RequestHandler):
-    """One TCP connection, from its first moment on: limited, secured, timed, and then aiohttp's."""
+    """One TCP connection from accept to close: limited, secured and timed; aiohttp handles it once it is secure."""
 
     def __init__(self, connections: "ConnectionFilter", server: web.Server, *, on_loopback: bool) -> None:
         super().__init__(
@@ -65,9 +65,9 @@ class Connection(web.RequestHandler):
         self.address = ""
         self.timer = connections.timer()
         self.is_served = False
-        """Whether aiohttp has the connection; until then the time limit of the handshake holds, and no other."""
+        """Whether aiohttp has the connection; until then only the time limit of the handshake applies."""
         self.retired = False
-        """Whether to close after the next answer, because the TLS settings of its handshake hold no longer."""
+        """Whether to close after the next answer, because the TLS settings have changed since its handshake."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take in the connection, or end it at once."""
@@ -96,7 +96,7 @@ class Connection(web.RequestHandler):
             self._early += data
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Free the connection's place."""
+        """Count the connection no more."""
         self._release(None)
         super().connection_lost(exc)
 
@@ -135,7 +135,7 @@ class Connection(web.RequestHandler):
             refusal = self._accept(self._secured, names)
         except OSError as error:  # the client's part; TLS errors and timeouts are among them
             _log.debug("web.handshake_failed", remote=self.address, error=error)
-        except Exception as error:  # noqa: BLE001 (a mistake of ours, and the connection must not stay counted)
+        except Exception as error:  # noqa: BLE001 (a bug of the exporter; the connection must not stay counted)
             _limited_log.error("web.handshake_failed", remote=self.address, error=error)
         self._handshake = None
         if refusal is not None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from iris_exporter.instruments.rendering import Format
 
 # The escaping schemes that leave our names as they are (letters, digits, underscores). `dots` would double each
-# underscore, so a scraper that asks for it is told that it gets `underscores`.
+# underscore, so the answer to a scraper that asks for it says `underscores`.
 _ESCAPINGS = {"allow-utf-8": "allow-utf-8", "underscores": "underscores", "values": "values", "dots": "underscores"}
 _ITEM = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*")+')
 _PARAMETER = re.compile(r'(?:[^;"]|"(?:[^"\\]|\\.)*")+')
@@ -82,7 +82,7 @@ def accepts_gzip(accept_encoding: str) -> bool:
 
 
 def prefers_html(accept: str) -> bool:
-    """Whether a browser asks, which wants a page to look at, rather than a program."""
+    """Whether a browser asks, which wants a page, and not a program."""
     return any(item.value == "text/html" and item.weight > 0 for item in parse(accept))
 
 

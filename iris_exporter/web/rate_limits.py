@@ -185,7 +185,7 @@ class ConnectionTimer:
 TICK_SECONDS = 0.25
 """Of the event loop's own timer; a delay shorter than this may fall between two ticks."""
 DELAY_WINDOW_SECONDS = 60.0
-"""What the gauge looks back on: the longest usual interval between scrapes, so that each scraper sees each delay."""
+"""What the gauge covers: the longest usual interval between scrapes, so that each scraper sees each delay."""
 BLOCKED_WINDOW_SECONDS = 30.0
 MAX_BLOCKED_SECONDS = 10.0
 """Blocked for more than a third of the window: no probe's time limit is met any more, and heartbeats begin to fail."""

@@ -1,9 +1,8 @@
-"""The telemetry path: prints a scrape without keeping the event loop from the streams.
+"""The telemetry path: prints a scrape without blocking the event loop.
 
-A scrape of 100,000 series is megabytes of text. It is made piece by piece, and whenever the loop has been held for two
-milliseconds the others get their turn; compression happens in a thread (zlib lets go of the interpreter); a large
-answer without compression is written in parts. The status line is sent only when everything has been printed, so an
-error is never a 200.
+A scrape of 100,000 series is megabytes of text. It is made piece by piece, and other tasks get their turn after every
+two milliseconds; compression happens in a thread (zlib releases the interpreter); a large answer without compression
+is written in parts. The status line is sent only when everything has been printed, so an error is never a 200.
 """
 
 import asyncio
@@ -23,8 +22,8 @@ from iris_exporter.web.negotiation import accepts_gzip, choose_format, parse
 from iris_exporter.web.rate_limits import SCRAPE_RESERVE, Limiter
 from iris_exporter.web.scrapers import is_scraper
 
-HOLD_SECONDS = 0.002
-"""How long the event loop is held at a stretch; the contract allows 10 ms, and others want their share of that."""
+BLOCKING_SECONDS = 0.002
+"""How long the event loop is blocked at a stretch; the contract allows 10 ms, of which other tasks need a part."""
 GZIP_LEVEL = 1
 """Exposition text is so repetitive that level 6 saves little more and takes twice the time."""
 INLINE_BYTES = 64 * 1024
@@ -129,15 +128,14 @@ async def _send(
 async def _send_last(request: web.Request, response: web.StreamResponse, part: bytes, checkpoint: Checkpoint) -> None:
     """Send the last part of an answer, and commit between its last byte but one and its last.
 
-    An answer without its last byte is none to the scraper, and until then nothing tells it that one is complete. So a
-    kill that somebody aims at the end of the answer finds the commit done, and a blind one has less than a millisecond
-    to hit between the two.
+    An answer without its last byte is incomplete to the scraper. So whoever kills the exporter after a complete answer
+    finds the commit done, and a kill at any other time has less than a millisecond to hit between commit and byte.
     """
     transport = request.transport
     if transport is None:
         raise ConnectionResetError("the scraper has gone")
     # From here on waiting for the buffer to drain means waiting for it to be empty; set before the write, as asyncio's
-    # TLS transport looks at its buffer when something is written.
+    # TLS transport checks its buffer only when something is written.
     transport.set_write_buffer_limits(0)
     try:
         await response.write(part[:-1])
@@ -155,13 +153,13 @@ async def _send_last(request: web.Request, response: web.StreamResponse, part: b
 
 
 async def _take_turns(pieces: Iterator[bytes]) -> list[bytes]:
-    """Collect all pieces that are not empty, giving way to others every `HOLD_SECONDS`."""
+    """Collect all pieces that are not empty, giving way to others every `BLOCKING_SECONDS`."""
     collected = []
     since = time.perf_counter()
     for piece in pieces:
         if piece:
             collected.append(piece)
-        if time.perf_counter() - since > HOLD_SECONDS:
+        if time.perf_counter() - since > BLOCKING_SECONDS:
             await asyncio.sleep(0)
             since = time.perf_counter()
     return collected

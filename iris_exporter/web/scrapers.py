@@ -1,8 +1,8 @@
-"""Who reads the metrics to keep them: told by the headers of a request, for the commit of the cursors.
+"""Which requests come from scrapers: only those make checkpoints of the cursors.
 
-A scraper stores what it was shown; a person, a browser or a probe looks and forgets. Prometheus and what is built of it
-say so by a header of their own, and most others by an `Accept` that names an exposition format. Some do neither and are
-known by the name of their program.
+A scraper stores what it reads; a person, a browser or a probe does not. Prometheus and what is built of it send a
+header of their own, and most others an `Accept` that names an exposition format. Some send neither and are known by the
+name of their program.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ PROGRAMS = (
     "vmagent",
     "zabbix",
 )
-"""Beginnings of the `User-Agent` of programs that keep what they read, in lower case."""
+"""Beginnings of the `User-Agent` of programs that store what they read, in lower case."""
 
 _MEDIA = ("application/openmetrics-text", "application/vnd.google.protobuf")
 

@@ -29,7 +29,7 @@ from iris_exporter.web.views import stream_object
 STOP_SECONDS = 1.0
 """For requests under way when the server closes; a client that reads slower is cut."""
 SWEEP_SECONDS = 1.0
-"""Between two looks at all connections; timeouts are kept to this precision."""
+"""Between two checks of all connections; timeouts have this precision."""
 
 # `same-origin` and not `no-referrer`: with the latter browsers send `Origin: null` from our own forms.
 _HEADERS = {

@@ -62,7 +62,7 @@ def picture(stream: str = "main", **changes: Any) -> Snapshot:
 
 
 class FakeControl:
-    """A stream that only notes what it was told."""
+    """A stream that only notes which calls it got."""
 
     def __init__(self, name: str = "main") -> None:
         self.name = name

@@ -98,7 +98,7 @@ async def test_a_scrape_takes_turns_with_others_on_the_event_loop() -> None:
 
     def slow(form: Format, names: Collection[str] | None = None) -> Iterator[bytes]:
         for number in range(20):
-            until = time.perf_counter() + 1.5 * scrape.HOLD_SECONDS
+            until = time.perf_counter() + 1.5 * scrape.BLOCKING_SECONDS
             while time.perf_counter() < until:
                 pass
             turns.append(number)
@@ -123,13 +123,13 @@ async def test_more_scrapes_than_allowed_are_refused_with_a_reason_and_counted()
     arrived, release = asyncio.Semaphore(0), asyncio.Event()
     original = context.exposition.render
 
-    async def held(pieces: Iterator[bytes]) -> list[bytes]:
+    async def blocked(pieces: Iterator[bytes]) -> list[bytes]:
         arrived.release()
         await release.wait()
         return list(pieces)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scrape, "_take_turns", held)
+        patch.setattr(scrape, "_take_turns", blocked)
         async with serving(context, max_requests=2) as get:
             under_way = [asyncio.create_task(get("/metrics")) for _ in range(2)]
             await arrived.acquire()
@@ -151,13 +151,13 @@ async def test_one_client_leaves_places_to_others() -> None:
     context = FakeContext()
     arrived, release = asyncio.Semaphore(0), asyncio.Event()
 
-    async def held(pieces: Iterator[bytes]) -> list[bytes]:
+    async def blocked(pieces: Iterator[bytes]) -> list[bytes]:
         arrived.release()
         await release.wait()
         return list(pieces)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scrape, "_take_turns", held)
+        patch.setattr(scrape, "_take_turns", blocked)
         async with serving(context, max_requests=4) as get:
             under_way = [asyncio.create_task(get("/metrics")) for _ in range(3)]
             for _ in under_way:

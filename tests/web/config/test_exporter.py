@@ -22,7 +22,7 @@ from tests.web.support import web_settings
 
 
 def settings(**web: object) -> Settings:
-    # Port 1 refuses at once: no source is needed to look at the HTTP server.
+    # Port 1 refuses at once: no source is needed to test the HTTP server.
     options = {"stream.url": "http://127.0.0.1:1/api/stream/overview", "stream.reconnect-initial": "50ms"}
     loaded = config.load(options, {})
     return replace(loaded, web=web_settings(**web))

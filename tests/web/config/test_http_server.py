@@ -397,18 +397,18 @@ async def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.M
 
 async def test_connections_beyond_the_limit_are_refused_and_room_is_made_by_leaving() -> None:
     async with http_server(max_connections=8) as one:  # two for one client
-        held = [await one.dial() for _ in range(2)]
-        assert [await raw(*each) for each in held] == [200, 200]
+        opened = [await one.dial() for _ in range(2)]
+        assert [await raw(*each) for each in opened] == [200, 200]
         reader, writer = await one.dial()
         assert await ended(reader)
         writer.close()
         assert one.metrics.value(catalog.CONNECTIONS_CUT, "client_limit") == 1
-        held[0][1].close()
+        opened[0][1].close()
         await until(lambda: len(one.server.connections) == 1)
         reader, writer = await one.dial()
         assert await raw(reader, writer) == 200
         writer.close()
-        held[1][1].close()
+        opened[1][1].close()
 
 
 IMPATIENT = Timeouts(head_seconds=0.3, stall_seconds=0.6)
@@ -448,7 +448,7 @@ async def test_a_handshake_that_never_ends_is_cut(shop: Shop) -> None:
         assert len(one.server.connections) == 0
 
 
-async def test_a_mistake_in_the_handshake_is_counted_and_an_error_in_the_log(
+async def test_a_bug_in_the_handshake_is_counted_and_an_error_in_the_log(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def mistake(*_: object) -> bool:
@@ -465,7 +465,7 @@ async def test_a_mistake_in_the_handshake_is_counted_and_an_error_in_the_log(
     assert (line.name, line.getMessage()) == ("iris_exporter.web.connection_filter", "web.handshake_failed")
 
 
-async def test_a_kept_connection_ends_when_nothing_is_asked() -> None:
+async def test_an_idle_connection_ends() -> None:
     async with http_server(timeouts=Timeouts(idle_seconds=0.3)) as one:
         reader, writer = await one.dial()
         assert await raw(reader, writer) == 200
