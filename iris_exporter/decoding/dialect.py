@@ -52,6 +52,10 @@ class Dialect(Protocol):
     """WebSocket subprotocols to offer, the best one first."""
     accept: str
     """The media type of documents, for an `Accept` header."""
+    heartbeat: Outgoing | None
+    """The message to send at each heartbeat interval."""
+    answer: Outgoing | None
+    """The answer to a `Ping` of the source."""
     event_names: frozenset[str]
     """Names of server-sent events (in lower case) that mean something; all other names are dropped."""
     problems: Problems
@@ -61,12 +65,6 @@ class Dialect(Protocol):
 
     def on_open(self, position: str) -> Sequence[Outgoing]:
         """What to send first. `position` is where to resume; empty where there is none."""
-
-    def heartbeat(self) -> Outgoing | None:
-        """The message to send at each heartbeat interval; None where there is none."""
-
-    def answer(self, ping: Ping) -> Outgoing | None:
-        """The answer to a ping of the source; None where it expects none."""
 
     def decode(self, frames: Sequence[Frame]) -> Iterator[EventBatch | Message | DecodeError]:
         """What the frames say, in order; a frame may have any number of messages. A lost message is an error here."""

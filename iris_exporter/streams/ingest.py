@@ -1,10 +1,10 @@
 """The sink of a stream: what its connection brings is decoded, applied to the model and counted.
 
-It also keeps the place: what a connection asks to go on from, what the source answers, and which events between two
-polled documents have to be asked for.
+It also looks after the position: what a connection resumes from, what the source answers, and which missing events have
+to be asked for.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
@@ -31,14 +31,13 @@ from iris_exporter.model.state import Changes, StreamState
 from iris_exporter.streams.log import StreamLog
 from iris_exporter.transports.base import NO_REACTION, Polled, Reaction, Received
 
-_PONG_REACTION = Reaction(pong=True)
-_FILL_REACTION = Reaction(fill=True)
-_SILENT_REACTION = Reaction(silent=True)
+_SILENT = Reaction(silent=True)
 _CONTROL = frozenset(kind.message_type for kind in (Ping, Pong, Resumed, UpstreamError))
 _NO_DOCUMENT = ("unknown_shape", "not_an_object")  # JSON that says nothing we know
 Document = TypeVar("Document")
 ANSWER_SECONDS = 10.0
-"""A source that answers a resume does so at once; a heartbeat later it is clear that this one never will."""
+"""A source that answers a resume does so at once. One that has not after this time, and has sent no known event again,
+never will."""
 
 
 class EventListener(Protocol):
@@ -74,20 +73,20 @@ class StreamSink:
         self._log = log
         self._listener = listener
         # Of the connection that was opened last:
-        self._resumes = False  # whether an outcome of a resume is still to be told
+        self._resumes = False  # whether an outcome of a resume is still to be reported
         self._lost_cursor = False
         self._refused = False  # whether the position was refused, and nothing was heard without it yet
-        self._refusal_untold = False
+        self._refusal_pending = False  # whether that is still to be reported
         self._opened_at = 0.0
         self._replay_before: float | None = None  # messages older than this may be replays that are not marked
 
     def limit(self, limits: Limits) -> None:
-        """Other limits from now on, for all that it hands things to."""
+        """Set other limits, here and for all that it gives things to."""
         self.dialect.problems.limits = limits
         self._state.limit(limits)
         self._instruments.limits = limits
 
-    # Going on where it ended
+    # Position
 
     def resume_from(self) -> str:
         """See `Sink.resume_from`."""
@@ -109,10 +108,10 @@ class StreamSink:
         self._lost_cursor = False
         self._opened_at = at
         self._replay_before = at if asked and not cursor.awaiting_answer else None
-        if self._refusal_untold and not asked:
+        if self._refusal_pending and not asked:
             self._resumes = True
-            self._told(Outcome.NONE)
-        self._refusal_untold = False
+            self._report_outcome(Outcome.NONE)
+        self._refusal_pending = False
         return self.dialect.on_open(position)
 
     def position_refused(self, *, refused: bool) -> None:
@@ -121,25 +120,19 @@ class StreamSink:
             self._state.cursor.refuse()
         elif self._refused:
             self._state.cursor.allow()
-        self._refused = self._refusal_untold = refused
+        self._refused = self._refusal_pending = refused
 
     def awaits_answer(self) -> bool:
         """See `Sink.awaits_answer`."""
         return self._state.cursor.awaiting_answer
 
-    def _give_up_waiting(self, at: float) -> None:
-        """A source that has not answered a resume by now, and has shown no known event again, never will."""
-        if at - self._opened_at >= ANSWER_SECONDS:
-            self._state.cursor.give_up()
-            self._told(Outcome.NONE)
-
-    def _told(self, outcome: Outcome) -> None:
+    def _report_outcome(self, outcome: Outcome) -> None:
         if self._resumes:
             self._resumes = False
             self._instruments.resume(outcome)
             self._log.resumed(outcome)
 
-    # What arrives
+    # The stream
 
     def receive(self, received: Received, at: float) -> Reaction:
         """See `Sink.receive`."""
@@ -147,7 +140,7 @@ class StreamSink:
         counts: dict[str, int] = {}
         delays: list[float] = []
         new: list[Event] = []
-        reaction = NO_REACTION
+        control: list[Message] = []
         messages: Sequence[Message]
         found = None
         for found in self.dialect.decode(received.frames):
@@ -169,43 +162,57 @@ class StreamSink:
                 counts[message.message_type] = counts.get(message.message_type, 0) + 1
                 changes = state.apply(message, at)
                 new += changes.events
-                self._changed(message, changes, delays)
-                if message.message_type in _CONTROL and reaction.failure is None:
-                    reaction = self._control(message) or reaction
+                self._count(changes)
+                delay = changes.delay_seconds
+                if delay is not None and (self._replay_before is None or not self._is_old(message, changes)):
+                    delays.append(delay)
+                if message.message_type in _CONTROL:
+                    control.append(message)
         for kind, count in counts.items():
             self._instruments.message(kind, count)
         self._instruments.delays(delays)
+        reaction = self._react(control) if control else NO_REACTION
         if self._refused and reaction.failure is None and counts:
             self._refused = False
         self._notify(new, at)
         self._finish(received, at)
         if found is None:  # no frame had a message in it
             state.heard(at)
-            return _SILENT_REACTION
-        return _with_fill(reaction) if state.cursor.gap_after is not None else reaction
+            return _SILENT
+        return replace(reaction, fill=True) if state.cursor.gap_after is not None else reaction
 
     def peek(self, received: Received) -> Reaction:
-        """See `Sink.peek`; a message that is only looked at leaves no trace."""
-        reaction = NO_REACTION
-        for message in self.dialect.peek(received.frames):
-            reaction = self._control(message) or reaction
-        return reaction
+        """See `Sink.peek`."""
+        return self._react(self.dialect.peek(received.frames))
 
-    def _changed(self, message: Message, changes: Changes, delays: list[float]) -> None:
-        """Count what one message changed, and note how long it was under way."""
-        delay = changes.delay_seconds
-        if delay is not None and (self._replay_before is None or not self._is_old(message, changes)):
-            delays.append(delay)
-        self._count(changes)
+    def _react(self, control: Iterable[Message]) -> Reaction:
+        """Answer pings and report the outcome of a resume; an error that ends the link ends what is read of a piece."""
+        replies: tuple[Outgoing, ...] = ()
+        pong = False
+        for message in control:
+            if isinstance(message, Ping):
+                replies = () if self.dialect.answer is None else (self.dialect.answer,)
+            elif isinstance(message, Pong):
+                pong = True
+            elif isinstance(message, Resumed):
+                self._report_outcome(message.outcome)
+            elif isinstance(message, UpstreamError):
+                self._instruments.upstream_error(message.code)
+                self._log.upstream_error(message.code, message.message)
+                # A source that quotes the key it refuses must not make us show it.
+                failure = from_error_code(message.code, redact(message.message), message.retry_after_seconds)
+                if failure is not None:
+                    return Reaction(replies, failure, pong)
+        return Reaction(replies, None, pong)
 
     def _finish(self, received: Received, at: float) -> None:
         """What is due once for each piece, and not for each message."""
-        if self.dialect.problems:
-            self._report_problems()
+        self._report_problems()
         if received.last_event_id is not None and not self._state.cursor.note_id(received.last_event_id):
             self._instruments.dropped("positions")
-        if self._resumes:
-            self._give_up_waiting(at)
+        if self._resumes and at - self._opened_at >= ANSWER_SECONDS:
+            self._state.cursor.give_up()
+            self._report_outcome(Outcome.NONE)
         self._report_dropped()
 
     def _is_old(self, message: Message, changes: Changes) -> bool:
@@ -220,22 +227,6 @@ class StreamSink:
         self._instruments.event_replayed(len(changes.events))
         return True
 
-    def _control(self, message: Message) -> Reaction | None:
-        if isinstance(message, Ping):
-            answer = self.dialect.answer(message)
-            return None if answer is None else Reaction(replies=(answer,))
-        if isinstance(message, Pong):
-            return _PONG_REACTION
-        if isinstance(message, Resumed):
-            self._told(message.outcome)
-        elif isinstance(message, UpstreamError):
-            self._instruments.upstream_error(message.code)
-            self._log.upstream_error(message.code, message.message)
-            # A source that quotes the key it refuses must not make us show it.
-            failure = from_error_code(message.code, redact(message.message), message.retry_after_seconds)
-            return None if failure is None else Reaction(failure=failure)
-        return None
-
     def _count(self, changes: Changes) -> None:
         if changes.duplicates:
             self._instruments.event_duplicate(changes.duplicates)
@@ -247,6 +238,8 @@ class StreamSink:
     def _notify(self, events: Sequence[Event], at: float) -> None:
         if events and self._listener is not None:
             self._listener.arrived(events, at)
+
+    # Documents
 
     def snapshot(self, body: bytes, at: float, *, polling: bool) -> Failure | None:
         """See `Sink.snapshot`."""
@@ -261,7 +254,7 @@ class StreamSink:
         self._notify(changes.events, at)
         if events and not self._state.cursor.awaiting_answer:
             # A source without positions: recent events that reach back to a known one leave nothing out.
-            self._told(Outcome.FULL if continues else Outcome.NONE)
+            self._report_outcome(Outcome.FULL if continues else Outcome.NONE)
         return None
 
     def missing_after(self) -> str | None:
@@ -297,8 +290,7 @@ class StreamSink:
             self._broken(error.reason, error.path, 1, error.detail)
             return Failure("unknown_shape" if error.reason in _NO_DOCUMENT else "decode", str(error))
         finally:
-            if self.dialect.problems:
-                self._report_problems()
+            self._report_problems()
 
     def unchanged(self, at: float) -> None:
         """See `Sink.unchanged`."""
@@ -313,16 +305,13 @@ class StreamSink:
         self._log.broken(reason, path, detail)
 
     def _report_dropped(self) -> None:
-        """What limits have kept out of the model is counted; never one log line for each."""
+        """Count what limits have left out of the model; never with a log line for each."""
         state = self._state
         if state.dropped or state.seen.forgotten or state.cursor.dropped:
             for kind, count in self._state.take_dropped().items():
                 self._instruments.dropped(kind, count)
 
     def _report_problems(self) -> None:
-        for reason, path, count in self.dialect.problems.take():
-            self._broken(reason, path, count)
-
-
-def _with_fill(reaction: Reaction) -> Reaction:
-    return _FILL_REACTION if reaction is NO_REACTION else replace(reaction, fill=True)
+        if self.dialect.problems:
+            for reason, path, count in self.dialect.problems.take():
+                self._broken(reason, path, count)

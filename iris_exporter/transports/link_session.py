@@ -186,7 +186,7 @@ class LinkSession:
                 # A peer that does not read blocks the write as well; this must not keep us from noticing.
                 try:
                     async with asyncio.timeout(timeout):
-                        message = self._sink.dialect.heartbeat()
+                        message = self._sink.dialect.heartbeat
                         if message is not None:
                             await self._link.send(message)
                         if await self._link.ping():

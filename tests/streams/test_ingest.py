@@ -69,6 +69,7 @@ def test_a_ping_is_answered_and_a_pong_is_passed_on() -> None:
     bench = Bench()
     assert bench.feed('{"type":"ping"}').replies == (PONG,)
     assert bench.feed('{"type":"pong"}').pong
+    assert bench.feed('{"type":"ping"}', '{"type":"pong"}') == Reaction(replies=(PONG,), pong=True)
     assert bench.feed(EVENT % "1") is NO_REACTION
 
 
@@ -92,7 +93,7 @@ def test_an_error_message_ends_the_link_with_its_reason(code: str, reason: str) 
 
 def test_an_unknown_error_code_is_counted_and_ends_nothing() -> None:
     bench = Bench()
-    assert bench.feed('{"type":"error","error":{"code":"E_NEW"}}') is NO_REACTION
+    assert bench.feed('{"type":"error","error":{"code":"E_NEW"}}') == NO_REACTION
     assert bench.count(catalog.UPSTREAM_ERRORS, code="other") == 1
 
 

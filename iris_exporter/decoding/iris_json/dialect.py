@@ -44,7 +44,12 @@ class IrisJson:
 
     subprotocols: Sequence[str] = ()
     accept = "application/json"
+    heartbeat: Outgoing | None = outgoing.PING
+    answer: Outgoing | None = outgoing.PONG
     event_names = frozenset({"ping", "pong", "heartbeat", "keepalive", "keep-alive", "keep_alive"})
+
+    snapshot_addresses = staticmethod(outgoing.snapshot_addresses)
+    page_address = staticmethod(outgoing.page_address)
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self.problems = Problems(limits)
@@ -58,22 +63,6 @@ class IrisJson:
     def on_open(self, position: str) -> Sequence[Outgoing]:
         """See `Dialect.on_open`."""
         return (outgoing.resume(position),) if position else ()
-
-    def heartbeat(self) -> Outgoing:
-        """See `Dialect.heartbeat`."""
-        return outgoing.PING
-
-    def answer(self, ping: Ping) -> Outgoing:  # noqa: ARG002 (every ping has the same answer)
-        """See `Dialect.answer`."""
-        return outgoing.PONG
-
-    def snapshot_addresses(self, url: str) -> tuple[str, ...]:
-        """See `Dialect.snapshot_addresses`."""
-        return outgoing.snapshot_addresses(url)
-
-    def page_address(self, snapshot_url: str, after: str) -> str | None:
-        """See `Dialect.page_address`."""
-        return outgoing.page_address(snapshot_url, after)
 
     # Documents
 
