@@ -1,4 +1,4 @@
-"""What one message says, after decoding: typed, in base units, missing fields as None.
+"""Messages after decoding: typed, in base units, missing fields as None.
 
 Seconds, ratios 0 to 1, Unix timestamps. Source of every field: the IRIS wire, section 3.
 
@@ -85,8 +85,8 @@ class Anomaly(msgspec.Struct, frozen=True):
 class Overview(msgspec.Struct, frozen=True):
     """State, whole or partial: a stream's `update` or `telemetry`, or a REST document.
 
-    None means "not said"; an empty tuple means "said to be empty". `cursor` is the source's position after this
-    document (docs/protocol.md), None where the source has none.
+    A part is None where the source did not report it, and an empty tuple where it reported none. `cursor` is the
+    source's position after this document (docs/protocol.md), None where the source has none.
     """
 
     metrics: Metrics | None = None
@@ -226,36 +226,23 @@ class Resumed(msgspec.Struct, frozen=True, gc=False):
 
 
 class Unknown(msgspec.Struct, frozen=True, gc=False):
-    """A kind we do not know; to be counted and skipped. `type` is as sent, cut to a readable length."""
+    """A message of a type that the dialect does not know. `type` is as sent, cut to a readable length."""
 
     type: str
     message_type: ClassVar[str] = "unknown"
 
 
 Message = Update | EventMessage | Ping | Pong | UpstreamError | Resumed | Unknown
-"""What one JSON envelope can be. `message_type` is bounded, so it can be a label value."""
+"""What one message of a stream can be. `message_type` is bounded, so it can be a label value."""
 
 OLDER_EVENT_TYPES = (
-    "expert_rotated",
-    "evaluation_complete",
-    "remediation_progress",
-    "system_alert",
-    "reflexion_created",
-    "consensus_reached",
+    *("expert_rotated", "evaluation_complete", "remediation_progress"),
+    *("system_alert", "reflexion_created", "consensus_reached"),
 )
 """The older socket's named changes that become events of that type."""
 
 MESSAGE_TYPES = (
-    "update",
-    "telemetry",
-    "event",
-    "ping",
-    "pong",
-    "error",
-    "resumed",
-    "project_update",
-    "anomaly_detected",
-    *OLDER_EVENT_TYPES,
-    "unknown",
+    *("update", "telemetry", "event", "ping", "pong", "error", "resumed", "project_update", "anomaly_detected"),
+    *(*OLDER_EVENT_TYPES, "unknown"),
 )
 """Every value that `message_type` can have."""

@@ -1,7 +1,7 @@
 """What can be wrong with a message or with one field of it, and where it was.
 
-A message that is lost raises `DecodeError`. A field that is lost while its object is kept, and an element that is lost
-while its list is kept, are noted here and drained by the caller. Both use the same closed list of reasons.
+A message that is lost raises `DecodeError`. A field that is left out of its object, and an element that is left out of
+its list, are noted here and taken by the caller. Both use the same closed list of reasons.
 """
 
 from typing import NamedTuple
@@ -20,16 +20,16 @@ REASONS: dict[str, str] = {
     "not_a_number": "text that is not a number",
     "not_finite": "NaN, an infinity or a number too large to hold",
     "not_a_timestamp": "neither ISO 8601 nor a Unix time",
-    "out_of_range": "a share outside 0 to 100 %, a negative count, a moment that cannot be",
+    "out_of_range": "a share outside 0 to 100 %, a negative count, a time before 1970",
     "too_deep": "nested deeper than is read",
-    "too_long": "text or an open object longer than is kept; cut, or left out",
+    "too_long": "text or an open object over the limit; cut, or left out",
     "unknown_shape": "a document or an element that is no overview, project, event or anomaly",
     "upstream_error": "the document says that the request failed",
 }
 """Every reason a message or a field can be refused for; a label value, so renaming one is a breaking change."""
 
 MAX_PATHS = 100
-"""Distinct places remembered between two drains. More come from one huge broken document, whose log nobody reads."""
+"""Paths remembered between two calls of `take`. More come from one huge broken document, whose log nobody reads."""
 
 
 class FieldProblem(NamedTuple):
@@ -41,10 +41,9 @@ class FieldProblem(NamedTuple):
 
 
 class Problems:
-    """Collects problems of fields until somebody takes them; counts stay exact when paths no longer fit.
+    """Collects problems of fields until they are taken; falsy without any. Counts stay exact when paths no longer fit.
 
-    `base` is the JSON path of the object being read. A falsy collector has nothing to take. `limits` say what of an
-    object is too long or too deep.
+    `base` is the JSON path of the object that is being read; `limits` say what is too long or too deep.
     """
 
     __slots__ = ("_counts", "base", "limits")

@@ -1,7 +1,7 @@
 """One JSON value to one Python value in base units. Pure.
 
-Every conversion returns None for "not said" (null, an empty text, `N/A` and the like) and raises `UnusableValueError`
-for a value that says something we cannot read.
+Every conversion returns None for a value that is absent (null, an empty text, `N/A` and the like) and raises
+`UnusableValueError` for one that it cannot read.
 """
 
 import re
@@ -13,7 +13,7 @@ import msgspec
 from iris_exporter.core.shorten import MARK, digest
 
 ABSENT_WORDS = frozenset({"", "-", "--", "n/a", "na", "nan", "none", "null", "undefined", "unknown"})
-"""Texts that stand for a missing number or moment, lower-cased and stripped."""
+"""Texts that stand for a missing number or timestamp, lower-cased and stripped."""
 
 MAX_ID_CHARS = 200
 """Longer ids are replaced by their hash, so that remembering ids takes bounded memory."""
@@ -35,7 +35,7 @@ _DIGITS = re.compile(r"\d{9,19}(?:\.\d+)?", re.ASCII)
 _SPACE_BEFORE_OFFSET = re.compile(r" +(?=Z$|[+-]\d{2}:?\d{2}$)", re.ASCII)
 
 # Unix time is read as seconds below the first bound, then as milli-, micro- and nanoseconds. 1e11 s is the year 5138
-# and 1e11 ms the year 1973, so no moment of interest is ambiguous.
+# and 1e11 ms the year 1973, so nothing of interest is ambiguous.
 _EPOCH_UNITS = ((1e11, 1.0), (1e14, 1e3), (1e17, 1e6), (1e20, 1e9))
 
 
@@ -56,20 +56,18 @@ def number(value: object) -> float | None:
     if value is None:
         return None
     if isinstance(value, str):
-        stripped = value.strip()
-        if stripped.lower() in ABSENT_WORDS:
+        value = value.strip()
+        word = value.lower()
+        if word in ABSENT_WORDS:
             return None
-        if not _NUMBER.fullmatch(stripped):
-            word = stripped.lower().lstrip("+-")
-            raise UnusableValueError("not_finite" if word in ("inf", "infinity") else "not_a_number")
-        result = float(stripped)
+        if not _NUMBER.fullmatch(value):
+            raise UnusableValueError("not_finite" if word.lstrip("+-") in ("inf", "infinity") else "not_a_number")
     elif isinstance(value, bool) or not isinstance(value, (int, float)):
         raise UnusableValueError("wrong_type")
-    else:
-        try:
-            result = float(value)
-        except OverflowError:
-            raise UnusableValueError("not_finite") from None
+    try:
+        result = float(value)
+    except OverflowError:
+        raise UnusableValueError("not_finite") from None
     if not isfinite(result):
         raise UnusableValueError("not_finite")
     return result
@@ -92,9 +90,9 @@ def milliseconds(value: object) -> float | None:
 def ratio(value: object) -> float | None:
     """A share from 0 to 1, from a source whose scale is not known.
 
-    Sources send shares as 0 to 1 or as 0 to 100. A text with a per cent sign is a percentage; a number above 1 is one
-    too; a number from 0 to 1 is taken as it is. Exactly 1 is ambiguous and means all of it, because a share of 1 %
-    is rarer in practice than one of 100 %; where the rest of a document tells the scale, `percentage` is called.
+    A text with a per cent sign is a percentage; so is a number above 1. Exactly 1 is ambiguous and means all of it,
+    because a share of 1 % is rarer in practice than one of 100 %; where the rest of a document tells the scale,
+    `percentage` is called.
 
     Raises:
         UnusableValueError: as `number`, and `out_of_range` below 0 or above 100 %.
@@ -102,9 +100,9 @@ def ratio(value: object) -> float | None:
     if isinstance(value, str) and value.rstrip().endswith("%"):
         return percentage(value)
     result = number(value)
-    if result is None:
-        return None
-    return _share(_hundredth(result) if result > 1 + SHARE_TOLERANCE else result)
+    if result is not None and result > 1 + SHARE_TOLERANCE:
+        return percentage(result)
+    return None if result is None else _share(result)
 
 
 def percentage(value: object) -> float | None:
@@ -112,12 +110,8 @@ def percentage(value: object) -> float | None:
     if isinstance(value, str):
         value = value.strip().removesuffix("%")
     result = number(value)
-    return None if result is None else _share(_hundredth(result))
-
-
-def _hundredth(percent: float) -> float:
-    """One hundredth, without the digits that binary fractions add: 87.4 % is 0.874 and not 0.8740000000000001."""
-    return round(percent / 100, 12)
+    # Without the digits that binary fractions add: 87.4 % is 0.874 and not 0.8740000000000001.
+    return None if result is None else _share(round(result / 100, 12))
 
 
 def _share(result: float) -> float:
@@ -136,11 +130,11 @@ def is_percentage(value: object) -> bool:
 
 
 def timestamp(value: object) -> float | None:
-    """A moment in Unix seconds.
+    """A point in time, in Unix seconds.
 
     Read are ISO 8601 (a space for the `T`, any number of fraction digits, offset `Z`, `+00:00`, `+0000` or none, which
-    is UTC; a date alone is its first moment) and Unix time in seconds, milli-, micro- or nanoseconds, as a number or
-    as at least nine digits. A moment of the year 1, which is how some languages write "never", is None.
+    is UTC; a date alone is its midnight) and Unix time in seconds, milli-, micro- or nanoseconds, as a number or as at
+    least nine digits. The year 1, which is how some languages write "never", is None.
 
     Raises:
         UnusableValueError: `not_a_timestamp`, `out_of_range` (before 1970), and as `number` for other types.
@@ -165,17 +159,15 @@ def _iso(text: str) -> float | None:
     text = _SPACE_BEFORE_OFFSET.sub("", text)
     try:
         # As the decoder of well-formed events reads it, so that both round alike.
-        moment = msgspec.convert(text, datetime)
+        found = msgspec.convert(text, datetime)
     except msgspec.ValidationError:
         try:
-            moment = datetime.fromisoformat(text)
+            found = datetime.fromisoformat(text)
         except ValueError:
             raise UnusableValueError("not_a_timestamp") from None
-    if moment.year == 1:
+    if found.year == 1:
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    seconds = moment.timestamp()
+    seconds = found.timestamp() if found.tzinfo is not None else found.replace(tzinfo=UTC).timestamp()
     if seconds < 0:
         raise UnusableValueError("out_of_range")
     return seconds
@@ -189,8 +181,8 @@ def _epoch(value: float) -> float:
     raise UnusableValueError("out_of_range")
 
 
-def moment_if_any(value: object) -> float | None:
-    """A moment, or None for free text such as "2 minutes ago". Raises as `timestamp` for anything that is not text."""
+def timestamp_if_any(value: object) -> float | None:
+    """A timestamp, or None for free text such as "2 minutes ago". Raises as `timestamp` for what is no text."""
     try:
         return timestamp(value)
     except UnusableValueError:
@@ -214,15 +206,9 @@ def text(value: object) -> str | None:
 
 
 def identifier(value: object) -> str | None:
-    """An id as text: 1 and 1.0 become "1", an empty text is none, a very long one is replaced by its hash.
-
-    Raises:
-        UnusableValueError: as `text`.
-    """
+    """An id as text: 1 and 1.0 become "1", an empty text is none, a very long one its hash. Raises as `text`."""
     result = text(value)
-    if result is not None and len(result) > MAX_ID_CHARS:
-        return made_id(result)
-    return result or None
+    return made_id(result) if result is not None and len(result) > MAX_ID_CHARS else result or None
 
 
 def position(value: object) -> str | None:
@@ -244,10 +230,9 @@ def flag(value: object) -> bool | None:
         return value
     if isinstance(value, (int, float)):
         return value != 0
-    if isinstance(value, str):
-        word = value.strip().lower()
-        if word in ("true", "yes", "1", "resolved"):
-            return True
-        if word in ("false", "no", "0", "") or word in ABSENT_WORDS:
-            return False
+    word = value.strip().lower() if isinstance(value, str) else None
+    if word in ("true", "yes", "1", "resolved"):
+        return True
+    if word in ("false", "no", "0") or word in ABSENT_WORDS:
+        return False
     raise UnusableValueError("wrong_type")

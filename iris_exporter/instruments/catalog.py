@@ -9,7 +9,7 @@ from iris_exporter.core.failures import ERROR_CODE
 from iris_exporter.core.log_limits import LIBRARIES
 from iris_exporter.core.positions import Outcome
 from iris_exporter.core.status import PROTOCOLS, State
-from iris_exporter.decoding import problems
+from iris_exporter.decoding import messages, problems
 from iris_exporter.instruments.metric import OTHER, Kind, Label, Metric
 from iris_exporter.model.snapshot import DataFlow
 from iris_exporter.process.blocking import POOLS
@@ -19,24 +19,7 @@ SEVERITIES = ("info", "warning", "error", "critical")
 ANOMALY_SEVERITIES = ("critical", "warning", "info")
 SIGNALS = ("traces", "logs")
 OUTCOMES = tuple(Outcome)
-MESSAGE_TYPES = (
-    "update",
-    "telemetry",
-    "event",
-    "ping",
-    "pong",
-    "error",
-    "resumed",
-    "project_update",
-    "anomaly_detected",
-    "expert_rotated",
-    "evaluation_complete",
-    "remediation_progress",
-    "system_alert",
-    "reflexion_created",
-    "consensus_reached",
-    OTHER,
-)
+MESSAGE_TYPES = (*(name for name in messages.MESSAGE_TYPES if name != messages.Unknown.message_type), OTHER)
 SOURCES = ("files", "http", "kubernetes")
 LOG_WRITER = "log_writer"
 TASKS = (

@@ -12,7 +12,7 @@ Source: the IRIS wire, section 4.
 
 from collections import deque
 from collections.abc import Iterable
-from typing import cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -34,8 +34,10 @@ from iris_exporter.decoding.messages import (
     Update,
     UpstreamError,
 )
-from iris_exporter.model.merge import merge_anomaly, merge_known
 from iris_exporter.model.snapshot import DataFlow, EventKey, Feed, Snapshot
+
+Partial = TypeVar("Partial", Metrics, Project)
+Believed = TypeVar("Believed", Metrics, Project, Anomaly)
 
 OVERFLOW_KEY: EventKey = ("other", "other", "other")
 """What events are counted under when no further label set may be: the sum stays right."""
@@ -288,7 +290,7 @@ class StreamState:
         self._view = None
         if overview.metrics is not None:
             before = self._metrics
-            self._metrics = overview.metrics if before is None else merge_known(before, overview.metrics)
+            self._metrics = overview.metrics if before is None else _merged(before, overview.metrics)
         self._merge_projects(overview.projects, full)
         self._merge_anomalies(overview.anomalies, full)
         events, duplicates = self._merge_events(overview.events, position)
@@ -307,7 +309,7 @@ class StreamState:
             if before is None and len(known) >= self.limits.max_projects:
                 self._drop("projects")
                 continue
-            after = project if before is None else merge_known(before, project)
+            after = project if before is None else _merged(before, project)
             if after is not before:
                 known[project.id] = after
                 self._projects_view = None
@@ -326,7 +328,7 @@ class StreamState:
             if anomaly.resolved:
                 after = None
             elif before is not None:
-                after = merge_anomaly(before, anomaly)
+                after = _merged_anomaly(before, anomaly)
             elif len(known) >= self.limits.max_anomalies:
                 self._drop("anomalies")
                 continue
@@ -356,3 +358,25 @@ class StreamState:
             self._count((event.project, event.event_type, event.severity))
             self._feed.appendleft(event)
         return tuple(new), duplicates
+
+
+def _merged(old: Partial, new: Partial) -> Partial:
+    """`old` with every field that `new` knows: None keeps the old value. `old` itself when nothing is different."""
+    return _changed(old, {name: value for name in old.__struct_fields__ if (value := getattr(new, name)) is not None})
+
+
+def _merged_anomaly(old: Anomaly, new: Anomaly) -> Anomaly:
+    """`old` with what `new` says: neither None nor an empty text replaces anything. `old` itself as for `_merged`.
+
+    A severity always has a value, so it is taken only from a message that describes the anomaly and does not merely
+    update one of its numbers.
+    """
+    said = {name: value for name in old.__struct_fields__ if (value := getattr(new, name)) not in (None, "")}
+    if not (new.type or new.metric or new.description):
+        said.pop("severity", None)
+    return _changed(old, said)
+
+
+def _changed(old: Believed, said: dict[str, Any]) -> Believed:
+    changes = {name: value for name, value in said.items() if value != getattr(old, name)}
+    return msgspec.structs.replace(old, **changes) if changes else old

@@ -210,9 +210,9 @@ def test_what_is_no_moment_is_refused(value: object, why: str) -> None:
 
 
 def test_a_last_run_may_be_free_text_but_nothing_else() -> None:
-    assert values.moment_if_any("2 minutes ago") is None
-    assert values.moment_if_any("2026-11-23T09:15:00Z") == MOMENT
-    assert reason(values.moment_if_any, []) == "wrong_type"
+    assert values.timestamp_if_any("2 minutes ago") is None
+    assert values.timestamp_if_any("2026-11-23T09:15:00Z") == MOMENT
+    assert reason(values.timestamp_if_any, []) == "wrong_type"
 
 
 @given(st.integers(min_value=0, max_value=253402300799999999), st.sampled_from(["T", " "]), st.sampled_from(["Z", ""]))
@@ -284,7 +284,7 @@ CONVERSIONS = [
     values.ratio,
     values.percentage,
     values.timestamp,
-    values.moment_if_any,
+    values.timestamp_if_any,
     values.text,
     values.identifier,
     values.flag,

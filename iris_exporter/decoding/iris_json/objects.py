@@ -1,9 +1,8 @@
 """JSON objects to model objects, in the stream's shape and in REST's, one table of names for each kind.
 
 A field that cannot be used is treated as missing and noted; an element of a list that cannot be used is skipped and
-noted. Nothing here raises, and nothing is kept that is longer than the limits allow: what becomes a label is shortened
-so that different texts stay different, other texts are cut, an open object is left out. Source: the IRIS wire, section
-3.
+noted. Nothing here raises, and nothing becomes longer than the limits allow: what becomes a label is shortened so that
+different texts stay different, other texts are cut, an open object is left out. Source: the IRIS wire, section 3.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -38,6 +37,7 @@ _METRICS: tuple[Field, ...] = (
 PROJECT_ID = ("id", "project", "project_id", "projectId")
 _HEALTH = ("health_score", "latestHealthScore", "healthScore")
 _SUCCESS = ("success_rate", "avgSuccessRate", "successRate")
+_SHARES = ("overallHealth", *_HEALTH, *_SUCCESS)
 
 _PROJECT: tuple[Field, ...] = (
     ("name", ("name", "projectName"), values.text),
@@ -45,9 +45,10 @@ _PROJECT: tuple[Field, ...] = (
     ("active_experts", ("active_experts", "activeExperts"), values.count),
     ("reflexions", ("reflexions_count", "totalReflexions", "reflexionsCount"), values.count),
     ("latency_seconds", ("avg_latency", "avgLatency"), values.milliseconds),
-    ("last_run_timestamp", ("last_run", "lastReportDate", "lastRun"), values.moment_if_any),
+    ("last_run_timestamp", ("last_run", "lastReportDate", "lastRun"), values.timestamp_if_any),
 )
 
+_EVENT_LISTS = ("events", "recentEvents", "recent_events")
 _EVENT_ID = ("id", "event_id", "eventId")
 _EVENT: tuple[Field, ...] = (
     ("project", ("project", "project_id", "projectId"), values.text),
@@ -55,10 +56,10 @@ _EVENT: tuple[Field, ...] = (
     ("severity", ("severity",), values.text),
     ("message", ("message", "description"), values.text),
 )
-_EVENT_MOMENT: Field = ("timestamp", ("timestamp", "created_at", "createdAt"), values.timestamp)
+_TIMESTAMP = ("timestamp", "created_at", "createdAt")
 
 _ANOMALY: tuple[Field, ...] = (
-    ("timestamp", ("timestamp", "created_at", "createdAt"), values.timestamp),
+    ("timestamp", _TIMESTAMP, values.timestamp),
     ("project", ("project", "project_id", "projectId"), values.text),
     ("type", ("type", "anomaly_type", "anomalyType"), values.text),
     ("severity", ("severity",), values.text),
@@ -71,15 +72,10 @@ _ANOMALY: tuple[Field, ...] = (
 )
 
 
-def metrics_from(data: JsonObject, problems: Problems) -> Metrics:
-    """The headline figures that an object carries."""
-    return Metrics(**_read(data, _METRICS, problems))
-
-
 def project_from(data: JsonObject, problems: Problems, percent: frozenset[str] = frozenset()) -> Project | None:
     """One project; None, and a note, when nothing identifies it.
 
-    `percent` names the wire fields that are percentages elsewhere in the document (see `percentages`).
+    `percent` names the wire fields that are percentages elsewhere in the document (see `_percentages`).
     """
     project_id = _identifier(data, PROJECT_ID, problems)
     if project_id is None:
@@ -103,14 +99,14 @@ def project_from(data: JsonObject, problems: Problems, percent: frozenset[str] =
     return Project(id=project_id, **known)
 
 
-def percentages(objects: Iterable[JsonObject]) -> frozenset[str]:
-    """The share fields that count from 0 to 100 in these objects, by wire name.
+def _percentages(projects: object) -> frozenset[str]:
+    """The share fields that count from 0 to 100 in these projects, by wire name.
 
     One source writes a field one way in all objects of a document, so one value above 1 settles what the others mean:
     health scores of 87, 92 and 1 are 87 %, 92 % and 1 %. Different fields may well differ.
     """
-    shares = ("overallHealth", *_HEALTH, *_SUCCESS)
-    return frozenset(name for data in objects for name in shares if name in data and values.is_percentage(data[name]))
+    objects = [project for project in projects if isinstance(project, dict)] if isinstance(projects, list) else []
+    return frozenset(name for data in objects for name in _SHARES if name in data and values.is_percentage(data[name]))
 
 
 def event_from(
@@ -126,14 +122,14 @@ def event_from(
     names in the older socket's shape; the whole object is the metadata then, unless it has some of its own.
     `traceparent` is the envelope's.
     """
-    moment = _field(data, _EVENT_MOMENT, problems)
+    own = converted(data, _TIMESTAMP, values.timestamp, problems)
     known = _read(data, _EVENT, problems)
     if event_type is not None:
         known["event_type"] = event_type
     if "severity" in known:
         known["severity"] = known["severity"].strip().lower() or "info"
     _shorten(known, ("event_type", "severity"), "message", problems)
-    own = float(moment) if isinstance(moment, float) else timestamp
+    own = timestamp if own is None else own
     event_id = _identifier(data, _EVENT_ID, problems) or values.made_id(
         "" if own is None else repr(own),
         known.get("project", ""),
@@ -161,56 +157,43 @@ def overview_from(data: JsonObject, problems: Problems, timestamp: float | None 
     """An overview, whole or partial: every part that is present and has the right JSON type."""
     base = problems.base
     metrics = data.get("metrics")
-    if metrics is not None and not isinstance(metrics, dict):
-        problems.add("not_an_object", "metrics")
-        metrics = None
-    if metrics is not None:
+    if isinstance(metrics, dict):
         problems.base = f"{base}.metrics"
-        metrics = metrics_from(metrics, problems)
+        figures = Metrics(**_read(metrics, _METRICS, problems))
         problems.base = base
-    projects = _elements(data, ("projects",), problems)
-    events = _elements(data, ("events", "recentEvents", "recent_events"), problems)
-    anomalies = _elements(data, ("anomalies",), problems)
-    percent = percentages(element for _, element in projects or ())
+    else:
+        figures = None
+        if metrics is not None:
+            problems.add("not_an_object", "metrics")
+    percent = _percentages(data.get("projects"))
     return Overview(
-        metrics=metrics,
-        projects=_each(projects, lambda element: project_from(element, problems, percent), problems),
-        events=_each(events, lambda element: event_from(element, problems, timestamp), problems),
-        anomalies=_each(anomalies, lambda element: anomaly_from(element, problems), problems),
+        metrics=figures,
+        projects=_each(data, ("projects",), lambda element: project_from(element, problems, percent), problems),
+        events=_each(data, _EVENT_LISTS, lambda element: event_from(element, problems, timestamp), problems),
+        anomalies=_each(data, ("anomalies",), lambda element: anomaly_from(element, problems), problems),
         cursor=_identifier(data, ("cursor",), problems),
     )
 
 
-def _elements(data: JsonObject, names: tuple[str, ...], problems: Problems) -> list[tuple[str, JsonObject]] | None:
-    """The objects of the first list present, each with its path from here; None when there is none."""
-    for name in names:
-        found = data.get(name)
-        if found is None:
-            continue
-        if not isinstance(found, list):
-            problems.add("wrong_type", name)
-            return None
-        elements: list[tuple[str, JsonObject]] = []
-        for index, element in enumerate(found):
-            if isinstance(element, dict):
-                elements.append((f"{name}[{index}]", element))
-            else:
-                problems.add("not_an_object", f"{name}[{index}]")
-        return elements
-    return None
-
-
 def _each(
-    elements: list[tuple[str, JsonObject]] | None, make: Callable[[JsonObject], Made | None], problems: Problems
+    data: JsonObject, names: tuple[str, ...], make: Callable[[JsonObject], Made | None], problems: Problems
 ) -> tuple[Made, ...] | None:
-    """What `make` makes of each element, without those of which it makes None; None stays None."""
-    if elements is None:
+    """What `make` makes of the objects in the first list present, leaving out None; None without a list."""
+    name = next((name for name in names if data.get(name) is not None), None)
+    if name is None:
         return None
-    base = problems.base
-    made = []
-    for path, element in elements:
-        problems.base = f"{base}.{path}"
-        result = make(element)
+    found = data[name]
+    if not isinstance(found, list):
+        problems.add("wrong_type", name)
+        return None
+    base, made = problems.base, []
+    for index, element in enumerate(found):
+        problems.base = f"{base}.{name}[{index}]"
+        result = None
+        if isinstance(element, dict):
+            result = make(element)
+        else:
+            problems.add("not_an_object")
         if result is not None:
             made.append(result)
     problems.base = base
@@ -219,16 +202,8 @@ def _each(
 
 def _read(data: JsonObject, fields: Iterable[Field], problems: Problems) -> dict[str, Any]:
     """The fields that are present and usable, by their names in the model."""
-    known = {}
-    for field in fields:
-        value = _field(data, field, problems)
-        if value is not None:
-            known[field[0]] = value
-    return known
-
-
-def _field(data: JsonObject, field: Field, problems: Problems) -> object:
-    return converted(data, field[1], field[2], problems)
+    read = ((name, converted(data, names, convert, problems)) for name, names, convert in fields)
+    return {name: value for name, value in read if value is not None}
 
 
 def converted(
@@ -255,11 +230,8 @@ def _share(data: JsonObject, names: Iterable[str], percent: frozenset[str], prob
 
 def _identifier(data: JsonObject, names: Iterable[str], problems: Problems) -> str | None:
     """The first usable id among `names`."""
-    for name in names:
-        found = converted(data, (name,), values.identifier, problems)
-        if found is not None:
-            return found
-    return None
+    found = (converted(data, (name,), values.identifier, problems) for name in names)
+    return next((identifier for identifier in found if identifier is not None), None)
 
 
 def _shorten(known: dict[str, Any], labels: Iterable[str], words: str, problems: Problems) -> None:
@@ -285,27 +257,20 @@ def _label(text: str, field: str, problems: Problems) -> str:
 
 def _metadata(data: JsonObject, whole: bool, problems: Problems) -> bytes:
     """The open object of an event as JSON; `whole` takes the event itself where it has none."""
-    for name in ("metadata", "details"):
-        found = data.get(name)
-        if found is None:
-            continue
-        if not isinstance(found, dict):
-            problems.add("not_an_object", name)
-            return b"{}"
-        return _encoded(found, name, problems)
-    return _encoded(data, "", problems) if whole else b"{}"
-
-
-def _encoded(found: JsonObject, field: str, problems: Problems) -> bytes:
+    field = next((name for name in ("metadata", "details") if data.get(name) is not None), "")
+    found = data[field] if field else data if whole else {}
+    if not isinstance(found, dict):
+        problems.add("not_an_object", field)
+        return b"{}"
+    limits = problems.limits
     try:
         encoded = encode(found)
     except RecursionError:
         encoded = None
-    limits = problems.limits
     if encoded is None or nested_deeper(encoded, limits.max_json_depth):
         problems.add("too_deep", field)
-        return b"{}"
-    if len(encoded) > limits.max_event_bytes:
+    elif len(encoded) > limits.max_event_bytes:
         problems.add("too_long", field)
-        return b"{}"
-    return encoded
+    else:
+        return encoded
+    return b"{}"
