@@ -194,6 +194,7 @@ wanted() {
 
 # A stamp per program holds the version that was asked for, so that a new version in the table is installed.
 mkdir -p .tools/bin .tools/build .tools/stamps
+parts=()
 while read -r program kind source variables; do
     # Split into words on purpose, or into none.
     # shellcheck disable=SC2086
@@ -225,6 +226,14 @@ while read -r program kind source variables; do
         *) echo "tools.sh: '$kind' is not a way to install $program" >&2; exit 2 ;;
     esac
     echo "$asked" >"$stamp"
+    parts+=("$((SECONDS - started)) $program")
     echo "Installed $program in $((SECONDS - started)) s."
 done < <(table)
+if ((${#parts[@]})); then
+    longest=$(printf '%s\n' "${parts[@]}" | sort -rn | awk 'NR <= 5 { printf "%s%s %d s", sep, $2, $1; sep = ", " }')
+    # Its second line is what all children have used: user, then system. A subshell would have no children.
+    times >.tools/build/times
+    echo "Installed ${#parts[@]} programs in $SECONDS s, with $(awk 'NR == 2 { print $1, "+", $2 }' .tools/build/times) of" \
+        "processor time; the longest: $longest."
+fi
 echo "All programs are there: $(table | awk '{ printf "%s%s", sep, $1; sep = ", " }')."
