@@ -1,8 +1,8 @@
-"""Every span, log record and attribute that we export: the one place where such a name is written.
+"""Every span, log record and attribute that the exporter sends: the one place where such a name is written.
 
-docs/traces.md and docs/logs.md are made from these tables. Names without the prefix `iris.` are OpenTelemetry's stable
-semantic conventions (HTTP, network, errors); those with it are ours. A name marked
-stable is an API, as in `catalog`.
+docs/traces.md and docs/logs.md are made from these tables. Names with the prefix `iris.` are the exporter's own, all
+others OpenTelemetry's stable semantic conventions (HTTP, network, errors). A name marked stable is an API, as in
+`catalog`.
 """
 
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class SpanType:
 
 @dataclass(frozen=True, slots=True)
 class LogType:
-    """One kind of log record; `name` is its event name, `body` what its body says."""
+    """One kind of log record; `name` is its event name, `body` describes its body."""
 
     name: str
     help: str
@@ -70,7 +70,7 @@ class ExportCounts(NamedTuple):
 NO_RECORDS = ExportCounts(0, 0, 0, 0, 0)
 
 SCOPE = "iris_exporter"
-"""The instrumentation scope of everything we export."""
+"""The instrumentation scope of all spans and log records."""
 
 _PROTOCOLS = (*PROTOCOLS, "none")
 _REASONS = tuple(REASONS)
@@ -82,23 +82,23 @@ METHOD = Attribute("http.request.method", "string", "Method of the request.", ("
 STATUS_CODE = Attribute("http.response.status_code", "int", "Status of the answer; absent without one.")
 SERVER_ADDRESS = Attribute("server.address", "string", "Host of the source.")
 SERVER_PORT = Attribute("server.port", "int", "Port of the source.")
-URL_FULL = Attribute("url.full", "string", "What was asked, without user, password, query and fragment.")
+URL_FULL = Attribute("url.full", "string", "Address of the request, without user, password, query and fragment.")
 NETWORK_PROTOCOL = Attribute("network.protocol.name", "string", "Protocol of the answer.", ("http",))
 NETWORK_VERSION = Attribute("network.protocol.version", "string", "Version of HTTP in the answer.")
 
 # Ours
 STREAM = Attribute("iris.stream", "string", "Name of the stream in the configuration.")
-PROTOCOL = Attribute("iris.protocol", "string", "How the source is heard.", _PROTOCOLS)
+PROTOCOL = Attribute("iris.protocol", "string", "Transport of the stream.", _PROTOCOLS)
 REQUEST = Attribute(
     "iris.request.purpose",
     "string",
-    "What the document is for: state beside a live stream, state instead of one, or events that were missing.",
+    "Purpose of the request: state beside a live stream, state instead of one, or events that were missing.",
     ("snapshot", "poll", "page"),
 )
 WIRE_BYTES = Attribute("iris.request.bytes", "int", "Bytes of the body on the wire.")
 FROM = Attribute("iris.state.from", "string", "State before.", _STATES)
 TO = Attribute("iris.state.to", "string", "State now.", _STATES)
-REASON = Attribute("iris.state.reason", "string", "What broke; absent when nothing did.", _REASONS)
+REASON = Attribute("iris.state.reason", "string", "The failure; absent without one.", _REASONS)
 ATTEMPT = Attribute("iris.state.attempt", "int", "Failed attempts since the link was last stable.")
 DELAY = Attribute("iris.state.delay", "double", "Seconds until the next attempt; absent when none is planned.")
 
@@ -122,7 +122,7 @@ EVENT_TYPE = Attribute("iris.event.type", "string", "Kind of the event, as sent.
 METADATA = Attribute(
     "iris.event.metadata.<path>",
     "string",
-    "What the event's metadata say: one attribute for each value, objects joined by dots; a boolean, int or double "
+    "The event's metadata: one attribute for each value, objects joined by dots; a boolean, int or double "
     "where the value is one, a list as JSON.",
 )
 
@@ -162,13 +162,13 @@ FIRST_MESSAGE = SpanType(
 REQUEST_SPAN = SpanType(
     "GET",
     SpanKind.CLIENT,
-    "One REST document, from the request to the end of its body.",
+    "One request for state over REST, from the request to the end of the answer's body.",
     (*_SERVER, *_HTTP, REQUEST, WIRE_BYTES, ERROR_TYPE),
 )
 SUMMARY = SpanType(
     "iris.stream.summary",
     SpanKind.INTERNAL,
-    "What a stream brought within a minute, or until its connection ended.",
+    "What a stream received within a minute, or until its connection ended.",
     (
         STREAM, PROTOCOL, CAUSE, MESSAGES, MESSAGES_BY_TYPE, BYTES, DELAY_P50, DELAY_P90, DELAY_P99, DUPLICATES,
         REPLAYED, GAPS, RESUMES, DECODE_ERRORS, STATE_CHANGES,

@@ -1,10 +1,10 @@
 """Events and changes of state as log records of the SDK.
 
-An event waits in the queue as it is, beside what it has in common with the others of its read, and becomes a log record
-on the thread that sends: on the event loop that would cost a hundred times what an append does.
+An event is queued as it is, and becomes a log record on the thread that sends: on the event loop that would cost a
+hundred times as much as the append.
 
-Source: OpenTelemetry specification, "Common", attribute limits: what is over the count is left out and counted, what is
-over the length is cut.
+Source: OpenTelemetry specification, "Common", attribute limits: attributes over the count are left out and counted,
+texts over the length are cut.
 """
 
 import itertools
@@ -31,7 +31,7 @@ from iris_exporter.transports.connection_events import StateChanged
 MAX_METADATA_ATTRIBUTES = 64
 """Attributes that the metadata of one event become, whatever the general limit allows."""
 MAX_METADATA_DEPTH = 4
-"""Objects within objects that are followed; what lies deeper is one text of JSON."""
+"""Levels of objects that become attributes; a deeper object is one text of JSON."""
 MAX_BODY_CHARS = 16 * 1024
 """The longest body, to which the limits of attributes do not apply."""
 MAX_KEY_CHARS = 256
@@ -94,7 +94,7 @@ class EventConverter:
         return ReadableLogRecord(made, self._resource, self._scope, self._limits)
 
     def _attributes(self, arrival: Arrival, event: Event) -> Mapping[str, Value]:
-        """Metadata first: where there are too many, the SDK keeps the last ones."""
+        """Metadata come first: where there are too many attributes, the SDK drops the first ones."""
         found = flattened(event.metadata)
         attributes = cleaned(
             {**dict(itertools.islice(found, MAX_METADATA_ATTRIBUTES)), **event_attributes(arrival.stream, event)}
@@ -102,7 +102,7 @@ class EventConverter:
         more = sum(1 for _ in found)
         most, longest = self._limits.max_log_record_attributes, self._limits.max_log_record_attribute_length
         if not more and _fit(attributes, most, longest):
-            return attributes  # the SDK's limits take as long as all the rest
+            return attributes  # the SDK's BoundedAttributes cost as much as the rest of the record
         bounded: Any = BoundedAttributes(most, attributes, max_value_len=longest)
         bounded.dropped += more
         return cast("Mapping[str, Value]", bounded)

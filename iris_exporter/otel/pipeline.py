@@ -163,7 +163,7 @@ class Pipeline:
 
 
 class QueuedSpans(SpanProcessor):
-    """Queues each sampled span that has ended. Those of which a source can make any number are minor."""
+    """Queues each sampled span that has ended. Spans of events are minor: a source can cause any number of them."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline

@@ -67,7 +67,7 @@ class Telemetry:
             self._resource,
             shutdown_on_exit=False,
             span_limits=_span_limits(settings.limits),
-            # Left alone, it would be looked up by a variable.
+            # Without one, the SDK would choose one by a variable.
             meter_provider=NoOpMeterProvider(),
         )
         provider.add_span_processor(QueuedSpans(self._pipeline(TRACES, settings, lambda span: span)))
@@ -145,7 +145,7 @@ class Telemetry:
 
 
 def _span_limits(limits: Limits) -> SpanLimits:
-    """The SDK's limits; there is none for what our spans never have, or the SDK would raise for a bad variable."""
+    """The SDK's limits; off for events and attributes of links, which we do not use, or it would read variables."""
     count, text = limits.attributes, limits.text
     return SpanLimits(
         max_attributes=count,
@@ -160,9 +160,9 @@ def _span_limits(limits: Limits) -> SpanLimits:
 
 
 def make_resource(settings: OtelSettings, version: str) -> Resource:
-    """The SDK's resource, with its detectors; what the operator gave goes before what we say."""
+    """The SDK's resource, with its detectors; attributes of the operator take precedence over ours."""
     if any(problem.key == "OTEL_RESOURCE_ATTRIBUTES" for problem in settings.ignored):
-        # The SDK would take what it can read of them.
+        # The SDK would use those attributes that it can read.
         os.environ.pop("OTEL_RESOURCE_ATTRIBUTES", None)
     made = Resource.create(
         {
@@ -176,7 +176,7 @@ def make_resource(settings: OtelSettings, version: str) -> Resource:
 
 
 class _HashedOnce(Resource):
-    """A resource whose hash is kept: the encoder asks for it with each record, and the SDK makes it of JSON."""
+    """A resource with a cached hash: the encoder needs it for each record, and the SDK computes it from JSON."""
 
     _hash: int | None = None
 

@@ -52,7 +52,7 @@ class Operation:
         """Set attributes of the operation's own span."""
         self._span.set_attributes(cleaned(attributes))
 
-    # What the HTTP client reports
+    # The HTTP client reports:
 
     def requested(self, method: str, url: URL) -> None:
         """A request begins; secrets in `url` are left out."""
@@ -114,14 +114,14 @@ class Operation:
             self._end_phase(from_status(status).reason if status >= 400 else "")
 
     def broke(self, error: BaseException | None = None) -> None:
-        """The request came to nothing, for the reason that `finish` is given; a redirect is an answer."""
+        """The request failed; `finish` is given the reason. A redirect is an answer and no failure."""
         if isinstance(error, RedirectedError):
             self._end_phase()
         elif self._phase is not None:
             self._broken.append((self._phase[1], self._now()))
             self._phase = None
 
-    # What the tracer reports
+    # The tracer reports:
 
     def finish(self, error: str = "") -> None:
         """The operation is over: a reason of `core.failures`, or empty for success. Only the first call counts."""
@@ -131,7 +131,7 @@ class Operation:
         self.broke()
         end(self._span, self._now(), error)
         for span, at in self._broken:
-            # A dial that went on after a request had failed leaves a phase without a reason of its own.
+            # A dial that succeeds after a failed request has no reason for the failed phase.
             end(span, at, error or _UNNAMED)
 
     def _end_phase(self, error: str = "") -> None:

@@ -41,7 +41,7 @@ _extract = TraceContextTextMapPropagator().extract
 
 
 def nanoseconds(timestamp: float) -> int:
-    """Unix seconds as OTLP has them; what does not fit, such as a year 9999 of a confused source, is 0: unknown."""
+    """Unix seconds in OTLP's unit; a time that does not fit, such as one in the year 9999, is 0: unknown."""
     if not 0.0 <= timestamp <= _LARGEST_TIMESTAMP:
         return 0
     # Microseconds are all that a float of today's seconds holds; multiplying it at once would invent digits.
@@ -49,7 +49,7 @@ def nanoseconds(timestamp: float) -> int:
 
 
 def within(context: SpanContext | None) -> Context:
-    """What names a span as the parent, or as the span of a log record; None for neither."""
+    """The context of a child of that span, or of a log record that belongs to it; None for neither."""
     return _ROOT if context is None else set_span_in_context(NonRecordingSpan(context), _ROOT)
 
 
@@ -60,13 +60,13 @@ def parse_traceparent(text: str) -> SpanContext | None:
 
 
 def clean(text: str) -> str:
-    """A text as it may leave the process: without secrets, and without lone surrogates, which are no UTF-8."""
+    """A text without secrets, and without lone surrogates, which are no UTF-8."""
     text = redact(text)
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def cleaned(attributes: Mapping[str, Value]) -> dict[str, Value]:
-    """Attributes whose texts may leave the process."""
+    """Attributes whose texts are `clean`."""
     return {name: clean(value) if isinstance(value, str) else value for name, value in attributes.items()}
 
 
@@ -98,7 +98,7 @@ def end(span: Span, at: float, error: str = "") -> None:
 
 
 class LinkedSampler(Sampler):
-    """Decides about a root that goes on from a span elsewhere as about a child of it: its trace has one answer."""
+    """Samples a root that is linked to a span of another program as if it were a child of that span."""
 
     def __init__(self, inner: Sampler) -> None:
         self._inner = inner

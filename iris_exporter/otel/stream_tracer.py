@@ -90,7 +90,7 @@ class StreamTracer:
             instruments.exemplify = self._exemplify_delay
 
     def locate(self, url: str) -> None:
-        """The stream's address is another one from now on."""
+        """Change the address of the stream."""
         parts = urlsplit(url)
         self._address = {
             signals.STREAM.name: self.name,
@@ -232,7 +232,7 @@ class StreamTracer:
         self._summary = self._begin_summary(now)
         self._due = self._clock.monotonic() + SUMMARY_SECONDS
         if before == after and not changes and not self._is_linked and cause != "disconnect":
-            return  # nobody wants a span a minute of a stream that is off
+            return  # a stream that is off has no summaries
         attributes: dict[str, Value] = {
             signals.PROTOCOL.name: self._protocol,
             signals.CAUSE.name: cause,
@@ -273,7 +273,7 @@ class StreamTracer:
         return lambda: offset + monotonic()
 
     def _task_ended(self, task: asyncio.Task[object]) -> None:
-        """An operation that its task left open was called off."""
+        """The task was cancelled if its operation is still open."""
         operation = self._operations.pop(task, None)
         if operation is not None:
             operation.finish(_STOPPED)

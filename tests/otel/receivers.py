@@ -1,4 +1,4 @@
-"""Receivers of OTLP for tests: over HTTP and over gRPC, in threads of this process, that can be told to misbehave."""
+"""Receivers of OTLP for tests: over HTTP and over gRPC, in threads of this process, that misbehave on request."""
 
 import gzip
 import ssl

@@ -32,7 +32,7 @@ def logs(*records: EventRecord, convert: EventConverter | None = None) -> list[A
     return list(scope.log_records)
 
 
-def test_an_event_is_a_log_record_with_all_that_it_says() -> None:
+def test_an_event_is_a_log_record_with_all_its_fields() -> None:
     (record,) = logs(event_record("e-1", severity="critical", message="it broke", metadata=b'{"a":{"b":true}}'))
     assert record.time_unix_nano == 1_700_000_000_500_000_000
     assert record.observed_time_unix_nano == 1_700_000_100_250_000_000
@@ -55,13 +55,13 @@ def test_severities_have_otlps_numbers() -> None:
     assert numbers == [9, 13, 17, 21, 9, 5, 0]
 
 
-def test_an_event_without_a_moment_has_only_the_observed_one() -> None:
+def test_an_event_without_a_timestamp_has_only_the_observed_one() -> None:
     (record,) = logs(event_record("1", timestamp=None))
     assert record.time_unix_nano == 0
     assert record.observed_time_unix_nano > 0
 
 
-def test_no_secret_leaves_in_body_or_attributes() -> None:
+def test_no_secret_is_in_body_or_attributes() -> None:
     (record,) = logs(event_record("s3cret", message="key s3cret", metadata=b'{"k":"s3cret","l":["s3cret"]}'))
     assert b"s3cret" not in record.SerializeToString()
 
@@ -135,7 +135,7 @@ def test_a_span_does_not_end_before_it_began() -> None:
     assert span.end_time == span.start_time
 
 
-def test_moments_that_do_not_fit_are_unknown() -> None:
+def test_timestamps_that_do_not_fit_are_unknown() -> None:
     assert nanoseconds(1e300) == 0
     assert nanoseconds(-1.0) == 0
     assert nanoseconds(float("nan")) == 0

@@ -112,8 +112,8 @@ async def test_a_connection_is_a_trace_and_each_event_a_record(protocol: str) ->
     (connect,) = named(receiver, "iris.connect")
     assert connect.kind == 3
     assert connect.parent_span_id == b""
-    told = attributes(connect.attributes)
-    assert told == {
+    found = attributes(connect.attributes)
+    assert found == {
         "iris.stream": "main",
         "server.address": "127.0.0.1",
         "server.port": int(at.rpartition(":")[2]),
@@ -142,10 +142,10 @@ async def test_a_connection_is_a_trace_and_each_event_a_record(protocol: str) ->
     (last,) = named(receiver, "iris.stream.summary")
     assert {span.span_id.hex() for span in (connect, last)} <= promised
     assert [link.span_id for link in last.links] == [connect.span_id]
-    told = attributes(last.attributes)
-    assert told["iris.summary.cause"] == "disconnect"
-    assert told["iris.summary.messages.event"] > 10
-    assert 0 <= told["iris.summary.delay.p50"] <= told["iris.summary.delay.p99"]
+    found = attributes(last.attributes)
+    assert found["iris.summary.cause"] == "disconnect"
+    assert found["iris.summary.messages.event"] > 10
+    assert 0 <= found["iris.summary.delay.p50"] <= found["iris.summary.delay.p99"]
 
     events = [record for record in receiver.received.records if record.event_name == "iris.event"]
     identifiers = [attributes(record.attributes)["iris.event.id"] for record in events]
@@ -188,7 +188,7 @@ async def test_a_polled_stream_has_a_span_for_each_poll() -> None:
     assert attributes(summary.attributes)["iris.protocol"] == "poll"
 
 
-async def test_a_failed_attempt_says_why() -> None:
+async def test_a_failed_attempt_has_a_reason() -> None:
     async def refuse(_: web.Request) -> web.Response:
         return web.Response(status=401)
 
@@ -255,7 +255,7 @@ async def test_everything_goes_over_grpc_as_well() -> None:
     assert resource["k8s.pod.name"] == "p"
 
 
-async def test_a_sampler_that_keeps_nothing_leaves_no_spans_and_logs_go_on() -> None:
+async def test_a_sampler_that_drops_all_spans_does_not_stop_logs() -> None:
     with http_receiver() as receiver:
         variables = environment(receiver, OTEL_TRACES_SAMPLER="always_off")
         async with source() as backend, running(f"{backend.url}/api/stream/events", variables, protocol="sse") as on:
@@ -265,7 +265,7 @@ async def test_a_sampler_that_keeps_nothing_leaves_no_spans_and_logs_go_on() -> 
     assert {record.flags & 1 for record in receiver.received.records if record.span_id} == {0}
 
 
-async def test_a_collector_that_goes_and_comes_back_gets_every_record_once() -> None:
+async def test_a_collector_that_stops_and_starts_again_gets_every_record_once() -> None:
     with http_receiver() as receiver:
         async with source() as backend:
             url = f"{backend.url}/api/stream/events"
@@ -347,7 +347,7 @@ async def test_shutdown_is_quick_when_the_collector_swallows_everything(protocol
     assert found.dropped == found.produced
 
 
-async def test_the_end_sends_what_is_left() -> None:
+async def test_close_sends_the_queued_records() -> None:
     with http_receiver() as receiver:
         variables = environment(receiver, OTEL_BLRP_SCHEDULE_DELAY="60000", OTEL_BSP_SCHEDULE_DELAY="60000")
         async with source() as backend, running(f"{backend.url}/api/stream/events", variables, protocol="sse") as on:

@@ -92,7 +92,7 @@ def test_the_path_of_a_signal_is_added_to_the_general_endpoint_alone(variable: s
         ("c:4317", "true", "https://c:4317", True),
     ],
 )
-def test_a_scheme_says_whether_grpc_uses_tls(value: str, insecure: str, url: str, is_insecure: bool) -> None:
+def test_the_scheme_decides_whether_grpc_uses_tls(value: str, insecure: str, url: str, is_insecure: bool) -> None:
     environment = {ENDPOINT: value, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_INSECURE": insecure}
     endpoint = logs_endpoint(environment)
     assert (endpoint.url, endpoint.insecure) == (url, is_insecure)
@@ -277,7 +277,7 @@ def test_certificates_are_read_at_the_start(tmp_path: Path) -> None:
     assert refused(both) == ["OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"]
 
 
-def test_reading_imports_neither_opentelemetry_nor_a_client() -> None:
+def test_environment_imports_neither_opentelemetry_nor_a_client() -> None:
     program = (
         "import sys\n"
         "from iris_exporter.otel.environment import read_otel\n"

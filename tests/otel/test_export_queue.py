@@ -65,7 +65,7 @@ def test_records_leave_in_order_and_are_counted() -> None:
     bench.check()
 
 
-def test_what_is_in_flight_is_taken_again_after_a_failure() -> None:
+def test_the_batch_in_flight_is_taken_again_after_a_failure() -> None:
     bench = Bench()
     bench.offer(5)
     first = numbers(bench.queue.take(0.0))
@@ -76,14 +76,14 @@ def test_what_is_in_flight_is_taken_again_after_a_failure() -> None:
     bench.check()
 
 
-def test_the_collector_says_when_to_come_again() -> None:
+def test_the_collector_can_name_the_time_of_the_next_attempt() -> None:
     bench = Bench()
     bench.offer(1)
     bench.queue.take(0.0)
     assert bench.queue.postpone(0.0, 17.0) == 17.0
 
 
-def test_a_full_queue_drops_the_oldest_that_wait() -> None:
+def test_a_full_queue_drops_the_oldest_waiting_records() -> None:
     bench = Bench(size=10, batch=4)
     bench.offer(4)
     bench.queue.take(0.0)
@@ -95,14 +95,14 @@ def test_a_full_queue_drops_the_oldest_that_wait() -> None:
     bench.check()
 
 
-def test_more_than_a_whole_queue_at_once_leaves_the_newest() -> None:
+def test_of_more_than_a_whole_queue_at_once_the_newest_records_stay() -> None:
     bench = Bench(size=3, batch=3)
     bench.offer(100)
     assert numbers(bench.queue.take(0.0)) == [97, 98, 99]
     bench.check()
 
 
-def test_what_is_heavy_is_dropped_by_weight() -> None:
+def test_heavy_records_are_dropped_by_weight() -> None:
     bench = Bench(size=1000, batch=2)
     third = MAX_WAITING_BYTES // 3
     for number in range(5):
@@ -132,7 +132,7 @@ def test_a_batch_ends_before_a_collector_refuses_it() -> None:
     assert numbers(bench.queue.take(0.0))[0] == 100
 
 
-def test_minor_records_leave_half_of_the_queue_to_others() -> None:
+def test_minor_records_use_at_most_half_of_the_queue() -> None:
     bench = Bench(size=10)
     bench.offer(5, minor=True)
     bench.offer(1, minor=True)
@@ -142,7 +142,7 @@ def test_minor_records_leave_half_of_the_queue_to_others() -> None:
     bench.check()
 
 
-def test_what_is_too_old_is_dropped_from_flight_and_queue() -> None:
+def test_old_records_are_dropped_from_the_queue_and_from_the_batch_in_flight() -> None:
     bench = Bench()
     bench.offer(6, now=100.0)
     bench.queue.take(100.0)
@@ -152,7 +152,7 @@ def test_what_is_too_old_is_dropped_from_flight_and_queue() -> None:
     bench.check()
 
 
-def test_the_end_drops_what_is_left_and_what_comes_after() -> None:
+def test_close_drops_queued_records_and_later_ones() -> None:
     bench = Bench()
     bench.offer(6)
     bench.queue.take(0.0)

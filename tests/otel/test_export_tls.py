@@ -138,7 +138,7 @@ def test_rotated_authorities_and_certificates_are_used_without_a_restart(
     exporter.close()
 
 
-def test_a_rotation_that_is_half_done_leaves_the_old_certificate_in_use(protocol: str, files: Files) -> None:
+def test_the_old_certificate_is_used_while_a_rotation_is_half_done(protocol: str, files: Files) -> None:
     """A key beside the certificate of another one, then no file at all, and at last the pair: each is one write."""
     with files.receiver(protocol, ask=True) as receiver:
         shown = {"CLIENT_CERTIFICATE": files.client, "CLIENT_KEY": files.client_key}

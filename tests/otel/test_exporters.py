@@ -71,7 +71,7 @@ def test_the_address_of_a_collector_is_requested_as_it_is_written(target: str) -
         (504, True, 0, False),
     ],
 )
-def test_a_status_says_whether_to_come_again(status: int, retry: bool, rejected: int, too_large: bool) -> None:
+def test_the_status_decides_whether_to_try_again(status: int, retry: bool, rejected: int, too_large: bool) -> None:
     with http_receiver() as receiver:
         receiver.behaviour.status = status
         exporter = http(receiver.url)
@@ -90,7 +90,7 @@ def test_retry_after_is_a_hint() -> None:
         exporter.close()
 
 
-def test_a_partial_success_names_what_was_rejected() -> None:
+def test_a_partial_success_counts_the_rejected_records() -> None:
     with http_receiver() as receiver:
         receiver.behaviour.rejected = 2
         exporter = http(receiver.url)
@@ -99,7 +99,7 @@ def test_a_partial_success_names_what_was_rejected() -> None:
     assert (answer.rejected, answer.retry) == (2, False)
 
 
-def test_nobody_there_is_a_reason_to_come_again_and_names_no_address() -> None:
+def test_a_refused_connection_is_tried_again_and_its_reason_has_no_address() -> None:
     with http_receiver() as receiver:
         url = receiver.url
     exporter = http(url)
@@ -137,7 +137,7 @@ def status_details(seconds: int) -> bytes:
         (grpc.StatusCode.INVALID_ARGUMENT, False, False, None),
     ],
 )
-def test_a_code_says_whether_to_come_again(
+def test_the_code_decides_whether_to_try_again(
     code: grpc.StatusCode, details: bool, retry: bool, hint: float | None
 ) -> None:
     with grpc_receiver() as receiver:
@@ -151,7 +151,7 @@ def test_a_code_says_whether_to_come_again(
     assert answer.rejected == (0 if retry else ALL)
 
 
-def test_a_certificate_that_grpc_cannot_read_is_a_reason_to_come_again(tmp_path: Path) -> None:
+def test_a_missing_certificate_is_a_reason_to_try_again(tmp_path: Path) -> None:
     """The file was readable at the start; it may be on its way back."""
     endpoint = Endpoint("grpc", "https://127.0.0.1:1", {}, "none", 5.0, certificate=tmp_path / "gone")
     answer = RenewedExporter("logs", endpoint, "agent/1").export(log_records(3))
@@ -170,7 +170,7 @@ def test_rubbish_where_details_should_be_is_no_hint() -> None:
     assert (answer.retry, answer.retry_after_seconds) == (True, None)
 
 
-def test_a_partial_success_over_grpc_names_what_was_rejected() -> None:
+def test_a_partial_success_over_grpc_counts_the_rejected_records() -> None:
     with grpc_receiver() as receiver:
         receiver.rejected = 2
         endpoint = Endpoint("grpc", f"http://127.0.0.1:{receiver.port}", {}, "none", 5.0, insecure=True)
@@ -181,7 +181,7 @@ def test_a_partial_success_over_grpc_names_what_was_rejected() -> None:
 
 
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
-def test_what_cannot_be_encoded_is_to_be_sent_in_pieces_and_is_then_refused(protocol: str) -> None:
+def test_a_batch_that_cannot_be_encoded_is_sent_in_pieces_and_then_refused(protocol: str) -> None:
     """A time before 1970: nothing is sent, and the others of the batch go on without it."""
     with http_receiver() as over_http, grpc_receiver() as over_grpc:
         url = f"http://127.0.0.1:{over_grpc.port}" if protocol == "grpc" else f"{over_http.url}/v1/logs"

@@ -78,7 +78,7 @@ async def test_grpc_goes_through_a_tunnel(variable: str, monkeypatch: pytest.Mon
         ("grpc", "https://me:s3cret-word@p", "gRPC goes through proxies with an address of http:// alone"),
     ],
 )
-def test_what_is_no_proxy_is_a_reason_and_no_way_around_it(
+def test_an_unusable_proxy_is_a_reason_and_is_not_bypassed(
     protocol: str, value: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", value)

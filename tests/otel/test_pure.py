@@ -36,7 +36,7 @@ def test_a_traceparent_that_is_not_valid_is_none(text: str) -> None:
     assert parse_traceparent(text) is None
 
 
-def keeps(sampler: Sampler, trace_id: int, origin: SpanContext | None = None) -> bool:
+def samples(sampler: Sampler, trace_id: int, origin: SpanContext | None = None) -> bool:
     links = () if origin is None else (Link(origin),)
     return sampler.should_sample(Context(), trace_id, "n", links=links).decision.is_sampled()
 
@@ -54,26 +54,26 @@ def keeps(sampler: Sampler, trace_id: int, origin: SpanContext | None = None) ->
 )
 def test_a_sampler_decides_by_the_trace_id(name: str, ratio: float, low: bool, high: bool) -> None:
     sampler = make_sampler(Sampling(name, ratio))
-    assert keeps(sampler, 0xFFFFFFFFFFFFFFFF << 64) is low
-    assert keeps(sampler, 0xFFFFFFFFFFFFFFFF) is high
+    assert samples(sampler, 0xFFFFFFFFFFFFFFFF << 64) is low
+    assert samples(sampler, 0xFFFFFFFFFFFFFFFF) is high
 
 
-def test_a_span_elsewhere_decides_where_the_sampler_is_based_on_the_parent() -> None:
-    kept, left = parse_traceparent(GOOD), parse_traceparent(GOOD[:-1] + "0")
+def test_a_linked_span_decides_where_the_sampler_is_based_on_the_parent() -> None:
+    sampled, unsampled = parse_traceparent(GOOD), parse_traceparent(GOOD[:-1] + "0")
     by_parent, own = make_sampler(Sampling("parentbased_always_on")), make_sampler(Sampling("always_on"))
-    assert keeps(by_parent, 1, kept)
-    assert not keeps(by_parent, 1, left)
-    assert keeps(own, 1, left)
+    assert samples(by_parent, 1, sampled)
+    assert not samples(by_parent, 1, unsampled)
+    assert samples(own, 1, unsampled)
 
 
-def test_by_ratio_the_trace_elsewhere_and_what_goes_on_from_it_have_one_answer() -> None:
+def test_by_ratio_a_linked_span_is_sampled_with_its_origin() -> None:
     sampler = make_sampler(Sampling("traceidratio", 0.5))
     high = SpanContext(0xFFFFFFFFFFFFFFFF, 1, is_remote=True, trace_flags=TraceFlags(1))
-    assert keeps(sampler, 1)
-    assert not keeps(sampler, 1, high)
+    assert samples(sampler, 1)
+    assert not samples(sampler, 1, high)
 
 
-def test_metadata_become_flat_and_keep_their_types() -> None:
+def test_metadata_become_flat_attributes_of_their_types() -> None:
     metadata = b'{"a":{"b":1,"c":{"d":1.5}},"e":true,"f":null,"g":[1,"x"],"h":"text","i":123456789012345678901,"j":{}}'
     assert dict(flattened(metadata)) == {
         "iris.event.metadata.a.b": 1,
@@ -106,7 +106,7 @@ def test_the_operator_decides_about_the_resource() -> None:
     assert plain[0]["service.instance.id"] != plain[1]["service.instance.id"]
 
 
-def test_of_resource_attributes_that_cannot_be_read_none_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_resource_attribute_is_taken_when_one_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "a=1,novalue")
     ignored = (Problem("environment", "OTEL_RESOURCE_ATTRIBUTES", "novalue", "key=value"),)
     assert "a" not in make_resource(OtelSettings(ignored=ignored), "1").attributes
@@ -125,7 +125,7 @@ def test_quantiles_are_linear_within_a_bucket(share: float, cumulative: list[int
     assert quantile(share, cumulative, (1.0, 2.0)) == pytest.approx(expected)
 
 
-def test_a_summary_is_the_difference_of_two_moments() -> None:
+def test_a_summary_is_the_difference_of_two_totals() -> None:
     instruments = StreamInstruments("s")
     instruments.message("event", 3)
     before = totals(instruments)

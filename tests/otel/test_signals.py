@@ -40,8 +40,8 @@ def test_no_experimental_convention_is_imported() -> None:
         assert "_incubating" not in path.read_text(), path
 
 
-def test_a_full_queue_takes_the_memory_that_the_reference_says() -> None:
-    """65,536 events of 330 bytes as they are kept: an object with its texts, and two tuples."""
+def test_a_full_queue_takes_the_memory_that_the_reference_names() -> None:
+    """65,536 events of 330 bytes as they are queued: an object with its texts, and two tuples."""
     dialect = IrisJson()
     message = (
         '{"type":"event","id":"ep-%d","timestamp":"2026-01-02T03:04:05.678Z","data":{"id":"evt-%d","timestamp":'
@@ -53,7 +53,7 @@ def test_a_full_queue_takes_the_memory_that_the_reference_says() -> None:
     tracemalloc.start()
     try:
         arrivals = (Arrival("main", 1.0, CONTEXT) for _ in texts)
-        kept = [
+        queued = [
             Waiting(1.0, 500 + index, EventRecord(arrival, decode_one(dialect, text).event))  # type: ignore[union-attr]
             for index, (arrival, text) in enumerate(zip(arrivals, texts, strict=True))
         ]
@@ -61,5 +61,5 @@ def test_a_full_queue_takes_the_memory_that_the_reference_says() -> None:
     finally:
         tracemalloc.stop()
     print(f"a full queue of {LOG_QUEUE_RECORDS} log records takes {taken / MEBIBYTE:.0f} MiB")
-    assert len(kept) == some
+    assert len(queued) == some
     assert 20 * MEBIBYTE < taken < 60 * MEBIBYTE

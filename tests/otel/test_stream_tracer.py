@@ -82,10 +82,10 @@ class Bench:
 
 
 def error(span: ReadableSpan) -> object:
-    return told(span).get("error.type", "")
+    return attributes_of(span).get("error.type", "")
 
 
-def told(span: ReadableSpan) -> dict[str, Any]:
+def attributes_of(span: ReadableSpan) -> dict[str, Any]:
     return dict(span.attributes or {})
 
 
@@ -106,10 +106,10 @@ async def test_a_minute_is_summed_up_while_the_connection_lasts() -> None:
         bench.tick(1)
         span = bench.named(signals.SUMMARY)[-1]
         assert format_span_id(span.context.span_id) == promised
-        assert told(span)["iris.summary.messages.event"] == messages
-        assert told(span)["iris.summary.state_changes"] == 1
-        assert told(span)["iris.summary.cause"] == "minute"
-        assert told(span)["iris.protocol"] == "sse"
+        assert attributes_of(span)["iris.summary.messages.event"] == messages
+        assert attributes_of(span)["iris.summary.state_changes"] == 1
+        assert attributes_of(span)["iris.summary.cause"] == "minute"
+        assert attributes_of(span)["iris.protocol"] == "sse"
         assert [link.context for link in span.links] == [connect.context]
         assert seconds(span) == pytest.approx(SUMMARY_SECONDS, abs=0.3)
 
@@ -127,8 +127,8 @@ async def test_the_address_of_an_attempt_has_no_credentials() -> None:
     bench.stream.on_event(DialStarted())
     bench.stream.on_event(DialFailed(Failure("dns"), 1.0))
     (span,) = bench.spans
-    assert told(span)["url.full"] == "wss://host:9/p"
-    assert (told(span)["server.address"], told(span)["server.port"]) == ("host", 9)
+    assert attributes_of(span)["url.full"] == "wss://host:9/p"
+    assert (attributes_of(span)["server.address"], attributes_of(span)["server.port"]) == ("host", 9)
     assert error(span) == "dns"
 
 
@@ -146,23 +146,23 @@ async def test_the_first_message_ends_its_span() -> None:
     assert error(first) == ""
 
 
-async def test_a_link_that_ends_before_its_first_message_says_why() -> None:
+async def test_a_link_that_ends_before_its_first_message_has_a_reason() -> None:
     bench = Bench()
     bench.connect()
     bench.stream.on_event(Disconnected(Failure("closed")))
     (first,) = bench.named(signals.FIRST_MESSAGE)
     assert error(first) == "closed"
-    assert told(bench.named(signals.SUMMARY)[0])["iris.summary.cause"] == "disconnect"
+    assert attributes_of(bench.named(signals.SUMMARY)[0])["iris.summary.cause"] == "disconnect"
 
 
-async def test_a_document_that_cannot_be_read_is_a_failed_poll() -> None:
+async def test_an_answer_that_cannot_be_decoded_is_a_failed_poll() -> None:
     bench = Bench()
     bench.stream.on_event(PollStarted())
     bench.stream.on_event(PollAnswered(44))
     bench.stream.on_event(PollFailed(Failure("decode")))
     await settle()
     (span,) = bench.named(signals.REQUEST_SPAN)
-    assert (error(span), told(span)["iris.request.bytes"]) == ("decode", 44)
+    assert (error(span), attributes_of(span)["iris.request.bytes"]) == ("decode", 44)
     bench.stream.on_event(PollStarted())
     bench.stream.on_event(PollAnswered(45))
     await settle()
@@ -236,7 +236,7 @@ async def test_an_event_with_a_context_has_a_linked_span() -> None:
     bench = Bench()
     assert [event.id for event in bench.stream.wanted(batch("", TRACEPARENT))] == ["0", "1"]
     bench.stream.arrived([event(1, TRACEPARENT), event(2, TRACEPARENT), event(3)], 5.0)
-    assert [told(span)["iris.event.id"] for span in bench.minor] == ["1", "2"]
+    assert [attributes_of(span)["iris.event.id"] for span in bench.minor] == ["1", "2"]
     assert {format_span_id(span.links[0].context.span_id) for span in bench.minor} == {"b7ad6b7169203331"}
     assert len({span.context.trace_id for span in bench.minor}) == 2
     (exemplar,) = bench.instruments.event_exemplars.values()
@@ -263,7 +263,7 @@ async def test_spans_of_events_have_a_rate() -> None:
     assert len(bench.minor) == EVENT_SPANS_PER_SECOND + 1
 
 
-async def test_a_trace_that_is_not_kept_emits_nothing_and_has_no_exemplar() -> None:
+async def test_a_trace_that_is_not_sampled_has_no_spans_and_no_exemplars() -> None:
     bench = Bench("always_off")
     bench.connect()
     bench.stream.on_event(FirstRead())
@@ -274,7 +274,7 @@ async def test_a_trace_that_is_not_kept_emits_nothing_and_has_no_exemplar() -> N
     assert bench.instruments.event_exemplars == {}
 
 
-async def test_a_key_in_an_event_does_not_leave(tmp_path: Path) -> None:
+async def test_a_key_in_an_event_is_not_exported(tmp_path: Path) -> None:
     """A source that repeats our key, in a message or in its metadata, does not get it into anybody's log store."""
     key = tmp_path / "key"
     key.write_text("k3y-of-this-test-alone")
@@ -305,6 +305,6 @@ def test_bad_variables_are_refused_at_the_start_with_everything_else(
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://user@h")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "nowhere")
     assert cli.main(["serve", "--stream.url=ftp://x", *arguments]) == 2
-    said = capsys.readouterr().err
+    output = capsys.readouterr().err
     for name in ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "stream.url"):
-        assert name in said
+        assert name in output

@@ -21,7 +21,7 @@ logging.getLogger("opentelemetry").setLevel(logging.CRITICAL + 1)
 _log = get_logger("otlp").limited(per_minute=6)
 
 MAX_REQUEST_BYTES = 3 * 1024 * 1024
-"""Collectors take 4 MiB over gRPC unless told otherwise; this leaves room for what is weighed too lightly."""
+"""Collectors take 4 MiB over gRPC by default; this leaves room for records whose size was estimated too low."""
 
 
 ALL = sys.maxsize
@@ -32,7 +32,7 @@ class Answer:
     """What became of one batch.
 
     `rejected` of its records, `ALL` for all, were refused for good; with `retry` none was taken, and all may be sent
-    again after `retry_after_seconds` (None: the collector did not say). `too_large`: the batch should be sent again in
+    again after `retry_after_seconds` (None: not given). `too_large`: the batch should be sent again in
     smaller pieces, and `rejected` counts when that is not possible. `reason` is for our own log, without secrets.
     """
 
@@ -59,7 +59,7 @@ class Exporter(Protocol):
 
 
 class UnusableProxyError(Exception):
-    """The proxy variables of the environment name a proxy that cannot be used; the text says why."""
+    """The proxy variables of the environment name a proxy that cannot be used; the text is the reason."""
 
 
 def accepted(signal: str, response: Any) -> Answer:
@@ -73,8 +73,8 @@ def _trusted_files(endpoint: Endpoint) -> tls.Files:
     """The authorities that an endpoint is checked with, and the certificate that it is shown.
 
     The authorities are the endpoint's own, or else the system's (SSL_CERT_FILE, as OpenSSL has it), or on a system
-    without such a file those of the client library. Left alone, both libraries would use their own list everywhere, and
-    an authority that the administrator has installed would not be trusted.
+    without such a file those of the client library. By default both libraries use their own list, and would not trust
+    an authority that the administrator has installed.
     """
     from requests.utils import DEFAULT_CA_BUNDLE_PATH  # here, because only TLS needs it
 

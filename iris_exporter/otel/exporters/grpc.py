@@ -1,7 +1,7 @@
 """OTLP over gRPC: the SDK's exporters over a channel with an interceptor of ours, which sees each answer.
 
-Source: OTLP specification 1.x, "OTLP/gRPC": which statuses may be tried again; RESOURCE_EXHAUSTED only when the
-collector says after what time (google.rpc.RetryInfo).
+Source: OTLP specification 1.x, "OTLP/gRPC": which statuses may be tried again; RESOURCE_EXHAUSTED only with a time
+(google.rpc.RetryInfo).
 """
 
 import os
@@ -54,7 +54,7 @@ class GrpcExporter:
         self._signal = signal
         proxy = proxy_url(proxy_for_grpc(endpoint.url, os.environ))
         if proxy.startswith("https:"):
-            # gRPC would leave it out and go there directly.
+            # gRPC would ignore the proxy and connect directly.
             raise UnusableProxyError("gRPC goes through proxies with an address of http:// alone")
         self._interceptor = _Interceptor()
         self._exporter = (_Spans if signal == TRACES else _Logs)(
@@ -67,11 +67,11 @@ class GrpcExporter:
             compression=grpc.Compression.Gzip if endpoint.compression == "gzip" else grpc.Compression.NoCompression,
             channel_options=(
                 ("grpc.primary_user_agent", user_agent),
-                # Its own reading of the variables is another one, without networks, ports, blanks and upper case.
+                # gRPC reads proxy variables differently: without networks, ports, blanks and upper case.
                 ("grpc.enable_http_proxy", int(bool(proxy))),
                 *((("grpc.http_proxy", proxy),) if proxy else ()),
             ),
-            # Nothing is tried again in there, where it would block; None would stand for the SDK's own list.
+            # The SDK must not retry, which blocks; an empty list or None would stand for its own list.
             retryable_error_codes=(StatusCode.OK,),
             meter_provider=NoOpMeterProvider(),
         )
@@ -136,7 +136,7 @@ def _refused(call: Any) -> Answer:
     delay = _retry_delay(details)
     if code in _RETRY or (code is StatusCode.RESOURCE_EXHAUSTED and delay is not None):
         return Answer(retry=True, retry_after_seconds=delay, reason=code.name)
-    # Without a time this status says that the message was too large, or that somebody's quota is used up.
+    # Without a time this status means that the message was too large, or that a quota is used up.
     return Answer(ALL, too_large=code is StatusCode.RESOURCE_EXHAUSTED, reason=code.name)
 
 

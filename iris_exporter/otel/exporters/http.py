@@ -37,7 +37,7 @@ from iris_exporter.otel.settings import TRACES, Endpoint
 _RETRY = frozenset({429, 502, 503, 504})
 _TOO_LARGE = 413
 _URL = re.compile(r"(\w+://)(?:[^/?#]*@)?([^/?#]*)([^#]*)")
-# An answer is some ten bytes; what is longer is not one.
+# An answer has some ten bytes.
 _MAX_ANSWER_BYTES = 64 * 1024
 
 
@@ -51,7 +51,7 @@ class HttpExporter:
     def __init__(self, signal: str, endpoint: Endpoint, user_agent: str, context: ssl.SSLContext | None) -> None:
         self._adapter = _Adapter(signal, endpoint.url, context)
         session = requests.Session()
-        # The library would read proxy variables in its own way, and send what .netrc says to a collector.
+        # The library reads proxy variables differently, and would send passwords from .netrc.
         session.trust_env = False
         if proxy := proxy_url(proxy_for(endpoint.url, os.environ)):
             session.proxies = {"all": proxy}
@@ -79,10 +79,9 @@ class HttpExporter:
 
 
 class _Adapter(HTTPAdapter):
-    """Reads what the collector answers, and keeps the SDK from waiting and trying again.
+    """Reads the collector's answers, and prevents the SDK from waiting and trying again.
 
-    Connections are made over one context, to proxies and through them too; REQUESTS_CA_BUNDLE and the like change
-    nothing.
+    All connections use one context, to proxies and through them too; REQUESTS_CA_BUNDLE and the like have no effect.
     """
 
     def __init__(self, signal: str, url: str, context: ssl.SSLContext | None) -> None:
@@ -118,7 +117,7 @@ class _Adapter(HTTPAdapter):
         try:
             with super().send(request, **{**options, "stream": True, "verify": True, "cert": None}) as response:
                 body = response.raw.read(_MAX_ANSWER_BYTES, decode_content=True)
-        except Exception as error:  # whatever it is, none was taken
+        except Exception as error:  # whatever it is, the collector has taken nothing
             self.answer = Answer(retry=True, reason=_innermost(error))
             raise requests.RequestException from error
         self.answer = self._read(response, body)
