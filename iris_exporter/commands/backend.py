@@ -16,8 +16,9 @@ from iris_exporter.backend.service import BackendSettings, CrashError
 from iris_exporter.config import parse_address as parse_listen_address
 from iris_exporter.config import values
 from iris_exporter.config.option_types import ADDRESSES
-from iris_exporter.config.values import BadValueError, ValueType
-from iris_exporter.errors import ConfigError, Problem
+from iris_exporter.config.reader import Given, Reader
+from iris_exporter.config.values import ValueType
+from iris_exporter.errors import ConfigError
 from iris_exporter.logs import FORMATS, LEVELS
 from iris_exporter.process.standard_streams import stdout
 
@@ -102,30 +103,27 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _read_settings(arguments: argparse.Namespace) -> BackendSettings:
-    problems: list[Problem] = []
+    reader = Reader()
 
     def read(flag: str, value_type: ValueType, text: str) -> Any:
-        try:
-            return value_type.read(text)
-        except BadValueError as error:
-            problems.append(Problem("command line", flag, value_type.show(text), error.expected))
+        return reader.read(Given(value_type, (text,), "command line", flag))
 
-    def check(reader: Callable[..., object], *values: object) -> None:
+    def check(parse: Callable[..., object], *values: object) -> None:
         try:
-            reader(*values)
+            parse(*values)
         except ConfigError as error:
-            problems.extend(error.problems)
+            reader.problems += error.problems
 
-    address = read("--web.listen-address", ADDRESSES, arguments.listen_address)
+    addresses = read("--web.listen-address", ADDRESSES, arguments.listen_address)
     rate = read("--rate", values.number(0, MAX_RATE), arguments.rate)
     seed = None if arguments.seed is None else read("--seed", _SEED, arguments.seed)
     for spec in arguments.fault:
         check(parse_fault, spec, 0.0)
     if arguments.api_key_file is not None:
         check(KeyFile, arguments.api_key_file)
-    if problems:
-        raise ConfigError(problems)
-    host, port = parse_address(address)
+    if reader.problems:
+        raise ConfigError(reader.problems)
+    host, port = parse_address(*addresses)
     return BackendSettings(
         host=host,
         port=port,

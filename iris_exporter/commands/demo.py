@@ -62,21 +62,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="stop the backend for 40 s after every 20 s, to watch the exporter reconnect, poll and recover",
     )  # fmt: skip
     parser.add_argument(
-        "--rate",
-        type=reads(values.number(0, 10_000)),
-        default=2.0,
-        metavar="NUMBER",
+        "--rate", type=reads(values.number(0, 10_000)), metavar="NUMBER", default=2.0,
         help="events per second (default: 2)",
-    )
+    )  # fmt: skip
     parser.add_argument(
         "--seed", type=int, metavar="NUMBER", help="repeat the data of an earlier run with this seed (default: random)"
     )
     parser.add_argument(
-        "--duration",
-        type=duration,
-        metavar="DURATION",
+        "--duration", type=duration, metavar="DURATION",
         help="stop after this time, such as 30s (default: run until stopped)",
-    )
+    )  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -37,7 +37,7 @@ class Identity:
 class Credentials:
     """The credentials of one stream or client. `protect` receives each secret that is read, before it is used."""
 
-    def __init__(self, settings: StreamSettings | ClientSettings, protect: Callable[[str], None]) -> None:
+    def __init__(self, settings: ClientSettings, protect: Callable[[str], None]) -> None:
         self.protect = protect
         self._key_file = settings.api_key_file
         self._headers = settings.headers

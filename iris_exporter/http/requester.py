@@ -18,7 +18,7 @@ from iris_exporter.http.addresses import as_written
 from iris_exporter.http.credentials import Credentials, Identity
 from iris_exporter.http.proxies import Proxy, is_of_proxy, proxy_for
 from iris_exporter.http.session import RedirectedError, Sent, end_with_connection, sent_once
-from iris_exporter.settings import ClientSettings, StreamSettings
+from iris_exporter.settings import ClientSettings
 
 _T = TypeVar("_T")
 _REFUSED = frozenset({401, 403})
@@ -69,7 +69,7 @@ class Requester:
 
     def __init__(
         self,
-        settings: StreamSettings | ClientSettings,
+        settings: ClientSettings,
         session: aiohttp.ClientSession,
         credentials: Credentials,
         budget: HostBudget | None = None,

@@ -1,6 +1,7 @@
 """Reading the configuration: spellings, precedence, every mistake at once, dump and reload."""
 
 import dataclasses
+import os
 import re
 import socket
 import subprocess
@@ -49,6 +50,8 @@ def test_a_bad_file_gives_exactly_these_errors(name: str, monkeypatch: pytest.Mo
     monkeypatch.chdir(DATA)
     with pytest.raises(ConfigError) as error:
         load_checked({"config.file": name})
+    if os.environ.get("UPDATE_EXPECTED"):
+        Path(name).with_suffix(".txt").write_text(f"{error.value}\n")
     assert str(error.value) + "\n" == Path(name).with_suffix(".txt").read_text()
     assert "s3cr3t" not in str(error.value)
 
@@ -57,6 +60,8 @@ def test_a_bad_file_gives_exactly_these_errors(name: str, monkeypatch: pytest.Mo
 def test_a_good_file_gives_these_settings(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(DATA)
     text = config.dump(config.load({"config.file": name}, {}))
+    if os.environ.get("UPDATE_EXPECTED"):
+        Path(name).with_suffix(".txt").write_text(text)
     assert text == Path(name).with_suffix(".txt").read_text()
     assert "s3cr3t" not in text
 
