@@ -59,13 +59,11 @@ class Connection(web.RequestHandler):
         self._secured: asyncio.Transport | None = None  # TLS on top of `_raw`
         self._handshake: asyncio.Task[None] | None = None
         self._early = b""
-        self._is_open = False
         self.on_loopback = on_loopback
         """Whether the address that is listened on can be reached from this machine alone."""
         self.address = ""
-        self.timer = connections.timer()
-        self.is_served = False
-        """Whether aiohttp has the connection; until then only the time limit of the handshake applies."""
+        self.timer: ConnectionTimer | None = None
+        """None until aiohttp serves the connection; until then only the time limit of the handshake applies."""
         self.retired = False
         """Whether to close after the next answer, because the TLS settings have changed since its handshake."""
 
@@ -78,7 +76,6 @@ class Connection(web.RequestHandler):
         if not self._filter.on_open(self):
             transport.abort()
             return
-        self._is_open = True
         security = self._filter.security()
         if security is None:
             self._serve(transport)
@@ -89,15 +86,15 @@ class Connection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Pass on what has arrived; what comes with the end of the handshake waits until that is accepted."""
-        if self.is_served:
+        if self.timer is None:
+            self._early += data
+        else:
             self.timer.received(asyncio.get_running_loop().time())
             super().data_received(data)
-        else:
-            self._early += data
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Count the connection no more."""
-        self._release(None)
+        self._filter.on_close(self, None)
         super().connection_lost(exc)
 
     @property
@@ -109,13 +106,12 @@ class Connection(web.RequestHandler):
         """End the connection at once; `reason` is counted, None is not."""
         if self._handshake is not None:
             self._handshake.cancel()
-        self._release(reason)
+        self._filter.on_close(self, reason)
         if self._raw is not None:
             self._raw.abort()
 
     def _serve(self, transport: asyncio.Transport) -> None:
-        self.is_served = True
-        self.timer = self._filter.timer()
+        self.timer = ConnectionTimer(self._filter.timeouts, asyncio.get_running_loop().time())
         super().connection_made(transport)
         if self._early:
             early, self._early = self._early, b""
@@ -143,18 +139,13 @@ class Connection(web.RequestHandler):
 
     def _accept(self, secured: asyncio.Transport | None, names: tuple[str, ...]) -> str | None:
         """Serve a connection whose handshake is complete, or return the reason why not."""
-        if secured is None or not self._is_open:
+        if secured is None or self not in self._filter:
             return None  # lost while the result was on its way
         if not has_allowed_san(secured.get_extra_info("peercert"), names):
             _log.debug("web.client_certificate_refused", remote=self.address)
             return "client_certificate"
         self._serve(secured)
         return None
-
-    def _release(self, reason: str | None) -> None:
-        if self._is_open:
-            self._is_open = False
-            self._filter.on_close(self, reason)
 
 
 class ConnectionFilter:
@@ -176,16 +167,15 @@ class ConnectionFilter:
     def __len__(self) -> int:
         return len(self._connections)
 
+    def __contains__(self, connection: Connection) -> bool:
+        return connection in self._connections
+
     async def listen(self, server: web.Server, bound: socket.socket) -> asyncio.Server:
         """Listen on a bound socket. Raises OSError when that cannot be had."""
         on_loopback = is_loopback(str(bound.getsockname()[0]))
         return await asyncio.get_running_loop().create_server(
             lambda: Connection(self, server, on_loopback=on_loopback), sock=bound, backlog=128
         )
-
-    def timer(self) -> ConnectionTimer:
-        """Return the timeouts of a connection that begins now."""
-        return ConnectionTimer(self.timeouts, asyncio.get_running_loop().time())
 
     def on_open(self, connection: Connection) -> bool:
         """Return whether there is room for the connection, which is counted then."""
@@ -203,14 +193,17 @@ class ConnectionFilter:
         """End a connection of the client that has most, but none whose request is being answered."""
         client = self._limiter.busiest_client(address)
         for connection in self._connections if client is not None else ():
-            if client_of(connection.address) == client and not (connection.is_served and connection.timer.is_busy):
+            is_busy = connection.timer is not None and connection.timer.is_busy
+            if client_of(connection.address) == client and not is_busy:
                 connection.cut("displaced")
                 return True
         return False
 
     def on_close(self, connection: Connection, reason: str | None) -> None:
-        """A connection for which there was room has ended, by itself or (`reason`) because it was cut."""
-        self._connections.discard(connection)
+        """A connection has ended, by itself or (`reason`) because it was cut; what comes after that is ignored."""
+        if connection not in self._connections:
+            return
+        self._connections.remove(connection)
         self._limiter.release(connection.address)
         if reason is not None:
             self._metrics.add(catalog.CONNECTIONS_CUT, 1, reason)
@@ -218,7 +211,9 @@ class ConnectionFilter:
     def check_timeouts(self) -> None:
         """Cut the connections whose client takes too long; call it every second."""
         now = asyncio.get_running_loop().time()
-        for connection in [each for each in self._connections if each.is_served]:
+        for connection in list(self._connections):
+            if connection.timer is None:
+                continue
             reason = connection.timer.expired(now, connection.pending_bytes)
             if reason is not None:
                 _log.debug("web.connection_cut", remote=connection.address, reason=reason)
@@ -228,24 +223,27 @@ class ConnectionFilter:
         """Let everybody connect anew: the TLS settings have changed. Requests under way are answered."""
         for connection in list(self._connections):
             connection.retired = True
-            if connection.is_served and connection.timer.is_idle:
+            if connection.timer is not None and connection.timer.is_idle:
                 connection.cut(None)
 
     def close(self) -> None:
         """End the connections that aiohttp does not serve yet; its runner ends the others."""
-        for connection in [each for each in self._connections if not each.is_served]:
-            connection.cut(None)
+        for connection in list(self._connections):
+            if connection.timer is None:
+                connection.cut(None)
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Report each request to its connection; the outermost middleware."""
         connection = request.protocol
         assert isinstance(connection, Connection)  # noqa: S101 (`listen` makes no other)
-        connection.timer.request_began()
+        timer = connection.timer
+        assert timer is not None  # noqa: S101 (aiohttp serves the connection)
+        timer.request_began()
         try:
             response = await handler(request)
         finally:
-            connection.timer.request_ended()
+            timer.request_ended()
         if connection.retired:
             response.force_close()
         return response

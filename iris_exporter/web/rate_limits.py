@@ -20,24 +20,21 @@ MAX_HEADERS = 64
 """Lines in the head of a request; Prometheus sends seven, browsers some twenty."""
 MAX_HEADER_BYTES = 8 * 1024
 """Of one line; what most web servers allow."""
-HEAD_SECONDS = 10.0
-"""For the TLS handshake, and again for the head of a request, from the connection or from its first byte on."""
 BODY_SECONDS = 10.0
 LINGER_SECONDS = 2.0
 """For what a refused client still sends, so that it reads our answer before it sees the connection close."""
-IDLE_SECONDS = 75.0
-"""Between two requests on a connection: longer than a minute, the usual longest interval between two scrapes."""
-STALL_SECONDS = 30.0
-"""Without a byte taken of an answer that waits; three times the usual time limit of a scrape."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
     """How long a client may keep a connection waiting, in seconds."""
 
-    head_seconds: float = HEAD_SECONDS
-    idle_seconds: float = IDLE_SECONDS
-    stall_seconds: float = STALL_SECONDS
+    head_seconds: float = 10.0
+    """For the TLS handshake, and again for the head of a request, from the connection or from its first byte on."""
+    idle_seconds: float = 75.0
+    """Between two requests: longer than a minute, the usual longest interval between two scrapes."""
+    stall_seconds: float = 30.0
+    """Without a byte taken of an answer that waits; three times the usual time limit of a scrape."""
 
 
 def client_of(address: str) -> str:

@@ -174,7 +174,11 @@ async def test_a_rotation_closes_idle_connections_at_once_and_others_with_their_
         idle, other_writer = await one.dial(shop.client())
         assert await raw(reader, writer) == await raw(idle, other_writer) == 200
         writer.write(b"GET /-/healthy HTTP/1.1\r\n")
-        await until(lambda: sum(each.timer.is_idle for each in one.server.connections._connections) == 1)
+        await until(
+            lambda: (
+                sum(each.timer is not None and each.timer.is_idle for each in one.server.connections._connections) == 1
+            )
+        )
         shop.rotate()
         await one.later()
         assert await ended(idle)
