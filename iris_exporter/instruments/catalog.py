@@ -458,7 +458,7 @@ CONNECTIONS_CUT = _self(
 REQUESTS_REFUSED = _self(
     "iris_exporter_http_requests_refused_total",
     Kind.COUNTER,
-    "Requests to the exporter that were refused at the door, by reason.",
+    "Requests that the HTTP server refused, by reason.",
     Label("reason", REFUSED_REASONS, REFUSED_REASONS),
     source="web",
 )
