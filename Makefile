@@ -35,14 +35,15 @@ test: $(DEV) ## run the tests that take no long time (a part, slow ones too: ARG
 test-all: $(DEV) ## run every test
 	@$(PY) -m pytest --numprocesses=$(or $(WORKERS),auto) $(PYTEST)
 
-lint: $(DEV) ## check style, format, types and generated files
+lint: $(DEV) ## check style, format, types, unused code and generated files
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/mypy scripts alerts dashboards
+	$(VENV)/bin/vulture
 	$(PY) scripts/generate.py --check
 
-format: $(DEV) ## put the code into the house format
+format: $(DEV) ## put the code into its format
 	$(VENV)/bin/ruff check --fix-only .
 	$(VENV)/bin/ruff format .
 

@@ -67,8 +67,6 @@ class ExportCounts(NamedTuple):
     queued: int
 
 
-NO_RECORDS = ExportCounts(0, 0, 0, 0, 0)
-
 SCOPE = "iris_exporter"
 """The instrumentation scope of all spans and log records."""
 
