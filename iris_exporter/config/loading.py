@@ -210,12 +210,12 @@ class _Loader:
                 streams = self._streams(node, where)
             elif name in _TOP_LEVEL:
                 option = _TOP_LEVEL[name]
-                given = reader.value(node, option.type, name, where)
-                found |= {} if given is None else {option.key: given}
+                if (given := reader.value(node, option.type, name, where)) is not None:
+                    found.setdefault(option.key, given)
             elif name in _SECTIONS:
                 known = {option.name: option.type for option in OPTIONS if option.group == name and option.in_file}
-                section = reader.given(node, name, where, known)
-                found |= {f"{name}.{key}": given for key, given in section.items()}
+                for key, given in reader.given(node, name, where, known).items():
+                    found.setdefault(f"{name}.{key}", given)
             else:
                 keys = sorted({*_SECTIONS, *_TOP_LEVEL, "streams", "defaults"})
                 reader.unknown(where, name, name, keys, f"one of {', '.join(keys)}")
@@ -227,7 +227,8 @@ class _Loader:
             for given in (*outside.values(), *single.values()):
                 reader.refuse(given, expected, "an option of a single stream")
             found = {key: given for key, given in found.items() if key not in single}
-        self._general = {**found, **self._general}  # flags and variables go before the file
+        for key, given in found.items():
+            self._general.setdefault(key, given)  # flags and variables go before the file
         return defaults, streams
 
     def _streams(self, node: Node, where: str) -> list[_Stream] | None:

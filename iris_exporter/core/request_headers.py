@@ -17,39 +17,32 @@ MAX_VALUE_CHARS = 8 * 1024
 SHORTEST_SECRET = 6
 """Values below this length are not hidden in logs: they would turn half a line into masks, and are hardly secrets."""
 
+CONNECTION_HEADERS = frozenset(
+    {
+        "connection", "content-encoding", "content-length", "expect", "host", "keep-alive", "te", "trailer",
+        "transfer-encoding", "upgrade",
+    }
+)  # fmt: skip
+"""Of one connection or one body, and so the business of whoever sends it; in lower case."""
+
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}", re.ASCII)
 _VALUE = re.compile(r"[\x21-\x7E](?:[\x20-\x7E\t]*[\x21-\x7E])?", re.ASCII)
 # Headers of one connection and not of the request, or set by the exporter.
-_RESERVED = frozenset(
-    {
-        "accept",
-        "accept-encoding",
-        "cache-control",
-        "connection",
-        "content-encoding",
-        "content-length",
-        "expect",
-        "host",
-        "if-match",
-        "if-modified-since",
-        "if-none-match",
-        "if-range",
-        "if-unmodified-since",
-        "keep-alive",
-        "last-event-id",
-        "range",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
+_RESERVED = CONNECTION_HEADERS | {
+    *("accept", "accept-encoding", "cache-control", "if-match", "if-modified-since", "if-none-match", "if-range"),
+    *("if-unmodified-since", "last-event-id", "range"),
+}
 _RESERVED_PREFIXES = ("sec-", "proxy-")
 AUTHORIZATION = "authorization"
 
 
 class BadHeaderError(ValueError):
     """A line is no header that may be sent; the text says why and never quotes the value."""
+
+
+def is_name(text: str) -> bool:
+    """Whether it can be the name of a header."""
+    return _NAME.fullmatch(text) is not None
 
 
 def parse(line: str) -> Header:
@@ -61,7 +54,7 @@ def parse(line: str) -> Header:
     name, colon, rest = line.partition(":")
     if not colon:
         raise BadHeaderError("there is no colon after the name")
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise BadHeaderError("the name is empty or has characters that no header name can have")
     if name.lower() in _RESERVED or name.lower().startswith(_RESERVED_PREFIXES):
         raise BadHeaderError(f"{name} is set by the exporter itself")

@@ -27,6 +27,7 @@ from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 from iris_exporter.config import values
 from iris_exporter.config.reader import Given, Reader
 from iris_exporter.config.values import BadValueError, ValueType
+from iris_exporter.core import request_headers
 from iris_exporter.errors import ConfigError
 from iris_exporter.http import tls
 from iris_exporter.otel.settings import (
@@ -53,14 +54,8 @@ MAX_TEXT_CHARS = 4096
 _DEFAULT_URL = {"http/protobuf": "http://localhost:4318", "grpc": "http://localhost:4317"}
 _WHERE = "environment"
 
-# Of one connection or one body, and so the client's own business; those of gRPC cannot be sent at all.
-_RESERVED_HEADERS = frozenset(
-    {
-        "connection", "content-encoding", "content-length", "content-type", "expect", "host", "keep-alive",
-        "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
-    }
-)  # fmt: skip
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)  # RFC 9110, section 5.6.2
+_RESERVED_HEADERS = request_headers.CONNECTION_HEADERS | {"content-type", "proxy-connection"}
+# Those of gRPC cannot be sent at all.
 _RESERVED_GRPC_HEADER = re.compile(r"user-agent|.*-bin")
 _GRPC_HEADER = re.compile(r"[0-9a-z_.-]+")
 
@@ -141,7 +136,7 @@ def _headers(*, over_grpc: bool) -> ValueType:
         for number, pair in enumerate(_pairs(text), 1):
             key, found, value = pair.partition("=")
             key, value = key.strip(), unquote(value).strip()
-            if not found or not _TOKEN.fullmatch(key) or not value.isprintable() or not value.isascii():
+            if not found or not request_headers.is_name(key) or not value.isprintable() or not value.isascii():
                 raise BadValueError(syntax, f"something else as pair {number}")
             if reason := _unsendable(key.lower(), over_grpc=over_grpc):
                 raise BadValueError(f"headers of your own: {reason}", f"the header {key[:80]}")
