@@ -131,16 +131,28 @@ def _option(option: Option) -> Schema:
     return {"type": ["string", "number"], **described}
 
 
-def _stream(*required: str) -> Schema:
-    own = {option.name: _option(option) for option in OPTIONS if option.group == "stream"}
-    references = {
-        "apiKeySecret": _reference("api-key"),
+def _references() -> Schema:
+    return {
         "headersSecret": _reference("headers"),
         "tlsCaSecret": _reference("ca.crt"),
         "tlsCaConfigMap": _reference("ca.crt"),
         "tlsClientSecret": _or_say(_OBJECT, "a map such as {name: iris-client}", _object({"name": _NAME}, "name")),
     }
-    properties = {**own, **references, "apiKey": _STRING}
+
+
+def _client(prefix: str, key_reference: str, default_key: str, *elsewhere: str) -> Schema:
+    """A server that is no stream: options by their key behind `prefix`, but for those that are values `elsewhere`."""
+    own = {
+        option.key.removeprefix(prefix): _option(option)
+        for option in OPTIONS
+        if option.key.startswith(prefix) and option.key.removeprefix(prefix) not in elsewhere
+    }
+    return _object({**own, key_reference: _reference(default_key), **_references()})
+
+
+def _stream(*required: str) -> Schema:
+    own = {option.name: _option(option) for option in OPTIONS if option.group == "stream"}
+    properties = {**own, "apiKeySecret": _reference("api-key"), **_references(), "apiKey": _STRING}
     if not required:
         properties = {key: value for key, value in properties.items() if key not in ("name", "url")}
     # The program has no such option; people who expect one have a key at hand.
@@ -207,6 +219,8 @@ _SPECIAL: dict[str, Schema] = {
     "discovery.files": _list_of(_STRING),
     "discovery.httpUrl": _url("https?", "http://inventory.example.com/iris", optional=True),
     "discovery.httpInterval": _DURATION,
+    "discovery.httpClient": _client("discovery.http-", "apiKeySecret", "api-key", "url", "interval"),
+    "live": _client("live.", "tokenSecret", "token"),
     "discovery.kubernetes.role": _one_of("none", "services", "pods"),
     "discovery.kubernetes.namespace": _NAMESPACE,
     "discovery.kubernetes.secrets": _list_of(_reference("api-key")),

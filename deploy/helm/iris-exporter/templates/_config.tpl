@@ -21,17 +21,20 @@
 {{- end }}
 
 {{/*
-One stream, or the defaults, in the program's own keys: references to Secrets become paths below the credentials.
-Takes a dict: root, stream, and key, which names the inline key of this stream.
+One stream, the defaults, or another client, in the program's own keys: references to Secrets become paths below the
+credentials. Takes a dict: root, stream, and key, which names the inline key of this stream.
 */}}
 {{- define "iris-exporter.stream" -}}
 {{- $base := include "iris-exporter.credentialsPath" .root }}
-{{- $stream := omit .stream "apiKey" "apiKeySecret" "headersSecret" "tlsCaSecret" "tlsCaConfigMap" "tlsClientSecret" }}
+{{- $stream := omit .stream "apiKey" "apiKeySecret" "tokenSecret" "headersSecret" "tlsCaSecret" "tlsCaConfigMap" "tlsClientSecret" }}
 {{- with .stream.apiKey }}
 {{- $_ := set $stream "api-key-file" (printf "%s/%s/%s" $base (include "iris-exporter.inlineKeysSecretName" $.root) $.key) }}
 {{- end }}
 {{- with .stream.apiKeySecret }}
 {{- $_ := set $stream "api-key-file" (printf "%s/%s/%s" $base .name (.key | default "api-key")) }}
+{{- end }}
+{{- with .stream.tokenSecret }}
+{{- $_ := set $stream "token-file" (printf "%s/%s/%s" $base .name (.key | default "token")) }}
 {{- end }}
 {{- with .stream.headersSecret }}
 {{- $_ := set $stream "headers-file" (printf "%s/%s/%s" $base .name (.key | default "headers")) }}
@@ -64,6 +67,16 @@ Takes a dict: root, stream, and key, which names the inline key of this stream.
 {{- with $streams }}
 {{- $_ := set $config "streams" . }}
 {{- end }}
+{{- with .Values.live }}
+{{- $_ := set $config "live" (include "iris-exporter.stream" (dict "root" $ "stream" . "key" "live") | fromYaml) }}
+{{- end }}
+{{- with .Values.discovery.httpClient }}
+{{- $discovery := dict }}
+{{- range $name, $value := include "iris-exporter.stream" (dict "root" $ "stream" . "key" "discovery") | fromYaml }}
+{{- $_ := set $discovery (printf "http-%s" $name) $value }}
+{{- end }}
+{{- $_ := set $config "discovery" $discovery }}
+{{- end }}
 {{- toYaml $config }}
 {{- end }}
 
@@ -82,8 +95,9 @@ Takes a dict: root, stream, and key, which names the inline key of this stream.
 {{- define "iris-exporter.credentialSources" -}}
 {{- $secrets := dict }}
 {{- $configMaps := dict }}
-{{- range concat (list .Values.streamDefaults) .Values.streams }}
+{{- range concat (list .Values.streamDefaults .Values.live .Values.discovery.httpClient) .Values.streams }}
 {{- with .apiKeySecret }}{{ $_ := set $secrets (printf "%s/%s" .name (.key | default "api-key")) .name }}{{ end }}
+{{- with .tokenSecret }}{{ $_ := set $secrets (printf "%s/%s" .name (.key | default "token")) .name }}{{ end }}
 {{- with .headersSecret }}{{ $_ := set $secrets (printf "%s/%s" .name (.key | default "headers")) .name }}{{ end }}
 {{- with .tlsCaSecret }}{{ $_ := set $secrets (printf "%s/%s" .name (.key | default "ca.crt")) .name }}{{ end }}
 {{- with .tlsClientSecret }}
@@ -124,7 +138,7 @@ watched what that does not take over.
 */}}
 {{- define "iris-exporter.configChecksum" -}}
 {{- if .Values.configWatch }}
-{{- toYaml .Values.config | sha256sum }}
+{{- printf "%s%s" (toYaml .Values.config) (empty .Values.live | ternary "" (toYaml .Values.live)) | sha256sum }}
 {{- else }}
 {{- $parts := list (include "iris-exporter.inlineKeys" .) (toYaml .Values.web.config) }}
 {{- if not .Values.existingConfigMap.name }}

@@ -5,6 +5,7 @@ schemas are skipped, and says what to do in full.
 {{- define "iris-exporter.validate" -}}
 {{- $v := .Values }}
 {{- include "iris-exporter.validateStreams" . }}
+{{- include "iris-exporter.validateClients" . }}
 {{- include "iris-exporter.validateWeb" . }}
 {{- $fleet := eq $v.mode "statefulset" }}
 {{- if and (eq $v.mode "deployment") (gt (int $v.replicaCount) 1) (not $v.leaderElection.enabled) }}
@@ -97,8 +98,8 @@ schemas are skipped, and says what to do in full.
 {{- fail "a stream has apiKey, which would be kept in the values and in the release's history: put it into a Secret and name that in apiKeySecret (name, key), or set allowInlineApiKeys=true." }}
 {{- end }}
 {{- end }}
-{{- if and $v.existingConfigMap.name (or $v.streams $v.streamDefaults $v.config $v.demo.enabled) }}
-{{- fail "existingConfigMap.name is the whole configuration: streams, streamDefaults, config and demo.enabled cannot be used beside it." }}
+{{- if and $v.existingConfigMap.name (or $v.streams $v.streamDefaults $v.config $v.demo.enabled $v.live $v.discovery.httpClient) }}
+{{- fail "existingConfigMap.name is the whole configuration: streams, streamDefaults, config, live, discovery.httpClient and demo.enabled cannot be used beside it." }}
 {{- end }}
 {{- if and $v.web.existingConfigSecret.name $v.web.config }}
 {{- fail "web.existingConfigSecret.name and web.config are two web configurations: choose one." }}
@@ -136,19 +137,7 @@ schemas are skipped, and says what to do in full.
 {{- $endpoints := dict }}
 {{- range $index, $stream := concat (list (mergeOverwrite (deepCopy $v.streamDefaults) (dict "name" ""))) ($v.streams | default list) }}
 {{- $place := eq $index 0 | ternary "streamDefaults" (printf "the stream %s" .name) }}
-{{- $ways := list }}
-{{- range $way := list "apiKey" "apiKeySecret" "api-key-file" }}
-{{- if hasKey $stream $way }}{{ $ways = append $ways $way }}{{ end }}
-{{- end }}
-{{- if gt (len $ways) 1 }}
-{{- fail (printf "%s has %s: choose one." $place (join " and " $ways)) }}
-{{- end }}
-{{- if and (hasKey . "tlsCaSecret") (hasKey . "tlsCaConfigMap") }}
-{{- fail (printf "%s has tlsCaSecret and tlsCaConfigMap: choose one." $place) }}
-{{- end }}
-{{- if regexMatch "(?i)authorization|cookie|api[-_]?key|token|secret|passw" (include "iris-exporter.headerNames" .headers) }}
-{{- fail (printf "%s has a header that looks like a key, and headers stand in the ConfigMap: put the line (`Name: value`) into a Secret and name that in headersSecret (name, key)." $place) }}
-{{- end }}
+{{- include "iris-exporter.validateCredentials" (dict "place" $place "client" $stream) }}
 {{- range $key := list "url" "snapshot-url" }}
 {{- if regexMatch "(?i)[?&][^=&]*(api[-_]?key|token|secret|passw|pwd|signature|jwt)[^=&]*=" (get $stream $key | default "") }}
 {{- fail (printf "%s has a key in the parameters of its %s, which stands in the ConfigMap: put the key into a Secret and name that in apiKeySecret (name, key)." $place $key) }}
@@ -177,6 +166,38 @@ schemas are skipped, and says what to do in full.
 {{- end }}
 {{- if and $v.demo.enabled (hasKey $names "demo") }}
 {{- fail "a stream is called demo, as demo.enabled calls its own: give it another name." }}
+{{- end }}
+{{- end }}
+
+{{/* Credentials that are said twice, or in plain text. Takes a dict: place, for messages, and client, a stream or what has its form. */}}
+{{- define "iris-exporter.validateCredentials" -}}
+{{- range $names := list (list "apiKey" "apiKeySecret" "api-key-file") (list "tokenSecret" "token-file") (list "headersSecret" "headers-file") (list "tlsCaSecret" "tlsCaConfigMap" "tls-ca-file") (list "tlsClientSecret" "tls-cert-file") }}
+{{- $ways := list }}
+{{- range $way := $names }}
+{{- if hasKey $.client $way }}{{ $ways = append $ways $way }}{{ end }}
+{{- end }}
+{{- if gt (len $ways) 1 }}
+{{- fail (printf "%s has %s: choose one." $.place (join " and " $ways)) }}
+{{- end }}
+{{- end }}
+{{- if regexMatch "(?i)authorization|cookie|api[-_]?key|token|secret|passw" (include "iris-exporter.headerNames" .client.headers) }}
+{{- fail (printf "%s has a header that looks like a key, and headers stand in the ConfigMap: put the line (`Name: value`) into a Secret and name that in headersSecret (name, key)." .place) }}
+{{- end }}
+{{- end }}
+
+{{/* The same for servers that are no streams. */}}
+{{- define "iris-exporter.validateClients" -}}
+{{- $v := .Values }}
+{{- include "iris-exporter.validateCredentials" (dict "place" "live" "client" $v.live) }}
+{{- include "iris-exporter.validateCredentials" (dict "place" "discovery.httpClient" "client" $v.discovery.httpClient) }}
+{{- if and $v.live $v.config.live }}
+{{- fail "live and config.live are two sections of one name: move what is in config.live to live." }}
+{{- end }}
+{{- if and $v.live (not $v.live.url) }}
+{{- fail "live has no url, and nothing would be pushed: give the address of the Grafana, such as https://grafana.example.com." }}
+{{- end }}
+{{- if and $v.discovery.httpClient (not $v.discovery.httpUrl) }}
+{{- fail "discovery.httpClient is for the questions to discovery.httpUrl, which is empty: set it, too." }}
 {{- end }}
 {{- end }}
 
