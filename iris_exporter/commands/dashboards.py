@@ -12,7 +12,8 @@ from iris_exporter.config.values import BadValueError
 from iris_exporter.core import urls
 from iris_exporter.errors import UsageError
 from iris_exporter.grafana import files
-from iris_exporter.grafana.plan import Action, Change
+from iris_exporter.grafana.client import Grafana
+from iris_exporter.grafana.push import Action, Change, push
 
 _WOULD = {Action.CREATE: "would create", Action.UPDATE: "would update", Action.UNCHANGED: "unchanged"}
 _DONE = {Action.CREATE: "created", Action.UPDATE: "updated", Action.UNCHANGED: "unchanged"}
@@ -107,9 +108,6 @@ def _exported(reset_url: str | None) -> Iterator[tuple[Path, str]]:
 
 
 def _push(arguments: argparse.Namespace, reset_url: str | None) -> int:
-    from iris_exporter.grafana.client import Grafana
-    from iris_exporter.grafana.push import push
-
     datasources = [_datasource(text) for text in arguments.datasource]
     api = Grafana(arguments.url, _token(arguments.token_file), arguments.ca_file)
     wanted = list(files.dashboards().values())

@@ -13,7 +13,7 @@ from typing import Any
 
 from iris_exporter.clock import Clock
 from iris_exporter.fleet.kubernetes import Kubernetes, KubernetesError
-from iris_exporter.fleet.lease import Election, LeaseRules, Step, read_lease
+from iris_exporter.fleet.lease import Election, Step, read_lease
 from iris_exporter.logs import get_logger
 
 _log = get_logger("election")
@@ -33,7 +33,7 @@ class LeaderElection:
         lease_name: str,
         namespace: str,
         identity: str,
-        rules: LeaseRules,
+        lease_duration_seconds: float,
         clock: Clock,
         lead: Callable[[], Awaitable[None]],
         follow: Callable[[], Awaitable[None]],
@@ -43,8 +43,8 @@ class LeaderElection:
         self._collection = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
         self._path = f"{self._collection}/{lease_name}"
         self._clock = clock
-        self._rules = rules
-        self._election = Election(identity, rules)
+        self._duration_seconds = lease_duration_seconds
+        self._election = Election(identity, lease_duration_seconds)
         self._lead, self._follow = lead, follow
         self._raw: dict[str, Any] = {}
         self._broken: tuple[str, ...] = ()  # fields that were logged as such
@@ -71,7 +71,7 @@ class LeaderElection:
 
     def _pause(self) -> float:
         """A tenth of the retry time or more: an API server that refuses the takeover is not asked all the time."""
-        return max(self._election.pause(self._clock.monotonic()), self._rules.retry_seconds / _LEAST_PAUSE_SHARE)
+        return max(self._election.pause(self._clock.monotonic()), self._election.retry_seconds / _LEAST_PAUSE_SHARE)
 
     async def _until_deadline(self, round_: "asyncio.Task[None]") -> None:
         """Wait for one round, but not beyond the time at which this process no longer leads."""
@@ -129,7 +129,7 @@ class LeaderElection:
         spec["holderIdentity"] = self._election.identity if holder is None else holder
         # A lease that was released is free at once: client-go writes one second.
         # Whole seconds, upwards: others must not think it shorter than this process does.
-        spec["leaseDurationSeconds"] = math.ceil(self._rules.duration_seconds) if holder is None else 1
+        spec["leaseDurationSeconds"] = math.ceil(self._duration_seconds) if holder is None else 1
         spec["renewTime"] = now
         if step is not Step.RENEW:
             spec["acquireTime"] = now

@@ -10,11 +10,11 @@ server hangs still follows in time.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Collection
 
 from iris_exporter.clock import Clock
 from iris_exporter.logs import get_logger
+from iris_exporter.persistence.stream_locks import StreamLocks
 from iris_exporter.process.blocking import STATE, BlockedError
 
 _log = get_logger("fleet")
@@ -27,26 +27,18 @@ RELEASE_SECONDS = 1.0
 """Time limit for the release of a stream that is wanted again; it takes longer while a slow scraper reads it."""
 
 
-class Locks(Protocol):
-    """The locks of all streams (`persistence.stream_locks`). Methods are called in a thread, one at a time."""
-
-    def acquire(self, streams: Iterable[str]) -> set[str]:
-        """Lock streams, and return those that this process owns now."""
-
-    def release(self, streams: Iterable[str]) -> None:
-        """Let other processes have these streams."""
-
-
 class Handover:
     """The streams that this process may receive. `locks` None: all of them, as it shares them with nobody.
 
     `scrapes_ended` returns once no scrape is under way that exposes given streams. `waiting` is called with the number
-    of streams that another process still has. Call `want` and `acquire`, receive what is `allowed`, then `release`.
+    of streams that another process still has. Methods of `locks` are called in a thread, one at a time.
+
+    Call `want` and `acquire`, receive what is `allowed`, then `release`.
     """
 
     def __init__(
         self,
-        locks: Locks | None,
+        locks: StreamLocks | None,
         scrapes_ended: Callable[[Collection[str]], Awaitable[None]],
         clock: Clock,
         waiting: Callable[[int], None],
@@ -87,7 +79,7 @@ class Handover:
             self._note_waiting(tried=True)
         return bool(acquired)
 
-    async def _acquire(self, locks: Locks, streams: Collection[str]) -> set[str]:
+    async def _acquire(self, locks: StreamLocks, streams: Collection[str]) -> set[str]:
         try:
             return await STATE.run(lambda: locks.acquire(streams), "stream locks")
         except BlockedError:
@@ -104,7 +96,7 @@ class Handover:
         self._releases.add(task)
         task.add_done_callback(self._releases.discard)
 
-    async def _release(self, locks: Locks, streams: Collection[str]) -> None:
+    async def _release(self, locks: StreamLocks, streams: Collection[str]) -> None:
         await self._scrapes_ended(streams)
         async with self._busy:
             while True:

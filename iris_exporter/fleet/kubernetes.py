@@ -19,11 +19,12 @@ import aiohttp
 import msgspec
 
 from iris_exporter.core.failures import Failure, TransportError
-from iris_exporter.errors import IrisExporterError
+from iris_exporter.errors import IrisExporterError, LimitExceededError
 from iris_exporter.http.credentials import Credentials
 from iris_exporter.http.requester import Requester
 from iris_exporter.logs import protect
 from iris_exporter.settings import ClientSettings
+from iris_exporter.transports.polling import read_body
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 # The session does not decompress, and an API server compresses long lists and the beginning of a watch.
@@ -133,7 +134,7 @@ class Kubernetes:
             async with asyncio.timeout(_REQUEST_SECONDS):
                 response = await self._requester.send(method, self.access.url + path, headers, data=data)
                 async with response:
-                    content = await _body(response)
+                    content, _ = await read_body(response, _MAX_BODY_BYTES)
         answer = _decode(content)
         if response.status >= 300:
             raise _refusal(response.status, answer)
@@ -148,6 +149,8 @@ class Kubernetes:
             yield
         except TransportError as error:
             raise self._unusable(error.failure) from error
+        except LimitExceededError as error:
+            raise KubernetesError(0, "the answer is too large") from error
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise KubernetesError(0, f"{what}: {type(error).__name__}") from error
 
@@ -164,16 +167,6 @@ def _refusal(status: int, answer: object) -> KubernetesError:
     """The error of a `Status` object."""
     fields = answer if isinstance(answer, dict) else {}
     return KubernetesError(status, str(fields.get("reason") or fields.get("message") or "refused"))
-
-
-async def _body(response: aiohttp.ClientResponse) -> bytes:
-    """All of an answer, up to a bound; a single read ends with the piece that has arrived."""
-    content = bytearray()
-    async for piece in response.content.iter_any():
-        content += piece
-        if len(content) > _MAX_BODY_BYTES:
-            raise KubernetesError(response.status, "the answer is too large")
-    return bytes(content)
 
 
 async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:

@@ -30,23 +30,6 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class LeaseRules:
-    """How long things take, all of it by the duration. Shares as in the theory above."""
-
-    duration_seconds: float = 15.0
-
-    @property
-    def renew_deadline_seconds(self) -> float:
-        """How long a leader leads after the beginning of its last successful write."""
-        return self.duration_seconds * _RENEW_DEADLINE
-
-    @property
-    def retry_seconds(self) -> float:
-        """The time between two reads of the lease, and between two writes."""
-        return self.duration_seconds * _RETRY
-
-
-@dataclass(frozen=True, slots=True)
 class Observed:
     """A Lease as it was read. `holder` is empty when nobody holds it; `version` changes with every write.
 
@@ -87,20 +70,21 @@ class Step(StrEnum):
 
     CREATE = "create"  # there is no Lease: write one with our name
     TAKE = "take"  # it is free: write our name into it
-    RENEW = "renew"  # we hold it: write it again
-    WAIT = "wait"  # somebody else leads
+    RENEW = "renew"  # we lead: write it again
+    WAIT = "wait"  # another candidate leads
 
 
 class Election:
     """One candidate. Read the Lease, call `observe`, do what `next_step` says, then call `written` or `failed`.
 
     `is_leader` is true from a successful write until the renew deadline has passed without another one. All times
-    are seconds of one monotonic clock.
+    are seconds of one monotonic clock; `retry_seconds` lie between two reads of the Lease, and between two writes.
     """
 
-    def __init__(self, identity: str, rules: LeaseRules) -> None:
+    def __init__(self, identity: str, duration_seconds: float) -> None:
         self.identity = identity
-        self.rules = rules
+        self.retry_seconds = duration_seconds * _RETRY
+        self._renew_deadline_seconds = duration_seconds * _RENEW_DEADLINE
         self._observed: Observed | None = None
         self._changed_at = 0.0
         self._renewed_at: float | None = None
@@ -126,8 +110,8 @@ class Election:
         """Seconds until the lease should be read again: at the latest when it may be taken over."""
         lease = self._observed
         if lease is None or not lease.holder or lease.holder == self.identity:
-            return self.rules.retry_seconds
-        return min(self.rules.retry_seconds, max(0.0, self._free_at(lease) - now))
+            return self.retry_seconds
+        return min(self.retry_seconds, max(0.0, self._free_at(lease) - now))
 
     def _free_at(self, lease: Observed) -> float:
         return self._changed_at + lease.duration_seconds * _TAKEOVER
@@ -139,13 +123,13 @@ class Election:
 
     def is_leader(self, now: float) -> bool:
         """Whether we lead at `now`. Once this is false the streams have to be closed at once."""
-        return self._renewed_at is not None and now - self._renewed_at < self.rules.renew_deadline_seconds
+        return self._renewed_at is not None and now - self._renewed_at < self._renew_deadline_seconds
 
     def leads_for(self, now: float) -> float:
         """For how many more seconds we lead without another write; 0 when we do not."""
         if self._renewed_at is None:
             return 0.0
-        return max(0.0, self._renewed_at + self.rules.renew_deadline_seconds - now)
+        return max(0.0, self._renewed_at + self._renew_deadline_seconds - now)
 
     def transitions(self) -> int:
         """The number to write with the next change of the holder."""

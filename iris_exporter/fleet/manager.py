@@ -20,12 +20,12 @@ from iris_exporter.fleet.discovery.http import HttpDiscovery
 from iris_exporter.fleet.discovery.kubernetes import KubernetesDiscovery
 from iris_exporter.fleet.discovery.source import Source
 from iris_exporter.fleet.election import LeaderElection
-from iris_exporter.fleet.handover import Handover, Locks
+from iris_exporter.fleet.handover import Handover
 from iris_exporter.fleet.kubernetes import Access, Kubernetes, access_from
-from iris_exporter.fleet.lease import LeaseRules
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.logs import get_logger
+from iris_exporter.persistence.stream_locks import StreamLocks
 from iris_exporter.process.tasks import TaskOwner
 from iris_exporter.settings import Settings, StreamSettings
 
@@ -51,7 +51,7 @@ class Fleet(Generic[Applied]):
         clock: Clock,
         metrics: SelfMetrics,
         apply: Callable[[Sequence[StreamSettings]], Awaitable[Applied]],
-        locks: Locks | None,
+        locks: StreamLocks | None,
         scrapes_ended: Callable[[Collection[str]], Awaitable[None]],
         tasks: TaskOwner,
     ) -> None:
@@ -213,7 +213,7 @@ class Fleet(Generic[Applied]):
             fleet.lease_namespace or access.namespace,
             # Two processes of one host must differ, and so must a process and the one it replaces.
             f"{socket.gethostname()}_{os.getpid()}_{os.urandom(4).hex()}",
-            LeaseRules(fleet.lease_duration_seconds),
+            fleet.lease_duration_seconds,
             self._clock,
             self._lead,
             self._follow,

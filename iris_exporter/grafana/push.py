@@ -1,23 +1,41 @@
 """Put dashboards, their folder and data sources into a Grafana; those that are the same are left alone."""
 
+import difflib
+import json
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
 from functools import partial
 from typing import Any
 
 from iris_exporter.grafana.client import Grafana
-from iris_exporter.grafana.plan import (
-    Action,
-    Change,
-    dashboard_change,
-    datasource_change,
-    datasource_update,
-    folder_change,
-)
 
 FOLDER_UID = "iris"
 MESSAGE = "pushed by iris-exporter"
 
 Document = dict[str, Any]
+
+# Grafana's own bookkeeping, in every dashboard and data source that it answers.
+_DASHBOARD_BOOKS = ("id", "version")
+_DATASOURCE_BOOKS = ("id", "orgId", "version", "readOnly", "typeLogoUrl", "accessControl", "typeName", "apiVersion")
+
+
+class Action(StrEnum):
+    """What to do with one object."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    UNCHANGED = "unchanged"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One object of a push. `diff` is unified, empty unless the action is `update`."""
+
+    kind: str
+    uid: str
+    action: Action
+    diff: str = ""
 
 
 def push(
@@ -57,3 +75,62 @@ def push(
         version = None if there is None else there["version"]
         change = dashboard_change(wanted, there, FOLDER_UID, meta.get("folderUid", ""))
         apply(change, partial(grafana.save_dashboard, wanted, FOLDER_UID, version, MESSAGE))
+
+
+def dashboard_change(wanted: Document, there: Document | None, folder_uid: str, there_folder: str) -> Change:
+    """What to do about a dashboard; `there` is None, or its JSON in Grafana, which lies in `there_folder`.
+
+    A newer Grafana may give a dashboard back in the newest schema. Then only what was sent is compared, and what
+    Grafana has added counts as its own.
+    """
+    uid = wanted["uid"]
+    if there is None:
+        return Change("dashboard", uid, Action.CREATE)
+    stored = {key: value for key, value in there.items() if key not in _DASHBOARD_BOOKS}
+    moved = f"-folder: {there_folder}\n+folder: {folder_uid}\n" if folder_uid != there_folder else ""
+    if stored.get("schemaVersion", 0) > wanted.get("schemaVersion", 0):
+        sent = {key: value for key, value in wanted.items() if key != "schemaVersion"}
+        same = _contains(stored, sent)
+    else:
+        same = stored == wanted
+    if same and not moved:
+        return Change("dashboard", uid, Action.UNCHANGED)
+    return Change("dashboard", uid, Action.UPDATE, moved + ("" if same else _diff(uid, stored, wanted)))
+
+
+def datasource_change(wanted: Document, there: Document | None) -> Change:
+    """What to do about a data source; only what is wanted is compared, since Grafana fills in much more."""
+    uid = wanted["uid"]
+    if there is None:
+        return Change("data source", uid, Action.CREATE)
+    if _contains(there, wanted):
+        return Change("data source", uid, Action.UNCHANGED)
+    before = {key: value for key, value in there.items() if key not in _DATASOURCE_BOOKS}
+    return Change("data source", uid, Action.UPDATE, _diff(uid, before, datasource_update(wanted, there)))
+
+
+def datasource_update(wanted: Document, there: Document) -> Document:
+    """What to send in place of a data source, so that what others have set (a password, a limit) stays."""
+    others = {key: value for key, value in there.items() if key not in _DATASOURCE_BOOKS}
+    settings = {**(there.get("jsonData") or {}), **wanted.get("jsonData", {})}
+    return {**others, **wanted, "jsonData": settings}
+
+
+def folder_change(uid: str, there: Document | None) -> Change:
+    """What to do about the folder; its title is left to those who use it."""
+    return Change("folder", uid, Action.CREATE if there is None else Action.UNCHANGED)
+
+
+def _contains(whole: Any, part: Any) -> bool:
+    """Whether `part` is in `whole`: objects may have more, lists and values are the same."""
+    if isinstance(part, dict) and isinstance(whole, dict):
+        return all(key in whole and _contains(whole[key], value) for key, value in part.items())
+    if isinstance(part, list) and isinstance(whole, list):
+        return len(part) == len(whole) and all(map(_contains, whole, part))
+    return bool(part == whole)
+
+
+def _diff(uid: str, before: Document, after: Document) -> str:
+    old, new = (json.dumps(each, indent=2, sort_keys=True, ensure_ascii=False).splitlines() for each in (before, after))
+    lines = difflib.unified_diff(old, new, f"{uid} in Grafana", f"{uid} here", lineterm="", n=2)
+    return "\n".join(lines) + "\n"

@@ -11,11 +11,10 @@ import pytest
 from iris_exporter.clock import SystemClock
 from iris_exporter.fleet.election import LeaderElection
 from iris_exporter.fleet.kubernetes import Access, Kubernetes, KubernetesError, access_from
-from iris_exporter.fleet.lease import LeaseRules
 from tests.fleet.api import FakeApi, fake_api
 from tests.waiting import until
 
-RULES = LeaseRules(1.0)
+DURATION = 1.0
 
 
 class Candidate:
@@ -25,7 +24,7 @@ class Candidate:
         self.name = name
         self.told: list[str] = []
         kubernetes = Kubernetes(Access(api.url, "ops", None, None), session)
-        self.election = LeaderElection(kubernetes, "iris", "ops", name, RULES, SystemClock(), self.lead, self.follow)
+        self.election = LeaderElection(kubernetes, "iris", "ops", name, DURATION, SystemClock(), self.lead, self.follow)
         self.task = asyncio.create_task(self.election.run())
 
     async def lead(self) -> None:
@@ -81,7 +80,7 @@ async def test_a_leader_that_is_killed_is_followed_after_the_lease() -> None:
         a.kill()
         killed = loop.time()
         await until(lambda: b.told == ["lead"])
-        assert 0.5 < loop.time() - killed < RULES.duration_seconds
+        assert 0.5 < loop.time() - killed < DURATION
 
 
 @pytest.mark.parametrize("how", ["down", "hang"])
@@ -94,7 +93,7 @@ async def test_a_leader_that_cannot_renew_stops_in_time(how: str) -> None:
         loop = asyncio.get_running_loop()
         since = loop.time()
         await until(lambda: a.told == ["lead", "follow"])
-        assert loop.time() - since < RULES.duration_seconds, "before anybody else could lead"
+        assert loop.time() - since < DURATION, "before anybody else could lead"
         assert b.told == []
         api.down = False
         api.hang.set()

@@ -4,12 +4,14 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager, suppress
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from iris_exporter.fleet.handover import Handover
+from iris_exporter.persistence.stream_locks import StreamLocks
 from tests.examples import examples
 from tests.fakes import FakeClock
 from tests.waiting import BUSY, until
@@ -36,7 +38,7 @@ class Member:
         self.asked = threading.Event()
         self.hang = threading.Event()
         self.hang.set()
-        self.handover = Handover(self, self._scrapes_ended, clock, self.waiting.append)
+        self.handover = Handover(cast("StreamLocks", self), self._scrapes_ended, clock, self.waiting.append)
 
     def acquire(self, streams: Iterable[str]) -> set[str]:
         self.asked.set()

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iris_exporter.fleet.lease import Election, LeaseRules, Observed, Step, read_lease
+from iris_exporter.fleet.lease import Election, Observed, Step, read_lease
 from tests.examples import examples
 
-RULES = LeaseRules(15.0)
+DURATION = 15.0
 
 
 def lease(holder: str, version: int, duration: float = 15.0) -> Observed:
@@ -16,7 +16,7 @@ def lease(holder: str, version: int, duration: float = 15.0) -> Observed:
 
 
 def test_the_first_candidate_creates_the_lease_and_leads() -> None:
-    a = Election("a", RULES)
+    a = Election("a", DURATION)
     a.observe(None, 0.0)
     assert a.next_step(0.0) is Step.CREATE
     assert not a.is_leader(0.0)
@@ -26,7 +26,7 @@ def test_the_first_candidate_creates_the_lease_and_leads() -> None:
 
 
 def test_a_leader_that_cannot_renew_stops_before_anybody_takes_over() -> None:
-    a, b = Election("a", RULES), Election("b", RULES)
+    a, b = Election("a", DURATION), Election("b", DURATION)
     a.written(lease("a", 1), 0.0, 0.0)
     b.observe(lease("a", 1), 0.0)
     assert a.is_leader(9.9)
@@ -37,7 +37,7 @@ def test_a_leader_that_cannot_renew_stops_before_anybody_takes_over() -> None:
 
 def test_a_leader_that_is_killed_is_followed_within_one_duration() -> None:
     """The worst case: it dies right after it has written, and the other one had looked right before."""
-    b = Election("b", RULES)
+    b = Election("b", DURATION)
     b.observe(lease("a", 1), 0.0)
     killed = 0.01
     seen = b.pause(0.0)
@@ -52,7 +52,7 @@ def test_a_leader_that_is_killed_is_followed_within_one_duration() -> None:
 
 
 def test_the_holder_and_whoever_finds_it_free_look_again_after_the_retry() -> None:
-    a = Election("a", RULES)
+    a = Election("a", DURATION)
     assert a.pause(0.0) == 2.0
     a.written(lease("a", 1), 0.0, 0.0)
     assert a.pause(11.0) == 2.0
@@ -61,21 +61,21 @@ def test_the_holder_and_whoever_finds_it_free_look_again_after_the_retry() -> No
 
 
 def test_a_lease_that_changes_is_not_taken_whatever_its_clock_says() -> None:
-    b = Election("b", RULES)
+    b = Election("b", DURATION)
     for version in range(10):
         b.observe(lease("a", version), version * 12.0)
         assert b.next_step(version * 12.0 + 11.9) is Step.WAIT
 
 
 def test_a_lease_that_was_given_up_is_taken_at_once() -> None:
-    b = Election("b", RULES)
+    b = Election("b", DURATION)
     b.observe(lease("a", 1), 0.0)
     b.observe(lease("", 2), 1.0)
     assert b.next_step(1.0) is Step.TAKE
 
 
 def test_a_leader_that_sees_another_holder_no_longer_leads() -> None:
-    a = Election("a", RULES)
+    a = Election("a", DURATION)
     a.written(lease("a", 1), 0.0, 0.0)
     a.observe(lease("b", 2), 1.0)
     assert not a.is_leader(1.0)
@@ -84,7 +84,7 @@ def test_a_leader_that_sees_another_holder_no_longer_leads() -> None:
 
 def test_the_deadline_counts_from_the_beginning_of_the_write() -> None:
     """The answer may have been under way for long; the others may have counted since the write."""
-    a = Election("a", RULES)
+    a = Election("a", DURATION)
     a.written(lease("a", 1), 100.0, 109.0)
     assert a.leads_for(109.0) == 1.0
 
@@ -120,7 +120,7 @@ class Server:
 )
 def test_never_two_leaders(steps: list[tuple[str, float, float, str]]) -> None:
     server = Server()
-    candidates = {name: Election(name, RULES) for name in "abc"}
+    candidates = {name: Election(name, DURATION) for name in "abc"}
     now = 0.0
     for name, pause, slow, fate in steps:
         now += pause
@@ -150,10 +150,10 @@ SPECS = st.dictionaries(st.sampled_from(["holderIdentity", "leaseDurationSeconds
     st.fixed_dictionaries({"metadata": JSON | st.dictionaries(st.just("resourceVersion"), JSON), "spec": JSON | SPECS})
 )
 def test_every_lease_can_be_observed_and_is_free_in_the_end(raw: dict[str, object]) -> None:
-    a = Election("a", RULES)
+    a = Election("a", DURATION)
     a.observe(read_lease(raw), 0.0)
     assert a.next_step(2.0**31) in (Step.TAKE, Step.RENEW)
-    assert 0 <= a.pause(0.0) <= RULES.retry_seconds
+    assert 0 <= a.pause(0.0) <= a.retry_seconds
     assert 0 <= a.transitions() < 2**31
 
 

@@ -7,15 +7,15 @@ import pytest
 
 from iris_exporter.grafana import files
 from iris_exporter.grafana.client import Grafana
-from iris_exporter.grafana.plan import (
+from iris_exporter.grafana.push import (
     Action,
     Change,
     dashboard_change,
     datasource_change,
     datasource_update,
     folder_change,
+    push,
 )
-from iris_exporter.grafana.push import push
 
 BOARD = {"uid": "b", "title": "B", "schemaVersion": 36, "panels": [{"id": 1, "title": "One"}]}
 SOURCE = {"uid": "s", "name": "S", "type": "prometheus", "url": "http://p", "jsonData": {"httpMethod": "POST"}}
