@@ -141,7 +141,7 @@ class Accounting(RuleBasedStateMachine):
         asked = "" if ignored else self.sink.resume_from()
         if ignored:
             self.state.cursor.refuse()
-        self.sink.on_open(self.clock.wall(), "sse")
+        self.sink.on_open(self.clock.wall(), two_way=False)
         self.state.cursor.allow()
         self.resumed = self.source.resume(asked) if asked else []
         self.linked = True

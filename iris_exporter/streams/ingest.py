@@ -96,12 +96,12 @@ class StreamSink:
         """Another process may have had this stream, and its cursor is not here: the first connection has an outcome."""
         self._lost_cursor = True
 
-    def on_open(self, at: float, protocol: str) -> Sequence[Outgoing]:
-        """See `Sink.on_open`. A message resumes from a position alone, a header from any id."""
+    def on_open(self, at: float, *, two_way: bool) -> Sequence[Outgoing]:
+        """See `Sink.on_open`. A message resumes from a position alone, a dial from any id."""
         cursor = self._state.cursor
         resume_from = self.resume_from()
         position = resume_from if cursor.state.epoch is not None else ""
-        asked = bool(resume_from if protocol == "sse" else position)
+        asked = bool(position if two_way else resume_from)
         self.dialect.reset()
         cursor.begin(asked=asked)
         self._resumes = asked or bool(self._state.seen) or self._lost_cursor

@@ -28,7 +28,10 @@ class Received:
 class Link(Protocol):
     """An open connection; `read` until it raises `TransportError`, then `close`."""
 
-    protocol: str  # websocket | sse
+    protocol: str
+    """One of `core.status.PROTOCOLS`."""
+    two_way: bool
+    """Whether messages can be sent. A two-way link is asked to resume by its first message, any other by its dial."""
 
     async def read(self) -> Received:
         """The next piece; waits for as long as it takes. A cancelled read loses nothing that was returned."""
@@ -90,11 +93,8 @@ class Sink(Protocol):
     def awaits_answer(self) -> bool:
         """Whether the link was asked to resume from a position, and the source has not answered yet."""
 
-    def on_open(self, at: float, protocol: str) -> Sequence[Outgoing]:
-        """A link begins at wall time `at`; return what to send first.
-
-        An event stream was asked to resume by a header of the dial; a WebSocket is asked by its first message.
-        """
+    def on_open(self, at: float, *, two_way: bool) -> Sequence[Outgoing]:
+        """A link begins at wall time `at`; return what to send first (see `Link.two_way`)."""
 
     def receive(self, received: Received, at: float) -> Reaction:
         """Take a piece of the stream that arrived at wall time `at`."""

@@ -146,8 +146,8 @@ class LinkSession:
         if received.last_event_id is not None:
             self._context.retry_seconds = received.retry_seconds
         if not received.frames:
-            if self._link.protocol == "sse" and received.wire_bytes:
-                self._sink.unchanged(now)  # a comment: the source lives
+            if not self._link.two_way and received.wire_bytes:
+                self._sink.unchanged(now)  # such as a comment in an event stream: the source lives
             return None
         reaction = self._sink.receive(received, now)
         if not reaction.silent:

@@ -30,6 +30,7 @@ class SseLink:
     """An open event stream; see `transports.base.Link`."""
 
     protocol = "sse"
+    two_way = False
 
     def __init__(
         self,

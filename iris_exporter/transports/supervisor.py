@@ -199,8 +199,8 @@ class Supervisor:
         await self._failed(failure)
 
     def _of_the_position(self, link: Link, failure: Failure) -> Failure:
-        """A WebSocket is asked to go on after its dial, and so refuses a position by the way it ends."""
-        if link.protocol != "websocket" or failure.reason not in REQUEST_REFUSED:
+        """A two-way link is asked to resume after its dial, and so refuses a position by the way it ends."""
+        if not link.two_way or failure.reason not in REQUEST_REFUSED:
             return failure
         refused = self._sink.awaits_answer()
         self._sink.position_refused(refused=refused)
@@ -227,7 +227,7 @@ class Supervisor:
         self._protocol, self._endpoint = link.protocol, negotiation.without_credentials(self._settings.url)
         self._connected_at = self._clock.wall()
         self._emit(Connected(link.protocol, self._endpoint, now - started, self._connected_at))
-        for message in self._sink.on_open(self._clock.wall(), link.protocol):
+        for message in self._sink.on_open(self._clock.wall(), two_way=link.two_way):
             await link.send(message)
         self._carry_out(self._connection.opened(now), None)
         self._tasks.works()

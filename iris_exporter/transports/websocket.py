@@ -34,6 +34,7 @@ class WebSocketLink:
     """An open WebSocket; see `transports.base.Link`."""
 
     protocol = "websocket"
+    two_way = True
 
     def __init__(self, socket: ClientWebSocketResponse[bool]) -> None:
         self._socket = socket

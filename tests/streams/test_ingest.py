@@ -213,7 +213,7 @@ KNOWN = (
 
 def test_a_first_connection_has_nothing_to_resume() -> None:
     bench = Bench()
-    bench.sink.on_open(bench.clock.wall(), "websocket")
+    bench.sink.on_open(bench.clock.wall(), two_way=True)
     assert bench.sink.snapshot(KNOWN[1], bench.clock.wall(), polling=False) is None
     assert bench.count(catalog.RESUMES) == 0
 
@@ -222,7 +222,7 @@ def test_a_first_connection_has_nothing_to_resume() -> None:
 def test_where_a_source_knows_no_resume_the_next_snapshot_tells_the_outcome(ids: tuple[str, str], outcome: str) -> None:
     bench = Bench()
     bench.sink.snapshot(KNOWN[1], bench.clock.wall(), polling=False)
-    bench.sink.on_open(bench.clock.wall(), "websocket")
+    bench.sink.on_open(bench.clock.wall(), two_way=True)
     events = [{"id": event_id, "event_type": "info"} for event_id in ids]
     bench.sink.snapshot(json.dumps({"metrics": {}, "events": events}).encode(), bench.clock.wall(), polling=False)
     assert bench.count(catalog.RESUMES, outcome=outcome) == 1
@@ -232,7 +232,7 @@ def test_where_a_source_knows_no_resume_the_next_snapshot_tells_the_outcome(ids:
 def test_a_stream_that_another_process_may_have_had_has_an_outcome_from_the_start() -> None:
     bench = Bench()
     bench.sink.lose_cursor()
-    bench.sink.on_open(bench.clock.wall(), "websocket")
+    bench.sink.on_open(bench.clock.wall(), two_way=True)
     bench.sink.snapshot(KNOWN[1], bench.clock.wall(), polling=False)
     assert bench.count(catalog.RESUMES, outcome="none") == 1
 
@@ -240,7 +240,7 @@ def test_a_stream_that_another_process_may_have_had_has_an_outcome_from_the_star
 def test_the_answer_to_a_resume_tells_the_outcome_once() -> None:
     bench = Bench()
     bench.sink.snapshot(KNOWN[0], bench.clock.wall(), polling=False)
-    assert bench.sink.on_open(bench.clock.wall(), "websocket") == (b'{"type":"resume","lastEventId":"e-2"}',)
+    assert bench.sink.on_open(bench.clock.wall(), two_way=True) == (b'{"type":"resume","lastEventId":"e-2"}',)
     bench.sink.snapshot(KNOWN[0], bench.clock.wall(), polling=False)
     assert bench.count(catalog.RESUMES) == 0
     answer = '{"type":"resumed","data":{"outcome":"partial","replayed":1,"missed":3,"epoch":"e","lastEventId":"e-6"}}'
@@ -259,7 +259,7 @@ def test_the_answer_to_a_resume_tells_the_outcome_once() -> None:
 async def test_a_source_that_never_answers_is_an_outcome_too() -> None:
     bench = Bench()
     bench.sink.snapshot(KNOWN[0], bench.clock.wall(), polling=False)
-    bench.sink.on_open(bench.clock.wall(), "websocket")
+    bench.sink.on_open(bench.clock.wall(), two_way=True)
     await bench.clock.advance(9.0)
     bench.feed('{"type":"ping"}')
     assert bench.count(catalog.RESUMES) == 0
@@ -272,7 +272,7 @@ def test_replays_that_nobody_marked_do_not_distort_the_delays() -> None:
     """A source with ids of its own replays what `Last-Event-ID` asked for, as if it had just happened."""
     bench = Bench()
     bench.state.cursor.note_id("17")
-    bench.sink.on_open(bench.clock.wall(), "sse")
+    bench.sink.on_open(bench.clock.wall(), two_way=False)
     late = EVENT.replace("22:13:19Z", "22:03:19Z")
     now = EVENT.replace("22:13:19Z", "22:13:20Z")
     bench.feed(late % "1", late % "2", now % "3", late % "4")

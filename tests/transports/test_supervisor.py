@@ -31,6 +31,7 @@ class FakeLink:
 
     def __init__(self, protocol: str = "websocket") -> None:
         self.protocol = protocol
+        self.two_way = protocol != "sse"
         self.sent: list[bytes] = []
         self.pings = 0
         self.closed: list[int] = []
@@ -149,8 +150,8 @@ class Recorder:
     def awaits_answer(self) -> bool:
         return bool(self.position)
 
-    def on_open(self, at: float, protocol: str) -> Sequence[bytes]:
-        self.calls.append(("opened", protocol))
+    def on_open(self, at: float, *, two_way: bool) -> Sequence[bytes]:
+        self.calls.append(("opened", two_way))
         return (b"resume",) if self.position else ()
 
     def missing_after(self) -> str | None:
@@ -654,7 +655,7 @@ async def test_every_change_of_state_is_told_once_with_its_cause() -> None:
 async def test_a_reconnect_asks_to_go_on_where_the_last_one_ended() -> None:
     first, second, third = FakeLink(), FakeLink(), FakeLink("sse")
     async with bench(first, second, third) as b:
-        assert (first.sent, b.seen.count("opened", "websocket")) == ([], 1)
+        assert (first.sent, b.seen.count("opened", True)) == ([], 1)
         b.seen.position = "e-7"
         first.end()
         await b.clock.advance(3.0)
@@ -663,7 +664,7 @@ async def test_a_reconnect_asks_to_go_on_where_the_last_one_ended() -> None:
         await b.clock.advance(6.0)
         assert b.dialer.asked == ["", "e-7", "e-7"]
         assert third.sent == []
-        assert (b.seen.count("opened", "websocket"), b.seen.count("opened", "sse")) == (2, 1)
+        assert (b.seen.count("opened", True), b.seen.count("opened", False)) == (2, 1)
 
 
 async def test_events_between_two_polls_are_asked_for_page_by_page() -> None:

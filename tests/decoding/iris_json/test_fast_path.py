@@ -50,7 +50,7 @@ class Life:
         self.sink = StreamSink(IrisJson(), self.state, self.instruments, StreamLog("s", clock), self)
         if not asked:
             self.state.cursor.refuse()
-        self.sink.on_open(NOW - 5, "sse")
+        self.sink.on_open(NOW - 5, two_way=False)
         self.state.cursor.allow()
 
     def wanted(self, batch: EventBatch) -> Sequence[Event]:
