@@ -28,6 +28,9 @@ class Probe(StrEnum):
     POLL = "poll"  # nothing to dial
 
 
+_CONFIGURED = {"websocket": Probe.UPGRADE, "sse": Probe.STREAM, "poll": Probe.POLL}
+
+
 class Answer(StrEnum):
     """What the answer to a GET means."""
 
@@ -46,12 +49,8 @@ def is_websocket_address(url: str) -> bool:
 
 def first_probe(configured: str, url: str, remembered: str | None) -> Probe:
     """The first request of a dial. `configured` is the option, `remembered` what worked last (None: nothing yet)."""
-    if configured == "websocket":
-        return Probe.UPGRADE
-    if configured == "sse":
-        return Probe.STREAM
-    if configured == "poll":
-        return Probe.POLL
+    if configured in _CONFIGURED:
+        return _CONFIGURED[configured]
     if is_websocket_address(url) or remembered == "websocket":
         return Probe.UPGRADE
     return Probe.NEGOTIATE
