@@ -11,8 +11,9 @@ import aiohttp
 from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk._logs import LoggerProvider, LogRecordLimits
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import SpanLimits, Tracer, TracerProvider
+from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import Tracer
 
 from iris_exporter import logs
 from iris_exporter.clock import Clock
@@ -45,14 +46,13 @@ class Telemetry:
         clock: Clock,
         version: str,
         self_metrics: SelfMetrics,
-        generator: random.Random | None = None,
     ) -> None:
         for secret in settings.secrets():
             logs.protect(secret)
         self._settings = settings
         self._clock = clock
         self._version = version
-        self._random = random.Random() if generator is None else generator
+        self._random = random.Random()
         self._resource = make_resource(settings, version)
         self._streams: set[StreamTracer] = set()
         self._pipelines: list[Pipeline] = []
@@ -71,9 +71,7 @@ class Telemetry:
             meter_provider=NoOpMeterProvider(),
         )
         provider.add_span_processor(QueuedSpans(self._pipeline(TRACES, settings, lambda span: span)))
-        tracer = provider.get_tracer(signals.SCOPE, self._version)
-        assert isinstance(tracer, Tracer)  # noqa: S101 (OTEL_SDK_DISABLED has been read)
-        return tracer
+        return provider.get_tracer(signals.SCOPE, self._version)
 
     def _make_events(self, settings: SignalSettings) -> EventLogger:
         count, text = settings.limits.attributes, settings.limits.text

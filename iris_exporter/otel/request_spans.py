@@ -56,13 +56,8 @@ class Operation:
 
     def requested(self, method: str, url: URL) -> None:
         """A request begins; secrets in `url` are left out."""
-        shown = without_credentials(str(url))
-        attributes: dict[str, Value] = {signals.URL_FULL.name: shown}
-        if url.host is not None:
-            attributes[signals.SERVER_ADDRESS.name] = url.host
-        if url.port is not None:
-            attributes[signals.SERVER_PORT.name] = url.port
-        self._request = {signals.METHOD.name: method, signals.URL_FULL.name: shown}
+        attributes = address(url)
+        self._request = {signals.METHOD.name: method, signals.URL_FULL.name: attributes[signals.URL_FULL.name]}
         if self.kind is not signals.CONNECT:
             attributes[signals.METHOD.name] = method
         self.set(attributes)
@@ -138,6 +133,15 @@ class Operation:
         if self._phase is not None:
             end(self._phase[1], self._now(), error)
             self._phase = None
+
+
+def address(url: URL) -> dict[str, Value]:
+    """The attributes of an address, without its secrets."""
+    return {
+        signals.SERVER_ADDRESS.name: url.host or "",
+        signals.SERVER_PORT.name: url.port or 0,
+        signals.URL_FULL.name: without_credentials(str(url)),
+    }
 
 
 class _Request(SimpleNamespace):

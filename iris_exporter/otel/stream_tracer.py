@@ -5,12 +5,11 @@ Every call is quick, never raises for whatever a source may send, and ends in an
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from urllib.parse import urlsplit
 
 from opentelemetry.trace import NoOpTracer, Span, SpanContext, Tracer, format_span_id, format_trace_id
+from yarl import URL
 
 from iris_exporter.clock import Clock
-from iris_exporter.core.negotiation import without_credentials
 from iris_exporter.core.status import State
 from iris_exporter.decoding.messages import Event, EventBatch
 from iris_exporter.http.handshakes import WATCHER
@@ -20,7 +19,7 @@ from iris_exporter.instruments.signals import SpanType
 from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.instruments.text import Exemplar
 from iris_exporter.otel.event_logger import Arrival, EventLogger, event_attributes
-from iris_exporter.otel.request_spans import CURRENT, Operation
+from iris_exporter.otel.request_spans import CURRENT, Operation, address
 from iris_exporter.otel.spans import Value, begin, end, parse_traceparent
 from iris_exporter.otel.summary import summarise, totals
 from iris_exporter.transports.connection_events import (
@@ -43,7 +42,6 @@ EVENT_SPANS_PER_SECOND = 100
 thousand events would otherwise get spans in place of ingest; a sampler is the way to choose among them."""
 
 _STOPPED = "requested"
-_DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 
 class StreamTracer:
@@ -91,13 +89,7 @@ class StreamTracer:
 
     def locate(self, url: str) -> None:
         """Change the address of the stream."""
-        parts = urlsplit(url)
-        self._address = {
-            signals.STREAM.name: self.name,
-            signals.SERVER_ADDRESS.name: parts.hostname or "",
-            signals.SERVER_PORT.name: parts.port or _DEFAULT_PORTS.get(parts.scheme, 0),
-            signals.URL_FULL.name: without_credentials(url),
-        }
+        self._address = {signals.STREAM.name: self.name, **address(URL(url, encoded=True))}
 
     # For exemplars
 

@@ -1,7 +1,5 @@
 """Variables that the SDK reads by itself: none of them may keep us from starting or from sending."""
 
-import random
-
 import pytest
 
 from iris_exporter.instruments.self_metrics import SelfMetrics
@@ -53,7 +51,7 @@ def test_a_value_that_makes_no_sense_is_no_reason_not_to_export(
             for each, text in variables.items():
                 monkeypatch.setenv(each, text)
             settings = read_otel(variables)
-            Telemetry(settings, FakeClock(), "1", SelfMetrics("1", "r", "3"), random.Random(1))
+            Telemetry(settings, FakeClock(), "1", SelfMetrics("1", "r", "3"))
             assert settings.logs is not None
             exporter = RenewedExporter("logs", settings.logs.endpoint, "agent/1")
             assert exporter.export(log_records()).reason == ""
