@@ -29,8 +29,8 @@ from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.model.snapshot import DataFlow, Snapshot
 from iris_exporter.process.listening import bound_sockets
+from iris_exporter.streams.stream import Stream
 from iris_exporter.version import VersionInfo, version_info
-from iris_exporter.web.context import StreamControl
 from iris_exporter.web.server import HttpServer
 
 ROUNDS = 5
@@ -72,7 +72,7 @@ class Program:
         """See `WebContext.ready`."""
         return True
 
-    def streams(self) -> Mapping[str, StreamControl]:
+    def streams(self) -> Mapping[str, Stream]:
         """See `WebContext.streams`."""
         return {}
 

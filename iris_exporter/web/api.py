@@ -7,7 +7,8 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import LooseHeaders
 
 from iris_exporter.logs import get_logger
-from iris_exporter.web.context import HttpError, StreamControl, WebContext
+from iris_exporter.streams.stream import Stream
+from iris_exporter.web.context import HttpError, WebContext
 from iris_exporter.web.negotiation import prefers_html
 from iris_exporter.web.views import overview_object, select_events, stream_object
 
@@ -40,18 +41,18 @@ class StreamsApi:
             *(web.post(f"{one}/{action}", self._switch) for action in ("connect", "disconnect", "reset")),
         ]
 
-    def _stream(self, request: web.Request) -> StreamControl:
+    def _stream(self, request: web.Request) -> Stream:
         name = request.match_info["name"]
         streams = self._context.streams()
-        control = streams.get(name)
-        if control is None:
+        stream = streams.get(name)
+        if stream is None:
             known = list(streams)
             sentence = f"no stream is named {name!r}; there are: {', '.join(known) or 'none'}"
             raise HttpError(404, sentence, details={"known": known})
-        return control
+        return stream
 
     async def _list(self, _: web.Request) -> web.Response:
-        return json_response([stream_object(control) for control in self._context.streams().values()])
+        return json_response([stream_object(stream) for stream in self._context.streams().values()])
 
     async def _one(self, request: web.Request) -> web.Response:
         return json_response(stream_object(self._stream(request)))
@@ -63,11 +64,11 @@ class StreamsApi:
         return json_response(select_events(self._stream(request).snapshot(), request.query))
 
     async def _switch(self, request: web.Request) -> web.Response:
-        control = self._stream(request)
+        stream = self._stream(request)
         action = request.path.rpartition("/")[2]
-        {"connect": control.connect, "disconnect": control.disconnect, "reset": control.reset}[action]()
-        _log.info("stream.switched", stream=control.name, action=action, remote=request.remote)
+        {"connect": stream.connect, "disconnect": stream.disconnect, "reset": stream.reset}[action]()
+        _log.info("stream.switched", stream=stream.name, action=action, remote=request.remote)
         if prefers_html(request.headers.get(hdrs.ACCEPT, "")):
             # The form on the landing page: back to where it was. Relative, as a proxy may have another path than we.
-            return web.Response(status=303, headers={hdrs.LOCATION: f"../../../../#stream-{control.name}"})
-        return json_response(stream_object(control))
+            return web.Response(status=303, headers={hdrs.LOCATION: f"../../../../#stream-{stream.name}"})
+        return json_response(stream_object(stream))

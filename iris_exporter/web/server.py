@@ -207,7 +207,7 @@ class _Handlers:
         return web.Response(text=self.context.config_text())
 
     async def landing(self, request: web.Request) -> web.Response:
-        streams = [stream_object(control) for control in self.context.streams().values()]
+        streams = [stream_object(stream) for stream in self.context.streams().values()]
         refusal = self.access.control_refusal(request)
         checkpoints = self.context.checkpoints
         warning = None if checkpoints is None else checkpoints.trouble()

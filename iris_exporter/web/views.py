@@ -12,7 +12,8 @@ from iris_exporter.decoding.messages import Anomaly, Event, Metrics, Project
 from iris_exporter.instruments import catalog
 from iris_exporter.logs import redact
 from iris_exporter.model.snapshot import Snapshot
-from iris_exporter.web.context import HttpError, StreamControl
+from iris_exporter.streams.stream import Stream
+from iris_exporter.web.context import HttpError
 
 EVENT_LIMIT = 50
 """Events in an answer that names no number: what the activity feed shows. Source: the IRIS wire, section 4."""
@@ -35,12 +36,12 @@ def timestamp(seconds: float | None) -> str | None:
     return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def stream_object(control: StreamControl) -> dict[str, Any]:
+def stream_object(stream: Stream) -> dict[str, Any]:
     """One stream with the keys of the contract; all times RFC 3339 or null."""
-    status, snapshot = control.status(), control.snapshot()
+    status, snapshot = stream.status(), stream.snapshot()
     return {
-        "name": control.name,
-        "url": control.url,
+        "name": stream.name,
+        "url": stream.url,
         "protocol": status.protocol,
         "state": status.state.value,
         "is_connected": status.state is State.LIVE,
