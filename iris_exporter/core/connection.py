@@ -223,7 +223,7 @@ class Connection:
         """The state of the contract."""
         return STATES[self.phase]
 
-    def feed(self, what: Input, hint_seconds: float | None = None) -> Step:
+    def feed(self, what: Input) -> Step:
         """Take anything but a failure or an open link.
 
         Raises:
@@ -233,12 +233,12 @@ class Connection:
             self.attempt = 0
             self._opened_at = None
             self._key_renewed = False
-        return self._advance(what, hint_seconds)
+        return self._advance(what)
 
     def opened(self, now: float) -> Step:
         """A dial brought a link at monotonic time `now`."""
         self._opened_at = now
-        return self._advance(Input.OPENED, None)
+        return self._advance(Input.OPENED)
 
     def failed(self, failure: Failure, now: float, *, key_changed: bool = False) -> Step:
         """The dial or the link failed at monotonic time `now`.
@@ -274,7 +274,7 @@ class Connection:
                 pass
         return Input.EXHAUSTED if self.attempt > self._rules.reconnect_attempts else Input.FAILED
 
-    def _advance(self, what: Input, hint_seconds: float | None) -> Step:
+    def _advance(self, what: Input, hint_seconds: float | None = None) -> Step:
         previous = self.phase
         self.phase, actions = TABLE[previous, what]
         delay = None

@@ -23,13 +23,10 @@ HTTP_STATUS: dict[int, str] = {
     204: "no_content",  # WHATWG HTML, 9.2.3: how a server tells an event source to stop reconnecting
     205: "no_content",  # the same section puts it beside 204
     304: "not_a_stream",  # to a request without a condition
-    400: "http_client_error",
     401: "unauthorized",
     402: "forbidden",
     403: "forbidden",
     404: "not_found",
-    405: "http_client_error",
-    406: "http_client_error",
     407: "proxy_refused",
     408: "timeout",
     409: "conflict",
@@ -41,28 +38,13 @@ HTTP_STATUS: dict[int, str] = {
     425: "try_again_later",
     426: "upgrade_refused",
     429: "rate_limited",
-    431: "http_client_error",
     440: "unauthorized",  # IIS: the session has expired
     451: "forbidden",
     498: "unauthorized",  # ArcGIS: the token has expired
-    500: "http_server_error",
-    501: "http_server_error",
-    502: "http_server_error",
     503: "unavailable",
-    504: "http_server_error",
     509: "rate_limited",  # hosting panels: the bandwidth is used up
     511: "proxy_refused",
-    # Cloudflare's reports about the server behind it.
-    520: "http_server_error",
-    521: "http_server_error",
-    522: "http_server_error",
-    523: "http_server_error",
-    524: "http_server_error",
-    525: "http_server_error",
-    526: "http_server_error",
-    527: "http_server_error",
     529: "try_again_later",  # in use for: the site is overloaded
-    530: "http_server_error",
 }
 """Statuses with a rule of their own; all others follow their class."""
 
