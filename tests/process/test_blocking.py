@@ -31,10 +31,10 @@ async def test_work_is_done_in_a_thread_and_its_result_or_error_comes_back() -> 
 
 
 async def test_what_hangs_is_given_up_and_its_place_refused_until_it_answers(hang: threading.Event) -> None:
-    pool = Pool("test", 4, 0.05)
-    with pytest.raises(BlockedError, match=r"no answer within 0\.05 s"):
+    pool = Pool("test", 4, 0.5)
+    with pytest.raises(BlockedError, match=r"no answer within 0\.5 s"):
         await pool.run(hang.wait, "a")
-    assert pool.stuck == 1
+    await until(lambda: pool.stuck == 1)  # a busy machine may have begun it late
     calls: list[str] = []
     with pytest.raises(BlockedError, match="an earlier access"):
         await pool.run(lambda: calls.append("a"), "a")
@@ -52,7 +52,7 @@ async def test_threads_are_bounded_and_a_pool_that_hangs_as_a_whole_refuses_at_o
     results = await asyncio.gather(*(pool.run(hang.wait, number) for number in range(20)), return_exceptions=True)
     assert all(isinstance(result, BlockedError) for result in results)
     assert threading.active_count() <= before + 3
-    assert pool.stuck == 3
+    await until(lambda: pool.stuck == 3)
     with pytest.raises(BlockedError, match="3 accesses to other places"):
         await pool.run(lambda: None, "elsewhere")
 
