@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Where time comes from; tests hand in one that they advance themselves."""
+    """Where time comes from; tests pass one that they advance themselves."""
 
     def wall(self) -> float:
         """Seconds since the Unix epoch, for what is shown and compared with the source's timestamps."""

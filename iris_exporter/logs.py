@@ -3,8 +3,8 @@
 `get_logger` may be called at import; nothing is printed in a new form until `setup`. Records of libraries (aiohttp,
 asyncio, warnings, failed threads) go through the same handler, so that one format and one redaction hold for all.
 
-Nothing here waits for whoever reads the log (`process.standard_streams`). What a library logs is counted and limited,
-since a client or a source may decide how much that is.
+Nothing here waits for the reader of the log (`process.standard_streams`). Messages of libraries are counted and
+limited, since a client or a source may decide how many there are.
 """
 
 import logging
@@ -71,7 +71,7 @@ class EventLogger:
         self._clock = clock
 
     def debug(self, event: str, /, **fields: object) -> None:
-        """For somebody who looks for a fault."""
+        """For the search of a fault."""
         self._write(logging.DEBUG, event, fields)
 
     def info(self, event: str, /, **fields: object) -> None:
@@ -83,7 +83,7 @@ class EventLogger:
         self._write(logging.WARNING, event, fields)
 
     def error(self, event: str, /, **fields: object) -> None:
-        """Something is wrong that somebody has to put right."""
+        """Something is wrong that a person has to put right."""
         self._write(logging.ERROR, event, fields)
 
     def limited(self, per_minute: int, clock: Clock = _clock) -> "EventLogger":
@@ -168,7 +168,7 @@ class _Handler(logging.Handler):
             return
         try:
             self._write(self.format(record) + "\n")
-        except Exception:  # noqa: BLE001 (a log that cannot be written has nowhere to say so)
+        except Exception:  # noqa: BLE001 (a log that cannot be written cannot be logged)
             self.handleError(record)
 
     def _admits(self, record: logging.LogRecord) -> bool:
@@ -190,7 +190,7 @@ class _Handler(logging.Handler):
 
 
 class _Formatter(logging.Formatter):
-    """Renders a record, ours or a library's, as one line."""
+    """Renders a record as one line."""
 
     def __init__(self, *, as_json: bool, tracebacks: bool) -> None:
         super().__init__()
@@ -249,7 +249,7 @@ def _thread_failed(failure: threading.ExceptHookArgs) -> None:
 
 
 def _unraisable(failure: "sys.UnraisableHookArgs") -> None:
-    """Report an error in a destructor or a callback, which nobody can catch, in place of Python's traceback."""
+    """Report an error in a destructor or a callback, which no caller gets, in place of Python's traceback."""
     of = getattr(failure.object, "__qualname__", type(failure.object).__name__)
     error = failure.exc_value
     caught = None if error is None else (type(error), error, error.__traceback__)

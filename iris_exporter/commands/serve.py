@@ -152,7 +152,7 @@ async def _run_until(stop: asyncio.Event, reload_wanted: asyncio.Event, exporter
 
 
 async def _reload_when(wanted: asyncio.Event, exporter: "Exporter") -> None:
-    """Reload at each signal; those that come during a reload are one more. Failures have nobody to be returned to."""
+    """Reload at each signal; those that come during a reload are one more. Failures are only logged."""
     while True:
         await wanted.wait()
         wanted.clear()

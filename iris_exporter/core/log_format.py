@@ -1,7 +1,7 @@
 """The form of a log line: values without secrets and cut to length, in logfmt or JSON.
 
-Redaction happens on each value before it is escaped and cut: afterwards a secret with a quote in it would no longer
-look like itself, and half a secret would no longer be found.
+Redaction happens on each value before it is escaped and cut: afterwards a secret with a quote in it would not
+match any more, nor would half a secret.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Limits of the log: how many lines of a kind, and what is made of a library's message.
+"""Limits of the log: how many lines of each kind and library are written.
 
 `now` is monotonic, in seconds. A library may log whatever a client, a source or the system makes it log, so both the
 number of lines and the number of kinds that are told apart are bounded. All of it may be used by several threads.
@@ -24,7 +24,7 @@ was written to standard error past every logger."""
 
 _NUMBERS = re.compile(r"0x[0-9a-fA-F]+|\d+")
 _KIND_CHARS = 80
-# aiohttp's log of our own server has a name of ours.
+# aiohttp's log of this program's server has a name of the program.
 _BY_LOGGER = {"py": "python", "iris_exporter": "aiohttp", "yarl": "aiohttp"}
 # As in: I1129 07:11:38.169903   30515 ssl_transport_security.cc:2563] Handshake failed
 _ABSL = re.compile(r"([IWEF])\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ [^]]*\] ?(.*)", re.DOTALL)
@@ -105,14 +105,14 @@ def library_of(logger: str) -> str:
 
 
 def fitting_level(level: int, error: BaseException | None) -> int:
-    """The level that a library's message deserves: a client that has gone is no error of ours."""
+    """The level that a library's message deserves: a client that has gone is no error."""
     return logging.DEBUG if isinstance(error, ConnectionError) else level
 
 
 def raw_line(text: str) -> tuple[str, int, str]:
     """Logger, level and text of a line that was written to standard error past every logger.
 
-    Lines of Abseil, which is what gRPC's C library logs with, say their level themselves.
+    Lines of Abseil, with which gRPC's C library logs, have a level of their own.
     """
     match = _ABSL.fullmatch(text)
     if match is None:

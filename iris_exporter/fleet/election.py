@@ -52,7 +52,7 @@ class LeaderElection:
         self.is_leader = False
 
     def leads_now(self) -> bool:
-        """Whether nobody else can lead now; may be false while `is_leader` is still to be corrected."""
+        """Whether no other candidate can lead now; may be false while `is_leader` is still to be corrected."""
         return self._election.is_leader(self._clock.monotonic())
 
     async def run(self) -> None:

@@ -2,11 +2,10 @@
 
 Theory. A process wants streams and owns streams, and receives those that it both wants and owns. It owns a stream once
 it has acquired its lock. It releases the lock only after three things: the link is closed, no scrape is under way that
-may make a checkpoint of the stream, and nobody here wants it again. In between the stream is neither owned nor free.
+may make a checkpoint of the stream, and it is not wanted again. In between the stream is neither owned nor free.
 Then the next process reads the cursor of the last checkpoint, and goes on from there.
 
-Nothing here keeps the caller from closing streams: `allowed` and `release` only remember, so that a leader whose file
-server hangs still follows in time.
+`allowed` and `release` never wait, so that a leader whose file server hangs still closes its streams in time.
 """
 
 import asyncio

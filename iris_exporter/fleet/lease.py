@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """A Lease as it was read. `holder` is empty when nobody holds it; `version` changes with every write.
+    """A Lease as it was read. `holder` is empty when the lease is free; `version` changes with every write.
 
     `duration_seconds` is what its holder promised; `transitions` counts changes of the holder. `broken` are fields
     whose values make no sense; they count as missing.

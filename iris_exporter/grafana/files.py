@@ -2,7 +2,7 @@
 
 Grafana's panel actions are requests of the reader's own browser, without credentials of Grafana. The exporter refuses
 requests to switch something that come from a page of another origin, so the button works only where Grafana and the
-exporter are reached at one origin: paths of one reverse proxy, which also has to say who may post.
+exporter are reached at one origin: paths of one reverse proxy, which also has to decide who may post.
 """
 
 import copy

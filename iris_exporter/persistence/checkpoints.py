@@ -9,7 +9,7 @@ before that resumes from the scrape before; one that is killed afterwards resume
 be sent takes the rename back (`Checkpoint.undo`).
 
 Which scrapes make a checkpoint: a GET of the whole page by a scraper (`web.scrapers`). A person with curl changes
-nothing; where nobody else reads the metrics, a warning says so. With several scrapers each one makes checkpoints: an
+nothing; where no scraper reads the metrics, a warning says so. With several scrapers each one makes checkpoints: an
 event that one of them was shown is not shown to the others after a restart. Each of them sees a counter that starts
 anew, and misses at most what arrived between its own last scrape and the last scrape of another one. A scrape that
 began before another one and ends after it does not move the cursor back. With `--state.commit=10s`, for readers that do
@@ -185,7 +185,7 @@ class Checkpoint:
 
         Neither the event loop nor a thread gets its turn between this and the last byte, since a kill in between loses
         what the answer was about to show, and on a busy machine a turn takes long. Takes microseconds; only a disk that
-        ceased to answer after the staging makes everybody wait.
+        ceased to answer after the staging makes the event loop wait.
         """
         if self._staged is None:
             return

@@ -135,7 +135,7 @@ class CursorStore:
         try:
             record = _decoder.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return self._quarantine(path, stream, "it does not say what it should")
+            return self._quarantine(path, stream, "it does not have the fields that it should")
         # One cursor for all transports: ws://h/x and http://h/x are one endpoint.
         if (record.stream, as_http(record.endpoint)) != (stream, as_http(endpoint)):
             return self._quarantine(path, stream, f"it belongs to {record.stream} at {record.endpoint}")
@@ -157,7 +157,7 @@ class CursorStore:
         return StagedRecords(tuple(files))
 
     def _path(self, stream: str) -> Path:
-        """Capitals are marked by a hash: where a file system does not tell them apart, `A` and `a` are two streams."""
+        """Capitals are marked by a hash: where a file system ignores case, `A` and `a` are two streams."""
         name = stream if stream == stream.lower() else f"{stream}{MARK}{digest(stream)}"
         return self.directory / f"{name}.cursor"
 

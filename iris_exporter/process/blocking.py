@@ -1,12 +1,12 @@
 """Blocking work, away from the event loop: each kind in threads of its own, bounded in number and in time.
 
 Theory. A file on a mount that hangs, or a disk that does not answer, holds the thread that asked for it, and nothing
-can take that thread back. asyncio's default executor is one place for all such work and is waited for at the end: one
-hung file would keep scrapes from being compressed and the process from ending. Here each kind of work has a `Pool`: its
-threads are daemons, so the process ends without them; whoever waits is told after a deadline; and a place (a file, a
-directory) that hangs costs one thread: until that thread is back, further work for the place is refused at once.
+can take that thread back. asyncio's default executor is shared by all such work and is waited for at the end: one hung
+file would keep scrapes from being compressed and the process from ending. Here each kind of work has a `Pool`: its
+threads are daemons, so the process ends without them; the caller gets an error after a deadline; and a resource (a
+file, a directory) that hangs costs one thread: until that thread is back, further work on the resource is refused.
 
-Name look-ups are not here: they have an asynchronous resolver (`http.session`).
+Name resolution is not here: it has an asynchronous resolver (`http.session`).
 """
 
 import asyncio
@@ -42,16 +42,16 @@ class BlockedError(OSError):
 class _Job(Generic[T]):
     """One piece of work; `begun_at` and `has_ended` are guarded by the pool's lock."""
 
-    def __init__(self, work: Callable[[], T], place: Hashable) -> None:
+    def __init__(self, work: Callable[[], T], resource: Hashable) -> None:
         self.work = work
-        self.place = place
+        self.resource = resource
         self.result: Future[T] = Future()
         self.begun_at: float | None = None  # monotonic
         self.has_ended = False
 
 
 class Pool:
-    """Threads for one kind of work: at most `threads`, and whoever hands in work waits for at most `seconds`.
+    """Threads for one kind of work: at most `threads`, and the caller waits for at most `seconds`.
 
     `seconds` covers the wait for a thread. None is for work that only computes: it is waited for in any case.
     """
@@ -67,37 +67,37 @@ class Pool:
         self._running = 0  # threads
         self._idle = 0  # threads that wait for work
         self._waiting = 0  # work that waits for a thread
-        self._left: set[_Job[Any]] = set()  # work under way that nobody waits for any more
+        self._abandoned: set[_Job[Any]] = set()  # work under way whose caller has gone
 
     @property
     def stuck(self) -> int:
-        """Threads that are held by work that is past its time."""
+        """Threads whose work is past its time."""
         return len(self._overdue())
 
-    async def run(self, work: Callable[[], T], place: Hashable) -> T:
+    async def run(self, work: Callable[[], T], resource: Hashable) -> T:
         """Do `work` in a thread and return what it returns; what it raises is raised here.
 
         Args:
             work: Called once, or never.
-            place: What it may hang on: a path, or another name that work of this pool shares.
+            resource: What it may hang on: a path, or another name that work of this pool shares.
 
         Raises:
-            BlockedError: It takes too long, or the place or the whole pool hangs already.
+            BlockedError: It takes too long, or the resource or the whole pool hangs already.
         """
-        job = self._hand_in(work, place)
+        job = self._submit(work, resource)
         try:
             async with asyncio.timeout(self._seconds):
                 return await asyncio.wrap_future(job.result)
         except TimeoutError:
             if job.result.done() and not job.result.cancelled():
                 raise  # the work's own
-            raise self._refused(place, f"no answer within {self._seconds:g} s") from None
+            raise self._refused(resource, f"no answer within {self._seconds:g} s") from None
         finally:
-            self._leave(job)
+            self._abandon(job)
 
-    def _hand_in(self, work: Callable[[], T], place: Hashable) -> _Job[T]:
-        self._check(place)
-        job: _Job[T] = _Job(work, place)
+    def _submit(self, work: Callable[[], T], resource: Hashable) -> _Job[T]:
+        self._check(resource)
+        job: _Job[T] = _Job(work, resource)
         with self._lock:
             self._waiting += 1
             if self._waiting > self._idle and self._running < self._threads:
@@ -106,30 +106,30 @@ class Pool:
         self._jobs.put(job)
         return job
 
-    def _leave(self, job: _Job[Any]) -> None:
-        """Nobody waits for this any more: what has not begun never does."""
+    def _abandon(self, job: _Job[Any]) -> None:
+        """The caller has gone: work that has not begun never does."""
         job.result.cancel()
         with self._lock:
             if job.begun_at is not None and not job.has_ended:
-                self._left.add(job)
+                self._abandoned.add(job)
 
-    def _check(self, place: Hashable) -> None:
+    def _check(self, resource: Hashable) -> None:
         overdue = self._overdue()
-        if any(job.place == place for job in overdue):
-            raise self._refused(place, "an earlier access has not been answered yet")
+        if any(job.resource == resource for job in overdue):
+            raise self._refused(resource, "an earlier access has not been answered yet")
         if len(overdue) >= self._threads:
-            raise self._refused(place, f"{self._threads} accesses to other places have not been answered yet")
+            raise self._refused(resource, f"{self._threads} accesses to other places have not been answered yet")
 
     def _overdue(self) -> list[_Job[Any]]:
-        if self._seconds is None or not self._left:
+        if self._seconds is None or not self._abandoned:
             return []
         before = time.monotonic() - self._seconds
         with self._lock:
-            return [job for job in self._left if job.begun_at is not None and job.begun_at <= before]
+            return [job for job in self._abandoned if job.begun_at is not None and job.begun_at <= before]
 
-    def _refused(self, place: Hashable, why: str) -> BlockedError:
+    def _refused(self, resource: Hashable, why: str) -> BlockedError:
         self.timeouts += 1
-        _log.warning("blocking.timed_out", pool=self.name, place=str(place), reason=why)
+        _log.warning("blocking.timed_out", pool=self.name, place=str(resource), reason=why)
         return BlockedError(why)
 
     def _serve(self) -> None:
@@ -137,19 +137,19 @@ class Pool:
             value, error = None, None
             try:
                 value = job.work()
-            except BaseException as raised:  # noqa: BLE001 (it is raised where the work was handed in)
+            except BaseException as raised:  # noqa: BLE001 (it is raised in the caller)
                 error = raised
             with self._lock:
                 job.has_ended = True
-                self._left.discard(job)
+                self._abandoned.discard(job)
             if error is None:
                 job.result.set_result(value)
             else:
                 job.result.set_exception(error)
-            del job, value, error  # nothing of it is held while this thread waits
+            del job, value, error  # so that nothing of it lives on while this thread waits
 
     def _next(self) -> _Job[Any] | None:
-        """The next piece of work that somebody waits for; None when this thread is no longer needed."""
+        """The next piece of work with a caller; None when this thread is no longer needed."""
         while True:
             with self._lock:
                 self._idle += 1

@@ -1,9 +1,9 @@
-"""Lines to a file descriptor, written by a thread of its own: a reader that does not read holds up nobody.
+"""Lines to a file descriptor, written by a thread of its own: a reader that does not read delays nothing else.
 
 Theory. A pipe holds 64 KiB. Once it is full, a write waits until the other side reads, which may be never, and an
 event loop that waits there answers no probe, no scrape and no signal. So a line is put into a queue of bounded size
 and written by a daemon thread, in order. What finds the queue full is dropped and counted, and the next line that gets
-in is preceded by a notice that says how many are missing. At the end `flush` waits for a moment and no longer.
+in is preceded by a notice that says how many are missing. At the end `flush` waits for a limited time.
 
 The thread writes to the descriptor itself: one that waits inside a buffered file of Python holds that file's lock, and
 the interpreter, which flushes all files when it ends, would wait for it. After a mistake of ours the thread goes on,

@@ -1,7 +1,7 @@
 """Signals that arrive before the event loop can take them.
 
 Without a handler SIGHUP and SIGTERM end a process at once, and a start takes a good part of a second: a reload that
-somebody asks for right after the start would kill what it was meant for. Import nothing heavy here.
+arrives right after the start would kill the process. Import nothing heavy here.
 """
 
 import os

@@ -1,7 +1,7 @@
 """The owner of long-lived tasks: none of them ends unseen.
 
 A task that fails is logged, counted and started again after a pause that grows. One that goes on failing is trouble:
-`/-/healthy` says so until it has lasted for a while, since whatever it was for does not happen meanwhile.
+`/-/healthy` says so until it has lasted for a while, since its work is not done meanwhile.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _log = get_logger("tasks")
 
 
 class TaskOwner:
-    """Starts long-lived tasks, and starts them again when they fail; whoever starts one cancels it at the end.
+    """Starts long-lived tasks, and starts them again when they fail; the caller cancels them at the end.
 
     `count_failure` is called with the name of a task that has failed: a label value of
     `iris_exporter_task_failures_total`.
@@ -57,7 +57,7 @@ class TaskOwner:
                 if task is None or task.cancelling():
                     self._failures.pop(name, None)
                     raise
-                failure: BaseException = error  # somebody else's, that has leaked
+                failure: BaseException = error  # of another task, which has leaked
             except Exception as error:  # noqa: BLE001 (whatever it is, the task has to go on)
                 failure = error
             else:
