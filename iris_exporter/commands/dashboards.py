@@ -15,9 +15,6 @@ from iris_exporter.grafana import files
 from iris_exporter.grafana.client import Grafana
 from iris_exporter.grafana.push import Action, Change, push
 
-_WOULD = {Action.CREATE: "would create", Action.UPDATE: "would update", Action.UNCHANGED: "unchanged"}
-_DONE = {Action.CREATE: "created", Action.UPDATE: "updated", Action.UNCHANGED: "unchanged"}
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the two commands and their options."""
@@ -113,37 +110,28 @@ def _push(arguments: argparse.Namespace, reset_url: str | None) -> int:
     wanted = list(files.dashboards().values())
     if reset_url is not None:
         wanted = [files.with_reset(document, reset_url) for document in wanted]
-    printer = _Printer(dry_run=arguments.dry_run)
+    changed = 0
+
+    def report(change: Change) -> None:
+        nonlocal changed
+        changed += change.action is not Action.UNCHANGED
+        _print(change, dry_run=arguments.dry_run)
+
     try:
-        push(
-            api, wanted, datasources, folder_title=arguments.folder, dry_run=arguments.dry_run, report=printer.changed
-        )  # fmt: skip
+        push(api, wanted, datasources, folder_title=arguments.folder, dry_run=arguments.dry_run, report=report)
     finally:
         # After a failure, too: what had been done by then stays done.
-        printer.sum_up()
+        sys.stdout.write(f"{changed or 'nothing'} {'would change' if arguments.dry_run else 'changed'}\n")
+        sys.stdout.flush()
     return 0
 
 
-class _Printer:
-    """Prints what was done to each object, or with `dry_run` what would be done, and how many changed."""
-
-    def __init__(self, *, dry_run: bool) -> None:
-        self._words = _WOULD if dry_run else _DONE
-        self._heading = "would change" if dry_run else "changed"
-        self._changes = 0
-
-    def changed(self, change: Change) -> None:
-        """Print one object."""
-        self._changes += change.action is not Action.UNCHANGED
-        sys.stdout.write(f"{self._words[change.action]:<12} {change.kind} {change.uid}\n")
-        if change.action is Action.UPDATE:
-            sys.stdout.write(change.diff)
-        sys.stdout.flush()
-
-    def sum_up(self) -> None:
-        """Print the sum, at the end of the push."""
-        sys.stdout.write(f"{self._changes or 'nothing'} {self._heading}\n")
-        sys.stdout.flush()
+def _print(change: Change, *, dry_run: bool) -> None:
+    word = "unchanged"
+    if change.action is not Action.UNCHANGED:
+        word = f"would {change.action}" if dry_run else f"{change.action}d"
+    sys.stdout.write(f"{word:<12} {change.kind} {change.uid}\n{change.diff}")
+    sys.stdout.flush()
 
 
 def _datasource(text: str) -> files.Document:

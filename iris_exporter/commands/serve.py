@@ -62,7 +62,9 @@ def run(arguments: argparse.Namespace) -> int:
     def load() -> Settings:
         return config.load(flags, os.environ, FILE_CHECKS)
 
-    settings, otel = _together(load, lambda: read_otel(os.environ))
+    settings: Settings
+    otel: OtelSettings
+    settings, otel = _all_of(load, lambda: read_otel(os.environ))
     if settings.config_check:
         _show_valid(settings, otel)
         return 0
@@ -70,21 +72,17 @@ def run(arguments: argparse.Namespace) -> int:
     return serve(settings, load, otel)
 
 
-def _together(load: Callable[[], Settings], read: Callable[[], OtelSettings]) -> tuple[Settings, OtelSettings]:
-    """Load our own configuration and that of OpenTelemetry, and complain about both at once."""
-    problems = environment_problems(os.environ)
-    settings = otel = None
-    try:
-        settings = load()
-    except ConfigError as error:
-        problems += error.problems
-    try:
-        otel = read()
-    except ConfigError as error:
-        problems += error.problems
-    if settings is None or otel is None or problems:
+def _all_of(*loads: Callable[[], Any]) -> list[Any]:
+    """The results of all functions, or everything that is wrong with the configuration at once."""
+    problems, results = environment_problems(os.environ), []
+    for load in loads:
+        try:
+            results.append(load())
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
         raise ConfigError(problems)
-    return settings, otel
+    return results
 
 
 def _show_valid(settings: Settings, otel: OtelSettings) -> None:
