@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from iris_exporter import __version__, cli, logs
+from iris_exporter.commands import COMMANDS
 from iris_exporter.core.redaction import Redactor
 from iris_exporter.errors import UsageError
 from iris_exporter.otel.settings import OtelSettings
@@ -198,6 +199,15 @@ def test_other_commands_bring_their_own_arguments(
     assert "unknown flag --rat (did you mean --rate?)" in capsys.readouterr().err
     assert cli.main([command, "--help"]) == 0
     assert f"usage: iris-exporter {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_and_a_version(command: str, capsys: Capture) -> None:
+    """A row of the table is a module with `add_arguments` and `run`."""
+    assert cli.main([command, "--version"]) == 0
+    assert capsys.readouterr().out.startswith(f"iris-exporter, version {__version__}")
+    assert cli.main([command, "--help"]) == 0
+    assert capsys.readouterr().out.startswith("usage: iris-exporter")
 
 
 @pytest.mark.parametrize(

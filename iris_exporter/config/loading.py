@@ -67,7 +67,7 @@ def load(flags: Mapping[str, object], environment: Mapping[str, str], checks: Fi
 
 
 def stream_settings(**changes: Any) -> StreamSettings:
-    """Return the settings of a stream with defaults, for tests and the demo.
+    """Return the settings of a stream with defaults, for tests and benchmarks.
 
     Args:
         changes: By field of `StreamSettings`, taken as they are and not checked. The default `url` is the overview

@@ -5,6 +5,10 @@ import os
 import subprocess
 import sys
 
+import pytest
+
+from iris_exporter import cli
+
 
 def demo(**variables: str) -> subprocess.CompletedProcess[str]:
     """A demo of one second on free ports."""
@@ -36,3 +40,17 @@ def test_a_value_that_means_nothing_is_a_warning() -> None:
     (line,) = [line for line in done.stderr.splitlines() if "otel.value_ignored" in line]
     assert "level=warn" in line
     assert "variable=OTEL_TRACES_EXPORTER" in line
+
+
+@pytest.mark.parametrize(
+    "argument", ["--rate=fast", "--rate=-1", "--duration=5", "--backend.listen-address=x", "--seed=x"]
+)
+def test_an_argument_that_makes_no_sense_is_refused_by_its_name(
+    argument: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["demo", argument]) == 2
+    flag, _, value = argument.partition("=")
+    err = capsys.readouterr().err
+    assert err.startswith(f"iris-exporter: argument {flag}: ")
+    assert value in err
+    assert err.count("\n") == 1

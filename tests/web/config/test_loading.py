@@ -1,6 +1,7 @@
 """The web configuration file: what is accepted, what is refused and in which words."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -98,6 +99,39 @@ def test_certificate_key_and_authority_may_stand_in_the_file_itself(files: Path)
 )
 def test_only_passwords_and_required_certificates_authenticate(name: str, authenticates: bool, files: Path) -> None:
     assert config.load(files / f"{name}.good.yml").authenticates is authenticates
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("rate_limit: {interval: , burst: 5}", "rate_limit.interval: got nothing, expected a duration"),
+        ("rate_limit: {interval: 1s, burst: 0}", "rate_limit.burst: got '0', expected a whole number between 1"),
+        ("tls_server_config: {client_allowed_sans: me}", "got a single value, expected a list, each value a name,"),
+        ("tls_server_config: {client_allowed_sans: [{}]}", "got keys with values, expected a list, each value a name,"),
+        ("tls_server_config: {client_allowed_sans: }", "client_allowed_sans: got it with NoClientCert, expected it"),
+        ("tls_server_config: {cert_file: , key_file: ''}", "tls_server_config.cert_file: got nothing, expected a file"),
+        ("http_server_config: {headers.X-Frame-Options: deny}", "got an unknown key, expected a key of http_server"),
+    ],
+)
+def test_what_would_leave_the_server_open_is_refused(text: str, problem: str, tmp_path: Path) -> None:
+    file = tmp_path / "web.yml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=re.escape(problem)):
+        config.load(file)
+
+
+def test_a_list_may_repeat_itself_and_a_blank_value_is_not_given(tmp_path: Path) -> None:
+    """As in Go: a file that other exporters take is taken."""
+    authority = Authority()
+    authority.issue(tmp_path / "server.crt", tmp_path / "server.key")
+    file = tmp_path / "web.yml"
+    file.write_text(
+        "tls_server_config: {cert_file: server.crt, key_file: server.key, min_version: '', "
+        "cipher_suites: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]}"
+    )
+    tls = config.load(file).tls
+    assert tls is not None
+    assert (tls.min_version, set(tls.cipher_suites)) == ("TLS12", {"ECDHE-RSA-AES128-GCM-SHA256"})
 
 
 def test_a_file_that_is_not_there_is_a_problem_of_its_option(tmp_path: Path) -> None:
