@@ -79,7 +79,7 @@ def traces() -> str:
     rows = ["| Span | Kind | Below | Linked to | What | Stability |", "| --- | --- | --- | --- | --- | --- |"]
     for span in signals.SPANS:
         parent = f"`{span.parent}`" if span.parent else "-"
-        kind = span.kind.name.lower()
+        kind = span.kind.lower()
         rows.append(
             f"| `{span.name}` | {kind} | {parent} | {span.links or '-'} | {span.help} | {span.stability.value} |"
         )

@@ -6,20 +6,11 @@ others OpenTelemetry's stable semantic conventions (HTTP, network, errors). A na
 """
 
 from dataclasses import dataclass
-from enum import Enum
 from typing import NamedTuple
 
 from iris_exporter.core.reasons import REASONS
 from iris_exporter.core.status import PROTOCOLS, State
 from iris_exporter.instruments.metric import Stability
-
-
-class SpanKind(Enum):
-    """What a span stands for. The values are those of OTLP's `Span.SpanKind`."""
-
-    INTERNAL = 1
-    CLIENT = 3
-    CONSUMER = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +25,10 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class SpanType:
-    """One kind of span; `parent` is the name of the span above it, empty for a root."""
+    """One kind of span; `kind` is OTLP's name of that, `parent` the name of the span above it, empty for a root."""
 
     name: str
-    kind: SpanKind
+    kind: str
     help: str
     attributes: tuple[Attribute, ...]
     parent: str = ""
@@ -129,22 +120,22 @@ _HTTP = (METHOD, STATUS_CODE, NETWORK_PROTOCOL, NETWORK_VERSION)
 
 CONNECT = SpanType(
     "iris.connect",
-    SpanKind.CLIENT,
+    "CLIENT",
     "One attempt to open the live stream, from the decision to the open link or the failure.",
     (*_SERVER, PROTOCOL, STATUS_CODE, ERROR_TYPE),
 )
-DNS = SpanType("iris.connect.dns", SpanKind.INTERNAL, "Looking up the host.", (STREAM, ERROR_TYPE), CONNECT.name)
+DNS = SpanType("iris.connect.dns", "INTERNAL", "Looking up the host.", (STREAM, ERROR_TYPE), CONNECT.name)
 TCP = SpanType(
     "iris.connect.tcp",
-    SpanKind.INTERNAL,
+    "INTERNAL",
     "Opening the connection; one through a proxy includes the proxy's part.",
     (STREAM, ERROR_TYPE),
     CONNECT.name,
 )
-TLS = SpanType("iris.connect.tls", SpanKind.INTERNAL, "The TLS handshake.", (STREAM, ERROR_TYPE), CONNECT.name)
+TLS = SpanType("iris.connect.tls", "INTERNAL", "The TLS handshake.", (STREAM, ERROR_TYPE), CONNECT.name)
 HANDSHAKE = SpanType(
     "iris.connect.handshake",
-    SpanKind.INTERNAL,
+    "INTERNAL",
     "One request and the head of its answer: the upgrade of a WebSocket, or the start of an event stream. A dial that "
     "has to find out what the source speaks has more than one.",
     (STREAM, URL_FULL, *_HTTP, ERROR_TYPE),
@@ -152,20 +143,20 @@ HANDSHAKE = SpanType(
 )
 FIRST_MESSAGE = SpanType(
     "iris.connect.first_message",
-    SpanKind.INTERNAL,
+    "INTERNAL",
     "From the open link to the first bytes on it; it ends after its parent.",
     (STREAM, PROTOCOL, ERROR_TYPE),
     CONNECT.name,
 )
 REQUEST_SPAN = SpanType(
     "GET",
-    SpanKind.CLIENT,
+    "CLIENT",
     "One request for state over REST, from the request to the end of the answer's body.",
     (*_SERVER, *_HTTP, REQUEST, WIRE_BYTES, ERROR_TYPE),
 )
 SUMMARY = SpanType(
     "iris.stream.summary",
-    SpanKind.INTERNAL,
+    "INTERNAL",
     "What a stream received within a minute, or until its connection ended.",
     (
         STREAM, PROTOCOL, CAUSE, MESSAGES, MESSAGES_BY_TYPE, BYTES, DELAY_P50, DELAY_P90, DELAY_P99, DUPLICATES,
@@ -175,7 +166,7 @@ SUMMARY = SpanType(
 )  # fmt: skip
 EVENT_SPAN = SpanType(
     "iris.event",
-    SpanKind.CONSUMER,
+    "CONSUMER",
     "The arrival of an event that carries a trace context; at most 100 a second for each stream.",
     (STREAM, EVENT_ID, PROJECT, EVENT_TYPE),
     links="the span that the event names",

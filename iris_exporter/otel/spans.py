@@ -84,7 +84,7 @@ def begin(
     """
     links = () if origin is None else (Link(origin),)
     return tracer.start_span(
-        kind.name, within(parent), SpanKind[kind.kind.name], cleaned(attributes), links, nanoseconds(at)
+        kind.name, within(parent), SpanKind[kind.kind], cleaned(attributes), links, nanoseconds(at)
     )
 
 

@@ -1,7 +1,9 @@
-"""What OTLP asks of every field, and the catalogue of every attribute: looked at in each request of each test."""
+"""What OTLP asks of every field, and the catalogue of every attribute: checked in each request of each test."""
 
 from collections.abc import Iterator
 from typing import Any
+
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from iris_exporter.instruments import signals
 
@@ -46,7 +48,7 @@ def _span(span: Any) -> Iterator[str]:
     if type_ is None:
         yield "not in the catalogue"
         return
-    if span.kind != type_.kind.value:
+    if Span.SpanKind.Name(span.kind) != f"SPAN_KIND_{type_.kind}":
         yield f"kind {span.kind}"
     if not _is_id(span.trace_id, 16) or not _is_id(span.span_id, 8):
         yield "ids"
