@@ -5,7 +5,6 @@ status from 400 on is a refusal for good; a 200 may carry a partial success.
 """
 
 import os
-import re
 import ssl
 import time
 from collections.abc import Sequence
@@ -36,7 +35,6 @@ from iris_exporter.otel.settings import TRACES, Endpoint
 
 _RETRY = frozenset({429, 502, 503, 504})
 _TOO_LARGE = 413
-_URL = re.compile(r"(\w+://)(?:[^/?#]*@)?([^/?#]*)([^#]*)")
 # An answer has some ten bytes.
 _MAX_ANSWER_BYTES = 64 * 1024
 
@@ -86,9 +84,8 @@ class _Adapter(HTTPAdapter):
 
     def __init__(self, signal: str, url: str, context: ssl.SSLContext | None) -> None:
         self._signal = signal
-        scheme, host, target = _URL.findall(url)[0]
-        self._target = target if target.startswith("/") else f"/{target}"
-        self._url = f"{scheme}{host}{self._target}"
+        self._url = url
+        self._target = url[url.index("/", url.index("//") + 2) :]
         self._context = context
         self.answer = ACCEPTED
         super().__init__()
