@@ -198,7 +198,7 @@ class _Loader:
         reader.problems += problems
         reader.file = path
         self._file_is_broken = bool(problems)
-        outside = {key: given for key, given in self._general.items() if BY_KEY[key].group == "stream"}
+        outside = [given for key, given in self._general.items() if BY_KEY[key].group == "stream"]
         found: dict[str, Given] = {}
         defaults: dict[str, Given] = {}
         streams: list[_Stream] | None = None
@@ -220,16 +220,17 @@ class _Loader:
                 keys = sorted({*_SECTIONS, *_TOP_LEVEL, "streams", "defaults"})
                 reader.unknown(where, name, name, keys, f"one of {', '.join(keys)}")
         if streams is not None:
-            # One stream beside a list of streams: nobody could tell which of them it should change.
-            single = {key: given for key, given in found.items() if BY_KEY[key].group == "stream"}
-            place = reader.place(table, "streams", "")
-            expected = f"none, because {place} lists streams; put it there, or below defaults: for all of them"
-            for given in (*outside.values(), *single.values()):
-                reader.refuse(given, expected, "an option of a single stream")
-            found = {key: given for key, given in found.items() if key not in single}
+            single = {key: found.pop(key) for key in list(found) if BY_KEY[key].group == "stream"}
+            self._refuse_single([*outside, *single.values()], reader.place(table, "streams", ""))
         for key, given in found.items():
             self._general.setdefault(key, given)  # flags and variables go before the file
         return defaults, streams
+
+    def _refuse_single(self, single: Iterable[Given], streams_at: str) -> None:
+        """One stream beside a list of streams: which of them it should change would be a guess."""
+        expected = f"none, because {streams_at} lists streams; put it there, or below defaults: for all of them"
+        for given in single:
+            self._reader.refuse(given, expected, "an option of a single stream")
 
     def _streams(self, node: Node, where: str) -> list[_Stream] | None:
         if isinstance(node, Scalar) and node.text is None:
