@@ -65,10 +65,13 @@ def _worker_input(config: pytest.Config) -> dict[str, Any]:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """Half as many workers again as there are cores: a third of a worker's time is waiting for programs and sockets."""
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """As many workers as cores; without slow tests, some of which need all of them, half as many again.
+
+    A third of a worker's time is waiting for programs and sockets.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores + cores // 2
+    return cores + cores // 2 if config.option.markexpr == "not slow" else cores
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 MARK = "PYTEST_RUN_MARK"
 _KERNEL = (0, 2)
 """Parents of the kernel's own threads, which have no environment at all."""
-_LOOKS, _LOOK_EVERY_SECONDS = 20, 0.005
+_CHECKS, _CHECK_EVERY_SECONDS = 20, 0.005
 
 
 def mark_children() -> bytes:
@@ -39,9 +39,9 @@ def marked_processes(mark: bytes) -> dict[int, str]:
 
 def _environment(directory: Path, state: str, parent: int) -> list[bytes]:
     """The environment of a process; one that is being started has none for a moment, which is waited for."""
-    for _ in range(_LOOKS):
+    for _ in range(_CHECKS):
         found = (directory / "environ").read_bytes()
         if found or state == "Z" or parent in _KERNEL:
             break
-        time.sleep(_LOOK_EVERY_SECONDS)
+        time.sleep(_CHECK_EVERY_SECONDS)
     return found.split(b"\0")

@@ -15,7 +15,7 @@ from iris_exporter.backend.service import BackendSettings
 from tests.fakes import FakeClock
 from tests.waiting import BUSY
 
-PATIENCE_SECONDS = 5.0 * BUSY
+TIMEOUT_SECONDS = 5.0 * BUSY
 
 
 class Ended(Exception):  # noqa: N818 (it is not an error)
@@ -63,7 +63,7 @@ class SseClient:
         return line.rstrip(b"\n")
 
     async def next(self) -> Seen:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             while True:
                 lines: list[bytes] = []
                 while line := await self._line():
@@ -85,7 +85,7 @@ class WebSocketClient:
         self.socket = socket
 
     async def next(self) -> Seen:
-        message = await self.socket.receive(PATIENCE_SECONDS)
+        message = await self.socket.receive(TIMEOUT_SECONDS)
         if message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSING):
             raise Ended(clean=self.socket.close_code not in (None, 1006), code=self.socket.close_code)
         if message.type is aiohttp.WSMsgType.ERROR:
@@ -157,14 +157,14 @@ class Bench:
 
     async def until_open(self, count: int) -> None:
         """Wait until the backend has exactly that many streams; the sockets are real, so this takes loop turns."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             while self.backend.open_connections != count:  # noqa: ASYNC110 (turns of the loop, not pauses)
                 await asyncio.sleep(0)
 
 
 @asynccontextmanager
 async def bench(**settings: Any) -> AsyncIterator[Bench]:
-    """Start a backend at rest (rate 0, unless told) on a free port, with a clock that stands still."""
+    """Start a backend at rest (rate 0 by default) on a free port, with a clock that stands still."""
     clock = FakeClock()
     values: dict[str, Any] = {"port": 0, "seed": 7, "rate": 0.0}
     async with (

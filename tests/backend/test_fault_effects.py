@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from iris_exporter.backend.faults import KINDS
-from tests.backend.clients import PATIENCE_SECONDS, Bench, Client, Ended, Seen, bench
+from tests.backend.clients import TIMEOUT_SECONDS, Bench, Client, Ended, Seen, bench
 
 BOTH = pytest.mark.parametrize("protocol", ["websocket", "sse"])
 
@@ -21,7 +21,7 @@ async def ending(client: Client) -> Ended:
     return ended.value
 
 
-async def said_before_the_end(it: Bench, client: Client) -> list[Seen]:
+async def messages_before_the_end(it: Bench, client: Client) -> list[Seen]:
     """End the stream politely and return what came before that."""
     it.backend.faults.set("drop-clean=0")
     await it.clock.advance(0.1)
@@ -69,7 +69,7 @@ async def test_silent_leaves_pings_unanswered() -> None:
         await it.clock.advance(1)
         it.backend.faults.clear()
         await client.socket.ping(b"heard")
-        answer = await client.socket.receive(PATIENCE_SECONDS)
+        answer = await client.socket.receive(TIMEOUT_SECONDS)
         assert bytes(answer.data) == b"heard"
 
 
@@ -130,7 +130,7 @@ async def test_refusals_by_status(fault: str, status: int, code: str) -> None:
         assert (await it.get("/api/overview"))[0].status == 200
 
 
-async def test_too_many_requests_names_thirty_seconds_unless_told() -> None:
+async def test_too_many_requests_names_thirty_seconds_by_default() -> None:
     async with bench(faults=("429",)) as it:
         assert (await it.get("/api/stream/events"))[0].headers["Retry-After"] == "30"
 
@@ -165,7 +165,7 @@ async def test_html_is_a_page_with_status_200() -> None:
 
 async def until_asleep(it: Bench, task: "asyncio.Task[Any]", more_than: int) -> None:
     """Give the loop turns until one more sleeper than `more_than` waits on the clock."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         while len(it.clock._sleepers) <= more_than and not task.done():  # noqa: ASYNC110 (turns of the loop, not pauses)
             await asyncio.sleep(0)
 
@@ -179,7 +179,7 @@ async def test_slow_waits_before_the_head() -> None:
         await it.clock.advance(2.9)
         assert not request.done()
         await it.clock.advance(0.2)
-        response, _ = await asyncio.wait_for(request, PATIENCE_SECONDS)
+        response, _ = await asyncio.wait_for(request, TIMEOUT_SECONDS)
         assert response.status == 200
 
 
@@ -193,7 +193,7 @@ async def test_hang_never_answers_while_it_is_on() -> None:
         assert not request.done()
         it.backend.faults.clear()
         await it.clock.advance(0.3)
-        response, _ = await asyncio.wait_for(request, PATIENCE_SECONDS)
+        response, _ = await asyncio.wait_for(request, TIMEOUT_SECONDS)
         assert response.status == 200
 
 
@@ -316,7 +316,7 @@ async def test_no_fault_keeps_the_backend_from_stopping(fault: str) -> None:
         it.happen(10)
         await it.clock.advance(0.2)
         reading = [asyncio.create_task(ending(client)) for client in (socket, sse)]
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             await it.backend.stop()
         await asyncio.gather(*reading)
         await it.backend.start()
@@ -325,6 +325,6 @@ async def test_no_fault_keeps_the_backend_from_stopping(fault: str) -> None:
 async def test_a_client_that_does_not_answer_cannot_keep_the_backend_from_stopping() -> None:
     async with bench() as it, it.connect("websocket"), it.connect("sse"):
         await it.until_open(2)
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             await it.backend.stop()
         await it.backend.start()

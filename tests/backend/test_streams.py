@@ -108,7 +108,7 @@ async def test_the_older_socket_names_each_change() -> None:
         ]
 
 
-async def test_the_older_socket_tells_of_changed_projects() -> None:
+async def test_the_older_socket_reports_changed_projects() -> None:
     async with bench(rate=0.001) as it, it.connect("websocket", "changes") as client:
         await it.until_open(1)
         await it.clock.advance(2.5)
@@ -162,7 +162,7 @@ async def test_a_message_that_is_no_envelope_is_answered_with_an_error(text: str
 @pytest.mark.parametrize(
     "accept", ["application/json", "text/html, application/json;q=0.5", "text/event-stream;q=0, */*"]
 )
-async def test_who_wants_no_event_stream_is_told_so(accept: str) -> None:
+async def test_who_wants_no_event_stream_gets_406(accept: str) -> None:
     async with bench() as it:
         response, body = await it.get("/api/stream/events", headers={"Accept": accept})
         assert (response.status, json.loads(body)["error"]["code"]) == (406, "NOT_ACCEPTABLE")

@@ -173,7 +173,7 @@ async def sidecar(
 ) -> AsyncIterator[Sidecar]:
     """Start `iris-exporter` on a free port; checks the rules of this module when the block ends without a failure.
 
-    `program` is what comes before the options: this checkout's, unless told.
+    `program` is what comes before the options: this checkout's by default.
     """
     command = (*program, "--web.listen-address=127.0.0.1:0", "--log.format=json")
     timeout = aiohttp.ClientTimeout(total=10)
