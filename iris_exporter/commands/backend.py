@@ -13,8 +13,7 @@ from iris_exporter.backend.access import NO_LIMITS, PROMISED_LIMITS, KeyFile
 from iris_exporter.backend.faults import describe_faults, parse_fault
 from iris_exporter.backend.server import Backend
 from iris_exporter.backend.service import BackendSettings, CrashError
-from iris_exporter.config import parse_address as parse_listen_address
-from iris_exporter.config import values
+from iris_exporter.config import parse_address, values
 from iris_exporter.config.option_types import ADDRESSES
 from iris_exporter.config.reader import Given, Reader
 from iris_exporter.config.values import ValueType
@@ -125,7 +124,7 @@ def _read_settings(arguments: argparse.Namespace) -> BackendSettings:
         raise ConfigError(reader.problems)
     host, port = parse_address(*addresses)
     return BackendSettings(
-        host=host,
+        host=host or "0.0.0.0",  # noqa: S104 (`:port` is all interfaces, as of exporters)
         port=port,
         api_key_file=arguments.api_key_file,
         seed=None if seed is None else int(seed),
@@ -134,12 +133,6 @@ def _read_settings(arguments: argparse.Namespace) -> BackendSettings:
         limits=PROMISED_LIMITS if arguments.limits else NO_LIMITS,
         cors_origin=arguments.cors_origin,
     )
-
-
-def parse_address(text: str) -> tuple[str, int]:
-    """Split an address as `--web.listen-address` of the exporter does. Raises `ValueError`."""
-    host, port = parse_listen_address(text)
-    return host or "0.0.0.0", port  # noqa: S104 - `:port` is how exporters say "all interfaces"
 
 
 async def _serve(backend: Backend) -> None:

@@ -63,9 +63,8 @@ def _prefix(path: str) -> str:
     return f"/{inner}" if inner else ""
 
 
-def _parse_external(text: str, _base: Path) -> str:
-    if problem := urls.problem(text, ("http", "https")):
-        raise ReasonError(problem)
+def _parse_external(text: str, base: Path) -> str:
+    HTTP_URL.parse(text, base)
     if "?" in text or "#" in text or "@" in urlsplit(text).netloc:
         raise ValueError(text)
     try:

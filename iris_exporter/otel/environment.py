@@ -51,7 +51,6 @@ MAX_TEXT_CHARS = 4096
 """The longest text of an attribute: a message may be as large as `--stream.max-message-bytes`, and a collector takes
 4 MiB at a time."""
 
-_DEFAULT_URL = {"http/protobuf": "http://localhost:4318", "grpc": "http://localhost:4317"}
 _WHERE = "environment"
 
 _RESERVED_HEADERS = request_headers.CONNECTION_HEADERS | {"content-type", "proxy-connection"}
@@ -162,9 +161,10 @@ def _pairs(text: str) -> list[str]:
 
 
 _ADDRESSES = {
-    "http/protobuf": _address("a URL such as http://collector:4318"),
-    "grpc": _address("an address such as collector:4317"),
+    "http/protobuf": ("http://localhost:4318", _address("a URL such as http://collector:4318")),
+    "grpc": ("http://localhost:4317", _address("an address such as collector:4317")),
 }
+"""Of a collector by protocol: the default, and what an address has to be."""
 
 
 def read_otel(environment: Mapping[str, str]) -> OtelSettings:
@@ -281,9 +281,10 @@ class _Variables:
 
     def _url(self, signal: str, protocol: str, name: str) -> tuple[str, bool]:
         """The address to send to, and whether it was given without a scheme, as gRPC allows."""
-        text = self._texts.get(name) or _DEFAULT_URL[protocol]
+        default, address = _ADDRESSES[protocol]
+        text = self._texts.get(name) or default
         without_scheme = protocol == "grpc" and "://" not in text
-        parts = self._need(_ADDRESSES[protocol], name, f"https://{text}" if without_scheme else text)
+        parts = self._need(address, name, f"https://{text}" if without_scheme else text)
         if parts is None:
             return "", without_scheme
         if protocol == "grpc":

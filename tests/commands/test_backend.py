@@ -15,7 +15,6 @@ import pytest
 from iris_exporter import cli
 from iris_exporter.backend.faults import KINDS
 from iris_exporter.backend.service import Service
-from iris_exporter.commands.backend import parse_address
 from tests.waiting import BUSY
 
 COMMAND = (sys.executable, "-W", "error", "-m", "iris_exporter", "backend")
@@ -143,15 +142,6 @@ async def test_help_lists_all_faults() -> None:
     assert [kind for kind in KINDS.values() if kind.usage not in out] == []
 
 
-@pytest.mark.parametrize(
-    ("text", "parsed"),
-    [("127.0.0.1:80", ("127.0.0.1", 80)), (":80", ("0.0.0.0", 80)), ("[::1]:0", ("::1", 0)), ("host:1", ("host", 1))],
-)
-def test_addresses(text: str, parsed: tuple[str, int]) -> None:
-    assert parse_address(text) == parsed
-
-
-@pytest.mark.parametrize("text", ["", "80", "host", "host:", "host:-1", "host:65536", "::1:80", "host:\u0661"])
-def test_addresses_that_are_none(text: str) -> None:
-    with pytest.raises(ValueError, match=r".*"):
-        parse_address(text)
+async def test_a_port_alone_is_all_interfaces() -> None:
+    async with started("--web.listen-address=:0") as process:
+        assert (await address(process)).startswith("http://0.0.0.0:")
