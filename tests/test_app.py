@@ -68,7 +68,9 @@ async def test_what_the_backend_says_is_in_metrics_whatever_the_transport() -> N
             assert "iris_exporter_config_last_reload_successful 1.0" in text
 
 
-async def test_nobody_can_look_before_the_streams_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_scrape_is_answered_before_the_streams_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A scrape without them would show that every series has ended, however long a file server takes."""
     asked, answered = threading.Event(), threading.Event()
 

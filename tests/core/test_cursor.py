@@ -83,7 +83,7 @@ def test_a_gap_that_a_reconnect_interrupts_is_part_of_its_resume() -> None:
     assert (cursor.has_gap, cursor.resume_from) == (False, "e-10")
 
 
-def test_a_page_from_another_history_ends_the_hole() -> None:
+def test_a_page_from_another_history_ends_the_gap() -> None:
     cursor = at(10)
     cursor.live("e-20", 1)
     cursor.page("f-3", 0)

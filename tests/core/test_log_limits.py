@@ -19,7 +19,7 @@ from iris_exporter.core.log_limits import (
 )
 
 
-def test_messages_that_differ_in_numbers_share_a_limit_and_the_rest_is_told_a_minute_later() -> None:
+def test_messages_that_differ_in_numbers_share_a_limit_and_the_rest_is_reported_a_minute_later() -> None:
     limit = LibraryMessages()
     admitted = [limit.admit("asyncio", f"accept failed on fd={n}\nsocket {n}", 0.0) for n in range(5000)]
     assert admitted == [0] * LINES_PER_KIND + [None] * (5000 - LINES_PER_KIND)
@@ -57,7 +57,7 @@ def test_a_kind_is_the_first_line_without_its_numbers() -> None:
         ("grpc._plugin", "grpc"), ("stderr", "stderr"), ("somebody.else", "other"), ("root", "other"),
     ],
 )  # fmt: skip
-def test_libraries_are_told_by_their_logger(logger: str, library: str) -> None:
+def test_libraries_are_known_by_their_logger(logger: str, library: str) -> None:
     assert library_of(logger) == library
     assert library in LIBRARIES
 

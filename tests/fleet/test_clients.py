@@ -21,7 +21,7 @@ from iris_exporter.http.session import open_session
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.settings import Settings
-from tests.fleet.test_discovery import Told, running
+from tests.fleet.test_discovery import Reported, running
 from tests.http.test_tls import Place
 from tests.transports.support import Server, serve, serve_proxy
 from tests.waiting import until
@@ -45,7 +45,7 @@ class Asking:
     """One client; `ask` makes one request and says whether it was answered."""
 
     def __init__(self, prefix: str, settings: Settings, session: aiohttp.ClientSession) -> None:
-        self.told, self.counts = Told(), SelfMetrics("1", "r", "3")
+        self.reported, self.counts = Reported(), SelfMetrics("1", "r", "3")
         if prefix == "live.":
             self._live = LivePush(settings.live, session, dict, self.counts, SystemClock())
         self._discovery = replace(settings.discovery, http_interval_seconds=60.0)
@@ -54,11 +54,11 @@ class Asking:
     async def ask(self) -> bool:
         if self._prefix == "live.":
             return await self._live._push(["a b=1i 1"])
-        self.told = Told()
-        source = HttpDiscovery(self._discovery, self._session, self.told.metrics, SystemClock(), self.told)
+        self.reported = Reported()
+        source = HttpDiscovery(self._discovery, self._session, self.reported.metrics, SystemClock(), self.reported)
         async with running(source.run()):
-            await until(lambda: bool(self.told.lists or self.told.failures))
-        return bool(self.told.lists)
+            await until(lambda: bool(self.reported.lists or self.reported.failures))
+        return bool(self.reported.lists)
 
 
 @asynccontextmanager

@@ -28,8 +28,8 @@ from tests.waiting import until
 OFF = config.load({"stream.url": "http://h/x"}, {}).discovery
 
 
-class Told:
-    """What a source has told, and how often something could not be used."""
+class Reported:
+    """What a source has reported, and how often something could not be used."""
 
     def __init__(self) -> None:
         self.lists: list[tuple[StreamSettings, ...]] = []
@@ -67,23 +67,23 @@ def write(path: Path, *names: str) -> None:
 
 
 async def test_files_of_a_glob_are_read_and_watched(tmp_path: Path) -> None:
-    told = Told()
+    reported = Reported()
     write(tmp_path / "a.yaml", "a1", "a2")
     defaults = config.stream_settings(poll_interval_seconds=7.0)
     async with running(
-        FileDiscovery(files(tmp_path / "*.yaml", defaults=defaults), told.metrics, SystemClock(), told).run()
+        FileDiscovery(files(tmp_path / "*.yaml", defaults=defaults), reported.metrics, SystemClock(), reported).run()
     ):
-        await until(lambda: told.names == ["a1", "a2"])
-        assert [stream.poll_interval_seconds for stream in told.lists[-1]] == [7.0, 7.0]
+        await until(lambda: reported.names == ["a1", "a2"])
+        assert [stream.poll_interval_seconds for stream in reported.lists[-1]] == [7.0, 7.0]
         (tmp_path / "b.yaml").write_text("- name: b\n  url: ws://h/b\n  protocol: websocket\n  poll-interval: 9s\n")
-        await until(lambda: told.names == ["a1", "a2", "b"])
-        assert told.lists[-1][-1].poll_interval_seconds == 9.0
+        await until(lambda: reported.names == ["a1", "a2", "b"])
+        assert reported.lists[-1][-1].poll_interval_seconds == 9.0
         (tmp_path / "a.yaml").unlink()
-        await until(lambda: told.names == ["b"])
-        count = len(told.lists)
+        await until(lambda: reported.names == ["b"])
+        count = len(reported.lists)
         (tmp_path / "b.yaml").write_text("[{")
-        await until(lambda: told.failures == 1)
-        assert (told.names, len(told.lists)) == (["b"], count), "what it said before stays in force"
+        await until(lambda: reported.failures == 1)
+        assert (reported.names, len(reported.lists)) == (["b"], count), "what it said before stays in force"
 
 
 async def test_the_link_of_a_config_map_is_swapped(tmp_path: Path) -> None:
@@ -94,35 +94,35 @@ async def test_the_link_of_a_config_map_is_swapped(tmp_path: Path) -> None:
     data = tmp_path / "..data"
     data.symlink_to(tmp_path / "v1")
     (tmp_path / "streams.yaml").symlink_to(data / "streams.yaml")
-    told = Told()
-    async with running(FileDiscovery(files(tmp_path / "*.yaml"), told.metrics, SystemClock(), told).run()):
-        await until(lambda: told.names == ["v1"])
+    reported = Reported()
+    async with running(FileDiscovery(files(tmp_path / "*.yaml"), reported.metrics, SystemClock(), reported).run()):
+        await until(lambda: reported.names == ["v1"])
         (tmp_path / "..new").symlink_to(tmp_path / "v2")
         (tmp_path / "..new").rename(data)
-        await until(lambda: told.names == ["v2"])
+        await until(lambda: reported.names == ["v2"])
 
 
 async def test_a_bad_entry_takes_no_other_one_with_it(tmp_path: Path) -> None:
     bad = "{name: bad, url: ftp://h}", "7", "{name: worse, url: http://h, pol: 1}", "{}"
     (tmp_path / "a.yaml").write_text(f"[{', '.join(('{name: good, url: http://h/good}', *bad))}]")
-    told = Told()
-    async with running(FileDiscovery(files(tmp_path / "*.yaml"), told.metrics, SystemClock(), told).run()):
-        await until(lambda: told.names == ["good"])
-    assert told.failures == 4
+    reported = Reported()
+    async with running(FileDiscovery(files(tmp_path / "*.yaml"), reported.metrics, SystemClock(), reported).run()):
+        await until(lambda: reported.names == ["good"])
+    assert reported.failures == 4
 
 
 async def test_an_entry_is_used_as_soon_as_the_file_that_it_names_is_there(tmp_path: Path) -> None:
     entries = [{"name": name, "url": f"http://h/{name}", "api-key-file": f"{name}.key"} for name in ("a", "b")]
     (tmp_path / "streams.yaml").write_text(json.dumps(entries))
     (tmp_path / "a.key").write_text("s3cret\n")
-    told = Told()
-    async with running(FileDiscovery(files(tmp_path / "*.yaml"), told.metrics, SystemClock(), told).run()):
-        await until(lambda: told.names == ["a"])
+    reported = Reported()
+    async with running(FileDiscovery(files(tmp_path / "*.yaml"), reported.metrics, SystemClock(), reported).run()):
+        await until(lambda: reported.names == ["a"])
         (tmp_path / "b.key").write_text("\n")
-        await until(lambda: told.failures == 2)  # it is told again when it is another problem
+        await until(lambda: reported.failures == 2)  # it is reported again when it is another problem
         (tmp_path / "b.key").write_text("s3cret\n")
-        await until(lambda: told.names == ["a", "b"])
-    assert told.failures == 2
+        await until(lambda: reported.names == ["a", "b"])
+    assert reported.failures == 2
 
 
 @asynccontextmanager
@@ -154,18 +154,18 @@ async def test_an_endpoint_in_the_form_of_http_sd() -> None:
         "wrong",
     ]
     answer: list[object] = [groups]
-    told = Told()
+    reported = Reported()
     async with endpoint(answer) as url, aiohttp.ClientSession() as session:
         settings = replace(OFF, http=replace(OFF.http, url=url), http_interval_seconds=0.01)
-        async with running(HttpDiscovery(settings, session, told.metrics, SystemClock(), told).run()):
+        async with running(HttpDiscovery(settings, session, reported.metrics, SystemClock(), reported).run()):
             names = [
                 from_address("https://iris-1:8080/x"),
                 from_address("wss://iris-2/api/stream/events"),
                 "iris-4-8080",
                 "three",
             ]
-            await until(lambda: told.names == names)
-            found = told.lists[-1]
+            await until(lambda: reported.names == names)
+            found = reported.lists[-1]
             assert [stream.url for stream in found] == [
                 "https://iris-1:8080/x",
                 "wss://iris-2/api/stream/events",
@@ -173,14 +173,14 @@ async def test_an_endpoint_in_the_form_of_http_sd() -> None:
                 "http://iris-3/api/stream/overview",
             ]
             assert (found[0].poll_interval_seconds, found[3].protocol) == (9.0, "sse")
-            assert told.failures >= 2
+            assert reported.failures >= 2
             for broken in ({"not": "a list"}, None):
                 answer[0] = broken
-                failures = told.failures
-                await until(lambda failures=failures: told.failures > failures)  # type: ignore[misc]
-            assert told.names[-1] == "three", "an endpoint that cannot be used keeps its last list"
+                failures = reported.failures
+                await until(lambda failures=failures: reported.failures > failures)  # type: ignore[misc]
+            assert reported.names[-1] == "three", "an endpoint that cannot be used keeps its last list"
             answer[0] = []
-            await until(lambda: told.names == [])
+            await until(lambda: reported.names == [])
 
 
 async def test_no_secret_of_an_address_is_in_a_name_or_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
@@ -196,16 +196,16 @@ async def test_no_secret_of_an_address_is_in_a_name_or_in_the_log(caplog: pytest
     odd = {"targets": ["http://h/z"], "labels": {"__iris_protocol": "http://me:s3cret-7@h/"}}
     unknown = {"targets": ["http://h/u"], "labels": {"__iris_http://h/?token=s3cret-8": "x"}}
     answer: list[object] = [[{"targets": targets}, named, odd, unknown]]
-    told = Told()
+    reported = Reported()
     async with endpoint(answer) as url, aiohttp.ClientSession() as session:
         settings = replace(OFF, http=replace(OFF.http, url=url), http_interval_seconds=60.0)
-        async with running(HttpDiscovery(settings, session, told.metrics, SystemClock(), told).run()):
-            await until(lambda: bool(told.lists))
-    assert len(set(told.names)) == 3, "two that differ in the key alone are two"
-    assert told.failures == 6
+        async with running(HttpDiscovery(settings, session, reported.metrics, SystemClock(), reported).run()):
+            await until(lambda: bool(reported.lists))
+    assert len(set(reported.names)) == 3, "two that differ in the key alone are two"
+    assert reported.failures == 6
     shown = [str(getattr(record, "event_fields", "")) for record in caplog.records]
     assert len(shown) == 6
-    assert "s3cret" not in str([*told.names, *shown])
+    assert "s3cret" not in str([*reported.names, *shown])
 
 
 async def test_targets_that_look_alike_once_they_are_cut_and_cleaned_are_all_received() -> None:
@@ -222,49 +222,49 @@ async def test_targets_that_look_alike_once_they_are_cut_and_cleaned_are_all_rec
     ]
     labels = [{}, {"__scheme__": "https"}, {"__iris_path": "/other"}]
     answer: list[object] = [[{"targets": targets, "labels": each} for each in labels]]
-    told = Told()
+    reported = Reported()
     async with endpoint(answer) as url, aiohttp.ClientSession() as session:
         settings = replace(OFF, http=replace(OFF.http, url=url), http_interval_seconds=60.0)
-        async with running(HttpDiscovery(settings, session, told.metrics, SystemClock(), told).run()):
-            await until(lambda: bool(told.lists))
-    addresses = {stream.url for stream in told.lists[-1]}
-    assert len({stream.name for stream in told.lists[-1] if stream.url in addresses}) == len(addresses) == 20
+        async with running(HttpDiscovery(settings, session, reported.metrics, SystemClock(), reported).run()):
+            await until(lambda: bool(reported.lists))
+    addresses = {stream.url for stream in reported.lists[-1]}
+    assert len({stream.name for stream in reported.lists[-1] if stream.url in addresses}) == len(addresses) == 20
 
 
 async def test_annotated_services_are_listed_and_watched(tmp_path: Path) -> None:
     (tmp_path / "iris-key").mkdir()
     (tmp_path / "iris-key" / "api-key").write_text("k\n")
-    told = Told()
+    reported = Reported()
     async with fake_api() as api, aiohttp.ClientSession() as session:
         await api.put_service("first", {"scrape": "true"}, 8080)
         await api.put_service("other", {"scrape": "false"})
         settings = replace(OFF, kubernetes="services", namespace="ops", secrets_dir=tmp_path)
         kubernetes = Kubernetes(Access(api.url, "ops", None, None), session)
-        async with running(KubernetesDiscovery(settings, kubernetes, told.metrics, SystemClock(), told).run()):
-            await until(lambda: told.names == ["ops.first"])
-            assert told.lists[-1][0].url == "http://first.ops.svc:8080/api/stream/overview"
+        async with running(KubernetesDiscovery(settings, kubernetes, reported.metrics, SystemClock(), reported).run()):
+            await until(lambda: reported.names == ["ops.first"])
+            assert reported.lists[-1][0].url == "http://first.ops.svc:8080/api/stream/overview"
             await api.put_service(
                 "second",
                 {"scrape": "true", "path": "/ws", "scheme": "wss", "port": "9", "name": "two", "secret": "iris-key"},
             )
-            await until(lambda: told.names == ["ops.first", "two"])
-            second = told.lists[-1][1]
+            await until(lambda: reported.names == ["ops.first", "two"])
+            second = reported.lists[-1][1]
             assert (second.url, second.api_key_file) == (
                 "wss://second.ops.svc:9/ws",
                 tmp_path / "iris-key" / "api-key",
             )
             await api.put_service("first", None)
-            await until(lambda: told.names == ["two"])
+            await until(lambda: reported.names == ["two"])
             await api.expire()
             await api.put_service("third", {"scrape": "true"})
-            await until(lambda: told.names == ["two", "ops.third"])
-            assert told.failures == 0, "a watch that is too old is begun again, which is no failure"
+            await until(lambda: reported.names == ["two", "ops.third"])
+            assert reported.failures == 0, "a watch that is too old is begun again, which is no failure"
             await api.put_service("evil", {"scrape": "true", "secret": "../../etc", "name": "x"})
-            await until(lambda: told.failures == 1)
-            assert told.names == ["two", "ops.third"]
+            await until(lambda: reported.failures == 1)
+            assert reported.names == ["two", "ops.third"]
             await api.put_service("unsure", {"scrape": "yes"})
-            await until(lambda: told.failures == 3)  # the evil one is told of again
-            assert told.names == ["two", "ops.third"]
+            await until(lambda: reported.failures == 3)  # the evil one is reported of again
+            assert reported.names == ["two", "ops.third"]
 
 
 def pod(name: str, phase: str, address: str | None) -> dict[str, object]:
@@ -276,7 +276,7 @@ def pod(name: str, phase: str, address: str | None) -> dict[str, object]:
 
 
 async def test_a_pod_is_a_stream_while_it_runs_and_has_an_address() -> None:
-    told = Told()
+    reported = Reported()
 
     class Pods:
         access = Access("http://h", "ops", None, None)
@@ -293,13 +293,13 @@ async def test_a_pod_is_a_stream_while_it_runs_and_has_an_address() -> None:
             return {"items": items, "metadata": {"resourceVersion": "1"}}
 
     settings = replace(OFF, kubernetes="pods")
-    source = KubernetesDiscovery(settings, Pods(), told.metrics, SystemClock(), told)  # type: ignore[arg-type]
+    source = KubernetesDiscovery(settings, Pods(), reported.metrics, SystemClock(), reported)  # type: ignore[arg-type]
     assert await source._list() == "1"
-    assert [(stream.name, stream.url) for stream in told.lists[-1]] == [
+    assert [(stream.name, stream.url) for stream in reported.lists[-1]] == [
         ("ops.runs", "http://10.1.2.3:8080/api/stream/overview"),
         ("ops.six", "http://[fd00::7]:8080/api/stream/overview"),
     ]
-    assert told.failures == 0
+    assert reported.failures == 0
 
 
 @pytest.mark.parametrize("status", [400, 410])
@@ -317,14 +317,14 @@ async def test_a_version_that_is_always_refused_leads_to_new_lists_at_intervals(
             raise KubernetesError(status, "refused")
             yield {}
 
-    told, clock = Told(), FakeClock()
-    source = KubernetesDiscovery(replace(OFF, kubernetes="pods"), Refusing(), told.metrics, clock, told)  # type: ignore[arg-type]
+    reported, clock = Reported(), FakeClock()
+    source = KubernetesDiscovery(replace(OFF, kubernetes="pods"), Refusing(), reported.metrics, clock, reported)  # type: ignore[arg-type]
     async with running(source.run()):
-        await until(lambda: told.failures == 1)
+        await until(lambda: reported.failures == 1)
         first = len(lists)
         assert first == (2 if status == 410 else 1)
         await clock.advance(1.0)
-        await until(lambda: told.failures == 2)
+        await until(lambda: reported.failures == 2)
         assert len(lists) == first + 1
 
 

@@ -18,20 +18,20 @@ DURATION = 1.0
 
 
 class Candidate:
-    """A process that runs for leader, and notes what it was told."""
+    """A process that runs for leader, and notes what was called."""
 
     def __init__(self, name: str, api: FakeApi, session: aiohttp.ClientSession) -> None:
         self.name = name
-        self.told: list[str] = []
+        self.calls: list[str] = []
         kubernetes = Kubernetes(Access(api.url, "ops", None, None), session)
         self.election = LeaderElection(kubernetes, "iris", "ops", name, DURATION, SystemClock(), self.lead, self.follow)
         self.task = asyncio.create_task(self.election.run())
 
     async def lead(self) -> None:
-        self.told.append("lead")
+        self.calls.append("lead")
 
     async def follow(self) -> None:
-        self.told.append("follow")
+        self.calls.append("follow")
 
     async def end(self) -> None:
         self.task.cancel()
@@ -48,7 +48,7 @@ class Candidate:
 async def two() -> AsyncIterator[tuple[FakeApi, Candidate, Candidate]]:
     async with fake_api() as api, aiohttp.ClientSession() as session:
         a = Candidate("a", api, session)
-        await until(lambda: a.told == ["lead"])
+        await until(lambda: a.calls == ["lead"])
         b = Candidate("b", api, session)
         try:
             yield api, a, b
@@ -61,7 +61,7 @@ async def test_one_leads_and_the_other_stands_by() -> None:
     async with two() as (api, a, b):
         renewed = api.version
         await until(lambda: api.version >= renewed + 5)
-        assert (a.told, b.told) == (["lead"], [])
+        assert (a.calls, b.calls) == (["lead"], [])
         assert api.leases["iris"]["spec"]["holderIdentity"] == "a"
         assert api.leases["iris"]["spec"]["leaseDurationSeconds"] == 1
 
@@ -69,8 +69,8 @@ async def test_one_leads_and_the_other_stands_by() -> None:
 async def test_a_leader_that_ends_hands_over_at_once() -> None:
     async with two() as (api, a, b):
         await a.end()
-        assert a.told == ["lead", "follow"], "its streams are closed before the lease is given up"
-        await until(lambda: b.told == ["lead"], seconds=0.9)
+        assert a.calls == ["lead", "follow"], "its streams are closed before the lease is given up"
+        await until(lambda: b.calls == ["lead"], seconds=0.9)
         assert api.leases["iris"]["spec"]["leaseTransitions"] >= 1
 
 
@@ -79,7 +79,7 @@ async def test_a_leader_that_is_killed_is_followed_after_the_lease() -> None:
         loop = asyncio.get_running_loop()
         a.kill()
         killed = loop.time()
-        await until(lambda: b.told == ["lead"])
+        await until(lambda: b.calls == ["lead"])
         assert 0.5 < loop.time() - killed < DURATION
 
 
@@ -92,12 +92,12 @@ async def test_a_leader_that_cannot_renew_stops_in_time(how: str) -> None:
             api.hang.clear()
         loop = asyncio.get_running_loop()
         since = loop.time()
-        await until(lambda: a.told == ["lead", "follow"])
+        await until(lambda: a.calls == ["lead", "follow"])
         assert loop.time() - since < DURATION, "before anybody else could lead"
-        assert b.told == []
+        assert b.calls == []
         api.down = False
         api.hang.set()
-        await until(lambda: a.told[-1:] == ["lead"] or b.told == ["lead"])
+        await until(lambda: a.calls[-1:] == ["lead"] or b.calls == ["lead"])
         assert a.election.is_leader != b.election.is_leader
 
 
@@ -106,7 +106,7 @@ async def test_a_stolen_lease_ends_the_leadership() -> None:
         lease = api.leases["iris"]
         lease["spec"]["holderIdentity"] = "c"
         lease["metadata"]["resourceVersion"] = api._next()
-        await until(lambda: a.told == ["lead", "follow"])
+        await until(lambda: a.calls == ["lead", "follow"])
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ async def test_an_odd_lease_is_free_and_logged_once(odd: dict[str, object], capl
         try:
             await until(lambda: api.refused >= 3)
             api.refuse_updates = False
-            await until(lambda: a.told == ["lead"])
+            await until(lambda: a.calls == ["lead"])
         finally:
             await a.end()
         assert api.leases["iris"]["spec"]["leaseTransitions"] == 1

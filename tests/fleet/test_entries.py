@@ -15,7 +15,7 @@ from iris_exporter.errors import ConfigError
 from iris_exporter.fleet.discovery.files import FileDiscovery
 from iris_exporter.fleet.discovery.http import HttpDiscovery
 from iris_exporter.settings import DiscoverySettings, StreamSettings
-from tests.fleet.test_discovery import Told, endpoint, files, running
+from tests.fleet.test_discovery import Reported, endpoint, files, running
 from tests.waiting import until
 
 OFF = config.load({"stream.url": "http://h/x"}, {}).discovery
@@ -77,12 +77,14 @@ def configured(directory: Path, entry: str) -> StreamSettings | None:
 
 async def discovered(directory: Path, entry: str) -> tuple[StreamSettings, ...]:
     (directory / "streams.yaml").write_text(f"- {entry}\n- {{name: last, url: http://h/last}}\n")
-    told = Told()
-    async with running(FileDiscovery(files(directory / "streams.yaml"), told.metrics, SystemClock(), told).run()):
-        await until(lambda: bool(told.lists))
-    assert told.lists[-1][-1].name == "last", "an entry takes no other one with it"
-    assert told.failures == 2 - len(told.lists[-1])
-    return told.lists[-1][:-1]
+    reported = Reported()
+    async with running(
+        FileDiscovery(files(directory / "streams.yaml"), reported.metrics, SystemClock(), reported).run()
+    ):
+        await until(lambda: bool(reported.lists))
+    assert reported.lists[-1][-1].name == "last", "an entry takes no other one with it"
+    assert reported.failures == 2 - len(reported.lists[-1])
+    return reported.lists[-1][:-1]
 
 
 @pytest.mark.parametrize("entry", USED)
@@ -101,16 +103,16 @@ async def test_what_the_configuration_refuses_discovery_refuses(entry: str, tmp_
 
 
 @pytest.mark.parametrize("content", [b"[" * 100_000, b"\xff", b"{name: a}", b"a", b"[{", b"- &a [*a]\n- !x y\n"])
-async def test_a_file_that_is_no_list_keeps_what_it_said_and_ends_nothing(content: bytes, tmp_path: Path) -> None:
+async def test_a_file_that_is_no_list_changes_and_ends_nothing(content: bytes, tmp_path: Path) -> None:
     file = tmp_path / "streams.yaml"
     file.write_text("[{name: a, url: http://h/a}]")
-    told = Told()
-    async with running(FileDiscovery(files(file), told.metrics, SystemClock(), told).run()):
-        await until(lambda: told.names == ["a"])
+    reported = Reported()
+    async with running(FileDiscovery(files(file), reported.metrics, SystemClock(), reported).run()):
+        await until(lambda: reported.names == ["a"])
         file.write_bytes(content)
-        await until(lambda: told.failures > 0)
+        await until(lambda: reported.failures > 0)
         file.write_text("[{name: b, url: http://h/b}]")
-        await until(lambda: told.names == ["b"])
+        await until(lambda: reported.names == ["b"])
 
 
 async def test_defaults_that_do_not_fit_an_entry_are_named_there(
@@ -118,10 +120,10 @@ async def test_defaults_that_do_not_fit_an_entry_are_named_there(
 ) -> None:
     defaults = config.stream_settings(reconnect_initial_seconds=120.0, reconnect_max_seconds=60.0)
     (tmp_path / "a.yaml").write_text("- {name: a, url: http://h/a}\n- {name: b, url: http://h/b, reconnect-max: 5m}\n")
-    told = Told()
+    reported = Reported()
     settings = files(tmp_path / "a.yaml", defaults=defaults)
-    async with running(FileDiscovery(settings, told.metrics, SystemClock(), told).run()):
-        await until(lambda: told.names == ["b"])
+    async with running(FileDiscovery(settings, reported.metrics, SystemClock(), reported).run()):
+        await until(lambda: reported.names == ["b"])
     (record,) = caplog.records
     problem = record.event_fields["problem"]  # type: ignore[attr-defined]
     assert problem == (
@@ -142,26 +144,26 @@ async def test_labels_are_read_as_variables_are() -> None:
     }
     bad = {"__iris_reconnect_initial": "5m"}, {"__iris_stale_after": None}, {"__iris_headers": "X-A: 1\nx-a: 2"}
     groups: list[object] = [{"targets": ["h:80"], "labels": each} for each in (labels, *bad)]
-    told = Told()
+    reported = Reported()
     async with (
         endpoint([groups]) as url,
         aiohttp.ClientSession() as session,
-        running(HttpDiscovery(http_settings(url), session, told.metrics, SystemClock(), told).run()),
+        running(HttpDiscovery(http_settings(url), session, reported.metrics, SystemClock(), reported).run()),
     ):
-        await until(lambda: bool(told.lists))
-    (stream,) = told.lists[-1]
+        await until(lambda: bool(reported.lists))
+    (stream,) = reported.lists[-1]
     assert (stream.name, stream.headers) == ("7", (("X-A", "1"), ("X-B", "2")))
     assert (stream.tls_insecure_skip_verify, stream.reconnect_jitter) == (True, 0.1)
-    assert told.failures == len(bad)
+    assert reported.failures == len(bad)
 
 
 async def test_an_endpoint_that_nests_without_end_is_a_failure() -> None:
 
     answer: list[object] = [web.Response(text="[" * 100_000, content_type="application/json")]
-    told = Told()
+    reported = Reported()
     async with endpoint(answer) as url, aiohttp.ClientSession() as session:
         settings = replace(http_settings(url), http_interval_seconds=0.01)
-        async with running(HttpDiscovery(settings, session, told.metrics, SystemClock(), told).run()):
-            await until(lambda: told.failures > 0)
+        async with running(HttpDiscovery(settings, session, reported.metrics, SystemClock(), reported).run()):
+            await until(lambda: reported.failures > 0)
             answer[0] = json.loads('[{"targets": ["h:8080"]}]')
-            await until(lambda: told.names == ["h-8080"])
+            await until(lambda: reported.names == ["h-8080"])

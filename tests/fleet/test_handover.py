@@ -86,13 +86,13 @@ async def test_who_shares_nothing_may_have_everything() -> None:
     async def scrapes_ended(streams: Collection[str]) -> None:
         raise AssertionError("nobody asks")
 
-    told: list[int] = []
-    alone = Handover(None, scrapes_ended, FakeClock(), told.append)
+    waiting: list[int] = []
+    alone = Handover(None, scrapes_ended, FakeClock(), waiting.append)
     alone.want(["a"])
     assert not await alone.acquire()
     assert alone.allowed("a")
     alone.release([])
-    assert set(told) == {0}
+    assert set(waiting) == {0}
 
 
 async def test_what_another_one_has_is_waited_for_and_received_when_it_is_free() -> None:
@@ -152,7 +152,7 @@ async def test_what_comes_back_at_once_is_received_again_and_not_half_released()
 
 
 @pytest.mark.parametrize("leads_again", [False, True])
-async def test_a_file_server_that_hangs_keeps_nobody_from_closing(leads_again: bool) -> None:
+async def test_a_file_server_that_hangs_keeps_no_process_from_closing(leads_again: bool) -> None:
     async with members(1) as (_, (only,)):
         await only.want("a")
         only.hang.clear()

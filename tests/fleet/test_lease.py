@@ -51,7 +51,7 @@ def test_a_leader_that_is_killed_is_followed_within_one_duration() -> None:
     assert now - killed < 14.0
 
 
-def test_the_holder_and_whoever_finds_it_free_look_again_after_the_retry() -> None:
+def test_the_holder_and_a_candidate_for_a_free_lease_read_again_after_the_retry() -> None:
     a = Election("a", DURATION)
     assert a.pause(0.0) == 2.0
     a.written(lease("a", 1), 0.0, 0.0)

@@ -48,12 +48,12 @@ async def fleet(chosen: Settings, directory: Path | None = None) -> AsyncIterato
         if directory is not None:
             locks = StreamLocks(directory)
             stack.callback(locks.close)
-        told = SelfMetrics("1", "r", "3")
+        metrics = SelfMetrics("1", "r", "3")
         made = Fleet(
             chosen,
             session,
             SystemClock(),
-            told,
+            metrics,
             applied,
             locks,
             nothing_shown,

@@ -85,7 +85,7 @@ async def test_a_dry_run_shows_the_difference_and_changes_nothing(tmp_path: Path
         assert stub.dashboards["iris-overview"]["meta"]["version"] == 2
 
 
-async def test_what_was_not_done_is_not_said_to_be(tmp_path: Path) -> None:
+async def test_what_was_not_done_is_not_reported(tmp_path: Path) -> None:
     """The folder is made, and then the second dashboard is refused."""
     async with serving(GrafanaStub()) as stub:
         assert (await push(stub, tmp_path)).code == 0
@@ -157,7 +157,7 @@ async def test_somebody_elses_change_is_not_overwritten(tmp_path: Path) -> None:
         assert stub.dashboards["iris-connection"]["dashboard"]["title"] == "Mine"
 
 
-async def test_a_title_that_is_taken_is_said(tmp_path: Path) -> None:
+async def test_a_title_that_is_taken_is_reported(tmp_path: Path) -> None:
     async with serving(GrafanaStub()) as stub:
         assert (await push(stub, tmp_path)).code == 0
         other = stub.dashboards.pop("iris-overview")

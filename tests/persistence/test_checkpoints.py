@@ -261,7 +261,9 @@ async def test_a_stream_that_leaves_and_comes_back_has_checkpoints_again(tmp_pat
             assert shown + await second.scrape() == upstream.sent
 
 
-async def test_without_a_directory_everything_is_in_memory_and_said_so(caplog: pytest.LogCaptureFixture) -> None:
+async def test_without_a_directory_everything_is_in_memory_and_the_log_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     caplog.set_level("INFO", "iris_exporter")
     async with source() as upstream, life(upstream.backend.url + "/api/overview", None) as only:
         upstream.send(5)
@@ -313,15 +315,15 @@ async def test_a_scrape_that_was_overtaken_does_not_move_the_cursor_back(tmp_pat
     await early.stage()
     early.commit()
     await early.discard()
-    kept = store.load("s", "e")
-    assert kept is not None
-    assert kept.cursor.offset == 2
+    record = store.load("s", "e")
+    assert record is not None
+    assert record.cursor.offset == 2
 
 
 async def test_a_last_byte_that_cannot_be_sent_undoes_the_checkpoint(tmp_path: Path) -> None:
     store, now = CursorStore(tmp_path), [1]
     checkpoints = Checkpoints(store, lambda: [pending(now[0])], Failures())
-    for generation, kept in ((1, None), (2, 1), (3, 1)):
+    for generation, record in ((1, None), (2, 1), (3, 1)):
         now[0] = generation
         checkpoint = begin(checkpoints)
         await checkpoint.stage()
@@ -332,7 +334,7 @@ async def test_a_last_byte_that_cannot_be_sent_undoes_the_checkpoint(tmp_path: P
         if generation == 2:
             continue
         loaded = store.load("s", "e")
-        assert (loaded and loaded.cursor.offset) == (None if kept is None else 2)
+        assert (loaded and loaded.cursor.offset) == (None if record is None else 2)
     again = begin(checkpoints)
     await again.stage()
     assert again.records, "what was undone is written by the next checkpoint"

@@ -104,7 +104,7 @@ def test_staging_that_fails_leaves_nothing(tmp_path: Path) -> None:
 
 
 @given(content=st.binary(max_size=300))
-def test_any_content_is_none_or_kept(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+def test_any_content_is_a_record_or_none(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     directory = tmp_path_factory.mktemp("state")
     (directory / "s.cursor").write_bytes(content)
     assert CursorStore(directory).load("s", "http://h/x") is None

@@ -44,7 +44,7 @@ def test_a_killed_process_has_nothing_any_more(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP])
-def test_where_there_are_no_locks_everybody_may_have_everything_and_that_is_said_once(
+def test_where_there_are_no_locks_every_process_owns_everything_and_one_warning_says_so(
     code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuse(*_: object) -> None:
@@ -58,7 +58,7 @@ def test_where_there_are_no_locks_everybody_may_have_everything_and_that_is_said
     a.close()
 
 
-def test_a_trouble_of_the_file_server_is_no_claim(
+def test_an_error_of_the_file_server_is_no_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: object) -> None:

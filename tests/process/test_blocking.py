@@ -30,7 +30,7 @@ async def test_work_is_done_in_a_thread_and_its_result_or_error_comes_back() -> 
     assert (pool.stuck, pool.timeouts) == (0, 0)
 
 
-async def test_what_hangs_is_given_up_and_its_place_refused_until_it_answers(hang: threading.Event) -> None:
+async def test_what_hangs_is_given_up_and_its_resource_refused_until_it_answers(hang: threading.Event) -> None:
     pool = Pool("test", 4, 0.5)
     with pytest.raises(BlockedError, match=r"no answer within 0\.5 s"):
         await pool.run(hang.wait, "a")
@@ -69,7 +69,7 @@ async def test_work_that_was_given_up_before_it_began_never_begins(hang: threadi
     assert begun == [2]
 
 
-async def test_who_leaves_makes_no_place_refused(hang: threading.Event) -> None:
+async def test_a_caller_that_goes_makes_no_resource_refused(hang: threading.Event) -> None:
     """A client that goes away while its answer is made is no disk that hangs."""
     pool = Pool("test", 2, 30.0)
     leaving = asyncio.create_task(pool.run(hang.wait, "a"))

@@ -51,7 +51,7 @@ def test_lines_come_in_order(pipe: tuple[int, int]) -> None:
     assert writer.dropped == 0
 
 
-def test_a_reader_that_does_not_read_costs_lines_that_are_counted_and_told_in_their_place(
+def test_a_reader_that_does_not_read_costs_lines_that_are_counted_where_they_are_missing(
     pipe: tuple[int, int],
 ) -> None:
     writer = LineWriter(pipe[1], notice, most_bytes=100_000)
@@ -60,12 +60,12 @@ def test_a_reader_that_does_not_read_costs_lines_that_are_counted_and_told_in_th
     dropped = admitted.count(False)
     assert writer.dropped == dropped > 9_000 - (2 * 65536 + 100_000) // 100
     lines = drain(pipe[0], writer).splitlines()
-    told = [line for line in lines if line.startswith("missing")]
-    assert sum(int(line.split()[1]) for line in told) == dropped
-    kept = [int(line[:6]) for line in lines if line[0] in "01234"]
-    assert kept == [n for n, taken in enumerate(admitted) if taken]
+    notices = [line for line in lines if line.startswith("missing")]
+    assert sum(int(line.split()[1]) for line in notices) == dropped
+    written = [int(line[:6]) for line in lines if line[0] in "01234"]
+    assert written == [n for n, taken in enumerate(admitted) if taken]
     first_lost = admitted.index(False)
-    assert lines.index(told[0]) == first_lost, "the notice stands where the lines are missing"
+    assert lines.index(notices[0]) == first_lost, "the notice stands where the lines are missing"
 
 
 def test_a_reader_that_has_gone_is_counted(pipe: tuple[int, int]) -> None:
