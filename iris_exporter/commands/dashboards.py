@@ -97,8 +97,8 @@ def _export(directory: Path, reset_url: str | None) -> int:
 def _exported(reset_url: str | None) -> Iterator[tuple[Path, str]]:
     for path, text in files.dashboard_files():
         if reset_url is not None:
-            document = files.with_reset(json.loads(text), reset_url)
-            text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"  # noqa: PLW2901 (the other form of it)
+            dashboard = files.with_reset(json.loads(text), reset_url)
+            text = json.dumps(dashboard, indent=2, sort_keys=True, ensure_ascii=False) + "\n"  # noqa: PLW2901 (the other form of it)
         yield Path("dashboards") / path, text
     for path, text in files.provisioning_files():
         yield Path("provisioning") / path, text
@@ -109,7 +109,7 @@ def _push(arguments: argparse.Namespace, reset_url: str | None) -> int:
     api = Grafana(arguments.url, _token(arguments.token_file), arguments.ca_file)
     wanted = list(files.dashboards().values())
     if reset_url is not None:
-        wanted = [files.with_reset(document, reset_url) for document in wanted]
+        wanted = [files.with_reset(dashboard, reset_url) for dashboard in wanted]
     changed = 0
 
     def report(change: Change) -> None:
@@ -134,7 +134,7 @@ def _print(change: Change, *, dry_run: bool) -> None:
     sys.stdout.flush()
 
 
-def _datasource(text: str) -> files.Document:
+def _datasource(text: str) -> files.Json:
     kind, _, url = text.partition("=")
     if kind not in files.KINDS or urls.problem(url, ("http", "https")):
         raise UsageError(

@@ -80,19 +80,13 @@ class Fleet(Generic[Applied]):
         """
         return not self._leads or (self._candidate is not None and not self._candidate.leads_now())
 
-    async def _acquire(self) -> None:
-        self._handover.want([stream.name for stream in self._wanted()])
-        await self._handover.acquire()
-
     async def start(self) -> None:
         """Acquire and apply what is configured, then begin discovery and leader election.
 
         Serve no scrape before: until then this process has no streams.
         """
-        await self._acquire()
         self._metrics.set(catalog.LEADER, self._leads)
-        self._report_shard()
-        await self._reconcile()
+        await self.refresh()
         self._source_tasks = self._start_sources()
         self._tasks = [
             self._task_owner.start("refresh", self._refresh_when_changed),
@@ -116,13 +110,11 @@ class Fleet(Generic[Applied]):
 
     async def refresh(self) -> Applied:
         """Apply what should run now; return what `apply` returned. Streams that another process has come later."""
-        self._report_shard()
-        await self._acquire()
-        return await self._reconcile()
-
-    def _report_shard(self) -> None:
         self._metrics.set(catalog.SHARD_ORDINAL, self._settings.fleet.shard)
         self._metrics.set(catalog.SHARDS, self._settings.fleet.total_shards)
+        self._handover.want([stream.name for stream in self._wanted()])
+        await self._handover.acquire()
+        return await self._reconcile()
 
     async def _reconcile(self) -> Applied:
         """Apply what may run now; never waits for a lock, so that nothing keeps a former leader from closing."""

@@ -7,7 +7,8 @@ whole environment, which a daemon must not have. Its errors, and those of the HT
 
 import importlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +22,8 @@ from iris_exporter.http.proxies import proxy_for, with_credentials
 
 TIMEOUT_SECONDS = 10.0
 """Saving a large dashboard takes Grafana a second or two on a small machine."""
+
+Json = dict[str, Any]
 
 _ADVICE = {
     400: "Grafana refused what was sent; a provisioned dashboard can only be changed through its files",
@@ -91,9 +94,9 @@ class Grafana:
             verify=str(ca_file) if ca_file else True,
             timeout=TIMEOUT_SECONDS,
         )
-        self._take_proxy(url)
+        self._use_proxy(url)
 
-    def _take_proxy(self, url: str) -> None:
+    def _use_proxy(self, url: str) -> None:
         """Give the library the proxy, instead of letting it read the variables in its own way."""
         proxy = proxy_for(url, os.environ)
         if isinstance(proxy, Failure):
@@ -105,53 +108,49 @@ class Grafana:
                 logs.protect(secret)
             session.proxies = dict.fromkeys(("http", "https"), with_credentials(proxy))
 
-    def folder(self, uid: str) -> dict[str, Any] | None:
+    def folder(self, uid: str) -> Json | None:
         """A folder, None when there is none with this uid."""
-        return self._find(f"folder {uid}", lambda: self._api.folder.get_folder(uid))
+        return self._find(f"folder {uid}", self._api.folder.get_folder, uid)
 
     def create_folder(self, uid: str, title: str) -> None:
         """Make a folder at the top."""
-        self._ask(f"create folder {uid}", lambda: self._api.folder.create_folder(title, uid=uid))
+        self._ask(f"create folder {uid}", partial(self._api.folder.create_folder, title, uid=uid))
 
-    def dashboard(self, uid: str) -> dict[str, Any] | None:
+    def dashboard(self, uid: str) -> Json | None:
         """`dashboard` and `meta` of a dashboard, None when there is none with this uid."""
-        return self._find(f"dashboard {uid}", lambda: self._api.dashboard.get_dashboard(uid))
+        return self._find(f"dashboard {uid}", self._api.dashboard.get_dashboard, uid)
 
-    def save_dashboard(self, document: Mapping[str, Any], folder_uid: str, version: int | None, message: str) -> None:
+    def save_dashboard(self, dashboard: Json, folder_uid: str, version: int | None, message: str) -> None:
         """Create a dashboard, or with the `version` that was read, change that one and no other."""
         books = {"id": None} if version is None else {"version": version}
-        body = {"dashboard": {**document, **books}, "folderUid": folder_uid, "message": message, "overwrite": False}
-        self._ask(f"save dashboard {document['uid']}", lambda: self._api.dashboard.update_dashboard(body))
+        body = {"dashboard": {**dashboard, **books}, "folderUid": folder_uid, "message": message, "overwrite": False}
+        self._ask(f"save dashboard {dashboard['uid']}", self._api.dashboard.update_dashboard, body)
 
-    def datasource(self, uid: str) -> dict[str, Any] | None:
+    def datasource(self, uid: str) -> Json | None:
         """A data source, None when there is none with this uid."""
-        return self._find(f"data source {uid}", lambda: self._api.datasource.get_datasource_by_uid(uid))
+        return self._find(f"data source {uid}", self._api.datasource.get_datasource_by_uid, uid)
 
-    def create_datasource(self, document: Mapping[str, Any]) -> None:
+    def create_datasource(self, source: Json) -> None:
         """Make a data source."""
-        self._ask(
-            f"create data source {document['uid']}", lambda: self._api.datasource.create_datasource(dict(document))
-        )
+        self._ask(f"create data source {source['uid']}", self._api.datasource.create_datasource, source)
 
-    def update_datasource(self, document: Mapping[str, Any]) -> None:
-        """Replace the data source with the document's uid."""
-        uid = document["uid"]
-        self._ask(
-            f"change data source {uid}", lambda: self._api.datasource.update_datasource_by_uid(uid, dict(document))
-        )
+    def update_datasource(self, source: Json) -> None:
+        """Replace the data source of that uid."""
+        uid = source["uid"]
+        self._ask(f"change data source {uid}", self._api.datasource.update_datasource_by_uid, uid, source)
 
-    def _find(self, what: str, ask: Callable[[], Any]) -> dict[str, Any] | None:
+    def _find(self, what: str, call: Callable[..., Any], uid: str) -> Json | None:
         try:
-            return self._ask(what, ask)
+            return self._ask(what, call, uid)
         except GrafanaError as error:
             # A wrong address is answered by 404 too, but not by Grafana's sentence about the thing.
             if error.status == 404 and "not found" in error.detail.lower():
                 return None
             raise
 
-    def _ask(self, what: str, ask: Callable[[], Any]) -> dict[str, Any]:
+    def _ask(self, what: str, call: Callable[..., Any], *arguments: object) -> Json:
         try:
-            answer = ask()
+            answer = call(*arguments)
         except self._errors.GrafanaException as error:
             if not error.status_code:
                 raise GrafanaError(what, 0, f"no answer from {self._url}: {error.message}") from error
@@ -167,7 +166,7 @@ class Grafana:
 
 
 def _innermost(error: BaseException) -> str:
-    """The sentence of the error below all wrappers, which say the same at greater length."""
+    """The sentence of the error below all wrappers, which are longer and mean the same."""
     while error.__cause__ or error.__context__:
         error = error.__cause__ or error.__context__ or error
     return str(error) or type(error).__name__

@@ -28,10 +28,10 @@ KINDS = ("prometheus", "loki", "tempo")
 PANELS_WITH_RESET = ("State of each stream",)
 """Titles of the panels that can get the button: state timelines, since stats cannot have actions."""
 
-Document = dict[str, Any]
+Json = dict[str, Any]
 
 
-def dashboards() -> dict[str, Document]:
+def dashboards() -> dict[str, Json]:
     """The dashboards by uid, in alphabetical order.
 
     Raises:
@@ -47,7 +47,7 @@ def dashboard_files() -> Iterator[tuple[Path, str]]:
         yield Path(path.name), path.read_text(encoding="utf-8")
 
 
-def with_reset(dashboard: Document, base_url: str) -> Document:
+def with_reset(dashboard: Json, base_url: str) -> Json:
     """A copy of a dashboard whose state panels can reset their streams.
 
     Args:
@@ -60,7 +60,7 @@ def with_reset(dashboard: Document, base_url: str) -> Document:
     return changed
 
 
-def _reset(base_url: str) -> Document:
+def _reset(base_url: str) -> Json:
     return {
         "type": "fetch",
         "title": "Reset ${__field.labels.stream}",
@@ -83,11 +83,11 @@ def provisioning_files() -> Iterator[tuple[Path, str]]:
         yield path.relative_to(directory), path.read_text(encoding="utf-8")
 
 
-def datasource(kind: str, url: str) -> Document:
+def datasource(kind: str, url: str) -> Json:
     """A data source of `KINDS` at an address, the same as the provisioned one."""
     texts = [text for path, text in provisioning_files() if path.parent.name == "datasources"]
-    for document in map(yaml.safe_load, texts):
-        for found in document["datasources"]:
+    for content in map(yaml.safe_load, texts):
+        for found in content["datasources"]:
             if found["type"] == kind:
                 # An API has no such word: what is pushed can be edited.
                 return {**_undollared({key: value for key, value in found.items() if key != "editable"}), "url": url}

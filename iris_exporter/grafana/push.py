@@ -8,12 +8,10 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
-from iris_exporter.grafana.client import Grafana
+from iris_exporter.grafana.client import Grafana, Json
 
 FOLDER_UID = "iris"
 MESSAGE = "pushed by iris-exporter"
-
-Document = dict[str, Any]
 
 # Grafana's own bookkeeping, in every dashboard and data source that it answers.
 _DASHBOARD_BOOKS = ("id", "version")
@@ -40,8 +38,8 @@ class Change:
 
 def push(
     grafana: Grafana,
-    dashboards: Iterable[Document],
-    datasources: Iterable[Document],
+    dashboards: Iterable[Json],
+    datasources: Iterable[Json],
     *,
     folder_title: str,
     dry_run: bool,
@@ -77,7 +75,7 @@ def push(
         apply(change, partial(grafana.save_dashboard, wanted, FOLDER_UID, version, MESSAGE))
 
 
-def dashboard_change(wanted: Document, there: Document | None, folder_uid: str, there_folder: str) -> Change:
+def dashboard_change(wanted: Json, there: Json | None, folder_uid: str, there_folder: str) -> Change:
     """What to do about a dashboard; `there` is None, or its JSON in Grafana, which lies in `there_folder`.
 
     A newer Grafana may give a dashboard back in the newest schema. Then only what was sent is compared, and what
@@ -98,7 +96,7 @@ def dashboard_change(wanted: Document, there: Document | None, folder_uid: str, 
     return Change("dashboard", uid, Action.UPDATE, moved + ("" if same else _diff(uid, stored, wanted)))
 
 
-def datasource_change(wanted: Document, there: Document | None) -> Change:
+def datasource_change(wanted: Json, there: Json | None) -> Change:
     """What to do about a data source; only what is wanted is compared, since Grafana fills in much more."""
     uid = wanted["uid"]
     if there is None:
@@ -109,14 +107,14 @@ def datasource_change(wanted: Document, there: Document | None) -> Change:
     return Change("data source", uid, Action.UPDATE, _diff(uid, before, datasource_update(wanted, there)))
 
 
-def datasource_update(wanted: Document, there: Document) -> Document:
+def datasource_update(wanted: Json, there: Json) -> Json:
     """What to send in place of a data source, so that what others have set (a password, a limit) stays."""
     others = {key: value for key, value in there.items() if key not in _DATASOURCE_BOOKS}
     settings = {**(there.get("jsonData") or {}), **wanted.get("jsonData", {})}
     return {**others, **wanted, "jsonData": settings}
 
 
-def folder_change(uid: str, there: Document | None) -> Change:
+def folder_change(uid: str, there: Json | None) -> Change:
     """What to do about the folder; its title is left to those who use it."""
     return Change("folder", uid, Action.CREATE if there is None else Action.UNCHANGED)
 
@@ -130,7 +128,7 @@ def _contains(whole: Any, part: Any) -> bool:
     return bool(part == whole)
 
 
-def _diff(uid: str, before: Document, after: Document) -> str:
+def _diff(uid: str, before: Json, after: Json) -> str:
     old, new = (json.dumps(each, indent=2, sort_keys=True, ensure_ascii=False).splitlines() for each in (before, after))
     lines = difflib.unified_diff(old, new, f"{uid} in Grafana", f"{uid} here", lineterm="", n=2)
     return "\n".join(lines) + "\n"
