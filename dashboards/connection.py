@@ -8,7 +8,7 @@ from grafana_foundation_sdk.models import common as shared
 from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models import prometheus as query
 
-from dashboards import common, house, shared_panels
+from dashboards import base, common, shared_panels
 from dashboards.queries import BY_STREAM, code, equals, increase, quantile, rate, select
 from iris_exporter.core.status import State
 from iris_exporter.instruments import catalog, signals
@@ -23,14 +23,14 @@ NOTHING = "Nothing in this time"
 def board() -> build.Dashboard:
     """The whole dashboard."""
     found = (
-        house.house(
+        base.dashboard(
             "connection",
             "IRIS connection",
             "How streams are connected: states, attempts, failures, delay, traffic, what was lost or came twice.",
             loki_used=True,
             tempo_used=True,
         )
-        .with_variable(house.scheme())
+        .with_variable(base.scheme())
         .with_variable(_poll_interval())
         .link(_explore("Changes of state in Loki", common.LOKI, {"expr": shared_panels.states_in_loki()}))
         .link(_explore("Attempts in Tempo", common.TEMPO, {"queryType": "traceql", "query": attempts_in_tempo()}))
@@ -64,7 +64,7 @@ def _explore(title: str, source: shared.DataSourceRef, target: dict[str, str]) -
         build.DashboardLink(title)
         .type(model.DashboardLinkType.LINK)
         .icon("external link")
-        .url(house.explore_url(source, target))
+        .url(base.explore_url(source, target))
         .target_blank(True)
         .tooltip(f"{title}, in Explore")
     )

@@ -3,7 +3,7 @@
 from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.builders import stat, table, timeseries
 
-from dashboards import common, house
+from dashboards import base, common
 from dashboards.queries import (
     CPU,
     MAX_FILES,
@@ -27,7 +27,7 @@ THIRD, QUARTER = (8, 7), (6, 7)
 
 def board() -> build.Dashboard:
     """The whole dashboard."""
-    found = house.house(
+    found = base.dashboard(
         "exporter",
         "IRIS exporter",
         "The exporters themselves: resources, scrapes, series, OTLP export, the HTTP server and configuration.",

@@ -14,7 +14,7 @@ from grafana_foundation_sdk.cog.variants import Dataquery
 from grafana_foundation_sdk.models import common as shared
 from grafana_foundation_sdk.models import dashboard as model
 
-from dashboards import common, house
+from dashboards import base, common
 
 LIVE = shared.DataSourceRef(type_val="datasource", uid="-- Grafana --")
 """Grafana's own data source; every installation has it."""
@@ -53,14 +53,14 @@ class Measurement(Dataquery, Builder[Dataquery]):
 
 def board() -> build.Dashboard:
     """The whole dashboard."""
-    others = build.DashboardLink("IRIS dashboards").type(model.DashboardLinkType.DASHBOARDS).tags([house.TAG])
+    others = build.DashboardLink("IRIS dashboards").type(model.DashboardLinkType.DASHBOARDS).tags([base.TAG])
     others.icon("external link").as_dropdown(True).include_vars(True).keep_time(True)
     others.tooltip("The other dashboards, which show the past")
     found = (
         build.Dashboard("IRIS live")
-        .uid(house.UIDS["live"])
+        .uid(base.UIDS["live"])
         .description("State, cards and events of IRIS as they change, a fraction of a second later; needs --live.url.")
-        .tags([house.TAG, "live"])
+        .tags([base.TAG, "live"])
         .readonly()
         .timezone("browser")
         .time("now-5m", "now")

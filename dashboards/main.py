@@ -8,7 +8,7 @@ from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from dashboards import connection, exporter, live, overview, project
-from dashboards.house import UIDS
+from dashboards.base import UIDS
 
 DIRECTORY = Path(__file__).resolve().parent / "json"
 BOARDS = {"overview": overview, "project": project, "connection": connection, "exporter": exporter, "live": live}

@@ -4,7 +4,7 @@ from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.builders import stat, table, timeseries
 from grafana_foundation_sdk.models import common as shared
 
-from dashboards import common, house, shared_panels
+from dashboards import base, common, shared_panels
 from dashboards.queries import rate, select, status_code, trend
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.metric import Metric
@@ -15,13 +15,13 @@ NO_EVENTS = "No event in this time"
 
 def board() -> build.Dashboard:
     """The whole dashboard."""
-    found = house.house(
+    found = base.dashboard(
         "overview",
         "IRIS overview",
         "State of the streams, the four figures, projects, events and anomalies of an IRIS installation.",
         loki_used=True,
         tempo_used=False,
-    ).with_variable(house.scheme())
+    ).with_variable(base.scheme())
     found.with_panel(shared_panels.badge((8, 5)))
     for panel in cards():
         found.with_panel(panel)
@@ -119,7 +119,7 @@ def projects() -> table.Panel:
         },
         sort=("Status", True),
     )
-    opened = house.dashboard_link("project", "Open the project", "&var-project=${__data.fields.Id:percentencode}")
+    opened = base.dashboard_link("project", "Open the project", "&var-project=${__data.fields.Id:percentencode}")
     coloured = {"type": "color-background", "mode": "basic"}
     text = {"type": "color-text"}
     panel.override_by_name("Project", [common.override("links", [opened]), common.override("custom.minWidth", 140)])
@@ -203,7 +203,7 @@ def anomalies() -> table.Panel:
         columns={"project": "Project", "severity": "Severity", "stream": "Stream", "Value": "Open"},
         sort=("Open", True),
     )
-    opened = house.dashboard_link("project", "Open the project", "&var-project=${__value.raw:percentencode}")
+    opened = base.dashboard_link("project", "Open the project", "&var-project=${__value.raw:percentencode}")
     panel.override_by_name("Project", [common.override("links", [opened])])
     severities = {name: (name.capitalize(), colour) for name, colour in common.SEVERITY_COLOURS.items()}
     panel.override_by_name(

@@ -5,7 +5,7 @@ from grafana_foundation_sdk.builders import stat, statetimeline, timeseries
 from grafana_foundation_sdk.models import common as shared
 from grafana_foundation_sdk.models import dashboard as model
 
-from dashboards import common, house, shared_panels
+from dashboards import base, common, shared_panels
 from dashboards.queries import rate, select, status_code
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.metric import Metric
@@ -16,7 +16,7 @@ NOT_SENT = "Not sent by the source for this project"
 
 def board() -> build.Dashboard:
     """The whole dashboard."""
-    found = house.house(
+    found = base.dashboard(
         "project",
         "IRIS project",
         "One project of an IRIS installation: health, success, latency, runs, experts, events and anomalies.",

@@ -2,7 +2,7 @@
 
 from grafana_foundation_sdk.builders import logs, stat, statetimeline
 
-from dashboards import common, house
+from dashboards import base, common
 from dashboards.queries import state_code, state_code_with_attempt
 from iris_exporter.instruments import signals
 
@@ -26,10 +26,10 @@ def badge(size: tuple[int, int]) -> stat.Panel:
         names=True,
         mappings=common.state_mappings(),
     )
-    house.data_links(
+    base.data_links(
         panel,
-        house.sidecar_link(),
-        house.dashboard_link("connection", "Connection of ${__field.labels.stream}"),
+        base.sidecar_link(),
+        base.dashboard_link("connection", "Connection of ${__field.labels.stream}"),
     )
     return panel
 
@@ -47,7 +47,7 @@ def states(size: tuple[int, int]) -> statetimeline.Panel:
         size=size,
         mappings=common.state_mappings(),
     )
-    house.data_links(panel, house.sidecar_link())
+    base.data_links(panel, base.sidecar_link())
     return panel
 
 

@@ -45,8 +45,8 @@ def outdated(root: Path) -> list[Path]:
         before = _files(fresh)
         generate(fresh)
         after = _files(fresh)
-        kept = before & after
-        changed = {path for path in kept if not filecmp.cmp(root / path, fresh / path, shallow=False)}
+        common = before & after
+        changed = {path for path in common if not filecmp.cmp(root / path, fresh / path, shallow=False)}
         return sorted(changed | (before ^ after))
 
 

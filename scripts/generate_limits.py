@@ -330,8 +330,8 @@ reads, and no event and no count is lost. The HTTP library bounds what waits in 
 
 The exporter never offers compression of WebSocket messages: they are small, and each one would have to be inflated
 within a limit. It refuses a server that turns compression on all the same (`handshake`), and a compressed frame ends
-the connection (`protocol_error`). It asks for event streams without compression, and reads them with it (gzip, deflate);
-it asks for polls with gzip.
+the connection (`protocol_error`). It asks for event streams without compression, and reads them with it (gzip,
+deflate); it asks for polls with gzip.
 
 A mount that hangs, a disk or a name server that does not answer delays only those who need it. Each kind of such work
 has threads of its own, a time limit, and at most one thread for each place that hangs; until it answers, further work

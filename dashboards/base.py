@@ -90,7 +90,7 @@ def _source(kind: str, description: str) -> build.DatasourceVariable:
     return build.DatasourceVariable(name).label(f"{kind.capitalize()} data source").type(kind).description(description)
 
 
-def house(name: str, title: str, description: str, *, loki_used: bool, tempo_used: bool) -> build.Dashboard:
+def dashboard(name: str, title: str, description: str, *, loki_used: bool, tempo_used: bool) -> build.Dashboard:
     """An empty dashboard with all that they have in common."""
     others = build.DashboardLink("IRIS dashboards").type(model.DashboardLinkType.DASHBOARDS).tags([TAG])
     others.icon("external link").as_dropdown(True).include_vars(True).keep_time(True)
