@@ -149,7 +149,9 @@ class Cursor:
         else:
             # The first position of all, or a source that lost its history while we were connected.
             self._replay_end = self._gap_end = None
-            self._move(CursorState(found.epoch, found.offset, confirmed=False))
+            ahead = self._other_epoch[1] if self._other_epoch[0] == found.epoch else ()
+            self._other_epoch = ("", ())
+            self._move(CursorState(found.epoch, found.offset, confirmed=False, ahead=ahead).advanced_to(found.offset))
         return 0
 
     def precedes(self, positions: Sequence[str]) -> bool:

@@ -327,3 +327,12 @@ def test_no_false_gap_and_no_lost_event_whatever_the_interleaving(
             assert cursor.live(f"e-{offset}", 1) == 0
         check()
     assert parse_position(cursor.resume_from) == Position("e", began + live)
+
+
+def test_what_a_document_brought_of_another_numbering_is_no_gap_when_live_messages_follow_it() -> None:
+    """The source has started again beside a connection that was not asked to resume."""
+    cursor = Cursor(CursorState("e1", 0, confirmed=True))
+    assert cursor.document("e3-2", 1, polling=False) == 0
+    assert cursor.live("e3-1", 1) == 0
+    assert cursor.document("e3-2", 0, polling=True) == 0
+    assert cursor.abandon() == 0
