@@ -1,10 +1,10 @@
 """Which events were seen: each event once, in bounded memory.
 
 Theory. The same event arrives on two channels, again in the next snapshot and again after a reconnect, so events are
-told apart by id. Ids are remembered in two generations: new ones go to the young one, and when that is full it becomes
-the old one, and the old one before it is dropped. That costs two look-ups, keeps at least the last `max_ids` ids and
-never more than twice as many. An id that is met again moves to the young generation: an event that a source repeats in
-every snapshot is never forgotten, however many others pass by.
+identified by their ids. Ids are remembered in two generations: new ones go to the young one, and when that is full it
+becomes the old one, and the old one before it is dropped. That costs two look-ups, keeps at least the last `max_ids`
+ids and never more than twice as many. An id that is met again moves to the young generation: an event that a source
+repeats in every snapshot is never forgotten, however many others pass by.
 """
 
 import itertools
@@ -14,7 +14,7 @@ from typing import Self
 from iris_exporter.core.limits import DEFAULT_LIMITS
 
 DEFAULT_MAX_IDS = DEFAULT_LIMITS.max_event_ids
-"""Ids remembered at least, unless told otherwise."""
+"""Ids remembered at least, by default."""
 
 
 class SeenIds:
@@ -68,9 +68,9 @@ class SeenIds:
         """Remember another number of ids from now on; pinned ones stay."""
         self._max_ids = max_ids
         if len(self._old) > max_ids or len(self._young) > max_ids:
-            kept = self.ids()[-2 * max_ids :]
-            self.forgotten += len(self) - len(kept)
-            self._old, self._young = dict.fromkeys(kept), {}
+            ids = self.ids()[-2 * max_ids :]
+            self.forgotten += len(self) - len(ids)
+            self._old, self._young = dict.fromkeys(ids), {}
 
     def see_all(self, event_ids: Sequence[str]) -> bool:
         """Remember several ids when all of them are new; False, and nothing changes, when one is not."""

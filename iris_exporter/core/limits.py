@@ -1,4 +1,4 @@
-"""How much of one stream is kept and shown: the limits that operators may change, as numbers.
+"""How much of one stream is stored and shown: the limits that operators may change, as numbers.
 
 The defaults and their reasons are those of the options of the same names (`config.options`; a test holds the two
 together). What goes beyond a limit is counted, see docs/limits.md, which lists these and all fixed ones. Nothing here

@@ -1,10 +1,9 @@
 """Which protocol an endpoint speaks, found out in as few requests as possible.
 
-An address that says WebSocket is one. Any other is asked once for an event stream (preferred) or a document, and the
-answer decides: an event stream *is* the connection, a document is something to poll, and a refusal that an upgrade may
-cure leads to one upgrade. What worked is remembered for the next reconnect; an answer that does not fit the memory
-clears it.
-Source: the IRIS wire, section 4, and the issue of protocol detection in the contract.
+An address may show that it is a WebSocket. Any other is asked once for an event stream (preferred) or a document, and
+the answer decides: an event stream *is* the connection, a document is something to poll, and a refusal that an upgrade
+may cure leads to one upgrade. What worked is remembered for the next reconnect; an answer that does not fit the memory
+clears it. Source: the IRIS wire, section 4, and the issue of protocol detection in the contract.
 """
 
 from enum import StrEnum
@@ -16,7 +15,7 @@ UPGRADE_MAY_CURE = frozenset({400, 404, 405, 426})
 _HTTP_SCHEMES = {"ws": "http", "wss": "https"}
 
 MISFITS = frozenset({"not_a_stream", "upgrade_refused", "not_found", "http_client_error", "handshake", "redirect"})
-"""Reasons that say: the endpoint answered, but not in the protocol that was remembered."""
+"""Reasons of an endpoint that answered, but not in the protocol that was remembered."""
 
 
 class Probe(StrEnum):
@@ -38,11 +37,11 @@ class Answer(StrEnum):
     DOCUMENT = "document"
     TRY_UPGRADE = "try-upgrade"
     NOT_A_STREAM = "not-a-stream"
-    FAILED = "failed"  # the status says why
+    FAILED = "failed"  # for the reason in the status
 
 
 def is_websocket_address(url: str) -> bool:
-    """Whether the address alone says WebSocket: `ws(s)://`, a path with `/ws/` or one that ends in `/ws`."""
+    """Whether the address alone shows a WebSocket: `ws(s)://`, a path with `/ws/` or one that ends in `/ws`."""
     parts = urlsplit(url)
     return parts.scheme in ("ws", "wss") or "/ws/" in parts.path or parts.path.endswith("/ws")
 
@@ -59,7 +58,7 @@ def first_probe(configured: str, url: str, remembered: str | None) -> Probe:
 def read_answer(probe: Probe, status: int, media_type: str, *, is_document: bool) -> Answer:
     """What an HTTP answer to a GET of `probe` means.
 
-    `media_type` is without parameters, in lower case; `is_document` says whether the dialect reads it.
+    `media_type` is without parameters, in lower case; `is_document`: the dialect reads it.
     """
     if status == 200:
         if media_type == "text/event-stream":

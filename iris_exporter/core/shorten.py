@@ -2,7 +2,7 @@
 
 Names that come from outside end up in labels and keys. A name that is merely cut, or cleaned of what cannot be shown,
 may become equal to another one, and then two things share a series; therefore whatever is changed gets the hash of
-what it was. Sixteen hexadecimal digits are no proof against somebody who looks for two names with one hash, who gains
+what it was. Sixteen hexadecimal digits do not stop an attacker from finding two names with one hash, who gains
 no more than two names of his own that are counted together.
 """
 

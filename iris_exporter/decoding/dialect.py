@@ -1,8 +1,8 @@
 """The seam between transports and the model: what one kind of source speaks.
 
-A transport moves frames and knows no message. The model believes messages and knows no encoding. Everything between
-them that is particular to a source is a `Dialect`: what to offer and to say, what its frames and documents mean, and
-where its documents are. `iris_json` is one; docs/development.md says how to add another.
+A transport moves frames and knows no message; the model takes messages and knows no encoding. A `Dialect` is what lies
+between them: what to offer and to send, what frames and documents mean, and where the documents are. `iris_json` is
+one; docs/development.md describes how to add another.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,10 +42,9 @@ Frame = bytes | Binary | NamedEvent
 
 
 class Dialect(Protocol):
-    """What one source speaks; each stream has one of its own, which may have a state of its connection.
+    """What one source speaks. Each stream has its own, which may have a state for each connection.
 
-    `problems` collects what was left out of messages and documents that could be used otherwise; its `limits` say what
-    is too long or too deep, and may be replaced.
+    `problems` collects what was left out of messages and documents; its `limits` may be replaced.
     """
 
     subprotocols: Sequence[str]
@@ -67,7 +66,7 @@ class Dialect(Protocol):
         """What to send first. `position` is where to resume; empty where there is none."""
 
     def decode(self, frames: Sequence[Frame]) -> Iterator[EventBatch | Message | DecodeError]:
-        """What the frames say, in order; a frame may have any number of messages. A lost message is an error here."""
+        """The messages in the frames, in order; a frame may have any number. A message that is lost is an error."""
 
     def peek(self, frames: Sequence[Frame]) -> Iterator[Ping | Pong]:
         """The pings and pongs among frames that are decoded later. Changes nothing."""
@@ -76,21 +75,13 @@ class Dialect(Protocol):
         """Whether `decode_document` reads bodies of this type, which is in lower case and without parameters."""
 
     def decode_document(self, body: bytes) -> Overview:
-        """What a document says.
-
-        Raises:
-            DecodeError: Nothing in it could be used.
-        """
+        """The content of a document. Raises DecodeError when nothing in it could be used."""
 
     def decode_page(self, body: bytes, headers: Mapping[str, str]) -> Page | None:
-        """A page of events, by its body and its head; None from a source that cannot page.
-
-        Raises:
-            DecodeError: Nothing in it could be used.
-        """
+        """A page of events; None from a source that cannot page. Raises DecodeError as `decode_document` does."""
 
     def snapshot_addresses(self, url: str) -> tuple[str, ...]:
         """Where the documents of a stream may be, the likeliest one first."""
 
     def page_address(self, snapshot_url: str, after: str) -> str | None:
-        """Where the events after a position are, beside the document at `snapshot_url`; None for no known place."""
+        """Where the events after a position are, beside the document at `snapshot_url`; None when not known."""

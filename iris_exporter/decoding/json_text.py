@@ -1,6 +1,6 @@
-"""Bytes to plain JSON values: the quick parser first, and a patient one that says what is wrong.
+"""Bytes to plain JSON values: a fast parser first, then a slow one that names what is wrong.
 
-What standards leave open, and what sources do all the same, ends like this:
+What standards leave open, and what sources do all the same, is read like this:
 
 - a leading byte order mark is ignored; other encodings than UTF-8 are `not_utf8`;
 - of equal keys in one object the last one counts;
@@ -31,8 +31,9 @@ _REPLACEMENT = "\ufffd"
 _UNPRINTABLE = re.compile("[\x00\ud800-\udfff]")
 _BRACKETS_AND_TEXTS = re.compile(rb'"(?:[^"\\]|\\.)*"|([\[{])|([\]}])', re.DOTALL)
 
-_quick = msgspec.json.Decoder()
-_encode = msgspec.json.Encoder().encode
+_fast = msgspec.json.Decoder()
+encode = msgspec.json.Encoder().encode
+"""A parsed value as JSON again; non-finite numbers become null. Raises RecursionError for very deep ones."""
 
 
 def parse(data: bytes) -> Any:
@@ -41,16 +42,16 @@ def parse(data: bytes) -> Any:
     Raises:
         DecodeError: `not_utf8`, `not_json` or `too_deep`; never another exception.
     """
-    # NUL can only be written escaped; the quick parser would hand it through.
+    # NUL can only be written escaped; the fast parser would let it through.
     if b"\\u0000" not in data:
         try:
-            return _quick.decode(data)
+            return _fast.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            pass  # the patient parser reads it, or says why not
-    return _patient(data)
+            pass  # the slow parser reads it, or names the reason
+    return _slow(data)
 
 
-def _patient(data: bytes) -> Any:
+def _slow(data: bytes) -> Any:
     try:
         text = data.removeprefix(_BOM).decode()
     except UnicodeDecodeError as error:
@@ -76,11 +77,6 @@ def _printable(value: Any) -> Any:
     if isinstance(value, dict):
         return {_printable(key): _printable(element) for key, element in value.items()}
     return value
-
-
-def encode(value: Any) -> bytes:
-    """A parsed value as JSON again; non-finite numbers become null. Raises RecursionError for very deep ones."""
-    return _encode(value)
 
 
 def nested_deeper(encoded: bytes, limit: int = MAX_METADATA_DEPTH) -> bool:

@@ -112,7 +112,7 @@ class Page(msgspec.Struct, frozen=True):
 class Update(msgspec.Struct, frozen=True, gc=False):
     """State from the stream: `update`, `telemetry`, or an older socket's `project_update` and `anomaly_detected`.
 
-    `timestamp` is when the source sent it, None when it did not say. `replay` marks what a resumed stream sends again.
+    `timestamp` is when the source sent it, None when not known. `replay` marks what a resumed stream sends again.
     `position` is the source's own id of the message, as sent (`<epoch>-<offset>`), None where it has none.
     """
 
@@ -214,7 +214,7 @@ class UpstreamError(msgspec.Struct, frozen=True, gc=False):
 class Resumed(msgspec.Struct, frozen=True, gc=False):
     """The source's answer to a request to resume (docs/protocol.md).
 
-    `replayed` messages follow marked as replays; `missed` ones are lost for good. Both are 0 when not said.
+    `replayed` messages follow marked as replays; `missed` ones are lost for good. Both are 0 when not reported.
     """
 
     outcome: Outcome

@@ -24,7 +24,7 @@ REASONS: dict[str, str] = {
     "too_deep": "nested deeper than is read",
     "too_long": "text or an open object over the limit; cut, or left out",
     "unknown_shape": "a document or an element that is no overview, project, event or anomaly",
-    "upstream_error": "the document says that the request failed",
+    "upstream_error": "the document reports that the request failed",
 }
 """Every reason a message or a field can be refused for; a label value, so renaming one is a breaking change."""
 

@@ -25,7 +25,7 @@ MAX_CODE_CHARS = 100
 """An error code of the source is a word; a longer one is cut."""
 
 MAX_REPORT_CHARS = 1_000
-"""What an error message of the source says is shown in a log line and by the API, and nowhere stored for long."""
+"""The text of an error of the source is shown in a log line and by the API; a longer one is cut."""
 
 SHARE_TOLERANCE = 1e-6
 """How far above 1 (or 100 %) a share may be: averages of floating-point numbers come out as 1.0000000000000002."""
@@ -40,7 +40,7 @@ _EPOCH_UNITS = ((1e11, 1.0), (1e14, 1e3), (1e17, 1e6), (1e20, 1e9))
 
 
 class UnusableValueError(ValueError):
-    """A value says something, but nothing that the field can mean; `reason` is from `problems.REASONS`."""
+    """A value that the field cannot have; `reason` is from `problems.REASONS`."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -91,7 +91,7 @@ def ratio(value: object) -> float | None:
     """A share from 0 to 1, from a source whose scale is not known.
 
     A text with a per cent sign is a percentage; so is a number above 1. Exactly 1 is ambiguous and means all of it,
-    because a share of 1 % is rarer in practice than one of 100 %; where the rest of a document tells the scale,
+    because a share of 1 % is rarer in practice than one of 100 %; where the rest of a document shows the scale,
     `percentage` is called.
 
     Raises:

@@ -16,14 +16,14 @@ EventKey = tuple[str, str, str]
 
 
 class DataFlow(StrEnum):
-    """Whether the source has something to say; what the link is like is another question (`core.status`).
+    """Whether the source sends data; the state of the link is `core.status`.
 
     The limit is `stale-after` in both cases. A heartbeat is a message that the source sends by itself; the answer to a
-    ping of ours shows that the link is alive and no more.
+    ping of ours proves that the link is alive and no more.
     """
 
     FLOWING = "flowing"  # data arrives
-    IDLE = "idle"  # no data, but heartbeats: the source says that there is nothing
+    IDLE = "idle"  # no data, but heartbeats
     SILENT = "silent"  # neither, or nothing yet
 
 
@@ -59,12 +59,12 @@ def _made(event: Event | DeferredEvent) -> Event:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What one stream is believed to be at one moment.
+    """The state of one stream at one time.
 
     `metrics` None, and `projects` and `anomalies` empty, when nothing was heard yet or what was heard is stale.
     A project keeps its identity (`is`) from one snapshot to the next as long as nothing about it changed, so that
     readers can cache what they made of it. `events` is the feed, newest first, at most `max_events`. `event_counts`
-    never loses a key and no value ever falls. Moments are Unix seconds, None for never.
+    never loses a key and no value ever falls. Times are Unix seconds, None for never.
     """
 
     stream: str

@@ -1,10 +1,10 @@
 """The state of one stream: messages and snapshots in, what changed out, a frozen view for readers.
 
-Rules of merging. Headline figures and projects merge field by field, and what is not said stays. Anomalies merge by
-id, and a resolved one leaves. An event counts once, whichever way it arrives first: both stream channels, a replay
-after a reconnect and every REST snapshot (the first one included) share one memory of ids. New events go in front of
-the feed. A full snapshot is the whole truth about the projects and anomalies that it carries, so those it lacks
-vanish; it never removes events. Counters only rise, also over `forget`.
+Rules of merging. Headline figures and projects merge field by field, and a missing field keeps its value. Anomalies
+merge by id, and a resolved one is removed. An event counts once, whichever way it arrives first: both stream channels,
+a replay after a reconnect and every REST snapshot (the first one included) share one memory of ids. New events go in
+front of the feed. A full snapshot is the whole truth about the projects and anomalies that it carries, so those it
+lacks vanish; it never removes events. Counters only rise, also over `forget`.
 
 Nothing here reads a clock: `now` is wall time in Unix seconds, given by the caller.
 Source: the IRIS wire, section 4.
@@ -122,8 +122,8 @@ class StreamState:
     def apply(self, message: Message, now: float) -> Changes:
         """Take one message of the stream; `now` is when it arrived.
 
-        Every message is a sign of life of the source, except that an `error` says the opposite, and that the answer
-        to our own ping says only that the link is alive.
+        Every message proves that the source lives, except an `error` and the answer to our own ping, which proves that
+        the link is alive and no more.
         """
         if self.seen.pinned:
             self._unpin_ids()
@@ -194,7 +194,7 @@ class StreamState:
             self.seen.unpin()
 
     def heard(self, now: float) -> None:
-        """Note a sign of life without data: a heartbeat, or an answer that nothing has changed."""
+        """Note that the source lives without data: a heartbeat, or an answer that nothing has changed."""
         self._heard_at = now
 
     def forget(self) -> None:
@@ -232,7 +232,7 @@ class StreamState:
         return self._view
 
     def _flow(self, now: float) -> DataFlow:
-        """Whether the source speaks, and whether it says anything."""
+        """Whether messages arrive, and whether they carry data."""
         if self._heard_at is None or now - self._heard_at >= self.stale_after_seconds:
             return DataFlow.SILENT
         if self._data_at is None or now - self._data_at >= self.stale_after_seconds:
@@ -340,10 +340,7 @@ class StreamState:
                     known[anomaly.id] = after
 
     def _merge_events(self, events: tuple[Event, ...] | None, position: str | None) -> tuple[tuple[Event, ...], int]:
-        """Lists come newest first or oldest first; their moments say which, and newest first is the custom.
-
-        `position` is that of the newest.
-        """
+        """Lists come newest first or, as their timestamps show, oldest first. `position` is that of the newest."""
         if not events:
             return (), 0
         see = self.seen.see
@@ -366,17 +363,17 @@ def _merged(old: Partial, new: Partial) -> Partial:
 
 
 def _merged_anomaly(old: Anomaly, new: Anomaly) -> Anomaly:
-    """`old` with what `new` says: neither None nor an empty text replaces anything. `old` itself as for `_merged`.
+    """`old` with what `new` has: neither None nor an empty text replaces anything. `old` itself as for `_merged`.
 
     A severity always has a value, so it is taken only from a message that describes the anomaly and does not merely
     update one of its numbers.
     """
-    said = {name: value for name in old.__struct_fields__ if (value := getattr(new, name)) not in (None, "")}
+    known = {name: value for name in old.__struct_fields__ if (value := getattr(new, name)) not in (None, "")}
     if not (new.type or new.metric or new.description):
-        said.pop("severity", None)
-    return _changed(old, said)
+        known.pop("severity", None)
+    return _changed(old, known)
 
 
-def _changed(old: Believed, said: dict[str, Any]) -> Believed:
-    changes = {name: value for name, value in said.items() if value != getattr(old, name)}
+def _changed(old: Believed, new: dict[str, Any]) -> Believed:
+    changes = {name: value for name, value in new.items() if value != getattr(old, name)}
     return msgspec.structs.replace(old, **changes) if changes else old

@@ -33,7 +33,7 @@ from iris_exporter.transports.base import NO_REACTION, Polled, Reaction, Receive
 
 _SILENT = Reaction(silent=True)
 _CONTROL = frozenset(kind.message_type for kind in (Ping, Pong, Resumed, UpstreamError))
-_NO_DOCUMENT = ("unknown_shape", "not_an_object")  # JSON that says nothing we know
+_NO_DOCUMENT = ("unknown_shape", "not_an_object")  # JSON of no known shape
 Document = TypeVar("Document")
 ANSWER_SECONDS = 10.0
 """A source that answers a resume does so at once. One that has not after this time, and has sent no known event again,
@@ -253,7 +253,7 @@ class StreamSink:
         self._report_dropped()
         self._notify(changes.events, at)
         if events and not self._state.cursor.awaiting_answer:
-            # A source without positions: recent events that reach back to a known one leave nothing out.
+            # A source without positions: recent events that reach back to a known one have no gap.
             self._report_outcome(Outcome.FULL if continues else Outcome.NONE)
         return None
 

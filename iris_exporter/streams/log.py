@@ -1,4 +1,4 @@
-"""What the log says about one stream: one line for each change of state, none for a message.
+"""The log of one stream: one line for each change of state, none for a message.
 
 Each warning stands beside a counter: attempts that failed, disconnects, failed polls, decode errors.
 """
@@ -63,5 +63,5 @@ class StreamLog:
         write("stream.resumed", stream=self._name, outcome=outcome)
 
     def upstream_error(self, code: str, message: str) -> None:
-        """The source said `error`."""
+        """The source sent an `error`."""
         self._broken.warning("upstream.error", stream=self._name, code=code, detail=message or None)

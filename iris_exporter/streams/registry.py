@@ -49,28 +49,28 @@ class Streams:
     async def reconcile(self, wanted: Sequence[StreamSettings]) -> Reconciled:
         """Add, remove and change streams until they are those `wanted`; names are unique.
 
-        A stream that leaves is closed before another one that takes its endpoint is connected.
+        A removed stream is closed before another one that takes its endpoint is connected.
         """
         async with self._lock:
             running = self._running
             names = {settings.name for settings in wanted}
-            leaving = [stream for name, stream in running.items() if name not in names]
+            removed = [stream for name, stream in running.items() if name not in names]
             changing = [s for s in wanted if s.name in running and running[s.name].settings != s]
             arriving = [s for s in wanted if s.name not in running]
-            await _stop(leaving)
-            kept = {name: stream for name, stream in running.items() if name in names}
-            self._running = kept
+            await _stop(removed)
+            staying = {name: stream for name, stream in running.items() if name in names}
+            self._running = staying
             for settings in changing:
-                await kept[settings.name].reconfigure(settings)
-            kept |= {settings.name: await self._make(settings) for settings in arriving}
-            self._running = {settings.name: kept[settings.name] for settings in wanted}
-            self._connect([kept[settings.name] for settings in arriving])
+                await staying[settings.name].reconfigure(settings)
+            staying |= {settings.name: await self._make(settings) for settings in arriving}
+            self._running = {settings.name: staying[settings.name] for settings in wanted}
+            self._connect([staying[settings.name] for settings in arriving])
             unchanged = len(wanted) - len(changing) - len(arriving)
-            return Reconciled(len(arriving), len(leaving), len(changing), unchanged)
+            return Reconciled(len(arriving), len(removed), len(changing), unchanged)
 
     def _connect(self, streams: Sequence[Stream]) -> None:
         for stream in streams[:STARTS_AT_ONCE]:
-            # One that has left before its turn came must not be connected any more.
+            # One that was removed before its turn must not be connected any more.
             if self._running.get(stream.name) is stream:
                 stream.connect()
         rest = streams[STARTS_AT_ONCE:]
@@ -100,7 +100,7 @@ class Streams:
             yield stream.pending_record()
 
     def trouble(self) -> str | None:
-        """Which stream nobody looks after any more; a mistake of ours, since no failure of a source ends its tasks."""
+        """Name the streams whose tasks have crashed; None without any. No failure of a source ends its tasks."""
         dead = [stream.name for stream in self._running.values() if stream.has_crashed]
         return f"mistakes of the exporter keep these streams from going on: {', '.join(dead)}" if dead else None
 

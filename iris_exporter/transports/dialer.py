@@ -23,13 +23,13 @@ from iris_exporter.transports.websocket import WebSocketLink
 
 # Statuses with which sources refuse a `Last-Event-ID` that they do not know, or no longer.
 _OF_THE_POSITION = frozenset({400, 404, 410, 412, 416, 422})
-# What the upgrade after a refused GET says better than the refusal.
+# Where the upgrade after a refused GET has a better reason than the refusal.
 _OF_THE_UPGRADE = ("unauthorized", "forbidden", "rate_limited", "connection_budget")
 
 
 @dataclass(frozen=True, slots=True)
 class PollInstead:
-    """There is nothing to keep open: `url` is to be polled. `body` is what it said already, None when not asked."""
+    """There is no link: `url` is to be polled. `body` is its answer, None when it was not asked yet."""
 
     url: str
     body: bytes | None
@@ -125,7 +125,7 @@ class Dialer:
         if last_event_id:
             headers["Last-Event-ID"] = last_event_id
         response = await self._requester.get(url, headers)
-        keep = False
+        link: SseLink | None = None
         try:
             media_type = response.content_type.lower()
             is_document = self._dialect.reads(media_type)
@@ -133,7 +133,6 @@ class Dialer:
                 case Answer.EVENT_STREAM:
                     limit, names = self._settings.max_message_bytes, self._dialect.event_names
                     link = SseLink(response, limit, last_event_id, names)
-                    keep = True
                     return link
                 case Answer.DOCUMENT:
                     body, wire_bytes = await read_body(response, self._settings.max_body_bytes)
@@ -146,7 +145,7 @@ class Dialer:
                 case Answer.FAILED:
                     raise TransportError(self._refusal(response, last_event_id))
         finally:
-            if not keep:
+            if link is None:
                 response.close()
 
     async def _upgrade_instead(self, response: aiohttp.ClientResponse, last_event_id: str) -> Link:

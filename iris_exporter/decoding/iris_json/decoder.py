@@ -62,7 +62,7 @@ def message_from(envelope: Any, problems: Problems) -> Message:
 
 
 class _Head(NamedTuple):
-    """What an envelope says beside its data."""
+    """The fields of an envelope beside its data."""
 
     message_type: str
     timestamp: float | None
@@ -144,7 +144,7 @@ def _resumed(envelope: JsonObject, problems: Problems) -> Resumed:
     found: JsonObject = data if isinstance(data, dict) else envelope
     problems.base = "$.data" if isinstance(data, dict) else "$"
     return Resumed(
-        # A word that nobody knows promises nothing.
+        # An unknown word promises nothing.
         outcome=_OUTCOMES.get(converted(found, ("outcome",), values.text, problems) or "", Outcome.NONE),
         replayed=int(converted(found, ("replayed",), values.count, problems) or 0),
         missed=int(converted(found, ("missed",), values.count, problems) or 0),

@@ -120,7 +120,7 @@ class IrisJson:
         """Decode a well-formed event that cannot be over a limit; what can is left to the general path.
 
         Raises:
-            msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError: It is none, or has to be looked into.
+            msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError: It is none, or has to be checked.
         """
         limits = self.problems.limits
         if not isinstance(frame, bytes) or len(frame) > limits.max_event_bytes:
@@ -148,13 +148,13 @@ class IrisJson:
                 yield message
 
     def _general(self, frame: Frame) -> Iterator[Message | DecodeError]:
-        """What one frame says, by the general path: an envelope, or a list of them."""
+        """The messages of one frame by the general path: an envelope, or a list of them."""
         if isinstance(frame, Binary):
             yield DecodeError("binary", "$", "")
             return
         if isinstance(frame, NamedEvent):
             if _TYPE not in frame.data:
-                return  # its name says that the server lives, and it carries no message
+                return  # a keepalive
             frame = frame.data
         try:
             found = parse(frame)

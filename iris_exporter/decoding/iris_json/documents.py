@@ -2,7 +2,7 @@
 
 Known shapes: `{metrics, projects, events, anomalies}`; the same, or a list, wrapped as
 `{success, data, count, projectId, timestamp}`; a bare list of projects, events or anomalies; a single one of them.
-Elements of a bare list are told apart by the fields that only their kind has. Source: the IRIS wire, section 1.
+What an element of a bare list is follows from the fields that only its kind has. Source: the IRIS wire, section 1.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from iris_exporter.errors import DecodeError
 _OVERVIEW = frozenset({"metrics", "projects", "events", "recentEvents", "recent_events", "anomalies"})
 _ANOMALY = frozenset({"metric", "deviation", "expected", "resolved"})
 _EVENT = frozenset({"event_type", "eventType", "message"})
-# A lone object with a message and nothing else of an event is what a source says of its health, or of a failure.
+# A lone object with a message and nothing else of an event is a report of the health of a source, or of a failure.
 _IDENTIFIED = frozenset({"id", "event_type", "eventType", "timestamp", "project"})
 _PROJECT = frozenset({
     "health_score", "total_runs", "success_rate", "avg_latency", "last_run", "reflexions_count",
@@ -26,12 +26,11 @@ _PROJECT = frozenset({
 
 
 def overview_of(document: Any, problems: Problems) -> Overview:
-    """The overview that a parsed REST document means; an empty list says nothing.
+    """The overview that a parsed REST document means. Any part of it may be missing or empty; so may all of it.
 
     Raises:
-        DecodeError: `not_an_object`, `unknown_shape` (there is something, and nothing of it can be used),
-            `upstream_error` (`success` or `ok` is false). What says that there is nothing (`{}`, `[]`, empty lists) is
-            a document like any other: any part of an overview may be missing or empty.
+        DecodeError: `not_an_object`, `unknown_shape` (it has content, and nothing of it can be used), `upstream_error`
+            (`success` or `ok` is false).
     """
     problems.base = "$"
     if not isinstance(document, (dict, list)):
@@ -64,9 +63,9 @@ def overview_of(document: Any, problems: Problems) -> Overview:
 
 
 def _is_of_use(payload: Mapping[str, Any], overview: Overview) -> bool:
-    """Whether a document says anything, be it that there is nothing."""
-    said = [payload[name] for name in _OVERVIEW if payload.get(name) is not None]
-    if not said or any(value in ({}, []) for value in said):
+    """Whether anything in a document could be read, or all of it is empty."""
+    parts = [payload[name] for name in _OVERVIEW if payload.get(name) is not None]
+    if not parts or any(part in ({}, []) for part in parts):
         return True
     figures = overview.metrics is not None and overview.metrics != Metrics()
     return bool(figures or overview.projects or overview.events or overview.anomalies)
@@ -79,10 +78,7 @@ def _check_success(document: Mapping[str, Any]) -> None:
 
 
 def _sorted_by_kind(elements: list[Any], problems: Problems) -> dict[str, list[Any]]:
-    """A bare list as the overview it would be part of; what is of no kind is noted and left out.
-
-    Problems further inside are noted under the path in that overview (`$.events[0]`).
-    """
+    """A bare list as the overview it would be part of, whose paths later problems have; the rest is noted."""
     sorted_: dict[str, list[Any]] = {}
     for index, element in enumerate(elements):
         found = _kind_of(element) if isinstance(element, dict) else None

@@ -117,14 +117,14 @@ def batch_of(envelopes: Sequence[WireEnvelope], messages: Sequence[bytes]) -> Ev
         return None
     if max(map(len, metadata)) > 2 * MAX_METADATA_DEPTH and any(map(nested_deeper, map(bytes, metadata))):
         return None
-    moments = [envelope.timestamp for envelope in envelopes]
+    times = [envelope.timestamp for envelope in envelopes]
     try:
         # Raises where one is absent or has no offset, since those cannot be compared.
-        if min(*moments, *[event.timestamp for event in events], _EPOCH) is not _EPOCH:  # type: ignore[type-var]
+        if min(*times, *[event.timestamp for event in events], _EPOCH) is not _EPOCH:  # type: ignore[type-var]
             return None
     except TypeError:
         return None
-    return _WireBatch(envelopes, events, list(map(datetime.timestamp, moments)))  # type: ignore[arg-type]
+    return _WireBatch(envelopes, events, list(map(datetime.timestamp, times)))  # type: ignore[arg-type]
 
 
 def message_of(envelope: WireEnvelope, data: bytes) -> EventMessage | None:
@@ -135,12 +135,12 @@ def message_of(envelope: WireEnvelope, data: bytes) -> EventMessage | None:
     if not metadata or metadata[0] != _BRACE or nested_deeper(metadata):
         return None
     message = _message(envelope, metadata)
-    moments = (message.timestamp, message.event.timestamp)
-    return None if any(moment is not None and moment < 0 for moment in moments) else message
+    times = (message.timestamp, message.event.timestamp)
+    return None if any(time is not None and time < 0 for time in times) else message
 
 
 def _message(envelope: WireEnvelope, metadata: bytes) -> EventMessage:
-    """What an envelope says; each of the two moments stands in for the other where one is absent."""
+    """The message of an envelope; each of the two times stands in for the other where one is absent."""
     event = envelope.data
     own, sent = event.timestamp, envelope.timestamp
     own_seconds = None if own is None else _seconds(own)
@@ -172,13 +172,13 @@ def _metadata(event: WireEvent) -> bytes:
     return bytes(_raw_metadata(event))
 
 
-def _seconds(moment: datetime) -> float:
+def _seconds(time: datetime) -> float:
     """Unix seconds; no offset means UTC."""
-    return moment.timestamp() if moment.tzinfo is not None else moment.replace(tzinfo=UTC).timestamp()
+    return time.timestamp() if time.tzinfo is not None else time.replace(tzinfo=UTC).timestamp()
 
 
 def _is_clean(text: bytes) -> bool:
-    """Whether there is no NUL in a text, and all of it is UTF-8: the decoder does not look into what it leaves raw."""
+    """Whether a text has no NUL and is UTF-8: the decoder does not check what it leaves raw."""
     # One byte is found much faster than six, and few messages have a backslash.
     if b"\\" in text and b"\\u0000" in text:
         return False

@@ -102,7 +102,7 @@ def project_from(data: JsonObject, problems: Problems, percent: frozenset[str] =
 def _percentages(projects: object) -> frozenset[str]:
     """The share fields that count from 0 to 100 in these projects, by wire name.
 
-    One source writes a field one way in all objects of a document, so one value above 1 settles what the others mean:
+    One source writes a field one way in all objects of a document, so one value above 1 shows what the others mean:
     health scores of 87, 92 and 1 are 87 %, 92 % and 1 %. Different fields may well differ.
     """
     objects = [project for project in projects if isinstance(project, dict)] if isinstance(projects, list) else []
@@ -116,7 +116,7 @@ def event_from(
     event_type: str | None = None,
     traceparent: object = None,
 ) -> Event:
-    """One event; what has no id gets one made from moment, project, type and message.
+    """One event; without an id it gets one made from timestamp, project, type and message.
 
     `timestamp` (the envelope's) stands in for a missing one of its own. `event_type` is the type that the envelope
     names in the older socket's shape; the whole object is the metadata then, unless it has some of its own.
@@ -142,7 +142,7 @@ def event_from(
 
 
 def anomaly_from(data: JsonObject, problems: Problems) -> Anomaly:
-    """One anomaly; what has no id gets one made from project, type and metric, the same when it is resolved."""
+    """One anomaly; without an id it gets one made from project, type and metric, the same when it is resolved."""
     known = _read(data, _ANOMALY, problems)
     if "severity" in known:
         known["severity"] = known["severity"].strip().lower() or "info"
@@ -235,7 +235,7 @@ def _identifier(data: JsonObject, names: Iterable[str], problems: Problems) -> s
 
 
 def _shorten(known: dict[str, Any], labels: Iterable[str], words: str, problems: Problems) -> None:
-    """Hold the texts of an event or an anomaly to the limits; the field `words` is what it says to people."""
+    """Hold the texts of an event or an anomaly to the limits; `words` is the field that people read."""
     project = known.get("project", "")
     if len(project) > values.MAX_ID_CHARS:
         # As the id of the project itself is, so that the two can be joined.
