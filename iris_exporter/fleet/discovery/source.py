@@ -7,15 +7,15 @@ lacks come from `defaults:`.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from iris_exporter.clock import Clock
 from iris_exporter.config import rules, yaml_tree
 from iris_exporter.config.options import STREAM_OPTIONS
 from iris_exporter.config.reader import Reader, split
-from iris_exporter.config.rules import TlsCheck
 from iris_exporter.config.yaml_tree import Node, Table
 from iris_exporter.errors import ConfigError, Problem
+from iris_exporter.http.tls import unusable_file
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.logs import get_logger
@@ -83,21 +83,13 @@ def read_entry(entry: Entry, defaults: StreamSettings) -> StreamSettings:
     common = {name: getattr(defaults, option.path) for name, option in STREAM_OPTIONS.items() if name != "url"}
     # A broken value must not be replaced by a default in checks of what belongs together.
     values = {name: value for name, value in {**common, **read}.items() if name in read or name not in table.entries}
-    for name, expected in rules.stream_problems(values, given, _tls_check(values)):
+    for name, expected in rules.stream_problems(values, given, unusable_file):
         value_type = STREAM_OPTIONS[name].type
         shown = value_type.show(given[name].texts[0] if name in given else value_type.write(values[name]))
         reader.report(where, f"{key}.{name}", shown, expected)
     if reader.problems:
         raise ConfigError(reader.problems)
     return StreamSettings(**{STREAM_OPTIONS[name].path: value for name, value in values.items()})
-
-
-def _tls_check(values: dict[str, Any]) -> TlsCheck | None:
-    if not any(values.get(f"tls-{what}-file") for what in ("ca", "cert", "key")):
-        return None
-    from iris_exporter.http.tls import unusable_file  # here, because few need it
-
-    return unusable_file
 
 
 class Source:
