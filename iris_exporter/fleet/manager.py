@@ -117,7 +117,7 @@ class Fleet(Generic[Applied]):
         return await self._reconcile()
 
     async def _reconcile(self) -> Applied:
-        """Apply what may run now; never waits for a lock, so that nothing keeps a former leader from closing."""
+        """Apply what may run now; never waits for a lock, so that a process that led before closes in time."""
         async with self._applying:
             allowed = [stream for stream in self._wanted() if self._handover.allowed(stream.name)]
             applied = await self._apply(allowed)
