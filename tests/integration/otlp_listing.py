@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from iris_exporter.instruments import signals
 from tests.integration.collector import Record
 
-KINDS = {kind.value: kind.name for kind in signals.SpanKind}
+KINDS = {1: "INTERNAL", 3: "CLIENT", 5: "CONSUMER"}
+"""OTLP's `Span.SpanKind`, those that the exporter uses."""
 ERROR = 2
 """OTLP's status code of a span that failed."""
 NOT_MODIFIED = 304
