@@ -146,7 +146,7 @@ class Exporter:
         file = self.settings.config_file
         if file is None:
             return None
-        return ConfigWatch(file, self.settings.config_mark, self._clock, lambda: self.reload(tell_again=False))
+        return ConfigWatch(file, self.settings.config_mark, self._clock, lambda: self.reload(log_again=False))
 
     async def _open_state(self, stack: AsyncExitStack) -> None:
         directory = self.settings.state_dir
@@ -235,11 +235,11 @@ class Exporter:
         """The configuration in force as YAML, without secrets."""
         return config.dump(self.settings)
 
-    async def reload(self, *, tell_again: bool = True) -> None:
+    async def reload(self, *, log_again: bool = True) -> None:
         """Read the configuration again and bring the streams in line with it; untouched ones do not notice.
 
         Args:
-            tell_again: Whether to log what was wrong last time as well.
+            log_again: Whether to log problems that were logged last time as well.
         Raises:
             ConfigError: It cannot be used; the old one stays in force.
         """
@@ -248,23 +248,20 @@ class Exporter:
             try:
                 settings = await self._load_again()
             except ConfigError as error:
-                self._reject([str(problem) for problem in error.problems], tell_again=tell_again)
-                self._read(mark, accepted=False)
+                self._reloaded(mark, [str(problem) for problem in error.problems], log_again=log_again)
                 raise
             await self._apply(settings)
-            self._rejected = []
-            self._read(mark, accepted=True)
+            self._reloaded(mark, [])
 
-    def _reject(self, problems: list[str], *, tell_again: bool) -> None:
-        if tell_again or problems != self._rejected:
+    def _reloaded(self, mark: str | None, problems: list[str], *, log_again: bool = True) -> None:
+        """Report a reload, or the problems that prevented it."""
+        if log_again or problems != self._rejected:
             for problem in problems:
                 _log.error("config.rejected", problem=problem)
         self._rejected = problems
-
-    def _read(self, mark: str | None, *, accepted: bool) -> None:
-        self.self_metrics.config_reloaded(ok=accepted, at=self._clock.wall())
+        self.self_metrics.config_reloaded(ok=not problems, at=self._clock.wall())
         if self._watch is not None:
-            self._watch.loaded(mark, accepted=accepted)
+            self._watch.loaded(mark, accepted=not problems)
 
     async def _load_again(self) -> Settings:
         try:

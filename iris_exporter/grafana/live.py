@@ -9,7 +9,6 @@ Source: Grafana Live, `/api/live/push/:streamId`; "Push metrics from Telegraf"; 
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
-from typing import Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
@@ -26,6 +25,7 @@ from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.logs import get_logger, protect
 from iris_exporter.model.snapshot import Snapshot
 from iris_exporter.settings import LiveSettings
+from iris_exporter.streams.stream import Stream
 
 MAX_EVENTS = 50
 """Events sent for each stream and request: more than a panel shows."""
@@ -41,16 +41,6 @@ _log = get_logger("live")
 
 
 Field = str | float | int | bool | None
-
-
-class LiveStream(Protocol):
-    """A stream, as far as it is shown."""
-
-    def status(self) -> LinkStatus:
-        """The connection now."""
-
-    def snapshot(self) -> Snapshot:
-        """The state of the source now."""
 
 
 class _Sent:
@@ -70,7 +60,7 @@ class LivePush:
         self,
         settings: LiveSettings,
         session: aiohttp.ClientSession,
-        streams: Callable[[], Mapping[str, LiveStream]],
+        streams: Callable[[], Mapping[str, Stream]],
         metrics: SelfMetrics,
         clock: Clock,
     ) -> None:
