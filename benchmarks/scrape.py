@@ -1,7 +1,7 @@
 """How long `/metrics` takes beside `prometheus_client.generate_latest` on the same families, and whom it keeps waiting.
 
-The floor prints families that were collected before, so it is charged with printing alone. Ours is charged with
-looking at the streams too. Both take turns, and the median is shown.
+The floor prints the families that it read in one scrape of ours, so it is charged with printing alone. Ours is charged
+with looking at the streams too. Both take turns, and the median is shown.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from dataclasses import replace
 import msgspec
 from prometheus_client import generate_latest
 from prometheus_client.metrics_core import Metric
+from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from benchmarks.report import Row
@@ -22,11 +23,10 @@ from iris_exporter import config
 from iris_exporter.clock import SystemClock
 from iris_exporter.core.status import LinkStatus, State
 from iris_exporter.decoding.messages import Metrics, Project
-from iris_exporter.instruments.client import PrometheusCollector
 from iris_exporter.instruments.exposition import Exposition, Source
-from iris_exporter.instruments.rendering import Format
 from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.instruments.stream_instruments import StreamInstruments
+from iris_exporter.instruments.text import Format
 from iris_exporter.model.snapshot import DataFlow, Snapshot
 from iris_exporter.process.listening import bound_sockets
 from iris_exporter.streams.stream import Stream
@@ -85,10 +85,11 @@ class Program:
 
 
 class _Collected(Collector):
-    """Families that were collected before."""
+    """The families of one scrape."""
 
     def __init__(self, exposition: Exposition) -> None:
-        self._families = list(PrometheusCollector(exposition).collect())
+        text = b"".join(exposition.render(Format.TEXT)).decode()
+        self._families = list(text_string_to_metric_families(text))
 
     def collect(self) -> Iterable[Metric]:
         return self._families

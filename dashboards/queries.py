@@ -11,7 +11,7 @@ _TARGET = "Target (Prometheus)"
 
 
 def _foreign(name: str, kind: Kind, text: str, group: str, *labels: str) -> Metric:
-    return Metric(name, kind, text, group, tuple(Label(label) for label in labels))
+    return Metric(name, kind, text, group, "", tuple(Label(label) for label in labels))
 
 
 # What our catalogue leaves to others. The first group is on our own page, unless --web.disable-exporter-metrics;

@@ -22,9 +22,9 @@ from iris_exporter.core.limits import DEFAULT_LIMITS, Limits
 from iris_exporter.decoding.iris_json.dialect import IrisJson
 from iris_exporter.decoding.values import MAX_LABEL_CHARS
 from iris_exporter.instruments.exposition import Exposition, Source
-from iris_exporter.instruments.rendering import Format
 from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.instruments.stream_instruments import StreamInstruments
+from iris_exporter.instruments.text import Format
 from iris_exporter.model.state import StreamState
 from iris_exporter.streams.ingest import StreamSink
 from iris_exporter.streams.log import StreamLog

@@ -1,20 +1,19 @@
-"""What the catalogue says about a metric."""
+"""What the catalogue says about a metric, and what a value of it stands for."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum, StrEnum
+from typing import Any
+
+from iris_exporter.instruments.text import Format, Sample, clean_label, escape_help
 
 OTHER = "other"
 """What a label says when the value is not one of the known ones, or when there are too many of them."""
 
-
-Value = float | str | tuple[str, ...] | Mapping[str, float] | None
+Value = float | str | tuple[str, ...] | Mapping[Any, float | None] | None
 """What a metric shows. None is no series. A number is the only series, and a mapping has the number for each value of
-the metric's own label (the one beside `stream`). Of a stateset it is the state that holds, of an info the values of its
-labels in the order of their declaration."""
-
-Series = list[tuple[tuple[tuple[str, str], ...], float]]
-"""Labels in alphabetical order, and the number."""
+the metric's own label (a tuple of values where there are several; None for no series). Of a stateset it is the state
+that holds, of an info the values of its own labels, as the source wrote them."""
 
 
 class Kind(StrEnum):
@@ -34,6 +33,14 @@ class Stability(StrEnum):
     EXPERIMENTAL = "experimental"
 
 
+class Subject(Enum):
+    """What one value of a metric is about; the number says how many labels, the first ones, name it."""
+
+    EXPORTER = 0
+    STREAM = 1
+    PROJECT = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Label:
     """One label. `values` are the known values (empty: open), `zero` those that exist at 0 from the start."""
@@ -43,28 +50,44 @@ class Label:
     zero: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+STREAM = Label("stream")
+PROJECT = Label("project")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Metric:
     """One metric. `name` is what a query names: counters end in `_total`, infos in `_info`.
 
-    `unit` is a base unit that the name ends in, or empty for a plain number; `source` is the wire field or the part of
-    the program that it comes from; `buckets` are upper bounds in `unit`, without the infinite one.
+    `source` is the wire field or the part of the program that it comes from. `value` finds the value in a `StreamView`
+    or a `ProjectView`, whichever the subject has; None for what is counted where it happens. `buckets` are upper bounds
+    in `unit`, without the infinite one.
     """
 
     name: str
     kind: Kind
     help: str
     group: str
+    source: str
     labels: tuple[Label, ...] = ()
-    unit: str = ""
-    source: str = ""
-    stability: Stability = Stability.STABLE
+    subject: Subject = Subject.EXPORTER
+    value: Callable[[Any], Value] | None = None
     buckets: tuple[float, ...] = ()
+    stability: Stability = Stability.STABLE
     family: str = field(init=False)
+    _spelled: tuple[tuple[str, int], ...] = field(
+        init=False
+    )  # labels but `stream`, as they are printed, and their places
 
     def __post_init__(self) -> None:
         suffix = {Kind.COUNTER: "_total", Kind.INFO: "_info"}.get(self.kind, "")
         object.__setattr__(self, "family", self.name.removesuffix(suffix))
+        names = [name for name in self.label_names if name != STREAM.name]
+        object.__setattr__(self, "_spelled", tuple(sorted((name, index) for index, name in enumerate(names))))
+
+    @property
+    def unit(self) -> str:
+        """The base unit that the name ends in; empty for a plain number."""
+        return next((unit for unit in ("seconds", "bytes", "ratio") if self.family.endswith(f"_{unit}")), "")
 
     @property
     def exposed_type(self) -> str:
@@ -85,19 +108,42 @@ class Metric:
 
     @property
     def own_labels(self) -> tuple[Label, ...]:
-        """All labels but `stream`."""
-        return tuple(label for label in self.labels if label.name != "stream")
+        """The labels that do not name the subject."""
+        return self.labels[self.subject.value :]
 
-    def series(self, value: Value) -> Series:
-        """Spell out a value: every series that it stands for, without the label `stream`."""
+    def header(self, form: Format) -> bytes:
+        """The `#` lines."""
+        if form is Format.TEXT:
+            kind = Kind.GAUGE if self.kind is Kind.INFO else self.exposed_type
+            help_text = escape_help(self.help, openmetrics=False)
+            return f"# HELP {self.name} {help_text}\n# TYPE {self.name} {kind}\n".encode()
+        help_text = escape_help(self.help, openmetrics=True)
+        unit = f"# UNIT {self.family} {self.unit}\n" if self.unit else ""
+        return f"# HELP {self.family} {help_text}\n# TYPE {self.family} {self.exposed_type}\n{unit}".encode()
+
+    def series(
+        self, value: Value, subject: tuple[str, ...] = (), clean: Callable[[str], str] = clean_label
+    ) -> list[Sample]:
+        """Spell out a value: every series that it stands for, without the label `stream`.
+
+        `subject` are the values of other labels that name the subject; `clean` is for what an info says.
+        """
+        numbers: Mapping[Any, float | None]
         if value is None:
             return []
-        own = self.own_labels
-        if isinstance(value, tuple):
-            names = [label.name for label in own]
-            return [(tuple(sorted(zip(names, value, strict=True))), 1)]
-        if self.kind is Kind.STATESET:
-            return [(((own[0].name, state),), state == value) for state in own[0].values]
         if isinstance(value, Mapping):
-            return [(((own[0].name, key),), number) for key, number in value.items()]
-        return [((), float(value))]
+            numbers = value
+        elif isinstance(value, tuple):
+            numbers = {tuple(map(clean, value)): 1}
+        elif isinstance(value, str):
+            numbers = {state: state == value for state in self.own_labels[0].values}
+        else:
+            numbers = {(): value}
+        samples = []
+        for key, number in numbers.items():
+            if number is not None:
+                values = (*subject, *(key if isinstance(key, tuple) else (key,)))
+                samples.append(
+                    Sample(self.name, tuple([(name, values[index]) for name, index in self._spelled]), number)
+                )
+        return samples

@@ -2,55 +2,52 @@
 
 Everything runs on one event loop, so an increment is one dictionary or list operation. Values of a label come from
 the catalogue's closed list; whatever else arrives is counted under `other`, so that no source can make series. Gauges
-need no class: they are computed from the link's status and the snapshot when somebody asks.
+need no class: the catalogue's value functions find them at each scrape.
 
 All instruments here belong to one stream. `stream` is the last of our label names in the alphabet, therefore a line is
-the beginning shared by all streams (`text.head`), the stream's own tail, and the value. The text is kept until the
-total has changed: most of a thousand streams stand still between two scrapes, and the hot path need not know of it.
+the beginning shared by all streams (`text.head`), the stream's own tail, and the value. The text is cached by the
+total: most of a thousand streams stand still between two scrapes, and the hot path need not know of it.
 """
 
 from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from functools import lru_cache
+from itertools import accumulate, repeat
 
 from iris_exporter.instruments.metric import OTHER, Metric
-from iris_exporter.instruments.text import Exemplar, Sample, exemplar_text, format_value, head
+from iris_exporter.instruments.text import Exemplar, Pairs, Sample, format_value, sample_lines
 
 
 class Instrument(ABC):
-    """What counters and histograms have in common: their text, kept while nothing was counted."""
+    """What counters and histograms have in common: their text, cached while nothing was counted."""
 
-    __slots__ = ("_kept", "_metric")
+    __slots__ = ("_cached", "_metric")
 
     def __init__(self, metric: Metric) -> None:
         self._metric = metric
-        self._kept: tuple[int, str] = (-1, "")
+        self._cached: tuple[int, str] = (-1, "")
 
     @abstractmethod
     def total(self) -> int:
-        """All that was ever counted; it changes whenever a series does."""
+        """All that was ever counted; it changes whenever a series does, except that one may begin at 0."""
 
     @abstractmethod
     def has_exemplars(self) -> bool:
         """Whether the text differs between the formats."""
 
     @abstractmethod
-    def samples(self, stream: str) -> Iterator[Sample]:
+    def series(self) -> list[Sample]:
         """The series, in the order in which they are printed."""
 
-    def write(self, tail: str, out: list[str], *, exemplars: bool) -> None:
-        """Append the lines of `samples`; `tail` is the stream's `stream="x"} `, the same each time."""
+    def text(self, tail: str, *, exemplars: bool) -> str:
+        """The lines of `series`; `tail` is the stream's `stream="x"} `, the same each time."""
         if exemplars and self.has_exemplars():
-            out.append("".join(self._lines(tail, exemplars=True)))
-            return
+            return sample_lines(self.series(), tail, exemplars=True)
         total = self.total()
-        if total != self._kept[0]:
-            self._kept = (total, "".join(self._lines(tail, exemplars=False)))
-        out.append(self._kept[1])
-
-    @abstractmethod
-    def _lines(self, tail: str, *, exemplars: bool) -> list[str]:
-        """The lines of `samples`."""
+        if total != self._cached[0]:
+            self._cached = (total, sample_lines(self.series(), tail))
+        return self._cached[1]
 
 
 class Counter(Instrument):
@@ -60,11 +57,11 @@ class Counter(Instrument):
 
     def __init__(self, metric: Metric) -> None:
         super().__init__(metric)
-        own = [label for label in metric.labels if label.name != "stream"]
+        own = metric.own_labels
         self._label = own[0].name if own else ""
         self._known = own[0].values if own else ("",)
         self._values: dict[str, int] = dict.fromkeys(own[0].zero if own else ("",), 0)
-        self._exemplars: dict[str, Exemplar] | None = None
+        self._exemplars: dict[str, Exemplar] = {}
 
     def inc(self, amount: int = 1, value: str = "", exemplar: Exemplar | None = None) -> None:
         """Add `amount` (not negative) for this label value; an unknown one counts as `other`."""
@@ -74,38 +71,25 @@ class Counter(Instrument):
             value = value if value in self._known else OTHER
             self._values[value] = self._values.get(value, 0) + amount
         if exemplar is not None and exemplar.fits():
-            if self._exemplars is None:
-                self._exemplars = {}
             self._exemplars[value] = exemplar
 
     def value(self, value: str = "") -> int:
         """What has been counted for this label value; 0 for nothing yet."""
         return self._values.get(value, 0)
 
-    def total(self) -> int:
-        """See `Instrument.total`; a series that begins with 0 is not worth new text."""
+    def total(self) -> int:  # noqa: D102 (see Instrument)
         return sum(self._values.values())
 
-    def has_exemplars(self) -> bool:
-        """See `Instrument.has_exemplars`."""
-        return self._exemplars is not None
+    def has_exemplars(self) -> bool:  # noqa: D102 (see Instrument)
+        return bool(self._exemplars)
 
-    def samples(self, stream: str) -> Iterator[Sample]:
-        """See `Instrument.samples`: known values first, others as they were first seen."""
-        for value, count in self._values.items():
-            labels = {self._label: value, "stream": stream} if self._label else {"stream": stream}
-            exemplar = self._exemplars.get(value) if self._exemplars else None
-            yield Sample(self._metric.name, labels, count, exemplar)
-
-    def _lines(self, tail: str, *, exemplars: bool) -> list[str]:
-        name, label = self._metric.name, self._label
-        lines = []
-        for value, count in self._values.items():
-            start = head(name, ((label, value),) if label else ())
-            exemplar = self._exemplars.get(value) if exemplars and self._exemplars else None
-            suffix = exemplar_text(exemplar) if exemplar else ""
-            lines.append(f"{start}{tail}{format_value(count)}{suffix}\n")
-        return lines
+    def series(self) -> list[Sample]:
+        """Known values first, others in the order in which they were first counted."""
+        name, label, exemplars = self._metric.name, self._label, self._exemplars
+        return [
+            Sample(name, ((label, value),) if label else (), count, exemplars.get(value))
+            for value, count in self._values.items()
+        ]
 
 
 class Histogram(Instrument):
@@ -158,36 +142,23 @@ class Histogram(Instrument):
             start = end
         self._counts[-1] += len(ordered) - start
 
-    def total(self) -> int:
-        """See `Instrument.total`: the number of observations."""
+    def total(self) -> int:  # noqa: D102 (see Instrument)
         return sum(self._counts)
 
-    def has_exemplars(self) -> bool:
-        """See `Instrument.has_exemplars`."""
+    def has_exemplars(self) -> bool:  # noqa: D102 (see Instrument)
         return self._exemplars is not None
 
-    def _cumulative(self) -> Iterator[tuple[str, int, Exemplar | None]]:
-        total = 0
-        for index, count in enumerate(self._counts):
-            total += count
-            bound = format_value(self._bounds[index]) if index < len(self._bounds) else "+Inf"
-            yield bound, total, self._exemplars[index] if self._exemplars else None
-
-    def samples(self, stream: str) -> Iterator[Sample]:
-        """See `Instrument.samples`: the buckets from the smallest bound on, cumulative, then the count and the sum."""
-        name = self._metric.name
-        for bound, total, exemplar in self._cumulative():
-            yield Sample(f"{name}_bucket", {"le": bound, "stream": stream}, total, exemplar)
-        yield Sample(f"{name}_count", {"stream": stream}, self.total())
-        yield Sample(f"{name}_sum", {"stream": stream}, self._sum)
-
-    def _lines(self, tail: str, *, exemplars: bool) -> list[str]:
+    def series(self) -> list[Sample]:
+        """The buckets from the smallest bound on, cumulative, then the count and the sum."""
         name = self._metric.name
         bucket = f"{name}_bucket"
-        lines = []
-        for bound, total, exemplar in self._cumulative():
-            suffix = exemplar_text(exemplar) if exemplars and exemplar else ""
-            lines.append(f"{head(bucket, (('le', bound),))}{tail}{format_value(total)}{suffix}\n")
-        lines.append(f"{name}_count{{{tail}{format_value(self.total())}\n")
-        lines.append(f"{name}_sum{{{tail}{format_value(self._sum)}\n")
-        return lines
+        exemplars = self._exemplars or [None] * len(self._counts)
+        cumulated = accumulate(self._counts)
+        samples = list(map(Sample, repeat(bucket), _bucket_labels(self._metric), cumulated, exemplars))
+        return [*samples, Sample(f"{name}_count", (), self.total()), Sample(f"{name}_sum", (), self._sum)]
+
+
+@lru_cache
+def _bucket_labels(metric: Metric) -> tuple[Pairs, ...]:
+    """The labels of each bucket of a histogram."""
+    return tuple((("le", bound),) for bound in (*map(format_value, metric.buckets), "+Inf"))

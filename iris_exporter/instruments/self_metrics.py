@@ -1,12 +1,12 @@
 """Counters and gauges about the exporter itself, by the metrics of the catalogue."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from iris_exporter.instruments import catalog
-from iris_exporter.instruments.metric import Kind, Metric, Value
+from iris_exporter.instruments.metric import Kind, Metric, Subject, Value
 from iris_exporter.instruments.signals import ExportCounts
-from iris_exporter.instruments.text import Sample, clean_label
+from iris_exporter.instruments.text import Sample
 from iris_exporter.process.blocking import POOLS
 
 _EXPORT_COUNTS = (
@@ -26,13 +26,12 @@ class SelfMetrics:
     """
 
     def __init__(self, version: str, revision: str, python_version: str) -> None:
-        self._numbers: dict[str, dict[str, float]] = {}  # by metric, by the value of its label, "" without one
+        self._numbers: dict[Metric, dict[str, float]] = {}  # by metric, by the value of its label, "" without one
         for metric in catalog.CATALOG:
-            if catalog.STREAM not in metric.labels:
-                self._numbers[metric.name] = dict.fromkeys(_from_the_start(metric), 0)
-        self._watched: dict[str, Callable[[], Value]] = {}
-        build = tuple(map(clean_label, (version, revision, python_version)))
-        self.watch(catalog.BUILD_INFO, lambda: build)
+            if metric.subject is Subject.EXPORTER:
+                self._numbers[metric] = dict.fromkeys(_from_the_start(metric), 0)
+        self._watched: dict[Metric, Callable[[], Value]] = {}
+        self.watch(catalog.BUILD_INFO, lambda: (version, revision, python_version))
         self.set(catalog.CONNECTIONS, 0)
         before = {pool: pool.timeouts for pool in POOLS}  # pools are the process's
         self.watch(catalog.BLOCKING_STUCK, lambda: {pool.name: pool.stuck for pool in POOLS})
@@ -40,7 +39,7 @@ class SelfMetrics:
 
     def add(self, metric: Metric, amount: float = 1, label: str = "") -> None:
         """Add to a counter or gauge; `label` is the value of its label. KeyError for one that the catalogue lacks."""
-        numbers = self._numbers[metric.name]
+        numbers = self._numbers[metric]
         if label not in numbers:
             self.set(metric, 0, label)
         numbers[label] += amount  # one operation, since threads count too
@@ -49,15 +48,15 @@ class SelfMetrics:
         """Set a gauge; `label` is the value of its label. KeyError for one that the catalogue lacks."""
         if label not in (metric.labels[0].values if metric.labels else ("",)):
             raise KeyError(label)
-        self._numbers[metric.name][label] = number
+        self._numbers[metric][label] = number
 
     def watch(self, metric: Metric, read: Callable[[], Value]) -> None:
         """From now on ask `read` at each scrape; what it says of a label value stands in place of what was counted."""
-        self._watched[metric.name] = read
+        self._watched[metric] = read
 
     def value(self, metric: Metric, label: str = "") -> float:
         """What was added up or set last; 0 for nothing yet."""
-        return self._numbers[metric.name].get(label, 0)
+        return self._numbers[metric].get(label, 0)
 
     def config_reloaded(self, ok: bool, at: float) -> None:
         """The configuration was loaded, or (not `ok`) could not be; `at` is Unix time. Call it at the start too."""
@@ -74,15 +73,14 @@ class SelfMetrics:
         for metric, field in _EXPORT_COUNTS:
             self.watch(metric, partial(read, field))
 
-    def samples(self, metric: Metric) -> Iterator[Sample]:
+    def series(self, metric: Metric) -> list[Sample]:
         """The series of one metric; none for what is not known yet."""
-        read, numbers = self._watched.get(metric.name), self._numbers[metric.name]
+        read, numbers = self._watched.get(metric), self._numbers[metric]
         value: Value = numbers if metric.labels else numbers.get("")
         if read is not None:
             found = read()
             value = {**numbers, **found} if isinstance(found, Mapping) else found
-        for labels, number in metric.series(value):
-            yield Sample(metric.name, dict(labels), number)
+        return metric.series(value)
 
 
 def _from_the_start(metric: Metric) -> tuple[str, ...]:

@@ -1,10 +1,10 @@
-"""What happens to one stream, counted directly; what the source says is mirrored elsewhere (`mirror`)."""
+"""What happens to one stream, counted where it happens; what the source says is in `entities`."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 from iris_exporter.core.limits import DEFAULT_LIMITS, Limits
 from iris_exporter.instruments import catalog
-from iris_exporter.instruments.metric import Kind, Metric
+from iris_exporter.instruments.metric import Kind, Metric, Subject
 from iris_exporter.instruments.primitives import Counter, Histogram, Instrument
 from iris_exporter.instruments.text import Exemplar, Sample, clean_label, pairs_text
 from iris_exporter.model.snapshot import EventKey
@@ -28,23 +28,21 @@ class StreamInstruments:
     """The counters of one stream: its connection (`on_event`), and what decoding and the model report.
 
     Every call is quick, never raises for whatever a source may send, and takes numbers for whole batches. `limits` are
-    those by which its source is mirrored; they may be replaced.
+    those by which what its source says is shown; they may be replaced.
     """
 
     def __init__(self, stream: str, limits: Limits = DEFAULT_LIMITS) -> None:
         self.limits = limits
         self.stream = clean_label(stream)
         self.tail = f"{pairs_text([('stream', self.stream)])}}} "
-        counters = (metric for metric in catalog.CATALOG if metric.kind is Kind.COUNTER)
-        own = (metric for metric in counters if metric.group in (catalog.LINK, catalog.TRAFFIC))
-        self._counters = {metric.name: Counter(metric) for metric in own}
-        histograms = (metric for metric in catalog.CATALOG if metric.kind is Kind.HISTOGRAM)
-        self._histograms = {metric.name: Histogram(metric) for metric in histograms}
-        self._instruments: dict[str, Instrument] = {**self._counters, **self._histograms}
+        own = [metric for metric in catalog.CATALOG if metric.subject is Subject.STREAM and metric.value is None]
+        self._counters = {metric: Counter(metric) for metric in own if metric.kind is Kind.COUNTER}
+        self._histograms = {metric: Histogram(metric) for metric in own if metric.kind is Kind.HISTOGRAM}
+        self._instruments: dict[Metric, Instrument] = {**self._counters, **self._histograms}
         # The hot path goes without a lookup by name.
-        self._messages = self._counters[catalog.MESSAGES.name]
-        self._received = self._counters[catalog.RECEIVED_BYTES.name]
-        self._delay = self._histograms[catalog.MESSAGE_DELAY.name]
+        self._messages = self._counters[catalog.MESSAGES]
+        self._received = self._counters[catalog.RECEIVED_BYTES]
+        self._delay = self._histograms[catalog.MESSAGE_DELAY]
         self.exemplify: Callable[[float], Exemplar | None] | None = None
         """Makes the exemplar of a delay that is being counted; None where there are no traces."""
         self.event_exemplars: dict[EventKey, Exemplar] = {}
@@ -52,19 +50,19 @@ class StreamInstruments:
 
     def counter(self, metric: Metric) -> Counter:
         """The counter of a metric of the catalogue; KeyError for one that is not counted here."""
-        return self._counters[metric.name]
+        return self._counters[metric]
 
     def histogram(self, metric: Metric) -> Histogram:
         """The histogram of a metric of the catalogue; KeyError for one that is not one."""
-        return self._histograms[metric.name]
+        return self._histograms[metric]
 
-    def samples(self, metric: Metric) -> Iterator[Sample]:
+    def series(self, metric: Metric) -> list[Sample]:
         """The series of one counted metric."""
-        return self._instruments[metric.name].samples(self.stream)
+        return self._instruments[metric].series()
 
-    def write(self, metric: Metric, out: list[str], *, exemplars: bool) -> None:
-        """Append the lines of one counted metric."""
-        self._instruments[metric.name].write(self.tail, out, exemplars=exemplars)
+    def text(self, metric: Metric, *, exemplars: bool) -> str:
+        """The lines of one counted metric."""
+        return self._instruments[metric].text(self.tail, exemplars=exemplars)
 
     # The connection.
 
@@ -148,3 +146,7 @@ class StreamInstruments:
     def dropped(self, kind: str, count: int = 1) -> None:
         """A limit was met; `kind` is a key of `catalog.DROPPED`."""
         self.counter(catalog.STREAM_DROPPED).inc(count, kind)
+
+    def series_dropped(self, metric: Metric, count: int) -> None:
+        """Label sets of a metric were beyond a limit."""
+        self.counter(catalog.SERIES_DROPPED).inc(count, metric.name)

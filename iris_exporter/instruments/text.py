@@ -1,7 +1,9 @@
 """How names, labels and numbers are spelled in the exposition formats; pure functions.
 
 The spelling is that of `prometheus_client` (labels in alphabetical order, `1.0` for one, `1.5e+06` from a million on),
-so that both print the same bytes for the same families: a test holds us to it.
+so that both print the same bytes for the same families: a test holds us to it. Text of version 0.0.4 and of 1.0.0 has
+the same bytes for our names. Neither format gets timestamps or `_created` series: a sample with a timestamp gets no
+staleness marker, and `_created` doubles the counters. Source: Prometheus docs, "Exposition formats"; OpenMetrics 1.0.0.
 
 What stands in a label (`clean_label`). Letters of every script and every sign that is seen stay as they are. What is
 not seen and changes how its neighbours are shown becomes U+FFFD: control characters except line feed (which the formats
@@ -12,10 +14,12 @@ different names stay two series.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import Enum
 from functools import lru_cache
-from typing import NamedTuple
+
+import msgspec
 
 from iris_exporter.core.shorten import marked
 
@@ -36,6 +40,27 @@ _UNSEEN = re.compile(
 )
 
 
+class Format(Enum):
+    """What a scraper can ask for."""
+
+    TEXT = "text"
+    OPENMETRICS = "openmetrics"
+
+    @property
+    def exemplars(self) -> bool:
+        """Whether samples carry them; in the older text they are a syntax error."""
+        return self is Format.OPENMETRICS
+
+    @property
+    def end(self) -> bytes:
+        """What follows the last family."""
+        return b"# EOF\n" if self is Format.OPENMETRICS else b""
+
+
+Pairs = tuple[tuple[str, str], ...]
+"""Names and values of labels, in alphabetical order of the names."""
+
+
 @dataclass(frozen=True, slots=True)
 class Exemplar:
     """One observation that stands for the others; `labels` lead to its span, `timestamp` is Unix seconds or None."""
@@ -49,11 +74,11 @@ class Exemplar:
         return sum(len(name) + len(value) for name, value in self.labels) <= MAX_EXEMPLAR_CHARS
 
 
-class Sample(NamedTuple):
-    """One series and its value; label values are clean (`clean_label`)."""
+class Sample(msgspec.Struct, frozen=True, gc=False):
+    """One series and its value. Label values are clean (`clean_label`); `stream` is left to whoever writes the line."""
 
     name: str
-    labels: Mapping[str, str]
+    labels: Pairs
     value: float
     exemplar: Exemplar | None = None
 
@@ -116,17 +141,24 @@ def head(name: str, pairs: tuple[tuple[str, str], ...]) -> str:
     return f"{name}{{{pairs_text(pairs)}," if pairs else f"{name}{{"
 
 
-def series_text(name: str, labels: Mapping[str, str]) -> str:
-    """`name{a="x"} ` (with the blank) for clean label values, labels in alphabetical order."""
-    if not labels:
-        return f"{name} "
-    return f"{name}{{{pairs_text(sorted(labels.items()))}}} "
+def series_text(name: str, labels: Pairs) -> str:
+    """`name{a="x"} ` (with the blank) for clean label values."""
+    return f"{name}{{{pairs_text(labels)}}} " if labels else f"{name} "
 
 
-def sample_line(sample: Sample, *, exemplars: bool) -> str:
-    """The whole line of one sample, with its exemplar where there is one and the format allows it."""
-    suffix = exemplar_text(sample.exemplar) if exemplars and sample.exemplar is not None else ""
-    return f"{series_text(sample.name, sample.labels)}{format_value(sample.value)}{suffix}\n"
+def sample_lines(samples: Iterable[Sample], tail: str = "", *, exemplars: bool = False) -> str:
+    """The lines of samples; `tail` is what follows their labels, as in `stream="x"} `, empty where nothing does."""
+    if tail and not exemplars:  # the hot path of a scrape
+        return "".join(
+            [f"{head(sample.name, sample.labels)}{tail}{format_value(sample.value)}\n" for sample in samples]
+        )
+    lines = []
+    for sample in samples:
+        name, labels = sample.name, sample.labels
+        start = f"{head(name, labels)}{tail}" if tail else series_text(name, labels)
+        suffix = exemplar_text(sample.exemplar) if exemplars and sample.exemplar is not None else ""
+        lines.append(f"{start}{format_value(sample.value)}{suffix}\n")
+    return "".join(lines)
 
 
 def exemplar_text(exemplar: Exemplar) -> str:

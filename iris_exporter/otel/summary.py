@@ -38,11 +38,11 @@ def totals(instruments: StreamInstruments) -> Totals:
     counts = dict.fromkeys(_ALWAYS, 0)
     for metric, attribute in _COUNTERS:
         prefix, has_labels, _ = attribute.partition("<")
-        for sample in instruments.samples(metric):
-            label = next((value for name, value in sample.labels.items() if name != "stream"), "")
+        for sample in instruments.series(metric):
+            label = sample.labels[0][1] if sample.labels else ""
             name = f"{prefix}{label}" if has_labels else attribute
             counts[name] = counts.get(name, 0) + int(sample.value)
-    delays = instruments.samples(catalog.MESSAGE_DELAY)
+    delays = instruments.series(catalog.MESSAGE_DELAY)
     return Totals(counts, [int(sample.value) for sample in delays if sample.name.endswith("_bucket")])
 
 

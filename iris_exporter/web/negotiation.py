@@ -7,7 +7,7 @@ nothing we have still gets the old text format, as every Prometheus target does:
 import re
 from dataclasses import dataclass
 
-from iris_exporter.instruments.rendering import Format
+from iris_exporter.instruments.text import Format
 
 # The escaping schemes that leave our names as they are (letters, digits, underscores). `dots` would double each
 # underscore, so the answer to a scraper that asks for it says `underscores`.

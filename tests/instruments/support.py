@@ -7,11 +7,10 @@ from iris_exporter.core.status import LinkStatus, State
 from iris_exporter.decoding.messages import Anomaly, Metrics, Project
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.exposition import Exposition, Source
-from iris_exporter.instruments.rendering import Format
 from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.instruments.signals import ExportCounts
 from iris_exporter.instruments.stream_instruments import StreamInstruments
-from iris_exporter.instruments.text import Exemplar
+from iris_exporter.instruments.text import Exemplar, Format
 from iris_exporter.model.snapshot import DataFlow, Snapshot
 from iris_exporter.transports.connection_events import (
     Connected,

@@ -14,12 +14,12 @@ from iris_exporter.core.limits import Limits
 from iris_exporter.core.status import State
 from iris_exporter.decoding.messages import Anomaly, Metrics, Project
 from iris_exporter.instruments import catalog, entities
-from iris_exporter.instruments.client import prometheus_registry
+from iris_exporter.instruments.entities import EntitySeries
 from iris_exporter.instruments.exposition import Exposition, Source
-from iris_exporter.instruments.rendering import Format
 from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.instruments.signals import ExportCounts
-from iris_exporter.instruments.text import clean_label
+from iris_exporter.instruments.text import Format, clean_label
+from tests.instruments.oracle import prometheus_registry
 from tests.instruments.support import NOON, busy_exposition, exposition, link, picture, series, source, text
 
 EXPECTED = Path(__file__).parents[1] / "data" / "expected"
@@ -154,13 +154,13 @@ def test_a_stream_that_is_gone_leaves_nothing_and_a_new_one_of_its_name_starts_a
 
 def test_lines_of_a_project_are_written_once_while_it_is_the_same_object(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
-    original = entities._row
+    original = EntitySeries._project_lines
 
-    def counting(key: str, *rest: Any) -> entities.Row:
-        written.append(key)
-        return original(key, *rest)
+    def counting(series: EntitySeries, name: str, *rest: Any) -> tuple[bytes, ...]:
+        written.append(name)
+        return original(series, name, *rest)
 
-    monkeypatch.setattr(entities, "_row", counting)
+    monkeypatch.setattr(EntitySeries, "_project_lines", counting)
     stream = Changing(projects=(ALPHA, BETA))
     text(stream.printer)
     text(stream.printer, Format.OPENMETRICS)
@@ -297,7 +297,7 @@ def test_the_name_of_a_histogram_stands_for_its_parts() -> None:
 
 
 def test_a_filter_that_wants_no_project_does_not_look_at_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(entities, "_row", None)
+    monkeypatch.setattr(EntitySeries, "_project_lines", None)
     assert text(exposition(source(projects=(ALPHA,))), names=["iris_up"]).endswith('iris_up{stream="main"} 1.0\n')
 
 

@@ -15,9 +15,7 @@ TRACE = Exemplar((("trace_id", "abc"),), 0.3, 10.0)
 
 
 def lines(instrument: Counter | Histogram, *, exemplars: bool = False) -> list[str]:
-    out: list[str] = []
-    instrument.write(TAIL, out, exemplars=exemplars)
-    return "".join(out).splitlines()
+    return instrument.text(TAIL, exemplars=exemplars).splitlines()
 
 
 def test_known_label_values_start_at_zero() -> None:

@@ -25,9 +25,9 @@ def counts(instruments: StreamInstruments) -> dict[tuple[str, str], float]:
     found = {}
     for metric in catalog.CATALOG:
         if metric.kind in (Kind.COUNTER, Kind.HISTOGRAM) and metric.group in (catalog.LINK, catalog.TRAFFIC):
-            for sample in instruments.samples(metric):
+            for sample in instruments.series(metric):
                 if sample.value and not sample.name.endswith(("_bucket", "_sum")):
-                    label = next((value for name, value in sample.labels.items() if name != "stream"), "")
+                    label = sample.labels[0][1] if sample.labels else ""
                     found[sample.name, label] = sample.value
     return found
 

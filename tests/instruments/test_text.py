@@ -99,9 +99,9 @@ def test_help_escapes_the_quote_in_openmetrics_only() -> None:
     assert escape_help('a "b" \\ \n', openmetrics=False) == r'a "b" \\ \n'
 
 
-def test_labels_are_printed_in_alphabetical_order() -> None:
-    assert series_text("m", {"b": "2", "a": '1"'}) == r'm{a="1\"",b="2"} '
-    assert series_text("m", {}) == "m "
+def test_labels_are_printed_in_their_order() -> None:
+    assert series_text("m", (("a", '1"'), ("b", "2"))) == r'm{a="1\"",b="2"} '
+    assert series_text("m", ()) == "m "
 
 
 def test_an_exemplar_longer_than_the_standard_allows_does_not_fit() -> None:

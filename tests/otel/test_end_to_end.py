@@ -21,8 +21,8 @@ from iris_exporter.app import Exporter
 from iris_exporter.backend.server import Backend
 from iris_exporter.backend.service import BackendSettings
 from iris_exporter.instruments import catalog
-from iris_exporter.instruments.rendering import Format
 from iris_exporter.instruments.signals import ExportCounts
+from iris_exporter.instruments.text import Format
 from iris_exporter.otel import stream_tracer
 from iris_exporter.otel.environment import read_otel
 from iris_exporter.otel.provider import Telemetry
@@ -93,8 +93,8 @@ def named(receiver: HttpReceiver | GrpcReceiver, name: str) -> list[Any]:
 
 
 def self_metric(exporter: Exporter, metric: Any, signal: str) -> float:
-    samples = exporter.self_metrics.samples(metric)
-    return next(sample.value for sample in samples if sample.labels["signal"] == signal)
+    samples = exporter.self_metrics.series(metric)
+    return next(sample.value for sample in samples if sample.labels == (("signal", signal),))
 
 
 @pytest.mark.parametrize("protocol", ["websocket", "sse"])

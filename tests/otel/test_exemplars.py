@@ -8,15 +8,14 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from iris_exporter.decoding.messages import Event
 from iris_exporter.instruments import catalog
-from iris_exporter.instruments.client import prometheus_registry
 from iris_exporter.instruments.exposition import Exposition, Source
-from iris_exporter.instruments.rendering import Format
 from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.instruments.stream_instruments import MAX_EVENT_EXEMPLARS, StreamInstruments
-from iris_exporter.instruments.text import Exemplar
+from iris_exporter.instruments.text import Exemplar, Format
 from iris_exporter.otel.stream_tracer import StreamTracer
 from iris_exporter.transports.connection_events import Connected, DialStarted, PingAnswered
 from tests.fakes import FakeClock
+from tests.instruments.oracle import prometheus_registry
 from tests.instruments.support import link, picture
 from tests.otel.samples import Recorder, tracer_into
 

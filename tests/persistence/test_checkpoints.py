@@ -18,6 +18,7 @@ from iris_exporter.backend.service import BackendSettings
 from iris_exporter.core.cursor import CursorState
 from iris_exporter.persistence.checkpoints import READS_BEFORE_WARNING, Checkpoint, Checkpoints, PendingRecord
 from iris_exporter.persistence.cursor_store import CursorRecord, CursorStore
+from tests.instruments.support import text
 from tests.waiting import BUSY, until
 
 SCRAPER = {"X-Prometheus-Scrape-Timeout-Seconds": "10"}
@@ -73,13 +74,9 @@ class Life:
         return sum(int(float(line.split()[-1])) for line in lines if line.startswith("iris_events_total{"))
 
     def metric(self, name: str) -> float:
-        stream = self.exporter.streams()["s"]
-        return sum(
-            s.value
-            for metric, samples in self.exporter.exposition.samples()
-            for s in samples
-            if s.name == name and stream
-        )
+        assert "s" in self.exporter.streams()
+        lines = text(self.exporter.exposition, names=[name]).splitlines()
+        return sum(float(line.split()[-1]) for line in lines if not line.startswith("#"))
 
 
 @asynccontextmanager

@@ -34,7 +34,7 @@ class Bench:
 
     def count(self, metric: Metric, **labels: str) -> float:
         """The sum of the series whose labels include `labels`."""
-        found = [sample for sample in self.instruments.samples(metric) if labels.items() <= sample.labels.items()]
+        found = [sample for sample in self.instruments.series(metric) if labels.items() <= dict(sample.labels).items()]
         return sum(sample.value for sample in found if not sample.name.endswith(("_sum", "_bucket")))
 
 

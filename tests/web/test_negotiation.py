@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iris_exporter.instruments.rendering import Format
+from iris_exporter.instruments.text import Format
 from iris_exporter.web.negotiation import accepts_gzip, choose_format, parse, prefers_html
 
 TEXT_004 = "text/plain; version=0.0.4; charset=utf-8"

@@ -10,7 +10,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from iris_exporter.decoding.messages import Project
-from iris_exporter.instruments.rendering import Format
+from iris_exporter.instruments.text import Format
 from iris_exporter.web import scrape
 from tests.web.support import FakeContext, picture, serving
 
