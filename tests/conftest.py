@@ -5,6 +5,7 @@ started. See docs/development.md, "Tests".
 """
 
 import asyncio
+import gc
 import inspect
 import logging
 import os
@@ -83,6 +84,12 @@ def pytest_configure_node(node: Any) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run what waits for real programs first, so that no worker is left alone with it at the end."""
     items.sort(key=lambda item: item.get_closest_marker("integration") is None)
+
+
+def pytest_collection_finish() -> None:
+    """Take what was collected, thousands of tests, out of what each garbage collection goes through."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
