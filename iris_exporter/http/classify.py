@@ -85,8 +85,8 @@ def _tls(error: BaseException) -> Failure | None:
     if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
         inner = getattr(error, "os_error", error)
         alert = getattr(inner, "reason", None) or type(error).__name__
-        about_ours = any(name in alert for name in _ABOUT_OUR_CERTIFICATE)
-        return Failure("client_certificate" if about_ours else "tls", alert)
+        is_about_client = any(name in alert for name in _ABOUT_OUR_CERTIFICATE)
+        return Failure("client_certificate" if is_about_client else "tls", alert)
     return None
 
 

@@ -178,13 +178,13 @@ class CursorStore:
 
     @staticmethod
     def _quarantine(path: Path, stream: str, why: str) -> None:
-        aside = path.with_name(path.name + ".aside")
+        renamed = path.with_name(path.name + ".aside")
         try:
-            path.replace(aside)
+            path.replace(renamed)
         except OSError as error:
             _log.warning("state.unreadable", stream=stream, file=str(path), reason=why, error=error)
         else:
-            _log.warning("state.set_aside", stream=stream, file=str(path), reason=why, moved_to=str(aside))
+            _log.warning("state.set_aside", stream=stream, file=str(path), reason=why, moved_to=str(renamed))
 
 
 def _head(body: bytes) -> bytes:
