@@ -233,7 +233,7 @@ SECTIONS: dict[str, tuple[Limit, ...]] = {
         ),
         Limit(
             "beginnings of series that are cached as text",
-            "instruments.text:HEADS_KEPT",
+            "instruments.text:MAX_CACHED_HEADS",
             "the one that was not used for longest is written anew",
             "none: nothing is lost",
             "tests/instruments/test_equality.py",

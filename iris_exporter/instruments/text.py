@@ -29,7 +29,7 @@ MAX_LABEL_CHARS = 200
 MAX_EXEMPLAR_CHARS = 128
 """All label names and values of an exemplar together. Source: OpenMetrics 1.0.0, "Exemplars"."""
 
-HEADS_KEPT = 4096
+MAX_CACHED_HEADS = 4096
 """Beginnings of series kept by `head`: some hundred for all streams together, and the endpoint of each."""
 
 _EXPONENT_FROM = 1_000_000.0
@@ -131,7 +131,7 @@ def pairs_text(pairs: Iterable[tuple[str, str]]) -> str:
     return ",".join([f'{name}="{escape_label(value)}"' for name, value in pairs])
 
 
-@lru_cache(maxsize=HEADS_KEPT)
+@lru_cache(maxsize=MAX_CACHED_HEADS)
 def head(name: str, pairs: tuple[tuple[str, str], ...]) -> str:
     """The beginning of a series whose last label is still to come: `name{a="x",`.
 
