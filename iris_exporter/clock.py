@@ -4,6 +4,8 @@ import asyncio
 import time
 from typing import Protocol
 
+from typing_extensions import override
+
 
 class Clock(Protocol):
     """Where time comes from; tests pass one that they advance themselves."""
@@ -18,17 +20,17 @@ class Clock(Protocol):
         """Return after `seconds`; zero or less yields to the event loop once."""
 
 
-class SystemClock:
+class SystemClock(Clock):
     """The operating system's clocks."""
 
+    @override
     def wall(self) -> float:
-        """See `Clock.wall`."""
         return time.time()
 
+    @override
     def monotonic(self) -> float:
-        """See `Clock.monotonic`."""
         return time.monotonic()
 
+    @override
     async def sleep(self, seconds: float) -> None:
-        """See `Clock.sleep`."""
         await asyncio.sleep(max(0.0, seconds))

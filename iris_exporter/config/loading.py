@@ -144,7 +144,6 @@ class _Loader:
         self._take_flags(flags)
 
     def load(self) -> Settings:
-        """See `load`."""
         streams: list[_Stream] | None = None
         defaults: dict[str, Given] = {}
         mark: str | None = None

@@ -44,5 +44,5 @@ class ConfigWatch:
             return None  # as for a file that cannot be read
 
     def loaded(self, mark: str | None, *, accepted: bool) -> None:
-        """See `FileWatch.loaded`."""
+        """The content with this mark was read, and accepted or not."""
         self._watch.loaded(mark, accepted=accepted)

@@ -84,7 +84,7 @@ class LibraryMessages:
         return self._counts.copy()
 
     def admit(self, library: str, text: str, now: float) -> int | None:
-        """See `LineLimit.admit`."""
+        """As `LineLimit.admit`, by the kind of the message and by its library."""
         suppressed = self._kinds[library].admit(kind_of(text), now)
         if suppressed is None:
             return None

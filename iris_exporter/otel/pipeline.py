@@ -15,6 +15,7 @@ from typing import Any
 
 from opentelemetry.sdk._logs import LogRecordProcessor, ReadableLogRecord, ReadWriteLogRecord
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+from typing_extensions import override
 
 from iris_exporter.core.backoff import Backoff
 from iris_exporter.instruments import signals
@@ -67,7 +68,7 @@ class Pipeline:
             self._wake.set()
 
     def counts(self) -> ExportCounts:
-        """See `ExportQueue.counts`."""
+        """How many records there are of each outcome."""
         return self._queue.counts()
 
     async def run(self) -> None:
@@ -168,8 +169,8 @@ class QueuedSpans(SpanProcessor):
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
 
+    @override
     def on_end(self, span: ReadableSpan) -> None:
-        """See `SpanProcessor.on_end`."""
         if span.context is None or not span.context.trace_flags.sampled:
             return
         timestamp = (span.end_time or 0) / _NANOSECONDS
@@ -182,17 +183,19 @@ class QueuedLogs(LogRecordProcessor):
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
 
+    @override
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
-        """See `LogRecordProcessor.on_emit`."""
         record = log_record.log_record
         assert log_record.resource is not None  # noqa: S101 (our provider has one)
         made = ReadableLogRecord(record, log_record.resource, log_record.instrumentation_scope, log_record.limits)
         timestamp = (record.observed_timestamp or 0) / _NANOSECONDS
         self._pipeline.offer([Waiting(timestamp, _STATE_BYTES, made)])
 
+    @override
     def shutdown(self) -> None:
-        """See `LogRecordProcessor.shutdown`: `Telemetry` closes the pipeline."""
+        """`Telemetry` closes the pipeline."""
 
-    def force_flush(self, timeout_millis: int = 30000) -> bool:  # noqa: ARG002 (see LogRecordProcessor)
-        """See `LogRecordProcessor.force_flush`: records are sent as soon as they can be."""
+    @override
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Records are sent as soon as they can be."""
         return True

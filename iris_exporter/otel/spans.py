@@ -25,6 +25,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from typing_extensions import override
 
 from iris_exporter.instruments import signals
 from iris_exporter.instruments.signals import SpanType
@@ -103,6 +104,7 @@ class LinkedSampler(Sampler):
     def __init__(self, inner: Sampler) -> None:
         self._inner = inner
 
+    @override
     def should_sample(
         self,
         parent_context: Context | None,
@@ -113,14 +115,13 @@ class LinkedSampler(Sampler):
         links: Sequence[Link] | None = None,
         *_: Any,
     ) -> SamplingResult:
-        """See `Sampler.should_sample`."""
         origin = links[0].context if links else None
         if origin is not None and origin.is_remote:
             parent_context, trace_id = within(origin), origin.trace_id
         return self._inner.should_sample(parent_context, trace_id, name, kind, attributes, links)
 
+    @override
     def get_description(self) -> str:
-        """See `Sampler.get_description`."""
         return f"LinkedSampler{{{self._inner.get_description()}}}"
 
 

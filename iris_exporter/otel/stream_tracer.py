@@ -166,13 +166,13 @@ class StreamTracer:
     # Events: see `streams.ingest.EventListener`.
 
     def wanted(self, batch: EventBatch) -> Sequence[Event]:
-        """See `EventListener.wanted`: all events for the log, else those with a trace context."""
+        """All events for the log, else those with a trace context (`EventListener`)."""
         if self._events is not None:
             return batch.events()
         return batch.traced() if self._is_traced and self._event_spans_left() > 0 else ()
 
     def arrived(self, events: Sequence[Event], at: float) -> None:
-        """See `EventListener.arrived`."""
+        """Log the events, and make spans of those with a trace context (`EventListener`)."""
         if self._events is not None:
             self._events.events(Arrival(self.name, at, self._connection if self._is_linked else self._poll), events)
         if self._is_traced:

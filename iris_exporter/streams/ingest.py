@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
+from typing_extensions import override
+
 from iris_exporter.core.cursor import Outcome
 from iris_exporter.core.failures import Failure, from_error_code
 from iris_exporter.core.limits import Limits
@@ -29,7 +31,7 @@ from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.logs import redact
 from iris_exporter.model.state import Changes, StreamState
 from iris_exporter.streams.log import StreamLog
-from iris_exporter.transports.base import NO_REACTION, Polled, Reaction, Received
+from iris_exporter.transports.base import NO_REACTION, Polled, Reaction, Received, Sink
 
 _SILENT = Reaction(silent=True)
 _CONTROL = frozenset(kind.message_type for kind in (Ping, Pong, Resumed, UpstreamError))
@@ -53,7 +55,7 @@ class EventListener(Protocol):
         """
 
 
-class StreamSink:
+class StreamSink(Sink):
     """Takes what a connection brings: decodes it, applies it to the model, counts it.
 
     Without a `listener` most events are never made into objects, which is quicker.
@@ -88,16 +90,17 @@ class StreamSink:
 
     # Position
 
+    @override
     def resume_from(self) -> str:
-        """See `Sink.resume_from`."""
         return self._state.cursor.resume_from
 
     def lose_cursor(self) -> None:
         """Another process may have had this stream, and its cursor is not here: the first connection has an outcome."""
         self._lost_cursor = True
 
+    @override
     def on_open(self, at: float, *, two_way: bool) -> Sequence[Outgoing]:
-        """See `Sink.on_open`. A message resumes from a position alone, a dial from any id."""
+        """A message resumes from a position alone, a dial from any id."""
         cursor = self._state.cursor
         resume_from = self.resume_from()
         position = resume_from if cursor.state.epoch is not None else ""
@@ -114,16 +117,16 @@ class StreamSink:
         self._refusal_pending = False
         return self.dialect.on_open(position)
 
+    @override
     def position_refused(self, *, refused: bool) -> None:
-        """See `Sink.position_refused`."""
         if refused:
             self._state.cursor.refuse()
         elif self._refused:
             self._state.cursor.allow()
         self._refused = self._refusal_pending = refused
 
+    @override
     def awaits_answer(self) -> bool:
-        """See `Sink.awaits_answer`."""
         return self._state.cursor.awaiting_answer
 
     def _report_outcome(self, outcome: Outcome) -> None:
@@ -134,8 +137,8 @@ class StreamSink:
 
     # The stream
 
+    @override
     def receive(self, received: Received, at: float) -> Reaction:
-        """See `Sink.receive`."""
         state = self._state
         counts: dict[str, int] = {}
         delays: list[float] = []
@@ -181,8 +184,8 @@ class StreamSink:
             return _SILENT
         return replace(reaction, fill=True) if state.cursor.gap_after is not None else reaction
 
+    @override
     def peek(self, received: Received) -> Reaction:
-        """See `Sink.peek`."""
         return self._react(self.dialect.peek(received.frames))
 
     def _react(self, control: Iterable[Message]) -> Reaction:
@@ -241,8 +244,8 @@ class StreamSink:
 
     # Documents
 
+    @override
     def snapshot(self, body: bytes, at: float, *, polling: bool) -> Failure | None:
-        """See `Sink.snapshot`."""
         overview = self._document(lambda: self.dialect.decode_document(body))
         if isinstance(overview, Failure):
             return overview
@@ -257,12 +260,12 @@ class StreamSink:
             self._report_outcome(Outcome.FULL if continues else Outcome.NONE)
         return None
 
+    @override
     def missing_after(self) -> str | None:
-        """See `Sink.missing_after`."""
         return self._state.cursor.gap_after
 
+    @override
     def page(self, after: str, page: Polled | None, at: float) -> bool:
-        """See `Sink.page`."""
         cursor = self._state.cursor
         if page is not None and after != cursor.gap_after:
             return cursor.has_gap  # the gap was filled, or given up, while the page was on its way
@@ -292,12 +295,12 @@ class StreamSink:
         finally:
             self._report_problems()
 
+    @override
     def unchanged(self, at: float) -> None:
-        """See `Sink.unchanged`."""
         self._state.heard(at)
 
+    @override
     def forget(self) -> None:
-        """See `Sink.forget`."""
         self._state.forget()
 
     def _broken(self, reason: str, path: str, count: int, detail: str = "") -> None:

@@ -103,23 +103,23 @@ class Stream:
     # Steering
 
     def lose_cursor(self) -> None:
-        """See `StreamSink.lose_cursor`."""
+        """Another process may have had this stream: the first connection reports how it goes on."""
         self._sink.lose_cursor()
 
     def connect(self) -> None:
-        """See `Supervisor.connect`."""
+        """Connect, or make the next attempt now."""
         self._supervisor.connect()
 
     def disconnect(self) -> None:
-        """See `Supervisor.disconnect`."""
+        """Close the link and stay disconnected until asked again."""
         self._supervisor.disconnect()
 
     def reset(self) -> None:
-        """See `Supervisor.reset`."""
+        """Clear what is believed about the source, then connect."""
         self._supervisor.reset()
 
     async def stop(self) -> None:
-        """See `Supervisor.stop`; for good, since its telemetry ends too."""
+        """Disconnect for good, and return when all tasks have ended."""
         await self._supervisor.stop()
         if self.telemetry is not None:
             self.telemetry.close()
@@ -153,7 +153,7 @@ class Stream:
 
     @property
     def has_crashed(self) -> bool:
-        """See `Supervisor.has_crashed`."""
+        """Whether bugs of the exporter stop the stream."""
         return self._supervisor.has_crashed
 
     def pending_record(self) -> PendingRecord:

@@ -9,13 +9,14 @@ import zlib
 from collections import deque
 
 import aiohttp
+from typing_extensions import override
 
 from iris_exporter.core.failures import Failure, TransportError
 from iris_exporter.decoding.dialect import Outgoing
 from iris_exporter.errors import LimitExceededError
 from iris_exporter.http.classify import LINK_ERRORS, failure_of
 from iris_exporter.http.decompress import Inflater
-from iris_exporter.transports.base import Received
+from iris_exporter.transports.base import Link, Received
 from iris_exporter.transports.sse_parser import SseParser
 
 # A compressed piece may inflate to its own size and this many messages of the largest size, not more; where messages
@@ -26,7 +27,7 @@ _LEAST_INFLATED_BYTES = 1 << 20
 _PART_BYTES = 256 * 1024
 
 
-class SseLink:
+class SseLink(Link):
     """An open event stream; see `transports.base.Link`."""
 
     protocol = "sse"
@@ -50,8 +51,8 @@ class SseLink:
         except ValueError as error:
             raise TransportError(Failure("not_a_stream", "a content encoding we did not ask for")) from error
 
+    @override
     async def read(self) -> Received:
-        """See `Link.read`."""
         parser = self._parser
         if parser.closed:
             raise TransportError(Failure("message_too_large", "an SSE event is larger than the limit"))
@@ -108,14 +109,15 @@ class SseLink:
         pieces.clear()
         return piece
 
-    async def send(self, message: Outgoing) -> bool:  # noqa: ARG002 (SSE has one direction)
-        """See `Link.send`."""
+    @override
+    async def send(self, message: Outgoing) -> bool:
         return False
 
+    @override
     async def ping(self) -> bool:
-        """See `Link.ping`."""
         return False
 
-    async def close(self, code: int = 1000) -> None:  # noqa: ARG002 (SSE has no close frame)
-        """See `Link.close`: the response is dropped, which is the only way to end one."""
+    @override
+    async def close(self, code: int = 1000) -> None:
+        """The response is dropped, which is the only way to end one."""
         self._response.close()

@@ -11,12 +11,13 @@ from typing import Any
 
 import aiohttp
 from aiohttp import ClientWebSocketResponse, WSCloseCode, WSMsgType
+from typing_extensions import override
 
 from iris_exporter.core.failures import Failure, TransportError, from_close_code
 from iris_exporter.decoding.dialect import Binary, Outgoing
 from iris_exporter.http.classify import failure_of
 from iris_exporter.logs import redact
-from iris_exporter.transports.base import Received
+from iris_exporter.transports.base import Link, Received
 
 _CLOSE_SECONDS = 1.0
 # How many frames one read may bring: some 5 ms of work, so that a scrape gets its turn.
@@ -30,7 +31,7 @@ def _wire_size(payload_bytes: int) -> int:
     return payload_bytes + (4 if payload_bytes < 65536 else 10)
 
 
-class WebSocketLink:
+class WebSocketLink(Link):
     """An open WebSocket; see `transports.base.Link`."""
 
     protocol = "websocket"
@@ -48,8 +49,8 @@ class WebSocketLink:
         self._queued: Sequence[tuple[Any, int]] = getattr(reader, "_buffer", ())
         self._take: Callable[[], Awaitable[Any]] = getattr(reader, "read", socket.receive)
 
+    @override
     async def read(self) -> Received:
-        """See `Link.read`."""
         if self._close_code is not None and self._end is not None:
             raise TransportError(self._end)
         received = Received([], 0)
@@ -108,8 +109,9 @@ class WebSocketLink:
         with suppress(ConnectionError, RuntimeError, aiohttp.ClientError):
             await self._socket.pong(payload)
 
+    @override
     async def send(self, message: Outgoing) -> bool:
-        """See `Link.send`; a link that has just ended swallows the message, the next read says why it ended."""
+        """A link that has just ended swallows the message, the next read says why it ended."""
         with suppress(ConnectionError, RuntimeError, aiohttp.ClientError):
             if isinstance(message, Binary):
                 await self._socket.send_bytes(message.data)
@@ -117,14 +119,14 @@ class WebSocketLink:
                 await self._socket.send_str(message.decode())
         return True
 
+    @override
     async def ping(self) -> bool:
-        """See `Link.ping`."""
         with suppress(ConnectionError, RuntimeError, aiohttp.ClientError):
             await self._socket.ping(b"iris")
         return True
 
+    @override
     async def close(self, code: int = 1000) -> None:
-        """See `Link.close`."""
         if self._ponging is not None:
             self._ponging.cancel()
         with suppress(Exception):

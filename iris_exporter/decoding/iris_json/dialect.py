@@ -15,9 +15,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
 import msgspec
+from typing_extensions import override
 
 from iris_exporter.core.limits import DEFAULT_LIMITS, Limits
-from iris_exporter.decoding.dialect import Binary, Frame, NamedEvent, Outgoing
+from iris_exporter.decoding.dialect import Binary, Dialect, Frame, NamedEvent, Outgoing
 from iris_exporter.decoding.iris_json import outgoing
 from iris_exporter.decoding.iris_json.decoder import message_from
 from iris_exporter.decoding.iris_json.documents import overview_of
@@ -39,8 +40,8 @@ _TYPE = b'"type"'  # every message has one
 _NOT_ORDINARY = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError)
 
 
-class IrisJson:
-    """See `decoding.dialect.Dialect`. Not for use by two threads at a time."""
+class IrisJson(Dialect):
+    """IRIS's JSON. Not for use by two threads at a time."""
 
     subprotocols: Sequence[str] = ()
     accept = "application/json"
@@ -57,25 +58,27 @@ class IrisJson:
 
     # What is sent and asked
 
+    @override
     def reset(self) -> None:
-        """See `Dialect.reset`; no message depends on one before it."""
+        """No message depends on one before it."""
 
+    @override
     def on_open(self, position: str) -> Sequence[Outgoing]:
-        """See `Dialect.on_open`."""
         return (outgoing.resume(position),) if position else ()
 
     # Documents
 
+    @override
     def reads(self, media_type: str) -> bool:
-        """See `Dialect.reads`."""
         return media_type in ("application/json", "text/json") or media_type.endswith("+json")
 
+    @override
     def decode_document(self, body: bytes) -> Overview:
-        """See `Dialect.decode_document`: a document of any known shape."""
+        """A document of any known shape."""
         return overview_of(parse(body), self.problems)
 
+    @override
     def decode_page(self, body: bytes, headers: Mapping[str, str]) -> Page | None:
-        """See `Dialect.decode_page`."""
         cursor, missed = headers.get("Iris-Cursor"), headers.get("Iris-Missed", "")
         if cursor is None:
             return None
@@ -88,15 +91,16 @@ class IrisJson:
 
     # The stream
 
+    @override
     def peek(self, frames: Sequence[Frame]) -> Iterator[Ping | Pong]:
-        """See `Dialect.peek`."""
         small = [frame for frame in frames if len(frame) <= _CONTROL_BYTES]
         for found in IrisJson(self.problems.limits).decode(small):
             if isinstance(found, Ping | Pong):
                 yield found
 
+    @override
     def decode(self, frames: Sequence[Frame]) -> Iterator[EventBatch | Message | DecodeError]:
-        """See `Dialect.decode`. A JSON array is the envelopes in it, and a binary frame is an error."""
+        """A JSON array is the envelopes in it, and a binary frame is an error."""
         for start in range(0, len(frames), MAX_BATCH):
             yield from self._decode_some(frames[start : start + MAX_BATCH])
 

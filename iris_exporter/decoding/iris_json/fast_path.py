@@ -51,7 +51,7 @@ class WireEnvelope(msgspec.Struct, gc=False, tag_field="type", tag="event"):
     traceparent: str | None = None
 
     def event(self) -> Event:
-        """See `DeferredEvent.event`."""
+        """The event as an object."""
         return _message(self, _metadata(self.data)).event
 
 
@@ -62,7 +62,7 @@ def wire_decoder() -> Callable[[object], WireEnvelope]:
 
 
 class _WireBatch(EventBatch):
-    """See `EventBatch` and `batch_of`. `wire` is what the envelopes carry."""
+    """An `EventBatch` of envelopes."""
 
     __slots__ = ("_envelopes", "_wire", "sent")
 

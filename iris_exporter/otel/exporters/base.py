@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from typing_extensions import override
+
 from iris_exporter.core.failures import Failure
 from iris_exporter.http import tls
 from iris_exporter.http.proxies import Proxy, with_credentials
@@ -97,7 +99,7 @@ def proxy_url(proxy: Proxy | Failure | None) -> str:
     return with_credentials(proxy)
 
 
-class RenewedExporter:
+class RenewedExporter(Exporter):
     """Sends batches of one signal to its endpoint; without one, to standard output.
 
     The exporter of the protocol is made with the first batch, and made again when a file for TLS has changed. Files
@@ -111,8 +113,9 @@ class RenewedExporter:
         self._exporter: Exporter | None = None
         self._stamps: tuple[tls.Stamp | None, ...] = ()
 
+    @override
     def export(self, batch: Sequence[Any]) -> Answer:
-        """See `Exporter.export`; it does not raise for a file or a proxy either."""
+        """It does not raise for a file or a proxy either."""
         try:
             self._renew()
         except (tls.UnusableFileError, UnusableProxyError, OSError) as error:
@@ -154,7 +157,7 @@ class RenewedExporter:
 
         return HttpExporter(signal, endpoint, self._user_agent, context)
 
+    @override
     def close(self) -> None:
-        """See `Exporter.close`."""
         if self._exporter is not None:
             self._exporter.close()

@@ -6,22 +6,24 @@ from typing import Any
 
 from opentelemetry.sdk._logs.export import ConsoleLogRecordExporter
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter
+from typing_extensions import override
 
-from iris_exporter.otel.exporters.base import ACCEPTED, ALL, Answer
+from iris_exporter.otel.exporters.base import ACCEPTED, ALL, Answer, Exporter
 from iris_exporter.otel.settings import TRACES
 from iris_exporter.process.standard_streams import stdout
 
 _READER_SECONDS = 10.0
 
 
-class ConsoleExporter:
+class ConsoleExporter(Exporter):
     """Writes to standard output, through the writer that everything there goes through."""
 
     def __init__(self, signal: str) -> None:
         self._kind: Any = ConsoleSpanExporter if signal == TRACES else ConsoleLogRecordExporter
 
+    @override
     def export(self, batch: Sequence[Any]) -> Answer:
-        """See `Exporter.export`; records that nobody can read any more count as refused."""
+        """Records that nobody can read any more count as refused."""
         writer = stdout.own_writer()
         # A queue with room would take lines for a reader that never comes: earlier lines have to be gone.
         if writer is not None and not writer.flush(_READER_SECONDS):
@@ -39,5 +41,6 @@ class ConsoleExporter:
                 return Answer(ALL, reason="standard output is closed")
         return ACCEPTED
 
+    @override
     def close(self) -> None:
-        """See `Exporter.close`."""
+        """Nothing is open."""

@@ -21,6 +21,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2_grpc import LogsServ
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 from opentelemetry.sdk._logs.export import LogRecordExportResult
 from opentelemetry.sdk.trace.export import SpanExportResult
+from typing_extensions import override
 
 from iris_exporter.http import tls
 from iris_exporter.http.proxies import proxy_for_grpc
@@ -28,6 +29,7 @@ from iris_exporter.otel.exporters.base import (
     ALL,
     UNENCODABLE,
     Answer,
+    Exporter,
     UnusableProxyError,
     accepted,
     proxy_url,
@@ -43,7 +45,7 @@ _RETRY = frozenset(
 _DETAILS = "grpc-status-details-bin"
 
 
-class GrpcExporter:
+class GrpcExporter(Exporter):
     """Calls one endpoint over one channel.
 
     Raises:
@@ -76,8 +78,8 @@ class GrpcExporter:
             meter_provider=NoOpMeterProvider(),
         )
 
+    @override
     def export(self, batch: Sequence[Any]) -> Answer:
-        """See `Exporter.export`."""
         self._interceptor.call = None
         try:
             self._exporter.export(batch)
@@ -90,8 +92,9 @@ class GrpcExporter:
             return accepted(self._signal, call.result())
         return _refused(call)
 
+    @override
     def close(self) -> None:
-        """See `Exporter.close`: a call under way ends at once."""
+        """A call under way ends at once."""
         self._exporter.shutdown()
 
 
@@ -101,7 +104,6 @@ class _Interceptor(grpc.UnaryUnaryClientInterceptor):  # type: ignore[misc]
     call: Any = None
 
     def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
-        """See `grpc.UnaryUnaryClientInterceptor`."""
         self.call = continuation(client_call_details, request)
         return self.call
 

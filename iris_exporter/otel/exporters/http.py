@@ -19,6 +19,7 @@ from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from requests.adapters import HTTPAdapter
+from typing_extensions import override
 
 from iris_exporter.http.proxies import proxy_for
 from iris_exporter.http.retry_after import retry_after_seconds
@@ -28,6 +29,7 @@ from iris_exporter.otel.exporters.base import (
     MAX_REQUEST_BYTES,
     UNENCODABLE,
     Answer,
+    Exporter,
     accepted,
     proxy_url,
 )
@@ -39,7 +41,7 @@ _TOO_LARGE = 413
 _MAX_ANSWER_BYTES = 64 * 1024
 
 
-class HttpExporter:
+class HttpExporter(Exporter):
     """Posts to one endpoint over one kept connection, through the proxy of the environment.
 
     Raises:
@@ -65,14 +67,15 @@ class HttpExporter:
             meter_provider=NoOpMeterProvider(),
         )
 
+    @override
     def export(self, batch: Sequence[Any]) -> Answer:
-        """See `Exporter.export`."""
         self._adapter.answer = UNENCODABLE  # unless there is a request
         self._exporter.export(batch)
         return self._adapter.answer
 
+    @override
     def close(self) -> None:
-        """See `Exporter.close`: a request under way goes on until its time is up."""
+        """A request under way goes on until its time is up."""
         self._exporter.shutdown()
 
 
@@ -91,26 +94,20 @@ class _Adapter(HTTPAdapter):
         super().__init__()
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        """See `HTTPAdapter.init_poolmanager`."""
         super().init_poolmanager(*arguments, **options, ssl_context=self._context)
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        """See `HTTPAdapter.proxy_manager_for`."""
         return super().proxy_manager_for(proxy, **options, ssl_context=self._context)
 
     def cert_verify(self, *_: Any) -> None:
-        """See `HTTPAdapter.cert_verify`: the context has all of it."""
+        """The context has all of it."""
 
     def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
-        """See `HTTPAdapter.request_url`: as it is written, where the library resolves dots and drops a bare "?"."""
+        """As it is written, where the library resolves dots and drops a bare "?"."""
         return self._target if super().request_url(request, proxies).startswith("/") else self._url
 
     def send(self, request: requests.PreparedRequest, *_: Any, **options: Any) -> requests.Response:
-        """See `HTTPAdapter.send`.
-
-        Raises:
-            RequestException: No 2xx came. The SDK does not take this class for a fault that it should wait for.
-        """
+        # The SDK does not take a RequestException for a fault that it should wait for.
         try:
             with super().send(request, **{**options, "stream": True, "verify": True, "cert": None}) as response:
                 body = response.raw.read(_MAX_ANSWER_BYTES, decode_content=True)
