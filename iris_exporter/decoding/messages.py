@@ -6,7 +6,6 @@ A dialect makes these, and the model and everything behind it reads them. They a
 that imports go the way that data goes.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Protocol
 
@@ -136,58 +135,47 @@ class EventMessage(msgspec.Struct, frozen=True, gc=False):
     position: str | None = None
 
 
-class DeferredEvent(Protocol):
-    """An event that is made when it is asked for."""
+class DeferredMessage(Protocol):
+    """A message of an event that is made when it is asked for. `traceparent` is what stands beside the event."""
 
-    def event(self) -> Event:
-        """The event; another object each time."""
+    traceparent: str | None
+
+    def message(self) -> EventMessage:
+        """The message; another object each time."""
 
 
-class EventBatch(ABC):
-    """Well-formed events that arrived one after another, at least one, as columns: objects are made on demand.
+class EventBatch(msgspec.Struct, gc=False):
+    """Well-formed events that arrived one after another, at least one, as columns; objects are made on demand.
 
-    The columns have one element for each message, in the order of arrival. `sent` is when they were sent (Unix
-    seconds).
+    The columns have one element for each message, in the order of arrival; `sent` is in Unix seconds. `keys` counts the
+    events of each (project, event_type, severity), in the order of their first ones. `metadata` is that of all events
+    in one text.
     """
 
-    __slots__ = ()
-    sent: Sequence[float]
+    deferred: Sequence[DeferredMessage]
+    ids: list[str]
+    positions: list[str | None]
+    sent: list[float]
+    keys: Mapping[tuple[str, str, str], int]
+    has_replays: bool
+    metadata: bytes
 
-    @abstractmethod
     def __len__(self) -> int:
-        """How many messages."""
+        return len(self.deferred)
 
-    @abstractmethod
-    def has_replays(self) -> bool:
-        """Whether any message is marked as a replay."""
-
-    @abstractmethod
-    def positions(self) -> list[str | None]:
-        """The positions of the messages; None for a message without one."""
-
-    @abstractmethod
-    def ids(self) -> list[str]:
-        """The ids of the events."""
-
-    @abstractmethod
-    def keys(self) -> Mapping[tuple[str, str, str], int]:
-        """How many events there are of each (project, event_type, severity), in the order of their first ones."""
-
-    @abstractmethod
-    def newest(self, count: int) -> Sequence[DeferredEvent]:
-        """The last `count` events, oldest first."""
-
-    @abstractmethod
     def messages(self) -> list[EventMessage]:
         """The messages one by one."""
+        return [deferred.message() for deferred in self.deferred]
 
     def events(self) -> list[Event]:
         """The events one by one."""
-        return [message.event for message in self.messages()]
+        return [deferred.message().event for deferred in self.deferred]
 
     def traced(self) -> list[Event]:
-        """The events that have a `traceparent`; a dialect can do it quicker where there are none."""
-        return [event for event in self.events() if event.traceparent]
+        """The events that have a `traceparent`; one search answers where there are none."""
+        if b"traceparent" in self.metadata or any(deferred.traceparent for deferred in self.deferred):
+            return [event for event in self.events() if event.traceparent]
+        return []
 
 
 class Ping(msgspec.Struct, frozen=True, gc=False):

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import overload
 
 from iris_exporter.core.limits import DEFAULT_LIMITS
-from iris_exporter.decoding.messages import Anomaly, DeferredEvent, Event, Metrics, Project
+from iris_exporter.decoding.messages import Anomaly, DeferredMessage, Event, Metrics, Project
 
 EventKey = tuple[str, str, str]
 """(project, event_type, severity): the labels of the event counter."""
@@ -35,7 +35,7 @@ class Feed(Sequence[Event]):
 
     __slots__ = ("_events",)
 
-    def __init__(self, events: Iterable[Event | DeferredEvent]) -> None:
+    def __init__(self, events: Iterable[Event | DeferredMessage]) -> None:
         self._events = tuple(events)
 
     def __len__(self) -> int:
@@ -53,8 +53,8 @@ class Feed(Sequence[Event]):
         return _made(self._events[index])
 
 
-def _made(event: Event | DeferredEvent) -> Event:
-    return event if isinstance(event, Event) else event.event()
+def _made(event: Event | DeferredMessage) -> Event:
+    return event if isinstance(event, Event) else event.message().event
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from iris_exporter.core.dedup import SeenIds
 from iris_exporter.core.limits import DEFAULT_LIMITS, Limits
 from iris_exporter.decoding.messages import (
     Anomaly,
-    DeferredEvent,
+    DeferredMessage,
     Event,
     EventBatch,
     EventMessage,
@@ -91,7 +91,7 @@ class StreamState:
         self._metrics: Metrics | None = None
         self._projects: dict[str, Project] = {}
         self._anomalies: dict[str, Anomaly] = {}
-        self._feed: deque[Event | DeferredEvent] = deque(maxlen=limits.max_events)
+        self._feed: deque[Event | DeferredMessage] = deque(maxlen=limits.max_events)
         self._counts: dict[EventKey, int] = {}
         self._heard_at: float | None = None
         self._data_at: float | None = None
@@ -149,19 +149,19 @@ class StreamState:
         """
         if self.seen.pinned:
             self._unpin_ids()
-        positions = batch.positions()
+        positions = batch.positions
         numbered = len(positions) - positions.count(None)
         if numbered and (numbered < len(positions) or not self.cursor.precedes(cast("list[str]", positions))):
             return False
-        if batch.has_replays() or not self.seen.see_all(batch.ids()):
+        if batch.has_replays or not self.seen.see_all(batch.ids):
             return False
         if numbered:
             self.cursor.advance(len(batch))
         self._heard_at = self._data_at = now
         self._view = None
-        for key, count in batch.keys().items():
+        for key, count in batch.keys.items():
             self._count(key, count)
-        self._feed.extendleft(batch.newest(self.limits.max_events))
+        self._feed.extendleft(batch.deferred[-self.limits.max_events :])
         return True
 
     def apply_snapshot(self, overview: Overview, now: float, *, full: bool = True, polling: bool = False) -> Changes:

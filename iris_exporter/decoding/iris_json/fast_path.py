@@ -1,10 +1,9 @@
 """The fast path: well-formed events, one by one or as a batch.
 
 Nearly every message is an `event`, so there is one typed decode for those whose fields have the JSON types they should
-have, without a dictionary. Where many arrive at once, checking and converting each costs more than decoding it; a
-batch is therefore checked in a few steps over all of it, gives the model columns, and makes `Event` objects only
-on demand. `batch_of` and `message_of` return None for whatever deviates in any way, and then the general path is taken.
-Both paths give the same result.
+have, without a dictionary. Where many arrive at once, checking and converting each costs more than decoding it; a batch
+is therefore checked in a few steps over all of it, and is columns for the model. `batch_of` and `message_of` return
+None for whatever deviates in any way, and then the general path is taken. Both paths give the same result.
 """
 
 from collections import Counter
@@ -50,60 +49,15 @@ class WireEnvelope(msgspec.Struct, gc=False, tag_field="type", tag="event"):
     replay: bool = False
     traceparent: str | None = None
 
-    def event(self) -> Event:
-        """The event as an object."""
-        return _message(self, _metadata(self.data)).event
+    def message(self) -> EventMessage:
+        """The message as an object."""
+        return _message(self, _metadata(self.data))
 
 
 def wire_decoder() -> Callable[[object], WireEnvelope]:
     """Decodes one message; raises msgspec.DecodeError, UnicodeDecodeError, RecursionError, or TypeError for no text."""
     decode: Callable[..., WireEnvelope] = msgspec.json.Decoder(WireEnvelope).decode
     return decode
-
-
-class _WireBatch(EventBatch):
-    """An `EventBatch` of envelopes."""
-
-    __slots__ = ("_envelopes", "_wire", "sent")
-
-    def __init__(self, envelopes: Sequence[WireEnvelope], wire: Sequence[WireEvent], sent: list[float]) -> None:
-        self._envelopes = envelopes
-        self._wire = wire
-        self.sent = sent
-
-    def __len__(self) -> int:
-        return len(self._envelopes)
-
-    def has_replays(self) -> bool:
-        return True in [envelope.replay for envelope in self._envelopes]
-
-    def positions(self) -> list[str | None]:
-        return [envelope.id for envelope in self._envelopes]
-
-    def ids(self) -> list[str]:
-        return [event.id for event in self._wire]
-
-    def keys(self) -> Counter[tuple[str, str, str]]:
-        wire = self._wire
-        return Counter(
-            zip(
-                [event.project for event in wire],
-                [event.event_type for event in wire],
-                [event.severity for event in wire],
-                strict=True,
-            )
-        )
-
-    def newest(self, count: int) -> Sequence[WireEnvelope]:
-        return self._envelopes[-count:]
-
-    def messages(self) -> list[EventMessage]:
-        return [_message(envelope, _metadata(envelope.data)) for envelope in self._envelopes]
-
-    def traced(self) -> list[Event]:
-        beside = any(envelope.traceparent for envelope in self._envelopes)
-        inside = MARK in b"".join(map(_raw_metadata, self._wire))
-        return super().traced() if beside or inside else []
 
 
 def batch_of(envelopes: Sequence[WireEnvelope], messages: Sequence[bytes]) -> EventBatch | None:
@@ -124,7 +78,17 @@ def batch_of(envelopes: Sequence[WireEnvelope], messages: Sequence[bytes]) -> Ev
             return None
     except TypeError:
         return None
-    return _WireBatch(envelopes, events, list(map(datetime.timestamp, times)))  # type: ignore[arg-type]
+    projects = [event.project for event in events]
+    keys = zip(projects, [event.event_type for event in events], [event.severity for event in events], strict=True)
+    return EventBatch(
+        deferred=envelopes,
+        ids=[event.id for event in events],
+        positions=[envelope.id for envelope in envelopes],
+        sent=list(map(datetime.timestamp, times)),  # type: ignore[arg-type]
+        keys=Counter(keys),
+        has_replays=True in [envelope.replay for envelope in envelopes],
+        metadata=joined,
+    )
 
 
 def message_of(envelope: WireEnvelope, data: bytes) -> EventMessage | None:
@@ -163,13 +127,9 @@ def _message(envelope: WireEnvelope, metadata: bytes) -> EventMessage:
     )
 
 
-def _raw_metadata(event: WireEvent) -> msgspec.Raw:
-    return event.metadata if event.metadata is not _ABSENT else event.details
-
-
 def _metadata(event: WireEvent) -> bytes:
     """Copied, since a raw value holds on to the whole message."""
-    return bytes(_raw_metadata(event))
+    return bytes(event.metadata if event.metadata is not _ABSENT else event.details)
 
 
 def _seconds(time: datetime) -> float:
