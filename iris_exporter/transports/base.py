@@ -1,4 +1,4 @@
-"""What a link is to those who use it, and where what it brings goes."""
+"""Interfaces of the transports: a link, what it brings (`Received`), and the sink that takes it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -48,7 +48,7 @@ class Link(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Reaction:
-    """What the reader of messages wants of the link: answers to send, and a failure that ends it.
+    """What the sink wants of the link after a piece: answers to send, and a failure that ends it.
 
     `pong` says that one of the messages was the answer to our own heartbeat, `fill` that events are missing which REST
     may have: see `Sink.missing_after`. `silent` says that the frames prove that the source lives and no more.
@@ -74,20 +74,20 @@ class Polled:
 
 
 class Sink(Protocol):
-    """Where what arrives goes: the rest of the program, seen from a socket. Never blocks, never raises.
+    """Takes what a connection receives. Never blocks, never raises.
 
-    `dialect` is what the source speaks; the frames and documents that are given to the sink are decoded by it.
+    `dialect` is the encoding and protocol of the source; it decodes the frames and documents that the sink takes.
     """
 
     dialect: Dialect
 
     def resume_from(self) -> str:
-        """What a connection asks to go on from; empty when there is nothing to go on from."""
+        """The id or position from which a connection asks to resume; empty for none."""
 
     def position_refused(self, *, refused: bool) -> None:
-        """A dial was refused for the position that it asked for, which is left out of the next one.
+        """A dial was refused for its position, and the next one goes without it.
 
-        Not `refused`: a dial was refused as well without a position, which was then not what the source minds.
+        Not `refused`: a dial without a position was refused too, so the position was not the cause.
         """
 
     def awaits_answer(self) -> bool:
@@ -100,19 +100,19 @@ class Sink(Protocol):
         """Take a piece of the stream that arrived at wall time `at`."""
 
     def peek(self, received: Received) -> Reaction:
-        """What a piece wants at once that is handed to `receive` only later: answers and pongs, nothing else."""
+        """The answers and pongs of a piece that `receive` takes only later."""
 
     def snapshot(self, body: bytes, at: float, *, polling: bool) -> Failure | None:
         """Take a whole REST document; a failure when it could not be read. `polling` when there is no link."""
 
     def missing_after(self) -> str | None:
-        """The position after which events are missing that may be asked for; None when there is nothing to ask for."""
+        """The position after which events are missing that REST may have; None for none."""
 
     def page(self, after: str, page: Polled | None, at: float) -> bool:
         """Take the page of events after a position, None when it cannot be had; whether to ask for another one."""
 
     def unchanged(self, at: float) -> None:
-        """The source says that nothing changed since the last document, which is as good as hearing it again."""
+        """The source reports that nothing has changed since the last document."""
 
     def forget(self) -> None:
-        """Somebody asked to start again: clear what is believed about the source; what was counted stays counted."""
+        """Clear what is believed about the source; what was counted stays counted."""

@@ -27,8 +27,8 @@ _SNAPSHOT_GIVEN_UP = Failure("timeout", "the stream brought more than may wait u
 class Backlog:
     """Pieces that wait for the snapshot, bounded by their bytes. `take` them from the oldest on.
 
-    Whoever uses it says whether the snapshot is still `loading`, whether that was given up because the pieces
-    `overflowed`, and whether what arrives still `waits` behind other pieces.
+    Its user sets the flags: the snapshot is still `loading`, it was given up because the pieces `overflowed`, and what
+    arrives still `waits` behind other pieces.
     """
 
     def __init__(self, limit_bytes: int = MAX_BACKLOG_BYTES) -> None:
@@ -183,7 +183,7 @@ class LinkSession:
             if self._heartbeat.is_dead(now):
                 return Failure("heartbeat_timeout", f"nothing heard for {timeout:g} s")
             if self._heartbeat.ping_due(now):
-                # A peer that does not read blocks the write as well; this must not keep us from noticing.
+                # A peer that does not read blocks the write; that must not delay the end of the link.
                 try:
                     async with asyncio.timeout(timeout):
                         message = self._sink.dialect.heartbeat

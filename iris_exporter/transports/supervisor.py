@@ -84,7 +84,7 @@ class Supervisor:
         self._next_attempt_at: float | None = None
         self._connected_at: float | None = None
 
-    # What others see and ask for
+    # Status and control
 
     def status(self) -> LinkStatus:
         """What the connection looks like now."""

@@ -73,7 +73,7 @@ def test_no_hour_has_more_connections_than_allowed(per_hour: int, pauses: list[f
 
 
 @given(limits, steps)
-def test_what_it_says_to_wait_is_enough_and_never_more_than_a_token_takes(per_hour: int, pauses: list[float]) -> None:
+def test_the_wait_is_enough_and_never_more_than_a_token_takes(per_hour: int, pauses: list[float]) -> None:
     budgets = ConnectionBudgets()
     token = HOUR_SECONDS / max(per_hour // 2, 1)
     now = 0.0

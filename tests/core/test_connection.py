@@ -48,7 +48,7 @@ def test_every_phase_answers_exactly_the_inputs_that_can_reach_it() -> None:
         assert {what for (row, what) in TABLE if row is phase} == expected, phase
 
 
-def test_every_row_leaves_the_world_as_its_phase_needs_it() -> None:
+def test_every_row_starts_and_ends_what_its_phase_needs() -> None:
     """Dials, timers and polls run after a row exactly when the phase that follows is one in which they run."""
     for (phase, what), (following, actions) in TABLE.items():
         busy = phase in DIALING or phase is Phase.LIVE

@@ -35,7 +35,7 @@ def test_an_id_that_keeps_coming_is_never_forgotten() -> None:
             assert not seen.see("old")
 
 
-def test_a_memory_of_nothing_is_a_mistake() -> None:
+def test_a_memory_of_nothing_is_an_error() -> None:
     with pytest.raises(ValueError, match="max_ids"):
         SeenIds(max_ids=0)
 

@@ -303,7 +303,7 @@ ANY_UPDATE = st.builds(
 
 
 @given(st.lists(ANY_UPDATE, max_size=5), ANY_UPDATE, st.booleans())
-def test_an_update_said_twice_is_said_once(before: list[Overview], last: Overview, as_document: bool) -> None:
+def test_an_update_received_twice_counts_once(before: list[Overview], last: Overview, as_document: bool) -> None:
     state = StreamState("default", 300.0)
     for update in before:
         state.apply(Update(update), 1.0)

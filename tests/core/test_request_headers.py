@@ -88,7 +88,7 @@ def test_a_file_has_one_header_in_each_line() -> None:
         (b"X" * (MAX_HEADERS_FILE_BYTES + 1), "more than"),
     ],
 )
-def test_a_file_that_is_broken_says_where(content: bytes, why: str) -> None:
+def test_the_error_of_a_broken_file_names_the_line(content: bytes, why: str) -> None:
     with pytest.raises(BadHeaderError) as caught:
         parse_file(content)
     assert why in str(caught.value)

@@ -201,7 +201,7 @@ def test_members_share_one_limit() -> None:
 
 
 @pytest.mark.parametrize("compress", [gzip.compress, zlib.compress])
-def test_what_follows_the_end_of_a_body_is_damage_and_not_kept(compress: Callable[[bytes], bytes]) -> None:
+def test_data_after_the_end_of_a_body_is_damage_and_not_buffered(compress: Callable[[bytes], bytes]) -> None:
     inflater = Inflater("gzip")
     assert inflater.feed(compress(b"x"), 100) == b"x"
     with pytest.raises(zlib.error):
@@ -236,7 +236,7 @@ def test_what_came_before_the_damage_is_rescued() -> None:
     assert inflater.rescued.startswith(b"data: 1\n\n")
 
 
-def test_a_compressed_body_says_when_it_is_cut_short() -> None:
+def test_a_compressed_body_that_is_cut_short_is_incomplete() -> None:
     body = gzip.compress(b"telemetry " * 100)
     for missing in (1, 8, len(body) - 1):
         inflater = Inflater("gzip")

@@ -43,7 +43,7 @@ def test_a_host_and_a_usual_port_keep_their_short_name(address: str, name: str) 
         (f"http://h_0123456789{PATH}", "h_0123456789-api-stream-overview"),
     ],
 )
-def test_what_was_cut_replaced_or_left_out_is_told_apart_by_a_hash(address: str, beginning: str) -> None:
+def test_names_that_were_cut_or_cleaned_differ_by_a_hash(address: str, beginning: str) -> None:
     name = from_address(address)
     assert re.fullmatch(re.escape(beginning) + "_[0-9a-f]{10}", name)
     assert from_address(address) == name

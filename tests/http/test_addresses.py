@@ -114,7 +114,7 @@ def test_what_no_url_can_have_is_escaped_and_nothing_else(url: str, sent: str) -
     assert str(as_written(url)) == sent
 
 
-def test_a_user_in_an_address_is_kept_for_the_header_that_it_becomes() -> None:
+def test_a_user_in_an_address_becomes_a_header() -> None:
     url = as_written("http://me:p%40ss@h:1/%28x%29")
     assert (url.user, url.password, url.raw_path) == ("me", "p@ss", "/%28x%29")
 

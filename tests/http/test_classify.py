@@ -93,6 +93,6 @@ def test_an_error_has_its_reason_and_no_secret(error: BaseException, reason: str
     assert "hidden" not in failure.detail
 
 
-def test_a_resolver_that_may_answer_later_is_told_from_a_host_that_does_not_exist() -> None:
+def test_a_resolver_without_an_answer_differs_from_a_host_that_does_not_exist() -> None:
     assert failure_of(resolver(socket.EAI_AGAIN)).detail == "cannot resolve iris.example.com for the moment"
     assert failure_of(resolver(socket.EAI_NONAME)).detail == "cannot resolve iris.example.com"

@@ -80,7 +80,7 @@ def test_a_key_that_was_left_behind_stays_behind() -> None:
         (HOME + "#again", "in circles"),
     ],
 )
-def test_what_is_not_followed_says_why(location: str, why: str) -> None:
+def test_a_redirect_that_is_not_followed_has_a_detail(location: str, why: str) -> None:
     failure = next_hop(HOME, location, [HOME])
     assert isinstance(failure, Failure)
     assert failure.reason == "redirect"

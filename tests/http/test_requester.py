@@ -201,7 +201,7 @@ async def test_a_plain_request_goes_through_the_proxy_of_the_environment(
 
 
 @pytest.mark.parametrize("how", ["option", "NO_PROXY", "no_proxy"])
-async def test_the_proxy_is_left_out_when_told_so(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_proxy_is_not_used_when_it_is_switched_off(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async with serve(stream_or_socket) as server, serve_proxy() as proxy:
         monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
         if how != "option":

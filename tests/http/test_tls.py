@@ -90,7 +90,7 @@ async def test_the_systems_authorities_are_read_again_when_they_change(
         assert await ask(server.url, protocol) == (b"{}" if protocol == "poll" else protocol)
 
 
-async def test_without_verification_anything_is_taken_and_a_warning_says_so(
+async def test_without_verification_any_certificate_is_accepted_with_a_warning(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
     logs.setup("info", "logfmt")

@@ -245,7 +245,7 @@ async def test_a_redirect_within_one_connection_costs_one() -> None:
         assert made.spent() == 1
 
 
-async def test_a_stream_over_a_connection_that_was_kept_counts_since_the_source_sees_another_stream() -> None:
+async def test_a_stream_over_a_reused_connection_counts_since_the_source_sees_another_stream() -> None:
     async def handle(request: web.Request) -> web.StreamResponse:
         return web.json_response({}) if "kept" in request.query else await event_stream(request)
 

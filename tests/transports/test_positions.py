@@ -31,7 +31,7 @@ SENDABLE = ["a b", "a\tb", "ä☃", "a" * 1024, "\ufffd"]
 
 
 @pytest.mark.parametrize("identifier", UNSENDABLE)
-def test_an_id_that_no_header_can_carry_is_not_sent_and_not_kept(identifier: str) -> None:
+def test_an_id_that_no_header_can_carry_is_neither_sent_nor_stored(identifier: str) -> None:
     cursor = Cursor(CursorState(opaque="before"))
     cursor.note_id(identifier)
     assert cursor.resume_from == "before"
@@ -88,7 +88,7 @@ async def test_a_position_that_is_refused_is_left_out_of_the_next_dial(kept: Cur
         await stream.stop()
 
 
-def test_a_refused_place_is_asked_for_again_only_when_it_is_another_one_or_was_not_at_fault() -> None:
+def test_a_refused_position_is_asked_for_again_only_when_it_has_changed_or_was_not_at_fault() -> None:
     cursor = Cursor(CursorState("e", 7, confirmed=True))
     cursor.refuse()
     assert cursor.resume_from == ""
@@ -157,7 +157,7 @@ async def test_a_websocket_that_refuses_the_position_is_asked_once(code: int) ->
         await stream.stop()
 
 
-def test_what_is_kept_is_without_a_refused_place_and_has_it_again_when_it_was_not_at_fault() -> None:
+def test_the_cursor_record_lacks_a_refused_position_and_has_it_again_when_it_was_not_at_fault() -> None:
     for state in (CursorState("e", 7, confirmed=True), CursorState(opaque="x")):
         cursor = Cursor(state)
         assert cursor.state_to_record == state

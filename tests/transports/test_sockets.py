@@ -212,7 +212,7 @@ async def test_what_is_remembered_is_examined_again_when_it_stops_working() -> N
         await link.close()
 
 
-async def test_plain_json_is_to_be_polled_and_what_it_said_is_used() -> None:
+async def test_plain_json_is_polled_and_its_first_answer_is_used() -> None:
     async with endpoint(answer(200, '{"metrics": {}}', "application/json")) as made:
         found = await made.dialer.dial("")
         assert isinstance(found, PollInstead)
@@ -354,7 +354,7 @@ async def test_a_poll_sends_the_entity_tag_back_and_takes_304_for_unchanged() ->
         (answer(301, Location="/x"), "redirect", None),
     ],
 )
-async def test_a_poll_that_brings_nothing_says_why(handler: Handler, reason: str, hint: float | None) -> None:
+async def test_a_poll_that_brings_nothing_has_a_reason(handler: Handler, reason: str, hint: float | None) -> None:
     async with endpoint(handler) as made:
         with pytest.raises(TransportError) as caught:
             await made.poller.fetch(made.url)
@@ -412,7 +412,7 @@ async def dial_raw(port: int, host: str = "127.0.0.1", **settings: object) -> Fa
 
 
 @pytest.mark.parametrize("protocol", ["sse", "websocket", "auto"])
-async def test_a_server_that_accepts_and_says_nothing_is_a_timeout(protocol: str) -> None:
+async def test_a_server_that_accepts_and_sends_nothing_is_a_timeout(protocol: str) -> None:
     async with raw_server(None) as port:
         failure = await dial_raw(port, protocol=protocol)
         assert isinstance(failure, Failure)

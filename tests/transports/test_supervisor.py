@@ -285,7 +285,7 @@ async def test_what_came_behind_a_slow_snapshot_counts_when_the_link_ends_badly(
         assert b.stream.status().failure == Failure("abnormal_closure", "")
 
 
-async def test_what_a_source_says_before_it_ends_the_link_is_the_reason() -> None:
+async def test_an_error_message_before_the_end_of_the_link_is_the_reason() -> None:
     link = FakeLink()
     async with slow_snapshot(link) as b:
         b.seen.reactions = {b"no": Reaction(failure=Failure("unauthorized"))}
@@ -295,7 +295,7 @@ async def test_what_a_source_says_before_it_ends_the_link_is_the_reason() -> Non
         assert b.stream.status().failure == Failure("unauthorized")
 
 
-async def test_a_snapshot_is_given_up_when_more_has_come_than_is_held() -> None:
+async def test_a_snapshot_is_given_up_when_the_backlog_overflows() -> None:
     link = FakeLink()
     async with slow_snapshot(link) as b:
         for letter in b"abcdefghi":
@@ -640,7 +640,7 @@ async def test_stop_closes_with_going_away_also_in_the_middle_of_a_dial() -> Non
     assert made.state is State.DISCONNECTED
 
 
-async def test_every_change_of_state_is_told_once_with_its_cause() -> None:
+async def test_every_change_of_state_is_reported_once_with_its_cause() -> None:
     async with bench(Failure("dns", "cannot resolve h"), FakeLink()) as b:
         await b.clock.advance(3.0)
         told = [(str(c.previous), str(c.state), c.failure and c.failure.reason, c.attempt) for c in b.seen.changes]

@@ -389,7 +389,7 @@ async def test_a_redirect_whose_server_closes_without_saying_so_is_followed(prot
         assert reason(await (made.polled() if protocol == "poll" else made.outcome())) == "http_client_error"
 
 
-async def test_a_poll_over_a_kept_connection_that_the_server_gives_up_is_repeated() -> None:
+async def test_a_poll_over_a_reused_connection_that_the_server_closes_is_repeated() -> None:
     connections = 0
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
