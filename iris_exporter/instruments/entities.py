@@ -1,9 +1,9 @@
 """The projects, anomalies and events of one stream as lines of text, written again only for what has changed.
 
 Theory of operation. A scrape of 100,000 series must not take the event loop from the stream, and between two scrapes
-few projects change. The lines of each project are therefore kept as a row beside the values that they show; a scrape
-compares the values and joins the rows. `view` is a generator that yields (nothing) every few hundred projects, where
-the caller may let others run, and returns the view; two scrapes at once each make their own and share the rows.
+few projects change. The lines of each project are therefore cached with the values that they show; a scrape compares
+the values and joins the lines. `view` is a generator that yields (nothing) every few hundred projects, where
+the caller may let others run, and returns the view; two scrapes at once each make their own and share the lines.
 
 Everything here is bounded by the limits of the stream, and what is beyond them is counted: projects, unlisted projects
 (which only events or anomalies name), event label sets, event types, severities, the length of a label. No two series
@@ -55,7 +55,7 @@ class Bounded:
 
 
 class EntitySeries:
-    """Keeps the lines of one stream's projects and events between scrapes."""
+    """Caches the lines of one stream's projects and events between scrapes."""
 
     def __init__(self, instruments: StreamInstruments) -> None:
         self._instruments = instruments
@@ -86,7 +86,7 @@ class EntitySeries:
         return EntityView(projects, events, event_lines) if projects or events else NO_ENTITIES
 
     def _take_limits(self) -> None:
-        """Use the limits of now. Counters keep the labels that they have; gauges are shown anew."""
+        """Use the present limits. The labels of counters stay as they are; gauges are written anew."""
         limits = self._instruments.limits
         if limits is self._limits:
             return

@@ -81,7 +81,7 @@ class Exposition:
         yield form.end
 
     def views(self, metrics: Collection[Metric] = CATALOG) -> Generator[bytes, None, Views]:
-        """Look at every stream, as far as these metrics need it; the empty pieces are pauses."""
+        """Every stream, as far as these metrics need it; the empty pieces are pauses."""
         entities = any(map(is_many, metrics))
         streams: dict[str, StreamSeries] = {}
         views: Views = []

@@ -51,7 +51,7 @@ class SelfMetrics:
         self._numbers[metric][label] = number
 
     def watch(self, metric: Metric, read: Callable[[], Value]) -> None:
-        """From now on ask `read` at each scrape; what it says of a label value stands in place of what was counted."""
+        """From now on call `read` at each scrape; a number that it has for a label value replaces the counted one."""
         self._watched[metric] = read
 
     def value(self, metric: Metric, label: str = "") -> float:
@@ -65,7 +65,7 @@ class SelfMetrics:
             self.set(catalog.RELOAD_TIMESTAMP, at)
 
     def watch_exports(self, counts: Callable[[], Mapping[str, ExportCounts]]) -> None:
-        """From now on ask `counts` what became of the records of each signal that is exported."""
+        """From now on call `counts` for what became of the records of each exported signal."""
 
         def read(field: str) -> Value:
             return {signal: getattr(found, field) for signal, found in counts().items()}

@@ -21,7 +21,7 @@ from iris_exporter.transports.connection_events import (
 )
 
 MAX_EVENT_EXEMPLARS = 1000
-"""Label sets of the event counter whose last exemplar is kept, some 300 bytes each."""
+"""Label sets of the event counter whose last exemplar is stored, some 300 bytes each."""
 
 
 class StreamInstruments:
@@ -101,7 +101,7 @@ class StreamInstruments:
         self.counter(catalog.DECODE_ERRORS).inc(count, reason)
 
     def upstream_error(self, code: str) -> None:
-        """The source said `error`; an unknown code is counted as `other`."""
+        """The source sent `error`; an unknown code is counted as `other`."""
         self.counter(catalog.UPSTREAM_ERRORS).inc(1, code)
 
     def delay(self, seconds: float, exemplar: Exemplar | None = None) -> None:
@@ -109,7 +109,7 @@ class StreamInstruments:
         self._delay.observe(seconds, exemplar)
 
     def delays(self, seconds: Iterable[float]) -> None:
-        """The same for several messages; the slowest of them gets the exemplar, because it is the one to look at."""
+        """The same for several messages; the slowest of them gets the exemplar, because it is the one to examine."""
         if self.exemplify is None:
             self._delay.observe_many(seconds)
             return

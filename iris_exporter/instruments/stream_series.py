@@ -19,7 +19,7 @@ COLUMNS = {metric: index for index, metric in enumerate(catalog.PROJECT_METRICS)
 
 
 class StreamSeries:
-    """Writes the metrics of one stream, and keeps each text together with the value that it shows."""
+    """Writes the metrics of one stream, and caches each text together with the value that it shows."""
 
     def __init__(self, instruments: StreamInstruments) -> None:
         self.instruments = instruments
@@ -27,7 +27,7 @@ class StreamSeries:
         self._texts: dict[Metric, tuple[Value, str]] = {}
 
     def view(self, status: LinkStatus, snapshot: Snapshot, *, entities: bool) -> Generator[None, None, StreamView]:
-        """Look at the stream; it pauses now and then. Without `entities`, the expensive part, those are left out."""
+        """The stream as its metrics see it, with pauses. Without `entities`, the expensive part, those are left out."""
         if not entities:
             return StreamView(status, snapshot)
         return StreamView(status, snapshot, (yield from self._entities.view(snapshot)))

@@ -30,7 +30,7 @@ MAX_EXEMPLAR_CHARS = 128
 """All label names and values of an exemplar together. Source: OpenMetrics 1.0.0, "Exemplars"."""
 
 MAX_CACHED_HEADS = 4096
-"""Beginnings of series kept by `head`: some hundred for all streams together, and the endpoint of each."""
+"""Beginnings of series that `head` caches: some hundred for all streams together, and the endpoint of each."""
 
 _EXPONENT_FROM = 1_000_000.0
 # Categories Cc (less tab and line feed), Cs, Zl and Zp, and those of Cf that are not seen and join nothing.
@@ -119,7 +119,7 @@ def _format_unusual(value: float) -> str:
         return "+Inf" if value > 0 else "-Inf"
     text = repr(value)
     point = text.find(".")
-    # repr itself changes to an exponent at 1e16 and then has its point elsewhere; negative numbers keep their digits.
+    # repr itself changes to an exponent at 1e16 and then has its point elsewhere; the digits of negative numbers stay.
     if value < 0 or point <= 6:
         return text
     digits = f"{text[0]}.{text[1:point]}{text[point + 1 :]}".rstrip("0.")

@@ -10,7 +10,7 @@ from iris_exporter.decoding.messages import Metrics, Project
 from iris_exporter.model.snapshot import DataFlow, EventKey, Snapshot
 
 NO_FIGURES = Metrics()
-"""The headline figures of a source that has said none."""
+"""The headline figures of a source that has sent none."""
 
 
 class ProjectView(msgspec.Struct, gc=False):

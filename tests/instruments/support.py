@@ -26,21 +26,21 @@ NOON = 1_700_000_000.0
 
 
 def link(state: State = State.LIVE, **changes: Any) -> LinkStatus:
-    facts: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "state": state, "protocol": "sse", "endpoint": "http://iris.test/api/stream/overview", "attempt": 0,
         "next_attempt_at": None, "connected_at": NOON, "last_message": NOON + 1.5, "failure": None,
     }  # fmt: skip
-    return LinkStatus(**{**facts, **changes})
+    return LinkStatus(**{**fields, **changes})
 
 
 def picture(stream: str = "main", *, stale: bool = False, **changes: Any) -> Snapshot:
     if stale:
         changes["flow"] = DataFlow.SILENT
-    facts: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "stream": stream, "metrics": None, "projects": (), "anomalies": (), "events": (), "event_counts": {},
         "last_data_timestamp": None, "flow": DataFlow.FLOWING,
     }  # fmt: skip
-    return Snapshot(**{**facts, **changes})
+    return Snapshot(**{**fields, **changes})
 
 
 def source(stream: str = "main", status: LinkStatus | None = None, **changes: Any) -> Source:

@@ -77,7 +77,7 @@ def test_our_bytes_are_the_client_librarys_and_no_series_appears_twice(found: li
     assert sum(1 for _ in parse_openmetrics(openmetrics)) >= 7
 
 
-positive = numbers.map(lambda value: None if value is None else value + 0.0)  # -0.0 equals 0.0, and keeps its line
+positive = numbers.map(lambda value: None if value is None else value + 0.0)  # -0.0 equals 0.0 and has the same line
 
 
 @given(st.lists(st.tuples(statuses, snapshots, st.lists(positive, min_size=2, max_size=2)), min_size=2, max_size=4))

@@ -10,12 +10,15 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from iris_exporter.core.failures import Failure
 from iris_exporter.core.limits import Limits
 from iris_exporter.core.status import State
 from iris_exporter.decoding.messages import Anomaly, Metrics, Project
 from iris_exporter.instruments import catalog, entities
+from iris_exporter.instruments import exposition as exposition_module
 from iris_exporter.instruments.entities import EntitySeries
 from iris_exporter.instruments.exposition import Exposition, Source
+from iris_exporter.instruments.metric import STREAM, Kind, Metric, Subject
 from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.instruments.signals import ExportCounts
 from iris_exporter.instruments.text import Format, clean_label
@@ -101,6 +104,23 @@ def test_the_attempt_is_zero_when_live() -> None:
     assert series(waiting, "iris_stream_reconnect_attempt")[0].endswith(" 4.0")
 
 
+def test_a_declaration_is_all_that_a_new_gauge_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is printed, and follows its value: what is cached is cached by the value."""
+    declared = Metric(
+        "iris_new", Kind.GAUGE, "New.", catalog.LINK, "test", (STREAM,), Subject.STREAM,
+        lambda view: view.status.failure and view.status.failure.retry_after_seconds,
+    )  # fmt: skip
+    monkeypatch.setattr(exposition_module, "CATALOG", (*catalog.CATALOG, declared))
+    stream = Changing()
+    for seconds in (1.0, 1.0, 2.5):
+        stream.status = link(failure=Failure("rate_limited", "", seconds))
+        stream.set()
+        assert series(stream.printer, "iris_new") == [f'iris_new{{stream="main"}} {seconds}']
+    stream.status = link()
+    stream.set()
+    assert "iris_new" not in text(stream.printer)
+
+
 class Changing:
     """One stream whose snapshot a test replaces."""
 
@@ -130,11 +150,11 @@ def test_what_is_gone_from_the_snapshot_is_gone_and_what_changed_is_new() -> Non
     assert "Beta" not in text(stream.printer)
 
 
-def test_of_stale_data_the_counters_stay_and_the_mirrored_gauges_go() -> None:
-    facts = {"metrics": Metrics(projects=2.0), "projects": (ALPHA,), "anomalies": (Anomaly(id="1", project="alpha"),)}
-    stream = Changing(**facts, event_counts={("alpha", "info", "info"): 3})
+def test_of_stale_data_the_counters_stay_and_the_gauges_go() -> None:
+    fields = {"metrics": Metrics(projects=2.0), "projects": (ALPHA,), "anomalies": (Anomaly(id="1", project="alpha"),)}
+    stream = Changing(**fields, event_counts={("alpha", "info", "info"): 3})
     assert series(stream.printer, "iris_anomalies")
-    stream.set(**facts, event_counts={("alpha", "info", "info"): 3}, stale=True)
+    stream.set(**fields, event_counts={("alpha", "info", "info"): 3}, stale=True)
     printed = text(stream.printer)
     for gone in ("iris_projects", "iris_project_health_ratio", "iris_project_status", "iris_anomalies"):
         assert f"# TYPE {gone} " not in printed
@@ -296,12 +316,12 @@ def test_the_name_of_a_histogram_stands_for_its_parts() -> None:
     assert whole.count("\n") == 2 + 2 * (len(catalog.MESSAGE_DELAY.buckets) + 3)
 
 
-def test_a_filter_that_wants_no_project_does_not_look_at_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_filter_that_wants_no_project_reads_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(EntitySeries, "_project_lines", None)
     assert text(exposition(source(projects=(ALPHA,))), names=["iris_up"]).endswith('iris_up{stream="main"} 1.0\n')
 
 
-def test_facts_about_the_process_are_there_and_can_be_switched_off() -> None:
+def test_metrics_of_the_process_are_there_and_can_be_switched_off() -> None:
     with_process, without = exposition(process_metrics=True), exposition()
     assert "process_open_fds " in text(with_process)
     assert "python_info{" in text(with_process, Format.OPENMETRICS)

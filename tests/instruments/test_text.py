@@ -36,7 +36,7 @@ def test_values_by_hand(value: float, spelled: str) -> None:
     assert format_value(value) == spelled
 
 
-KEPT = {
+UNCHANGED = {
     "plain": "plain",
     "empty": "",
     "several lines, tabs, quotes, braces": 'a\nb\t"{}\\',
@@ -48,7 +48,7 @@ KEPT = {
 }
 
 
-@pytest.mark.parametrize("raw", KEPT.values(), ids=KEPT)
+@pytest.mark.parametrize("raw", UNCHANGED.values(), ids=UNCHANGED)
 def test_what_is_seen_stays_as_it_is(raw: str) -> None:
     assert clean_label(raw) == raw
 
@@ -77,7 +77,13 @@ def test_what_is_too_long_is_cut_and_marked(limit: int) -> None:
 
 def test_different_names_stay_different() -> None:
     long = "x" * 10_000
-    names = [*KEPT.values(), *UNSEEN.values(), long, long + "y", *(long + character for character in UNSEEN.values())]
+    names = [
+        *UNCHANGED.values(),
+        *UNSEEN.values(),
+        long,
+        long + "y",
+        *(long + character for character in UNSEEN.values()),
+    ]
     assert len({clean_label(name) for name in names}) == len(names)
 
 
