@@ -296,7 +296,7 @@ SECTIONS: dict[str, tuple[Limit, ...]] = {
             "web.max-connections",
             "closed at once",
             "`iris_exporter_http_connections_cut_total`",
-            "tests/web/config/test_http_server.py",
+            "tests/web/test_http_server.py",
         ),
         Limit(
             "scrapes at the same time",
@@ -310,7 +310,7 @@ SECTIONS: dict[str, tuple[Limit, ...]] = {
             "web.rate_limits:MAX_BODY_BYTES",
             "status 413",
             "`iris_exporter_http_requests_refused_total`",
-            "tests/web/config/test_http_server.py",
+            "tests/web/test_http_server.py",
         ),
     ),
 }

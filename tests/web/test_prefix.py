@@ -8,7 +8,7 @@ import pytest
 
 from iris_exporter import config
 from iris_exporter.errors import ConfigError
-from tests.web.config.http_servers import http_server
+from tests.web.http_servers import http_server
 from tests.web.support import FakeContext, serving
 
 URL = "http://iris.test/api/stream/overview"

@@ -17,7 +17,7 @@ from iris_exporter.instruments import catalog
 from iris_exporter.settings import Settings
 from iris_exporter.transports.dialer import Dialer
 from tests.web.config.certificates import Authority
-from tests.web.config.http_servers import until
+from tests.web.http_servers import until
 from tests.web.support import web_settings
 
 

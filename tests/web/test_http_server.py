@@ -17,7 +17,7 @@ from iris_exporter.web import rate_limits
 from iris_exporter.web.rate_limits import Timeouts
 from tests.fakes import FakeClock
 from tests.web.config.certificates import Authority
-from tests.web.config.http_servers import LARGE, RunningServer, ended, http_server, raw, until
+from tests.web.http_servers import LARGE, RunningServer, ended, http_server, raw, until
 from tests.web.support import FakeCheckpoints
 from tests.web.test_scrape import many_projects
 
