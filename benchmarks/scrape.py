@@ -60,7 +60,7 @@ class Program:
         """Let something happen everywhere: a message on each stream, and news of one project in `step`."""
         for index, source in enumerate(self.found):
             source.instruments.message("event")
-            source.instruments.delay(0.02)
+            source.instruments.delays([0.02])
             projects = tuple(
                 msgspec.structs.replace(project, runs=(project.runs or 0) + 1) if number % step == 0 else project
                 for number, project in enumerate(source.snapshot.projects)

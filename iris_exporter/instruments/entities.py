@@ -99,7 +99,7 @@ class EntitySeries:
     def _clean(self, value: str) -> str:
         clean = clean_label(value, self._limits.max_label_length)
         if clean != value:
-            self._instruments.dropped("label_text")
+            self._instruments.count(catalog.STREAM_DROPPED, 1, "label_text")
         return clean
 
     def _lines(self, metric: Metric, value: Value, *subject: str) -> str:
@@ -132,7 +132,7 @@ class EntitySeries:
                 continue
             listed[name] = project
             names[raw] = name
-        self._instruments.series_dropped(catalog.PROJECT_INFO, len(left_out - self._left_out))
+        self._instruments.count(catalog.SERIES_DROPPED, len(left_out - self._left_out), catalog.PROJECT_INFO.name)
         self._left_out = left_out
         return listed, names
 
@@ -157,7 +157,7 @@ class EntitySeries:
                 counts[name] = dict(_NO_ANOMALIES)
             severity = self._anomaly_severities.admit(anomaly.severity)
             counts[name][severity] = counts[name].get(severity, 0) + 1
-        self._instruments.series_dropped(catalog.ANOMALIES, len(left_out - self._unlisted_left_out))
+        self._instruments.count(catalog.SERIES_DROPPED, len(left_out - self._unlisted_left_out), catalog.ANOMALIES.name)
         self._unlisted_left_out = left_out
         return counts
 
@@ -247,6 +247,6 @@ class EntitySeries:
                     self._severities.admit(severity),
                 )
             if any(shown == OTHER != sent for shown, sent in zip(key, raw, strict=True)):
-                self._instruments.series_dropped(catalog.EVENTS, 1)
+                self._instruments.count(catalog.SERIES_DROPPED, 1, catalog.EVENTS.name)
         self._event_keys[raw] = key
         return key

@@ -15,6 +15,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from itertools import accumulate, repeat
 
+from typing_extensions import override
+
 from iris_exporter.instruments.metric import OTHER, Metric
 from iris_exporter.instruments.text import Exemplar, Pairs, Sample, format_value, sample_lines
 
@@ -32,9 +34,9 @@ class Instrument(ABC):
     def total(self) -> int:
         """All that was ever counted; it changes whenever a series does, except that one may begin at 0."""
 
-    @abstractmethod
     def has_exemplars(self) -> bool:
         """Whether the text differs between the formats."""
+        return False
 
     @abstractmethod
     def series(self) -> list[Sample]:
@@ -53,7 +55,7 @@ class Instrument(ABC):
 class Counter(Instrument):
     """Counts by the one label that its metric has beside `stream`, or without (the value is then the empty string)."""
 
-    __slots__ = ("_exemplars", "_known", "_label", "_values")
+    __slots__ = ("_known", "_label", "_values")
 
     def __init__(self, metric: Metric) -> None:
         super().__init__(metric)
@@ -61,35 +63,28 @@ class Counter(Instrument):
         self._label = own[0].name if own else ""
         self._known = own[0].values if own else ("",)
         self._values: dict[str, int] = dict.fromkeys(own[0].zero if own else ("",), 0)
-        self._exemplars: dict[str, Exemplar] = {}
 
-    def inc(self, amount: int = 1, value: str = "", exemplar: Exemplar | None = None) -> None:
+    def inc(self, amount: int = 1, value: str = "") -> None:
         """Add `amount` (not negative) for this label value; an unknown one counts as `other`."""
         try:
             self._values[value] += amount
         except KeyError:
             value = value if value in self._known else OTHER
             self._values[value] = self._values.get(value, 0) + amount
-        if exemplar is not None and exemplar.fits():
-            self._exemplars[value] = exemplar
 
     def value(self, value: str = "") -> int:
         """What has been counted for this label value; 0 for nothing yet."""
         return self._values.get(value, 0)
 
-    def total(self) -> int:  # noqa: D102 (see Instrument)
+    @override
+    def total(self) -> int:
         return sum(self._values.values())
 
-    def has_exemplars(self) -> bool:  # noqa: D102 (see Instrument)
-        return bool(self._exemplars)
-
+    @override
     def series(self) -> list[Sample]:
         """Known values first, others in the order in which they were first counted."""
-        name, label, exemplars = self._metric.name, self._label, self._exemplars
-        return [
-            Sample(name, ((label, value),) if label else (), count, exemplars.get(value))
-            for value, count in self._values.items()
-        ]
+        name, label = self._metric.name, self._label
+        return [Sample(name, ((label, value),) if label else (), count) for value, count in self._values.items()]
 
 
 class Histogram(Instrument):
@@ -109,15 +104,13 @@ class Histogram(Instrument):
         """The sum of all observations, in the metric's unit."""
         return self._sum
 
-    def observe(self, value: float, exemplar: Exemplar | None = None) -> None:
+    def observe(self, value: float) -> None:
         """Count one observation. A negative one counts as 0, because a sum that falls looks like a restart."""
         if not value > 0.0:  # NaN too
             value = 0.0
         index = bisect_left(self._bounds, value)
         self._counts[index] += 1
         self._sum += value
-        if exemplar is not None:
-            self.mark(value, exemplar)
 
     def mark(self, value: float, exemplar: Exemplar) -> None:
         """Let `exemplar` stand for the bucket of `value`, which has been counted; one that is too long is left out."""
@@ -142,12 +135,15 @@ class Histogram(Instrument):
             start = end
         self._counts[-1] += len(ordered) - start
 
-    def total(self) -> int:  # noqa: D102 (see Instrument)
+    @override
+    def total(self) -> int:
         return sum(self._counts)
 
-    def has_exemplars(self) -> bool:  # noqa: D102 (see Instrument)
+    @override
+    def has_exemplars(self) -> bool:
         return self._exemplars is not None
 
+    @override
     def series(self) -> list[Sample]:
         """The buckets from the smallest bound on, cumulative, then the count and the sum."""
         name = self._metric.name

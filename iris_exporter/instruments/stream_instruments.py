@@ -64,27 +64,31 @@ class StreamInstruments:
         """The lines of one counted metric."""
         return self._instruments[metric].text(self.tail, exemplars=exemplars)
 
+    def count(self, metric: Metric, amount: int = 1, label: str = "") -> None:
+        """Add to a counter; `label` is the value of its own label, `other` where the catalogue does not know it."""
+        self._counters[metric].inc(amount, label)
+
     # The connection.
 
     def on_event(self, event: ConnectionEvent) -> None:
         """Observe the connection; its state is read from `LinkStatus` when somebody scrapes."""
         match event:
             case DialStarted():
-                self.counter(catalog.CONNECT_ATTEMPTS).inc()
+                self.count(catalog.CONNECT_ATTEMPTS)
             case DialFailed(failure=failure):
-                self.counter(catalog.CONNECT_FAILURES).inc(1, failure.reason)
+                self.count(catalog.CONNECT_FAILURES, 1, failure.reason)
             case Connected(seconds=seconds):
                 self.histogram(catalog.CONNECT_DURATION).observe(seconds)
             case Disconnected(failure=failure):
-                self.counter(catalog.DISCONNECTS).inc(1, failure.reason)
+                self.count(catalog.DISCONNECTS, 1, failure.reason)
             case PingAnswered(round_trip_seconds=seconds):
                 self.histogram(catalog.HEARTBEAT_RTT).observe(seconds)
             case PollStarted():
-                self.counter(catalog.POLLS).inc()
+                self.count(catalog.POLLS)
             case PollAnswered(wire_bytes=wire_bytes):
                 self.received("poll", wire_bytes)
             case PollFailed(failure=failure):
-                self.counter(catalog.POLL_FAILURES).inc(1, failure.reason)
+                self.count(catalog.POLL_FAILURES, 1, failure.reason)
 
     def received(self, protocol: str, wire_bytes: int) -> None:
         """Bytes arrived: one read of a link, or the answer to a poll."""
@@ -96,20 +100,11 @@ class StreamInstruments:
         """`count` messages of a type, in the wire's spelling; an unknown type is counted as `other`."""
         self._messages.inc(count, message_type)
 
-    def decode_error(self, reason: str, count: int = 1) -> None:
-        """`count` messages, or parts of one, that could not be read."""
-        self.counter(catalog.DECODE_ERRORS).inc(count, reason)
-
-    def upstream_error(self, code: str) -> None:
-        """The source sent `error`; an unknown code is counted as `other`."""
-        self.counter(catalog.UPSTREAM_ERRORS).inc(1, code)
-
-    def delay(self, seconds: float, exemplar: Exemplar | None = None) -> None:
-        """One message took this long; a negative time (the source's clock is ahead) counts as 0."""
-        self._delay.observe(seconds, exemplar)
-
     def delays(self, seconds: Iterable[float]) -> None:
-        """The same for several messages; the slowest of them gets the exemplar, because it is the one to examine."""
+        """So long several messages took; a negative time (the source's clock is ahead) counts as 0.
+
+        The slowest of them gets the exemplar, because it is the one to examine.
+        """
         if self.exemplify is None:
             self._delay.observe_many(seconds)
             return
@@ -126,27 +121,3 @@ class StreamInstruments:
             exemplars[key] = exemplar
             if len(exemplars) > MAX_EVENT_EXEMPLARS:
                 del exemplars[next(iter(exemplars))]
-
-    def event_duplicate(self, count: int = 1) -> None:
-        """Events that had been seen before."""
-        self.counter(catalog.EVENTS_DUPLICATE).inc(count)
-
-    def event_replayed(self, count: int = 1) -> None:
-        """Events marked as replayed."""
-        self.counter(catalog.EVENTS_REPLAYED).inc(count)
-
-    def event_gap(self, count: int = 1) -> None:
-        """Events that never arrived."""
-        self.counter(catalog.EVENT_GAPS).inc(count)
-
-    def resume(self, outcome: str) -> None:
-        """The source answered a request to resume."""
-        self.counter(catalog.RESUMES).inc(1, outcome)
-
-    def dropped(self, kind: str, count: int = 1) -> None:
-        """A limit was met; `kind` is a key of `catalog.DROPPED`."""
-        self.counter(catalog.STREAM_DROPPED).inc(count, kind)
-
-    def series_dropped(self, metric: Metric, count: int) -> None:
-        """Label sets of a metric were beyond a limit."""
-        self.counter(catalog.SERIES_DROPPED).inc(count, metric.name)

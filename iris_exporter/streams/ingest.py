@@ -27,6 +27,7 @@ from iris_exporter.decoding.messages import (
     UpstreamError,
 )
 from iris_exporter.errors import DecodeError
+from iris_exporter.instruments import catalog
 from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.logs import redact
 from iris_exporter.model.state import Changes, StreamState
@@ -132,7 +133,7 @@ class StreamSink(Sink):
     def _report_outcome(self, outcome: Outcome) -> None:
         if self._resumes:
             self._resumes = False
-            self._instruments.resume(outcome)
+            self._instruments.count(catalog.RESUMES, 1, outcome)
             self._log.resumed(outcome)
 
     # The stream
@@ -200,7 +201,7 @@ class StreamSink(Sink):
             elif isinstance(message, Resumed):
                 self._report_outcome(message.outcome)
             elif isinstance(message, UpstreamError):
-                self._instruments.upstream_error(message.code)
+                self._instruments.count(catalog.UPSTREAM_ERRORS, 1, message.code)
                 self._log.upstream_error(message.code, message.message)
                 # A source that quotes the key it refuses must not make us show it.
                 failure = from_error_code(message.code, redact(message.message), message.retry_after_seconds)
@@ -212,7 +213,7 @@ class StreamSink(Sink):
         """What is due once for each piece, and not for each message."""
         self._report_problems()
         if received.last_event_id is not None and not self._state.cursor.note_id(received.last_event_id):
-            self._instruments.dropped("positions")
+            self._instruments.count(catalog.STREAM_DROPPED, 1, "positions")
         if self._resumes and at - self._opened_at >= ANSWER_SECONDS:
             self._state.cursor.give_up()
             self._report_outcome(Outcome.NONE)
@@ -227,16 +228,16 @@ class StreamSink(Sink):
         if sent is None or self._replay_before is None or sent >= self._replay_before:
             self._replay_before = None
             return False
-        self._instruments.event_replayed(len(changes.events))
+        self._instruments.count(catalog.EVENTS_REPLAYED, len(changes.events))
         return True
 
     def _count(self, changes: Changes) -> None:
         if changes.duplicates:
-            self._instruments.event_duplicate(changes.duplicates)
+            self._instruments.count(catalog.EVENTS_DUPLICATE, changes.duplicates)
         if changes.replayed:
-            self._instruments.event_replayed(changes.replayed)
+            self._instruments.count(catalog.EVENTS_REPLAYED, changes.replayed)
         if changes.gap:
-            self._instruments.event_gap(changes.gap)
+            self._instruments.count(catalog.EVENT_GAPS, changes.gap)
 
     def _notify(self, events: Sequence[Event], at: float) -> None:
         if events and self._listener is not None:
@@ -274,16 +275,16 @@ class StreamSink(Sink):
             body, headers = page.body or b"", page.headers
             found = self._document(lambda: self.dialect.decode_page(body, headers))
         if not isinstance(found, Page):
-            self._instruments.event_gap(cursor.abandon())
+            self._instruments.count(catalog.EVENT_GAPS, cursor.abandon())
             return False
         changes = self._state.apply_snapshot(found.overview, at, full=False)
         self._count(changes)
         self._notify(changes.events, at)
-        self._instruments.event_replayed(len(changes.events))
+        self._instruments.count(catalog.EVENTS_REPLAYED, len(changes.events))
         self._report_dropped()
-        self._instruments.event_gap(cursor.page(found.cursor, found.missed))
+        self._instruments.count(catalog.EVENT_GAPS, cursor.page(found.cursor, found.missed))
         if cursor.has_gap and not found.more:
-            self._instruments.event_gap(cursor.abandon())
+            self._instruments.count(catalog.EVENT_GAPS, cursor.abandon())
         return cursor.has_gap
 
     def _document(self, decode: Callable[[], Document]) -> Document | Failure:
@@ -304,7 +305,7 @@ class StreamSink(Sink):
         self._state.forget()
 
     def _broken(self, reason: str, path: str, count: int, detail: str = "") -> None:
-        self._instruments.decode_error(reason, count)
+        self._instruments.count(catalog.DECODE_ERRORS, count, reason)
         self._log.broken(reason, path, detail)
 
     def _report_dropped(self) -> None:
@@ -312,7 +313,7 @@ class StreamSink(Sink):
         state = self._state
         if state.dropped or state.seen.forgotten or state.cursor.dropped:
             for kind, count in self._state.take_dropped().items():
-                self._instruments.dropped(kind, count)
+                self._instruments.count(catalog.STREAM_DROPPED, count, kind)
 
     def _report_problems(self) -> None:
         if self.dialect.problems:

@@ -10,6 +10,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 
 from iris_exporter.core.status import LinkStatus, State
 from iris_exporter.decoding.messages import Anomaly, Metrics, Project
+from iris_exporter.instruments import catalog
 from iris_exporter.instruments.exposition import Exposition, Source
 from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.instruments.stream_instruments import StreamInstruments
@@ -55,9 +56,11 @@ def sources(draw: st.DrawFn) -> list[Source]:
     for name in draw(st.lists(st.sampled_from(["a", 'b"\n', "\\c"]), max_size=2, unique=True)):
         instruments = StreamInstruments(name)
         instruments.delays(draw(st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=3)))
-        instruments.delay(draw(st.floats(0, 99)), draw(exemplars))
+        instruments.delays([slow := draw(st.floats(0, 99))])
+        if exemplar := draw(exemplars):
+            instruments.histogram(catalog.MESSAGE_DELAY).mark(slow, exemplar)
         instruments.message(draw(names), draw(st.integers(0, 10**9)))
-        instruments.upstream_error(draw(names))
+        instruments.count(catalog.UPSTREAM_ERRORS, 1, draw(names))
         found.append(Source(instruments, draw(statuses), draw(snapshots)))
     return found
 
@@ -91,7 +94,7 @@ def test_what_is_cached_in_one_scrape_never_shows_in_the_next(
     for number, (status, snapshot, (health, runs)) in enumerate(scrapes):
         steady = Project(id="steady", name="n", status="healthy", health_ratio=health, runs=runs, reflexions=4.0)
         shown = replace(snapshot, projects=(steady,), event_counts={("p", "info", "info"): number // 2})
-        instruments.delay(0.1)
+        instruments.delays([0.1])
         found[:] = [Source(instruments, status, shown)]
         fresh = Exposition(lambda: found, SelfMetrics("1", "r", "3"), process_metrics=False)
         for form in Format:

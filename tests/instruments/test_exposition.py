@@ -395,7 +395,7 @@ def test_counters_may_move_while_a_scrape_is_written() -> None:
     stream = Changing(projects=(ALPHA,), event_counts={("alpha", "info", "info"): 1})
     for piece in stream.printer.render(Format.TEXT):
         stream.source.instruments.message("event")
-        stream.source.instruments.delay(0.1)
+        stream.source.instruments.delays([0.1])
         if b"iris_stream_message_delay_seconds_count" in piece:
             lines = [line for line in piece.decode().splitlines() if "_delay_" in line]
             assert lines[-2].split()[-1] == lines[-3].split()[-1]

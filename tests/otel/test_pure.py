@@ -7,6 +7,7 @@ from opentelemetry.trace import Link, SpanContext, TraceFlags
 
 from iris_exporter.core.failures import Failure
 from iris_exporter.errors import Problem
+from iris_exporter.instruments import catalog
 from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.otel.event_logger import MAX_METADATA_DEPTH, flattened
 from iris_exporter.otel.provider import make_resource
@@ -134,10 +135,10 @@ def test_a_summary_is_the_difference_of_two_totals() -> None:
     instruments.received("sse", 700)
     instruments.received("poll", 50)
     instruments.delays([0.15] * 99 + [40.0])
-    instruments.event_duplicate(4)
-    instruments.event_gap(5)
-    instruments.decode_error("not_json", 6)
-    instruments.resume("full")
+    instruments.count(catalog.EVENTS_DUPLICATE, 4)
+    instruments.count(catalog.EVENT_GAPS, 5)
+    instruments.count(catalog.DECODE_ERRORS, 6, "not_json")
+    instruments.count(catalog.RESUMES, 1, "full")
     instruments.on_event(Disconnected(Failure("closed")))
     found = summarise(before, totals(instruments))
     assert found["iris.summary.message_count"] == 3
