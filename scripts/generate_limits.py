@@ -104,6 +104,13 @@ SECTIONS: dict[str, tuple[Limit, ...]] = {
             "tests/transports/test_sockets.py",
         ),
         Limit(
+            "what a stream brings while its snapshot is loaded, in bytes",
+            "transports.link_session:MAX_BACKLOG_BYTES",
+            "the snapshot is given up and the stream is taken at once",
+            'none is lost; `iris_stream_poll_failures_total{reason="timeout"}` counts the snapshot',
+            "tests/transports/test_supervisor.py",
+        ),
+        Limit(
             "pages asked for after one message, when events are missing",
             "transports.snapshots:_MAX_PAGES",
             "the rest is asked for after the next poll",

@@ -22,10 +22,10 @@ from iris_exporter.config.values import (
     resolve,
 )
 from iris_exporter.core import keys, request_headers, urls
-from iris_exporter.core.hosts import is_host
 from iris_exporter.core.keys import BadKeyError
 from iris_exporter.core.request_headers import SHORTEST_SECRET, BadHeaderError, Header
 from iris_exporter.core.sharding import ordinal_of
+from iris_exporter.core.urls import is_host
 
 _ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[A-Za-z0-9._-]*):(?P<port>\d{1,5})", re.ASCII)
 _MAX_PREFIX_CHARS = 200

@@ -1,9 +1,8 @@
-"""Addresses of streams: what is wrong with one, how to show one, and when two are the same."""
+"""Addresses of streams: what is wrong with one, how to show one, and when two are the same. Pure."""
 
+import ipaddress
 import re
 from urllib.parse import SplitResult, unquote_plus, urlsplit, urlunsplit
-
-from iris_exporter.core.hosts import is_host
 
 MASK = "redacted"
 """Stands for a secret in a URL; needs no escaping there."""
@@ -13,6 +12,25 @@ _BRACKETS = re.compile(r"\[[^\]]*:[^\]]*\](?::\d*)?|[^\[\]]*", re.ASCII)
 _PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 # Two schemes name the same endpoint: a WebSocket begins as an HTTP request to it.
 _SAME = {"ws": "http", "wss": "https"}
+
+_LABEL = re.compile(r"[A-Za-z0-9_~-]{1,63}", re.ASCII)
+_MAX_NAME_CHARS = 253
+
+
+def is_host(text: str) -> bool:
+    """Whether `text` is an IP address, without brackets, or a name that can be looked up; a dot at its end may stay.
+
+    Names beyond ASCII come in their encoded form (`xn--...`).
+    Source: RFC 1035, section 2.3.4 (lengths of labels and names); RFC 6874 (zones of IPv6).
+    """
+    if ":" in text:
+        try:
+            ipaddress.IPv6Address(text.replace("%25", "%"))
+        except ValueError:
+            return False
+        return text.isascii()
+    name = text.removesuffix(".")
+    return len(name) <= _MAX_NAME_CHARS and all(_LABEL.fullmatch(label) for label in name.split("."))
 
 
 def problem(url: str, schemes: tuple[str, ...]) -> str | None:
