@@ -2,7 +2,7 @@
 
 Theory of operation. A scrape of 100,000 series must not take the event loop from the stream, and between two scrapes
 few projects change. The lines of each project are therefore cached with the values that they show; a scrape compares
-the values and joins the lines. `view` is a generator that yields (nothing) every few hundred projects, where
+the values and joins the lines. `view` is a generator that yields an empty piece every few hundred projects, where
 the caller may let others run, and returns the view; two scrapes at once each make their own and share the lines.
 
 Everything here is bounded by the limits of the stream, and what is beyond them is counted: projects, unlisted projects
@@ -72,7 +72,7 @@ class EntitySeries:
         self._severities = Bounded(catalog.SEVERITIES, limits.max_label_values, self._clean)
         self._anomaly_severities = Bounded(catalog.ANOMALY_SEVERITIES, limits.max_label_values, self._clean)
 
-    def view(self, snapshot: Snapshot) -> Generator[None, None, EntityView]:
+    def view(self, snapshot: Snapshot) -> Generator[bytes, None, EntityView]:
         """Make the view of a snapshot; of a stale one only the events are left."""
         self._take_limits()
         events = yield from self._count_events(snapshot.event_counts)
@@ -113,7 +113,7 @@ class EntitySeries:
 
     def _list_projects(
         self, projects: tuple[Project, ...]
-    ) -> Generator[None, None, tuple[dict[str, Project], dict[str, str]]]:
+    ) -> Generator[bytes, None, tuple[dict[str, Project], dict[str, str]]]:
         """The projects that are shown, by clean name, and the clean names by raw ones."""
         listed: dict[str, Project] = {}
         names: dict[str, str] = {}
@@ -121,7 +121,7 @@ class EntitySeries:
         most = self._limits.max_projects
         for index, project in enumerate(projects):
             if index % STEP == 0:
-                yield
+                yield b""
             raw = project.id
             if len(listed) >= most:
                 left_out.add(raw)
@@ -163,13 +163,13 @@ class EntitySeries:
 
     def _write_projects(
         self, listed: Mapping[str, Project], anomalies: Mapping[str, Mapping[str, int]]
-    ) -> Generator[None, None, dict[str, ProjectView]]:
+    ) -> Generator[bytes, None, dict[str, ProjectView]]:
         """Write all projects, the unlisted ones too; what is still the same object shows the same values."""
         views: dict[str, ProjectView] = {}
         unlisted = {name: Project(id=name) for name in anomalies if name not in listed}
         for index, (name, project) in enumerate(chain(listed.items(), unlisted.items())):
             if index % STEP == 0:
-                yield
+                yield b""
             counts = anomalies.get(name, _NO_ANOMALIES)
             old = self._projects.get(name)
             if old is not None and old.project is project and old.anomalies is counts:
@@ -213,23 +213,23 @@ class EntitySeries:
             found = self._templates[key] = self._lines(metric, value, _ANY_PROJECT)
         return found
 
-    def _count_events(self, counts: Mapping[EventKey, int]) -> Generator[None, None, dict[EventKey, int]]:
+    def _count_events(self, counts: Mapping[EventKey, int]) -> Generator[bytes, None, dict[EventKey, int]]:
         """Sum the counts by the labels they are shown under; a key never changes its labels, so no sum ever falls."""
         totals: dict[EventKey, int] = {}
         for index, (raw, count) in enumerate(list(counts.items())):
             if index % STEP == 0:
-                yield
+                yield b""
             key = self._event_keys.get(raw) or self._admit(raw)
             totals[key] = totals.get(key, 0) + count
         return totals
 
-    def _write_events(self, totals: Mapping[EventKey, int]) -> Generator[None, None, tuple[bytes, ...]]:
+    def _write_events(self, totals: Mapping[EventKey, int]) -> Generator[bytes, None, tuple[bytes, ...]]:
         """One line for each total; of those that have not moved the one of the scrape before."""
         known = self._event_lines
         lines = []
         for index, (key, count) in enumerate(totals.items()):
             if index % STEP == 0:
-                yield
+                yield b""
             entry = known.get(key)
             if entry is None or entry[0] != count:
                 entry = known[key] = (count, self._lines(catalog.EVENTS, {key: count}).encode())

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from dataclasses import dataclass
-from typing import cast
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.metrics_core import Metric as ClientMetric
@@ -93,7 +92,7 @@ class Exposition:
             if stream is None or stream.instruments is not source.instruments:
                 stream = StreamSeries(source.instruments)
             streams[name] = stream
-            view = yield from _pausing(stream.view(source.status, source.snapshot, entities=entities))
+            view = yield from stream.view(source.status, source.snapshot, entities=entities)
             views.append((stream, view))
         self._streams = streams
         return views
@@ -143,13 +142,3 @@ def _process_family(found: ClientMetric) -> tuple[Metric, list[Sample]]:
     name = f"{found.name}_total" if found.type == Kind.COUNTER else found.name
     samples = [Sample(sample.name, tuple(sorted(sample.labels.items())), sample.value) for sample in found.samples]
     return Metric(name, Kind(found.type), found.documentation, "The process", "prometheus_client"), samples
-
-
-def _pausing(steps: Generator[None, None, StreamView]) -> Generator[bytes, None, StreamView]:
-    """Turn the pauses of a view in the making into empty pieces."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return cast("StreamView", end.value)
-        yield b""

@@ -26,8 +26,8 @@ class StreamSeries:
         self._entities = EntitySeries(instruments)
         self._texts: dict[Metric, tuple[Value, str]] = {}
 
-    def view(self, status: LinkStatus, snapshot: Snapshot, *, entities: bool) -> Generator[None, None, StreamView]:
-        """The stream as its metrics see it, with pauses. Without `entities`, the expensive part, those are left out."""
+    def view(self, status: LinkStatus, snapshot: Snapshot, *, entities: bool) -> Generator[bytes, None, StreamView]:
+        """The stream as its metrics see it, after empty pieces. `entities` off leaves out the expensive part."""
         if not entities:
             return StreamView(status, snapshot)
         return StreamView(status, snapshot, (yield from self._entities.view(snapshot)))
