@@ -231,8 +231,11 @@ class EntitySeries:
             if index % STEP == 0:
                 yield b""
             entry = known.get(key)
-            if entry is None or entry[0] != count:
+            if entry is None:
                 entry = known[key] = (count, self._lines(catalog.EVENTS, {key: count}).encode())
+            elif entry[0] != count:
+                labels = entry[1].rpartition(b" ")[0]
+                entry = known[key] = (count, b"%b %b\n" % (labels, format_value(count).encode()))
             lines.append(entry[1])
         return tuple(lines)
 
