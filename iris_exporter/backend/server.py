@@ -82,6 +82,9 @@ async def _errors_and_origins(request: web.Request, handler: Handler) -> web.Str
         )
     try:
         return await handler(request)
+    except ConnectionError:
+        # The client has gone. aiohttp notices that by this answer, and would log an error of the handler's as ours.
+        return web.Response()
     except web.HTTPException as error:
         if _area(request) is None:
             raise

@@ -5,6 +5,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from iris_exporter.backend.access import Limits
 from iris_exporter.backend.server import Backend
@@ -385,3 +386,16 @@ async def test_a_mistake_of_the_backend_ends_its_streams(protocol: str, monkeypa
         assert ended.value.clean
         with pytest.raises(CrashError, match="ZeroDivisionError"):
             await it.backend.service.wait_for_end()
+
+
+async def test_a_client_that_goes_before_the_head_of_its_stream_is_no_error(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def gone(*_: object) -> None:
+        raise ConnectionResetError("Cannot write to closing transport")
+
+    monkeypatch.setattr(web.WebSocketResponse, "prepare", gone)
+    async with bench() as running:
+        with pytest.raises(aiohttp.WSServerHandshakeError):
+            await running.http.ws_connect(f"{running.backend.url}/api/stream/overview")
+    assert [record for record in caplog.records if record.name == "aiohttp.server"] == []
