@@ -14,6 +14,11 @@ class FakeClock:
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._order = itertools.count()
 
+    @property
+    def sleepers(self) -> int:
+        """How many tasks wait for a later time."""
+        return sum(not future.done() for _, _, future in self._sleepers)
+
     def wall(self) -> float:
         return self._wall + self.now
 
@@ -40,14 +45,6 @@ class FakeClock:
 
 
 async def settle() -> None:
-    """Let every task run until all of them wait for something: a few turns in which nobody else was ready.
-
-    No public name of asyncio tells who is ready. One turn is not enough where a socket wakes somebody.
-    """
-    ready = asyncio.get_running_loop()._ready  # type: ignore[attr-defined]
-    idle = 0
+    """Let every task run until all of them wait for something."""
     for _ in range(50):
         await asyncio.sleep(0)
-        idle = 0 if ready else idle + 1
-        if idle == 3:
-            return

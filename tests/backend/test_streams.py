@@ -1,7 +1,9 @@
 """The stream endpoints over real sockets, on a clock that stands still."""
 
+import asyncio
 import json
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
@@ -12,7 +14,17 @@ from iris_exporter.backend.server import Backend
 from iris_exporter.backend.service import CrashError
 from iris_exporter.errors import UsageError
 from tests.backend.clients import Client, Ended, Seen, bench
+from tests.waiting import until
 
+UPGRADE = "".join(
+    f"{name}: {value}\r\n"
+    for name, value in (
+        ("Connection", "Upgrade"),
+        ("Upgrade", "websocket"),
+        ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Key", "MTIzNDU2Nzg5MDEyMzQ1Ng=="),
+    )
+)
 BOTH = pytest.mark.parametrize("protocol", ["websocket", "sse"])
 
 
@@ -399,3 +411,21 @@ async def test_a_client_that_goes_before_the_head_of_its_stream_is_no_error(
         with pytest.raises(aiohttp.WSServerHandshakeError):
             await running.http.ws_connect(f"{running.backend.url}/api/stream/overview")
     assert [record for record in caplog.records if record.name == "aiohttp.server"] == []
+
+
+@pytest.mark.parametrize("headers", ["", UPGRADE], ids=["sse", "websocket"])
+async def test_a_client_that_leaves_before_the_answer_is_no_error(
+    headers: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with bench() as it:
+        it.backend.faults.set("slow=5")
+        url = urlsplit(it.backend.url)
+        _, writer = await asyncio.open_connection(url.hostname, url.port)
+        writer.write(f"GET /api/stream/events HTTP/1.1\r\nHost: x\r\n{headers}\r\n".encode())
+        await writer.drain()
+        await until(lambda: it.clock.sleepers == 2)  # the ticking and the answer
+        writer.transport.abort()
+        await it.clock.advance(0)
+        await it.clock.advance(6)
+        await until(lambda: it.clock.sleepers == 1)
+        assert [record for record in caplog.records if record.levelname == "ERROR"] == []
