@@ -24,16 +24,20 @@ class SeenIds:
     not forgotten before `unpin`; others read it, since the hot path asks whether there are any.
     """
 
-    __slots__ = ("_max_ids", "_old", "_young", "forgotten", "pinned")
+    __slots__ = ("_in_both", "_max_ids", "_old", "_old_order", "_young", "_young_order", "forgotten", "pinned")
 
     def __init__(self, max_ids: int = DEFAULT_MAX_IDS, ids: Iterable[str] = (), pinned: Iterable[str] = ()) -> None:
         if max_ids < 1:
             raise ValueError("max_ids must be at least 1")
         self._max_ids = max_ids
         self.forgotten = 0
-        self._young: dict[str, None] = {}
-        # Never changed in place: it is dropped as a whole, so copies can share it.
-        self._old: dict[str, None] = dict.fromkeys(list(ids)[-2 * max_ids :])
+        # Each generation as a set, which the hot path asks, and in order, for those who save it.
+        self._young: set[str] = set()
+        self._young_order: list[str] = []
+        # Never changed in place: they are dropped as a whole, so copies can share them.
+        self._old_order = list(dict.fromkeys(list(ids)[-2 * max_ids :]))
+        self._old = set(self._old_order)
+        self._in_both = 0  # ids of the old generation that were met again
         self.pinned: dict[str, None] = {}
         self.pin(pinned)
 
@@ -42,11 +46,13 @@ class SeenIds:
         young = self._young
         if event_id in young:
             return False
-        first = event_id not in self._old and event_id not in self.pinned
-        young[event_id] = None
+        is_old = event_id in self._old
+        self._in_both += is_old
+        young.add(event_id)
+        self._young_order.append(event_id)
         if len(young) >= self._max_ids:
             self._age()
-        return first
+        return not is_old and event_id not in self.pinned
 
     def pin(self, event_ids: Iterable[str]) -> None:
         """Do not forget these before `unpin`: their events came out of order, and will come once more."""
@@ -61,8 +67,9 @@ class SeenIds:
 
     def _age(self) -> None:
         """The young generation becomes the old one, and the old one is forgotten."""
-        self.forgotten += sum(1 for event_id in self._old if event_id not in self._young)
-        self._old, self._young = self._young, {}
+        self.forgotten += len(self._old) - self._in_both
+        self._old, self._old_order = self._young, self._young_order
+        self._young, self._young_order, self._in_both = set(), [], 0
 
     def resize(self, max_ids: int) -> None:
         """Remember another number of ids from now on; pinned ones stay."""
@@ -70,28 +77,27 @@ class SeenIds:
         if len(self._old) > max_ids or len(self._young) > max_ids:
             ids = self.ids()[-2 * max_ids :]
             self.forgotten += len(self) - len(ids)
-            self._old, self._young = dict.fromkeys(ids), {}
+            self._old, self._old_order = set(ids), ids
+            self._young, self._young_order, self._in_both = set(), [], 0
 
     def see_all(self, event_ids: Sequence[str]) -> bool:
         """Remember several ids when all of them are new; False, and nothing changes, when one is not."""
-        if self.pinned:
-            return False  # where the cursor is behind, ids are seen one by one
         young = self._young
+        # Where the cursor is behind, ids are seen one by one.
+        if self.pinned or not (self._old.isdisjoint(event_ids) and young.isdisjoint(event_ids)):
+            return False
         before = len(young)
-        if before + len(event_ids) >= self._max_ids:
-            if len(set(event_ids)) < len(event_ids) or any(map(self.knows, event_ids)):
-                return False
+        young.update(event_ids)
+        if len(young) - before < len(event_ids):  # one comes twice
+            young.difference_update(event_ids)
+            return False
+        if len(young) < self._max_ids:
+            self._young_order.extend(event_ids)
+        else:
+            young.difference_update(event_ids)
             for event_id in event_ids:
                 self.see(event_id)
-            return True
-        if not self._old.keys().isdisjoint(event_ids):
-            return False
-        young.update(dict.fromkeys(event_ids))
-        if len(young) == before + len(event_ids):
-            return True
-        while len(young) > before:  # a dictionary keeps its order: what came last goes first
-            young.popitem()
-        return False
+        return True
 
     def knows(self, event_id: str) -> bool:
         """Whether an id is remembered; nothing changes."""
@@ -100,15 +106,15 @@ class SeenIds:
     def copy(self) -> Self:
         """The same memory, frozen at this moment; costs as much as the young generation is large."""
         twin = type(self)(self._max_ids)
-        twin._old, twin._young, twin.pinned = self._old, self._young.copy(), self.pinned.copy()  # noqa: SLF001 (its own kind)
+        twin._old, twin._old_order, twin._in_both = self._old, self._old_order, self._in_both  # noqa: SLF001 (its own kind)
+        twin._young, twin._young_order = self._young.copy(), self._young_order.copy()  # noqa: SLF001
+        twin.pinned = self.pinned.copy()
         return twin
 
     def ids(self) -> list[str]:
         """Every id once, from the oldest to the youngest, without those that are only pinned."""
         young = self._young
-        ids = [event_id for event_id in self._old if event_id not in young]
-        ids.extend(young)
-        return ids
+        return [event_id for event_id in self._old_order if event_id not in young] + self._young_order
 
     def __bool__(self) -> bool:
         """Whether any id is remembered."""
@@ -116,5 +122,4 @@ class SeenIds:
 
     def __len__(self) -> int:
         """How many ids are remembered, without those that are only pinned; at most twice `max_ids`."""
-        old, young = self._old, self._young
-        return len(young) + sum(1 for event_id in old if event_id not in young)
+        return len(self._young) + len(self._old) - self._in_both
