@@ -6,7 +6,7 @@ A dialect makes these, and the model and everything behind it reads them. They a
 that imports go the way that data goes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
 import msgspec
@@ -147,16 +147,17 @@ class DeferredMessage(Protocol):
 class EventBatch(msgspec.Struct, gc=False):
     """Well-formed events that arrived one after another, at least one, as columns; objects are made on demand.
 
-    The columns have one element for each message, in the order of arrival; `sent` is in Unix seconds. `keys` counts the
-    events of each (project, event_type, severity), in the order of their first ones. `metadata` is that of all events
-    in one text.
+    The columns have one element for each message, in the order of arrival; `sent` is in Unix seconds. `metadata` is
+    that of all events in one text.
     """
 
     deferred: Sequence[DeferredMessage]
     ids: list[str]
     positions: list[str | None]
     sent: list[float]
-    keys: Mapping[tuple[str, str, str], int]
+    projects: list[str]
+    event_types: list[str]
+    severities: list[str]
     has_replays: bool
     metadata: bytes
 

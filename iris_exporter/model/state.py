@@ -10,7 +10,7 @@ Nothing here reads a clock: `now` is wall time in Unix seconds, given by the cal
 Source: the IRIS wire, section 4.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from typing import Any, TypeVar, cast
 
@@ -92,7 +92,7 @@ class StreamState:
         self._projects: dict[str, Project] = {}
         self._anomalies: dict[str, Anomaly] = {}
         self._feed: deque[Event | DeferredMessage] = deque(maxlen=limits.max_events)
-        self._counts: dict[EventKey, int] = {}
+        self._counts: Counter[EventKey] = Counter()
         self._heard_at: float | None = None
         self._data_at: float | None = None
         # The last view, and its parts; a part is None when it has changed since.
@@ -159,8 +159,7 @@ class StreamState:
             self.cursor.advance(len(batch))
         self._heard_at = self._data_at = now
         self._view = None
-        for key, count in batch.keys.items():
-            self._count(key, count)
+        self._count_all(batch)
         self._feed.extendleft(batch.deferred[-self.limits.max_events :])
         return True
 
@@ -259,16 +258,25 @@ class StreamState:
         sent = message.timestamp
         return Changes((event,), 0, 0, 0, None if sent is None else max(now - sent, 0.0))
 
-    def _count(self, key: EventKey, events: int = 1) -> None:
-        self.counted += events
+    def _count(self, key: EventKey) -> None:
+        self.counted += 1
         counts = self._counts
-        if key in counts:
-            counts[key] += events
-        elif len(counts) < self.limits.max_event_series:
-            counts[key] = events
+        if key in counts or len(counts) < self.limits.max_event_series:
+            counts[key] += 1
         else:
-            counts[OVERFLOW_KEY] = counts.get(OVERFLOW_KEY, 0) + events
-            self._drop("event_labels", events)
+            counts[OVERFLOW_KEY] += 1
+            self._drop("event_labels", 1)
+
+    def _count_all(self, batch: EventBatch) -> None:
+        """The same for each event of a batch: the keys that are too many are the last ones in the table."""
+        self.counted += len(batch)
+        counts = self._counts
+        most = max(len(counts), self.limits.max_event_series)
+        counts.update(zip(batch.projects, batch.event_types, batch.severities, strict=True))
+        if len(counts) > most:
+            over = sum(counts.popitem()[1] for _ in range(len(counts) - most))
+            counts[OVERFLOW_KEY] += over
+            self._drop("event_labels", over)
 
     def _apply_update(self, message: Update, now: float) -> Changes:
         changes = self._merge(message.overview, now, False, message.position)

@@ -12,6 +12,7 @@ Source: docs/protocol.md and the IRIS wire, sections 2 and 3.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import cast
 
 import msgspec
@@ -108,17 +109,18 @@ class IrisJson(Dialect):
         limits = self.problems.limits
         small = max(map(len, frames)) <= limits.max_event_bytes
         wire = self._wire if small and limits.max_json_depth >= MAX_METADATA_DEPTH else self._ordinary
-        wires: list[WireEnvelope] = []
-        for index, frame in enumerate(frames):
-            try:
-                wires.append(wire(frame))
-            except _NOT_ORDINARY:
-                if wires:
-                    yield from self._in_one(wires, frames[index - len(wires) : index])
-                    wires = []
-                yield from self._general(frame)
-        if wires:
-            yield from self._in_one(wires, frames[len(frames) - len(wires) :])
+        left = iter(frames)
+        start = 0
+        while start < len(frames):
+            wires: list[WireEnvelope] = []
+            with suppress(*_NOT_ORDINARY):
+                wires.extend(map(wire, left))  # what was decoded before an error is in the list
+            end = start + len(wires)
+            if wires:
+                yield from self._in_one(wires, frames[start:end])
+            if end < len(frames):
+                yield from self._general(frames[end])
+            start = end + 1
 
     def _ordinary(self, frame: Frame) -> WireEnvelope:
         """Decode a well-formed event that cannot be over a limit; what can is left to the general path.

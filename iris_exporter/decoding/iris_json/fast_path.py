@@ -6,7 +6,6 @@ is therefore checked in a few steps over all of it, and is columns for the model
 None for whatever deviates in any way, and then the general path is taken. Both paths give the same result.
 """
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Literal
@@ -78,14 +77,14 @@ def batch_of(envelopes: Sequence[WireEnvelope], messages: Sequence[bytes]) -> Ev
             return None
     except TypeError:
         return None
-    projects = [event.project for event in events]
-    keys = zip(projects, [event.event_type for event in events], [event.severity for event in events], strict=True)
     return EventBatch(
         deferred=envelopes,
         ids=[event.id for event in events],
         positions=[envelope.id for envelope in envelopes],
         sent=list(map(datetime.timestamp, times)),  # type: ignore[arg-type]
-        keys=Counter(keys),
+        projects=[event.project for event in events],
+        event_types=[event.event_type for event in events],
+        severities=[event.severity for event in events],
         has_replays=True in [envelope.replay for envelope in envelopes],
         metadata=joined,
     )
