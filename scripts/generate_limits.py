@@ -90,8 +90,15 @@ SECTIONS: dict[str, tuple[Limit, ...]] = {
             _BOUNDS,
         ),
         Limit(
+            "bytes of a stream between its socket and its reader, and what one read of a socket brings beside",
+            "transports.incoming:_PAUSE_BYTES",
+            "the socket is not read, and the source waits",
+            "none: nothing is lost",
+            _BOUNDS,
+        ),
+        Limit(
             "frames of a WebSocket that are taken at once",
-            "transports.websocket:_BATCH_FRAMES",
+            "transports.incoming:MAX_BATCH_MESSAGES",
             "the rest waits",
             "none: nothing is lost",
             _BOUNDS,

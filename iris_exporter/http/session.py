@@ -17,6 +17,7 @@ from iris_exporter.http import handshakes
 from iris_exporter.http.classify import AnswerError, failure_of
 from iris_exporter.http.redirects import STATUSES
 from iris_exporter.http.resolver import Resolver
+from iris_exporter.http.takeover import TakeoverResponse, TakeoverWebSocket
 
 
 class RedirectedError(aiohttp.ClientError):
@@ -25,6 +26,9 @@ class RedirectedError(aiohttp.ClientError):
     def __init__(self, location: str) -> None:
         super().__init__()
         self.location = location
+
+
+BROKEN_BODY = Failure("protocol_error", "the body breaks off against its framing")
 
 
 @dataclass(slots=True)
@@ -127,6 +131,8 @@ def open_session(trace_configs: Sequence[aiohttp.TraceConfig] = ()) -> aiohttp.C
         headers={"User-Agent": f"iris-exporter/{__version__}"},
         auto_decompress=False,
         trust_env=False,
+        response_class=TakeoverResponse,
+        ws_response_class=TakeoverWebSocket,
         middlewares=(_check_head,),
         trace_configs=[_note_connections(), *trace_configs],
     )
@@ -187,7 +193,7 @@ def end_with_connection(response: ClientResponse) -> None:
 
     def fail() -> None:
         if not content.is_eof() and content.exception() is None:
-            content.set_exception(AnswerError(Failure("protocol_error", "the body breaks off against its framing")))
+            content.set_exception(AnswerError(BROKEN_BODY))
 
     def forget() -> None:
         if lost is not None:

@@ -15,6 +15,7 @@ from iris_exporter.http.credentials import Credentials
 from iris_exporter.http.requester import HostBudget, Requester
 from iris_exporter.http.resolver import connect_timeout
 from iris_exporter.http.retry_after import retry_after_seconds
+from iris_exporter.http.takeover import takeovers
 from iris_exporter.settings import StreamSettings
 from iris_exporter.transports.base import Link
 from iris_exporter.transports.polling import read_body
@@ -104,7 +105,8 @@ class Dialer:
 
     async def _upgrade(self) -> WebSocketLink:
         try:
-            socket = await self._requester.upgrade(self._settings.url, self._dialect.subprotocols)
+            with takeovers():
+                socket = await self._requester.upgrade(self._settings.url, self._dialect.subprotocols)
         except aiohttp.WSServerHandshakeError as error:
             retry_after = error.headers.get("Retry-After") if error.headers is not None else None
             hint = retry_after_seconds(retry_after, self._clock.wall())
@@ -113,7 +115,7 @@ class Dialer:
             if error.status == 200:
                 raise TransportError(Failure("upgrade_refused", "the answer is not a WebSocket")) from None
             raise TransportError(from_status(error.status, retry_after_seconds=hint)) from None
-        return WebSocketLink(socket)
+        return WebSocketLink(socket, self._settings.max_message_bytes)
 
     async def _get(self, probe: Probe, last_event_id: str) -> Link | PollInstead:
         url = negotiation.as_http(self._settings.url)
@@ -124,7 +126,8 @@ class Dialer:
         }
         if last_event_id:
             headers["Last-Event-ID"] = last_event_id
-        response = await self._requester.get(url, headers)
+        with takeovers():
+            response = await self._requester.get(url, headers)
         link: SseLink | None = None
         try:
             media_type = response.content_type.lower()

@@ -14,9 +14,12 @@ from typing_extensions import override
 from iris_exporter.core.failures import Failure, TransportError
 from iris_exporter.decoding.dialect import Outgoing
 from iris_exporter.errors import LimitExceededError
-from iris_exporter.http.classify import LINK_ERRORS, failure_of
+from iris_exporter.http.classify import LINK_ERRORS, AnswerError, failure_of
 from iris_exporter.http.decompress import Inflater
+from iris_exporter.http.session import BROKEN_BODY
+from iris_exporter.http.takeover import TakeoverResponse
 from iris_exporter.transports.base import Link, Received
+from iris_exporter.transports.incoming import IncomingBody
 from iris_exporter.transports.sse_parser import SseParser
 
 # A compressed piece may inflate to its own size and this many messages of the largest size, not more; where messages
@@ -42,6 +45,7 @@ class SseLink(Link):
     ) -> None:
         self._response = response
         self._parser = SseParser(max_message_bytes, last_event_id, event_names)
+        self._incoming: IncomingBody | None = None
         self._inflate_limit = max(max_message_bytes * _INFLATED_MESSAGES, _LEAST_INFLATED_BYTES)
         self._inflated = b""
         self._taken = 0  # of what is inflated
@@ -50,6 +54,13 @@ class SseLink(Link):
             self._inflater = Inflater(response.headers.get("Content-Encoding", "").strip().lower())
         except ValueError as error:
             raise TransportError(Failure("not_a_stream", "a content encoding we did not ask for")) from error
+        if isinstance(response, TakeoverResponse) and response.takeover is not None:
+            coding = response.headers.get("Transfer-Encoding", "").strip().lower()
+            if coding in ("", "chunked"):
+                self._incoming = IncomingBody(chunked=bool(coding))
+                response.takeover.take(self._incoming)
+            else:
+                response.takeover.give_back()
 
     @override
     async def read(self) -> Received:
@@ -95,9 +106,16 @@ class SseLink(Link):
 
         After an error aiohttp gives out nothing any more, not even what it has taken from the socket before.
         """
+        if self._incoming is not None:
+            if (item := await self._incoming.get()) is not None:
+                return item[0]
+            self._incoming = None
         content = self._response.content
         if content.exception() is None:
-            piece = await content.readany()
+            try:
+                piece = await content.readany()
+            except RuntimeError:  # the connection has ended, and aiohttp has not said so to those who read
+                raise AnswerError(BROKEN_BODY) from None
             if not piece and content.at_eof():
                 raise TransportError(Failure("closed", "the server ended the stream"))
             return piece

@@ -5,7 +5,6 @@ Source: RFC 6455.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -16,12 +15,12 @@ from typing_extensions import override
 from iris_exporter.core.failures import Failure, TransportError, from_close_code
 from iris_exporter.decoding.dialect import Binary, Outgoing
 from iris_exporter.http.classify import failure_of
+from iris_exporter.http.takeover import TakeoverWebSocket
 from iris_exporter.logs import redact
 from iris_exporter.transports.base import Link, Received
+from iris_exporter.transports.incoming import IncomingFrames
 
 _CLOSE_SECONDS = 1.0
-# How many frames one read may bring: some 5 ms of work, so that a scrape gets its turn.
-_BATCH_FRAMES = 512
 
 
 def _wire_size(payload_bytes: int) -> int:
@@ -37,54 +36,58 @@ class WebSocketLink(Link):
     protocol = "websocket"
     two_way = True
 
-    def __init__(self, socket: ClientWebSocketResponse[bool]) -> None:
+    def __init__(self, socket: ClientWebSocketResponse[bool], max_message_bytes: int) -> None:
         self._socket = socket
         self._end: Failure | None = None
         self._close_code: int | None = None  # of a violation that we have found
         self._ponging: asyncio.Task[None] | None = None
-        # Frames that aiohttp has parsed and not handed out yet, and how to take them without the checks of `receive`,
-        # which are for control frames. Where a version hides them every read brings one frame, which is slower and
-        # otherwise the same.
-        reader = getattr(socket, "_reader", None)
-        self._queued: Sequence[tuple[Any, int]] = getattr(reader, "_buffer", ())
-        self._take: Callable[[], Awaitable[Any]] = getattr(reader, "read", socket.receive)
+        self._incoming: IncomingFrames | None = None
+        if isinstance(socket, TakeoverWebSocket) and socket.takeover is not None:
+            self._incoming = IncomingFrames(max_message_bytes, compressed=bool(socket.compress))
+            socket.takeover.take(self._incoming)
 
     @override
     async def read(self) -> Received:
         if self._close_code is not None and self._end is not None:
             raise TransportError(self._end)
-        received = Received([], 0)
-        frames = received.frames
-        receive, take, queued = self._socket.receive, self._take, self._queued
-        while True:
-            frame = await (take() if queued and queued[0][0].type is WSMsgType.TEXT else receive())
-            kind = frame.type
-            if kind is WSMsgType.TEXT:
-                data = frame.data if isinstance(frame.data, bytes) else str(frame.data).encode()
-                frames.append(data)
-                received.wire_bytes += _wire_size(len(data))
-                if not data.isascii() and not _is_utf8(data):
-                    # The connection has to be failed (RFC 6455, section 8.1). The dialect counts what is in it.
-                    self._end = Failure("protocol_error", "a text message is no valid UTF-8")
-                    self._close_code = WSCloseCode.INVALID_TEXT
-                    return received
-            elif kind is WSMsgType.BINARY:
-                frames.append(Binary(frame.data))
-                received.wire_bytes += _wire_size(len(frame.data))
-            elif kind is WSMsgType.PING:
-                received.wire_bytes += _wire_size(len(frame.data))
-                self._answer(frame.data)
-            elif kind is WSMsgType.PONG:
-                received.pongs += 1
-                received.wire_bytes += _wire_size(len(frame.data))
-            elif received.wire_bytes:
-                # What came before the end is delivered first; asked again, a closed socket says CLOSED again.
-                self._end = self._ended(kind, frame.data, frame.extra)
-                return received
+        texts, wire_bytes = None, 0
+        if self._incoming is not None:
+            item = await self._incoming.get()
+            if item is None:
+                self._incoming = None
             else:
-                raise TransportError(self._ended(kind, frame.data, frame.extra))
-            if not queued or len(frames) >= _BATCH_FRAMES:
-                return received
+                texts, wire_bytes = item
+        if texts is None:
+            return self._received(await self._socket.receive())
+        if not _is_utf8(b"\n".join(texts)):  # so that the end of one does not become valid by the next one
+            return self._up_to_invalid(texts)
+        return Received(list(texts), wire_bytes)
+
+    def _up_to_invalid(self, texts: list[bytes]) -> Received:
+        """The messages up to the first that is no valid UTF-8, which the dialect counts.
+
+        The connection has to be failed (RFC 6455, section 8.1).
+        """
+        valid = next(index for index, text in enumerate(texts) if not _is_utf8(text))
+        self._end = Failure("protocol_error", "a text message is no valid UTF-8")
+        self._close_code = WSCloseCode.INVALID_TEXT
+        taken = texts[: valid + 1]
+        return Received(list(taken), sum(_wire_size(len(text)) for text in taken))
+
+    def _received(self, frame: Any) -> Received:
+        """What a frame says that aiohttp has read."""
+        kind = frame.type
+        if kind is WSMsgType.TEXT:
+            text = frame.data if isinstance(frame.data, bytes) else str(frame.data).encode()
+            return self._up_to_invalid([text]) if not _is_utf8(text) else Received([text], _wire_size(len(text)))
+        if kind is WSMsgType.BINARY:
+            return Received([Binary(frame.data)], _wire_size(len(frame.data)))
+        if kind is WSMsgType.PING:
+            self._answer(frame.data)
+            return Received([], _wire_size(len(frame.data)))
+        if kind is WSMsgType.PONG:
+            return Received([], _wire_size(len(frame.data)), pongs=1)
+        raise TransportError(self._ended(kind, frame.data, frame.extra))
 
     def _ended(self, kind: WSMsgType, data: object, extra: object) -> Failure:
         if self._end is not None:
@@ -135,6 +138,8 @@ class WebSocketLink(Link):
 
 
 def _is_utf8(data: bytes) -> bool:
+    if data.isascii():
+        return True
     try:
         data.decode()
     except UnicodeDecodeError:

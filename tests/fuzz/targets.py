@@ -22,12 +22,15 @@ from iris_exporter.http.retry_after import retry_after_seconds
 from iris_exporter.instruments.exposition import Source
 from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.model.state import StreamState
+from iris_exporter.transports.chunks import take_chunks, take_rest
+from iris_exporter.transports.frames import take_texts, whole_frame
 from iris_exporter.transports.sse_parser import SseEvent, SseParser
 from tests.decoding.strategies import check_printable
 from tests.instruments.support import exposition, link, text
 
 SSE_LIMIT = 200
 INFLATE_LIMIT = 10_000
+FRAME_LIMIT = 200
 NOW = 1_700_000_000.0
 SHOWN = ["iris_events_total", "iris_anomalies", "iris_project_info", "iris_project_status", "iris_projects"]
 
@@ -124,6 +127,21 @@ def inflate(data: bytes) -> None:
             assert isinstance(inflater.complete, bool)
 
 
+def framing(data: bytes) -> None:
+    """What is cut of a WebSocket and of a chunked body: parts of what came, and where the rest begins."""
+    texts, start = take_texts(data, 0, FRAME_LIMIT, len(data) + 1)
+    assert 0 <= start <= len(data)
+    assert all(len(text) <= FRAME_LIMIT and text in data for text in texts)
+    size = whole_frame(data, start, FRAME_LIMIT)
+    assert size is None or size <= FRAME_LIMIT + 10
+    pieces: list[bytes] = []
+    start, left = take_chunks(data, 0, pieces)
+    assert left == 0 or start == len(data)
+    assert sum(map(len, pieces)) <= start <= len(data)
+    if take_rest(data, 1 + len(data) // 2, pieces) is not None:
+        assert pieces[-1] in data
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    target.__name__: target for target in (sse, envelope, document, websocket, headers, inflate)
+    target.__name__: target for target in (sse, envelope, document, websocket, headers, inflate, framing)
 }
