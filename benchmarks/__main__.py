@@ -5,7 +5,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 
-from benchmarks import delay, ingest, memory, startup, storm, tracing
+from benchmarks import delay, ingest, memory, peers, startup, storm, tracing
 from benchmarks.processes import BenchmarkError
 from benchmarks.report import Row, table
 from benchmarks.scale import FULL, QUICK, Scale
@@ -25,6 +25,7 @@ BENCHMARKS: dict[str, Callable[[Scale], Awaitable[list[Row]]]] = {
     "memory": memory.run,
     "start": startup.run,
     "storm": storm.run,
+    "peers": peers.run,
 }
 
 
@@ -43,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     rows: list[Row] = []
     code = 0
     try:
-        for name in arguments.names or BENCHMARKS:
+        for name in arguments.names or (name for name in BENCHMARKS if name != "peers"):
             print(f"measuring {name} ...", file=sys.stderr, flush=True)
             rows += asyncio.run(_run(name, QUICK if arguments.quick else FULL))
     except BenchmarkError as error:

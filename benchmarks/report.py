@@ -8,7 +8,8 @@ from dataclasses import dataclass
 class Row:
     """One figure. `floor` is the same figure of the least that could do the job, in the same unit and run, or None.
 
-    `ratio` is stated and not computed, because for some figures more is better and for others less.
+    `ratio` is stated and not computed, because for some figures more is better and for others less. Beside a peer it is
+    the exporter's figure, measured in the same run, by the peer's.
     """
 
     name: str

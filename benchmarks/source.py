@@ -7,6 +7,7 @@ answered by one line on stdout; the end of stdin ends the process.
   {"do": "prepare", "framing": F, "count": N}            encode N messages ahead
   {"do": "flood", "framing": F, "first": I, "count": N}  send N messages from number I (0), as fast as they are taken
   {"do": "pace", "framing": F, "count": N, "rate": R}    send N messages, R a second; answers when each was written
+  {"do": "clients", "framing": F, "count": 0}            answer how many are connected
   {"do": "drop", "framing": F, "first": I, "count": N}   end N connections, each after one message, from number I
 
 It speaks just enough HTTP and WebSocket for that, because a server library would be slower than what is measured.
@@ -70,6 +71,8 @@ class Server:
         if order["do"] == "prepare":
             self._prepared = {key: list(blocks(self._events, framing, first, count))}
             return {}
+        if order["do"] == "clients":
+            return {"clients": len(self._clients[framing])}
         if order["do"] == "pace":
             return {"sent": await self._pace(framing, count, order["rate"])}
         if order["do"] == "drop":

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
-from benchmarks import delay, ingest, memory, startup, storm
+from benchmarks import delay, ingest, memory, peers, startup, storm
 from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.delay import delays_of
 from benchmarks.processes import BenchmarkError, source
@@ -126,6 +127,24 @@ async def test_benchmark_returns_its_figures(run: Callable[[Scale], Awaitable[li
         # Two idle streams may fit into pages that are there already, and in one second nobody dials a second time.
         assert row.value > 0 or "further" in row.name or "real dials in the busiest" in row.name
         assert row.floor is None or (row.floor > 0 and row.ratio == pytest.approx(row.value / row.floor))
+
+
+@pytest.mark.slow
+@pytest.mark.integration
+async def test_peers_are_measured_beside_the_exporter_and_missing_ones_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there = [peer for peer in peers.PEERS if peer.program is None]
+    missing = replace(peers.PEERS[1], program="no-such-program")
+    monkeypatch.setattr(peers, "PEERS", (*there, missing))
+    monkeypatch.setattr(peers, "RATES", (500,))
+    monkeypatch.setattr(peers, "_PACED_SECONDS", 1)
+    rows = await peers.run(replace(TINY, ingest_events=30_000))
+    assert [row.name.split(",")[0] for row in rows] == [peer.name for peer in there] * 3 + sorted(
+        [peer.name for peer in there] * 3, key=[peer.name for peer in there].index
+    )
+    assert all(row.value > 0 for row in rows)
+    assert f"left out: {missing.name}" in capsys.readouterr().out
 
 
 @pytest.mark.integration
