@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -119,6 +120,7 @@ async def _serve(settings: Settings, load: Callable[[], Settings], otel: OtelSet
         reload_wanted.set()
     if requested.stop:
         return
+    _spare_collector()
     try:
         await _run_until(stop, reload_wanted, Exporter(settings, load, otel=otel))
     finally:
@@ -126,6 +128,17 @@ async def _serve(settings: Settings, load: Callable[[], Settings], otel: OtelSet
         for number in (signal.SIGTERM, signal.SIGHUP):
             loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_IGN)
+
+
+def _spare_collector() -> None:
+    """Leave what was loaded out of garbage collections: a full one takes 30 ms with it, and nearly none without.
+
+    A collection stops the event loop, and modules, classes and code live as long as the process anyway. What is made
+    later is collected as ever. Garbage goes first, since what is frozen is never freed. Nothing is served yet, so
+    that nothing waits for it.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 async def _run_until(stop: asyncio.Event, reload_wanted: asyncio.Event, exporter: "Exporter") -> None:

@@ -27,7 +27,7 @@ class Metrics(msgspec.Struct, frozen=True, gc=False):
     reflexions: float | None = None
 
 
-class Project(msgspec.Struct, frozen=True):
+class Project(msgspec.Struct, frozen=True, gc=False):
     """One project; the stream shape and the REST shape end up here alike.
 
     `status` is as sent, lower-cased; `last_run_timestamp` is None too when the source sent free text.
@@ -45,7 +45,7 @@ class Project(msgspec.Struct, frozen=True):
     last_run_timestamp: float | None = None
 
 
-class Event(msgspec.Struct, frozen=True):
+class Event(msgspec.Struct, frozen=True, gc=False):
     """One event. `metadata` is a JSON object in UTF-8, as sent or equal to it (`{}` when absent).
 
     `severity` is as sent, lower-cased, so a source may use words other than `info`, `warning`, `error`, `critical`.
@@ -62,7 +62,7 @@ class Event(msgspec.Struct, frozen=True):
     traceparent: str = ""
 
 
-class Anomaly(msgspec.Struct, frozen=True):
+class Anomaly(msgspec.Struct, frozen=True, gc=False):
     """One anomaly; an unresolved one is shown, a resolved one is dropped from the model.
 
     `severity` is as sent, lower-cased: `critical`, `warning`, `info`, from REST also `low`, `medium`, `high`.
@@ -81,7 +81,7 @@ class Anomaly(msgspec.Struct, frozen=True):
     resolved: bool = False
 
 
-class Overview(msgspec.Struct, frozen=True):
+class Overview(msgspec.Struct, frozen=True, gc=False):
     """State, whole or partial: a stream's `update` or `telemetry`, or a REST document.
 
     A part is None where the source did not report it, and an empty tuple where it reported none. `cursor` is the
@@ -95,7 +95,7 @@ class Overview(msgspec.Struct, frozen=True):
     cursor: str | None = None
 
 
-class Page(msgspec.Struct, frozen=True):
+class Page(msgspec.Struct, frozen=True, gc=False):
     """One page of the events that follow a position (docs/protocol.md, section 4, REST).
 
     `cursor` is the position after the page, which `overview` does not have; `missed` counts events lost before the
