@@ -1,9 +1,11 @@
 """The projects, anomalies and events of one stream as lines of text, written again only for what has changed.
 
 Theory of operation. A scrape of 100,000 series must not take the event loop from the stream, and between two scrapes
-few projects change. The lines of each project are therefore cached with the values that they show; a scrape compares
-the values and joins the lines. `view` is a generator that yields an empty piece every few hundred projects, where
-the caller may let others run, and returns the view; two scrapes at once each make their own and share the lines.
+few projects change. The lines of projects are therefore a table with the values that they show (`table`); a scrape
+writes those of the projects that are other objects than before and show other values. `view` is a generator that
+yields an empty piece every few hundred projects, where the caller may let others run, and returns the view. Two scrapes
+at once share the table, so that one may print what the other has just written. Events are not shared, since what is
+recorded of a scrape (`persistence.checkpoints`) stands for exactly the events that it shows.
 
 Everything here is bounded by the limits of the stream, and what is beyond them is counted: projects, unlisted projects
 (which only events or anomalies name), event label sets, event types, severities, the length of a label. No two series
@@ -11,14 +13,14 @@ are the same, whatever the names are: projects whose clean names are equal are s
 anomalies are added up.
 """
 
-from collections.abc import Callable, Generator, Iterable, Mapping
-from itertools import chain
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 
 from iris_exporter.decoding.messages import Anomaly, Project
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.metric import OTHER, Metric, Value
 from iris_exporter.instruments.stream_instruments import StreamInstruments
-from iris_exporter.instruments.text import clean_label, escape_label, format_value, pairs_text
+from iris_exporter.instruments.table import Column
+from iris_exporter.instruments.text import clean_label, escape_label, format_value
 from iris_exporter.instruments.view import NO_ENTITIES, EntityView, ProjectView
 from iris_exporter.model.snapshot import EventKey, Snapshot
 
@@ -27,9 +29,9 @@ STEP = 200
 
 _OTHERS: EventKey = (OTHER, OTHER, OTHER)
 _NO_ANOMALIES: Mapping[str, int] = dict.fromkeys(catalog.ANOMALY_SEVERITIES, 0)
+_VALUES = [metric.value for metric in catalog.PROJECT_METRICS if metric.value is not None]
 _ANY_PROJECT = "\0"
 """Stands for a project in lines that many share: no clean label has this character."""
-_VALUES = [metric.value for metric in catalog.PROJECT_METRICS if metric.value is not None]
 
 
 class Bounded:
@@ -54,6 +56,38 @@ class Bounded:
         return found
 
 
+class ProjectTable:
+    """A row for each project, a column for each of `catalog.PROJECT_METRICS`.
+
+    `views` are what it has to show, `shown` what its columns show; these two it shares with the table before, where
+    the names are the same.
+    """
+
+    __slots__ = ("columns", "names", "shown", "views")
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        views: Sequence[ProjectView],
+        shown: list[ProjectView | None],
+        columns: Sequence[Column[bytes]],
+    ) -> None:
+        self.names = names
+        self.views = views
+        self.shown = shown
+        self.columns = columns
+
+    def successor(self, names: Sequence[str], views: Sequence[ProjectView]) -> "ProjectTable":
+        """A table of other projects, with the lines of those that are here."""
+        index = {name: row for row, name in enumerate(self.names)}
+        rows = [index.get(name, -1) for name in names]
+        shown = list(map([*self.shown, None].__getitem__, rows))
+        return ProjectTable(names, views, shown, [column.reordered(rows, b"") for column in self.columns])
+
+
+_NO_PROJECTS = ProjectTable((), (), [], [Column(0, b"") for _ in catalog.PROJECT_METRICS])
+
+
 class EntitySeries:
     """Caches the lines of one stream's projects and events between scrapes."""
 
@@ -61,8 +95,12 @@ class EntitySeries:
         self._instruments = instruments
         self._limits = limits = instruments.limits
         self._names: dict[str, str] = {}  # of the projects shown last: raw and clean
-        self._projects: dict[str, ProjectView] = {}  # by clean name
+        self._table = _NO_PROJECTS
+        self._ids: list[str] | None = None  # raw ones of the table, where it has all of them
+        self._anomalies: tuple[Anomaly, ...] = ()  # that the table shows
         self._templates: dict[tuple[Metric, str], str] = {}
+        # What the last view was made of. Not the snapshot, whose feed would then live twice.
+        self._last: tuple[Sequence[Project], Sequence[Anomaly], Mapping[EventKey, int], bool, EntityView] | None = None
         self._left_out: set[str] = set()
         self._unlisted_left_out: set[str] = set()
         self._event_keys: dict[EventKey, EventKey] = {}  # raw and clean; it never changes
@@ -72,18 +110,30 @@ class EntitySeries:
         self._severities = Bounded(catalog.SEVERITIES, limits.max_label_values, self._clean)
         self._anomaly_severities = Bounded(catalog.ANOMALY_SEVERITIES, limits.max_label_values, self._clean)
 
+    def unchanged(self, snapshot: Snapshot) -> EntityView | None:
+        """The view of the last snapshot, where this one shows the same; else None."""
+        if self._last is None or self._instruments.limits is not self._limits:
+            return None
+        projects, anomalies, counts, stale, view = self._last
+        same = snapshot.projects is projects and snapshot.anomalies is anomalies and snapshot.stale == stale
+        return view if same and snapshot.event_counts == counts else None
+
     def view(self, snapshot: Snapshot) -> Generator[bytes, None, EntityView]:
         """Make the view of a snapshot; of a stale one only the events are left."""
+        self._last = None
         self._take_limits()
-        events = yield from self._count_events(snapshot.event_counts)
-        event_lines = yield from self._write_events(events)
+        totals = yield from self._count_events(snapshot.event_counts)
+        events = (list(totals), list(totals.values()), (yield from self._write_events(totals)))
         if snapshot.stale:
-            return EntityView(events=events, event_lines=event_lines)
-        listed, names = yield from self._list_projects(snapshot.projects)
-        anomalies = self._count_anomalies(names, snapshot.anomalies)
-        self._names = names
-        projects = yield from self._write_projects(listed, anomalies)
-        return EntityView(projects, events, event_lines) if projects or events else NO_ENTITIES
+            view = EntityView((), (), (), *events)
+        else:
+            table = self._same_projects(snapshot) or (yield from self._list_projects(snapshot))
+            yield from self._write_projects(table)
+            view = EntityView(table.names, table.views, table.columns, *events)
+        if not view.names and not view.event_keys:
+            view = NO_ENTITIES
+        self._last = snapshot.projects, snapshot.anomalies, snapshot.event_counts, snapshot.stale, view
+        return view
 
     def _take_limits(self) -> None:
         """Use the present limits. The labels of counters stay as they are; gauges are written anew."""
@@ -91,7 +141,7 @@ class EntitySeries:
         if limits is self._limits:
             return
         self._limits = limits
-        self._names, self._projects = {}, {}
+        self._names, self._ids, self._table = {}, None, _NO_PROJECTS
         self._event_projects.limit = limits.max_projects
         for bounded in (self._event_types, self._severities, self._anomaly_severities):
             bounded.limit = limits.max_label_values
@@ -102,16 +152,34 @@ class EntitySeries:
             self._instruments.count(catalog.STREAM_DROPPED, 1, "label_text")
         return clean
 
-    def _lines(self, metric: Metric, value: Value, *subject: str) -> str:
-        tail = self._instruments.tail
-        return "".join(
-            [
-                f"{sample.name}{{{pairs_text(sample.labels)},{tail}{format_value(sample.value)}\n"
-                for sample in metric.series(value, subject, self._clean)
-            ]
-        )
+    def _same_projects(self, snapshot: Snapshot) -> ProjectTable | None:
+        """The table where no project has come or gone, which is nearly always."""
+        if snapshot.anomalies is not self._anomalies or [project.id for project in snapshot.projects] != self._ids:
+            return None
+        before = self._table
+        views = [
+            old if old.project is project else ProjectView(project, old.anomalies)
+            for project, old in zip(snapshot.projects, before.views, strict=False)  # the unlisted ones come last
+        ]
+        views += before.views[len(views) :]
+        self._table = ProjectTable(before.names, views, before.shown, before.columns)
+        return self._table
 
-    def _list_projects(
+    def _list_projects(self, snapshot: Snapshot) -> Generator[bytes, None, ProjectTable]:
+        """The table of all projects that are shown, with the lines from before."""
+        listed, names = yield from self._list_listed(snapshot.projects)
+        anomalies = self._count_anomalies(names, snapshot.anomalies)
+        self._names = names
+        views = [ProjectView(project, anomalies.get(name, _NO_ANOMALIES)) for name, project in listed.items()]
+        unlisted = [name for name in anomalies if name not in listed]
+        views += [ProjectView(Project(id=name), anomalies[name]) for name in unlisted]
+        yield b""
+        self._table = self._table.successor([*listed, *unlisted], views)
+        self._anomalies = snapshot.anomalies
+        self._ids = [project.id for project in snapshot.projects] if len(listed) == len(snapshot.projects) else None
+        return self._table
+
+    def _list_listed(
         self, projects: tuple[Project, ...]
     ) -> Generator[bytes, None, tuple[dict[str, Project], dict[str, str]]]:
         """The projects that are shown, by clean name, and the clean names by raw ones."""
@@ -120,7 +188,7 @@ class EntitySeries:
         left_out: set[str] = set()
         most = self._limits.max_projects
         for index, project in enumerate(projects):
-            if index % STEP == 0:
+            if index and index % STEP == 0:
                 yield b""
             raw = project.id
             if len(listed) >= most:
@@ -161,83 +229,81 @@ class EntitySeries:
         self._unlisted_left_out = left_out
         return counts
 
-    def _write_projects(
-        self, listed: Mapping[str, Project], anomalies: Mapping[str, Mapping[str, int]]
-    ) -> Generator[bytes, None, dict[str, ProjectView]]:
-        """Write all projects, the unlisted ones too; what is still the same object shows the same values."""
-        views: dict[str, ProjectView] = {}
-        unlisted = {name: Project(id=name) for name in anomalies if name not in listed}
-        for index, (name, project) in enumerate(chain(listed.items(), unlisted.items())):
-            if index % STEP == 0:
-                yield b""
-            counts = anomalies.get(name, _NO_ANOMALIES)
-            old = self._projects.get(name)
-            if old is not None and old.project is project and old.anomalies is counts:
-                views[name] = old
-            else:
-                views[name] = ProjectView(project, counts)
-                views[name].lines = self._project_lines(name, views[name], old)
-        self._projects = views
-        return views
+    def _write_projects(self, table: ProjectTable) -> Generator[bytes, None, None]:
+        """Write the rows whose project is another object than before; each of them where its value is another one."""
+        for start in range(0, len(table.names), STEP):
+            yield b""
+            views = table.views[start : start + STEP]
+            pairs = zip(views, table.shown[start : start + STEP], strict=True)
+            rows = [row for row, (view, shown) in enumerate(pairs, start) if view is not shown]
+            if rows:
+                self._write_rows(table, rows)
+                table.shown[start : start + STEP] = views
 
-    def _project_lines(self, name: str, view: ProjectView, old: ProjectView | None) -> tuple[bytes, ...]:
-        """The lines of one project; of a value that is as it was those from before."""
-        project = escape_label(name)
-        if old is None:
-            return tuple(
+    def _write_rows(self, table: ProjectTable, rows: list[int]) -> None:
+        views = [table.views[row] for row in rows]
+        labels: dict[int, str] = {}
+        for metric, find, column in zip(catalog.PROJECT_METRICS, _VALUES, table.columns, strict=True):
+            changes = column.differing(rows, map(find, views))
+            if not changes:
+                continue
+            if not labels:
+                tail = self._instruments.tail
+                labels = {row: f'{{project="{escape_label(table.names[row])}",{tail}' for row in rows}
+            name = metric.name
+            column.write(
+                changes,
                 [
-                    self._write(metric, value(view), name, project)
-                    for metric, value in zip(catalog.PROJECT_METRICS, _VALUES, strict=True)
-                ]
+                    f"{name}{labels[row]}{format_value(value)}\n".encode()
+                    if type(value) is float
+                    else self._unusual(metric, value, table.names[row])
+                    for row, value in changes
+                ],
             )
-        lines = list(old.lines)
-        before = [value(old) for value in _VALUES]
-        for index, value in enumerate([value(view) for value in _VALUES]):
-            if value != before[index]:
-                lines[index] = self._write(catalog.PROJECT_METRICS[index], value, name, project)
-        return tuple(lines)
 
-    def _write(self, metric: Metric, value: Value, name: str, escaped: str) -> bytes:
-        """The lines of one metric of one project."""
-        if isinstance(value, float):
-            return f'{metric.name}{{project="{escaped}",{self._instruments.tail}{format_value(value)}\n'.encode()
+    def _unusual(self, metric: Metric, value: Value, name: str) -> bytes:
+        """The lines of what is not one number."""
+        project = escape_label(name)
         if isinstance(value, str) or value is _NO_ANOMALIES:
-            return self._template(metric, value).replace(_ANY_PROJECT, escaped).encode()
-        return self._lines(metric, value, name).encode()
+            return self._template(metric, value).replace(_ANY_PROJECT, project).encode()
+        tail = self._instruments.tail
+        if isinstance(value, tuple):
+            return metric.line((project, *[escape_label(self._clean(text)) for text in value]), 1, tail).encode()
+        return metric.lines(value, tail, (project,), self._clean).encode()
 
     def _template(self, metric: Metric, value: Value) -> str:
         """The lines of a value that many projects share, written once."""
         key = metric, value if isinstance(value, str) else ""
         found = self._templates.get(key)
         if found is None:
-            found = self._templates[key] = self._lines(metric, value, _ANY_PROJECT)
+            found = self._templates[key] = metric.lines(value, self._instruments.tail, (_ANY_PROJECT,))
         return found
 
     def _count_events(self, counts: Mapping[EventKey, int]) -> Generator[bytes, None, dict[EventKey, int]]:
         """Sum the counts by the labels they are shown under; a key never changes its labels, so no sum ever falls."""
         totals: dict[EventKey, int] = {}
         for index, (raw, count) in enumerate(list(counts.items())):
-            if index % STEP == 0:
+            if index and index % STEP == 0:
                 yield b""
             key = self._event_keys.get(raw) or self._admit(raw)
             totals[key] = totals.get(key, 0) + count
         return totals
 
-    def _write_events(self, totals: Mapping[EventKey, int]) -> Generator[bytes, None, tuple[bytes, ...]]:
+    def _write_events(self, totals: Mapping[EventKey, int]) -> Generator[bytes, None, list[bytes]]:
         """One line for each total; of those that have not moved the one of the scrape before."""
-        known = self._event_lines
+        known, tail = self._event_lines, self._instruments.tail
         lines = []
         for index, (key, count) in enumerate(totals.items()):
-            if index % STEP == 0:
+            if index and index % STEP == 0:
                 yield b""
             entry = known.get(key)
             if entry is None:
-                entry = known[key] = (count, self._lines(catalog.EVENTS, {key: count}).encode())
+                entry = known[key] = (count, catalog.EVENTS.line(map(escape_label, key), count, tail).encode())
             elif entry[0] != count:
                 labels = entry[1].rpartition(b" ")[0]
                 entry = known[key] = (count, b"%b %b\n" % (labels, format_value(count).encode()))
             lines.append(entry[1])
-        return tuple(lines)
+        return lines
 
     def _admit(self, raw: EventKey) -> EventKey:
         key = _OTHERS
@@ -249,7 +315,7 @@ class EntitySeries:
                     self._event_types.admit(event_type),
                     self._severities.admit(severity),
                 )
-            if any(shown == OTHER != sent for shown, sent in zip(key, raw, strict=True)):
+            if OTHER in key and any(shown == OTHER != sent for shown, sent in zip(key, raw, strict=True)):
                 self._instruments.count(catalog.SERIES_DROPPED, 1, catalog.EVENTS.name)
         self._event_keys[raw] = key
         return key

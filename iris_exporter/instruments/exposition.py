@@ -1,6 +1,6 @@
 """All families, grouped once across the streams, as text in small pieces."""
 
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -9,19 +9,30 @@ from prometheus_client.metrics_core import Metric as ClientMetric
 from iris_exporter.core.status import LinkStatus
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.catalog import CATALOG
-from iris_exporter.instruments.metric import Kind, Metric, Subject
+from iris_exporter.instruments.metric import Kind, Metric, Subject, Value
+from iris_exporter.instruments.primitives import Instrument
 from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.instruments.stream_instruments import StreamInstruments
-from iris_exporter.instruments.stream_series import StreamSeries, is_many
+from iris_exporter.instruments.stream_series import StreamSeries
+from iris_exporter.instruments.table import Column
 from iris_exporter.instruments.text import Format, Sample, format_value, sample_lines
-from iris_exporter.instruments.view import NO_ENTITIES, StreamView
+from iris_exporter.instruments.view import StreamView
 from iris_exporter.model.snapshot import Snapshot
 
 STREAMS_PER_PIECE = 50
 """Streams printed before the caller may let others run: a histogram of that many takes about a millisecond."""
 
+LINES_PER_PIECE = 1000
+"""Lines that were written before are joined in pieces of this many: some 100 KB, a fraction of a millisecond."""
+
+COLUMNS = {metric: index for index, metric in enumerate(catalog.PROJECT_METRICS)}
+"""Where the texts of each project metric are in `EntityView.columns`."""
+
 Views = list[tuple[StreamSeries, StreamView]]
 """What a scrape shows of each stream."""
+
+Pieces = Iterator[tuple[bytes, int]]
+"""Text, and the number of lines in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +62,7 @@ class Exposition:
             PlatformCollector(registry=self._process)
             GCCollector(registry=self._process)
         self._streams: dict[str, StreamSeries] = {}
+        self._table = StreamTable(())
         self._series: int | None = None
         self.self_metrics = self_metrics
 
@@ -66,11 +78,11 @@ class Exposition:
         count = 0
         for metric, pieces in self._families(metrics, views, form, wanted):
             started = False
-            for piece in pieces:
+            for piece, lines in pieces:
                 if piece and not started:
                     started = True
                     yield metric.header(form)
-                count += piece.count(b"\n")
+                count += lines
                 yield piece
         if wanted is None:
             self._series = count + 1
@@ -95,6 +107,9 @@ class Exposition:
             view = yield from stream.view(source.status, source.snapshot, entities=entities)
             views.append((stream, view))
         self._streams = streams
+        rows = tuple(streams.values())
+        if rows != self._table.rows:
+            self._table = StreamTable(rows)
         return views
 
     def process_families(self, wanted: frozenset[str] | None = None) -> Iterator[tuple[Metric, list[Sample]]]:
@@ -104,38 +119,110 @@ class Exposition:
 
     def _families(
         self, metrics: list[Metric], views: Views, form: Format, wanted: frozenset[str] | None
-    ) -> Iterator[tuple[Metric, Iterator[bytes]]]:
+    ) -> Iterator[tuple[Metric, Pieces]]:
+        table = self._table  # that of `views`: another scrape may bring another one
         for metric in metrics:
-            pieces = self._pieces(metric, views, exemplars=form.exemplars)
+            pieces = self._pieces(metric, views, table, exemplars=form.exemplars)
             yield metric, pieces if wanted is None or metric.name in wanted else _only(pieces, wanted)
         for metric, samples in self.process_families(wanted):
-            yield metric, iter((sample_lines(samples).encode(),))
+            yield metric, iter(((sample_lines(samples).encode(), len(samples)),))
 
-    def _pieces(self, metric: Metric, views: Views, *, exemplars: bool) -> Iterator[bytes]:
+    def _pieces(self, metric: Metric, views: Views, table: "StreamTable", *, exemplars: bool) -> Pieces:
         if metric.subject is Subject.EXPORTER:
-            yield sample_lines(self.self_metrics.series(metric)).encode()
-        elif is_many(metric):
-            for stream, view in views:
-                if view.entities is not NO_ENTITIES:
-                    yield from stream.pieces(metric, view, exemplars=exemplars)
-        else:
-            for start in range(0, len(views), STREAMS_PER_PIECE):
-                texts = [
-                    stream.text(metric, view, exemplars=exemplars)
-                    for stream, view in views[start : start + STREAMS_PER_PIECE]
-                ]
-                yield "".join(texts).encode()
+            samples = self.self_metrics.series(metric)
+            return iter(((sample_lines(samples).encode(), len(samples)),))
+        if metric in COLUMNS:
+            return _joined(_project_texts(views, COLUMNS[metric]))
+        if metric is catalog.EVENTS:
+            events = [stream.event_lines(view, exemplars=exemplars) for stream, view in views]
+            return _joined((lines, len(lines)) for lines in events if lines)
+        if metric.value is None:
+            return table.counted(metric, exemplars=exemplars)
+        return table.found(metric, metric.value, views)
+
+
+class StreamTable:
+    """The text of metrics that have a few series for each stream; the rows are streams."""
+
+    def __init__(self, rows: tuple[StreamSeries, ...]) -> None:
+        self.rows = rows
+        self._tails = [stream.instruments.tail for stream in rows]
+        self._columns: dict[Metric, Column[str]] = {}
+        self._instruments: dict[Metric, list[Instrument]] = {}
+
+    def found(self, metric: Metric, value: Callable[[StreamView], Value], views: Views) -> Pieces:
+        """The text of a metric whose value is found in the views."""
+        column = self._column(metric)
+        for start in range(0, len(views), STREAMS_PER_PIECE):
+            end = start + STREAMS_PER_PIECE
+            changes = column.differing_from(start, [value(view) for _, view in views[start:end]])
+            if changes:
+                column.write(changes, [metric.lines(new, self._tails[row]) for row, new in changes])
+            yield "".join(column.texts[start:end]).encode(), column.lines("\n", start, end)
+
+    def counted(self, metric: Metric, *, exemplars: bool) -> Pieces:
+        """The text of a metric that is counted where it happens."""
+        column, instruments = self._column(metric), self._instruments.get(metric)
+        if instruments is None:
+            instruments = self._instruments[metric] = [row.instruments.instrument(metric) for row in self.rows]
+        for start in range(0, len(self.rows), STREAMS_PER_PIECE):
+            end = start + STREAMS_PER_PIECE
+            neighbours = instruments[start:end]
+            changes = column.differing_from(start, [instrument.total() for instrument in neighbours])
+            if changes:
+                column.write(changes, [instruments[row].text(self._tails[row]) for row, _ in changes])
+            texts = column.texts[start:end]
+            if exemplars:
+                for index, instrument in enumerate(neighbours):
+                    if instrument.has_exemplars():
+                        texts[index] = instrument.text_with_exemplars(self._tails[start + index])
+            yield "".join(texts).encode(), column.lines("\n", start, end)
+
+    def _column(self, metric: Metric) -> Column[str]:
+        column = self._columns.get(metric)
+        if column is None:
+            column = self._columns[metric] = Column(len(self.rows), "")
+        return column
+
+
+def _project_texts(views: Views, index: int) -> Iterator[tuple[list[bytes], int]]:
+    """The texts of a column of projects, stream by stream, and the number of lines in them."""
+    for _, view in views:
+        columns = view.entities.columns
+        if columns:
+            yield columns[index].texts, columns[index].lines(b"\n")
+
+
+def _joined(streams: Iterable[tuple[Sequence[bytes], int]]) -> Pieces:
+    """The texts of all streams in pieces of about `LINES_PER_PIECE`."""
+    pending: list[bytes] = []
+    count = 0
+    for texts, lines in streams:
+        count += lines
+        for start in range(0, len(texts), LINES_PER_PIECE):
+            pending += texts[start : start + LINES_PER_PIECE] if len(texts) > LINES_PER_PIECE else texts
+            if len(pending) >= LINES_PER_PIECE:
+                yield b"".join(pending), count
+                pending, count = [], 0
+    if pending:
+        yield b"".join(pending), count
+
+
+def is_many(metric: Metric) -> bool:
+    """Whether a metric can have more series than there are streams, so that it comes in pieces."""
+    return metric in COLUMNS or metric is catalog.EVENTS
 
 
 def _is_wanted(metric: Metric, wanted: frozenset[str]) -> bool:
     return metric.name in wanted or not wanted.isdisjoint(metric.sample_names)
 
 
-def _only(pieces: Iterable[bytes], names: frozenset[str]) -> Iterator[bytes]:
+def _only(pieces: Pieces, names: frozenset[str]) -> Pieces:
     """The lines of the samples with one of these names: how a part of a histogram is asked for."""
     starts = tuple(f"{name}{end}".encode() for name in sorted(names) for end in ("{", " "))
-    for piece in pieces:
-        yield b"".join([line for line in piece.splitlines(keepends=True) if line.startswith(starts)])
+    for piece, _ in pieces:
+        lines = [line for line in piece.splitlines(keepends=True) if line.startswith(starts)]
+        yield b"".join(lines), len(lines)
 
 
 def _process_family(found: ClientMetric) -> tuple[Metric, list[Sample]]:

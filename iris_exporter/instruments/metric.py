@@ -1,11 +1,11 @@
 """What the catalogue says about a metric, and what a value of it stands for."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Any
 
-from iris_exporter.instruments.text import Format, Sample, clean_label, escape_help
+from iris_exporter.instruments.text import Format, Sample, clean_label, escape_help, escape_label, format_value
 
 OTHER = "other"
 """What a label says when the value is not one of the known ones, or when there are too many of them."""
@@ -74,15 +74,17 @@ class Metric:
     buckets: tuple[float, ...] = ()
     stability: Stability = Stability.STABLE
     family: str = field(init=False)
-    _spelled: tuple[tuple[str, int], ...] = field(
-        init=False
-    )  # labels but `stream`, as they are printed, and their places
+    _spelled: tuple[tuple[str, int], ...] = field(init=False)  # labels but `stream`, as printed, and their places
+    _head: str = field(init=False)  # format of a line up to those, for their values in places
 
     def __post_init__(self) -> None:
         suffix = {Kind.COUNTER: "_total", Kind.INFO: "_info"}.get(self.kind, "")
         object.__setattr__(self, "family", self.name.removesuffix(suffix))
         names = [name for name in self.label_names if name != STREAM.name]
-        object.__setattr__(self, "_spelled", tuple(sorted((name, index) for index, name in enumerate(names))))
+        spelled = tuple(sorted((name, index) for index, name in enumerate(names)))
+        object.__setattr__(self, "_spelled", spelled)
+        labels = "".join(f'{name}="{{{index}}}",' for name, index in spelled)
+        object.__setattr__(self, "_head", f"{self.name}{{{{{labels}")
 
     @property
     def unit(self) -> str:
@@ -128,22 +130,35 @@ class Metric:
 
         `subject` are the values of other labels that name the subject; `clean` is for what an info says.
         """
-        numbers: Mapping[Any, float | None]
+        found = []
+        for own, number in self._numbers(value, clean):
+            values = (*subject, *own)
+            found.append(Sample(self.name, tuple([(name, values[index]) for name, index in self._spelled]), number))
+        return found
+
+    def lines(
+        self, value: Value, tail: str, subject: tuple[str, ...] = (), clean: Callable[[str], str] = clean_label
+    ) -> str:
+        """The text of `series`: `tail` ends the labels of each line, as in `stream="x"} `; `subject` is escaped."""
+        found = self._numbers(value, clean)
+        return "".join([self.line((*subject, *map(escape_label, own)), number, tail) for own, number in found])
+
+    def line(self, labels: Iterable[str], number: float, tail: str) -> str:
+        """One line, for escaped values of the labels but `stream`, in the order of `labels`."""
+        return f"{self._head.format(*labels)}{tail}{format_value(number)}\n"
+
+    def _numbers(self, value: Value, clean: Callable[[str], str]) -> list[tuple[tuple[str, ...], float]]:
+        """The values of the own labels, and the number, of every series that a value stands for."""
         if value is None:
             return []
         if isinstance(value, Mapping):
-            numbers = value
-        elif isinstance(value, tuple):
-            numbers = {tuple(map(clean, value)): 1}
-        elif isinstance(value, str):
-            numbers = {state: state == value for state in self.own_labels[0].values}
-        else:
-            numbers = {(): value}
-        samples = []
-        for key, number in numbers.items():
-            if number is not None:
-                values = (*subject, *(key if isinstance(key, tuple) else (key,)))
-                samples.append(
-                    Sample(self.name, tuple([(name, values[index]) for name, index in self._spelled]), number)
-                )
-        return samples
+            return [
+                (key if isinstance(key, tuple) else (key,), number)
+                for key, number in value.items()
+                if number is not None
+            ]
+        if isinstance(value, tuple):
+            return [(tuple(map(clean, value)), 1)]
+        if isinstance(value, str):
+            return [((state,), state == value) for state in self.own_labels[0].values]
+        return [((), value)]

@@ -5,8 +5,9 @@ the catalogue's closed list; whatever else arrives is counted under `other`, so 
 need no class: the catalogue's value functions find them at each scrape.
 
 All instruments here belong to one stream. `stream` is the last of our label names in the alphabet, therefore a line is
-the beginning shared by all streams (`text.head`), the stream's own tail, and the value. The text is cached by the
-total: most of a thousand streams stand still between two scrapes, and the hot path need not know of it.
+the beginning shared by all streams (`text.head`), the stream's own tail, and the value. The text of an instrument is a
+template that all streams share, filled in. Whoever prints it caches it by the total: most of a thousand streams stand
+still between two scrapes, and the hot path need not know of it.
 """
 
 from abc import ABC, abstractmethod
@@ -18,17 +19,19 @@ from itertools import accumulate, repeat
 from typing_extensions import override
 
 from iris_exporter.instruments.metric import OTHER, Metric
-from iris_exporter.instruments.text import Exemplar, Pairs, Sample, format_value, sample_lines
+from iris_exporter.instruments.text import Exemplar, Pairs, Sample, format_value, head, sample_lines
+
+MAX_TEMPLATES = 1024
+"""Texts of counters that are shared: by metric and the label values that were counted, in their order."""
 
 
 class Instrument(ABC):
-    """What counters and histograms have in common: their text, cached while nothing was counted."""
+    """What counters and histograms have in common."""
 
-    __slots__ = ("_cached", "_metric")
+    __slots__ = ("_metric",)
 
     def __init__(self, metric: Metric) -> None:
         self._metric = metric
-        self._cached: tuple[int, str] = (-1, "")
 
     @abstractmethod
     def total(self) -> int:
@@ -42,14 +45,13 @@ class Instrument(ABC):
     def series(self) -> list[Sample]:
         """The series, in the order in which they are printed."""
 
-    def text(self, tail: str, *, exemplars: bool) -> str:
-        """The lines of `series`; `tail` is the stream's `stream="x"} `, the same each time."""
-        if exemplars and self.has_exemplars():
-            return sample_lines(self.series(), tail, exemplars=True)
-        total = self.total()
-        if total != self._cached[0]:
-            self._cached = (total, sample_lines(self.series(), tail))
-        return self._cached[1]
+    @abstractmethod
+    def text(self, tail: str) -> str:
+        """The lines of `series`, without exemplars; `tail` is the stream's `stream="x"} `."""
+
+    def text_with_exemplars(self, tail: str) -> str:
+        """The lines of `series` for the format that has exemplars."""
+        return sample_lines(self.series(), tail, exemplars=True)
 
 
 class Counter(Instrument):
@@ -85,6 +87,10 @@ class Counter(Instrument):
         """Known values first, others in the order in which they were first counted."""
         name, label = self._metric.name, self._label
         return [Sample(name, ((label, value),) if label else (), count) for value, count in self._values.items()]
+
+    @override
+    def text(self, tail: str) -> str:
+        return _text(_counter_template(self._metric, tuple(self._values)), self._values.values(), tail)
 
 
 class Histogram(Instrument):
@@ -152,6 +158,37 @@ class Histogram(Instrument):
         cumulated = accumulate(self._counts)
         samples = list(map(Sample, repeat(bucket), _bucket_labels(self._metric), cumulated, exemplars))
         return [*samples, Sample(f"{name}_count", (), self.total()), Sample(f"{name}_sum", (), self._sum)]
+
+    @override
+    def text(self, tail: str) -> str:
+        cumulated = list(accumulate(self._counts))
+        return _text(_histogram_template(self._metric), (*cumulated, cumulated[-1], self._sum), tail)
+
+
+_TAIL = "\0"
+"""Stands for the tail in a template: no label has this character."""
+
+
+def _text(template: str, numbers: Iterable[float], tail: str) -> str:
+    """The lines of a template. The tail comes last, since it may have a percent sign."""
+    return (template % tuple(map(format_value, numbers))).replace(_TAIL, tail)
+
+
+@lru_cache(maxsize=MAX_TEMPLATES)
+def _counter_template(metric: Metric, values: tuple[str, ...]) -> str:
+    return _template([(metric.name, ((metric.own_labels[0].name, value),) if value else ()) for value in values])
+
+
+@lru_cache
+def _histogram_template(metric: Metric) -> str:
+    name = metric.name
+    buckets = [(f"{name}_bucket", labels) for labels in _bucket_labels(metric)]
+    return _template([*buckets, (f"{name}_count", ()), (f"{name}_sum", ())])
+
+
+def _template(series: Iterable[tuple[str, Pairs]]) -> str:
+    """Lines with a place for each number: all streams have the same, but for their tail."""
+    return "".join([f"{head(name, labels)}{_TAIL}".replace("%", "%%") + "%s\n" for name, labels in series])
 
 
 @lru_cache

@@ -60,9 +60,9 @@ class StreamInstruments:
         """The series of one counted metric."""
         return self._instruments[metric].series()
 
-    def text(self, metric: Metric, *, exemplars: bool) -> str:
-        """The lines of one counted metric."""
-        return self._instruments[metric].text(self.tail, exemplars=exemplars)
+    def instrument(self, metric: Metric) -> Instrument:
+        """What counts a metric of the catalogue; KeyError for one that is not counted here."""
+        return self._instruments[metric]
 
     def count(self, metric: Metric, amount: int = 1, label: str = "") -> None:
         """Add to a counter; `label` is the value of its own label, `other` where the catalogue does not know it."""

@@ -33,6 +33,7 @@ MAX_CACHED_HEADS = 4096
 """Beginnings of series that `head` caches: some hundred for all streams together, and the endpoint of each."""
 
 _EXPONENT_FROM = 1_000_000.0
+_NOT_FINITE = {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}
 # Categories Cc (less tab and line feed), Cs, Zl and Zp, and those of Cf that are not seen and join nothing.
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff"
@@ -113,17 +114,13 @@ def format_value(value: float) -> str:
 
 
 def _format_unusual(value: float) -> str:
-    if value != value:
-        return "NaN"
-    if value in (float("inf"), float("-inf")):
-        return "+Inf" if value > 0 else "-Inf"
     text = repr(value)
     point = text.find(".")
     # repr itself changes to an exponent at 1e16 and then has its point elsewhere; the digits of negative numbers stay.
-    if value < 0 or point <= 6:
-        return text
-    digits = f"{text[0]}.{text[1:point]}{text[point + 1 :]}".rstrip("0.")
-    return f"{digits}e+{point - 1:02d}"
+    if value > 0 and point > 6:
+        digits = f"{text[0]}.{text[1:point]}{text[point + 1 :]}".rstrip("0.")
+        return f"{digits}e+{point - 1:02d}"
+    return _NOT_FINITE.get(text, text)
 
 
 def pairs_text(pairs: Iterable[tuple[str, str]]) -> str:

@@ -1,12 +1,13 @@
 """What the value functions of the catalogue see: one stream, or one project of it, at the time of a scrape."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import msgspec
 
 from iris_exporter.core.status import LinkStatus, State
 from iris_exporter.decoding.messages import Metrics, Project
+from iris_exporter.instruments.table import Column
 from iris_exporter.model.snapshot import DataFlow, EventKey, Snapshot
 
 NO_FIGURES = Metrics()
@@ -14,26 +15,31 @@ NO_FIGURES = Metrics()
 
 
 class ProjectView(msgspec.Struct, gc=False):
-    """One project. `anomalies` are its open ones by severity, the known severities always among them.
-
-    `lines` are its text, a column for each of `catalog.PROJECT_METRICS`.
-    """
+    """One project. `anomalies` are its open ones by severity, the known severities always among them."""
 
     project: Project
     anomalies: Mapping[str, int]
-    lines: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class EntityView:
     """The projects and events of one stream within its limits, by clean labels, and their text.
 
-    `event_lines` has a line for each of `events`.
+    `projects` has a row for each of `names`, `columns` the text of each of `catalog.PROJECT_METRICS` in the same rows.
+    `event_lines` has a line for each of `event_keys`.
     """
 
-    projects: Mapping[str, ProjectView] = field(default_factory=dict)
-    events: Mapping[EventKey, int] = field(default_factory=dict)
-    event_lines: tuple[bytes, ...] = ()
+    names: Sequence[str] = ()
+    projects: Sequence[ProjectView] = ()
+    columns: Sequence[Column[bytes]] = ()
+    event_keys: Sequence[EventKey] = ()
+    event_counts: Sequence[int] = ()
+    event_lines: Sequence[bytes] = ()
+
+    @property
+    def events(self) -> dict[EventKey, int]:
+        """The count for each label set."""
+        return dict(zip(self.event_keys, self.event_counts, strict=True))
 
 
 NO_ENTITIES = EntityView()

@@ -57,7 +57,7 @@ def of_stream(metric: Metric, stream: StreamSeries, view: StreamView) -> Iterato
     elif metric.subject is Subject.PROJECT:
         found = [
             sample
-            for name, project in view.entities.projects.items()
+            for name, project in zip(view.entities.names, view.entities.projects, strict=True)
             for sample in metric.series(metric.value(project), (name,), clean)
         ]
     else:

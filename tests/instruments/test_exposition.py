@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from prometheus_client import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
@@ -16,7 +17,7 @@ from iris_exporter.core.status import State
 from iris_exporter.decoding.messages import Anomaly, Metrics, Project
 from iris_exporter.instruments import catalog, entities
 from iris_exporter.instruments import exposition as exposition_module
-from iris_exporter.instruments.entities import EntitySeries
+from iris_exporter.instruments.entities import STEP, EntitySeries, ProjectTable
 from iris_exporter.instruments.exposition import Exposition, Source
 from iris_exporter.instruments.metric import STREAM, Kind, Metric, Subject
 from iris_exporter.instruments.self_metrics import SelfMetrics
@@ -174,13 +175,13 @@ def test_a_stream_that_is_gone_leaves_nothing_and_a_new_one_of_its_name_starts_a
 
 def test_lines_of_a_project_are_written_once_while_it_is_the_same_object(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
-    original = EntitySeries._project_lines
+    original = EntitySeries._write_rows
 
-    def counting(series: EntitySeries, name: str, *rest: Any) -> tuple[bytes, ...]:
-        written.append(name)
-        return original(series, name, *rest)
+    def counting(series: EntitySeries, table: ProjectTable, rows: list[int]) -> None:
+        written.extend(table.names[row] for row in rows)
+        original(series, table, rows)
 
-    monkeypatch.setattr(EntitySeries, "_project_lines", counting)
+    monkeypatch.setattr(EntitySeries, "_write_rows", counting)
     stream = Changing(projects=(ALPHA, BETA))
     text(stream.printer)
     text(stream.printer, Format.OPENMETRICS)
@@ -316,8 +317,26 @@ def test_the_name_of_a_histogram_stands_for_its_parts() -> None:
     assert whole.count("\n") == 2 + 2 * (len(catalog.MESSAGE_DELAY.buckets) + 3)
 
 
+def test_a_scrape_that_is_given_up_half_way_leaves_nothing_stale_behind() -> None:
+    """Nor does one that goes on after another one has shown something newer."""
+    many = tuple(Project(id=f"p{number}", runs=1.0) for number in range(3 * STEP))
+    stream = Changing(projects=many)
+    text(stream.printer)
+    stream.set(projects=tuple(msgspec.structs.replace(project, runs=2.0) for project in many))
+    given_up, late = stream.printer.render(Format.TEXT), stream.printer.render(Format.TEXT)
+    for scrape in (given_up, late):
+        for _ in range(3):
+            next(scrape)
+    stream.set(projects=tuple(msgspec.structs.replace(project, runs=3.0) for project in many))
+    runs = "iris_project_runs"
+    assert {line.rpartition(" ")[2] for line in series(stream.printer, runs)} == {"3.0"}
+    shown = [line for line in b"".join(late).decode().splitlines() if line.startswith(runs)]
+    assert {line.rpartition(" ")[2] for line in shown} <= {"2.0", "3.0"}
+    assert {line.rpartition(" ")[2] for line in series(stream.printer, runs)} == {"3.0"}
+
+
 def test_a_filter_that_wants_no_project_reads_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(EntitySeries, "_project_lines", None)
+    monkeypatch.setattr(EntitySeries, "_write_rows", None)
     assert text(exposition(source(projects=(ALPHA,))), names=["iris_up"]).endswith('iris_up{stream="main"} 1.0\n')
 
 

@@ -1,0 +1,60 @@
+"""Texts in rows and columns: a row for each subject (a stream, a project), a column for each metric.
+
+Between two scrapes few values change. A column therefore has the text of each row together with the value that it
+shows; a scrape hands in the values of now, writes those that differ, and joins the texts.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, AnyStr, Final, Generic
+
+_NOTHING: Final = float("nan")
+"""The value of a row that was never written; it equals none, and is quickly compared."""
+
+
+class Column(Generic[AnyStr]):
+    """Values and their texts, in rows of the same order."""
+
+    __slots__ = ("_counts", "_values", "texts")
+
+    def __init__(self, rows: int, empty: AnyStr) -> None:
+        self._values: list[Any] = [_NOTHING] * rows
+        self._counts: dict[int, int] = {}
+        self.texts: list[AnyStr] = [empty] * rows
+
+    def differing(self, rows: Iterable[int], values: Iterable[Any]) -> list[tuple[int, Any]]:
+        """Which of these rows show another value, and which one each has to show: `write` it."""
+        known = self._values
+        return [
+            (row, value)
+            for row, value in zip(rows, values, strict=True)
+            if (before := known[row]) is not value and before != value
+        ]
+
+    def differing_from(self, start: int, values: list[Any]) -> list[tuple[int, Any]]:
+        """The same for neighbours, of which mostly none has changed."""
+        end = start + len(values)
+        return [] if self._values[start:end] == values else self.differing(range(start, end), values)
+
+    def write(self, changes: Iterable[tuple[int, Any]], texts: Iterable[AnyStr]) -> None:
+        """Let rows show values as these texts."""
+        for (row, value), text in zip(changes, texts, strict=True):
+            self.texts[row] = text
+            self._values[row] = value
+        self._counts.clear()
+
+    def lines(self, line_feed: AnyStr, start: int = 0, end: int | None = None) -> int:
+        """How many lines these rows have (the same ranges each time); counted again when something was written."""
+        count = self._counts.get(start)
+        if count is None:
+            count = self._counts[start] = sum([text.count(line_feed) for text in self.texts[start:end]])
+        return count
+
+    def reordered(self, rows: Sequence[int], empty: AnyStr) -> "Column[AnyStr]":
+        """A column whose rows are these of this one, -1 for a new row."""
+        other = Column(0, empty)
+        values = [*self._values, _NOTHING]
+        texts = self.texts.copy()
+        texts.append(empty)
+        other._values = [values[row] for row in rows]
+        other.texts = [texts[row] for row in rows]
+        return other
