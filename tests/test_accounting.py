@@ -12,9 +12,10 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from iris_exporter.core.cursor import Cursor, CursorState, parse_position
+from iris_exporter.core.cursor import Cursor
 from iris_exporter.core.dedup import SeenIds
 from iris_exporter.core.limits import DEFAULT_LIMITS
+from iris_exporter.core.positions import CursorState, parse_position
 from iris_exporter.decoding.iris_json.dialect import IrisJson
 from iris_exporter.decoding.messages import Event, EventBatch
 from iris_exporter.instruments import catalog

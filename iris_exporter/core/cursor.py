@@ -37,8 +37,6 @@ from iris_exporter.core.positions import (
 )
 from iris_exporter.core.ranges import Ranges, with_range
 
-__all__ = ["Cursor", "CursorState", "Outcome", "Position", "parse_position"]
-
 
 class Cursor:
     """The cursor of one source.

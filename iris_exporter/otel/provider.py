@@ -22,7 +22,7 @@ from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.instruments.signals import ExportCounts
 from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.otel.event_logger import EventConverter, EventLogger
-from iris_exporter.otel.exporters.base import RenewedExporter
+from iris_exporter.otel.exporters.renewed import RenewedExporter
 from iris_exporter.otel.pipeline import Pipeline, QueuedLogs, QueuedSpans
 from iris_exporter.otel.request_spans import trace_config
 from iris_exporter.otel.settings import LOGS, TRACES, Limits, OtelSettings, Sampling, SignalSettings

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import msgspec
 
-from iris_exporter.core.cursor import CursorState
 from iris_exporter.core.negotiation import as_http
+from iris_exporter.core.positions import CursorState
 from iris_exporter.core.shorten import MARK, digest
 from iris_exporter.errors import ConfigError, Problem
 from iris_exporter.logs import get_logger

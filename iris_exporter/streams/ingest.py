@@ -10,9 +10,9 @@ from typing import Protocol, TypeVar
 
 from typing_extensions import override
 
-from iris_exporter.core.cursor import Outcome
 from iris_exporter.core.failures import Failure, from_error_code
 from iris_exporter.core.limits import Limits
+from iris_exporter.core.positions import Outcome
 from iris_exporter.decoding.dialect import Dialect, Outgoing
 from iris_exporter.decoding.messages import (
     Event,

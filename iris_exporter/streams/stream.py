@@ -8,10 +8,11 @@ import aiohttp
 
 from iris_exporter.clock import Clock
 from iris_exporter.core.budget import ConnectionBudgets
-from iris_exporter.core.cursor import Cursor, CursorState
+from iris_exporter.core.cursor import Cursor
 from iris_exporter.core.dedup import SeenIds
 from iris_exporter.core.limits import Limits
 from iris_exporter.core.negotiation import without_credentials
+from iris_exporter.core.positions import CursorState
 from iris_exporter.core.status import LinkStatus
 from iris_exporter.http.credentials import Credentials
 from iris_exporter.instruments.stream_instruments import StreamInstruments

@@ -78,6 +78,12 @@ def test_what_a_source_speaks_is_known_to_its_profile_alone() -> None:
     assert importers == {"streams/profile.py"}
 
 
+def test_no_module_is_two_modules() -> None:
+    """A module of more than 400 lines is mostly two."""
+    lengths = {path.name: path.read_text("utf-8").count("\n") for path in (ROOT / PACKAGE).rglob("*.py")}
+    assert [name for name, lines in lengths.items() if lines > 400] == []
+
+
 def test_the_rule_refuses_what_goes_up() -> None:
     assert not is_allowed("decoding", "model")
     assert not is_allowed("core", "logs")

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iris_exporter.core.cursor import Cursor, CursorState, Outcome, Position, parse_position
+from iris_exporter.core.cursor import Cursor
+from iris_exporter.core.positions import CursorState, Outcome, Position, parse_position
 
 
 def at(offset: int, epoch: str = "e", *, confirmed: bool = True) -> Cursor:

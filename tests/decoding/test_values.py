@@ -219,7 +219,7 @@ def test_a_last_run_may_be_free_text_but_nothing_else() -> None:
 def test_a_moment_keeps_its_microseconds(microseconds: int, separator: str, offset: str) -> None:
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
     text = moment.isoformat(sep=separator).removesuffix("+00:00") + offset
-    assert values.timestamp(text) == microseconds / 1e6
+    assert values.timestamp(text) == microseconds / 10**6
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from prometheus_client.parser import text_string_to_metric_families
 
 from iris_exporter.core import negotiation, reasons
-from iris_exporter.core.cursor import parse_position
 from iris_exporter.core.failures import from_close_code, from_error_code, from_status
+from iris_exporter.core.positions import parse_position
 from iris_exporter.decoding.iris_json.dialect import IrisJson
 from iris_exporter.decoding.messages import MESSAGE_TYPES, EventBatch, Unknown
 from iris_exporter.decoding.problems import REASONS

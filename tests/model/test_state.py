@@ -5,9 +5,10 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from iris_exporter.core.cursor import Cursor, CursorState, Outcome
+from iris_exporter.core.cursor import Cursor
 from iris_exporter.core.dedup import SeenIds
 from iris_exporter.core.limits import DEFAULT_LIMITS, Limits
+from iris_exporter.core.positions import CursorState, Outcome
 from iris_exporter.decoding.messages import Anomaly, EventMessage, Metrics, Overview, Project, Resumed, Update
 from iris_exporter.model.state import NO_CHANGES, OVERFLOW_KEY, Changes, StreamState
 from tests.model.short import NOW, STALE_AFTER, counted, event, feed, message, update

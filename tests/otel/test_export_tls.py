@@ -9,7 +9,8 @@ import grpc
 import pytest
 
 from iris_exporter.otel.environment import read_otel
-from iris_exporter.otel.exporters.base import Answer, RenewedExporter
+from iris_exporter.otel.exporters.base import Answer
+from iris_exporter.otel.exporters.renewed import RenewedExporter
 from tests.otel.receivers import GrpcReceiver, HttpReceiver, grpc_receiver, http_receiver
 from tests.otel.samples import log_records
 from tests.web.config.certificates import Authority

@@ -10,7 +10,8 @@ from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
 from iris_exporter.instruments import signals
-from iris_exporter.otel.exporters.base import ALL, UNENCODABLE, RenewedExporter
+from iris_exporter.otel.exporters.base import ALL, UNENCODABLE
+from iris_exporter.otel.exporters.renewed import RenewedExporter
 from iris_exporter.otel.settings import Endpoint
 from iris_exporter.otel.spans import begin, end
 from tests.otel.receivers import grpc_receiver, http_receiver

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from iris_exporter.otel.exporters.base import Answer, RenewedExporter
+from iris_exporter.otel.exporters.base import Answer
+from iris_exporter.otel.exporters.renewed import RenewedExporter
 from iris_exporter.otel.settings import Endpoint
 from tests.otel.receivers import grpc_receiver, http_receiver
 from tests.otel.samples import log_records

@@ -4,7 +4,7 @@ import pytest
 
 from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.otel.environment import read_otel
-from iris_exporter.otel.exporters.base import RenewedExporter
+from iris_exporter.otel.exporters.renewed import RenewedExporter
 from iris_exporter.otel.provider import Telemetry
 from tests.fakes import FakeClock
 from tests.otel.receivers import grpc_receiver, http_receiver

@@ -15,7 +15,7 @@ from iris_exporter.app import Exporter
 from iris_exporter.backend.objects import Event
 from iris_exporter.backend.server import Backend
 from iris_exporter.backend.service import BackendSettings
-from iris_exporter.core.cursor import CursorState
+from iris_exporter.core.positions import CursorState
 from iris_exporter.persistence.checkpoints import READS_BEFORE_WARNING, Checkpoint, Checkpoints, PendingRecord
 from iris_exporter.persistence.cursor_store import CursorRecord, CursorStore
 from tests.instruments.support import text

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iris_exporter.core.cursor import CursorState
+from iris_exporter.core.positions import CursorState
 from iris_exporter.errors import ConfigError
 from iris_exporter.persistence.cursor_store import CursorRecord, CursorStore
 

@@ -7,9 +7,10 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from iris_exporter.core.cursor import Cursor, CursorState
+from iris_exporter.core.cursor import Cursor
 from iris_exporter.core.dedup import SeenIds
 from iris_exporter.core.limits import DEFAULT_LIMITS
+from iris_exporter.core.positions import CursorState
 from iris_exporter.decoding.iris_json.dialect import MAX_BATCH, IrisJson
 from iris_exporter.decoding.messages import Event, EventBatch
 from iris_exporter.errors import DecodeError
