@@ -2,19 +2,23 @@
 
 import asyncio
 import base64
+import gzip
 import hashlib
 import random
 import re
 import struct
 from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from iris_exporter.core.failures import Failure, TransportError
 from iris_exporter.decoding.dialect import Binary, Frame
 from iris_exporter.transports import dialer
 from iris_exporter.transports.incoming import Incoming
-from tests.transports.support import client, serve_bytes
+from tests.http.test_tls import Place
+from tests.transports.support import client, serve, serve_bytes
 from tests.waiting import BUSY
 
 TEXT, BINARY, CLOSE, PING, PONG, START, CONTINUATION = 0x81, 0x82, 0x88, 0x89, 0x8A, 0x01, 0x80
@@ -157,3 +161,49 @@ async def test_a_stream_that_ends_with_its_head_has_ended(kind: str) -> None:
     frames, _, failure = await outcome(kind, b"", [])
     assert frames == []
     assert failure.reason in ("closed", "abnormal_closure", "protocol_error")
+
+
+class Streams:
+    """A WebSocket and an event stream, the latter under gzip where it is asked for, that send two messages."""
+
+    def __init__(self, encoding: str) -> None:
+        self.encoding = encoding
+        self.done = asyncio.Event()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            socket = web.WebSocketResponse()
+            await socket.prepare(request)
+            await socket.send_str("1")
+            await socket.send_str("2")
+            await socket.receive()
+            return socket
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        if self.encoding:
+            response.headers["Content-Encoding"] = self.encoding
+        await response.prepare(request)
+        body = b"data: 1\n\ndata: 2\n\n"
+        await response.write(gzip.compress(body) if self.encoding else body)
+        await self.done.wait()
+        return response
+
+
+@pytest.mark.parametrize("encoding", ["", "gzip"])
+@pytest.mark.parametrize("protocol", ["websocket", "sse"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_streams_over_tls_and_under_gzip_are_taken_over(
+    scheme: str, protocol: str, encoding: str, tmp_path: Path
+) -> None:
+    place = Place(tmp_path)
+    streams = Streams(encoding)
+    async with serve(streams.handle, place.server() if scheme == "https" else None) as server:
+        options = {"tls_ca_file": place.ca} if scheme == "https" else {}
+        async with client(server.url + "/s", protocol=protocol, **options) as made:
+            link = await made.dial()
+            frames: list[Frame] = []
+            while len(frames) < 2:
+                frames += (await link.read()).frames
+            assert frames == [b"1", b"2"]
+            assert link._incoming is not None  # type: ignore[attr-defined]
+            streams.done.set()
+            await link.close()
