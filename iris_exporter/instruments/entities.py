@@ -24,7 +24,7 @@ from iris_exporter.instruments.text import clean_label, escape_label, format_val
 from iris_exporter.instruments.view import NO_ENTITIES, EntityView, ProjectView
 from iris_exporter.model.snapshot import EventKey, Snapshot
 
-STEP = 200
+STEP = 100
 """Projects written, or event series read, before the caller may let others run: about a millisecond of work."""
 
 _OTHERS: EventKey = (OTHER, OTHER, OTHER)
@@ -77,12 +77,17 @@ class ProjectTable:
         self.shown = shown
         self.columns = columns
 
-    def successor(self, names: Sequence[str], views: Sequence[ProjectView]) -> "ProjectTable":
+    def successor(self, names: Sequence[str], views: Sequence[ProjectView]) -> Generator[bytes, None, "ProjectTable"]:
         """A table of other projects, with the lines of those that are here."""
         index = {name: row for row, name in enumerate(self.names)}
         rows = [index.get(name, -1) for name in names]
+        # First what is shown: of what another scrape writes meanwhile it must not say that it is shown already.
         shown = list(map([*self.shown, None].__getitem__, rows))
-        return ProjectTable(names, views, shown, [column.reordered(rows, b"") for column in self.columns])
+        columns = []
+        for column in self.columns:
+            yield b""
+            columns.append(column.reordered(rows, b""))
+        return ProjectTable(names, views, shown, columns)
 
 
 _NO_PROJECTS = ProjectTable((), (), [], [Column(0, b"") for _ in catalog.PROJECT_METRICS])
@@ -168,13 +173,20 @@ class EntitySeries:
     def _list_projects(self, snapshot: Snapshot) -> Generator[bytes, None, ProjectTable]:
         """The table of all projects that are shown, with the lines from before."""
         listed, names = yield from self._list_listed(snapshot.projects)
-        anomalies = self._count_anomalies(names, snapshot.anomalies)
+        anomalies = yield from self._count_anomalies(names, snapshot.anomalies)
         self._names = names
-        views = [ProjectView(project, anomalies.get(name, _NO_ANOMALIES)) for name, project in listed.items()]
+        views: list[ProjectView] = []
+        for name, project in listed.items():
+            if len(views) % STEP == 0:
+                yield b""
+            views.append(ProjectView(project, anomalies.get(name, _NO_ANOMALIES)))
         unlisted = [name for name in anomalies if name not in listed]
         views += [ProjectView(Project(id=name), anomalies[name]) for name in unlisted]
         yield b""
-        self._table = self._table.successor([*listed, *unlisted], views)
+        if views:
+            self._table = yield from self._table.successor([*listed, *unlisted], views)
+        else:
+            self._table = _NO_PROJECTS
         self._anomalies = snapshot.anomalies
         self._ids = [project.id for project in snapshot.projects] if len(listed) == len(snapshot.projects) else None
         return self._table
@@ -204,14 +216,18 @@ class EntitySeries:
         self._left_out = left_out
         return listed, names
 
-    def _count_anomalies(self, names: dict[str, str], anomalies: tuple[Anomaly, ...]) -> dict[str, dict[str, int]]:
+    def _count_anomalies(
+        self, names: dict[str, str], anomalies: tuple[Anomaly, ...]
+    ) -> Generator[bytes, None, dict[str, dict[str, int]]]:
         """Count unresolved anomalies by clean labels, and add the clean names of unlisted projects to `names`.
 
         Unlisted projects are shown as long as there is room for projects, then as `other`.
         """
         counts: dict[str, dict[str, int]] = {}
         left_out: set[str] = set()
-        for anomaly in anomalies:
+        for index, anomaly in enumerate(anomalies):
+            if index and index % STEP == 0:
+                yield b""
             if anomaly.resolved:
                 continue
             raw = anomaly.project
