@@ -2,6 +2,8 @@
 
 import argparse
 import asyncio
+import os
+import platform
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -43,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.error(f"unknown benchmark {name}; there are {', '.join(BENCHMARKS)}")
     rows: list[Row] = []
     code = 0
+    machine = f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before, Python {platform.python_version()}"
     try:
         for name in arguments.names or (name for name in BENCHMARKS if name != "peers"):
             print(f"measuring {name} ...", file=sys.stderr, flush=True)
@@ -50,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BenchmarkError as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         code = 1
+    print(f"{machine}, load {os.getloadavg()[0]:.1f} after")
     print(table(rows))
     return code
 
