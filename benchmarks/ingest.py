@@ -32,6 +32,8 @@ NAMES = {
     "sse-chunked": "ingest over SSE, an HTTP chunk for each event",
 }
 _POLL_SECONDS = 0.005
+_KNOWN_PROJECTS = (10, 1_000, 100_000)
+"""Projects that a stream has while it takes events in."""
 
 Send = Callable[[], None]
 
@@ -66,7 +68,30 @@ async def run(scale: Scale) -> list[Row]:
             await source.answer()
             value, floor = await compare(source, framing, scale.ingest_events, scale.rounds)
             rows.append(Row(name, value, "messages/CPU s", floor, value / floor))
+        rows += await _beside_projects(source, scale)
     return rows
+
+
+async def _beside_projects(source: Source, scale: Scale) -> list[Row]:
+    """Ingest while so many projects are known, whose series a scrape would show; the ratio is to the fewest."""
+
+    def send() -> None:
+        source.order(do="flood", framing="websocket", count=scale.ingest_events)
+
+    source.order(do="prepare", framing="websocket", count=scale.ingest_events)
+    await source.answer()
+    found: dict[int, list[float]] = {projects: [] for projects in _KNOWN_PROJECTS}
+    for _ in range(scale.rounds):
+        for projects, values in found.items():
+            seconds = await product(source, "websocket", scale.ingest_events, send, projects=projects)
+            values.append(scale.ingest_events / seconds)
+            await source.answer()
+    medians = {projects: statistics.median(values) for projects, values in found.items()}
+    least = medians[_KNOWN_PROJECTS[0]]
+    return [
+        Row(f"ingest over WebSocket beside {projects:,} projects", value, "messages/CPU s", least, value / least)
+        for projects, value in medians.items()
+    ]
 
 
 async def compare(source: Source, framing: str, count: int, rounds: int) -> tuple[float, float]:
@@ -85,13 +110,15 @@ async def compare(source: Source, framing: str, count: int, rounds: int) -> tupl
     return statistics.median(values), statistics.median(floors)
 
 
-async def product(source: Source, framing: str, count: int, send: Send, telemetry: Telemetry | None = None) -> float:
+async def product(
+    source: Source, framing: str, count: int, send: Send, telemetry: Telemetry | None = None, projects: int = 0
+) -> float:
     """CPU seconds in which the exporter's stream takes `count` events into its model, all threads together.
 
     Raises:
         BenchmarkError: Not all of them arrived, or one was not understood.
     """
-    async with connected(source, framing, telemetry) as stream:
+    async with connected(source, framing, telemetry, projects) as stream:
         messages = stream.instruments.counter(catalog.MESSAGES)
         before = time.process_time()
         send()
@@ -104,12 +131,15 @@ async def product(source: Source, framing: str, count: int, send: Send, telemetr
 
 
 @asynccontextmanager
-async def connected(source: Source, framing: str, telemetry: Telemetry | None = None) -> AsyncIterator[Stream]:
+async def connected(
+    source: Source, framing: str, telemetry: Telemetry | None = None, projects: int = 0
+) -> AsyncIterator[Stream]:
     """A stream of the exporter that is live and has loaded its snapshot; with `telemetry` it tells that everything."""
     settings = stream_settings(
         url=source.url(framing),
         protocol="websocket" if framing == "websocket" else "sse",
-        snapshot_url=source.snapshot_url,
+        snapshot_url=f"{source.snapshot_url}/{projects}",
+        max_projects=max(10_000, projects),
     )
     async with open_session(() if telemetry is None else telemetry.trace_configs()) as session:
         stream = Stream(

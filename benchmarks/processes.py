@@ -37,7 +37,7 @@ class Source:
 
     @property
     def snapshot_url(self) -> str:
-        """Where an empty REST document is."""
+        """Where an empty REST document is; below it, by a number, one with so many projects."""
         return f"http://127.0.0.1:{self._port}/overview"
 
     def order(self, **order: Any) -> None:

@@ -1,8 +1,8 @@
 """The sender: a process of its own, so that its CPU time is not the measured one. Run by `processes.Source`.
 
 It listens on a free port of 127.0.0.1 and serves `/websocket`, `/sse`, `/sse-chunked` and whatever is below (streams
-that stay silent until told) and `/overview` (an empty REST snapshot). Orders come as lines of JSON on stdin, each is
-answered by one line on stdout; the end of stdin ends the process.
+that stay silent until told) and `/overview/N` (a REST snapshot of N projects). Orders come as lines of JSON on stdin,
+each is answered by one line on stdout; the end of stdin ends the process.
 
   {"do": "prepare", "framing": F, "count": N}            encode N messages ahead
   {"do": "flood", "framing": F, "first": I, "count": N}  send N messages from number I (0), as fast as they are taken
@@ -49,9 +49,9 @@ class Server:
 
     async def _answer(self, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Answer one request; False when nothing more is to be read."""
-        framing = head.split(b" ", 2)[1].decode("ascii", "replace").split("/")[1]
+        framing, _, number = head.split(b" ", 2)[1].decode("ascii", "replace").lstrip("/").partition("/")
         if framing not in FRAMINGS:
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
+            writer.write(_snapshot(int(number) if number.isdigit() else 0))
             return True
         writer.write(_head_of_websocket(head) if framing == "websocket" else _head_of_events(framing))
         self._clients[framing].add(writer)
@@ -111,6 +111,12 @@ class Server:
                 for writer in tuple(self._clients[framing]):
                     writer.write(piece)
         return log
+
+
+def _snapshot(projects: int) -> bytes:
+    found = [{"id": f"known-{number}", "name": f"Project {number}", "status": "active"} for number in range(projects)]
+    body = json.dumps({"projects": found} if found else {}).encode()
+    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
 def _head_of_websocket(request: bytes) -> bytes:
