@@ -31,7 +31,9 @@ async def run(scale: Scale) -> list[Row]:
     ):
         await exporter.until_live()
         source.order(do="pace", framing=FRAMING, count=scale.delay_events, rate=scale.delay_rate)
+        started, waited = time.monotonic(), exporter.waited_seconds()
         answers, scrape = await _scrapes(exporter, scale.delay_events)
+        waiting = (exporter.waited_seconds() - waited) / (time.monotonic() - started)
         sent = (await source.answer())["sent"]
     delays = sorted(delays_of(sent, answers))
     percentiles = statistics.quantiles(delays, n=100)
@@ -40,6 +42,7 @@ async def run(scale: Scale) -> list[Row]:
         Row(f"{name}, median", percentiles[49] * 1000, "ms"),
         Row(f"{name}, p99", percentiles[98] * 1000, "ms"),
         Row("of it one scrape, median", scrape * 1000, "ms"),
+        Row("of that time the exporter waited for a processor", waiting * 100, "%"),
     ]
 
 

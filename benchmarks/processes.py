@@ -96,6 +96,10 @@ class Exporter:
         status = Path(f"/proc/{self._process.pid}/status").read_text()
         return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:")) * 1024
 
+    def waited_seconds(self) -> float:
+        """How long its main thread could have run and had no processor, since its start."""
+        return int(Path(f"/proc/{self._process.pid}/schedstat").read_text().split()[1]) / 1e9
+
     async def get(self, path: str) -> bytes:
         """The body of an answer."""
         async with self._http.get(self.url + path) as response:
