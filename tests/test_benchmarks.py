@@ -109,7 +109,7 @@ def test_a_histogram_shows_the_busiest_second_of_each_group() -> None:
     ("run", "names"),
     [
         (ingest.run, ["WebSocket", "SSE", "chunk", "10 projects", "1,000 projects", "100,000 projects"]),
-        (delay.run, ["median", "p99", "scrape"]),
+        (delay.run, ["median", "p99", "scrape", "waited"]),
         (
             memory.run,
             ["idle", "2 further", "40 ev", "100 ev", "200 ev", "400 ev", "2 re", "5 re", "10 re", "20 re"],
@@ -124,8 +124,10 @@ async def test_benchmark_returns_its_figures(run: Callable[[Scale], Awaitable[li
     assert len(rows) == len(names)
     for row, name in zip(rows, names, strict=True):
         assert name in row.name
-        # Two idle streams may fit into pages that are there already, and in one second nobody dials a second time.
-        assert row.value > 0 or "further" in row.name or "real dials in the busiest" in row.name
+        # Two idle streams may fit into pages that are there already, in one second nobody dials a second time, and a
+        # quiet machine has a processor for everybody.
+        may_be_none = ("further", "real dials in the busiest", "waited")
+        assert row.value > 0 or any(part in row.name for part in may_be_none)
         assert row.floor is None or (row.floor > 0 and row.ratio == pytest.approx(row.value / row.floor))
 
 
