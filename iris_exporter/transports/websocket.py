@@ -68,10 +68,10 @@ class WebSocketLink(Link):
 
         The connection has to be failed (RFC 6455, section 8.1).
         """
-        valid = next(index for index, text in enumerate(texts) if not _is_utf8(text))
+        invalid = next(index for index, text in enumerate(texts) if not _is_utf8(text))
         self._end = Failure("protocol_error", "a text message is no valid UTF-8")
         self._close_code = WSCloseCode.INVALID_TEXT
-        taken = texts[: valid + 1]
+        taken = texts[: invalid + 1]
         return Received(list(taken), sum(_wire_size(len(text)) for text in taken))
 
     def _received(self, frame: Any) -> Received:

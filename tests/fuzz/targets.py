@@ -67,6 +67,7 @@ def envelope(data: bytes) -> None:
                 check_printable(message)
     for problem in decoder.problems.take():
         assert problem.reason in REASONS
+        assert problem.path.startswith("$")
 
 
 def document(data: bytes) -> None:

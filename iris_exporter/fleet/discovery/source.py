@@ -4,6 +4,7 @@ An entry is a table of stream options, as below `streams:`, and is read by what 
 lacks come from `defaults:`.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +93,7 @@ def read_entry(entry: Entry, defaults: StreamSettings) -> StreamSettings:
     return StreamSettings(**{STREAM_OPTIONS[name].path: value for name, value in values.items()})
 
 
-class Source:
+class Source(ABC):
     """One source of streams. `run` is a task that never ends."""
 
     name: ClassVar[str]
@@ -106,9 +107,9 @@ class Source:
         self._reported: StreamList | None = None
         self._limited = _log.limited(_LINES_PER_MINUTE, clock)
 
+    @abstractmethod
     async def run(self) -> None:
         """Report the streams of this source, again and again."""
-        raise NotImplementedError
 
     def report(self, streams: StreamList) -> None:
         """Report all streams of this source, if they are others than before."""
