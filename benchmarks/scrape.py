@@ -96,7 +96,7 @@ class _Collected(Collector):
 
 
 def _source(name: str, projects: int) -> Source:
-    status = LinkStatus(State.LIVE, "websocket", "wss://iris.test/stream", 0, None, NOW, NOW, None)
+    status = LinkStatus(State.LIVE, "websocket", "wss://iris.test/stream", 0, None, NOW, NOW, None, None, None, NOW)
     snapshot = Snapshot(
         stream=name,
         metrics=Metrics(projects=float(projects), runs_today=4321.0, success_ratio=0.93, active_experts=12.0),

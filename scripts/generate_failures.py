@@ -5,6 +5,7 @@ from pathlib import Path
 
 from iris_exporter.core.failures import CLOSE_CODE, ERROR_CODE, HTTP_STATUS, RETRY_AFTER_CAP_SECONDS, STATUS_CLASS
 from iris_exporter.core.reasons import REASONS, REMEDY_TEXT
+from iris_exporter.instruments import catalog
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs" / "failures.md"
@@ -16,12 +17,39 @@ INTRODUCTION = """\
 -->
 
 Whatever goes wrong with a stream has a reason from the list below. It is the label `reason` of
-`iris_stream_connect_failures_total`, `iris_stream_disconnects_total` and `iris_stream_poll_failures_total`, it stands
-in the log (`reason=`), and in `error` of `/api/v1/streams`. Each reason has one remedy. What is unknown is retried.
+`iris_stream_connect_failures_total`, `iris_stream_disconnects_total`, `iris_stream_poll_failures_total` and
+`iris_stream_failure_info`, it stands in the log (`reason=`), and in `error` and `failure` of `/api/v1/streams`. Each
+reason has one remedy. What is unknown is retried.
 
 A hint of the source (`Retry-After`, `retryAfter`, `retry:` of an event stream) is obeyed up to CAP seconds, and never
 makes a delay shorter than the backoff. A failed poll is tried again after `--stream.poll-interval`, or after the hint
 when that is later.
+"""
+
+LASTING = f"""\
+## What is wrong now
+
+The counters say how often something failed, and stand still while it lasts. `{catalog.FAILURE_INFO.name}` is 1
+for the last failure as long as the stream is not what was wished, whatever it is doing about it; `/api/v1/streams` has
+the same in `failure`, with the time since when. `{catalog.LAST_FAILURE_TIMESTAMP.name}` is when an attempt, a live
+stream or a poll failed last; it stays after a recovery. `{catalog.STATE_CHANGED_TIMESTAMP.name}` is when the state
+began, and `{catalog.NEXT_ATTEMPT_TIMESTAMP.name}` when the live stream is tried next.
+
+| State | The stream | `{catalog.FAILURE_INFO.name}` |
+| --- | --- | --- |
+| `connecting` | has not failed since it was first wanted, or since a reset | none |
+| `connecting` | waits for the next attempt, or makes it, after a failure | that failure |
+| `connecting` | was refused for good, and somebody asked for a connection by hand | the refusal |
+| `live` | is received (a source that is silent then is seen in `{catalog.DATA_FLOW.name}`) | none |
+| `polling` | is polled because `--stream.protocol` is `poll`, or the address offers nothing else | none |
+| `polling` | is polled because the live stream cannot be had | the last failed attempt |
+| `polling` | is polled again after polls had failed, and is dialled | the failed poll, until the dial ends |
+| `error` | cannot be polled either | whichever failed last, the poll or the live stream |
+| `error` | is refused, and tried now and then, or not at all | the refusal |
+| `disconnected` | is not wanted: somebody disconnected it | none |
+
+A stream that this process does not receive (another leader, another shard, a file of `--state.dir` that another process
+holds) has no series at all.
 """
 
 STATUSES = """\
@@ -81,7 +109,7 @@ def render() -> str:
     errors = [ERROR_CODES, "| Code | Reason | Remedy |", "| --- | --- | --- |"]
     errors += [f"| `{code}` | {_reason(reason)} |" for code, reason in ERROR_CODE.items()]
     introduction = INTRODUCTION.replace("CAP", f"{RETRY_AFTER_CAP_SECONDS:.0f}")
-    sections = [[introduction], remedies, reasons, statuses, codes, errors]
+    sections = [[introduction], [LASTING], remedies, reasons, statuses, codes, errors]
     return "\n\n".join("\n".join(lines).rstrip("\n") for lines in sections) + "\n\n" + ERRORS
 
 

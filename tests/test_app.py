@@ -124,6 +124,21 @@ async def test_a_reload_touches_only_the_streams_that_changed() -> None:
             await until(lambda: source.open_connections == 3)
 
 
+async def test_a_changed_stream_keeps_the_time_of_its_last_failure() -> None:
+    async with backend() as source:
+        files = Files(settings(("a", f"{source.url}/nothing/here")))
+        assert isinstance(files.now, Settings)
+        async with Exporter(files.now, files.load) as exporter:
+            stream = exporter.streams()["a"]
+            await until(lambda: stream.status().failure is not None)
+            failed = stream.status().last_failure_at
+            files.now = settings(("a", f"{source.url}/api/stream/events"))
+            await exporter.reload()
+            await until(lambda: stream.status().state == "live")
+            status = stream.status()
+            assert (status.failure, status.failing_since, status.last_failure_at) == (None, None, failed)
+
+
 async def test_a_broken_configuration_changes_nothing_and_says_so() -> None:
     async with backend() as source:
         files = Files(settings(("a", source.url + "/api/stream/events")))

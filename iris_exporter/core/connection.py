@@ -13,6 +13,10 @@ on, and stops only when the link is open.
 Attempts. The count of failed attempts goes back to zero only when a link has been up for `stable_after_seconds`; a
 server that accepts and closes at once therefore drives the backoff up and ends in polling, like one that refuses.
 
+The failure. What went wrong last is remembered for as long as the stream is not as it was wished: `Connection.failure`
+lasts over phases and further attempts, and ends where the stream is live, where nobody wants it, and where a dial has
+found that polls are what the source offers (`protocol: poll` always does), unless those polls fail.
+
 No clock and no sockets: the supervisor passes the time in, and gets delays back.
 Source: the IRIS wire, section 4; the states are the contract's.
 """
@@ -55,6 +59,8 @@ STATES: dict[Phase, State] = {
     Phase.REFUSED_DIALING: State.ERROR,
     Phase.STOPPED: State.ERROR,
 }
+
+_AS_WISHED = frozenset({Phase.IDLE, Phase.LIVE})  # polling may be, too: it depends on why
 
 
 class Input(StrEnum):
@@ -207,12 +213,14 @@ class Connection:
     """The machine: report what happened (`feed`, `failed`, `opened`), carry out the step it returns.
 
     `attempt` counts the failed attempts since the link was last stable: 0 at first, and the number of the next
-    attempt, from 1, once one has failed.
+    attempt, from 1, once one has failed. `failure` is the last one of those that keep the stream from what was wished,
+    None where it is as wished or has not failed yet.
     """
 
     def __init__(self, rules: Rules, backoff: Backoff) -> None:
         self.phase = Phase.IDLE
         self.attempt = 0
+        self.failure: Failure | None = None
         self._rules = rules
         self._backoff = backoff
         self._opened_at: float | None = None
@@ -223,8 +231,8 @@ class Connection:
         """The state of the contract."""
         return STATES[self.phase]
 
-    def feed(self, what: Input) -> Step:
-        """Take anything but a failure or an open link.
+    def feed(self, what: Input, failure: Failure | None = None) -> Step:
+        """Take anything but an open link or the failure of a dial or a link; `failure` is that of a poll.
 
         Raises:
             KeyError: The table has no row for this input in this phase; the phase is unchanged.
@@ -233,7 +241,7 @@ class Connection:
             self.attempt = 0
             self._opened_at = None
             self._key_renewed = False
-        return self._advance(what)
+        return self._advance(what, failure)
 
     def opened(self, now: float) -> Step:
         """A dial brought a link at monotonic time `now`."""
@@ -256,7 +264,7 @@ class Connection:
         self._opened_at = None
         self.attempt += 1
         what = self._classify(failure.remedy, key_changed=key_changed)
-        return self._advance(what, failure.retry_after_seconds)
+        return self._advance(what, failure)
 
     def _classify(self, remedy: Remedy, *, key_changed: bool) -> Input:
         match remedy:
@@ -274,9 +282,14 @@ class Connection:
                 pass
         return Input.EXHAUSTED if self.attempt > self._rules.reconnect_attempts else Input.FAILED
 
-    def _advance(self, what: Input, hint_seconds: float | None = None) -> Step:
+    def _advance(self, what: Input, failure: Failure | None = None) -> Step:
         previous = self.phase
         self.phase, actions = TABLE[previous, what]
+        hint_seconds = None
+        if failure is not None:
+            self.failure, hint_seconds = failure, failure.retry_after_seconds
+        elif what is Input.RESET or (what, self.phase) == (Input.TO_POLL, Phase.POLLING) or self.phase in _AS_WISHED:
+            self.failure = None
         delay = None
         if Action.PLAN_RETRY in actions:
             delay = self._backoff.delay(max(self.attempt, 1), hint_seconds)

@@ -110,6 +110,11 @@ class Failure:
         """What it means and what an operator should do; an unknown reason has those of `other`."""
         return REASONS.get(self.reason) or REASONS["other"]
 
+    @property
+    def listed_reason(self) -> str:
+        """The reason as the value of a label: `other` for one that is not in the list."""
+        return self.reason if self.reason in REASONS else "other"
+
     def __str__(self) -> str:
         return f"{self.reason}: {self.detail}" if self.detail else self.reason
 

@@ -25,7 +25,9 @@ class LinkStatus:
     """A connection as it is now. Times are Unix seconds, None for never or none planned.
 
     `protocol` and `endpoint` are what is in use (`none` and empty when nothing is); `endpoint` has no credentials.
-    `last_message` is of any message of the source, heartbeats included.
+    `last_message` is of any message of the source, heartbeats included. `failure` is what keeps the stream from being
+    live, or polled as wished, since `failing_since` (`core.connection`); `last_failure_at` is the time of the last
+    failure of an attempt, a link or a poll, which stays after a recovery.
     """
 
     state: State
@@ -36,3 +38,6 @@ class LinkStatus:
     connected_at: float | None
     last_message: float | None
     failure: Failure | None
+    failing_since: float | None
+    last_failure_at: float | None
+    state_changed_at: float

@@ -133,7 +133,9 @@ class Stream:
         self._sink.limit(Limits.of(settings))
         if self.telemetry is not None:
             self.telemetry.locate(settings.url)
+        last_failure_at = self._supervisor.last_failure_at
         self._supervisor = self._supervise(settings)
+        self._supervisor.last_failure_at = last_failure_at
         self._supervisor.connect()
 
     # Looking

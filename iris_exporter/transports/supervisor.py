@@ -80,9 +80,11 @@ class Supervisor:
 
         self._protocol = "none"
         self._endpoint = ""
-        self._failure: Failure | None = None
         self._next_attempt_at: float | None = None
         self._connected_at: float | None = None
+        self._failing_since: float | None = None
+        self._state_changed_at = clock.wall()
+        self.last_failure_at: float | None = None
 
     # Status and control
 
@@ -96,7 +98,10 @@ class Supervisor:
             next_attempt_at=self._next_attempt_at,
             connected_at=self._connected_at,
             last_message=self._context.last_message_at,
-            failure=self._failure,
+            failure=self._connection.failure,
+            failing_since=self._failing_since,
+            last_failure_at=self.last_failure_at,
+            state_changed_at=self._state_changed_at,
         )
 
     @property
@@ -110,12 +115,10 @@ class Supervisor:
 
     def disconnect(self) -> None:
         """End the link and stay disconnected until asked again."""
-        self._failure = None
         self._carry_out(self._connection.feed(Input.DISCONNECT), None)
 
     def reset(self) -> None:
         """Clear everything that is believed about the source, then connect."""
-        self._failure = None
         self._carry_out(self._connection.feed(Input.RESET), None)
 
     async def stop(self) -> None:
@@ -135,10 +138,20 @@ class Supervisor:
             self._protocol, self._endpoint = "poll", negotiation.without_credentials(self._snapshots.url)
         elif state is not State.LIVE:
             self._protocol, self._endpoint = "none", ""
-        if state is State.LIVE:
-            self._failure = None
+        self._record_times(before, failure)
         if before is not state or step.delay_seconds is not None:
             self._emit(StateChanged(before, state, failure, self._connection.attempt, step.delay_seconds))
+
+    def _record_times(self, before: State, failure: Failure | None) -> None:
+        now = self._clock.wall()
+        if before is not self._connection.state:
+            self._state_changed_at = now
+        if failure is not None:
+            self.last_failure_at = now
+        if self._connection.failure is None:
+            self._failing_since = None
+        elif self._failing_since is None:
+            self._failing_since = now
 
     def _act(self, action: Action, delay_seconds: float) -> None:
         match action:
@@ -235,7 +248,6 @@ class Supervisor:
 
     async def _failed(self, failure: Failure) -> None:
         key_changed = failure.remedy is Remedy.RENEW and await self._dialer.key_changed()
-        self._failure = failure
         self._carry_out(self._connection.failed(failure, self._clock.monotonic(), key_changed=key_changed), failure)
 
     # The polls
@@ -247,9 +259,8 @@ class Supervisor:
             if failure is None:
                 self._carry_out(self._connection.feed(Input.POLLED), None)
             else:
-                self._failure = failure
                 hint = failure.retry_after_seconds
-                self._carry_out(self._connection.feed(Input.POLL_FAILED), failure)
+                self._carry_out(self._connection.feed(Input.POLL_FAILED, failure), failure)
             if self._connection.phase is Phase.LIVE or self._poll_task is not asyncio.current_task():
                 return
             delay = self._backoff.spread(self._settings.poll_interval_seconds)

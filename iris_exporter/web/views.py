@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from iris_exporter.core.limits import DEFAULT_LIMITS
-from iris_exporter.core.status import State
+from iris_exporter.core.status import LinkStatus, State
 from iris_exporter.decoding.messages import Anomaly, Event, Metrics, Project
 from iris_exporter.instruments import catalog
 from iris_exporter.logs import redact
@@ -51,8 +51,18 @@ def stream_object(stream: Stream) -> dict[str, Any]:
         "next_attempt_at": timestamp(status.next_attempt_at),
         "last_update": timestamp(snapshot.last_data_timestamp),
         "error": None if status.failure is None else redact(str(status.failure)),
+        "failure": _failure(status),
+        "last_failure_at": timestamp(status.last_failure_at),
+        "state_changed_at": timestamp(status.state_changed_at),
         "data_flow": snapshot.flow.value if status.state in (State.LIVE, State.POLLING) else None,
     }
+
+
+def _failure(status: LinkStatus) -> dict[str, Any] | None:
+    """Why the stream is not as wished, without the detail, which `error` has."""
+    if status.failure is None:
+        return None
+    return {"reason": status.failure.listed_reason, "since": timestamp(status.failing_since)}
 
 
 def overview_object(snapshot: Snapshot) -> dict[str, Any]:

@@ -32,6 +32,7 @@ def connection(attempts: int = 10, stable: float = 30.0, slow: float = 300.0, ra
 
 
 NETWORK = Failure("connection_refused")
+_I = Input
 
 
 def test_every_phase_answers_exactly_the_inputs_that_can_reach_it() -> None:
@@ -212,9 +213,68 @@ def test_any_history_keeps_the_machine_in_its_table(history: list[tuple[Input, f
             reason = {Input.UNAVAILABLE: "unavailable", Input.REFUSED: "forbidden", Input.STOPPED: "gone"}[what]
             step = machine.failed(Failure(reason), now)
         else:
-            step = machine.feed(what)
+            step = machine.feed(what, NETWORK if what is Input.POLL_FAILED else None)
         planned = {Action.PLAN_RETRY, Action.PLAN_SLOW_RETRY} & set(step.actions)
         assert (step.delay_seconds is not None) == bool(planned)
+        if machine.phase in (Phase.IDLE, Phase.LIVE):
+            assert machine.failure is None
+        elif machine.state is State.ERROR or machine.phase is Phase.WAITING:
+            assert machine.failure is not None
+
+
+NOT_LIVE, POLL_BROKEN = Failure("unavailable"), Failure("not_json")
+
+
+@pytest.mark.parametrize(
+    ("history", "state", "reason"),
+    [
+        ((), State.DISCONNECTED, None),
+        ((_I.CONNECT,), State.CONNECTING, None),
+        ((_I.CONNECT, NETWORK), State.CONNECTING, "connection_refused"),
+        ((_I.CONNECT, NETWORK, _I.DUE), State.CONNECTING, "connection_refused"),
+        ((_I.CONNECT, NETWORK, _I.CONNECT), State.CONNECTING, "connection_refused"),
+        ((_I.CONNECT, NETWORK, _I.DUE, Failure("dns")), State.CONNECTING, "dns"),
+        ((_I.CONNECT, NETWORK, _I.DUE, _I.OPENED), State.LIVE, None),
+        ((_I.CONNECT, _I.OPENED, Failure("closed")), State.CONNECTING, "closed"),
+        ((_I.CONNECT, NETWORK, _I.DISCONNECT), State.DISCONNECTED, None),
+        ((_I.CONNECT, NETWORK, _I.RESET), State.CONNECTING, None),
+        # polled because live failed
+        ((_I.CONNECT, NOT_LIVE), State.POLLING, "unavailable"),
+        ((_I.CONNECT, NOT_LIVE, _I.POLLED, _I.DUE, _I.POLLED), State.POLLING, "unavailable"),
+        ((_I.CONNECT, NOT_LIVE, _I.DUE, NETWORK, _I.POLLED), State.POLLING, "connection_refused"),
+        ((_I.CONNECT, NOT_LIVE, _I.DUE, _I.OPENED), State.LIVE, None),
+        ((_I.CONNECT, NOT_LIVE, POLL_BROKEN), State.ERROR, "not_json"),
+        ((_I.CONNECT, NOT_LIVE, POLL_BROKEN, _I.DUE, NETWORK), State.ERROR, "connection_refused"),
+        ((_I.CONNECT, NOT_LIVE, POLL_BROKEN, _I.POLLED), State.POLLING, "not_json"),
+        # polled because that is what the source offers
+        ((_I.CONNECT, _I.TO_POLL, _I.POLLED), State.POLLING, None),
+        ((_I.CONNECT, NETWORK, _I.DUE, _I.TO_POLL), State.POLLING, None),
+        ((_I.CONNECT, _I.TO_POLL, POLL_BROKEN), State.ERROR, "not_json"),
+        ((_I.CONNECT, _I.TO_POLL, POLL_BROKEN, _I.DUE, _I.TO_POLL), State.ERROR, "not_json"),
+        ((_I.CONNECT, _I.TO_POLL, POLL_BROKEN, _I.POLLED, _I.TO_POLL), State.POLLING, None),
+        # refused
+        ((_I.CONNECT, Failure("forbidden")), State.ERROR, "forbidden"),
+        ((_I.CONNECT, Failure("forbidden"), _I.DUE), State.ERROR, "forbidden"),
+        ((_I.CONNECT, Failure("forbidden"), _I.DUE, _I.TO_POLL), State.POLLING, None),
+        ((_I.CONNECT, Failure("gone")), State.ERROR, "gone"),
+        ((_I.CONNECT, Failure("gone"), _I.CONNECT), State.CONNECTING, "gone"),
+    ],
+)
+def test_the_failure_lasts_as_long_as_the_stream_is_not_as_wished(
+    history: tuple[Failure | Input, ...], state: State, reason: str | None
+) -> None:
+    machine = connection()
+    for step in history:
+        if step is POLL_BROKEN:
+            machine.feed(_I.POLL_FAILED, POLL_BROKEN)
+        elif isinstance(step, Failure):
+            machine.failed(step, 0.0)
+        elif step is _I.OPENED:
+            machine.opened(0.0)
+        else:
+            machine.feed(step)
+    assert machine.state is state
+    assert (machine.failure and machine.failure.reason) == reason
 
 
 def test_every_phase_can_be_reached_and_left() -> None:

@@ -29,6 +29,7 @@ def link(state: State = State.LIVE, **changes: Any) -> LinkStatus:
     fields: dict[str, Any] = {
         "state": state, "protocol": "sse", "endpoint": "http://iris.test/api/stream/overview", "attempt": 0,
         "next_attempt_at": None, "connected_at": NOON, "last_message": NOON + 1.5, "failure": None,
+        "failing_since": None, "last_failure_at": None, "state_changed_at": NOON,
     }  # fmt: skip
     return LinkStatus(**{**fields, **changes})
 
@@ -107,6 +108,7 @@ def busy_exposition() -> Exposition:
     waiting = link(
         State.CONNECTING, protocol="none", endpoint="", attempt=3, next_attempt_at=NOON + 6, connected_at=None,
         last_message=None, failure=Failure("dns", "no such host"),
+        failing_since=NOON - 5, last_failure_at=NOON + 0.5, state_changed_at=NOON - 7,
     )  # fmt: skip
     other = source("other", waiting)
     other.instruments.on_event(DialStarted())

@@ -99,6 +99,25 @@ def test_up_means_that_fresh_data_arrives(state: State, stale: bool) -> None:
     ]
 
 
+def test_a_failure_that_lasts_is_shown_by_its_reason_and_goes_with_it() -> None:
+    stream = Changing()
+    for reason, shown in (("dns", "dns"), ("timeout", "timeout"), ("nobody knows it", "other")):
+        stream.status = link(State.CONNECTING, failure=Failure(reason, "a detail"), last_failure_at=NOON)
+        stream.set()
+        assert series(stream.printer, "iris_stream_failure_info") == [
+            f'iris_stream_failure_info{{reason="{shown}",stream="main"}} 1.0'
+        ]
+    stream.status = link(last_failure_at=NOON)
+    stream.set()
+    assert series(stream.printer, "iris_stream_failure_info") == []
+    assert series(stream.printer, "iris_stream_last_failure_timestamp_seconds") == [
+        'iris_stream_last_failure_timestamp_seconds{stream="main"} 1.7e+09'
+    ]
+    stream.status = link()
+    stream.set()
+    assert series(stream.printer, "iris_stream_last_failure_timestamp_seconds") == [], "there never was one"
+
+
 def test_the_attempt_is_zero_when_live() -> None:
     assert series(exposition(source(status=link(attempt=4))), "iris_stream_reconnect_attempt")[0].endswith(" 0.0")
     waiting = exposition(source(status=link(State.CONNECTING, attempt=4)))

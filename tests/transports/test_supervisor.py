@@ -511,6 +511,50 @@ async def test_polling_that_fails_is_the_error_state_and_recovers_by_itself() ->
         assert b.state is State.LIVE, "the source answers again, so live is tried at once"
 
 
+async def test_the_times_of_an_outage_last_until_it_is_over() -> None:
+    """`failing_since` begins with the outage, `state_changed_at` with each state, and the last failure is kept."""
+    first, second = FakeLink(), FakeLink()
+    async with bench(first, poll=Failure("http_server_error"), reconnect_attempts=1) as b:
+        began = b.stream.status()
+        assert (began.failure, began.failing_since, began.last_failure_at) == (None, None, None)
+        await b.clock.advance(5.0)
+        first.end()
+        await settle()
+        cut = b.clock.wall()
+        status = b.stream.status()
+        assert (status.state, status.failing_since, status.last_failure_at) == (State.CONNECTING, cut, cut)
+        await b.clock.advance(3.0)
+        status = b.stream.status()
+        assert (status.state, status.failure) == (State.ERROR, Failure("http_server_error"))
+        assert (status.failing_since, status.last_failure_at, status.state_changed_at) == (cut, cut + 3.0, cut + 3.0)
+        await b.clock.advance(60.0)
+        status = b.stream.status()
+        assert (status.failing_since, status.last_failure_at, status.state_changed_at) == (cut, cut + 63.0, cut + 3.0)
+        b.dialer.script.append(second)
+        b.poller.answer = DOCUMENT
+        await b.clock.advance(30.0)
+        status = b.stream.status()
+        assert (status.state, status.failure, status.failing_since) == (State.LIVE, None, None)
+        assert (status.last_failure_at, status.state_changed_at) == (cut + 63.0, cut + 93.0)
+        b.stream.disconnect()
+        await settle()
+        assert b.stream.status().last_failure_at == cut + 63.0, "closing by request is no failure"
+
+
+async def test_a_source_that_is_polled_as_wished_has_no_failure_but_while_polls_fail() -> None:
+    found = PollInstead("http://h/api/events", b"[]", 2)
+    async with bench(found, found, found, poll=DOCUMENT) as b:
+        assert (b.state, b.stream.status().failure) == (State.POLLING, None)
+        b.poller.answer = Failure("timeout")
+        await b.clock.advance(30.0)
+        assert (b.state, b.stream.status().failure) == (State.ERROR, Failure("timeout"))
+        b.poller.answer = DOCUMENT
+        await b.clock.advance(30.0)
+        status = b.stream.status()
+        assert (status.state, status.failure, status.failing_since) == (State.POLLING, None, None)
+        assert status.last_failure_at == b.clock.wall() - 30.0
+
+
 async def test_a_document_that_cannot_be_read_is_asked_for_whole_again() -> None:
     """Its entity tag would bring "not modified", and that would look like a success."""
     async with bench(Failure("unavailable"), poll=Polled(b"broken", 6)) as b:

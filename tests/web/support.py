@@ -35,6 +35,7 @@ def link(state: State = State.LIVE, **changes: Any) -> LinkStatus:
     facts: dict[str, Any] = {
         "state": state, "protocol": "sse", "endpoint": "http://iris.test/api/stream/overview", "attempt": 0,
         "next_attempt_at": None, "connected_at": NOON, "last_message": NOON, "failure": None,
+        "failing_since": None, "last_failure_at": None, "state_changed_at": NOON,
     }  # fmt: skip
     return LinkStatus(**{**facts, **changes})
 

@@ -17,7 +17,7 @@ from tests.web.support import NOON, Answer, FakeContext, link, picture, serving
 
 KEYS = [
     "name", "url", "protocol", "state", "is_connected", "is_connecting", "using_fallback", "reconnect_attempt",
-    "next_attempt_at", "last_update", "error", "data_flow",
+    "next_attempt_at", "last_update", "error", "failure", "last_failure_at", "state_changed_at", "data_flow",
 ]  # fmt: skip
 
 
@@ -44,7 +44,10 @@ async def test_streams_are_listed_in_the_order_of_the_configuration_with_the_key
 )  # fmt: skip
 async def test_a_stream_in_each_state(state: State, flags: tuple[bool, bool, bool]) -> None:
     context = FakeContext()
-    context.controls["main"].link = link(state, attempt=2, next_attempt_at=NOON + 0.5, failure=Failure("dns", "gone"))
+    context.controls["main"].link = link(
+        state, attempt=2, next_attempt_at=NOON + 0.5, failure=Failure("dns", "gone"), failing_since=NOON - 60,
+        last_failure_at=NOON - 2, state_changed_at=NOON - 30,
+    )  # fmt: skip
     async with serving(context) as get:
         stream = content(await get("/api/v1/streams/main"))
     assert (stream["is_connected"], stream["is_connecting"], stream["using_fallback"]) == flags
@@ -53,6 +56,9 @@ async def test_a_stream_in_each_state(state: State, flags: tuple[bool, bool, boo
     assert stream["next_attempt_at"] == "2023-11-14T22:13:20.500Z"
     assert stream["last_update"] == "2023-11-14T22:13:20.000Z"
     assert stream["error"] == "dns: gone"
+    assert stream["failure"] == {"reason": "dns", "since": "2023-11-14T22:12:20.000Z"}
+    assert stream["last_failure_at"] == "2023-11-14T22:13:18.000Z"
+    assert stream["state_changed_at"] == "2023-11-14T22:12:50.000Z"
 
 
 async def test_what_has_not_happened_is_null() -> None:
@@ -61,6 +67,7 @@ async def test_what_has_not_happened_is_null() -> None:
     async with serving(context) as get:
         stream = content(await get("/api/v1/streams/main"))
         assert (stream["next_attempt_at"], stream["last_update"], stream["error"]) == (None, None, None)
+        assert (stream["failure"], stream["last_failure_at"]) == (None, None)
         overview = content(await get("/api/v1/streams/main/overview"))
         assert (overview["metrics"], overview["projects"], overview["last_update"]) == (None, [], None)
 

@@ -52,6 +52,24 @@ STREAM_INFO = _gauge(
     Label("endpoint"),
     kind=Kind.INFO,
 )
+STATE_CHANGED_TIMESTAMP = _gauge(
+    "iris_stream_state_changed_timestamp_seconds",
+    "Unix time at which the connection entered the state that iris_stream_state shows.",
+    lambda view: view.status.state_changed_at,
+)
+FAILURE_INFO = _gauge(
+    "iris_stream_failure_info",
+    "Why the stream is not live, or polled as wished: the reason of the last failure; no series while it is as wished.",
+    lambda view: None if view.status.failure is None else (view.status.failure.listed_reason,),
+    Label("reason", tuple(REASONS)),
+    kind=Kind.INFO,
+)
+LAST_FAILURE_TIMESTAMP = _gauge(
+    "iris_stream_last_failure_timestamp_seconds",
+    "Unix time of the last failure of an attempt, a live stream or a poll; stays after a recovery, "
+    "no series before the first.",
+    lambda view: view.status.last_failure_at,
+)
 CONNECT_ATTEMPTS = _counter(
     "iris_stream_connect_attempts_total", "Attempts to open the live stream, successful or not."
 )
