@@ -4,12 +4,11 @@ Every panel has a title, a description, a unit, thresholds and a sentence for wh
 functions ask for them. Positions follow from the order and the width; a line is 24 columns wide.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, Self, TypeVar
 
 from grafana_foundation_sdk.builders import dashboard as build
-from grafana_foundation_sdk.builders import heatmap, logs, loki, prometheus, stat, statetimeline, table, timeseries
+from grafana_foundation_sdk.builders import heatmap, logs, loki, prometheus, stat, statetimeline, timeseries
 from grafana_foundation_sdk.builders.common import (
     ReduceDataOptions,
     StackingConfig,
@@ -74,9 +73,10 @@ def thresholds(steps: Sequence[Step]) -> build.ThresholdsConfig:
     )
 
 
-def _dress(
+def dress(
     panel: P, title: str, description: str, *, unit: str, empty: str, size: tuple[int, int], steps: Sequence[Step]
 ) -> P:
+    """A panel with what every one has; `empty` is its sentence for no data, `size` columns and lines of the grid."""
     width, height = size
     return (
         panel.title(title)
@@ -160,7 +160,7 @@ def card(
     mappings: Sequence[Mapping_] = (),
 ) -> stat.Panel:  # fmt: skip
     """One or a few big values."""
-    panel = _dress(stat.Panel(), title, description, unit=unit, empty=empty, size=size, steps=steps)
+    panel = dress(stat.Panel(), title, description, unit=unit, empty=empty, size=size, steps=steps)
     for target in targets:
         panel.with_target(target)
     panel.graph_mode(shared.BigValueGraphMode.AREA if sparkline else shared.BigValueGraphMode.NONE)
@@ -178,7 +178,7 @@ def lines(
     minimum: float | None = 0, legend_table: bool = False, colours: Mapping[str, str] | None = None,
 ) -> timeseries.Panel:  # fmt: skip
     """Values over time: lines, or bars that are stacked. A second step of `steps` is drawn as a line."""
-    panel = _dress(timeseries.Panel(), title, description, unit=unit, empty=empty, size=size, steps=steps)
+    panel = dress(timeseries.Panel(), title, description, unit=unit, empty=empty, size=size, steps=steps)
     for target in targets:
         panel.with_target(target)
     legend = VizLegendOptions().placement(shared.LegendPlacement.BOTTOM).show_legend(True)
@@ -199,7 +199,7 @@ def lines(
         panel.draw_style(shared.GraphDrawStyle.LINE).fill_opacity(10)
     if len(steps) > 1:
         line = shared.GraphThresholdsStyleConfig(mode=shared.GraphThresholdsStyleMode.DASHED)
-        panel.thresholds_style(_Ready(line))
+        panel.thresholds_style(Ready(line))
     for name, colour in (colours or {}).items():
         panel.override_by_name(name, [fixed(colour)])
     return panel
@@ -210,7 +210,7 @@ def timeline(
     mappings: Sequence[Mapping_],
 ) -> statetimeline.Panel:  # fmt: skip
     """States over time."""
-    panel = _dress(statetimeline.Panel(), title, description, unit=unit, empty=empty, size=size, steps=PLAIN)
+    panel = dress(statetimeline.Panel(), title, description, unit=unit, empty=empty, size=size, steps=PLAIN)
     panel.with_target(target).mappings(list(mappings))
     panel.merge_values(True).show_value(shared.VisibilityMode.AUTO).row_height(0.85).fill_opacity(80).line_width(0)
     panel.legend(
@@ -233,7 +233,7 @@ def heat(
     size: tuple[int, int] = (12, 8),
 ) -> heatmap.Panel:
     """The buckets of a histogram over time; `unit` is that of the buckets."""
-    panel = _dress(heatmap.Panel(), title, description, unit="reqps", empty=empty, size=size, steps=PLAIN)
+    panel = dress(heatmap.Panel(), title, description, unit="reqps", empty=empty, size=size, steps=PLAIN)
     panel.with_target(target).calculate(False)
     panel.color(
         heatmap.HeatmapColorOptions()
@@ -251,43 +251,9 @@ def heat(
     return panel.cell_gap(1).filter_values(heatmap.FilterValueRange().le(1e-9))
 
 
-def grid(
-    title: str, description: str, *targets: prometheus.Dataquery, empty: str, size: tuple[int, int],
-    columns: Mapping[str, str], sort: tuple[str, bool], steps: Sequence[Step] = PLAIN,
-) -> table.Panel:  # fmt: skip
-    """A table of what the queries have in common.
-
-    Args:
-        columns: Field to heading, in order; every other field is left out. The value of query A is `Value #A`, or
-            `Value` where there is one query only.
-        sort: Heading, and whether the largest comes first.
-    """
-    panel = _dress(table.Panel(), title, description, unit="short", empty=empty, size=size, steps=steps)
-    for target in targets:
-        panel.with_target(target)
-    if len(targets) > 1:
-        panel.with_transformation(model.DataTransformerConfig(id_val="merge", options={}))
-    only = "^(" + "|".join(re.escape(name).replace("\\ ", " ").replace("\\#", "#") for name in columns) + ")$"
-    panel.with_transformation(
-        model.DataTransformerConfig(id_val="filterFieldsByName", options={"include": {"pattern": only}})
-    )
-    panel.with_transformation(
-        model.DataTransformerConfig(
-            id_val="organize",
-            options={
-                "excludeByName": {},
-                "indexByName": {name: index for index, name in enumerate(columns)},
-                "renameByName": dict(columns),
-            },
-        )
-    )
-    heading, descending = sort
-    return panel.sort_by([_Ready(shared.TableSortByFieldState(display_name=heading, desc=descending))])
-
-
 def feed(title: str, description: str, expr: str, *, empty: str, size: tuple[int, int]) -> logs.Panel:
     """The newest log lines of Loki."""
-    panel = _dress(logs.Panel(), title, description, unit="string", empty=empty, size=size, steps=PLAIN)
+    panel = dress(logs.Panel(), title, description, unit="string", empty=empty, size=size, steps=PLAIN)
     panel.datasource(LOKI).with_target(log_lines(expr))
     panel.show_time(True).wrap_log_message(True).enable_log_details(True).show_labels(False).show_common_labels(False)
     return panel.sort_order(shared.LogsSortOrder.DESCENDING).dedup_strategy(shared.LogsDedupStrategy.NONE)
@@ -296,13 +262,14 @@ def feed(title: str, description: str, expr: str, *, empty: str, size: tuple[int
 M = TypeVar("M")
 
 
-class _Ready(Builder[M]):
+class Ready(Builder[M]):
     """Something already built, for builders that ask for a builder."""
 
     def __init__(self, built: M) -> None:
         self._built = built
 
     def build(self) -> M:
+        """It is built already."""
         return self._built
 
 

@@ -3,7 +3,7 @@
 from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.builders import stat, table, timeseries
 
-from dashboards import base, common
+from dashboards import base, common, tables
 from dashboards.queries import (
     CPU,
     MAX_FILES,
@@ -17,6 +17,7 @@ from dashboards.queries import (
     rate,
     select,
 )
+from dashboards.tables import Column
 from iris_exporter.instruments import catalog
 
 NO_EXPORTER = "No exporter: is Prometheus scraping one?"
@@ -90,18 +91,18 @@ def figures() -> list[stat.Panel]:
 
 def versions() -> table.Panel:
     """Which version runs where."""
-    return common.grid(
+    return tables.grid(
         "Versions",
         "Version, revision and Python of each chosen exporter.",
         common.rows(select(catalog.BUILD_INFO), "A"),
         empty=NO_EXPORTER,
         size=(24, 5),
         columns={
-            "job": "Job",
-            "instance": "Instance",
-            "version": "Version",
-            "revision": "Revision",
-            "pythonversion": "Python",
+            "job": Column("Job", 180),
+            "instance": Column("Instance", 180, grows=True),
+            "version": Column("Version", 140),
+            "revision": Column("Revision", 330),
+            "pythonversion": Column("Python", 120),
         },
         sort=("Instance", False),
     )
@@ -240,7 +241,8 @@ def shards() -> table.Panel:
         "G": f"max by ({by}) ({select(catalog.SERIES)})",
         "H": f"max by ({by}) ({select(MEMORY)})",
     }
-    panel = common.grid(
+    leads = common.values({"0": ("Stands by", common.GREY), "1": ("Leads", common.GREEN)})
+    return tables.grid(
         "Exporters",
         "Each chosen exporter: its shard of how many, whether it leads, its streams, those of them with data, and "
         "those that another process still has.",
@@ -248,20 +250,16 @@ def shards() -> table.Panel:
         empty=NO_EXPORTER,
         size=(24, 6),
         columns={
-            "job": "Job",
-            "instance": "Instance",
-            "Value #A": "Shard",
-            "Value #B": "Of",
-            "Value #C": "Leads",
-            "Value #D": "Streams",
-            "Value #E": "Up",
-            "Value #F": "Waits for",
-            "Value #G": "Series",
-            "Value #H": "Memory",
+            "job": Column("Job", 150),
+            "instance": Column("Instance", 160, grows=True),
+            "Value #A": Column("Shard", 80),
+            "Value #B": Column("Of", 60),
+            "Value #C": Column("Leads", 100, tables.word([leads])),
+            "Value #D": Column("Streams", 95),
+            "Value #E": Column("Up", 60),
+            "Value #F": Column("Waits for", 105),
+            "Value #G": Column("Series", 95),
+            "Value #H": Column("Memory", 100, tables.number("bytes")),
         },
         sort=("Shard", False),
     )
-    leads = common.values({"0": ("Stands by", common.GREY), "1": ("Leads", common.GREEN)})
-    coloured = common.override("custom.cellOptions", {"type": "color-text"})
-    panel.override_by_name("Leads", [common.override("mappings", [leads]), coloured])
-    return panel.override_by_name("Memory", [common.override("unit", "bytes")])

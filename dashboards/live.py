@@ -4,7 +4,6 @@ There is no past here, and no PromQL: a panel holds what has been pushed since i
 """
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.builders import stat, table
@@ -14,7 +13,8 @@ from grafana_foundation_sdk.cog.variants import Dataquery
 from grafana_foundation_sdk.models import common as shared
 from grafana_foundation_sdk.models import dashboard as model
 
-from dashboards import base, common
+from dashboards import base, common, tables
+from dashboards.tables import Column
 
 LIVE = shared.DataSourceRef(type_val="datasource", uid="-- Grafana --")
 """Grafana's own data source; every installation has it."""
@@ -123,39 +123,21 @@ def _figure(title: str, text: str, what: tuple[str, str], kind: str, *, unit: st
 
 
 COLUMNS = {
-    "time": "Time",
-    "stream": "Stream",
-    "severity": "Severity",
-    "project": "Project",
-    "event_type": "Type",
-    "message": "Message",
+    "time": Column("Time", 180, tables.number("dateTimeAsIso")),
+    "stream": Column("Stream", 130),
+    "severity": Column("Severity", 100, tables.severities()),
+    "project": Column("Project", 160),
+    "event_type": Column("Type", 130),
+    "message": Column("Message", 300, grows=True),
 }
 
 
 def feed() -> table.Panel:
     """The activity feed: what has happened since the panel was opened."""
-    panel = common.grid(
+    panel = tables.grid(
         "Activity",
         f"The events since this page was opened, newest first. At a burst the last {EVENTS} of each tenth of a second "
         "are shown and the others counted in iris_exporter_live_dropped_lines_total; none is missing among metrics.",
         empty=NOTHING, size=(24, 14), columns=COLUMNS, sort=("Time", True),
     ).datasource(LIVE)  # fmt: skip
-    panel.with_target(Measurement(EVENT, tuple(name for name in COLUMNS if name != "time")))
-    panel.override_by_name("Time", [common.override("unit", "dateTimeAsIso"), _width(180)])
-    panel.override_by_name("Severity", [_severities(), _width(100), _coloured()])
-    for heading, width in (("Stream", 130), ("Project", 160), ("Type", 130)):
-        panel.override_by_name(heading, [_width(width)])
-    return panel
-
-
-def _severities() -> model.DynamicConfigValue:
-    texts = {name: (name.capitalize(), colour) for name, colour in common.SEVERITY_COLOURS.items()}
-    return common.override("mappings", [common.values(texts)])
-
-
-def _coloured() -> model.DynamicConfigValue:
-    return common.override("custom.cellOptions", {"type": "color-text"})
-
-
-def _width(pixels: int) -> Any:
-    return common.override("custom.width", pixels)
+    return panel.with_target(Measurement(EVENT, tuple(name for name in COLUMNS if name != "time")))

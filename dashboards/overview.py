@@ -3,14 +3,18 @@
 from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.builders import stat, table, timeseries
 from grafana_foundation_sdk.models import common as shared
+from grafana_foundation_sdk.models import dashboard as model
 
-from dashboards import base, common, shared_panels
+from dashboards import base, common, shared_panels, tables
 from dashboards.queries import rate, select, status_code, trend
+from dashboards.tables import Column
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.metric import Metric
 
 NO_FIGURE = "Not sent by the source"
 NO_EVENTS = "No event in this time"
+FEED_ROWS = 50
+"""As many as the old page's feed had."""
 
 
 def board() -> build.Dashboard:
@@ -31,9 +35,10 @@ def board() -> build.Dashboard:
     found.with_panel(anomalies())
     found.with_panel(shared_panels.states((24, 5)))
     found.with_row(build.Row("Activity"))
-    found.with_panel(shared_panels.activity("Activity feed", (14, 12)))
-    found.with_panel(activity_table())
-    return found
+    found.with_panel(shared_panels.activity("Activity feed", (24, 14)))
+    without_loki = build.Row("Activity without Loki")
+    without_loki.with_panel(activity_table().grid_pos(model.GridPos(x=0, y=100, w=24, h=12)))
+    return found.with_row(without_loki)
 
 
 def _figure(title: str, description: str, metric: Metric, aggregation: str, unit: str, *, digits: int) -> stat.Panel:
@@ -97,7 +102,9 @@ def projects() -> table.Panel:
         "H": f"1000 * max by ({by}) ({select(catalog.PROJECT_LAST_RUN)})",
         "I": f"sum by ({by}) ({select(catalog.ANOMALIES)})",
     }
-    panel = common.grid(
+    opened = base.dashboard_link("project", "Open the project", "&var-project=${__data.fields.Id:percentencode}")
+    share = tables.number("percentunit", 1)
+    return tables.grid(
         "Projects",
         "One row for each project of the chosen streams, as last streamed or polled. A click on a name opens the "
         "project; a click on a heading sorts.",
@@ -105,61 +112,20 @@ def projects() -> table.Panel:
         empty="No project: nothing was heard from the source yet, or what was heard is too old",
         size=(24, 9),
         columns={
-            "name": "Project",
-            "project": "Id",
-            "stream": "Stream",
-            "Value #B": "Status",
-            "Value #C": "Health",
-            "Value #D": "Success",
-            "Value #E": "Experts",
-            "Value #F": "Runs",
-            "Value #G": "Latency",
-            "Value #H": "Last run",
-            "Value #I": "Anomalies",
+            "name": Column("Project", 140, [common.override("links", [opened])], grows=True),
+            "project": Column("Id", 130),
+            "stream": Column("Stream", 130),
+            "Value #B": Column("Status", 90, tables.word(common.status_mappings(), background=True)),
+            "Value #C": Column("Health", 90, [*share, *tables.graded(common.HEALTH)]),
+            "Value #D": Column("Success", 95, [*share, *tables.graded(common.SUCCESS)]),
+            "Value #E": Column("Experts", 90),
+            "Value #F": Column("Runs", 90, tables.number("locale")),
+            "Value #G": Column("Latency", 90, tables.number("s")),
+            "Value #H": Column("Last run", 130, tables.number("dateTimeFromNow")),
+            "Value #I": Column("Anomalies", 105, tables.graded(((None, "text"), (1, common.ORANGE)))),
         },
         sort=("Status", True),
     )
-    opened = base.dashboard_link("project", "Open the project", "&var-project=${__data.fields.Id:percentencode}")
-    coloured = {"type": "color-background", "mode": "basic"}
-    text = {"type": "color-text"}
-    panel.override_by_name("Project", [common.override("links", [opened]), common.override("custom.minWidth", 140)])
-    panel.override_by_name(
-        "Status",
-        [
-            common.override("mappings", common.status_mappings()),
-            common.override("custom.cellOptions", coloured),
-            common.override("custom.width", 90),
-        ],
-    )
-    for heading, shares in (("Health", common.HEALTH), ("Success", common.SUCCESS)):
-        panel.override_by_name(
-            heading,
-            [
-                common.override("unit", "percentunit"),
-                common.override("decimals", 1),
-                common.override("thresholds", common.thresholds(shares).build()),
-                common.override("color", {"mode": "thresholds"}),
-                common.override("custom.cellOptions", text),
-                common.override("custom.width", 90),
-            ],
-        )
-    panel.override_by_name("Latency", [common.override("unit", "s"), common.override("custom.width", 90)])
-    panel.override_by_name(
-        "Last run", [common.override("unit", "dateTimeFromNow"), common.override("custom.width", 150)]
-    )
-    open_ones = common.thresholds(((None, "text"), (1, common.ORANGE))).build()
-    panel.override_by_name(
-        "Anomalies",
-        [
-            common.override("thresholds", open_ones),
-            common.override("color", {"mode": "thresholds"}),
-            common.override("custom.cellOptions", text),
-            common.override("custom.width", 90),
-        ],
-    )
-    for heading in ("Experts", "Runs"):
-        panel.override_by_name(heading, [common.override("custom.width", 80)])
-    return panel
 
 
 def events() -> timeseries.Panel:
@@ -194,61 +160,45 @@ def by_status() -> stat.Panel:
 
 def anomalies() -> table.Panel:
     """What is open."""
-    panel = common.grid(
+    opened = base.dashboard_link("project", "Open the project", "&var-project=${__value.raw:percentencode}")
+    return tables.grid(
         "Open anomalies",
         "Unresolved anomalies by project and severity. How long they have been open is on the project's dashboard.",
         common.rows(f"sum by (stream, project, severity) ({select(catalog.ANOMALIES)}) > 0", "A"),
         empty="No open anomaly",
         size=(10, 8),
-        columns={"project": "Project", "severity": "Severity", "stream": "Stream", "Value": "Open"},
+        columns={
+            "project": Column("Project", 140, [common.override("links", [opened])], grows=True),
+            "severity": Column("Severity", 95, tables.severities()),
+            "stream": Column("Stream", 130),
+            "Value": Column("Open", 75),
+        },
         sort=("Open", True),
     )
-    opened = base.dashboard_link("project", "Open the project", "&var-project=${__value.raw:percentencode}")
-    panel.override_by_name("Project", [common.override("links", [opened])])
-    severities = {name: (name.capitalize(), colour) for name, colour in common.SEVERITY_COLOURS.items()}
-    panel.override_by_name(
-        "Severity",
-        [
-            common.override("mappings", [common.values(severities)]),
-            common.override("custom.cellOptions", {"type": "color-text"}),
-        ],
-    )
-    return panel.override_by_name("Open", [common.override("custom.width", 80)])
 
 
 def activity_table() -> table.Panel:
     """The activity feed for those without Loki: what Prometheus can know of it."""
     last = f"timestamp(changes({select(catalog.EVENTS)}[2m]) > 0)"
     by = "stream, project, event_type, severity"
-    panel = common.grid(
-        "Latest activity (without Loki)",
-        "The 50 latest kinds of event within the last hour: when one was last counted (to the minute) and how many "
-        "there were. Prometheus keeps numbers, not messages: the messages are in the feed beside, or at "
-        "/api/v1/streams/NAME/events of the exporter.",
-        common.rows(f"1000 * topk(50, max by ({by}) (max_over_time({last}[1h:1m])))", "A"),
-        common.rows(f"sum by ({by}) (increase({select(catalog.EVENTS)}[1h])) > 0", "B"),
+    latest = f"topk({FEED_ROWS}, max by ({by}) (max_over_time({last}[1h:1m])))"
+    return tables.grid(
+        "Latest kinds of event",
+        f"At most {FEED_ROWS} rows: the kinds of event (severity, project, type, stream) that were counted within the "
+        "last hour, the latest first, to the minute, and how many of each there were. It is no list of events: "
+        "Prometheus keeps numbers, not messages. Those are in the feed above, which needs Loki, or at "
+        f"/api/v1/streams/NAME/events?limit={FEED_ROWS} of the exporter.",
+        common.rows(f"1000 * {latest}", "A"),
+        common.rows(f"sum by ({by}) (increase({select(catalog.EVENTS)}[1h])) and {latest}", "B"),
         empty=NO_EVENTS,
-        size=(10, 12),
+        size=(24, 12),
         columns={
-            "Value #A": "Last",
-            "severity": "Severity",
-            "project": "Project",
-            "event_type": "Type",
-            "Value #B": "In 1 h",
-            "stream": "Stream",
+            "Value #A": Column("Last", 140, tables.number("dateTimeFromNow")),
+            "severity": Column("Severity", 100, tables.severities()),
+            "project": Column("Project", 180, grows=True),
+            "event_type": Column("Type", 160),
+            "Value #B": Column("In 1 h", 90, tables.number("locale", 0)),
+            "stream": Column("Stream", 180),
         },
         sort=("Last", True),
-    )
-    panel.override_by_name(
-        "Last", [common.override("unit", "dateTimeFromNow"), common.override("custom.minWidth", 110)]
-    )
-    panel.override_by_name("In 1 h", [common.override("decimals", 0), common.override("custom.width", 70)])
-    severities = {name: (name.capitalize(), colour) for name, colour in common.SEVERITY_COLOURS.items()}
-    return panel.override_by_name(
-        "Severity",
-        [
-            common.override("mappings", [common.values(severities)]),
-            common.override("custom.cellOptions", {"type": "color-text"}),
-            common.override("custom.width", 90),
-        ],
     )
