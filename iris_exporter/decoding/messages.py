@@ -206,7 +206,7 @@ class Resumed(msgspec.Struct, frozen=True, gc=False):
     `replayed` messages follow marked as replays; `missed` ones are lost for good. Both are 0 when not reported.
     """
 
-    outcome: Outcome
+    outcome: Outcome = Outcome.NONE
     replayed: int = 0
     missed: int = 0
     epoch: str | None = None

@@ -10,6 +10,7 @@ from math import isfinite
 
 import msgspec
 
+from iris_exporter.core.positions import Outcome
 from iris_exporter.core.shorten import MARK, digest
 
 ABSENT_WORDS = frozenset({"", "-", "--", "n/a", "na", "nan", "none", "null", "undefined", "unknown"})
@@ -30,6 +31,7 @@ MAX_REPORT_CHARS = 1_000
 SHARE_TOLERANCE = 1e-6
 """How far above 1 (or 100 %) a share may be: averages of floating-point numbers come out as 1.0000000000000002."""
 
+_OUTCOMES = {each.value: each for each in Outcome}
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _DIGITS = re.compile(r"\d{9,19}(?:\.\d+)?", re.ASCII)
 _SPACE_BEFORE_OFFSET = re.compile(r" +(?=Z$|[+-]\d{2}:?\d{2}$)", re.ASCII)
@@ -79,6 +81,12 @@ def count(value: object) -> float | None:
     if result is not None and result < 0:
         raise UnusableValueError("out_of_range")
     return result
+
+
+def whole(value: object) -> int | None:
+    """A whole number that cannot be negative; a fraction is cut off. Raises as `count` does."""
+    result = count(value)
+    return None if result is None else int(result)
 
 
 def milliseconds(value: object) -> float | None:
@@ -217,6 +225,11 @@ def position(value: object) -> str | None:
     if result is not None and len(result) > MAX_ID_CHARS:
         raise UnusableValueError("too_long")
     return result or None
+
+
+def outcome(value: object) -> Outcome:
+    """What a source answers to a resume; an unknown word promises nothing. Raises as `text`."""
+    return _OUTCOMES.get(text(value) or "", Outcome.NONE)
 
 
 def made_id(*parts: str) -> str:

@@ -6,7 +6,6 @@ Source: the IRIS wire, sections 2 and 3.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from iris_exporter.core.positions import Outcome
 from iris_exporter.decoding import values
 from iris_exporter.decoding.iris_json.objects import (
     PROJECT_ID,
@@ -14,8 +13,10 @@ from iris_exporter.decoding.iris_json.objects import (
     anomaly_from,
     converted,
     event_from,
+    fields_of,
     overview_from,
     project_from,
+    read_fields,
 )
 from iris_exporter.decoding.messages import (
     OLDER_EVENT_TYPES,
@@ -31,8 +32,6 @@ from iris_exporter.decoding.messages import (
 )
 from iris_exporter.decoding.problems import Problems
 from iris_exporter.errors import DecodeError
-
-_OUTCOMES = {outcome.value: outcome for outcome in Outcome}
 
 MAX_TYPE_CHARS = 60
 """An unknown type is shown in a log line, not stored."""
@@ -139,29 +138,28 @@ def _error(envelope: JsonObject, problems: Problems) -> UpstreamError:
     return UpstreamError(code[: values.MAX_CODE_CHARS], message[: values.MAX_REPORT_CHARS], retry_after)
 
 
-def _resumed(envelope: JsonObject, problems: Problems) -> Resumed:
-    data = envelope.get("data")
-    found: JsonObject = data if isinstance(data, dict) else envelope
-    problems.base = "$.data" if isinstance(data, dict) else "$"
-    return Resumed(
-        # An unknown word promises nothing.
-        outcome=_OUTCOMES.get(converted(found, ("outcome",), values.text, problems) or "", Outcome.NONE),
-        replayed=int(converted(found, ("replayed",), values.count, problems) or 0),
-        missed=int(converted(found, ("missed",), values.count, problems) or 0),
-        epoch=converted(found, ("epoch",), values.position, problems),
-        last_event_id=converted(found, ("lastEventId",), values.position, problems),
-    )
+def _of_fields(kind: type[Ping | Pong | Resumed]) -> Callable[[JsonObject, Problems], Message]:
+    """Reads a message that is its fields and nothing else; they are in `data`, or in the envelope itself."""
+    fields = fields_of(kind)
+
+    def read(envelope: JsonObject, problems: Problems) -> Message:
+        data = envelope.get("data")
+        if isinstance(data, dict):
+            problems.base, envelope = "$.data", data
+        return kind(**read_fields(envelope, fields, problems))
+
+    return read
 
 
 _READERS: dict[str, Callable[[dict[str, Any], Problems], Message]] = {
     "update": _update,
     "telemetry": _update,
     "event": _event,
-    "ping": lambda _envelope, _problems: Ping(),
-    "heartbeat": lambda _envelope, _problems: Ping(),
-    "pong": lambda _envelope, _problems: Pong(),
+    "ping": _of_fields(Ping),
+    "heartbeat": _of_fields(Ping),
+    "pong": _of_fields(Pong),
     "error": _error,
-    "resumed": _resumed,
+    "resumed": _of_fields(Resumed),
     "project_update": _project_update,
     "anomaly_detected": _anomaly_detected,
     **dict.fromkeys(OLDER_EVENT_TYPES, _event),

@@ -8,6 +8,9 @@ different texts stay different, other texts are cut, an open object is left out.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
+import msgspec
+
+from iris_exporter.core.positions import Outcome
 from iris_exporter.core.shorten import shortened
 from iris_exporter.decoding import values
 from iris_exporter.decoding.iris_json.trace_context import traceparent_of
@@ -22,6 +25,14 @@ Converted = TypeVar("Converted")
 JsonObject = Mapping[str, Any]
 Field = tuple[str, tuple[str, ...], Callable[[object], object]]
 """A field of the model, its names on the wire (the first one present counts), and the conversion."""
+
+_BY_TYPE: dict[object, Callable[[object], object]] = {
+    float | None: values.count,
+    int: values.whole,
+    str | None: values.position,
+    Outcome: values.outcome,
+}
+"""How the fields of messages that are nothing else are read (`fields_of`)."""
 
 _METRICS: tuple[Field, ...] = (
     ("projects", ("total_projects", "totalProjects"), values.count),
@@ -81,7 +92,7 @@ def project_from(data: JsonObject, problems: Problems, percent: frozenset[str] =
     if project_id is None:
         problems.add("no_id")
         return None
-    known = _read(data, _PROJECT, problems)
+    known = read_fields(data, _PROJECT, problems)
     if "name" in known:
         known["name"] = _label(known["name"], "name", problems)
     # `overallHealth` is a word in some REST answers and a share in others.
@@ -123,7 +134,7 @@ def event_from(
     `traceparent` is the envelope's.
     """
     own = converted(data, _TIMESTAMP, values.timestamp, problems)
-    known = _read(data, _EVENT, problems)
+    known = read_fields(data, _EVENT, problems)
     if event_type is not None:
         known["event_type"] = event_type
     if "severity" in known:
@@ -143,7 +154,7 @@ def event_from(
 
 def anomaly_from(data: JsonObject, problems: Problems) -> Anomaly:
     """One anomaly; without an id it gets one made from project, type and metric, the same when it is resolved."""
-    known = _read(data, _ANOMALY, problems)
+    known = read_fields(data, _ANOMALY, problems)
     if "severity" in known:
         known["severity"] = known["severity"].strip().lower() or "info"
     _shorten(known, ("severity", "type", "metric"), "description", problems)
@@ -159,7 +170,7 @@ def overview_from(data: JsonObject, problems: Problems, timestamp: float | None 
     metrics = data.get("metrics")
     if isinstance(metrics, dict):
         problems.base = f"{base}.metrics"
-        figures = Metrics(**_read(metrics, _METRICS, problems))
+        figures = Metrics(**read_fields(metrics, _METRICS, problems))
         problems.base = base
     else:
         figures = None
@@ -200,7 +211,20 @@ def _each(
     return tuple(made)
 
 
-def _read(data: JsonObject, fields: Iterable[Field], problems: Problems) -> dict[str, Any]:
+def fields_of(kind: type[msgspec.Struct]) -> tuple[Field, ...]:
+    """The fields of a message that has those of its struct: named as there, in camel case or not, and read by type."""
+    return tuple(
+        (field.name, (_camel_case(field.name), field.name), _BY_TYPE[field.type])
+        for field in msgspec.structs.fields(kind)
+    )
+
+
+def _camel_case(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
+
+
+def read_fields(data: JsonObject, fields: Iterable[Field], problems: Problems) -> dict[str, Any]:
     """The fields that are present and usable, by their names in the model."""
     read = ((name, converted(data, names, convert, problems)) for name, names, convert in fields)
     return {name: value for name, value in read if value is not None}

@@ -8,6 +8,7 @@ import pytest
 
 from iris_exporter.core.positions import Outcome
 from iris_exporter.decoding.iris_json.dialect import IrisJson
+from iris_exporter.decoding.iris_json.objects import JsonObject, fields_of, read_fields
 from iris_exporter.decoding.json_text import MAX_METADATA_DEPTH
 from iris_exporter.decoding.messages import (
     MESSAGE_TYPES,
@@ -22,7 +23,7 @@ from iris_exporter.decoding.messages import (
     Update,
     UpstreamError,
 )
-from iris_exporter.decoding.problems import MAX_PATHS
+from iris_exporter.decoding.problems import MAX_PATHS, Problems
 from iris_exporter.decoding.values import MAX_LABEL_CHARS
 from iris_exporter.errors import DecodeError
 from tests.decoding.envelopes import (
@@ -392,3 +393,30 @@ def test_a_lost_message_does_not_disturb_the_next_one() -> None:
         decode_one(decoder, b'{"type":"update","data":5}')
     decode_one(decoder, event_with(metadata=5))
     assert [problem.path for problem in decoder.problems.take()] == ["$.data.metadata"]
+
+
+class Depths(msgspec.Struct, frozen=True):
+    """A message as the next one may be: fields and nothing else."""
+
+    queue_depth: float | None = None
+    dropped: int = 0
+    after: str | None = None
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ({}, Depths()),
+        ({"queueDepth": 12}, Depths(12.0)),
+        ({"queue_depth": "12", "dropped": 3.0, "after": "e-9"}, Depths(12.0, 3, "e-9")),
+        ({"queueDepth": None, "queue_depth": 7, "after": ""}, Depths(7.0)),
+        ({"queueDepth": -1, "dropped": "many"}, Depths()),
+    ],
+)
+def test_a_field_of_a_struct_is_all_that_a_new_field_of_a_message_needs(data: JsonObject, expected: Depths) -> None:
+    """In either spelling, by its type; what cannot be used is noted and has its default."""
+    problems = Problems()
+    assert Depths(**read_fields(data, fields_of(Depths), problems)) == expected
+    assert {problem.path for problem in problems.take()} == (
+        {"$.queueDepth", "$.dropped"} if data.get("queueDepth") == -1 else set()
+    )
