@@ -34,6 +34,7 @@ ocb         go   go.opentelemetry.io/collector/cmd/builder//@v0.165.0
 otelcol     ocb  scripts/tools/otelcol.yaml
 kubeconform go   github.com/yannh/kubeconform//cmd/kubeconform@v0.8.0
 compose-spec go  github.com/compose-spec/compose-go/v2//cmd@v2.16.2
+buf         go   github.com/bufbuild/buf//cmd/buf@v1.65.0
 pint        go   github.com/cloudflare/pint//cmd/pint@v0.87.0
 dashboard-linter go github.com/grafana/dashboard-linter//@v0.2.0
 helm3       go   helm.sh/helm/v3//cmd/helm@v3.22.0 pkg/chartutil.k8sVersionMinor=37 pkg/lint/rules.k8sVersionMinor=37

@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = "iris_exporter"
 
 STAGES = (
-    *("http", "decoding", "transports", "model", "instruments", "otel", "persistence"),
+    *("http", "wire", "decoding", "transports", "model", "instruments", "otel", "persistence"),
     *("streams", "fleet", "grafana", "web"),
 )
 """Data flows from the left to the right; a stage imports nothing of those on its right. `decoding` comes before

@@ -53,6 +53,13 @@ def test_workflows_are_right(path: Path) -> None:
     assert workflow(path) == []
 
 
+@pytest.mark.needs("buf")
+def test_the_protobuf_schema_follows_the_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rules are in buf.yaml, beside the schema. It reads the machine's certificates, whatever it is asked to do."""
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+    assert findings(tool("buf"), "lint", "iris_exporter/wire") == []
+
+
 @pytest.mark.needs("shellcheck")
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
 def test_shell_scripts_are_right(path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Version 1: `iris.proto`, and what `make generate` compiles from it."""
