@@ -19,6 +19,7 @@ UIDS = {name: f"iris-{name}" for name in ("overview", "project", "connection", "
 TAG = "iris"
 _VARIABLES = ("prometheus_datasource", "job", "instance", "stream")
 VARIABLES_IN_LINKS = "&".join(f"${{{name}:queryparam}}" for name in _VARIABLES)
+VARIABLES_WITHOUT_STREAM = "&".join(f"${{{name}:queryparam}}" for name in _VARIABLES if name != "stream")
 
 
 def link(title: str, url: str, *, new_tab: bool = False) -> dict[str, Any]:
@@ -56,7 +57,7 @@ def explore_url(datasource: shared.DataSourceRef, target: dict[str, Any]) -> str
     }
     text = quote(json.dumps(pane, ensure_ascii=False), safe="")
     # Variables are put in by Grafana, which knows them only in plain text.
-    return "/explore?left=" + re.sub(r"%24%7B(\w+)(?:%3A(\w+))?%7D", _variable, text)
+    return "/explore?left=" + re.sub(r"%24%7B([\w.]+)(?:%3A(\w+))?%7D", _variable, text)
 
 
 def _variable(match: re.Match[str]) -> str:

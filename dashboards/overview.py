@@ -1,12 +1,15 @@
 """IRIS overview: what the old page showed, and its past."""
 
+from dataclasses import dataclass
+
 from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.builders import stat, table, timeseries
+from grafana_foundation_sdk.builders.common import VizTextDisplayOptions
 from grafana_foundation_sdk.models import common as shared
 from grafana_foundation_sdk.models import dashboard as model
 
-from dashboards import base, common, shared_panels, tables
-from dashboards.queries import rate, select, status_code, trend
+from dashboards import base, common, shared_panels, streams, tables
+from dashboards.queries import BY_STREAM, rate, select, status_code
 from dashboards.tables import Column
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.metric import Metric
@@ -22,18 +25,21 @@ def board() -> build.Dashboard:
     found = base.dashboard(
         "overview",
         "IRIS overview",
-        "State of the streams, the four figures, projects, events and anomalies of an IRIS installation.",
+        "Streams, worst first, firing alerts, the four figures, projects and events of an IRIS installation.",
         loki_used=True,
-        tempo_used=False,
+        tempo_used=True,
     ).with_variable(base.scheme())
-    found.with_panel(shared_panels.badge((8, 5)))
+    found.with_panel(streams.live_count((5, 6)))
+    found.with_panel(streams.alerts((19, 6)))
+    found.with_panel(streams.worst_first((24, 12)))
     for panel in cards():
         found.with_panel(panel)
+    found.with_panel(changes())
     found.with_panel(projects())
     found.with_panel(events())
     found.with_panel(by_status())
     found.with_panel(anomalies())
-    found.with_panel(shared_panels.states((24, 5)))
+    found.with_panel(shared_panels.states((24, 10)))
     found.with_row(build.Row("Activity"))
     found.with_panel(shared_panels.activity("Activity feed", (24, 14)))
     without_loki = build.Row("Activity without Loki")
@@ -41,51 +47,95 @@ def board() -> build.Dashboard:
     return found.with_row(without_loki)
 
 
-def _figure(title: str, description: str, metric: Metric, aggregation: str, unit: str, *, digits: int) -> stat.Panel:
-    panel = common.card(
-        title,
-        f"{description} The arrow is the difference to an hour ago; it appears when there is an hour of history.",
-        common.metrics(f"{aggregation}({select(metric)})", "now"),
-        common.metrics(trend(metric, aggregation), "{{trend}} against 1 h ago", ref="B", instant=True),
-        unit=unit,
-        empty=NO_FIGURE,
-        sparkline=True,
-        names=True,
-    )
-    panel.decimals(digits).orientation(_HORIZONTAL)
-    steps = common.thresholds(((None, common.RED), (0, "text"), (1e-9, common.GREEN)))
-    return panel.override_by_query(
-        "B",
-        [
-            common.override("thresholds", steps.build()),
-            common.override("color", {"mode": "thresholds"}),
-        ],
-    )
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A card of the old page: `aggregation` puts the streams together, `ago` is what it is compared with."""
+
+    title: str
+    text: str
+    metric: Metric
+    aggregation: str
+    unit: str
+    ago: str
+    since: str
+    decimals: int = 0
 
 
-_HORIZONTAL = shared.VizOrientation.HORIZONTAL
+_HOUR = ("1h", "an hour ago")
+FIGURES = (
+    # It begins anew each midnight: a comparison with an hour ago would fall by all runs of the day at 00:30.
+    Figure(
+        "Active Runs", "Runs since midnight by the source's clock, summed.", catalog.RUNS_TODAY, "sum", "locale",
+        "1d", "this time yesterday",
+    ),
+    Figure(
+        "Success Rate", "Share of successful runs, averaged.", catalog.SUCCESS_RATIO, "avg", "percentunit", *_HOUR, 1
+    ),
+    Figure("Active Experts", "Experts at work, summed.", catalog.ACTIVE_EXPERTS, "sum", "locale", *_HOUR),
+    Figure("Total Projects", "Projects that the source knows, summed.", catalog.PROJECTS, "sum", "locale", *_HOUR),
+)  # fmt: skip
 
 
 def cards() -> list[stat.Panel]:
-    """The four cards of the old page."""
+    """The four cards of the old page: the exact value, and of how many streams it is."""
     return [
-        _figure(
-            "Active Runs", "Runs since midnight by the source's clock, summed over the chosen streams.",
-            catalog.RUNS_TODAY, "sum", "short", digits=0,
-        ),
-        _figure(
-            "Success Rate", "Share of successful runs, averaged over the streams; the arrow is in percentage points.",
-            catalog.SUCCESS_RATIO, "avg", "percentunit", digits=1,
-        ),
-        _figure(
-            "Active Experts", "Experts at work, summed over the chosen streams.",
-            catalog.ACTIVE_EXPERTS, "sum", "short", digits=0,
-        ),
-        _figure(
-            "Total Projects", "Projects that the source knows, summed over the chosen streams.",
-            catalog.PROJECTS, "sum", "short", digits=0,
-        ),
-    ]  # fmt: skip
+        common.card(
+            figure.title,
+            f"{figure.text} Beside it, how many of the chosen streams it is of: one that has been silent for too long, "
+            "or is not connected, has no figures and is left out.",
+            common.metrics(figure_now(figure), "of {{known}} of {{streams}} streams", instant=True),
+            unit=figure.unit,
+            empty=NO_FIGURE,
+            size=(6, 4),
+            names=True,
+        )
+        .decimals(figure.decimals)
+        .text(VALUE_SIZE)
+        for figure in FIGURES
+    ]
+
+
+VALUE_SIZE = VizTextDisplayOptions().title_size(14).value_size(36)
+CHANGE_SIZE = VizTextDisplayOptions().title_size(13).value_size(18)
+
+
+def figure_now(figure: Figure) -> str:
+    """The value with labels for how many streams have it, and how many there are."""
+    value = select(figure.metric)
+    known = f'count_values("known", count(max by ({BY_STREAM}) ({value})))'
+    there = f'count_values("streams", count(max by ({BY_STREAM}) ({select(catalog.STREAM_STATE)})))'
+    return f"{figure.aggregation}({value}) * on () group_left (known) {known} * on () group_left (streams) {there}"
+
+
+def figure_change(figure: Figure) -> str:
+    """The difference, of those streams alone that have the figure now and had it then, with an arrow as a label.
+
+    So a stream that has gone silent since does not count as a fall by all it had, nor a new one as a rise.
+    """
+    now, then = (f"sum by (job, stream) ({select(figure.metric, offset=offset)})" for offset in ("", figure.ago))
+    scale = "100 * " if figure.unit == "percentunit" else ""
+    # Rounded, so that what is equal is: an average of floating-point numbers need not be.
+    difference = f"round({scale}{figure.aggregation}({now} - {then}), 0.1)"
+    arrows = (("> 0", "▲"), ("< 0", "▼"), ("== 0", "="))
+    cases = " or ".join(f'label_replace({difference} {test}, "trend", "{arrow}", "", "")' for test, arrow in arrows)
+    what = f"{figure.title} (points)" if scale else figure.title
+    return f'label_replace({cases}, "figure", "{what} against {figure.since}", "", "")'
+
+
+def changes() -> stat.Panel:
+    """What is different from before, smaller than the figures themselves."""
+    panel = common.card(
+        "Changes",
+        "The figures above less what they were an hour ago; the runs, which begin anew each midnight, less those at "
+        "this time yesterday; the success rate in percentage points. Only streams that have the figure now and had it "
+        "then are compared; without such a stream there is no arrow.",
+        common.metrics(" or ".join(figure_change(figure) for figure in FIGURES), "{{trend}} {{figure}}", instant=True),
+        unit="locale",
+        empty="Nothing to compare with yet",
+        size=(24, 3),
+        names=True,
+    )
+    return panel.orientation(shared.VizOrientation.VERTICAL).text(CHANGE_SIZE)
 
 
 def projects() -> table.Panel:
@@ -153,7 +203,7 @@ def by_status() -> stat.Panel:
         size=(4, 8),
         names=True,
     )
-    panel.orientation(_HORIZONTAL)
+    panel.orientation(shared.VizOrientation.HORIZONTAL)
     common.colour_fields(panel, ((status, common.STATUS_COLOURS[status]) for status in catalog.STATUSES[:3]))
     return panel
 

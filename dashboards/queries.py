@@ -8,6 +8,7 @@ from iris_exporter.instruments.metric import Kind, Label, Metric
 
 _PROCESS = "Process (prometheus_client)"
 _TARGET = "Target (Prometheus)"
+_RULES = "Rules (Prometheus, Grafana)"
 
 
 def _foreign(name: str, kind: Kind, text: str, group: str, *labels: str) -> Metric:
@@ -25,8 +26,13 @@ TARGET_UP = _foreign("up", Kind.GAUGE, "Whether the last scrape worked.", _TARGE
 TARGET_DURATION = _foreign("scrape_duration_seconds", Kind.GAUGE, "Duration of the last scrape.", _TARGET)
 TARGET_SAMPLES = _foreign("scrape_samples_scraped", Kind.GAUGE, "Samples of the last scrape.", _TARGET)
 
+# Alerts as series: those that Prometheus evaluates, and those of a Grafana that keeps their history in a Prometheus.
+_OF_ALERTS = ("alertname", "alertstate", "severity", "concern", "stream", "project")
+ALERTS = _foreign("ALERTS", Kind.GAUGE, "Pending and firing alerts of Prometheus.", _RULES, *_OF_ALERTS)
+GRAFANA_ALERTS = _foreign("GRAFANA_ALERTS", Kind.GAUGE, "The same of Grafana.", _RULES, *_OF_ALERTS)
+
 FOREIGN: tuple[Metric, ...] = (
-    CPU, MEMORY, START_TIME, OPEN_FILES, MAX_FILES, TARGET_UP, TARGET_DURATION, TARGET_SAMPLES,
+    CPU, MEMORY, START_TIME, OPEN_FILES, MAX_FILES, TARGET_UP, TARGET_DURATION, TARGET_SAMPLES, ALERTS, GRAFANA_ALERTS,
 )  # fmt: skip
 """Metrics that queries may name beside those of the catalogue."""
 
@@ -72,6 +78,18 @@ def equals(label: str, value: str) -> str:
     return f'{label}="{value}"'
 
 
+def any_of(label: str, values: Iterable[str]) -> str:
+    """A matcher for one of several plain values."""
+    return f'{label}=~"{"|".join(values)}"'
+
+
+def firing(*matchers: str) -> str:
+    """Our alerts that fire, whoever evaluates them; also those of no stream, no exporter or no job in particular."""
+    choice = (f'{label}=~"${label}|"' for label in ("job", "instance", "stream"))
+    chosen = ", ".join(('alertstate="firing"', 'alertname=~"Iris.+"', *choice, *matchers))
+    return f"({ALERTS.name}{{{chosen}}} or {GRAFANA_ALERTS.name}{{{chosen}}})"
+
+
 def rate(metric: Metric, *matchers: str, sample: str = "") -> str:
     """Events per second of a counter."""
     return f"rate({select(metric, *matchers, sample=sample)}[$__rate_interval])"
@@ -85,6 +103,12 @@ def increase(metric: Metric, *matchers: str, over: str = "$__rate_interval") -> 
 def quantile(share: float, metric: Metric) -> str:
     """A quantile of a histogram over all chosen streams."""
     return f"histogram_quantile({share:g}, sum by (le) ({rate(metric, sample='_bucket')}))"
+
+
+def guarded_quantile(share: float, metric: Metric, by: str) -> str:
+    """A quantile of a histogram for each of `by`; nothing, rather than NaN, for what was not counted in this time."""
+    buckets = f"histogram_quantile({share:g}, sum by ({by}, le) ({rate(metric, sample='_bucket')}))"
+    return f"{buckets} and on ({by}) sum by ({by}) ({rate(metric, sample='_count')}) > 0"
 
 
 def code(metric: Metric, codes: Iterable[tuple[str, int]], by: str, *matchers: str) -> str:
@@ -111,10 +135,3 @@ def state_code_with_attempt() -> str:
 def status_code(*matchers: str) -> str:
     """The status of each project as one of `STATUS_CODES`."""
     return code(catalog.PROJECT_STATUS, STATUS_CODES.items(), "stream, project", *matchers)
-
-
-def trend(metric: Metric, aggregation: str, *, ago: str = "1h") -> str:
-    """The difference to `ago`, under a label `trend` that is an arrow; nothing when there was nothing to compare."""
-    difference = f"{aggregation}({select(metric)}) - {aggregation}({select(metric, offset=ago)})"
-    cases = (("> 0", "▲"), ("< 0", "▼"), ("== 0", "="))
-    return " or ".join(f'label_replace(({difference}) {test}, "trend", "{arrow}", "", "")' for test, arrow in cases)

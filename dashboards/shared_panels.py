@@ -75,6 +75,16 @@ def states_in_loki() -> str:
     return f'{{service_name="{common.SERVICE_NAME}"}} | {STATE_TO} != "" | {STREAM} =~ "$stream"'
 
 
+def records_in_loki(stream: str) -> str:
+    """LogQL for all records of one stream."""
+    return f'{{service_name="{common.SERVICE_NAME}"}} | {STREAM} = "{stream}"'
+
+
+def spans_in_tempo(stream: str) -> str:
+    """TraceQL for all spans of one stream."""
+    return f'{{ resource.service.name = "{common.SERVICE_NAME}" && span.{signals.STREAM.name} = "{stream}" }}'
+
+
 def activity(title: str, size: tuple[int, int], *filters: str) -> logs.Panel:
     """The activity feed: the last 50 events."""
     return common.feed(

@@ -42,6 +42,7 @@ class Query:
     expr: str
     legend: str = ""
     exemplars: bool = False
+    instant: bool = False
 
     @property
     def where(self) -> str:
@@ -56,7 +57,8 @@ class Query:
 def plain(expr: str, **values: str) -> str:
     """A query without variables; an unknown one is a KeyError."""
     known = {**PLAIN_VALUES, **values}
-    return re.sub(r"\$\{?(\w+)\}?", lambda match: known[match[1]], expr)
+    # `$1` is a group of a label_replace, which Grafana leaves alone.
+    return re.sub(r"\$\{?([a-z_]\w*)\}?", lambda match: known[match[1]], expr)
 
 
 def load() -> dict[str, dict[str, Any]]:
@@ -95,7 +97,7 @@ def _of_prometheus(panel: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _query(board: str, panel: str, target: dict[str, Any]) -> Query:
     legend, exemplars = target.get("legendFormat", ""), target.get("exemplar", False)
-    return Query(board, panel, target["refId"], target["expr"], legend, exemplars)
+    return Query(board, panel, target["refId"], target["expr"], legend, exemplars, target.get("instant", False))
 
 
 @dataclass(frozen=True)
