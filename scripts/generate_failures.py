@@ -3,6 +3,7 @@
 from http import HTTPStatus
 from pathlib import Path
 
+from iris_exporter.core import palette
 from iris_exporter.core.failures import CLOSE_CODE, ERROR_CODE, HTTP_STATUS, RETRY_AFTER_CAP_SECONDS, STATUS_CLASS
 from iris_exporter.core.reasons import REASONS, REMEDY_TEXT
 from iris_exporter.instruments import catalog
@@ -52,6 +53,21 @@ A stream that this process does not receive (another leader, another shard, a fi
 holds) has no series at all.
 """
 
+CLASSES = """\
+## Classes and colours
+
+Each reason is of one class, and has a shade of the colour of its class, the same on every dashboard and on the page at
+`/` (`iris_exporter/core/palette.py`). The name is always beside it.
+
+| Class | The stream | Colour |
+| --- | --- | --- |
+| `unreachable` | cannot be connected to, or was cut on the way | {unreachable} |
+| `refused` | is refused: for a key, a certificate, an address or a rule | {refused} |
+| `broken` | is answered, but not as it should be | {broken} |
+| `limited` | was too much, too often, or cannot be had for the moment | {limited} |
+| `ended` | was ended in an orderly way, which is no trouble unless it goes on | {ended} |
+"""
+
 STATUSES = """\
 ## HTTP statuses
 
@@ -96,9 +112,12 @@ def render() -> str:
     """Return the page."""
     remedies = ["## Remedies\n", "| Remedy | What happens |", "| --- | --- |"]
     remedies += [f"| `{remedy}` | {text} |" for remedy, text in REMEDY_TEXT.items()]
-    reasons = ["## Reasons\n", "| Reason | What it means | Remedy | What to do |", "| --- | --- | --- | --- |"]
+    classes = CLASSES.format(**{name: f"`{colour}`" for name, colour in palette.CLASSES.items()})
+    reasons = ["## Reasons\n", "| Reason | Class | What it means | Remedy | What to do |"]
+    reasons += ["| --- | --- | --- | --- | --- |"]
     reasons += [
-        f"| `{name}` | {reason.meaning[0].upper()}{reason.meaning[1:]}. | `{reason.remedy}` | {reason.advice} |"
+        f"| `{name}` | `{reason.failure_class}` | {reason.meaning[0].upper()}{reason.meaning[1:]}. "
+        f"| `{reason.remedy}` | {reason.advice} |"
         for name, reason in REASONS.items()
     ]
     statuses = [STATUSES, "| Status | | Reason | Remedy |", "| --- | --- | --- | --- |"]
@@ -109,7 +128,7 @@ def render() -> str:
     errors = [ERROR_CODES, "| Code | Reason | Remedy |", "| --- | --- | --- |"]
     errors += [f"| `{code}` | {_reason(reason)} |" for code, reason in ERROR_CODE.items()]
     introduction = INTRODUCTION.replace("CAP", f"{RETRY_AFTER_CAP_SECONDS:.0f}")
-    sections = [[introduction], [LASTING], remedies, reasons, statuses, codes, errors]
+    sections = [[introduction], [LASTING], remedies, [classes], reasons, statuses, codes, errors]
     return "\n\n".join("\n".join(lines).rstrip("\n") for lines in sections) + "\n\n" + ERRORS
 
 

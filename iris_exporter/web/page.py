@@ -2,20 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from html import escape
+from itertools import chain
 from typing import Any
 
+from iris_exporter.core import palette
+from iris_exporter.core.reasons import REASONS
 from iris_exporter.version import VersionInfo
 
 REFRESH_SECONDS = 10
-
-# The colours of the dashboard that this program replaces. Source: the IRIS wire, section 6.
-_BADGES = {
-    "live": ("Live", "green"),
-    "connecting": ("Connecting", "yellow"),
-    "polling": ("Polling", "orange"),
-    "error": ("Error", "red"),
-    "disconnected": ("Disconnected", "grey"),
-}
 
 _STYLE = """
 :root { color-scheme: light dark; --text: #1c1e21; --back: #fff; --line: #d8dbe0; --soft: #5b6270 }
@@ -34,10 +28,10 @@ td.text { overflow-wrap: anywhere }
 form { display: inline }
 button { font: inherit; padding: .1rem .6rem; cursor: pointer }
 .badge { display: inline-block; padding: 0 .6rem; border-radius: 1rem; font-weight: 600; white-space: nowrap }
-.green { background: #1a7f37; color: #fff } .yellow { background: #f2cc2f; color: #1c1e21 }
-.orange { background: #e8730c; color: #1c1e21 } .red { background: #c92a2a; color: #fff }
-.grey { background: #6a707c; color: #fff }
-"""
+""" + "".join(
+    f".{name} {{ background: {colour}; color: {palette.text_on(colour)} }}\n"
+    for name, colour in chain(palette.STATES.items(), palette.CLASSES.items())
+)
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -68,7 +62,7 @@ def landing_page(
     )
     navigation = "".join(f'<a href="{escape(path)}">{escape(text)}</a>' for path, text in links)
     table = f"""<div class="wide"><table>
-<thead><tr><th>Stream</th><th>State</th><th>Last update</th><th>Error</th>\
+<thead><tr><th>Stream</th><th>State</th><th>Last update</th><th>Problem</th>\
 {"<th>Switch</th>" if read_only is None else ""}</tr></thead>
 <tbody>{rows}</tbody></table></div>{f"<p><small>Read-only: {escape(read_only)}.</small></p>" if read_only else ""}"""
     return f"""<!DOCTYPE html>
@@ -93,22 +87,44 @@ def _row(stream: Mapping[str, Any], *, buttons: bool) -> str:
         f'<form method="post" action="{escape(f"{base}/{action}")}"><button>{action.capitalize()}</button></form>'
         for action in ("connect", "disconnect", "reset")
     )
-    error = stream["error"]
     url = escape(str(stream["url"]))
     return f"""<tr id="{escape(f"stream-{name}")}">
 <td class="text"><a href="{escape(base)}/overview">{escape(name)}</a><br><small>{url}</small></td>
-<td>{_badge(stream)}<br><small>{escape(str(stream["protocol"]))}</small></td>
+<td>{_state(stream)}</td>
 <td>{escape(stream["last_update"] or "never")}</td>
-<td class="text">{escape(str(error)) if error is not None else ""}</td>
+<td class="text">{_problem(stream)}</td>
 {f"<td>{forms}</td>" if buttons else ""}</tr>"""
 
 
-def _badge(stream: Mapping[str, Any]) -> str:
+def _state(stream: Mapping[str, Any]) -> str:
     state, attempt = str(stream["state"]), stream["reconnect_attempt"]
-    text, colour = _BADGES.get(state, (state, "grey"))
+    text = state.capitalize()
     if state == "connecting" and attempt:
         text += f" (attempt {attempt})"
-    badge = f'<span class="badge {colour}">{escape(text)}</span>'
+    notes = [str(stream["protocol"]), f"since {stream['state_changed_at']}"]
     if stream["next_attempt_at"] is not None and state != "live":
-        badge += f"<br><small>next attempt {escape(stream['next_attempt_at'])}</small>"
-    return badge
+        notes.append(f"next attempt {stream['next_attempt_at']}")
+    return f"{_badge(state, text)}{''.join(f'<br><small>{escape(note)}</small>' for note in notes)}"
+
+
+def _badge(name: str, text: str) -> str:
+    """The colour says no more than the text does."""
+    return f'<span class="badge {escape(name)}">{escape(text)}</span>'
+
+
+def _problem(stream: Mapping[str, Any]) -> str:
+    """What is wrong now, in the words of docs/failures.md, and what to do about it."""
+    failure = stream["failure"]
+    if failure is None:
+        return ""
+    reason = REASONS[failure["reason"]]
+    meaning = f"{reason.meaning[0].upper()}{reason.meaning[1:]}."
+    times = f"Not as wished since {failure['since']}, last failure {stream['last_failure_at']}"
+    return f"""{_badge(reason.failure_class, reason.failure_class.capitalize())} {escape(str(stream["error"]))}\
+<br>{_prose(meaning)}<br><small>{_prose(reason.advice)}<br>{escape(times)}</small>"""
+
+
+def _prose(text: str) -> str:
+    """A sentence of ours as HTML: what stands in backticks is code."""
+    parts = escape(text).split("`")
+    return "".join(f"<code>{part}</code>" if index % 2 else part for index, part in enumerate(parts))

@@ -1,5 +1,6 @@
 """Health, reload, configuration, errors, headers, and who may switch."""
 
+import html
 import io
 import re
 from collections.abc import Iterator
@@ -7,7 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from iris_exporter import logs
+from iris_exporter.core import palette
 from iris_exporter.core.failures import Failure
+from iris_exporter.core.reasons import REASONS
 from iris_exporter.core.status import State
 from iris_exporter.errors import ConfigError, Problem
 from tests.web.support import NOON, FakeCheckpoints, FakeContext, FakeControl, link, serving
@@ -142,7 +145,10 @@ async def test_only_our_own_pages_may_change_something(headers: dict[str, str], 
 async def test_the_page_names_version_and_streams_and_links_to_the_rest() -> None:
     context = FakeContext()
     main = context.controls["main"]
-    main.link = link(State.CONNECTING, attempt=3, next_attempt_at=NOON, failure=Failure("dns", "no such host"))
+    main.link = link(
+        State.CONNECTING, attempt=3, next_attempt_at=NOON, failure=Failure("dns", "no such host"),
+        failing_since=NOON - 60, last_failure_at=NOON - 2, state_changed_at=NOON - 30,
+    )  # fmt: skip
     async with serving(context, telemetry_path="/custom/metrics") as get:
         page = await get("/")
         assert page.type == "text/html; charset=utf-8"
@@ -151,27 +157,46 @@ async def test_the_page_names_version_and_streams_and_links_to_the_rest() -> Non
             assert (await get(f"/{target}")).status == 200, target
         assert 'href="custom/metrics"' in page.text
         assert "Version 1.2.3, revision abc, Python 3.11.7" in page.text
-        assert '<span class="badge yellow">Connecting (attempt 3)</span>' in page.text
-        assert '<span class="badge green">Live</span>' in page.text
-        assert "dns: no such host" in page.text
+        assert '<span class="badge connecting">Connecting (attempt 3)</span>' in page.text
+        assert '<span class="badge live">Live</span>' in page.text
+        assert '<span class="badge unreachable">Unreachable</span> dns: no such host' in page.text
+        assert "The host name could not be resolved" in page.text
+        assert "Check the host in the URL" in page.text
+        assert "since 2023-11-14T22:12:50.000Z" in page.text
         assert "next attempt 2023-11-14T22:13:20.000Z" in page.text
+        assert "Not as wished since 2023-11-14T22:12:20.000Z, last failure 2023-11-14T22:13:18.000Z" in page.text
         assert "<script" not in page.text
         assert "http" not in re.sub(r"http://iris\.test|http-equiv", "", page.text)
 
 
-@pytest.mark.parametrize(
-    ("state", "badge"),
-    [
-        (State.LIVE, "green"), (State.CONNECTING, "yellow"), (State.POLLING, "orange"), (State.ERROR, "red"),
-        (State.DISCONNECTED, "grey"),
-    ],
-)  # fmt: skip
-async def test_each_state_has_its_colour(state: State, badge: str) -> None:
+@pytest.mark.parametrize("state", State)
+async def test_each_state_has_its_colour_beside_its_name(state: State) -> None:
     context = FakeContext()
     context.controls = {"main": FakeControl()}
     context.controls["main"].link = link(state)
     async with serving(context) as get:
-        assert f'<span class="badge {badge}">{state.value.capitalize()}</span>' in (await get("/")).text
+        page = (await get("/")).text
+    assert f'<span class="badge {state}">{state.value.capitalize()}</span>' in page
+    assert f".{state} {{ background: {palette.STATES[state]}; color: " in page
+    assert "Not as wished" not in page
+
+
+@pytest.mark.parametrize("reason", [*REASONS, "nobody knows it"])
+async def test_each_reason_is_explained_in_words(reason: str) -> None:
+    context = FakeContext()
+    context.controls = {"main": FakeControl()}
+    context.controls["main"].link = link(
+        State.ERROR, failure=Failure(reason, "a detail"), failing_since=NOON, last_failure_at=NOON
+    )
+    async with serving(context) as get:
+        page = (await get("/")).text
+    known = REASONS.get(reason) or REASONS["other"]
+    words = known.failure_class.capitalize()
+    assert f'<span class="badge {known.failure_class}">{words}</span> {reason}: a detail' in page
+    assert f".{known.failure_class} {{ background: {palette.CLASSES[known.failure_class]}; color: " in page
+    shown = html.unescape(re.sub("</?code>", "`", page))
+    assert known.meaning[1:] in shown
+    assert known.advice in shown
 
 
 async def test_nothing_that_a_source_says_becomes_markup() -> None:
@@ -181,7 +206,9 @@ async def test_nothing_that_a_source_says_becomes_markup() -> None:
     main.url = "http://iris.test/?a=<b>&c=\"d'"
     main.link = link(State.ERROR, protocol="<i>", failure=Failure("other", "<img src=x onerror=alert(1)>"))
     async with serving(context) as get:
-        page = (await get("/")).text
+        answer = await get("/")
+        assert answer.status == 200
+        page = answer.text
         for bad in ("<script", "<img", "<i>", "<b>", '"d'):
             assert bad not in page
 
