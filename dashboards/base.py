@@ -9,14 +9,17 @@ from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.models import common as shared
 from grafana_foundation_sdk.models import dashboard as model
 
-from dashboards.common import PROMETHEUS, PURPLE, STATE_COLOURS
-from dashboards.queries import START_TIME, equals, select
+from alerts.model import Severity
+from dashboards.common import PROMETHEUS, PURPLE, SEVERITY_COLOURS, STATE_COLOURS
+from dashboards.queries import START_TIME, equals, firing, select
 from iris_exporter.core.status import State
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.metric import Metric
 
 UIDS = {name: f"iris-{name}" for name in ("overview", "project", "connection", "exporter", "live")}
 TAG = "iris"
+_IN_MENU = model.VariableHide.IN_CONTROLS_MENU
+"""In the menu of controls, from Grafana 12.3 on; older ones show it beside the others."""
 _VARIABLES = ("prometheus_datasource", "job", "instance", "stream")
 VARIABLES_IN_LINKS = "&".join(f"${{{name}:queryparam}}" for name in _VARIABLES)
 VARIABLES_WITHOUT_STREAM = "&".join(f"${{{name}:queryparam}}" for name in _VARIABLES if name != "stream")
@@ -110,10 +113,14 @@ def dashboard(name: str, title: str, description: str, *, loki_used: bool, tempo
         .with_variable(_source("prometheus", "Where the exporter's metrics are"))
     )
     if loki_used:
-        board.with_variable(_source("loki", "Where its log records are; leave it alone without Loki"))
+        source = _source("loki", "Where its log records are; leave it alone without Loki")
+        board.with_variable(source.hide(_IN_MENU))
     if tempo_used:
-        board.with_variable(_source("tempo", "Where its traces are; leave it alone without Tempo"))
-    board.with_variable(_choice("job", catalog.BUILD_INFO, "Scrape job of the exporters", of=""))
+        source = _source("tempo", "Where its traces are; leave it alone without Tempo")
+        board.with_variable(source.hide(_IN_MENU))
+    # The choice of exporters is as good; `var-job=` in the address chooses a job.
+    job = _choice("job", catalog.BUILD_INFO, "Scrape job of the exporters", of="")
+    board.with_variable(job.hide(model.VariableHide.HIDE_VARIABLE))
     board.with_variable(_choice("instance", catalog.BUILD_INFO, "Exporters, by address", of='{job=~"$job"}'))
     of = '{job=~"$job", instance=~"$instance"}'
     board.with_variable(
@@ -128,15 +135,16 @@ def scheme() -> build.CustomVariable:
     """How a browser reaches the exporters."""
     return (
         build.CustomVariable("scheme")
-        .label("Exporter scheme")
-        .description("How your browser reaches the exporters' own pages, which the badges link to")
+        .label("Scheme")
+        .description("How your browser reaches the exporters' own pages, which streams link to")
         .values("http,https")
         .current(model.VariableOption(selected=True, text="http", value="http"))
+        .hide(_IN_MENU)
     )
 
 
 def annotations() -> list[build.AnnotationQuery]:
-    """What the old page showed as a notice, and restarts of exporters."""
+    """What the old page showed as a notice, restarts of exporters, and firing alerts."""
     notices = (
         ("Connected", State.LIVE, "Live"),
         ("Offline", State.POLLING, "Offline, polling"),
@@ -151,12 +159,26 @@ def annotations() -> list[build.AnnotationQuery]:
             entered(state),
             f"{{{{stream}}}}: {text}",
             "{{instance}}",
-            shown=name != "Connecting",
+            shown=state not in (State.CONNECTING, State.DISCONNECTED),
         )
         for name, state, text in notices
     ]
     restarts = f"changes({select(START_TIME)}[$__rate_interval]) > 0"
-    return [*found, _notice("Exporter restarts", PURPLE, restarts, "Exporter restarted", "{{instance}}", shown=True)]
+    restarted = _notice("Exporter restarts", PURPLE, restarts, "Exporter restarted", "{{instance}}", shown=True)
+    found.append(restarted)
+    return [*found, *(_alerts(severity) for severity in Severity)]
+
+
+def _alerts(severity: Severity) -> build.AnnotationQuery:
+    """From the time at which an alert begins to fire until it ends, in the colour of its severity."""
+    return _notice(
+        f"{severity.capitalize()} alerts",
+        SEVERITY_COLOURS[severity],
+        firing(equals("severity", severity)),
+        "{{alertname}}",
+        "{{stream}} {{project}} {{instance}}",
+        shown=severity is not Severity.INFO,
+    )
 
 
 def entered(state: State) -> str:
@@ -166,6 +188,7 @@ def entered(state: State) -> str:
 
 
 def _notice(name: str, colour: str, expr: str, title: str, text: str, *, shown: bool) -> build.AnnotationQuery:
+    """An annotation; one that is not shown at first has a switch, and the others need none: there are too many."""
     return (
         build.AnnotationQuery()
         .name(name)
@@ -178,4 +201,6 @@ def _notice(name: str, colour: str, expr: str, title: str, text: str, *, shown: 
         .tag_keys("stream,instance")
         .step("30s")
         .use_value_for_time(False)
+        .hide(shown)
+        .placement("inControlsMenu")
     )

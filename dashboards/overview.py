@@ -95,7 +95,8 @@ def cards() -> list[stat.Panel]:
     ]
 
 
-VALUE_SIZE = VizTextDisplayOptions().title_size(14).value_size(36)
+# The value takes the room that is left, and so does the sentence for no data.
+VALUE_SIZE = VizTextDisplayOptions().title_size(14)
 CHANGE_SIZE = VizTextDisplayOptions().title_size(13).value_size(18)
 
 

@@ -11,7 +11,7 @@ from iris_exporter.instruments import catalog
 from iris_exporter.instruments.metric import Metric
 
 CHOSEN = 'project=~"$project"'
-NOT_SENT = "Not sent by the source for this project"
+NOT_SENT = "Not sent by the source"
 
 
 def board() -> build.Dashboard:
@@ -98,7 +98,7 @@ def figures() -> list[stat.Panel]:
         "Status of the project now, in each chosen stream that knows it.",
         common.metrics(f"sum by (stream) ({status_code(CHOSEN)})", "{{stream}}", instant=True),
         unit="none",
-        empty="No such project in the chosen streams now",
+        empty="No such project now",
         size=(4, 4),
         background=True,
         mappings=common.status_mappings(),

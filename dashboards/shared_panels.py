@@ -8,7 +8,7 @@ from iris_exporter.instruments import signals
 
 STATES_TITLE = "State of each stream"
 """The panel that gets the reset action, where somebody asks for it: other kinds of panels than its cannot have one."""
-NO_STREAM = "No stream: is Prometheus scraping an exporter?"
+NO_STREAM = "No stream is scraped"
 NO_LOKI = "No log record: needs Loki, fed by the exporter over OTLP"
 
 

@@ -196,7 +196,7 @@ def test_variables_are_those_that_users_of_grafana_expect(name: str) -> None:
 def test_annotations_show_every_state_and_restarts(name: str) -> None:
     annotations = BOARDS[name]["annotations"]["list"]
     shown = " ".join(annotation["expr"] for annotation in annotations)
-    assert set(re.findall(r'state="(\w+)"', shown)) == {state.value for state in State}
+    assert set(re.findall(r'\bstate="(\w+)"', shown)) == {state.value for state in State}
     assert {annotation["name"] for annotation in annotations} >= {"Connected", "Offline", "Error", "Exporter restarts"}
 
 
