@@ -11,7 +11,7 @@ Source: the IRIS wire, section 4.
 """
 
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -37,6 +37,7 @@ from iris_exporter.decoding.messages import (
 from iris_exporter.model.snapshot import DataFlow, EventKey, Feed, Snapshot
 
 Partial = TypeVar("Partial", Metrics, Project)
+Entity = TypeVar("Entity", Project, Anomaly)
 Believed = TypeVar("Believed", Metrics, Project, Anomaly)
 
 OVERFLOW_KEY: EventKey = ("other", "other", "other")
@@ -297,55 +298,43 @@ class StreamState:
         self._data_at = now
         self._view = None
         if overview.metrics is not None:
-            before = self._metrics
-            self._metrics = overview.metrics if before is None else _merged(before, overview.metrics)
-        self._merge_projects(overview.projects, full)
-        self._merge_anomalies(overview.anomalies, full)
+            self._metrics = _merged(self._metrics, overview.metrics)
+        if self._merge_all(self._projects, overview.projects, full, self.limits.max_projects, "projects", _merged):
+            self._projects_view = None
+        if self._merge_all(
+            self._anomalies, overview.anomalies, full, self.limits.max_anomalies, "anomalies", _merged_anomaly
+        ):
+            self._anomalies_view = None
         events, duplicates = self._merge_events(overview.events, position)
         return Changes(events, duplicates)
 
-    def _merge_projects(self, projects: tuple[Project, ...] | None, full: bool) -> None:
-        if projects is None:
-            return
-        known = self._projects
-        if full and (vanished := known.keys() - {project.id for project in projects}):
-            self._projects_view = None
-            for project_id in vanished:
-                del known[project_id]
-        for project in projects:
-            before = known.get(project.id)
-            if before is None and len(known) >= self.limits.max_projects:
-                self._drop("projects")
-                continue
-            after = project if before is None else _merged(before, project)
-            if after is not before:
-                known[project.id] = after
-                self._projects_view = None
-
-    def _merge_anomalies(self, anomalies: tuple[Anomaly, ...] | None, full: bool) -> None:
-        if anomalies is None:
-            return
-        known = self._anomalies
-        if full and (vanished := known.keys() - {anomaly.id for anomaly in anomalies}):
-            self._anomalies_view = None
-            for anomaly_id in vanished:
-                del known[anomaly_id]
-        for anomaly in anomalies:
-            before = known.get(anomaly.id)
-            after: Anomaly | None = anomaly
-            if anomaly.resolved:
-                after = None
-            elif before is not None:
-                after = _merged_anomaly(before, anomaly)
-            elif len(known) >= self.limits.max_anomalies:
-                self._drop("anomalies")
-                continue
-            if after is not before:
-                self._anomalies_view = None
-                if after is None:
-                    del known[anomaly.id]
-                else:
-                    known[anomaly.id] = after
+    def _merge_all(
+        self,
+        known: dict[str, Entity],
+        found: tuple[Entity, ...] | None,
+        full: bool,
+        most: int,
+        kind: str,
+        merged: Callable[[Entity | None, Entity], Entity | None],
+    ) -> bool:
+        """Merge projects or anomalies by their ids; return whether anything is different now."""
+        if found is None:
+            return False
+        vanished = known.keys() - {each.id for each in found} if full else ()
+        for entity_id in vanished:
+            del known[entity_id]
+        is_different = bool(vanished)
+        for each in found:
+            before = known.get(each.id)
+            after = merged(before, each)
+            if after is None:
+                is_different |= known.pop(each.id, None) is not None
+            elif before is None and len(known) >= most:
+                self._drop(kind)
+            elif after is not before:
+                known[each.id] = after
+                is_different = True
+        return is_different
 
     def _merge_events(self, events: tuple[Event, ...] | None, position: str | None) -> tuple[tuple[Event, ...], int]:
         """Lists come newest first or, as their timestamps show, oldest first. `position` is that of the newest."""
@@ -365,17 +354,21 @@ class StreamState:
         return tuple(new), duplicates
 
 
-def _merged(old: Partial, new: Partial) -> Partial:
+def _merged(old: Partial | None, new: Partial) -> Partial:
     """`old` with every field that `new` knows: None keeps the old value. `old` itself when nothing is different."""
+    if old is None:
+        return new
     return _changed(old, {name: value for name in old.__struct_fields__ if (value := getattr(new, name)) is not None})
 
 
-def _merged_anomaly(old: Anomaly, new: Anomaly) -> Anomaly:
-    """`old` with what `new` has: neither None nor an empty text replaces anything. `old` itself as for `_merged`.
+def _merged_anomaly(old: Anomaly | None, new: Anomaly) -> Anomaly | None:
+    """`old` with what `new` has: neither None nor an empty text replaces anything. None for a resolved one.
 
     A severity always has a value, so it is taken only from a message that describes the anomaly and does not merely
     update one of its numbers.
     """
+    if old is None or new.resolved:
+        return None if new.resolved else new
     known = {name: value for name in old.__struct_fields__ if (value := getattr(new, name)) not in (None, "")}
     if not (new.type or new.metric or new.description):
         known.pop("severity", None)
