@@ -35,12 +35,11 @@ class Problem:
         return f"{self.where}: {self.key}: got {self.value}, expected {self.expected}"
 
 
+@dataclass(eq=False)
 class ConfigError(IrisExporterError):
     """The configuration cannot be used; `problems` holds every reason, in the order found."""
 
-    def __init__(self, problems: list[Problem]) -> None:
-        super().__init__(problems)
-        self.problems = problems
+    problems: list[Problem]
 
     def __str__(self) -> str:
         return "\n".join(str(problem) for problem in self.problems)
@@ -54,29 +53,27 @@ class SourceError(IrisExporterError):
     """The source, or the way to it, did something we cannot use."""
 
 
+@dataclass(eq=False)
 class DecodeError(SourceError):
     """One message could not be read; the connection goes on.
 
     `reason` is a key of `decoding.problems.REASONS`, `path` the JSON path (`$` for the whole message).
     """
 
-    def __init__(self, reason: str, path: str, detail: str) -> None:
-        super().__init__(reason, path, detail)
-        self.reason = reason
-        self.path = path
-        self.detail = detail
+    reason: str
+    path: str
+    detail: str
 
     def __str__(self) -> str:
         return f"{self.reason} at {self.path}: {self.detail}"
 
 
+@dataclass(eq=False)
 class LimitExceededError(SourceError):
     """More than `limit_bytes` arrived for one `what` (message, event, line, body)."""
 
-    def __init__(self, what: str, limit_bytes: int) -> None:
-        super().__init__(what, limit_bytes)
-        self.what = what
-        self.limit_bytes = limit_bytes
+    what: str
+    limit_bytes: int
 
     def __str__(self) -> str:
         return f"{self.what} is larger than {self.limit_bytes} bytes"

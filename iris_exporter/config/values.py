@@ -19,16 +19,15 @@ _DECIMAL = r"[0-9]{1,12}(?:\.[0-9]{1,12})?"
 _Number = TypeVar("_Number", int, float)
 
 
+@dataclass(eq=False)
 class BadValueError(ValueError):
     """A value is not what its type needs: `expected` completes "expected ...", `shown` is fit to be printed.
 
     `shown` None leaves it to the type how much of the text may be printed.
     """
 
-    def __init__(self, expected: str, shown: str | None = None) -> None:
-        super().__init__(expected, shown)
-        self.expected = expected
-        self.shown = shown
+    expected: str
+    shown: str | None = None
 
 
 class ReasonError(ValueError):

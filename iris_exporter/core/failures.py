@@ -145,12 +145,11 @@ def from_error_code(code: str, message: str = "", retry_after_seconds: float | N
     return Failure(reason, f"{code}: {message}" if message else code, retry_after_seconds)
 
 
+@dataclass(eq=False)
 class TransportError(SourceError):
     """The link could not be made or has ended; `failure` says why. The link is closed afterwards."""
 
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure)
-        self.failure = failure
+    failure: Failure
 
     def __str__(self) -> str:
         return str(self.failure)

@@ -5,6 +5,7 @@ Every conversion returns None for a value that is absent (null, an empty text, `
 """
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isfinite
 
@@ -41,12 +42,11 @@ _SPACE_BEFORE_OFFSET = re.compile(r" +(?=Z$|[+-]\d{2}:?\d{2}$)", re.ASCII)
 _EPOCH_UNITS = ((1e11, 1.0), (1e14, 1e3), (1e17, 1e6), (1e20, 1e9))
 
 
+@dataclass(eq=False)
 class UnusableValueError(ValueError):
     """A value that the field cannot have; `reason` is from `problems.REASONS`."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    reason: str
 
 
 def number(value: object) -> float | None:

@@ -37,13 +37,12 @@ _MAX_LINE_BYTES = 4 * 1024 * 1024
 _VERSION = re.compile(r"[!-~]{1,256}")
 
 
+@dataclass(eq=False)
 class KubernetesError(IrisExporterError):
     """The API server refused or could not be reached. `status` is 0 for the latter."""
 
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(status, message)
-        self.status = status
-        self.message = message
+    status: int
+    message: str
 
     def __str__(self) -> str:
         return f"Kubernetes API: {self.message}" + (f" (status {self.status})" if self.status else "")

@@ -8,6 +8,7 @@ whole environment, which a daemon must not have. Its errors, and those of the HT
 import importlib
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,14 +36,13 @@ _ADVICE = {
 }
 
 
+@dataclass(eq=False)
 class GrafanaError(IrisExporterError):
     """Grafana, or the way to it, did not do what was asked. `status` is 0 where there was no answer."""
 
-    def __init__(self, what: str, status: int, detail: str) -> None:
-        super().__init__(what, status, detail)
-        self.what = what
-        self.status = status
-        self.detail = detail
+    what: str
+    status: int
+    detail: str
 
     def __str__(self) -> str:
         if not self.status:

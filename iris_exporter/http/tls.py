@@ -27,13 +27,12 @@ class Files:
     key: Path | None = None
 
 
+@dataclass(eq=False)
 class UnusableFileError(Exception):
     """The file `path` cannot be used; `expected` completes "expected ..."."""
 
-    def __init__(self, path: Path, expected: str) -> None:
-        super().__init__(path, expected)
-        self.path = path
-        self.expected = expected
+    path: Path
+    expected: str
 
     def __str__(self) -> str:
         return f"{self.path}: not {self.expected}"
