@@ -147,7 +147,6 @@ async def connected(
             session,
             SystemClock(),
             random.random,
-            lambda _: None,
             ConnectionBudgets(),
             make_tracer=None if telemetry is None else telemetry.stream,
         )

@@ -192,7 +192,6 @@ class Exporter:
             self._session,
             self._clock,
             random.random,
-            logs.protect,
             self._budgets,
             record,
             None if self._telemetry is None else self._telemetry.stream,

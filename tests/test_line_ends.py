@@ -77,9 +77,11 @@ def test_what_is_read_before_the_options_are_read(
 @each_end
 def test_variables_of_others_may_end_with_one(end: str) -> None:
     """Proxies and OpenTelemetry."""
-    assert proxy_for("http://a/", {"http_proxy": f"http://p:3128{end}"}) == Proxy("http://p:3128")
+    assert proxy_for("http://a/", {"http_proxy": f"http://p:3128{end}"}) == Proxy("http://p:3128", "http://p:3128")
     assert proxy_for("http://a/", {"http_proxy": "http://p:3128", "no_proxy": f"a{end}"}) is None
-    assert proxy_for_grpc("https://a/", {"grpc_proxy": f"http://p:3128{end}"}) == Proxy("http://p:3128")
+    assert proxy_for_grpc("https://a/", {"grpc_proxy": f"http://p:3128{end}"}) == Proxy(
+        "http://p:3128", "http://p:3128"
+    )
     plain = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318",
         "OTEL_EXPORTER_OTLP_HEADERS": "api-key=k",

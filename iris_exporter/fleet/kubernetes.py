@@ -22,7 +22,6 @@ from iris_exporter.core.failures import Failure, TransportError
 from iris_exporter.errors import IrisExporterError, LimitExceededError
 from iris_exporter.http.credentials import Credentials
 from iris_exporter.http.requester import Requester
-from iris_exporter.logs import protect
 from iris_exporter.settings import ClientSettings
 from iris_exporter.transports.polling import read_body
 
@@ -81,7 +80,7 @@ class Kubernetes:
     def __init__(self, access: Access, session: aiohttp.ClientSession) -> None:
         self.access = access
         client = ClientSettings("kubernetes", access.url, api_key_file=access.token_file, tls_ca_file=access.ca_file)
-        self._requester = Requester(client, session, Credentials(client, protect))
+        self._requester = Requester(client, session, Credentials(client))
 
     async def get(self, path: str) -> dict[str, Any] | None:
         """One object or list; None when there is none (404)."""

@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 
 from iris_exporter import logs
 from iris_exporter.core import urls
-from iris_exporter.core.failures import Failure
+from iris_exporter.core.failures import TransportError
 from iris_exporter.errors import IrisExporterError, UsageError
 from iris_exporter.http import tls
-from iris_exporter.http.proxies import proxy_for, with_credentials
+from iris_exporter.http.proxies import proxy_for
 
 TIMEOUT_SECONDS = 10.0
 """Saving a large dashboard takes Grafana a second or two on a small machine."""
@@ -98,15 +98,14 @@ class Grafana:
 
     def _use_proxy(self, url: str) -> None:
         """Give the library the proxy, instead of letting it read the variables in its own way."""
-        proxy = proxy_for(url, os.environ)
-        if isinstance(proxy, Failure):
-            raise UsageError(f"--grafana.url: {proxy.detail}")
+        try:
+            proxy = proxy_for(url, os.environ)
+        except TransportError as error:
+            raise UsageError(f"--grafana.url: {error.failure.detail}") from None
         session = self._api.client.s
         session.trust_env = False
         if proxy is not None:
-            for secret in proxy.secrets:
-                logs.protect(secret)
-            session.proxies = dict.fromkeys(("http", "https"), with_credentials(proxy))
+            session.proxies = dict.fromkeys(("http", "https"), proxy.full_url)
 
     def folder(self, uid: str) -> Json | None:
         """A folder, None when there is none with this uid."""

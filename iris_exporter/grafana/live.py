@@ -22,7 +22,7 @@ from iris_exporter.http.credentials import Credentials
 from iris_exporter.http.requester import Requester
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.self_metrics import SelfMetrics
-from iris_exporter.logs import get_logger, protect
+from iris_exporter.logs import get_logger
 from iris_exporter.model.snapshot import Snapshot
 from iris_exporter.settings import LiveSettings
 from iris_exporter.streams.stream import Stream
@@ -66,7 +66,7 @@ class LivePush:
     ) -> None:
         self._address = _push_address(settings.client.url, settings.channel)
         self._interval = settings.interval_seconds
-        self._requester = Requester(settings.client, session, Credentials(settings.client, protect))
+        self._requester = Requester(settings.client, session, Credentials(settings.client))
         self._streams = streams
         self._metrics = metrics
         self._clock = clock

@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from iris_exporter import logs
 from iris_exporter.core import keys, request_headers
 from iris_exporter.core.failures import Failure, TransportError
 from iris_exporter.core.keys import BadKeyError
 from iris_exporter.core.request_headers import BadHeaderError, Header
 from iris_exporter.http import tls
-from iris_exporter.logs import get_logger
 from iris_exporter.process.blocking import FILES, BlockedError
 from iris_exporter.settings import ClientSettings, StreamSettings
 
-_log = get_logger(__name__)
+_log = logs.get_logger(__name__)
 
 _T = TypeVar("_T")
 Trust = ssl.SSLContext | bool
@@ -35,10 +35,9 @@ class Identity:
 
 
 class Credentials:
-    """The credentials of one stream or client. `protect` receives each secret that is read, before it is used."""
+    """The credentials of one stream or client. Each secret that is read is hidden from the log before it is used."""
 
-    def __init__(self, settings: ClientSettings, protect: Callable[[str], None]) -> None:
-        self.protect = protect
+    def __init__(self, settings: ClientSettings) -> None:
         self._key_file = settings.api_key_file
         self._headers = settings.headers
         self._headers_file = settings.headers_file
@@ -74,7 +73,7 @@ class Credentials:
         from_file: tuple[Header, ...] = ()
         if self._key_file is not None:
             key = await _read(self._key_file, keys.MAX_BYTES, keys.parse)
-            self.protect(key)
+            logs.protect(key)
         if self._headers_file is not None:
             from_file = await _read(
                 self._headers_file, request_headers.MAX_HEADERS_FILE_BYTES, request_headers.parse_file
@@ -82,7 +81,7 @@ class Credentials:
         headers = {name.lower(): (name, value) for name, value in (*self._headers, *from_file)}
         for _, value in headers.values():
             if len(value) >= request_headers.SHORTEST_SECRET:
-                self.protect(value)
+                logs.protect(value)
         if key is not None:
             headers[request_headers.AUTHORIZATION] = ("Authorization", f"Bearer {key}")
         return Identity(tuple(headers.values()), await self._trust(), await self._trust_elsewhere())

@@ -6,7 +6,7 @@ with commas or blanks between its entries: host names (which stand for their sub
 and networks (`10.0.0.0/8`), or `*` for everything. Every request of this program uses these rules; libraries would
 each read the variables in their own way.
 
-User and password are removed from a proxy's URL, so that no error text of a library can quote them.
+User and password are removed from a proxy's URL, so that no error text of a library can quote them; the log hides them.
 """
 
 import base64
@@ -16,24 +16,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote, urlsplit
 
-from iris_exporter.core.failures import Failure
+from iris_exporter import logs
+from iris_exporter.core.failures import Failure, TransportError
 from iris_exporter.http.redirects import origin
 
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A proxy: `url` without user and password, and what they become.
+    """A proxy: `url` is without user and password, `full_url` is with them, for libraries that take them from there.
 
-    `authorization` is the value of Proxy-Authorization, None without a user; `secrets` are the texts to hide.
+    `authorization` is the value of Proxy-Authorization, None without a user.
     """
 
     url: str
+    full_url: str = field(repr=False)
     authorization: str | None = field(default=None, repr=False)
-    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
-def proxy_for(url: str, environment: Mapping[str, str]) -> Proxy | Failure | None:
-    """The proxy for a request to `url`; None for a direct request, a failure when the variable is no URL."""
+def proxy_for(url: str, environment: Mapping[str, str]) -> Proxy | None:
+    """The proxy for a request to `url`; None for a direct request.
+
+    Raises:
+        TransportError: The variable is not the URL of an HTTP proxy.
+    """
     scheme, host, port = origin(url)
     value = _variable(f"{scheme}_proxy", environment)
     # Under CGI, HTTP_PROXY is the client's header `Proxy`; only the lower case is safe there.
@@ -44,10 +49,10 @@ def proxy_for(url: str, environment: Mapping[str, str]) -> Proxy | Failure | Non
     return _parse(value, f"{scheme.upper()}_PROXY")
 
 
-def proxy_for_grpc(url: str, environment: Mapping[str, str]) -> Proxy | Failure | None:
+def proxy_for_grpc(url: str, environment: Mapping[str, str]) -> Proxy | None:
     """The proxy for a gRPC channel to `url`, which is always a tunnel: the first variable of those that gRPC reads.
 
-    Source: gRPC, "Environment variables": `grpc_proxy`, `https_proxy`, `http_proxy`.
+    Raises as `proxy_for` does. Source: gRPC, "Environment variables": `grpc_proxy`, `https_proxy`, `http_proxy`.
     """
     _, host, port = origin(url)
     for name in ("grpc_proxy", "https_proxy", "http_proxy"):
@@ -57,15 +62,6 @@ def proxy_for_grpc(url: str, environment: Mapping[str, str]) -> Proxy | Failure 
             )
             return None if direct else _parse(value, name.upper())
     return None
-
-
-def with_credentials(proxy: Proxy) -> str:
-    """The proxy's URL with user and password, for libraries that take them from there: a secret."""
-    if proxy.authorization is None:
-        return proxy.url
-    user, _, password = base64.b64decode(proxy.authorization.removeprefix("Basic ")).decode().partition(":")
-    scheme, _, authority = proxy.url.partition("://")
-    return f"{scheme}://{quote(user, safe='')}:{quote(password, safe='')}@{authority}"
 
 
 def is_of_proxy(status: int, headers: Mapping[str, str]) -> bool:
@@ -84,22 +80,26 @@ def _variable(name: str, environment: Mapping[str, str]) -> str:
     return environment.get(name, "").strip() or environment.get(name.upper(), "").strip()
 
 
-def _parse(value: str, variable: str) -> Proxy | Failure:
+def _parse(value: str, variable: str) -> Proxy:
     try:
         parts = urlsplit(value if "://" in value else f"http://{value}")
         port = parts.port
         userinfo, _, _ = parts.netloc.rpartition("@")
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            return Failure("proxy", f"{variable} is not the URL of an HTTP proxy")
+            raise TransportError(Failure("proxy", f"{variable} is not the URL of an HTTP proxy"))
     except ValueError:
-        return Failure("proxy", f"{variable} is not a URL")
+        raise TransportError(Failure("proxy", f"{variable} is not a URL")) from None
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    url = f"{parts.scheme}://{host}" + ("" if port is None else f":{port}")
+    authority = host if port is None else f"{host}:{port}"
+    url = f"{parts.scheme}://{authority}"
     if not userinfo:
-        return Proxy(url)
+        return Proxy(url, url)
     user, _, password = (unquote(part) for part in userinfo.partition(":"))
     token = base64.b64encode(f"{user}:{password}".encode()).decode()
-    return Proxy(url, f"Basic {token}", tuple(text for text in (password or user, token) if text))
+    for secret in (password or user, token):
+        logs.protect(secret)
+    full_url = f"{parts.scheme}://{quote(user, safe='')}:{quote(password, safe='')}@{authority}"
+    return Proxy(url, full_url, f"Basic {token}")
 
 
 def _is_direct(host: str, port: int, no_proxy: str) -> bool:

@@ -16,7 +16,7 @@ from iris_exporter.core.negotiation import as_http
 from iris_exporter.http import redirects
 from iris_exporter.http.addresses import as_written
 from iris_exporter.http.credentials import Credentials, Identity
-from iris_exporter.http.proxies import Proxy, is_of_proxy, proxy_for
+from iris_exporter.http.proxies import is_of_proxy, proxy_for
 from iris_exporter.http.session import RedirectedError, Sent, end_with_connection, sent_once
 from iris_exporter.settings import ClientSettings
 
@@ -198,7 +198,7 @@ class Requester:
         options: dict[str, Any] = {"ssl": identity.trust if known else identity.elsewhere}
         if known and url.startswith("https:") and self._settings.tls_server_name is not None:
             options["server_hostname"] = self._settings.tls_server_name
-        proxy = self._proxy(url)
+        proxy = None if self._settings.proxy == "none" else proxy_for(url, os.environ)
         if proxy is not None:
             options["proxy"] = proxy.url
             if proxy.authorization is not None:
@@ -206,17 +206,6 @@ class Requester:
                 to_proxy = options.setdefault("proxy_headers", {}) if url.startswith("https:") else headers
                 to_proxy["Proxy-Authorization"] = proxy.authorization
         return _Call(url, headers, options)
-
-    def _proxy(self, url: str) -> Proxy | None:
-        if self._settings.proxy == "none":
-            return None
-        found = proxy_for(url, os.environ)
-        if isinstance(found, Failure):
-            raise TransportError(found)
-        if found is not None:
-            for secret in found.secrets:
-                self._credentials.protect(secret)
-        return found
 
 
 def _head(answer: object) -> tuple[int, Mapping[str, str]]:

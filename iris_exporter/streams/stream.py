@@ -54,7 +54,6 @@ class Stream:
         session: aiohttp.ClientSession,
         clock: Clock,
         random: Callable[[], float],
-        protect: Callable[[str], None],
         budgets: ConnectionBudgets,
         record: CursorRecord | None = None,
         make_tracer: "Callable[[str, str, StreamInstruments], StreamTracer] | None" = None,
@@ -65,7 +64,6 @@ class Stream:
         self._session = session
         self._clock = clock
         self._random = random
-        self._protect = protect
         self._budgets = budgets
         self._log = StreamLog(settings.name, clock)
         limits = Limits.of(settings)
@@ -88,7 +86,7 @@ class Stream:
         self._recorded: tuple[int, CursorState, str] | None = None
 
     def _supervise(self, settings: StreamSettings) -> Supervisor:
-        credentials, dialect = Credentials(settings, self._protect), self._sink.dialect
+        credentials, dialect = Credentials(settings), self._sink.dialect
         return Supervisor(
             settings,
             Dialer(settings, self._session, credentials, self._clock, self._budgets, dialect),

@@ -31,7 +31,7 @@ BAD = [
 
 async def at_a_connection(file: Path) -> str:
     try:
-        identity = await Credentials(config.stream_settings(api_key_file=file), lambda _: None).identity()
+        identity = await Credentials(config.stream_settings(api_key_file=file)).identity()
     except TransportError as error:
         return refused(str(error))
     return dict(identity.headers)["Authorization"].removeprefix("Bearer ")

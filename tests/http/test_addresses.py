@@ -90,7 +90,7 @@ async def test_discovery_and_pushes_are_requested_as_they_are_written() -> None:
     server = Lines()
     settings = stream_settings(url="http://127.0.0.1:1/")
     async with serve_bytes(server.handle) as port, open_session() as session:
-        requester = Requester(settings, session, Credentials(settings, lambda _: None))
+        requester = Requester(settings, session, Credentials(settings))
         (await requester.send("POST", f"http://127.0.0.1:{port}{SIGNED}", {}, data=b"x")).release()
     assert server.lines == [SIGNED]
 

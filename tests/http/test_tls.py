@@ -97,7 +97,7 @@ async def test_without_verification_any_certificate_is_accepted_with_a_warning(
     async with serve(stream_or_socket, place.server("other.example.com")) as server:
         assert await ask(server.url, tls_insecure_skip_verify=True) == "sse"
     assert "stream.tls_not_verified" in capsys.readouterr().err
-    Credentials(stream_settings(), lambda _: None)
+    Credentials(stream_settings())
     assert capsys.readouterr().err == ""
 
 

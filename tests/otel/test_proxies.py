@@ -74,9 +74,9 @@ async def test_grpc_goes_through_a_tunnel(variable: str, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("protocol", "value", "reason"),
     [
-        ("http/protobuf", "socks5://me:s3cret-word@p", "HTTP_PROXY is not the URL of an HTTP proxy"),
-        ("grpc", "socks5://me:s3cret-word@p", "HTTP_PROXY is not the URL of an HTTP proxy"),
-        ("grpc", "https://me:s3cret-word@p", "gRPC goes through proxies with an address of http:// alone"),
+        ("http/protobuf", "socks5://me:s3cret-word@p", "proxy: HTTP_PROXY is not the URL of an HTTP proxy"),
+        ("grpc", "socks5://me:s3cret-word@p", "proxy: HTTP_PROXY is not the URL of an HTTP proxy"),
+        ("grpc", "https://me:s3cret-word@p", "proxy: gRPC goes through proxies with an address of http:// alone"),
     ],
 )
 def test_an_unusable_proxy_is_a_reason_and_is_not_bypassed(

@@ -5,8 +5,10 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
+import pytest
 from aiohttp import web
 
+from iris_exporter import logs
 from iris_exporter.clock import SystemClock
 from iris_exporter.config import stream_settings
 from iris_exporter.core.budget import ConnectionBudgets
@@ -184,15 +186,17 @@ async def client(url: str, **settings: object) -> AsyncIterator[Client]:
     """A client of `url` with a session of its own."""
     chosen = stream_settings(**{"url": url, "connect_timeout_seconds": 5.0, **settings})
     hidden: set[str] = set()
-    credentials = Credentials(chosen, hidden.add)
+    credentials = Credentials(chosen)
     async with open_session() as session:
         clock = SystemClock()
-        yield Client(
-            chosen,
-            Dialer(chosen, session, credentials, clock, ConnectionBudgets(), IrisJson()),
-            Poller(chosen, session, credentials, clock, IrisJson()),
-            hidden,
-        )
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(logs, "protect", hidden.add)
+            yield Client(
+                chosen,
+                Dialer(chosen, session, credentials, clock, ConnectionBudgets(), IrisJson()),
+                Poller(chosen, session, credentials, clock, IrisJson()),
+                hidden,
+            )
 
 
 def reason(outcome: object) -> str:

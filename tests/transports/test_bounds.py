@@ -39,7 +39,7 @@ async def link_to(handler: Handler, protocol: str, **settings: object) -> AsyncI
             url=url, protocol=protocol, connect_timeout_seconds=2.0, **{"max_message_bytes": LIMIT, **settings}
         )
         async with open_session() as session:
-            credentials = Credentials(chosen, lambda _: None)
+            credentials = Credentials(chosen)
             link = await Dialer(chosen, session, credentials, SystemClock(), ConnectionBudgets(), IrisJson()).dial("")
             assert not isinstance(link, PollInstead)
             try:

@@ -90,7 +90,7 @@ async def dials(url: str, host: str = "127.0.0.1", **settings: object) -> AsyncI
     )
     budgets = ConnectionBudgets()
     async with open_session() as session:
-        credentials = Credentials(chosen, lambda _: None)
+        credentials = Credentials(chosen)
         yield Dials(Dialer(chosen, session, credentials, SystemClock(), budgets, IrisJson()), budgets, host)
 
 
@@ -115,7 +115,7 @@ async def test_streams_of_one_host_are_live_within_a_backoff_step_after_their_po
         streams = []
         for number in range(30):
             settings = stream_settings(name=f"s{number}", url=f"http://127.0.0.1:{port}/api/{number}", protocol="sse")
-            stream = Stream(settings, session, clock, seeded.random, lambda _: None, budgets)
+            stream = Stream(settings, session, clock, seeded.random, budgets)
             stack.push_async_callback(stream.stop)
             streams.append(stream)
 
@@ -252,7 +252,7 @@ async def test_a_stream_over_a_reused_connection_counts_since_the_source_sees_an
     async with serve(handle) as server, open_session() as session:
         chosen = stream_settings(url=f"{server.url}/s", protocol="sse", max_connections_per_hour=Dials.PER_HOUR)
         budgets = ConnectionBudgets()
-        dialer = Dialer(chosen, session, Credentials(chosen, lambda _: None), SystemClock(), budgets, IrisJson())
+        dialer = Dialer(chosen, session, Credentials(chosen), SystemClock(), budgets, IrisJson())
         async with session.get(f"{server.url}/s?kept") as response:
             await response.read()
         assert await Dials(dialer, budgets, "127.0.0.1").outcome() == "sse"
@@ -330,7 +330,7 @@ async def test_a_failure_for_want_of_what_is_only_reserved_waits_no_longer_than_
     chosen = stream_settings(url="http://127.0.0.1:1/s", max_connections_per_hour=2)
     assert budgets.reserve("127.0.0.1", 2, SystemClock().monotonic()) is None
     async with open_session() as session:
-        dialer = Dialer(chosen, session, Credentials(chosen, lambda _: None), SystemClock(), budgets, IrisJson())
+        dialer = Dialer(chosen, session, Credentials(chosen), SystemClock(), budgets, IrisJson())
         with pytest.raises(TransportError) as caught:
             await dialer.dial("")
     assert caught.value.failure == Failure("connection_budget", caught.value.failure.detail, 0.0)

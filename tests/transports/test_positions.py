@@ -75,7 +75,6 @@ async def test_a_position_that_is_refused_is_left_out_of_the_next_dial(kept: Cur
             session,
             clock,
             random.Random(1).random,
-            lambda _: None,
             ConnectionBudgets(),
             CursorRecord("s", url, kept, []),
         )
@@ -132,7 +131,7 @@ class Refusing:
 
 def websocket_stream(url: str, session: aiohttp.ClientSession, clock: FakeClock, record: CursorRecord) -> Stream:
     settings = stream_settings(name="s", url=url, protocol="ws", heartbeat_interval_seconds=1.0)
-    return Stream(settings, session, clock, random.Random(1).random, lambda _: None, ConnectionBudgets(), record)
+    return Stream(settings, session, clock, random.Random(1).random, ConnectionBudgets(), record)
 
 
 @pytest.mark.parametrize("code", [0, 4400, 4404, 4410, 4412, 4416, 4422])
@@ -190,7 +189,7 @@ async def test_an_entity_tag_that_is_refused_or_not_the_one_sent_is_not_sent_aga
 
     async with serve(handle) as server, open_session() as session:
         settings = stream_settings(url=server.url, protocol="poll")
-        poller = Poller(settings, session, Credentials(settings, lambda _: None), FakeClock(), IrisJson())
+        poller = Poller(settings, session, Credentials(settings), FakeClock(), IrisJson())
         assert (await poller.fetch(server.url)).body == b"{}"
         with pytest.raises(TransportError):
             await poller.fetch(server.url)
@@ -205,9 +204,7 @@ async def test_not_modified_to_a_request_without_a_tag_is_a_failure() -> None:
     async with serve(handle) as server, open_session() as session:
         settings = stream_settings(url=server.url, protocol="poll")
         with pytest.raises(TransportError):
-            await Poller(settings, session, Credentials(settings, lambda _: None), FakeClock(), IrisJson()).fetch(
-                server.url
-            )
+            await Poller(settings, session, Credentials(settings), FakeClock(), IrisJson()).fetch(server.url)
 
 
 @pytest.mark.parametrize(

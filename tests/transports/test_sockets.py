@@ -68,7 +68,7 @@ async def endpoint(
     await site.start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}{path}"
     chosen = stream_settings(**{"url": url, "connect_timeout_seconds": 2.0, **settings})
-    credentials = Credentials(chosen, lambda _: None)
+    credentials = Credentials(chosen)
     async with open_session() as session:
         clock = SystemClock()
         try:
@@ -399,9 +399,7 @@ async def dial_raw(port: int, host: str = "127.0.0.1", **settings: object) -> Fa
         **{"url": f"http://{host}:{port}/x", "protocol": "sse", "connect_timeout_seconds": 0.2, **settings}
     )
     async with open_session() as session:
-        dialer = Dialer(
-            chosen, session, Credentials(chosen, lambda _: None), SystemClock(), ConnectionBudgets(), IrisJson()
-        )
+        dialer = Dialer(chosen, session, Credentials(chosen), SystemClock(), ConnectionBudgets(), IrisJson())
         try:
             link = await dialer.dial("")
         except TransportError as error:

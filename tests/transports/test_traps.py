@@ -126,7 +126,7 @@ async def test_a_chunk_that_breaks_the_rules_ends_a_body_at_once(chunk: bytes, e
         open_session() as session,
     ):
         settings = stream_settings(url=url)
-        response = await Requester(settings, session, Credentials(settings, lambda _: None)).get(url, {})
+        response = await Requester(settings, session, Credentials(settings)).get(url, {})
         go_on.release()
         assert await response.content.readany() == b"["
         go_on.release()
@@ -350,7 +350,7 @@ async def test_a_connection_that_serves_many_bodies_keeps_none_of_them() -> None
 
     async with serve_bytes(handle) as port, open_session() as session:
         settings = stream_settings(url=f"http://127.0.0.1:{port}/s")
-        requester = Requester(settings, session, Credentials(settings, lambda _: None))
+        requester = Requester(settings, session, Credentials(settings))
         for _ in range(20):
             response = await requester.get(settings.url, {})
             go_on.release()

@@ -18,7 +18,6 @@ from iris_exporter.http.classify import LINK_ERRORS, failure_of
 from iris_exporter.http.credentials import Credentials
 from iris_exporter.http.requester import Requester
 from iris_exporter.instruments.self_metrics import SelfMetrics
-from iris_exporter.logs import protect
 from iris_exporter.settings import DiscoverySettings
 from iris_exporter.transports.polling import read_body
 
@@ -46,7 +45,7 @@ class HttpDiscovery(Source):
         super().__init__(settings, metrics, clock, found)
         self._url = settings.http.url
         self._interval_seconds = settings.http_interval_seconds
-        self._requester = Requester(settings.http, session, Credentials(settings.http, protect))
+        self._requester = Requester(settings.http, session, Credentials(settings.http))
 
     async def run(self) -> None:
         """Ask at each interval."""

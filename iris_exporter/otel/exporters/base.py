@@ -6,9 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from iris_exporter.core.failures import Failure
-from iris_exporter.http.proxies import Proxy, with_credentials
-from iris_exporter.logs import protect
 from iris_exporter.otel.settings import TRACES
 
 # The pipeline logs failures itself: limited in number, and without the collector's own words.
@@ -52,27 +49,8 @@ class Exporter(Protocol):
         """Close the connection; may be called from another thread, to end an export where that works."""
 
 
-class UnusableProxyError(Exception):
-    """The proxy variables of the environment name a proxy that cannot be used; the text is the reason."""
-
-
 def accepted(signal: str, response: Any) -> Answer:
     """The answer of a collector that has taken a batch, but for those records that `response` counts."""
     partial = response.partial_success
     rejected = partial.rejected_spans if signal == TRACES else partial.rejected_log_records
     return Answer(rejected, reason="partly rejected") if rejected > 0 else ACCEPTED
-
-
-def proxy_url(proxy: Proxy | Failure | None) -> str:
-    """The address of a proxy with user and password, for a library; empty for none. The log hides its secrets.
-
-    Raises:
-        UnusableProxyError: It cannot be used.
-    """
-    if isinstance(proxy, Failure):
-        raise UnusableProxyError(proxy.detail)
-    if proxy is None:
-        return ""
-    for secret in proxy.secrets:
-        protect(secret)
-    return with_credentials(proxy)

@@ -23,6 +23,7 @@ from opentelemetry.sdk._logs.export import LogRecordExportResult
 from opentelemetry.sdk.trace.export import SpanExportResult
 from typing_extensions import override
 
+from iris_exporter.core.failures import Failure, TransportError
 from iris_exporter.http import tls
 from iris_exporter.http.proxies import proxy_for_grpc
 from iris_exporter.otel.exporters.base import (
@@ -30,9 +31,7 @@ from iris_exporter.otel.exporters.base import (
     UNENCODABLE,
     Answer,
     Exporter,
-    UnusableProxyError,
     accepted,
-    proxy_url,
 )
 from iris_exporter.otel.settings import TRACES, Endpoint
 
@@ -49,15 +48,15 @@ class GrpcExporter(Exporter):
     """Calls one endpoint over one channel.
 
     Raises:
-        UnusableProxyError: The proxy cannot be used.
+        TransportError: The proxy cannot be used.
     """
 
     def __init__(self, signal: str, endpoint: Endpoint, user_agent: str, files: tls.Files | None) -> None:
         self._signal = signal
-        proxy = proxy_url(proxy_for_grpc(endpoint.url, os.environ))
-        if proxy.startswith("https:"):
+        proxy = proxy_for_grpc(endpoint.url, os.environ)
+        if proxy is not None and proxy.url.startswith("https:"):
             # gRPC would ignore the proxy and connect directly.
-            raise UnusableProxyError("gRPC goes through proxies with an address of http:// alone")
+            raise TransportError(Failure("proxy", "gRPC goes through proxies with an address of http:// alone"))
         self._interceptor = _Interceptor()
         self._exporter = (_Spans if signal == TRACES else _Logs)(
             interceptor=self._interceptor,
@@ -70,8 +69,8 @@ class GrpcExporter(Exporter):
             channel_options=(
                 ("grpc.primary_user_agent", user_agent),
                 # gRPC reads proxy variables differently: without networks, ports, blanks and upper case.
-                ("grpc.enable_http_proxy", int(bool(proxy))),
-                *((("grpc.http_proxy", proxy),) if proxy else ()),
+                ("grpc.enable_http_proxy", int(proxy is not None)),
+                *(() if proxy is None else (("grpc.http_proxy", proxy.full_url),)),
             ),
             # The SDK must not retry, which blocks; an empty list or None would stand for its own list.
             retryable_error_codes=(StatusCode.OK,),

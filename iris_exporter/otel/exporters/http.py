@@ -31,7 +31,6 @@ from iris_exporter.otel.exporters.base import (
     Answer,
     Exporter,
     accepted,
-    proxy_url,
 )
 from iris_exporter.otel.settings import TRACES, Endpoint
 
@@ -45,7 +44,7 @@ class HttpExporter(Exporter):
     """Posts to one endpoint over one kept connection, through the proxy of the environment.
 
     Raises:
-        UnusableProxyError: The proxy cannot be used.
+        TransportError: The proxy cannot be used.
     """
 
     def __init__(self, signal: str, endpoint: Endpoint, user_agent: str, context: ssl.SSLContext | None) -> None:
@@ -53,8 +52,8 @@ class HttpExporter(Exporter):
         session = requests.Session()
         # The library reads proxy variables differently, and would send passwords from .netrc.
         session.trust_env = False
-        if proxy := proxy_url(proxy_for(endpoint.url, os.environ)):
-            session.proxies = {"all": proxy}
+        if proxy := proxy_for(endpoint.url, os.environ):
+            session.proxies = {"all": proxy.full_url}
         for scheme in ("http://", "https://"):
             session.mount(scheme, self._adapter)
         self._exporter: Any = (OTLPSpanExporter if signal == TRACES else OTLPLogExporter)(

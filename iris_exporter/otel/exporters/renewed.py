@@ -7,9 +7,10 @@ from typing import Any
 
 from typing_extensions import override
 
+from iris_exporter.core.failures import TransportError
 from iris_exporter.http import tls
 from iris_exporter.logs import get_logger
-from iris_exporter.otel.exporters.base import Answer, Exporter, UnusableProxyError
+from iris_exporter.otel.exporters.base import Answer, Exporter
 from iris_exporter.otel.settings import Endpoint
 from iris_exporter.process import standard_streams
 
@@ -48,7 +49,7 @@ class RenewedExporter(Exporter):
         """It does not raise for a file or a proxy either."""
         try:
             self._renew()
-        except (tls.UnusableFileError, UnusableProxyError, OSError) as error:
+        except (tls.UnusableFileError, TransportError, OSError) as error:
             reason = type(error).__name__ if isinstance(error, OSError) else str(error)
             if self._exporter is None:
                 return Answer(retry=True, reason=reason)
