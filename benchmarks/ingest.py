@@ -17,8 +17,8 @@ from benchmarks import processes
 from benchmarks.processes import DEADLINE_SECONDS, BenchmarkError, Source
 from benchmarks.report import Row
 from benchmarks.scale import Scale
+from benchmarks.settings import stream_settings
 from iris_exporter.clock import SystemClock
-from iris_exporter.config import stream_settings
 from iris_exporter.core.budget import ConnectionBudgets
 from iris_exporter.core.status import State
 from iris_exporter.http.session import open_session

@@ -23,7 +23,7 @@ from benchmarks import processes
 from benchmarks.processes import Exporter
 from benchmarks.report import Row
 from benchmarks.scale import Scale
-from iris_exporter.config import stream_settings
+from benchmarks.settings import stream_settings
 from iris_exporter.core.backoff import Backoff
 from iris_exporter.core.connection import Action, Connection, Input, Rules, Step
 from iris_exporter.core.failures import Failure

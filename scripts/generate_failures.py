@@ -5,11 +5,22 @@ from pathlib import Path
 
 from iris_exporter.core import palette
 from iris_exporter.core.failures import CLOSE_CODE, ERROR_CODE, HTTP_STATUS, RETRY_AFTER_CAP_SECONDS, STATUS_CLASS
-from iris_exporter.core.reasons import REASONS, REMEDY_TEXT
+from iris_exporter.core.reasons import REASONS, Remedy
 from iris_exporter.instruments import catalog
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs" / "failures.md"
+
+REMEDIES: dict[Remedy, str] = {
+    Remedy.RETRY: "Connect again after the backoff's delay; poll when `--stream.reconnect-attempts` are used up.",
+    Remedy.RETRY_LATER: "The same, but not before the time that the source names (an hour at most).",
+    Remedy.RENEW: "Read the key, the headers and the certificates again. When one of them has changed, connect again "
+    "at the next attempt, once; otherwise this is a refusal.",
+    Remedy.POLL: "Poll at once; try the live stream again every `--stream.live-retry-interval`.",
+    Remedy.REFUSE: "Error state; try again every `--stream.live-retry-interval`, with credentials that are read anew.",
+    Remedy.STOP: "Error state until an operator asks for a connection (`POST /api/v1/streams/{name}/connect`, a "
+    "changed configuration or a restart).",
+}
 
 INTRODUCTION = """\
 # Failures
@@ -111,7 +122,7 @@ ERRORS = """\
 def render() -> str:
     """Return the page."""
     remedies = ["## Remedies\n", "| Remedy | What happens |", "| --- | --- |"]
-    remedies += [f"| `{remedy}` | {text} |" for remedy, text in REMEDY_TEXT.items()]
+    remedies += [f"| `{remedy}` | {text} |" for remedy, text in REMEDIES.items()]
     classes = CLASSES.format(**{name: f"`{colour}`" for name, colour in palette.CLASSES.items()})
     reasons = ["## Reasons\n", "| Reason | Class | What it means | Remedy | What to do |"]
     reasons += ["| --- | --- | --- | --- | --- |"]

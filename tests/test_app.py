@@ -17,12 +17,13 @@ from iris_exporter.backend.service import BackendSettings
 from iris_exporter.errors import ConfigError, Problem
 from iris_exporter.persistence.stream_locks import StreamLocks
 from iris_exporter.settings import Settings
+from tests.settings import stream_settings
 from tests.waiting import until
 
 
 def settings(*streams: tuple[str, str], listen: str = "127.0.0.1:0") -> Settings:
     loaded = config.load({"web.listen-address": [listen], "stream.url": "http://127.0.0.1:1/x"}, {})
-    chosen = tuple(config.stream_settings(name=name, url=url, reconnect_initial_seconds=0.05) for name, url in streams)
+    chosen = tuple(stream_settings(name=name, url=url, reconnect_initial_seconds=0.05) for name, url in streams)
     return replace(loaded, streams=chosen)
 
 

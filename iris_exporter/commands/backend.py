@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,20 +11,18 @@ from iris_exporter import logs
 from iris_exporter.backend.access import NO_LIMITS, PROMISED_LIMITS, KeyFile
 from iris_exporter.backend.faults import describe_faults, parse_fault
 from iris_exporter.backend.server import Backend
-from iris_exporter.backend.service import BackendSettings, CrashError
+from iris_exporter.backend.service import BackendSettings
 from iris_exporter.config import parse_address, values
 from iris_exporter.config.option_types import ADDRESSES
 from iris_exporter.config.reader import Given, Reader
 from iris_exporter.config.values import ValueType
-from iris_exporter.errors import ConfigError
+from iris_exporter.errors import ConfigError, IrisExporterError
 from iris_exporter.logs import FORMATS, LEVELS
 from iris_exporter.process.standard_streams import stdout
 
 DEFAULT_ADDRESS = "127.0.0.1:14748"
 MAX_RATE = 100_000.0
 """More events a second than one process can make."""
-EXIT_FAILED = 1
-EXIT_BAD_INPUT = 2
 
 _SEED = values.matching("a whole number", "NUMBER", "-?[0-9]{1,30}")
 
@@ -78,26 +75,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT.
 
-    Returns:
-        0 after a signal, 1 when the address cannot be had or a mistake of the backend has ended it, 2 when an option
-        makes no sense; the last two with one line on standard error for each reason.
+    Raises:
+        ConfigError: With every option that makes no sense.
+        IrisExporterError: The address cannot be had, or a mistake of the backend has ended it.
     """
     logs.setup(arguments.log_level, arguments.log_format)
-    try:
-        backend = Backend(_read_settings(arguments))
-    except ConfigError as error:
-        for problem in error.problems:
-            print(f"iris-exporter backend: {problem}", file=sys.stderr)
-        return EXIT_BAD_INPUT
+    backend = Backend(_read_settings(arguments))
     try:
         asyncio.run(_serve(backend))
     except OSError as error:
         reason = error.strerror or str(error)
-        print(f"iris-exporter backend: cannot listen on {arguments.listen_address}: {reason}", file=sys.stderr)
-        return EXIT_FAILED
-    except CrashError as error:
-        print(f"iris-exporter backend: {error}", file=sys.stderr)
-        return EXIT_FAILED
+        raise IrisExporterError(f"cannot listen on {arguments.listen_address}: {reason}") from error
     return 0
 
 

@@ -4,7 +4,7 @@
 """
 
 from iris_exporter.config.dumping import dump, needs_restart
-from iris_exporter.config.loading import load, stream_settings
+from iris_exporter.config.loading import load
 from iris_exporter.config.option_types import parse_address
 from iris_exporter.config.options import BY_KEY, OPTIONS, Option
 from iris_exporter.config.reader import did_you_mean
@@ -20,5 +20,4 @@ __all__ = [
     "load",
     "needs_restart",
     "parse_address",
-    "stream_settings",
 ]

@@ -66,17 +66,6 @@ def load(flags: Mapping[str, object], environment: Mapping[str, str], checks: Fi
     return _Loader(flags, environment, checks).load()
 
 
-def stream_settings(**changes: Any) -> StreamSettings:
-    """Return the settings of a stream with defaults, for tests and benchmarks.
-
-    Args:
-        changes: By field of `StreamSettings`, taken as they are and not checked. The default `url` is the overview
-            of the reference backend.
-    """
-    values = _stream({**_DEFAULTS, "url": "http://127.0.0.1:14748/api/stream/overview"})
-    return StreamSettings(**{**values, **changes})
-
-
 def default_of(option: Option) -> Any:
     """Return the value of an option's default; where there is none, None or an empty list."""
     if option.default is None:

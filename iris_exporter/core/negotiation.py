@@ -40,19 +40,16 @@ class Answer(StrEnum):
     FAILED = "failed"  # for the reason in the status
 
 
-def is_websocket_address(url: str) -> bool:
-    """Whether the address alone shows a WebSocket: `ws(s)://`, a path with `/ws/` or one that ends in `/ws`."""
-    parts = urlsplit(url)
-    return parts.scheme in ("ws", "wss") or "/ws/" in parts.path or parts.path.endswith("/ws")
-
-
 def first_probe(configured: str, url: str, remembered: str | None) -> Probe:
-    """The first request of a dial. `configured` is the option, `remembered` what worked last (None: nothing yet)."""
+    """The first request of a dial. `configured` is the option, `remembered` what worked last (None: nothing yet).
+
+    An address shows a WebSocket by `ws(s)://`, by a path with `/ws/` or by one that ends in `/ws`.
+    """
     if configured in _CONFIGURED:
         return _CONFIGURED[configured]
-    if is_websocket_address(url) or remembered == "websocket":
-        return Probe.UPGRADE
-    return Probe.NEGOTIATE
+    parts = urlsplit(url)
+    is_websocket = parts.scheme in ("ws", "wss") or "/ws/" in f"{parts.path}/"
+    return Probe.UPGRADE if is_websocket or remembered == "websocket" else Probe.NEGOTIATE
 
 
 def read_answer(probe: Probe, status: int, media_type: str, *, is_document: bool) -> Answer:

@@ -26,18 +26,6 @@ class Remedy(StrEnum):
     STOP = "stop"  # error state until an operator asks
 
 
-REMEDY_TEXT: dict[Remedy, str] = {
-    Remedy.RETRY: "Connect again after the backoff's delay; poll when `--stream.reconnect-attempts` are used up.",
-    Remedy.RETRY_LATER: "The same, but not before the time that the source names (an hour at most).",
-    Remedy.RENEW: "Read the key, the headers and the certificates again. When one of them has changed, connect again "
-    "at the next attempt, once; otherwise this is a refusal.",
-    Remedy.POLL: "Poll at once; try the live stream again every `--stream.live-retry-interval`.",
-    Remedy.REFUSE: "Error state; try again every `--stream.live-retry-interval`, with credentials that are read anew.",
-    Remedy.STOP: "Error state until an operator asks for a connection (`POST /api/v1/streams/{name}/connect`, a "
-    "changed configuration or a restart).",
-}
-
-
 class FailureClass(StrEnum):
     """What kind of trouble it is; each has a colour (`core.palette`)."""
 

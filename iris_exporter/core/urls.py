@@ -76,7 +76,8 @@ def secrets(url: str) -> list[str]:
 
     Each comes decoded and as it is written, because there are several ways to escape the same text.
     """
-    values = [value for name, value in _parameters(urlsplit(url).query) if value and _is_secret(name)]
+    parameters = [piece.partition("=") for piece in urlsplit(url).query.split("&")]
+    values = [value for name, _, value in parameters if value and _is_secret(name)]
     return list(dict.fromkeys(text for value in values for text in (unquote_plus(value), value)))
 
 
@@ -94,10 +95,6 @@ def _redact_query(query: str) -> str:
         name, equals, value = piece.partition("=")
         pieces.append(f"{name}={MASK}" if equals and value and _is_secret(name) else piece)
     return "&".join(pieces)
-
-
-def _parameters(query: str) -> list[tuple[str, str]]:
-    return [(name, value) for name, _, value in (piece.partition("=") for piece in query.split("&"))]
 
 
 def _is_secret(name: str) -> bool:

@@ -62,16 +62,14 @@ class LeaderElection:
                 round_ = asyncio.create_task(self._round())
                 await self._until_deadline(round_)
                 await self._lead_or_follow()
-                await self._clock.sleep(self._pause())
+                # A tenth of the retry time or more: an API server that refuses the takeover is not asked all the time.
+                least = self._election.retry_seconds / _LEAST_PAUSE_SHARE
+                await self._clock.sleep(max(self._election.pause(self._clock.monotonic()), least))
         finally:
             was_leader = self.is_leader
             await self._end_leadership("stopping")
             if was_leader:
                 await self._release()
-
-    def _pause(self) -> float:
-        """A tenth of the retry time or more: an API server that refuses the takeover is not asked all the time."""
-        return max(self._election.pause(self._clock.monotonic()), self._election.retry_seconds / _LEAST_PAUSE_SHARE)
 
     async def _until_deadline(self, round_: "asyncio.Task[None]") -> None:
         """Wait for one round, but not beyond the time at which this process no longer leads."""

@@ -10,6 +10,8 @@ Then the next process reads the cursor of the last checkpoint, and goes on from 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
+from functools import partial
 
 from iris_exporter.clock import Clock
 from iris_exporter.logs import get_logger
@@ -73,16 +75,13 @@ class Handover:
             await asyncio.wait(self._releases, timeout=RELEASE_SECONDS)
         async with self._busy:
             missing = self._wanted - self._owned - self._in_release
-            acquired = await self._acquire(self._locks, missing) if missing else set()
+            acquired: set[str] = set()
+            # Counted and logged there; what is locked all the same is owned after the next try.
+            with suppress(BlockedError):
+                acquired = await STATE.run(partial(self._locks.acquire, missing), "stream locks") if missing else set()
             self._owned |= acquired
             self._note_waiting(tried=True)
         return bool(acquired)
-
-    async def _acquire(self, locks: StreamLocks, streams: Collection[str]) -> set[str]:
-        try:
-            return await STATE.run(lambda: locks.acquire(streams), "stream locks")
-        except BlockedError:
-            return set()  # counted and logged there; what is locked all the same is owned after the next try
 
     def release(self, received: Collection[str]) -> None:
         """Exactly `received` is received now: release what is owned beside that and not wanted, in the background."""

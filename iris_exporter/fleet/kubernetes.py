@@ -18,7 +18,7 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
-from iris_exporter.core.failures import Failure, TransportError
+from iris_exporter.core.failures import TransportError
 from iris_exporter.errors import IrisExporterError, LimitExceededError
 from iris_exporter.http.credentials import Credentials
 from iris_exporter.http.requester import Requester
@@ -145,20 +145,12 @@ class Kubernetes:
     def _errors(self, what: str) -> Iterator[None]:
         try:
             yield
-        except TransportError as error:
-            raise self._unusable(error.failure) from error
+        except TransportError as error:  # of a file or a proxy, before anything was sent
+            raise KubernetesError(0, str(error.failure)) from error
         except LimitExceededError as error:
             raise KubernetesError(0, "the answer is too large") from error
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise KubernetesError(0, f"{what}: {type(error).__name__}") from error
-
-    def _unusable(self, failure: Failure) -> KubernetesError:
-        """A failure before any request was sent: of a file, or a proxy."""
-        if failure.reason != "credentials":
-            return KubernetesError(0, str(failure))
-        is_token = failure.detail.startswith(f"{self.access.token_file}:")
-        what = "the token cannot be read" if is_token else "the certificate authority of the cluster cannot be used"
-        return KubernetesError(0, f"{what}: {failure.detail}")
 
 
 def _refusal(status: int, answer: object) -> KubernetesError:

@@ -105,7 +105,9 @@ class Fleet(Generic[Applied]):
         """Go on with other settings; what was discovered stays until the sources have been asked again."""
         before, self._settings = self._settings, settings
         if before.discovery != settings.discovery:
-            await self._restart_sources()
+            await _end(self._source_tasks)
+            self._found = {}
+            self._source_tasks = self._start_sources()
         return await self.refresh()
 
     async def refresh(self) -> Applied:
@@ -167,11 +169,6 @@ class Fleet(Generic[Applied]):
             await self._changed.wait()
             self._changed.clear()
             await self.refresh()
-
-    async def _restart_sources(self) -> None:
-        await _end(self._source_tasks)
-        self._found = {}
-        self._source_tasks = self._start_sources()
 
     def _start_sources(self) -> list[asyncio.Task[None]]:
         return [self._task_owner.start(f"discovery_{source.name}", source.run) for source in self._sources()]

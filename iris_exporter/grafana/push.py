@@ -65,8 +65,9 @@ def push(
         else:
             act = partial(grafana.update_datasource, datasource_update(wanted, source))
             apply(datasource_change(wanted, source), act)
-    folder = folder_change(FOLDER_UID, grafana.folder(FOLDER_UID))
-    apply(folder, partial(grafana.create_folder, FOLDER_UID, folder_title))
+    # Its title is left to those who use it.
+    action = Action.CREATE if grafana.folder(FOLDER_UID) is None else Action.UNCHANGED
+    apply(Change("folder", FOLDER_UID, action), partial(grafana.create_folder, FOLDER_UID, folder_title))
     for wanted in dashboards:
         found = grafana.dashboard(wanted["uid"])
         there, meta = (None, {}) if found is None else (found["dashboard"], found["meta"])
@@ -112,11 +113,6 @@ def datasource_update(wanted: Json, there: Json) -> Json:
     others = {key: value for key, value in there.items() if key not in _DATASOURCE_BOOKS}
     settings = {**(there.get("jsonData") or {}), **wanted.get("jsonData", {})}
     return {**others, **wanted, "jsonData": settings}
-
-
-def folder_change(uid: str, there: Json | None) -> Change:
-    """What to do about the folder; its title is left to those who use it."""
-    return Change("folder", uid, Action.CREATE if there is None else Action.UNCHANGED)
 
 
 def _contains(whole: Any, part: Any) -> bool:

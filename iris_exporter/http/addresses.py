@@ -30,13 +30,10 @@ def as_written(url: str) -> URL:
         origin = f"{known.scheme}://{known.raw_authority}"
     else:
         origin = head[0].lower()  # a host in upper case is the same host: a connection to it is to be found again
-    rest = _escaped(url if head is None else url[head.end() :])
+    written = url if head is None else url[head.end() :]
+    rest = _NOT_IN_A_URL.sub(lambda found: quote(found[0], safe=""), written)
     address = URL(origin + rest, encoded=True)
     if rest.partition("#")[0].endswith("?") and not address.raw_query_string:
         # yarl drops a question mark that nothing follows, unless it is part of the path.
         return address.with_path(f"{address.raw_path}?", encoded=True)
     return address
-
-
-def _escaped(text: str) -> str:
-    return _NOT_IN_A_URL.sub(lambda found: quote(found[0], safe=""), text)

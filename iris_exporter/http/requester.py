@@ -32,11 +32,6 @@ class _Call:
     headers: dict[str, str]
     options: dict[str, Any]
 
-    @property
-    def by_plain_proxy(self) -> bool:
-        """Whether a proxy without a tunnel answers, or passes the answer on."""
-        return "proxy" in self.options and self.url.startswith("http:")
-
 
 class HostBudget:
     """Pays for the connections of one stream, by the host of each request, redirected ones too."""
@@ -153,7 +148,9 @@ class Requester:
                 with self._paying(call, paid) as sent:
                     answer = await send(call)
                     status, headers = _head(answer)
-                    sent.is_of_proxy = call.by_plain_proxy and is_of_proxy(status, headers)
+                    # A proxy without a tunnel answers itself, or passes the answer on.
+                    by_proxy = "proxy" in call.options and call.url.startswith("http:")
+                    sent.is_of_proxy = by_proxy and is_of_proxy(status, headers)
             except RedirectedError as error:
                 hop = redirects.next_hop(hops[-1], error.location, hops)
                 if isinstance(hop, Failure):

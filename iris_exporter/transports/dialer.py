@@ -97,8 +97,6 @@ class Dialer:
                 if probe is Probe.UPGRADE:
                     return await self._upgrade()
                 return await self._get(probe, last_event_id)
-        except TransportError:
-            raise
         except LINK_ERRORS as error:
             # Without the cause: the texts of aiohttp quote addresses, whose query may hold a key.
             raise TransportError(failure_of(error)) from None

@@ -57,8 +57,6 @@ class Poller:
             finally:
                 # A body that was read to its end has given the connection back already; one that was not is in doubt.
                 response.close()
-        except TransportError:
-            raise
         except LINK_ERRORS as error:
             # Without the cause: the texts of aiohttp quote addresses, whose query may hold a key.
             raise TransportError(failure_of(error)) from None

@@ -22,7 +22,7 @@ from iris_exporter.web.config.watched import LiveConfig
 from iris_exporter.web.connection_filter import ConnectionFilter, Security
 from iris_exporter.web.context import HttpError, WebContext
 from iris_exporter.web.page import CONTENT_SECURITY_POLICY, landing_page
-from iris_exporter.web.rate_limits import TICK_SECONDS, EventLoopLag, Timeouts
+from iris_exporter.web.rate_limits import MAX_BODY_BYTES, TICK_SECONDS, EventLoopLag, Timeouts
 from iris_exporter.web.scrape import Scrapes
 from iris_exporter.web.views import stream_object
 
@@ -144,7 +144,8 @@ def _make_app(
 ) -> web.Application:
     handlers = _Handlers(context, settings.telemetry_path, access, trouble)
     answer_errors = _answer_errors(context.exposition.self_metrics, f"{settings.route_prefix}/api/")
-    app = web.Application(middlewares=[connections.middleware, answer_errors, access.middleware])
+    middlewares = [connections.middleware, answer_errors, access.middleware]
+    app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_BYTES)
     app.on_response_prepare.append(_add_headers)
     app.on_response_prepare.append(access.add_headers)
     prefix, telemetry_path = settings.route_prefix, settings.telemetry_path

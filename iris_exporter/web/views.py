@@ -148,16 +148,4 @@ def _project(project: Project) -> dict[str, Any]:
 
 
 def _anomaly(anomaly: Anomaly) -> dict[str, Any]:
-    return {
-        "id": anomaly.id,
-        "timestamp": timestamp(anomaly.timestamp),
-        "project": anomaly.project,
-        "type": anomaly.type,
-        "severity": anomaly.severity,
-        "metric": anomaly.metric,
-        "value": anomaly.value,
-        "expected": anomaly.expected,
-        "deviation": anomaly.deviation,
-        "description": anomaly.description,
-        "resolved": anomaly.resolved,
-    }
+    return {**msgspec.structs.asdict(anomaly), "timestamp": timestamp(anomaly.timestamp)}

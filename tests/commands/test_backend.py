@@ -97,20 +97,21 @@ async def test_the_key_is_never_written(tmp_path: Path) -> None:
         (["--api-key-file=/nowhere/key"], "--api-key-file"),
     ],
 )
-def test_bad_input_is_one_clear_line_and_exit_2(
+def test_bad_input_is_a_clear_line_and_exit_2(
     options: list[str], named: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["backend", *options]) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert len(err.splitlines()) == 1
+    assert err.splitlines()[0] == "iris-exporter: the configuration cannot be used:"
+    assert len(err.splitlines()) == 2
     assert named in err
 
 
 async def test_all_that_is_wrong_is_named_at_once() -> None:
     code, _, err = await ended("--rate=fast", "--seed=x", "--fault=nonsense", "--fault=drop", "--api-key-file=/none")
     assert code == 2
-    assert len(err.splitlines()) == 5
+    assert len(err.splitlines()) == 1 + 5
 
 
 async def test_an_address_that_is_taken_is_one_line_and_exit_1() -> None:
@@ -118,7 +119,7 @@ async def test_an_address_that_is_taken_is_one_line_and_exit_1() -> None:
         taken = (await address(process)).removeprefix("http://")
         code, _, err = await ended(f"--web.listen-address={taken}")
         assert code == 1
-        assert err.startswith(f"iris-exporter backend: cannot listen on {taken}: ")
+        assert err.startswith(f"iris-exporter: cannot listen on {taken}: ")
         assert len(err.splitlines()) == 1
 
 

@@ -19,6 +19,7 @@ from iris_exporter.config.options import BY_KEY, GROUPS, STREAM_OPTIONS
 from iris_exporter.core.redaction import Redactor
 from iris_exporter.errors import ConfigError
 from iris_exporter.settings import Settings, StreamSettings
+from tests.settings import stream_settings
 from tests.web.config.certificates import Authority
 
 DATA = Path(__file__).parents[1] / "data" / "config"
@@ -254,7 +255,7 @@ def test_each_option_is_a_key_and_flag_beats_variable_beats_file(key: str) -> No
 
 def test_defaults_need_only_the_address_and_have_the_documented_values() -> None:
     settings = config.load({"stream.url": URL}, {})
-    assert settings.streams == (config.stream_settings(url=URL),)
+    assert settings.streams == (stream_settings(url=URL),)
     stream = settings.streams[0]
     assert (stream.name, stream.protocol, stream.snapshot_url, stream.api_key_file) == ("default", "auto", None, None)
     assert (stream.reconnect_initial_seconds, stream.reconnect_max_seconds, stream.reconnect_jitter) == (3, 60, 0.2)
@@ -276,7 +277,7 @@ def test_defaults_need_only_the_address_and_have_the_documented_values() -> None
 
 
 def test_every_field_has_an_option_and_the_type_it_declares() -> None:
-    stream = config.stream_settings()
+    stream = stream_settings()
     hints = typing.get_type_hints(StreamSettings)
     assert {option.path for option in STREAM_OPTIONS.values()} == set(hints)
     for name, hint in hints.items():
@@ -303,9 +304,9 @@ def test_the_ordinal_of_a_shard_is_that_of_its_pod(monkeypatch: pytest.MonkeyPat
 
 
 def test_stream_settings_take_changes_and_refuse_unknown_ones() -> None:
-    assert config.stream_settings(name="a", stale_after_seconds=0.1).stale_after_seconds == 0.1
+    assert stream_settings(name="a", stale_after_seconds=0.1).stale_after_seconds == 0.1
     with pytest.raises(TypeError):
-        config.stream_settings(nmae="a")
+        stream_settings(nmae="a")
 
 
 def test_nothing_at_all_says_how_to_give_a_stream() -> None:

@@ -5,11 +5,11 @@ import re
 
 import pytest
 
-from iris_exporter.config import stream_settings
 from iris_exporter.config.options import OPTIONS
 from iris_exporter.core.limits import Limits
 from iris_exporter.instruments import catalog
 from scripts.generate_limits import ROOT, SECTIONS, Limit, default_of
+from tests.settings import stream_settings
 
 ROWS = [limit for limits in SECTIONS.values() for limit in limits]
 _COUNTER = re.compile(r'`(?P<name>iris_\w+)(?:\{(?P<label>\w+)="(?P<value>\w+)"\})?`')

@@ -13,6 +13,7 @@ from iris_exporter.core import keys
 from iris_exporter.core.failures import TransportError
 from iris_exporter.errors import ConfigError, UsageError
 from iris_exporter.http.credentials import Credentials
+from tests.settings import stream_settings
 
 GOOD = [b"k3y", b"k3y\n", b"k3y\r\n", b"k3y \n", b"k3y\n\n", b" \tk3y", b"\nk3y\r\n\r\n", b"~!x=", b"x" * 8000 + b"\n"]
 BAD = [
@@ -31,7 +32,7 @@ BAD = [
 
 async def at_a_connection(file: Path) -> str:
     try:
-        identity = await Credentials(config.stream_settings(api_key_file=file)).identity()
+        identity = await Credentials(stream_settings(api_key_file=file)).identity()
     except TransportError as error:
         return refused(str(error))
     return dict(identity.headers)["Authorization"].removeprefix("Bearer ")

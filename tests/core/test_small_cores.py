@@ -9,10 +9,11 @@ import pytest
 from iris_exporter.core import negotiation
 from iris_exporter.core.failures import ERROR_CODE, Failure, from_close_code, from_error_code, from_status
 from iris_exporter.core.negotiation import Answer, Probe
-from iris_exporter.core.reasons import REASONS, REMEDY_TEXT, Remedy
+from iris_exporter.core.reasons import REASONS, Remedy
 from iris_exporter.errors import LimitExceededError
 from iris_exporter.http.decompress import Inflater
 from iris_exporter.http.retry_after import retry_after_seconds
+from scripts.generate_failures import REMEDIES
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_every_status_code_and_reason_leads_to_a_row_with_a_remedy_and_words() -
         assert reason.meaning[0].islower(), name
         assert reason.meaning[-1] not in ".?!", name
         assert reason.advice[-1] == ".", name
-    assert set(REMEDY_TEXT) == set(Remedy)
+    assert set(REMEDIES) == set(Remedy)
 
 
 @pytest.mark.parametrize(

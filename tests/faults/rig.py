@@ -18,6 +18,7 @@ from iris_exporter.core.backoff import Backoff
 from iris_exporter.settings import StreamSettings
 from tests.faults.proxy import FaultProxy
 from tests.integration.harness import Scrape
+from tests.settings import stream_settings
 from tests.waiting import until
 
 TRANSPORTS = ("websocket", "sse", "poll")
@@ -172,7 +173,7 @@ async def rig(transport: str, **changes: object) -> AsyncIterator[Rig]:
             FaultProxy(int(backend.url.rpartition(":")[2])) as proxy,
             aiohttp.ClientSession() as http,
         ):
-            chosen = config.stream_settings(
+            chosen = stream_settings(
                 name="default",
                 url=proxy.url + PATHS[transport],
                 snapshot_url=proxy.url + "/api/overview",

@@ -23,6 +23,7 @@ from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.settings import DiscoverySettings, StreamSettings
 from tests.fakes import FakeClock
 from tests.fleet.api import fake_api
+from tests.settings import stream_settings
 from tests.waiting import until
 
 OFF = config.load({"stream.url": "http://h/x"}, {}).discovery
@@ -69,7 +70,7 @@ def write(path: Path, *names: str) -> None:
 async def test_files_of_a_glob_are_read_and_watched(tmp_path: Path) -> None:
     reported = Reported()
     write(tmp_path / "a.yaml", "a1", "a2")
-    defaults = config.stream_settings(poll_interval_seconds=7.0)
+    defaults = stream_settings(poll_interval_seconds=7.0)
     async with running(
         FileDiscovery(files(tmp_path / "*.yaml", defaults=defaults), reported.metrics, SystemClock(), reported).run()
     ):

@@ -16,6 +16,7 @@ from iris_exporter.fleet.discovery.files import FileDiscovery
 from iris_exporter.fleet.discovery.http import HttpDiscovery
 from iris_exporter.settings import DiscoverySettings, StreamSettings
 from tests.fleet.test_discovery import Reported, endpoint, files, running
+from tests.settings import stream_settings
 from tests.waiting import until
 
 OFF = config.load({"stream.url": "http://h/x"}, {}).discovery
@@ -118,7 +119,7 @@ async def test_a_file_that_is_no_list_changes_and_ends_nothing(content: bytes, t
 async def test_defaults_that_do_not_fit_an_entry_are_named_there(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    defaults = config.stream_settings(reconnect_initial_seconds=120.0, reconnect_max_seconds=60.0)
+    defaults = stream_settings(reconnect_initial_seconds=120.0, reconnect_max_seconds=60.0)
     (tmp_path / "a.yaml").write_text("- {name: a, url: http://h/a}\n- {name: b, url: http://h/b, reconnect-max: 5m}\n")
     reported = Reported()
     settings = files(tmp_path / "a.yaml", defaults=defaults)

@@ -19,12 +19,13 @@ from iris_exporter.process.tasks import TaskOwner
 from iris_exporter.settings import Settings, StreamSettings
 from tests.fleet.api import FakeApi, fake_api
 from tests.instruments.support import text
+from tests.settings import stream_settings
 from tests.waiting import until
 
 
 def settings(count: int = 0, **flags: object) -> Settings:
     loaded = config.load({"stream.url": "http://h/x", "web.listen-address": ["127.0.0.1:0"], **flags}, {})
-    streams = tuple(config.stream_settings(name=f"s{n}", url=f"http://h/{n}") for n in range(count))
+    streams = tuple(stream_settings(name=f"s{n}", url=f"http://h/{n}") for n in range(count))
     return replace(loaded, streams=streams)
 
 

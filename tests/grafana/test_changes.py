@@ -13,7 +13,6 @@ from iris_exporter.grafana.push import (
     dashboard_change,
     datasource_change,
     datasource_update,
-    folder_change,
     push,
 )
 
@@ -28,13 +27,11 @@ def stored(document: dict[str, Any], **more: Any) -> dict[str, Any]:
 def test_what_is_missing_is_created() -> None:
     assert dashboard_change(BOARD, None, "iris", "").action is Action.CREATE
     assert datasource_change(SOURCE, None).action is Action.CREATE
-    assert folder_change("iris", None).action is Action.CREATE
 
 
 def test_what_is_the_same_is_left_alone_whatever_grafana_counts() -> None:
     assert dashboard_change(BOARD, stored(BOARD), "iris", "iris") == Change("dashboard", "b", Action.UNCHANGED)
     assert datasource_change(SOURCE, stored(SOURCE, orgId=1, readOnly=False)).action is Action.UNCHANGED
-    assert folder_change("iris", {"uid": "iris", "title": "Renamed"}).action is Action.UNCHANGED
 
 
 def test_a_difference_is_shown_line_by_line() -> None:

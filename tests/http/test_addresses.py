@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from iris_exporter.config import stream_settings
 from iris_exporter.core import negotiation
 from iris_exporter.http.addresses import as_written
 from iris_exporter.http.credentials import Credentials
 from iris_exporter.http.requester import Requester
 from iris_exporter.http.session import open_session
+from tests.settings import stream_settings
 from tests.transports.support import client, serve_bytes
 
 SIGNED = "/%28x%29/a/../b//c;v=1?sig=a%2Fb%2Bc%3D%3D&e=a%40b&t=1+2&low=%2f&$filter=(x)"

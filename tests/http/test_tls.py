@@ -11,11 +11,11 @@ import pytest
 from aiohttp import web
 
 from iris_exporter import logs
-from iris_exporter.config import stream_settings
 from iris_exporter.core.failures import Failure
 from iris_exporter.http import tls
 from iris_exporter.http.credentials import Credentials
 from iris_exporter.http.tls import Files, UnusableFileError
+from tests.settings import stream_settings
 from tests.transports.support import client, reason, serve, serve_bytes, serve_proxy, stream_or_socket
 from tests.web.config.certificates import Authority
 

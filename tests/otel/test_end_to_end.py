@@ -28,6 +28,7 @@ from iris_exporter.otel.environment import read_otel
 from iris_exporter.otel.provider import Telemetry
 from iris_exporter.settings import Settings
 from tests.otel.receivers import GrpcReceiver, HttpReceiver, attributes, grpc_receiver, http_receiver
+from tests.settings import stream_settings
 from tests.transports.support import serve, serve_bytes
 from tests.waiting import until
 from tests.web.config.certificates import Authority
@@ -43,7 +44,7 @@ def one_summary(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def settings(url: str, **stream: Any) -> Settings:
     loaded = config.load({"web.listen-address": ["127.0.0.1:0"], "stream.url": url}, {})
-    chosen = config.stream_settings(name="main", url=url, **{"reconnect_initial_seconds": 0.05, **stream})
+    chosen = stream_settings(name="main", url=url, **{"reconnect_initial_seconds": 0.05, **stream})
     return replace(loaded, streams=(chosen,))
 
 

@@ -19,6 +19,7 @@ from iris_exporter.core.positions import CursorState
 from iris_exporter.persistence.checkpoints import READS_BEFORE_WARNING, Checkpoint, Checkpoints, PendingRecord
 from iris_exporter.persistence.cursor_store import CursorRecord, CursorStore
 from tests.instruments.support import text
+from tests.settings import stream_settings
 from tests.waiting import BUSY, until
 
 SCRAPER = {"X-Prometheus-Scrape-Timeout-Seconds": "10"}
@@ -84,7 +85,7 @@ async def life(
     url: str, directory: Path | None, protocol: str = "auto", commit_seconds: float | None = None
 ) -> AsyncIterator[Life]:
     loaded = config.load({"web.listen-address": ["127.0.0.1:0"], "stream.url": url}, {})
-    stream = config.stream_settings(
+    stream = stream_settings(
         name="s", url=url, protocol=protocol, reconnect_initial_seconds=0.05, poll_interval_seconds=0.05
     )
     settings = replace(loaded, streams=(stream,), state_dir=directory, state_commit_seconds=commit_seconds)

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import cast
 
-from iris_exporter import config
 from iris_exporter.settings import StreamSettings
 from iris_exporter.streams.registry import STARTS_AT_ONCE, Reconciled, Streams
 from iris_exporter.streams.stream import Stream
 from tests.fakes import FakeClock, settle
+from tests.settings import stream_settings
 
 
 class FakeStream:
@@ -24,7 +24,7 @@ class FakeStream:
 
 
 def wanted(count: int) -> list[StreamSettings]:
-    return [config.stream_settings(name=f"s{number}", url=f"http://h/{number}") for number in range(count)]
+    return [stream_settings(name=f"s{number}", url=f"http://h/{number}") for number in range(count)]
 
 
 class Bench:

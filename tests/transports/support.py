@@ -10,7 +10,6 @@ from aiohttp import web
 
 from iris_exporter import logs
 from iris_exporter.clock import SystemClock
-from iris_exporter.config import stream_settings
 from iris_exporter.core.budget import ConnectionBudgets
 from iris_exporter.core.failures import Failure, TransportError
 from iris_exporter.decoding.iris_json.dialect import IrisJson
@@ -20,6 +19,7 @@ from iris_exporter.settings import StreamSettings
 from iris_exporter.transports.base import Link
 from iris_exporter.transports.dialer import Dialer, PollInstead
 from iris_exporter.transports.polling import Poller
+from tests.settings import stream_settings
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

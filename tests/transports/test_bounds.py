@@ -11,7 +11,6 @@ import pytest
 from aiohttp import web
 
 from iris_exporter.clock import SystemClock
-from iris_exporter.config import stream_settings
 from iris_exporter.core.budget import ConnectionBudgets
 from iris_exporter.core.failures import Failure, TransportError
 from iris_exporter.decoding.iris_json.dialect import IrisJson
@@ -19,6 +18,7 @@ from iris_exporter.http.credentials import Credentials
 from iris_exporter.http.session import open_session
 from iris_exporter.transports.base import Link, Received
 from iris_exporter.transports.dialer import Dialer, PollInstead
+from tests.settings import stream_settings
 from tests.waiting import BUSY, until
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -12,7 +12,6 @@ import pytest
 from aiohttp import web
 
 from iris_exporter.clock import SystemClock
-from iris_exporter.config import stream_settings
 from iris_exporter.core.budget import ConnectionBudgets
 from iris_exporter.core.failures import Failure, TransportError
 from iris_exporter.core.status import State
@@ -22,6 +21,7 @@ from iris_exporter.http.session import open_session
 from iris_exporter.streams.stream import Stream
 from iris_exporter.transports.dialer import Dialer
 from tests.fakes import FakeClock
+from tests.settings import stream_settings
 from tests.transports.support import serve, serve_bytes, serve_proxy
 from tests.waiting import until
 from tests.web.config.certificates import Authority

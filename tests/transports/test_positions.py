@@ -7,7 +7,6 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from iris_exporter.config import stream_settings
 from iris_exporter.core.backoff import Backoff
 from iris_exporter.core.budget import ConnectionBudgets
 from iris_exporter.core.cursor import Cursor
@@ -23,6 +22,7 @@ from iris_exporter.persistence.cursor_store import CursorRecord
 from iris_exporter.streams.stream import Stream
 from iris_exporter.transports.polling import Poller
 from tests.fakes import FakeClock
+from tests.settings import stream_settings
 from tests.transports.support import serve, serve_bytes
 from tests.waiting import until
 

@@ -12,7 +12,6 @@ import pytest
 from aiohttp import WSMsgType, web
 
 from iris_exporter.clock import SystemClock
-from iris_exporter.config import stream_settings
 from iris_exporter.core.budget import ConnectionBudgets
 from iris_exporter.core.failures import Failure, TransportError
 from iris_exporter.core.reasons import Remedy
@@ -23,6 +22,7 @@ from iris_exporter.http.session import open_session
 from iris_exporter.transports.base import Link, Received
 from iris_exporter.transports.dialer import Dialer, PollInstead
 from iris_exporter.transports.polling import Poller
+from tests.settings import stream_settings
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

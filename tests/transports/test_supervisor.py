@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from iris_exporter.config import stream_settings
 from iris_exporter.core.failures import Failure, TransportError
 from iris_exporter.core.status import State
 from iris_exporter.decoding.iris_json.dialect import IrisJson
@@ -24,6 +23,7 @@ from iris_exporter.transports.connection_events import (
 from iris_exporter.transports.dialer import PollInstead
 from iris_exporter.transports.supervisor import Supervisor
 from tests.fakes import FakeClock, settle
+from tests.settings import stream_settings
 
 
 class FakeLink:

@@ -12,13 +12,13 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 
-from iris_exporter.config import stream_settings
 from iris_exporter.core.failures import Failure, TransportError
 from iris_exporter.http.classify import failure_of
 from iris_exporter.http.credentials import Credentials
 from iris_exporter.http.requester import Requester
 from iris_exporter.http.session import open_session
 from iris_exporter.transports.base import Link
+from tests.settings import stream_settings
 from tests.transports.support import client, reason, serve_bytes, serve_raw
 from tests.waiting import BUSY, until
 

@@ -2,8 +2,9 @@
 
 import asyncio
 import glob
+import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,11 +55,11 @@ class FileDiscovery(Source):
         """Check every file at once, so that one that hangs keeps no other one from being read."""
         patterns = self._patterns
         try:
-            names = await FILES.run(lambda: _matching(patterns), patterns)
+            found = await FILES.run(lambda: [*map(glob.glob, patterns)], patterns)
         except BlockedError as error:
             self.failed(" ".join(patterns), error)
             return
-        self._files = {name: self._files.get(name) or _File() for name in names}
+        self._files = {name: self._files.get(name) or _File() for name in sorted({*itertools.chain(*found)})}
         await asyncio.gather(*(self._check(name, file) for name, file in self._files.items()))
 
     async def _check(self, name: str, file: _File) -> None:
@@ -92,10 +93,6 @@ class FileDiscovery(Source):
             now = self.clock.monotonic()
             file.retry_at = now + _READ_SHARE * (now - started)
         return streams
-
-
-def _matching(patterns: Iterable[str]) -> list[str]:
-    return sorted({name for pattern in patterns for name in glob.glob(pattern)})  # noqa: PTH207
 
 
 def _changed(path: Path, before: _Mark | None) -> tuple[_Mark, bytes | None]:
