@@ -96,7 +96,7 @@ def _source(kind: str, description: str) -> build.DatasourceVariable:
 
 def dashboard(name: str, title: str, description: str, *, loki_used: bool, tempo_used: bool) -> build.Dashboard:
     """An empty dashboard with all that they have in common."""
-    others = build.DashboardLink("IRIS dashboards").type(model.DashboardLinkType.DASHBOARDS).tags([TAG])
+    others = build.DashboardLink("Dashboards").type(model.DashboardLinkType.DASHBOARDS).tags([TAG])
     others.icon("external link").as_dropdown(True).include_vars(True).keep_time(True)
     others.tooltip("The other dashboards, with the same choice")
     board = (

@@ -53,7 +53,7 @@ class Measurement(Dataquery, Builder[Dataquery]):
 
 def board() -> build.Dashboard:
     """The whole dashboard."""
-    others = build.DashboardLink("IRIS dashboards").type(model.DashboardLinkType.DASHBOARDS).tags([base.TAG])
+    others = build.DashboardLink("Dashboards").type(model.DashboardLinkType.DASHBOARDS).tags([base.TAG])
     others.icon("external link").as_dropdown(True).include_vars(True).keep_time(True)
     others.tooltip("The other dashboards, which show the past")
     found = (
