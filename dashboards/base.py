@@ -126,9 +126,25 @@ def dashboard(name: str, title: str, description: str, *, loki_used: bool, tempo
     board.with_variable(
         _choice("stream", catalog.STREAM_STATE, "Streams, by their configured names", of=of, all_value=".+")
     )
+    board.with_variable(_resolution())
     for annotation in annotations():
         board.annotation(annotation)
     return board
+
+
+def _resolution() -> build.IntervalVariable:
+    """How often `queries.growth` looks for resets: 5 s up to half a day, at most some 8,600 times in a longer one."""
+    return (
+        build.IntervalVariable("resolution")
+        .label("Resolution")
+        .description("How exactly restarts of counters are found; follows from the range of time")
+        .values("5s,15s,30s,1m,5m")
+        .auto(True)
+        .step_count(6000)
+        .min_interval("5s")
+        .current(model.VariableOption(selected=True, text="auto", value="$__auto_interval_resolution"))
+        .hide(model.VariableHide.HIDE_VARIABLE)
+    )
 
 
 def scheme() -> build.CustomVariable:

@@ -4,6 +4,7 @@ Every panel has a title, a description, a unit, thresholds and a sentence for wh
 functions ask for them. Positions follow from the order and the width; a line is 24 columns wide.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, Self, TypeVar
 
@@ -174,35 +175,69 @@ def card(
 
 def lines(
     title: str, description: str, *targets: prometheus.Dataquery, unit: str, empty: str,
-    size: tuple[int, int] = (12, 8), steps: Sequence[Step] = ((None, GREEN),), bars: bool = False,
-    minimum: float | None = 0, legend_table: bool = False, colours: Mapping[str, str] | None = None,
+    size: tuple[int, int] = (12, 8), steps: Sequence[Step] = ((None, GREEN),), colours: Mapping[str, str] | None = None,
+    stacked: bool = False,
 ) -> timeseries.Panel:  # fmt: skip
-    """Values over time: lines, or bars that are stacked. A second step of `steps` is drawn as a line."""
-    panel = dress(timeseries.Panel(), title, description, unit=unit, empty=empty, size=size, steps=steps)
-    for target in targets:
-        panel.with_target(target)
-    legend = VizLegendOptions().placement(shared.LegendPlacement.BOTTOM).show_legend(True)
-    if legend_table:
-        legend.display_mode(shared.LegendDisplayMode.TABLE).calcs(["lastNotNull", "max"])
-    else:
-        legend.display_mode(shared.LegendDisplayMode.LIST).calcs([])
-    panel.legend(legend)
-    panel.tooltip(VizTooltipOptions().mode(shared.TooltipDisplayMode.MULTI).sort(shared.SortOrder.DESCENDING))
-    panel.line_width(1).show_points(shared.VisibilityMode.NEVER).span_nulls(False)
-    if minimum is not None:
-        panel.min(minimum)
-    if bars:
-        panel.draw_style(shared.GraphDrawStyle.BARS).fill_opacity(80).stacking(
-            StackingConfig().mode(shared.StackingMode.NORMAL).group("A")
-        )
-    else:
-        panel.draw_style(shared.GraphDrawStyle.LINE).fill_opacity(10)
+    """Values over time. A second step of `steps` is drawn as a line; the scale begins at 0 and has a least end.
+
+    Args:
+        colours: What a series' name begins with, as a whole word, and its colour.
+    """
+    panel = _graph(title, description, *targets, unit=unit, empty=empty, size=size, steps=steps, colours=colours)
+    panel.legend(_legend("lastNotNull", "max"))
+    panel.draw_style(shared.GraphDrawStyle.LINE).fill_opacity(40 if stacked else 10)
+    if stacked:
+        panel.stacking(StackingConfig().mode(shared.StackingMode.NORMAL).group("A"))
     if len(steps) > 1:
         line = shared.GraphThresholdsStyleConfig(mode=shared.GraphThresholdsStyleMode.DASHED)
         panel.thresholds_style(Ready(line))
-    for name, colour in (colours or {}).items():
-        panel.override_by_name(name, [fixed(colour)])
     return panel
+
+
+BARS = 100
+"""At most so many in a panel: wide enough to be seen, and to be pointed at."""
+
+
+def bars(
+    title: str, description: str, *targets: prometheus.Dataquery, empty: str, size: tuple[int, int] = (8, 8),
+    colours: Mapping[str, str] | None = None, stacked: bool = True,
+) -> timeseries.Panel:  # fmt: skip
+    """How many in each step of time: what `queries.counted` counts. The legend ranks totals over the whole time."""
+    panel = _graph(
+        title, description, *targets, unit="short", empty=empty, size=size, steps=((None, GREEN),), colours=colours
+    )
+    panel.legend(_legend("sum").sort_by("Total").sort_desc(True))
+    panel.draw_style(shared.GraphDrawStyle.BARS).fill_opacity(80).decimals(0).max_data_points(BARS)
+    mode = shared.StackingMode.NORMAL if stacked else shared.StackingMode.NONE
+    return panel.stacking(StackingConfig().mode(mode).group("A"))
+
+
+def _legend(*calculations: str) -> VizLegendOptions:
+    legend = VizLegendOptions().placement(shared.LegendPlacement.BOTTOM).show_legend(True)
+    return legend.display_mode(shared.LegendDisplayMode.TABLE).calcs(list(calculations))
+
+
+LEAST_TOP = {"short": 4, "s": 0.1, "cps": 1, "cpm": 1, "percentunit": 0.1, "bytes": 1 << 20, "Bps": 1024}
+"""By unit: where the scale ends at least. One of zeros alone would end at 100."""
+_IN_NO_LEGEND = {"viz": False, "legend": True, "tooltip": True}
+
+
+def _graph(
+    title: str, description: str, *targets: prometheus.Dataquery, unit: str, empty: str, size: tuple[int, int],
+    steps: Sequence[Step], colours: Mapping[str, str] | None,
+) -> timeseries.Panel:  # fmt: skip
+    """What lines and bars have in common."""
+    panel = dress(timeseries.Panel(), title, description, unit=unit, empty=empty, size=size, steps=steps)
+    for target in targets:
+        panel.with_target(target)
+    panel.tooltip(VizTooltipOptions().mode(shared.TooltipDisplayMode.MULTI).sort(shared.SortOrder.DESCENDING))
+    panel.line_width(1).show_points(shared.VisibilityMode.NEVER).span_nulls(False)
+    panel.min(0).axis_soft_max(LEAST_TOP[unit])
+    for name, colour in (colours or {}).items():
+        panel.override_by_regexp(f"/^{re.escape(name)}( |$)/", [fixed(colour)])
+    # A series of zeros is drawn, and takes no line of the legend.
+    zeros = model.MatcherConfig(id_val="byValue", options={"op": "gte", "reducer": "allIsZero", "value": 0})
+    return panel.with_override(zeros, [override("custom.hideFrom", _IN_NO_LEGEND)])
 
 
 def timeline(

@@ -1,15 +1,16 @@
 """IRIS connection: quality of the link, from attempts to the last byte."""
 
+from collections.abc import Mapping
+
 from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.builders import heatmap, logs, stat, table, timeseries
-from grafana_foundation_sdk.builders.common import StackingConfig
 from grafana_foundation_sdk.builders.tempo import Dataquery as TempoQuery
 from grafana_foundation_sdk.models import common as shared
 from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models import prometheus as query
 
 from dashboards import base, common, shared_panels
-from dashboards.queries import BY_STREAM, code, equals, increase, quantile, rate, select
+from dashboards.queries import BY_STREAM, age, code, counted, equals, left, named, quantile, rate, select
 from iris_exporter.core.status import State
 from iris_exporter.instruments import catalog, signals
 from iris_exporter.instruments.metric import Metric
@@ -18,6 +19,9 @@ from iris_exporter.model.snapshot import DataFlow
 FLOWS = {flow: number for number, flow in enumerate(DataFlow)}
 POLLED = "if polled"
 NOTHING = "Nothing in this time"
+SPLIT = "{{stream}} {{instance}}"
+"""What `$by` adds to the name of a series."""
+THIRD = (8, 8)
 
 
 def board() -> build.Dashboard:
@@ -26,37 +30,45 @@ def board() -> build.Dashboard:
         base.dashboard(
             "connection",
             "IRIS connection",
-            "How streams are connected: states, attempts, failures, delay, traffic, what was lost or came twice.",
+            "How streams are connected: what is wrong now, states, attempts, failures, delay, traffic, what was lost.",
             loki_used=True,
             tempo_used=True,
         )
+        .with_variable(_by())
         .with_variable(base.scheme())
         .with_variable(_poll_interval())
         .link(_explore("Changes of state in Loki", common.LOKI, {"expr": shared_panels.states_in_loki()}))
         .link(_explore("Attempts in Tempo", common.TEMPO, {"queryType": "traceql", "query": attempts_in_tempo()}))
     )
     found.with_panel(shared_panels.badge((8, 4)))
-    for panel in figures():
-        found.with_panel(panel)
+    for figure in figures():
+        found.with_panel(figure)
     found.with_panel(shared_panels.states((24, 6)))
-    found.with_row(build.Row("Attempts"))
-    for graph in attempts():
-        found.with_panel(graph)
-    found.with_row(build.Row("Delay"))
-    found.with_panel(percentiles())
-    found.with_panel(delays())
-    for graph in timings():
-        found.with_panel(graph)
-    found.with_row(build.Row("Traffic"))
-    for graph in traffic():
-        found.with_panel(graph)
-    found.with_row(build.Row("Lost, repeated, refused"))
-    for graph in continuity():
-        found.with_panel(graph)
+    for title, panels in (
+        ("Attempts", attempts()),
+        ("Delay", [percentiles(), delays(), *timings()]),
+        ("Traffic", traffic()),
+        ("Lost, repeated, refused", continuity()),
+    ):
+        found.with_row(build.Row(title))
+        for panel in panels:
+            found.with_panel(panel)
     details = build.Row("Logs and traces (need Loki and Tempo)")
     details.with_panel(state_log().grid_pos(model.GridPos(x=0, y=100, w=12, h=10)))
     details.with_panel(attempt_traces().grid_pos(model.GridPos(x=12, y=100, w=12, h=10)))
     return found.with_row(details)
+
+
+def _by() -> build.CustomVariable:
+    # No series has a label `all`: to group by it is to group by nothing.
+    choices = ("Nothing : all", "Stream : stream", "Exporter : instance", "Both : stream\\, instance")
+    return (
+        build.CustomVariable("by")
+        .label("Split by")
+        .description("What the graphs keep apart beside reasons, types and protocols")
+        .values(",".join(choices))
+        .current(model.VariableOption(selected=True, text="Nothing", value="all"))
+    )
 
 
 def _explore(title: str, source: shared.DataSourceRef, target: dict[str, str]) -> build.DashboardLink:
@@ -73,10 +85,11 @@ def _explore(title: str, source: shared.DataSourceRef, target: dict[str, str]) -
 def _poll_interval() -> build.CustomVariable:
     return (
         build.CustomVariable("poll_interval")
-        .label("Compare with polling every")
+        .label("Poll interval")
         .description("Pace of the polling that the panel of bytes compares with; 30 s is the exporter's default")
         .values("30 s : 30,5 s : 5,10 s : 10,1 min : 60")
         .current(model.VariableOption(selected=True, text="30 s", value="30"))
+        .hide(model.VariableHide.HIDE_VARIABLE)
     )
 
 
@@ -93,8 +106,7 @@ def figures() -> list[stat.Panel]:
     flow = code(catalog.DATA_FLOW, [(flow.value, number) for flow, number in FLOWS.items()], BY_STREAM)
     connected = f"sum by ({BY_STREAM}) ({select(catalog.DATA_FLOW)}) > 0"
     texts = {str(number): (flow.value.capitalize(), common.FLOW_COLOURS[flow]) for flow, number in FLOWS.items()}
-    silence = f"time() - {select(catalog.LAST_MESSAGE_TIMESTAMP)}"
-    age = f"(time() - {select(catalog.CONNECTED_TIMESTAMP)}) and on ({BY_STREAM}) {_live()} == 1"
+    live_for = f"{age(catalog.CONNECTED_TIMESTAMP)} and on ({BY_STREAM}) {_live()} == 1"
     return [
         common.card(
             "Data flow",
@@ -112,15 +124,15 @@ def figures() -> list[stat.Panel]:
         common.card(
             "Since last message",
             "Time since the last message of the source, heartbeats included.",
-            common.metrics(silence, "{{stream}}", instant=True),
+            common.metrics(age(catalog.LAST_MESSAGE_TIMESTAMP), "{{stream}}", instant=True),
             unit="s", empty="No message yet", steps=((None, common.GREEN), (60, common.ORANGE), (300, common.RED)),
-            size=(4, 4),
+            size=(4, 4), names=True,
         ),
         common.card(
             "Live for",
             "Age of the live stream; nothing while there is none.",
-            common.metrics(age, "{{stream}}", instant=True),
-            unit="s", empty="No stream is live", size=(4, 4),
+            common.metrics(live_for, "{{stream}}", instant=True),
+            unit="s", empty="No stream is live", size=(4, 4), names=True,
         ),
     ]  # fmt: skip
 
@@ -130,64 +142,63 @@ def _live() -> str:
 
 
 def _counted(
-    title: str,
-    description: str,
-    *named: tuple[Metric, str],
-    by: str,
-    size: tuple[int, int] = (8, 7),
-    empty: str = NOTHING,
-) -> timeseries.Panel:
-    """Counters as bars: how many within each step."""
-    targets = [
-        common.metrics(f"{_sum(by)} ({increase(metric)})", legend, ref="ABCD"[index])
-        for index, (metric, legend) in enumerate(named)
-    ]
-    return common.lines(title, description, *targets, unit="short", empty=empty, size=size, bars=True)
+    title: str, description: str, label: str, metric: Metric, *, empty: str = NOTHING,
+    colours: Mapping[str, str] | None = None,
+) -> timeseries.Panel:  # fmt: skip
+    """A counter by one of its labels."""
+    target = common.metrics(counted(metric, f"{label}, $by"), f"{{{{{label}}}}} {SPLIT}")
+    return common.bars(title, description, target, empty=empty, size=THIRD, colours=colours)
 
 
-def _sum(by: str) -> str:
-    return f"sum by ({by})" if by else "sum"
+def _compared(
+    title: str, description: str, *, empty: str = NOTHING, size: tuple[int, int] = THIRD, stacked: bool = False,
+    colours: Mapping[str, str] | None = None, **metrics: Metric,
+) -> timeseries.Panel:  # fmt: skip
+    """Counters beside each other, by names that are written with `_` for a space."""
+    expr = named(**{name: counted(metric, "$by") for name, metric in metrics.items()})
+    target = common.metrics(expr, f"{{{{series}}}} {SPLIT}")
+    return common.bars(title, description, target, empty=empty, size=size, colours=colours, stacked=stacked)
 
 
 def attempts() -> list[timeseries.Panel]:
     """What it took to be connected."""
-    planned = f"{select(catalog.NEXT_ATTEMPT_TIMESTAMP)} - time() > 0"
+    planned = f"max by (stream, $by) ({left(catalog.NEXT_ATTEMPT_TIMESTAMP)}) > 0"
     return [
-        _counted(
+        _compared(
             "Connect attempts", "Attempts to open the live stream within each step, and those that failed.",
-            (catalog.CONNECT_ATTEMPTS, "attempts"), (catalog.CONNECT_FAILURES, "failed"), by="",
-        ).stacking(StackingConfig().mode(shared.StackingMode.NONE).group("A")),
+            empty="No attempt in this time: what was live stayed so", colours={"failed": common.RED},
+            attempts=catalog.CONNECT_ATTEMPTS, failed=catalog.CONNECT_FAILURES,
+        ),
         _counted(
             "Failed attempts by reason",
             "Attempts that ended without a stream, by reason. What each means, and what to do, is in failures.md.",
-            (catalog.CONNECT_FAILURES, "{{reason}}"), by="reason",
+            "reason", catalog.CONNECT_FAILURES, empty="No attempt failed in this time",
         ),
         _counted(
             "Disconnects by reason", "Live streams that ended, by reason.",
-            (catalog.DISCONNECTS, "{{reason}}"), by="reason",
+            "reason", catalog.DISCONNECTS, empty="No live stream ended in this time",
         ),
         common.lines(
             "Reconnect delay",
             "Seconds until the next attempt, at each scrape: the top of a tooth is the delay that was drawn. Nothing "
             "while no attempt is planned.",
-            common.metrics(planned, "{{stream}}"),
-            unit="s", empty="No attempt was planned in this time", size=(12, 7),
+            common.metrics(planned, SPLIT),
+            unit="s", empty="No attempt was planned in this time", size=(12, 8),
         ).show_points(shared.VisibilityMode.ALWAYS),
         common.lines(
             "Failed attempts in a row", "Failed attempts since the link was last stable; 0 when live.",
-            common.metrics(select(catalog.RECONNECT_ATTEMPT), "{{stream}}"),
-            unit="short", empty=shared_panels.NO_STREAM, size=(12, 7),
-        ).line_interpolation(shared.LineInterpolation.STEP_AFTER),
+            common.metrics(f"max by (stream, $by) ({select(catalog.RECONNECT_ATTEMPT)})", SPLIT),
+            unit="short", empty=shared_panels.NO_STREAM, size=(12, 8),
+        ).line_interpolation(shared.LineInterpolation.STEP_AFTER).decimals(0),
     ]  # fmt: skip
 
 
 def _quantiles(
     title: str, description: str, metric: Metric, *, size: tuple[int, int], empty: str, steps: tuple[common.Step, ...]
 ) -> timeseries.Panel:
-    shares = ((0.5, "median"), (0.9, "p90"), (0.99, "p99"))
     targets = [
-        common.metrics(quantile(share, metric), name, ref="ABC"[index], exemplars=True)
-        for index, (share, name) in enumerate(shares)
+        common.metrics(quantile(share, metric, "$by"), f"{name} {SPLIT}", ref=ref, exemplars=True)
+        for ref, share, name in (("A", 0.5, "median"), ("B", 0.99, "p99"))
     ]
     text = f"{description} Dots are exemplars: a click opens the trace."
     return common.lines(title, text, *targets, unit="s", empty=empty, size=size, steps=steps)
@@ -207,7 +218,7 @@ def percentiles() -> timeseries.Panel:
 
 
 def delays() -> heatmap.Panel:
-    """Delay as a heatmap."""
+    """Delay as a heatmap; of all chosen streams, since buckets of several would lie over each other."""
     target = common.metrics(
         f"sum by (le) ({rate(catalog.MESSAGE_DELAY, sample='_bucket')})",
         "{{le}}",
@@ -216,7 +227,7 @@ def delays() -> heatmap.Panel:
     )
     return common.heat(
         "Message delay, distribution",
-        "Messages a second in each range of delay: two bands are two ways to the source.",
+        "Messages a second in each range of delay, of all chosen streams: two bands are two ways to the source.",
         target,
         unit="s",
         empty="No message with a timestamp in this time",
@@ -227,18 +238,20 @@ def timings() -> list[timeseries.Panel]:
     """Round trips and dials."""
     return [
         _quantiles(
-            "Heartbeat round trip", "From a ping to its answer.", catalog.HEARTBEAT_RTT, size=(8, 7),
+            "Heartbeat round trip", "From a ping to its answer.", catalog.HEARTBEAT_RTT, size=THIRD,
             empty="No answered ping in this time (WebSocket only)", steps=((None, common.GREEN), (1, common.ORANGE)),
         ),
         _quantiles(
             "Time to connect", "From the beginning of a successful attempt to the open stream.",
-            catalog.CONNECT_DURATION, size=(8, 7),
+            catalog.CONNECT_DURATION, size=THIRD,
             empty="No stream was opened in this time", steps=((None, common.GREEN), (5, common.ORANGE)),
         ),
         common.lines(
-            "Time since last message", "Grows while the source says nothing, not even a heartbeat.",
-            common.metrics(f"time() - {select(catalog.LAST_MESSAGE_TIMESTAMP)}", "{{stream}}"),
-            unit="s", empty="No message yet", size=(8, 7), steps=((None, common.GREEN), (60, common.ORANGE)),
+            "Time since last message",
+            "At each scrape: grows while the source says nothing, not even a heartbeat. Dashed: two heartbeats of the "
+            "default interval.",
+            common.metrics(f"max by (stream, $by) ({age(catalog.LAST_MESSAGE_TIMESTAMP)})", SPLIT),
+            unit="s", empty="No message yet", size=THIRD, steps=((None, common.GREEN), (60, common.ORANGE)),
         ),
     ]  # fmt: skip
 
@@ -247,53 +260,57 @@ def traffic() -> list[timeseries.Panel]:
     """What comes in, and what the other way would have cost."""
     # Averages over the life of the exporter: in a time when nothing is polled there is no other size of a document.
     polled = select(catalog.RECEIVED_BYTES, equals("protocol", "poll"))
-    size = f"sum({polled}) / (sum({select(catalog.POLLS)}) > 0)"
-    streams = f"count({select(catalog.UP)})"
+    size = f"sum by ($by) ({polled}) / (sum by ($by) ({select(catalog.POLLS)}) > 0)"
+    streams = f"count by ($by) ({select(catalog.UP)})"
     return [
         common.lines(
             "Messages by type", "Messages a second, by type; heartbeats are ping and pong.",
-            common.metrics(f"sum by (message_type) ({rate(catalog.MESSAGES)})", "{{message_type}}"),
-            unit="cps", empty=NOTHING, bars=True,
+            common.metrics(f"sum by (message_type, $by) ({rate(catalog.MESSAGES)})", f"{{{{message_type}}}} {SPLIT}"),
+            unit="cps", empty=NOTHING, stacked=True,
         ),
         common.lines(
-            "Bytes by protocol, and what polling would cost",
+            "Bytes by protocol, and by polling",
             "Bytes a second on the wire, by protocol. The dashed line is what the chosen streams would cost if "
-            "they were polled at the chosen pace: the average size of a REST document so far, over the pace.",
-            common.metrics(f"sum by (protocol) ({rate(catalog.RECEIVED_BYTES)})", "{{protocol}}"),
-            common.metrics(f"{streams} * {size} / $poll_interval", POLLED, ref="B"),
-            unit="Bps", empty=NOTHING, legend_table=True,
-        ).override_by_name(
-            POLLED, [common.fixed(common.GREY), common.override("custom.lineStyle", {"fill": "dash", "dash": [8, 8]})]
+            "they were polled every $poll_interval s: the average size of a REST document so far, over that.",
+            common.metrics(f"sum by (protocol, $by) ({rate(catalog.RECEIVED_BYTES)})", f"{{{{protocol}}}} {SPLIT}"),
+            common.metrics(f"{streams} * {size} / $poll_interval", f"{POLLED} {SPLIT}", ref="B"),
+            unit="Bps", empty=NOTHING,
+        ).override_by_regexp(
+            f"/^{POLLED}/",
+            [common.fixed(common.GREY), common.override("custom.lineStyle", {"fill": "dash", "dash": [8, 8]})],
         ),
-        _counted(
+        _compared(
             "Polls", "REST documents that were asked for, on each connect and while polling, and what went wrong.",
-            (catalog.POLLS, "polls"), (catalog.POLL_FAILURES, "failed"), by="", size=(24, 6),
-        ).stacking(StackingConfig().mode(shared.StackingMode.NONE).group("A")),
+            size=(24, 6), empty="Nothing was polled in this time", colours={"failed": common.RED},
+            polls=catalog.POLLS, failed=catalog.POLL_FAILURES,
+        ),
     ]  # fmt: skip
 
 
 def continuity() -> list[timeseries.Panel]:
     """Whether every event came once."""
+    unread = named(
+        unread=counted(catalog.DECODE_ERRORS, "reason, $by"), reported=counted(catalog.UPSTREAM_ERRORS, "code, $by")
+    )
     return [
         _counted(
             "Resumes by outcome",
             "What each reconnect found: nothing missing (full), some missing (partial), not known (none), or a source "
             "that counts anew (restarted).",
-            (catalog.RESUMES, "{{outcome}}"), by="outcome",
+            "outcome", catalog.RESUMES, empty="No stream was resumed in this time",
         ),
-        _counted(
+        _compared(
             "Gaps, replays, duplicates",
             "Missing: events that the source numbered and that never arrived. Replayed: sent again after a resume. "
             "Duplicate: seen before and not counted again.",
-            (catalog.EVENT_GAPS, "missing"), (catalog.EVENTS_REPLAYED, "replayed"),
-            (catalog.EVENTS_DUPLICATE, "duplicate"), by="",
+            empty="Every event came once in this time", stacked=True, colours={"missing": common.RED},
+            missing=catalog.EVENT_GAPS, replayed=catalog.EVENTS_REPLAYED, duplicate=catalog.EVENTS_DUPLICATE,
         ),
-        common.lines(
+        common.bars(
             "Errors in what arrives",
-            "Messages that could not be read, by reason, and error messages of the source, by code.",
-            common.metrics(f"sum by (reason) ({increase(catalog.DECODE_ERRORS)})", "{{reason}}"),
-            common.metrics(f"sum by (code) ({increase(catalog.UPSTREAM_ERRORS)})", "{{code}}", ref="B"),
-            unit="short", empty=NOTHING, size=(8, 7), bars=True,
+            "Messages that could not be read, by reason, and errors that the source reported, by code.",
+            common.metrics(unread, f"{{{{series}}}}: {{{{reason}}}}{{{{code}}}} {SPLIT}"),
+            empty="Everything could be read in this time", size=THIRD,
         ),
     ]  # fmt: skip
 

@@ -13,7 +13,8 @@ from dashboards.queries import (
     TARGET_DURATION,
     TARGET_SAMPLES,
     TARGET_UP,
-    increase,
+    age,
+    counted,
     rate,
     select,
 )
@@ -22,8 +23,7 @@ from iris_exporter.instruments import catalog
 
 NO_EXPORTER = "No exporter: is Prometheus scraping one?"
 NO_PROCESS = "Needs process metrics: the exporter runs with --web.disable-exporter-metrics, or not on Linux"
-NONE_YET = "None in this time"
-THIRD, QUARTER = (8, 7), (6, 7)
+THIRD, QUARTER = (8, 8), (6, 8)
 
 
 def board() -> build.Dashboard:
@@ -78,7 +78,7 @@ def figures() -> list[stat.Panel]:
         ),
         common.card(
             "Running for", "Time since the last start of an exporter; a purple line in the graphs is a restart.",
-            common.metrics(f"time() - max({select(START_TIME)})", "since", instant=True), unit="s", empty=NO_PROCESS,
+            common.metrics(f"min({age(START_TIME)})", "since the last start", instant=True), unit="s", empty=NO_PROCESS,
             size=(4, 4),
         ),
         common.card(
@@ -148,13 +148,13 @@ def scrapes() -> list[timeseries.Panel]:
             common.metrics(select(catalog.SERIES), "{{instance}} series", ref="B"),
             unit="short", empty=NO_EXPORTER, size=THIRD,
         ),
-        common.lines(
+        common.bars(
             "Series dropped, scrapes refused",
             "Label sets beyond the limit of a metric, by metric and stream, and scrapes refused because too many were "
             "under way.",
-            common.metrics(f"sum by (stream, metric) ({increase(catalog.SERIES_DROPPED)})", "{{stream}}: {{metric}}"),
-            common.metrics(f"sum({increase(catalog.SCRAPES_REFUSED)})", "scrapes refused", ref="B"),
-            unit="short", empty=NONE_YET, size=THIRD, bars=True,
+            common.metrics(counted(catalog.SERIES_DROPPED, "stream, metric"), "{{stream}}: {{metric}}"),
+            common.metrics(counted(catalog.SCRAPES_REFUSED, ""), "scrapes refused", ref="B"),
+            empty="None in this time", size=THIRD,
         ),
     ]  # fmt: skip
 
@@ -191,17 +191,17 @@ def http_servers() -> list[timeseries.Panel]:
             common.metrics(select(catalog.CONNECTIONS), "{{instance}}"),
             unit="short", empty=NO_EXPORTER, size=THIRD,
         ),
-        common.lines(
+        common.bars(
             "Refused and cut", "Requests refused and connections cut by the HTTP server, by reason.",
-            common.metrics(f"sum by (reason) ({increase(catalog.REQUESTS_REFUSED)})", "refused: {{reason}}"),
-            common.metrics(f"sum by (reason) ({increase(catalog.CONNECTIONS_CUT)})", "cut: {{reason}}", ref="B"),
-            unit="short", empty=NONE_YET, size=THIRD, bars=True,
+            common.metrics(counted(catalog.REQUESTS_REFUSED, "reason"), "refused: {{reason}}"),
+            common.metrics(counted(catalog.CONNECTIONS_CUT, "reason"), "cut: {{reason}}", ref="B"),
+            empty="Nothing was refused or cut in this time", size=THIRD,
         ),
-        common.lines(
+        common.bars(
             "Internal errors", "Requests that ended in status 500, and cursors that --state.dir could not take.",
-            common.metrics(f"sum({increase(catalog.HTTP_ERRORS)})", "internal errors"),
-            common.metrics(f"sum({increase(catalog.STATE_COMMIT_FAILURES)})", "cursor not written", ref="B"),
-            unit="short", empty=NONE_YET, size=THIRD, bars=True,
+            common.metrics(counted(catalog.HTTP_ERRORS, ""), "internal errors"),
+            common.metrics(counted(catalog.STATE_COMMIT_FAILURES, ""), "cursor not written", ref="B"),
+            empty="No error in this time", size=THIRD,
         ),
     ]  # fmt: skip
 
@@ -220,10 +220,10 @@ def fleet() -> list[table.Panel | timeseries.Panel]:
             common.metrics(f"max by (source) ({select(catalog.DISCOVERED)})", "{{source}}"), unit="short",
             empty="No source of discovery is configured", size=THIRD,
         ),
-        common.lines(
+        common.bars(
             "Discovery failures", "Entries, files and requests of discovery that could not be used, by source.",
-            common.metrics(f"sum by (source) ({increase(catalog.DISCOVERY_FAILURES)})", "{{source}}"), unit="short",
-            empty=NO_EXPORTER, size=THIRD, bars=True,
+            common.metrics(counted(catalog.DISCOVERY_FAILURES, "source"), "{{source}}"),
+            empty="Discovery failed nowhere in this time", size=THIRD,
         ),
     ]  # fmt: skip
 

@@ -21,8 +21,11 @@ def document(board: build.Dashboard) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(JSONEncoder().encode(board.build()))
     found["schemaVersion"] = SCHEMA_VERSION
     for variable in found["templating"]["list"]:
-        for foreign in ("auto", "auto_count", "auto_min", "definition"):
-            variable.pop(foreign, None)
+        foreign = (
+            ("definition",) if variable["type"] == "interval" else ("auto", "auto_count", "auto_min", "definition")
+        )
+        for name in foreign:
+            variable.pop(name, None)
     number = 0
     for panel in found["panels"]:
         for each in (panel, *panel.get("panels", ())):

@@ -9,7 +9,7 @@ from grafana_foundation_sdk.models import common as shared
 from grafana_foundation_sdk.models import dashboard as model
 
 from dashboards import base, common, shared_panels, streams, tables
-from dashboards.queries import BY_STREAM, rate, select, status_code
+from dashboards.queries import BY_STREAM, counted, select, status_code
 from dashboards.tables import Column
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.metric import Metric
@@ -181,14 +181,12 @@ def projects() -> table.Panel:
 
 def events() -> timeseries.Panel:
     """Events over time."""
-    return common.lines(
+    return common.bars(
         "Events by severity",
-        "Events a minute, each id once over all transports and reconnects, by severity.",
-        common.metrics(f"60 * sum by (severity) ({rate(catalog.EVENTS)})", "{{severity}}"),
-        unit="cpm",
+        "Events in each step, each id once over all transports and reconnects, by severity.",
+        common.metrics(counted(catalog.EVENTS, "severity"), "{{severity}}"),
         empty=NO_EVENTS,
         size=(10, 8),
-        bars=True,
         colours=common.SEVERITY_COLOURS,
     )
 
@@ -240,7 +238,7 @@ def activity_table() -> table.Panel:
         "Prometheus keeps numbers, not messages. Those are in the feed above, which needs Loki, or at "
         f"/api/v1/streams/NAME/events?limit={FEED_ROWS} of the exporter.",
         common.rows(f"1000 * {latest}", "A"),
-        common.rows(f"sum by ({by}) (increase({select(catalog.EVENTS)}[1h])) and {latest}", "B"),
+        common.rows(f"{counted(catalog.EVENTS, by, over='1h')} and {latest}", "B"),
         empty=NO_EVENTS,
         size=(24, 12),
         columns={

@@ -6,7 +6,7 @@ from grafana_foundation_sdk.models import common as shared
 from grafana_foundation_sdk.models import dashboard as model
 
 from dashboards import base, common, shared_panels
-from dashboards.queries import rate, select, status_code
+from dashboards.queries import counted, select, status_code
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.metric import Metric
 
@@ -151,13 +151,12 @@ def statuses() -> statetimeline.Panel:
 
 def events(by: str) -> timeseries.Panel:
     """Events of the project, a minute."""
-    return common.lines(
+    return common.bars(
         "",
-        f"Events of the project a minute, each id once, by {by.removeprefix('event_')}.",
-        common.metrics(f"60 * sum by ({by}) ({rate(catalog.EVENTS, CHOSEN)})", f"{{{{{by}}}}}"),
-        unit="cpm",
+        f"Events of the project in each step, each id once, by {by.removeprefix('event_')}.",
+        common.metrics(counted(catalog.EVENTS, by, CHOSEN), f"{{{{{by}}}}}"),
         empty="No event of the project in this time",
-        bars=True,
+        size=(12, 8),
         colours=common.SEVERITY_COLOURS if by == "severity" else None,
     )
 

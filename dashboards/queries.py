@@ -38,6 +38,11 @@ FOREIGN: tuple[Metric, ...] = (
 
 BY_STREAM = "job, instance, stream"
 
+RESOLUTION = "$resolution"
+"""How often `growth` looks for a reset."""
+_REMEMBERED = "1h"
+"""How long a value counts as the last one before: longer than an outage of Prometheus or of a target."""
+
 STATE_CODES: dict[State, int] = {
     State.CONNECTING: 0,
     State.LIVE: -1,
@@ -95,20 +100,67 @@ def rate(metric: Metric, *matchers: str, sample: str = "") -> str:
     return f"rate({select(metric, *matchers, sample=sample)}[$__rate_interval])"
 
 
-def increase(metric: Metric, *matchers: str, over: str = "$__rate_interval") -> str:
-    """How much a counter grew within `over`."""
-    return f"increase({select(metric, *matchers)}[{over}])"
+def growth(metric: Metric, *matchers: str, over: str = "$__interval") -> str:
+    """How much each series of a counter grew within `over`: exactly, so that neighbouring windows add up to the whole.
+
+    It is the last value of the window less the last one before it, plus what the counter had reached each time it
+    began anew. `increase` cannot be added up: it leaves out what happened between two windows, and multiplies what it
+    found to make up for that.
+
+    A reset is found by looking at the series every `$resolution` (a variable of each dashboard), which is exact as long
+    as that is not longer than the scrape interval; beyond, what was counted between the last look and the reset is
+    missing. A failed scrape, and a hole of up to `_REMEMBERED`, loses nothing. The first value of a series counts in
+    full when its target was scraped at the beginning of the window: then it is a new series of a known process. The
+    first value on a target that was not is left out: it may have been counted any time ago.
+
+    Every multiple of `over` from the Unix epoch is a good moment to ask, as Grafana does for a graph. At another
+    moment a reset is seen up to `$resolution` late.
+    """
+    counter, target = select(metric, *matchers), select(TARGET_UP, offset=over)
+    last = f"last_over_time({counter}[{over}])"
+    before = f"last_over_time({counter}[{_REMEMBERED}] offset {over})"
+    new = f"0 * {last} and on (job, instance) {target} == 1"
+    first = f"min_over_time({counter}[{over}])"
+    # One millisecond later, so that a window has one of its ends alone: Prometheus 2 includes both, Prometheus 3 one.
+    fallen = f"last_over_time({counter}[{_REMEMBERED}] offset {RESOLUTION}) > {counter}"
+    resets = f"sum_over_time(({fallen})[{over}:{RESOLUTION}] offset -1ms)"
+    return f"{last} - ({before} or {new} or {first}) + ({resets} or 0 * {last})"
 
 
-def quantile(share: float, metric: Metric) -> str:
-    """A quantile of a histogram over all chosen streams."""
-    return f"histogram_quantile({share:g}, sum by (le) ({rate(metric, sample='_bucket')}))"
+def counted(metric: Metric, by: str, *matchers: str, over: str = "$__interval") -> str:
+    """`growth` in total (`by` empty) or by labels; nothing where nothing was counted, so that idle series draw none."""
+    return f"{total(growth(metric, *matchers, over=over), by)} > 0"
 
 
-def guarded_quantile(share: float, metric: Metric, by: str) -> str:
-    """A quantile of a histogram for each of `by`; nothing, rather than NaN, for what was not counted in this time."""
-    buckets = f"histogram_quantile({share:g}, sum by ({by}, le) ({rate(metric, sample='_bucket')}))"
-    return f"{buckets} and on ({by}) sum by ({by}) ({rate(metric, sample='_count')}) > 0"
+def named(**terms: str) -> str:
+    """Several terms as one query, told apart by the label `series`; a space is written as `_`."""
+    return " or ".join(
+        f'label_replace({expr}, "series", "{name.replace("_", " ")}", "", "")' for name, expr in terms.items()
+    )
+
+
+def total(expr: str, by: str) -> str:
+    """The sum over all series, or by labels."""
+    return f"sum by ({by}) ({expr})" if by else f"sum({expr})"
+
+
+def age(metric: Metric, *matchers: str) -> str:
+    """Seconds from a moment that a gauge gives to the scrape that read it: the scrape's own age is no part of it."""
+    moment = select(metric, *matchers)
+    return f"timestamp({moment}) - {moment}"
+
+
+def left(metric: Metric, *matchers: str) -> str:
+    """Seconds from the scrape that read a gauge to the moment in the future that it gives."""
+    moment = select(metric, *matchers)
+    return f"{moment} - timestamp({moment})"
+
+
+def quantile(share: float, metric: Metric, by: str = "") -> str:
+    """A quantile of a histogram in total or by labels; nothing, rather than NaN, where nothing was counted."""
+    buckets = total(rate(metric, sample="_bucket"), f"le, {by}" if by else "le")
+    counts = total(rate(metric, sample="_count"), by)
+    return f"histogram_quantile({share:g}, {buckets}) and on ({by}) {counts} > 0"
 
 
 def code(metric: Metric, codes: Iterable[tuple[str, int]], by: str, *matchers: str) -> str:

@@ -12,7 +12,7 @@ from grafana_foundation_sdk.models import dashboard as model
 from alerts import exporter, fleet, link, source, thresholds, traffic
 from alerts.model import Alert, Severity
 from dashboards import base, common, shared_panels, tables
-from dashboards.queries import BY_STREAM, TARGET_UP, any_of, equals, firing, guarded_quantile, rate, select
+from dashboards.queries import BY_STREAM, TARGET_UP, any_of, equals, firing, quantile, rate, select
 from dashboards.tables import Column
 from iris_exporter.core.status import State
 from iris_exporter.instruments import catalog
@@ -225,7 +225,7 @@ def worst_first(size: tuple[int, int]) -> table.Panel:
         "D": f"1000 * max by ({BY_STREAM}) ({changed})",
         "E": f"max by ({BY_STREAM}, protocol) ({select(catalog.STREAM_INFO)})",
         "F": f"sum by ({BY_STREAM}) ({rate(catalog.MESSAGES)})",
-        "G": guarded_quantile(0.95, catalog.MESSAGE_DELAY, BY_STREAM),
+        "G": quantile(0.95, catalog.MESSAGE_DELAY, BY_STREAM),
         "H": f"{alerting} and {known} or 0 * {known}",
     }
     runbook = base.link("What to do", f"{thresholds.RUNBOOKS}#${{__value.raw}}", new_tab=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import promql_parser
 
-from dashboards.queries import FOREIGN
+from dashboards.queries import FOREIGN, growth
 from iris_exporter.instruments.catalog import CATALOG
 from iris_exporter.instruments.metric import Metric
 
@@ -24,12 +24,18 @@ PLAIN_VALUES = {
     "__interval": "30s",
     "__range": "3h",
     "poll_interval": "30",
+    "resolution": "5s",
+    "by": "stream",
     "job": ".+",
     "instance": ".+",
     "stream": ".+",
     "project": ".+",
 }
 """Values that Grafana could put in for variables."""
+
+
+CHOICES = {f'~"${name}"' for name in ("job", "instance", "stream")}
+"""What a selector has by itself."""
 
 
 @dataclass(frozen=True)
@@ -135,3 +141,27 @@ def grouping_labels(text: str) -> set[str]:
         for part in (modifier, getattr(modifier, "matching", None)):
             found |= set(getattr(part, "labels", None) or ())
     return found
+
+
+@dataclass(frozen=True)
+class Growth:
+    """A counter whose growth a query adds up, and the matchers of its labels."""
+
+    metric: Metric
+    matchers: tuple[str, ...]
+    over: str
+
+
+def growths(expr: str) -> tuple[list[Growth], str]:
+    """What `dashboards.queries.growth` has written in a query, and the query with a number in each of these places."""
+    found = []
+    start = re.compile(r"last_over_time\((\w+)\{([^}]*)\}\[([^\]]+)\]\) - \(last_over_time")
+    while match := start.search(expr):
+        metric = BY_SAMPLE[match[1]]
+        matchers = tuple(text for text in match[2].split(", ") if text.partition("=")[2] not in CHOICES)
+        text = growth(metric, *matchers, over=match[3])
+        if not expr.startswith(text, match.start()):
+            raise ValueError(f"something else than growth: {expr}")
+        found.append(Growth(metric, matchers, match[3]))
+        expr = f"{expr[: match.start()]}vector(1){expr[match.start() + len(text) :]}"
+    return found, expr
