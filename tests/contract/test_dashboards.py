@@ -27,7 +27,7 @@ from tests.tools import tool
 BOARDS = boards.load()
 QUERIES = boards.queries()
 PANELS = [(name, panel) for name, board in BOARDS.items() for panel in boards.panels(board)]
-MADE_BY_QUERIES = {"le", "series", "figure", "known", "streams", "live", "polled", "runbook"}
+MADE_BY_QUERIES = {"le", "series", "trend", "figure", "known", "streams", "live", "polled", "runbook"}
 """Labels that a query makes, or that every histogram has."""
 ENTITIES = {"timeseries", "stat", "table", "state-timeline", "heatmap", "logs"}
 
