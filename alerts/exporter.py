@@ -30,6 +30,7 @@ DOWN = Alert(
     f"no target that is an exporter, and none whose job is {t.JOB},{{{{ end }}}} for {t.EXPORTER_DOWN_FOR}. "
     "Nothing is known about its streams.",
     Dashboard.EXPORTER,
+    "Scraped",
     hold=t.EXPORTER_DOWN_FOR,
     variables=(),
 )
@@ -43,6 +44,7 @@ CAPPED = Alert(
     'Stream {{ $labels.stream }} of {{ $labels.instance }}: {{ $value | printf "%.0f" }} label sets of '
     f"{{{{ $labels.metric }}}} are beyond the limit since the exporter started, and seen for {t.CAPPED_FOR}.",
     Dashboard.EXPORTER,
+    "Series dropped, scrapes refused",
     hold=t.CAPPED_FOR,
 )
 OTLP = Alert(
@@ -55,6 +57,7 @@ OTLP = Alert(
     'Exporter {{ $labels.instance }} lost about {{ $value | printf "%.0f" }} {{ $labels.signal }} within '
     f"{t.OTLP_WINDOW}: the collector refused them, could not be reached, or was too slow.",
     Dashboard.EXPORTER,
+    "OTLP dropped",
     hold=t.OTLP_FOR,
     variables=_TARGET,
 )
@@ -67,6 +70,7 @@ RELOAD = Alert(
     f"Exporter {{{{ $labels.instance }}}} could not load its configuration, for {t.RELOAD_FAILED_FOR}. It runs on with "
     "the one before, and would not start again.",
     Dashboard.EXPORTER,
+    "Configuration in force",
     hold=t.RELOAD_FAILED_FOR,
     variables=_TARGET,
 )
@@ -79,6 +83,7 @@ WEB_CONFIG = Alert(
     f"Exporter {{{{ $labels.instance }}}} could not read the file of --web.config.file, for {t.RELOAD_FAILED_FOR}. "
     "Certificates and passwords of the one before are in force, and it would not start again.",
     Dashboard.EXPORTER,
+    "Web configuration in force",
     hold=t.RELOAD_FAILED_FOR,
     variables=_TARGET,
 )
@@ -91,6 +96,7 @@ COMMIT = Alert(
     'Exporter {{ $labels.instance }} failed {{ $value | printf "%.0f" }} times within '
     f"{t.COMMIT_WINDOW} to write to --state.dir. After a restart events would be counted again.",
     Dashboard.EXPORTER,
+    "Internal errors",
     hold=t.COMMIT_FOR,
     variables=_TARGET,
 )

@@ -29,6 +29,7 @@ NO_LEADER = Alert(
     'Shard {{ $labels.shard }} of {{ $labels.job }}: none of its replicas ({{ $value | printf "%.0f" }} up) has led '
     f"for {t.NO_LEADER_FOR}. Its streams are not received.",
     Dashboard.EXPORTER,
+    "Exporters",
     hold=t.NO_LEADER_FOR,
     variables=("job",),
 )
@@ -43,6 +44,7 @@ TWO_LEADERS = Alert(
     'Shard {{ $labels.shard }} of {{ $labels.job }}: {{ $value | printf "%.0f" }} replicas lead at the same time, for '
     f"{t.TWO_LEADERS_FOR}. Sums over replicas count their events more than once.",
     Dashboard.EXPORTER,
+    "Exporters",
     hold=t.TWO_LEADERS_FOR,
     variables=("job",),
 )
@@ -55,6 +57,7 @@ SHARD_MISSING = Alert(
     'Shards of {{ $labels.job }} without a process that answers Prometheus: {{ $value | printf "%.0f" }}, for '
     f"{t.SHARD_MISSING_FOR}. Their streams are not received.",
     Dashboard.EXPORTER,
+    "Exporters",
     hold=t.SHARD_MISSING_FOR,
     variables=("job",),
 )
@@ -67,6 +70,7 @@ WAITING = Alert(
     'Exporter {{ $labels.instance }} has waited for other processes to give up {{ $value | printf "%.0f" }} of its '
     f"streams for {t.WAITING_FOR}. They are received, but not where they should be.",
     Dashboard.EXPORTER,
+    "Exporters",
     hold=t.WAITING_FOR,
     variables=("job", "instance"),
 )
@@ -82,6 +86,7 @@ DISCOVERY = Alert(
     'Exporter {{ $labels.instance }} could not use {{ $value | printf "%.0f" }} entries, files or answers from '
     f"{{{{ $labels.source }}}} within {t.DISCOVERY_WINDOW}. Streams may be missing.",
     Dashboard.EXPORTER,
+    "Discovery failures",
     variables=("job", "instance"),
 )
 

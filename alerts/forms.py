@@ -7,6 +7,7 @@ from typing import Any
 from alerts import thresholds
 from alerts.inhibition import INHIBITIONS, Inhibition
 from alerts.model import Alert, Group, Record
+from dashboards.panel_ids import panel_id
 
 Document = dict[str, Any]
 
@@ -128,7 +129,12 @@ def _grafana_rule(alert: Alert) -> Document:
         "noDataState": "OK",
         "execErrState": "Error",
         "labels": alert.all_labels,
-        "annotations": {name: _grafana_text(text) for name, text in alert.annotations.items()},
+        "annotations": {
+            **{name: _grafana_text(text) for name, text in alert.annotations.items()},
+            # Grafana's own links, which show the state of the alert in the panel, too.
+            "__dashboardUid__": alert.dashboard.value,
+            "__panelId__": str(panel_id(alert.panel)),
+        },
         "isPaused": False,
     }
 

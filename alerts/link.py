@@ -30,6 +30,7 @@ DOWN = Alert(
     f"{_STREAM} has had no data for {t.DOWN_FOR}, neither live nor polled, and what it last said has left or is about "
     "to leave the dashboards.",
     Dashboard.CONNECTION,
+    "State of each stream",
     hold=t.DOWN_FOR,
 )
 UNAUTHORIZED = Alert(
@@ -41,6 +42,7 @@ UNAUTHORIZED = Alert(
     f"{_STREAM} has been refused for {t.UNAUTHORIZED_FOR} because of its key, its permissions or its certificate "
     f"(seen within the last {t.REFUSED_WINDOW}). No data arrives until that is put right.",
     Dashboard.CONNECTION,
+    "Failed attempts by reason",
     hold=t.UNAUTHORIZED_FOR,
 )
 ERROR = Alert(
@@ -52,6 +54,7 @@ ERROR = Alert(
     f"{_STREAM} has been in the error state for {t.ERROR_FOR}: the source refuses it for a reason other than its "
     "key, or polling fails, too.",
     Dashboard.CONNECTION,
+    "State of each stream",
     hold=t.ERROR_FOR,
 )
 STALE = Alert(
@@ -63,6 +66,7 @@ STALE = Alert(
     f"{_STREAM} is connected, but neither data nor heartbeats have come from the source for longer than "
     f"--stream.stale-after, and that for {t.STALE_FOR}. Its figures have left the dashboards.",
     Dashboard.CONNECTION,
+    "Time since last message",
     hold=t.STALE_FOR,
 )
 DISCONNECTED = Alert(
@@ -74,6 +78,7 @@ DISCONNECTED = Alert(
     f"{_STREAM} has been disconnected on request for {t.DISCONNECTED_FOR}. Nothing is received, and no other alert of "
     "this stream can fire.",
     Dashboard.CONNECTION,
+    "State of each stream",
     hold=t.DISCONNECTED_FOR,
 )
 FLAPPING = Alert(
@@ -85,6 +90,7 @@ FLAPPING = Alert(
     "The link to an IRIS source does not last.",
     f'{_STREAM} was cut {{{{ $value | printf "%.0f" }}}} times within {t.FLAP_WINDOW} (more than {t.FLAPS}).',
     Dashboard.CONNECTION,
+    "Disconnects by reason",
     hold=t.FLAPPING_FOR,
 )
 POLLING = Alert(
@@ -97,6 +103,7 @@ POLLING = Alert(
     "An IRIS source is polled because its live stream cannot be had.",
     f"{_STREAM} has been polled for {t.POLLING_FOR} instead of followed live: data comes late, and at a price.",
     Dashboard.CONNECTION,
+    "State of each stream",
     hold=t.POLLING_FOR,
 )
 

@@ -44,8 +44,9 @@ class Alert:
     """An alerting rule.
 
     `hold` is how long the expression must yield the same series before the alert fires, in PromQL's notation; empty:
-    at once. `summary` is the same for all instances of the alert. `variables` are labels of the alert that the
-    dashboard has variables for. `labels` come on top of severity and concern.
+    at once. `summary` is the same for all instances of the alert. `panel` is the title of the panel on `dashboard` that
+    shows it best, `variables` are labels of the alert that the dashboard has variables for. `labels` come on top of
+    severity and concern.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Alert:
     summary: str
     description: str
     dashboard: Dashboard
+    panel: str
     hold: str = ""
     variables: tuple[str, ...] = ("job", "instance", "stream")
     labels: dict[str, str] = field(default_factory=dict)

@@ -27,9 +27,12 @@ All names are an API: changes to them are listed in the changelog.
 
 ## Adapting them
 
-1. Change `alerts/thresholds.py`. `RUNBOOKS` and `DASHBOARDS` are what the links begin with: put your own addresses
-   there. The rules go by metric names, whatever the job is called; `JOB` (`{job}`) is for targets that have
-   never answered, which have no other name.
+1. Change `alerts/thresholds.py`. `RUNBOOKS` and `DASHBOARDS` are what the links begin with, in each of these files and
+   on the dashboards: put your own addresses there. The chart has `alerts.runbookBaseUrl` and `alerts.grafanaUrl` for
+   them. Without that a runbook is `{runbooks}`, and a dashboard's link leads
+   somewhere in Grafana alone; alerts that Grafana evaluates name their dashboard and panel by Grafana's own annotations
+   (`__dashboardUid__`, `__panelId__`) as well. The rules go by metric names, whatever the job is called; `JOB`
+   (`{job}`) is for targets that have never answered, which have no other name.
 2. `make generate`, and compare what has changed.
 3. Give the receivers of `alertmanager.yml` an address. `severity` says how urgent it is, `concern` whose business.
 
@@ -62,6 +65,7 @@ def page(groups: Iterable[Group]) -> str:
         count=len({alert.name for group in groups for alert in group.alerts}),
         records=sum(len(group.records) for group in groups),
         job=thresholds.JOB,
+        runbooks=thresholds.RUNBOOKS,
         objective=thresholds.SUCCESS_OBJECTIVE,
         runs=thresholds.SUCCESS_RUNS_AT_LEAST,
     )

@@ -27,7 +27,7 @@ rule {
   }
   annotation "runbook_url" {
     required = true
-    value    = ".+#iris[a-z]+"
+    value    = "https?://.+#iris[a-z]+"
     severity = "bug"
   }
   annotation "dashboard_url" {

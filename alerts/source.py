@@ -36,6 +36,7 @@ PROJECT_CRITICAL = Alert(
     "An IRIS project is critical.",
     f"{_PROJECT} is reported critical for {t.PROJECT_CRITICAL_FOR}.",
     Dashboard.PROJECT,
+    "Status over time",
     hold=t.PROJECT_CRITICAL_FOR,
     variables=_PROJECT_VARIABLES,
 )
@@ -54,6 +55,7 @@ def _burn(long: str, short: str, rate: float, hold: str, severity: str) -> Alert
         f"last {short} were over the limit, too: {rate * (1 - t.SUCCESS_OBJECTIVE):.0%}, burn rate {rate:g} for an "
         f"objective of {t.SUCCESS_OBJECTIVE:.4g}.",
         Dashboard.OVERVIEW,
+        "Success Rate",
         hold=hold,
         variables=("job", "stream"),
         labels={"window": long},
@@ -77,6 +79,7 @@ ERROR_BURST = Alert(
     f"{t.ERROR_EVENTS_WINDOW}, which is more than {t.ERROR_EVENTS} and more than {t.ERROR_EVENTS_RATIO:.0%} of its "
     "events.",
     Dashboard.PROJECT,
+    "Events by severity",
     hold=t.ERROR_EVENTS_FOR,
     variables=_PROJECT_VARIABLES,
 )
@@ -91,6 +94,7 @@ NO_RUNS = Alert(
     f"Stream {{{{ $labels.stream }}}}: no run since midnight (by the source's clock). Yesterday at this hour, and on "
     f"this day a week ago, there had been {t.RUNS_USUAL} or more; it is {t.NO_RUNS_FOR} later than usual.",
     Dashboard.OVERVIEW,
+    "Active Runs",
     hold=t.NO_RUNS_FOR,
     variables=("job", "stream"),
 )
@@ -102,6 +106,7 @@ ANOMALY_OPEN = Alert(
     "Anomalies of an IRIS project stay open.",
     f'{_PROJECT} has had unresolved anomalies for {t.ANOMALY_OPEN_FOR}, now {{{{ $value | printf "%.0f" }}}}.',
     Dashboard.PROJECT,
+    "Open anomalies by severity",
     hold=t.ANOMALY_OPEN_FOR,
     variables=_PROJECT_VARIABLES,
 )

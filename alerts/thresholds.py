@@ -10,11 +10,13 @@ JOB = "(.*[-/])?iris-exporter"
 """The `job` of the exporter's targets, a regular expression: `iris-exporter` as in every example, `NAME-iris-exporter`,
 and `NAMESPACE/iris-exporter` of a PodMonitor or of OTLP. It matters only for a target that has never answered: every
 rule goes by metric names, which are ours alone, and so follows a job of any other name. The chart puts in its own."""
-RUNBOOKS = "docs/runbooks.md"
-"""What `runbook_url` begins with; an alert's anchor is added. Relative to the repository: put the address at which your
-people read it in front."""
+RUNBOOKS = "https://example.com/iris-exporter/docs/runbooks.md"
+"""What every link to a runbook begins with, in rules of each form and on the dashboards; `#` and an alert's anchor are
+added. The page in the project's documentation, below `home` of the chart; put in the address of your own copy, if your
+people read one. The chart's value for it is `alerts.runbookBaseUrl`."""
 DASHBOARDS = "/d"
-"""What `dashboard_url` begins with; a dashboard's uid is added. Relative to Grafana: put its address in front."""
+"""What `dashboard_url` begins with; a dashboard's uid is added. Relative to Grafana, whose address only you know: put
+it in front. The chart's value for it is `alerts.grafanaUrl`."""
 GRAFANA_DATASOURCE = "iris-prometheus"
 """The uid of the Prometheus data source that Grafana-managed rules query, as in deploy/grafana/provisioning."""
 

@@ -37,6 +37,7 @@ DELAY_HIGH = Alert(
     f"{_STREAM}: {1 - t.DELAY_QUANTILE:.0%} of the messages of the last {t.DELAY_WINDOW} took "
     f"{{{{ $value | humanizeDuration }}}} or longer (limit {t.DELAY_SECONDS}s).",
     Dashboard.CONNECTION,
+    "Message delay",
     hold=t.DELAY_FOR,
 )
 DECODE_ERRORS = Alert(
@@ -49,6 +50,7 @@ DECODE_ERRORS = Alert(
     f"{_STREAM}: {{{{ $value | humanizePercentage }}}} of the messages of the last {t.DECODE_WINDOW} had parts that "
     f"could not be read (limit {t.DECODE_ERROR_RATIO:.0%}).",
     Dashboard.CONNECTION,
+    "Errors in what arrives",
     hold=t.DECODE_FOR,
 )
 EVENTS_LOST = Alert(
@@ -60,6 +62,7 @@ EVENTS_LOST = Alert(
     f'{_STREAM}: about {{{{ $value | printf "%.0f" }}}} events of the last {t.GAP_WINDOW} never arrived and can no '
     "longer be had from the source.",
     Dashboard.CONNECTION,
+    "Gaps, replays, duplicates",
 )
 DUPLICATES = Alert(
     "IrisEventsDuplicated",
@@ -72,6 +75,7 @@ DUPLICATES = Alert(
     f'{_STREAM} brings {{{{ $value | printf "%.0f" }}}} known events a second over {t.DUPLICATES_WINDOW}, more than '
     f"{t.DUPLICATES_PER_EVENT} for each new one. They are not counted again, but cost time and traffic.",
     Dashboard.CONNECTION,
+    "Gaps, replays, duplicates",
     hold=t.DUPLICATES_FOR,
 )
 RATE_LIMITED = Alert(
@@ -91,6 +95,7 @@ RATE_LIMITED = Alert(
     f'{_STREAM} was told to wait {{{{ $value | printf "%.0f" }}}} times within {t.RATE_LIMIT_WINDOW} (more than '
     f"{t.RATE_LIMITS}).",
     Dashboard.CONNECTION,
+    "Failed attempts by reason",
     hold=t.RATE_LIMIT_FOR,
 )
 _YESTERDAY = f"{MESSAGE_RATE.name} offset 1d"
@@ -105,6 +110,7 @@ RATE_ANOMALOUS = Alert(
     'Stream {{ $labels.stream }} brings {{ $value | printf "%.2f" }} messages a second over the last 1h: less than '
     f"{t.MESSAGE_RATE_LOW:.0%}, or more than {t.MESSAGE_RATE_HIGH:g} times, of the same hour yesterday.",
     Dashboard.CONNECTION,
+    "Messages by type",
     hold=t.MESSAGE_RATE_FOR,
     variables=("job", "stream"),
 )

@@ -9,6 +9,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from dashboards import connection, exporter, live, overview, project
 from dashboards.base import UIDS
+from dashboards.panel_ids import panel_id
 
 DIRECTORY = Path(__file__).resolve().parent / "json"
 BOARDS = {"overview": overview, "project": project, "connection": connection, "exporter": exporter, "live": live}
@@ -17,7 +18,7 @@ SCHEMA_VERSION = 36
 
 
 def document(board: build.Dashboard) -> dict[str, Any]:
-    """The JSON of a dashboard: panels numbered in their order, without fields that say nothing here."""
+    """The JSON of a dashboard: panels with ids that last, without fields that say nothing here."""
     found: dict[str, Any] = json.loads(JSONEncoder().encode(board.build()))
     found["schemaVersion"] = SCHEMA_VERSION
     for variable in found["templating"]["list"]:
@@ -26,11 +27,9 @@ def document(board: build.Dashboard) -> dict[str, Any]:
         )
         for name in foreign:
             variable.pop(name, None)
-    number = 0
     for panel in found["panels"]:
         for each in (panel, *panel.get("panels", ())):
-            number += 1
-            each["id"] = number
+            each["id"] = panel_id(each["title"], row=each["type"] == "row")
             each.pop("repeatDirection", None)
             # The footer that the SDK knows is off, and gone from the newest tables.
             each.get("options", {}).pop("footer", None)

@@ -89,6 +89,11 @@ def _url(schemes: str, example: str, *, optional: bool = False) -> Schema:
     return _or_say(_text(f"^({pattern})?$" if optional else f"^{pattern}$"), f"an address such as {example}")
 
 
+def _base_url(example: str) -> Schema:
+    """An address that becomes the beginning of others in YAML and JSON, or nothing."""
+    return _or_say(_text(r"""^(https?://[^@/?#\s"'\\<>]+(/[^?#\s"'\\<>]*)?)?$"""), f"an address such as {example}")
+
+
 _EXAMPLE = "{name: production, url: wss://iris.example.com/api/stream/overview}"
 _INLINE = "not here: put the key into a Secret and name that in apiKeySecret, or set allowInlineApiKeys=true and apiKey"
 
@@ -330,6 +335,8 @@ _SPECIAL: dict[str, Schema] = {
     "serviceMonitor.podTargetLabels": _list_of(_STRING),
     "serviceMonitor.targetLabels": _list_of(_STRING),
     "podMonitor.selector": _strings(),
+    "alerts.runbookBaseUrl": _base_url("https://wiki.example.com/iris/runbooks, to which # and a name are added"),
+    "alerts.grafanaUrl": _base_url("https://grafana.example.com"),
     "prometheusRule.additionalRuleLabels": _strings(),
     "prometheusRule.disabledAlerts": _list_of(_STRING),
     "nodeSelector": _strings(),

@@ -17,6 +17,7 @@ from alerts.main import GROUPS, files
 from alerts.model import Alert, Record
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.metric import Kind
+from tests.contract import boards
 from tests.tools import tool
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -352,6 +353,35 @@ def test_grafana_asks_the_data_source_that_is_provisioned() -> None:
     """By its uid."""
     sources = loaded("deploy/grafana/provisioning/datasources/iris.yaml")["datasources"]
     assert thresholds.GRAFANA_DATASOURCE in {source["uid"] for source in sources if source["type"] == "prometheus"}
+
+
+def test_grafana_links_every_alert_to_a_panel_that_exists() -> None:
+    """By the identifiers in the generated dashboards; the panel is the one that the alert names."""
+    panels = {
+        (board["uid"], str(panel["id"])): panel["title"]
+        for path in (ROOT / "dashboards/json").glob("*.json")
+        for board in [json.loads(path.read_text())]
+        for panel in boards.panels(board)
+    }
+    rules = [rule for group in loaded("deploy/grafana/alerting/iris.yaml")["groups"] for rule in group["rules"]]
+    for rule, alert in zip(rules, ALERTS, strict=True):
+        place = rule["annotations"]["__dashboardUid__"], rule["annotations"]["__panelId__"]
+        assert panels.get(place) == alert.panel, alert.name
+
+
+def test_links_to_runbooks_are_absolute_and_alike_in_every_form() -> None:
+    """Below the project's home, as the chart names it; the page is in this repository. Dashboards have the same."""
+    chart = yaml.safe_load((ROOT / "deploy/helm/iris-exporter/Chart.yaml").read_text())
+    page = thresholds.RUNBOOKS.removeprefix(f"{chart['home']}/")
+    assert (ROOT / page).is_file()
+    texts = [
+        (ROOT / path).read_text()
+        for path in (*files(), *(f"dashboards/json/{path.name}" for path in (ROOT / "dashboards/json").glob("*.json")))
+        if not path.startswith("docs/")
+    ]
+    links = {link for text in texts for link in re.findall(r"[^\s\"']*runbooks[^\s\"']*#", text)}
+    assert links == {f"{thresholds.RUNBOOKS}#"}
+    assert sum(text.count("runbook_url") for text in texts) == 3 * len(ALERTS)
 
 
 def test_recording_rules_for_grafana_are_those_of_prometheus() -> None:

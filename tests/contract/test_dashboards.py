@@ -14,6 +14,7 @@ from prometheus_client import ProcessCollector
 
 from dashboards import main
 from dashboards.common import STATUS_COLOURS
+from dashboards.panel_ids import panel_id
 from dashboards.queries import FOREIGN, STATE_CODES, STATUS_CODES, select
 from dashboards.shared_panels import STATES_TITLE
 from iris_exporter.core.status import State
@@ -153,6 +154,13 @@ def _rows(place: dict[str, int]) -> range:
 def test_panel_ids_are_unique(name: str) -> None:
     ids = [panel["id"] for panel in boards.panels(BOARDS[name], with_rows=True)]
     assert len(set(ids)) == len(ids)
+
+
+@each_board
+def test_a_panel_keeps_its_id_when_others_come_and_go(name: str) -> None:
+    """It follows from the title: links and alerts refer to it."""
+    for panel in boards.panels(BOARDS[name], with_rows=True):
+        assert panel["id"] == panel_id(panel["title"], row=panel["type"] == "row")
 
 
 @each_board

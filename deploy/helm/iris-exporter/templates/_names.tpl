@@ -138,6 +138,11 @@ jobLabel, or else the name of the Service, or namespace and name of the PodMonit
 {{- end }}
 {{- end }}
 
+{{/* What links to runbooks begin with in the rules and dashboards of this chart: RUNBOOKS of alerts/thresholds.py. */}}
+{{- define "iris-exporter.runbooks" -}}
+{{- .Files.Get "files/alerts/iris.rules.yaml" | regexFind "runbook_url: [^#]+" | trimPrefix "runbook_url: " }}
+{{- end }}
+
 {{/* "true" where the exporter's port speaks TLS, else empty. */}}
 {{- define "iris-exporter.tls" -}}
 {{- if or .Values.web.tls (hasKey .Values.web.config "tls_server_config") }}true{{ end }}
