@@ -10,7 +10,7 @@ from grafana_foundation_sdk.models import common as shared
 from grafana_foundation_sdk.models import dashboard as model
 
 from alerts.model import Severity
-from dashboards.common import PROMETHEUS, PURPLE, SEVERITY_COLOURS, STATE_COLOURS
+from dashboards.common import BLUE, PROMETHEUS, SEVERITY_COLOURS, STATE_COLOURS
 from dashboards.queries import START_TIME, equals, firing, select
 from iris_exporter.core.status import State
 from iris_exporter.instruments import catalog
@@ -180,7 +180,7 @@ def annotations() -> list[build.AnnotationQuery]:
         for name, state, text in notices
     ]
     restarts = f"changes({select(START_TIME)}[$__rate_interval]) > 0"
-    restarted = _notice("Exporter restarts", PURPLE, restarts, "Exporter restarted", "{{instance}}", shown=True)
+    restarted = _notice("Exporter restarts", BLUE, restarts, "Exporter restarted", "{{instance}}", shown=True)
     found.append(restarted)
     return [*found, *(_alerts(severity) for severity in Severity)]
 

@@ -24,6 +24,7 @@ from grafana_foundation_sdk.models import prometheus as query
 
 from alerts.thresholds import SUCCESS_OBJECTIVE
 from dashboards.queries import STATE_CODES, STATUS_CODES
+from iris_exporter.core import palette
 from iris_exporter.core.status import State
 from iris_exporter.model.snapshot import DataFlow
 
@@ -33,17 +34,11 @@ PROMETHEUS, LOKI, TEMPO = (
 SERVICE_NAME = "iris-exporter"
 """`service.name` of our logs and spans, unless OTEL_SERVICE_NAME says otherwise."""
 
-GREEN, YELLOW, ORANGE, RED, GREY, BLUE, PURPLE = "green", "yellow", "orange", "red", "#808080", "blue", "purple"
-STATE_COLOURS: dict[State, str] = {
-    State.LIVE: GREEN,
-    State.CONNECTING: YELLOW,
-    State.POLLING: ORANGE,
-    State.ERROR: RED,
-    State.DISCONNECTED: GREY,
-}
-STATUS_COLOURS = {"healthy": GREEN, "warning": ORANGE, "critical": RED, "other": GREY}
-SEVERITY_COLOURS = {"info": BLUE, "warning": ORANGE, "error": RED, "critical": PURPLE}
-FLOW_COLOURS: dict[DataFlow, str] = {DataFlow.FLOWING: GREEN, DataFlow.IDLE: BLUE, DataFlow.SILENT: RED}
+GREEN, ORANGE, RED, GREY = palette.GOOD, palette.WARNING, palette.ERROR, palette.OFF
+BLUE, PURPLE = palette.INFO, palette.CRITICAL
+STATE_COLOURS, SEVERITY_COLOURS, STATUS_COLOURS = palette.STATES, palette.SEVERITIES, palette.STATUSES
+REASON_COLOURS = palette.REASONS
+FLOW_COLOURS: dict[DataFlow, str] = {flow: palette.FLOWS[flow] for flow in DataFlow}
 
 Mapping_ = model.ValueMap | model.RangeMap | model.RegexMap | model.SpecialValueMap
 Step = tuple[float | None, str]

@@ -153,6 +153,7 @@ def live_count(size: tuple[int, int]) -> stat.Panel:
     ).text_mode(shared.BigValueTextMode.NAME)
 
 
+_REASONS = {reason: (reason, colour) for reason, colour in common.REASON_COLOURS.items()}
 _SEVERITIES = {Severity.CRITICAL: 3, Severity.WARNING: 2, Severity.INFO: 1}
 _ALERTS = [alert for group in (link, traffic, source, exporter, fleet) for alert in group.GROUP.alerts]
 
@@ -243,7 +244,7 @@ def worst_first(size: tuple[int, int]) -> table.Panel:
         columns={
             "Value #A": Column("State", 120, tables.word(_words(), background=True)),
             "stream": Column("Stream", 130, [common.override("links", _links())], grows=True),
-            "reason": Column("Reason", 150),
+            "reason": Column("Reason", 150, tables.word([common.values(_REASONS)])),
             "Value #C": Column("Next try", 90, tables.number("s", 0)),
             "Value #D": Column("Since", 130, tables.number("dateTimeFromNow")),
             "protocol": Column("Protocol", 95),

@@ -17,6 +17,7 @@ from dashboards.common import STATUS_COLOURS
 from dashboards.panel_ids import panel_id
 from dashboards.queries import FOREIGN, STATE_CODES, STATUS_CODES, select
 from dashboards.shared_panels import STATES_TITLE
+from iris_exporter.core import palette
 from iris_exporter.core.status import State
 from iris_exporter.instruments import catalog, signals
 from iris_exporter.instruments.metric import Kind
@@ -231,11 +232,10 @@ def test_every_state_has_a_word_and_a_colour(board: str, title: str) -> None:
         assert texts[str(code)]["text"] == state.value.capitalize()
         assert f'{code} * iris_stream_state{{job=~"$job"' in panel["targets"][0]["expr"]
     colours = {texts[str(code)]["text"]: texts[str(code)]["color"] for code in STATE_CODES.values()}
-    wanted = {"Live": "green", "Connecting": "yellow", "Polling": "orange", "Error": "red", "Disconnected": "#808080"}
-    assert colours == wanted
+    assert colours == {state.value.capitalize(): palette.STATES[state] for state in State}
     attempts = panel["fieldConfig"]["defaults"]["mappings"][1]
     assert (attempts["type"], attempts["options"]["from"], attempts["options"]["to"]) == ("range", 1, None)
-    assert attempts["options"]["result"]["color"] == "yellow"
+    assert attempts["options"]["result"]["color"] == palette.STATES[State.CONNECTING]
     assert "text" not in attempts["options"]["result"], "the number of the attempt would be hidden"
     assert all(code <= 0 for code in STATE_CODES.values()), "a code would be taken for an attempt"
 
