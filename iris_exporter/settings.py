@@ -34,6 +34,13 @@ class StreamSettings(ClientSettings):
     """One source. Option names are `stream.<field>` with dashes and without the unit suffix."""
 
     protocol: str  # auto | websocket | sse | poll
+    encoding: str  # auto | json | protobuf
+    channels: tuple[str, ...]  # auto alone, or names
+    fields: str  # auto | off
+    delta: str  # auto | off
+    batch_seconds: float  # 0: off
+    debounce_seconds: float  # 0: off
+    compression: str  # auto | off
     snapshot_url: str | None = field(repr=False)  # None: derived from `url`
     connect_timeout_seconds: float
     reconnect_initial_seconds: float

@@ -13,15 +13,17 @@ from iris_exporter.config.values import (
     BadValueError,
     ReasonError,
     ValueType,
+    choice,
     duration,
     matched,
     matching,
     number,
+    one_of,
     quoted,
     read_file,
     resolve,
 )
-from iris_exporter.core import keys, request_headers, urls
+from iris_exporter.core import keys, request_headers, subscriptions, urls
 from iris_exporter.core.keys import BadKeyError
 from iris_exporter.core.request_headers import SHORTEST_SECRET, BadHeaderError, Header
 from iris_exporter.core.sharding import ordinal_of
@@ -242,6 +244,26 @@ HEADERS = ValueType(
 )
 HEADERS_FILE = ValueType("a readable file with one header in each line", "FILE", _parse_headers_file)
 SHARD = ValueType("a number from 0, or auto", "NUMBER|auto", _parse_shard)
+AUTO_OFF = choice("auto", "off")
+CHANNELS = one_of({name: name for name in ("auto", *subscriptions.CHANNELS)}, many=True)
+
+
+def _auto_or(times: ValueType, auto_seconds: float) -> ValueType:
+    """A duration, or a word: `auto` reads as `auto_seconds`, and `off` as 0."""
+    words = {"auto": auto_seconds, "off": 0.0}
+    texts = {seconds: word for word, seconds in words.items()}
+
+    def parse(text: str, base: Path) -> object:
+        return words[text] if text in words else times.parse(text, base)
+
+    def write(seconds: float) -> str:
+        return texts.get(seconds) or times.write(seconds)
+
+    return ValueType(f"auto, off, or {times.syntax}", "auto|off|DURATION", parse, write, suffix=times.suffix)
+
+
+BATCH = _auto_or(duration(0.001, subscriptions.MAX_BATCH_SECONDS), subscriptions.AUTO_BATCH_SECONDS)
+DEBOUNCE = _auto_or(duration(0.001, subscriptions.MAX_DEBOUNCE_SECONDS), subscriptions.AUTO_DEBOUNCE_SECONDS)
 _INTERVAL = duration(0.1, 3600)
 COMMIT = ValueType(
     f"scrape, or {_INTERVAL.syntax}",

@@ -11,7 +11,7 @@ from iris_exporter.config import option_types as types
 from iris_exporter.config import values
 from iris_exporter.config.values import ValueType
 from iris_exporter.core.sharding import MAX_SHARDS
-from iris_exporter.core.status import PROTOCOLS
+from iris_exporter.core.status import ENCODINGS, PROTOCOLS
 
 PREFIX = "IRIS_EXPORTER_"
 
@@ -132,6 +132,29 @@ _STREAM: tuple[Option, ...] = (
     Option("stream.protocol", values.choice("auto", *PROTOCOLS), "auto",
            "transport to use; auto follows the URL and the server's answer",
            "both are reliable"),
+    Option("stream.encoding", values.choice("auto", *ENCODINGS), "auto",
+           "encoding to ask for on a WebSocket, where the URL ends in /api/stream; auto prefers protobuf",
+           "protobuf takes about half of the bytes; what the source does not speak is JSON"),
+    Option("stream.channels", types.CHANNELS, "auto",
+           "what to ask for, where the URL ends in /api/stream: metrics, projects, events, anomalies; auto is all",
+           "then nothing is missing from /metrics"),
+    Option("stream.fields", types.AUTO_OFF, "auto",
+           "ask, where the URL ends in /api/stream, for the fields that the exporter reads alone; off is all fields",
+           "what a source knows beyond them is nowhere shown"),
+    Option("stream.delta", types.AUTO_OFF, "auto",
+           "ask, where the URL ends in /api/stream, for what changed of metrics, projects and anomalies alone",
+           "few fields change at a time"),
+    Option("stream.batch", types.BATCH, "auto",
+           "longest time that a source may gather messages to send them as one, where the URL ends in /api/stream; "
+           "auto is 100ms",
+           "within the 200 ms that IRIS promises, and few messages share much of what they say"),
+    Option("stream.debounce", types.DEBOUNCE, "auto",
+           "time within which only the newest metrics, projects and anomalies are sent, where the URL ends in "
+           "/api/stream; events always are; auto is 200ms",
+           "gauges are scraped at longer intervals, and Grafana Live shows what a person can follow"),
+    Option("stream.compression", types.AUTO_OFF, "auto",
+           "offer compression where the URL ends in /api/stream: permessage-deflate on a WebSocket, gzip on SSE",
+           "costs the exporter little, and text shrinks to a fifth"),
     Option("stream.snapshot-url", types.HTTP_URL, None,
            "REST address of the overview, for the first load and for polling",
            "then derived from the stream's URL"),

@@ -48,6 +48,9 @@ def stream_problems(
     url, protocol = values.get("url"), values.get("protocol")
     if url is not None and protocol in {"sse", "poll"} and url.lower().startswith("ws"):
         yield "url", f"an http:// or https:// URL, because protocol is {protocol}"
+    channels = values.get("channels") or ()
+    if len(channels) > 1 and ("auto" in channels or len(set(channels)) < len(channels)):
+        yield "channels", "auto alone, or each channel once"
     yield from client_problems(values, tls)
 
 

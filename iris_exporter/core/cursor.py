@@ -80,8 +80,7 @@ class Cursor:
     @property
     def resume_from(self) -> str:
         """What to send as `Last-Event-ID`; empty when there is nothing to go on from."""
-        text = self._state.text
-        return "" if text == self._refused else text
+        return "" if self._state.text == self._refused else self._state.text
 
     def refuse(self) -> None:
         """The source refuses this position, which is not asked for again; others are."""
@@ -132,8 +131,7 @@ class Cursor:
 
         When that is not 0 there is a gap now, and the cursor has not moved over it.
         """
-        prefix = self._prefix
-        if prefix is not None and position.startswith(prefix):
+        if (prefix := self._prefix) is not None and position.startswith(prefix):
             digits = position[len(prefix) :]
             if digits.isdigit() and digits.isascii() and len(digits) <= MAX_OFFSET_DIGITS:
                 return self._live_at(int(digits), events)
@@ -197,8 +195,8 @@ class Cursor:
 
     def _note_live(self, epoch: str, offset: int, events: int) -> None:
         start = max(0, offset - events)
-        if self._live is not None and self._live[0] == epoch:
-            start, offset = self._live[1], max(offset, self._live[2])
+        if (before := self._live) is not None and before[0] == epoch:
+            start, offset = before[1], max(offset, before[2])
         self._live = (epoch, start, offset)
 
     def replayed(self, position: str) -> None:
@@ -316,22 +314,26 @@ class Cursor:
         self._catch_up()
         return max(0, self._missing() - before)
 
+    def left_out(self, last: str) -> None:
+        """The source has left out events up to this position: there is a gap, unless they were handled otherwise."""
+        if (found := self._read(last)) is not None and found.epoch == self._state.epoch:
+            self._gap_end = max(found.offset, self._gap_end or 0)
+            self._catch_up()
+
     def page(self, cursor: str, missed: int) -> int:
         """A page of the events after the cursor was handled: it ends at `cursor`, and before it `missed` are lost.
 
         Returns:
             How many of the lost ones were not counted already.
         """
-        found = self._read(cursor)
-        if found is None:
+        if (found := self._read(cursor)) is None:
             return missed
         if found.epoch != self._state.epoch:
             self._gap_end = None
             self._move(CursorState(found.epoch, found.offset, confirmed=True))
             return missed
         self._confirm()
-        offset = self._state.offset
-        lost = self._lose(offset, min(missed, max(0, found.offset - offset)))
+        lost = self._lose(self._state.offset, min(missed, max(0, found.offset - self._state.offset)))
         self._state = self._state.advanced_to(found.offset)
         self._catch_up()
         return lost
@@ -376,9 +378,8 @@ class Cursor:
         if self.awaiting_answer or self._replay_end is not None:
             return
         state = self._state
-        self._state = state = state.advanced_to(
-            state.ahead[-1][1] if state.ahead and not state.confirmed else state.offset
-        )
+        end = state.ahead[-1][1] if state.ahead and not state.confirmed else state.offset
+        self._state = state = state.advanced_to(end)
         end = max(self._gap_end or 0, state.ahead[-1][0] if state.ahead else 0)
         self._gap_end = end if end > state.offset else None
 
@@ -391,7 +392,7 @@ class Cursor:
         if epoch == self._state.epoch:
             self._state = self._state.with_handled(start, end)
             return
-        known = self._other_epoch[1] if self._other_epoch[0] == epoch else ()
+        known: Ranges = self._other_epoch[1] if self._other_epoch[0] == epoch else ()
         self._other_epoch = (epoch or "", with_range(known, max(0, start), end))
 
     def _move(self, state: CursorState) -> None:

@@ -282,5 +282,11 @@ REASONS: dict[str, Reason] = {
         "a poll was answered with JSON of which nothing can be used: it is no IRIS document",
         "Check `--stream.snapshot-url`, or the URL where it is polled.",
     ),
+    "out_of_sync": Reason(
+        _R.RETRY,
+        _C.BROKEN,
+        "a change on an event stream does not follow the one before, so that whole objects have to be sent again",
+        "Nothing, unless it goes on: then `--stream.delta=off` does without changes, and the source has a mistake.",
+    ),
     "other": Reason(_R.RETRY, _C.BROKEN, "a reason that is not in this list", "The detail says more."),
 }

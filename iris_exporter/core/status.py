@@ -18,6 +18,10 @@ class State(StrEnum):
 
 PROTOCOLS = ("websocket", "sse", "poll")
 """How a source is heard; `none` stands for nothing in use."""
+ENCODINGS = ("json", "protobuf")
+"""How messages are written; `none` stands for no connection."""
+COMPRESSIONS = ("deflate", "gzip")
+"""How a live stream is compressed: permessage-deflate on a WebSocket, gzip or deflate on SSE; `none` for not at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,9 @@ class LinkStatus:
     `last_message` is of any message of the source, heartbeats included. `failure` is what keeps the stream from being
     live, or polled as wished, since `failing_since` (`core.connection`); `last_failure_at` is the time of the last
     failure of an attempt, a link or a poll, which stays after a recovery.
+    `encoding` and `compression` are those of the live stream, `none` without one. `extensions` are the options of a
+    subscription that the source has granted, None where there is no subscription. `oldest_waiting` is when the oldest
+    piece of the stream arrived that waits to be taken, an ordinary and an urgent one.
     """
 
     state: State
@@ -41,3 +48,7 @@ class LinkStatus:
     failing_since: float | None
     last_failure_at: float | None
     state_changed_at: float
+    encoding: str = "none"
+    compression: str = "none"
+    extensions: frozenset[str] | None = None
+    oldest_waiting: tuple[float | None, float | None] = (None, None)

@@ -12,6 +12,7 @@ from typing import Protocol
 from iris_exporter.decoding.messages import EventBatch, Message, Overview, Page, Ping, Pong
 from iris_exporter.decoding.problems import Problems
 from iris_exporter.errors import DecodeError
+from iris_exporter.settings import StreamSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +42,38 @@ Frame = bytes | Binary | NamedEvent
 """A frame as it arrived; bytes are text, and need not be UTF-8."""
 
 
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What a dialect has noticed beside the messages: the sizes of batches, and how often it lost track of changes.
+
+    `request` is the message that brings it back on track; None where a link that takes messages needs none. A link that
+    takes none has to be made anew.
+    """
+
+    batches: Sequence[int] = ()
+    losses: int = 0
+    request: Outgoing | None = None
+
+
+NOTHING_NOTED = Noted()
+
+
 class Dialect(Protocol):
     """What one source speaks. Each stream has its own, which may have a state for each connection.
 
     `problems` collects what was left out of messages and documents; its `limits` may be replaced.
     """
 
-    subprotocols: Sequence[str]
+    subprotocols: Sequence[str] = ()
     """WebSocket subprotocols to offer, the best one first."""
+    compresses: bool = False
+    """Whether to offer compression of the live stream."""
+    encoding: str = "json"
+    """How the messages of the connection are written, one of `core.status.ENCODINGS`."""
+    extensions: frozenset[str] | None = None
+    """What the source has granted on this connection; None where there is no subscription."""
+    missing_hint: str = ""
+    """What an operator should know when the source has nothing at the address of the stream."""
     accept: str
     """The media type of documents, for an `Accept` header."""
     heartbeat: Outgoing | None
@@ -59,11 +84,26 @@ class Dialect(Protocol):
     """Names of server-sent events (in lower case) that mean something; all other names are dropped."""
     problems: Problems
 
-    def reset(self) -> None:
-        """A connection begins: forget the state of the one before."""
+    def configure(self, settings: StreamSettings) -> None:
+        """Follow the settings of the stream, from its next connection on."""
+
+    def stream_address(self, url: str) -> str:
+        """The address of the event stream for that of the stream, with what it takes to be asked for."""
+        return url
+
+    def reset(self, subprotocol: str = "") -> None:
+        """A connection begins, with this subprotocol: forget the state of the one before."""
 
     def on_open(self, position: str) -> Sequence[Outgoing]:
         """What to send first. `position` is where to resume; empty where there is none."""
+
+    def noted(self) -> Noted:
+        """What was noticed since the last call."""
+        return NOTHING_NOTED
+
+    def urgent(self, frames: Sequence[Frame]) -> Sequence[Frame]:
+        """Those of the frames that are not to wait behind others. Changes nothing."""
+        return frames[:0]
 
     def decode(self, frames: Sequence[Frame]) -> Iterator[EventBatch | Message | DecodeError]:
         """The messages in the frames, in order; a frame may have any number. A message that is lost is an error."""

@@ -125,7 +125,8 @@ class Update(msgspec.Struct, frozen=True, gc=False):
 class EventMessage(msgspec.Struct, frozen=True, gc=False):
     """One event from the stream; an older socket's named changes (`system_alert`, ...) are events too.
 
-    `timestamp` is when the source sent it: the envelope's, else the event's own. The rest is as in `Update`.
+    `timestamp` is when the source sent it: the envelope's, else the event's own. `is_advance` marks a copy that
+    overtakes what waits at the source: the event comes once more, in its place. The rest is as in `Update`.
     """
 
     event: Event
@@ -133,6 +134,7 @@ class EventMessage(msgspec.Struct, frozen=True, gc=False):
     timestamp: float | None = None
     replay: bool = False
     position: str | None = None
+    is_advance: bool = False
 
 
 class DeferredMessage(Protocol):
@@ -214,6 +216,26 @@ class Resumed(msgspec.Struct, frozen=True, gc=False):
     message_type: ClassVar[str] = "resumed"
 
 
+class Subscribed(msgspec.Struct, frozen=True, gc=False):
+    """The source's answer to a subscription (docs/protocol.md): where its events are, and what it has granted.
+
+    `position` is None where it numbers none. `resumed` is None where nothing was asked to be resumed.
+    """
+
+    position: str | None
+    extensions: frozenset[str]
+    resumed: Resumed | None = None
+    message_type: ClassVar[str] = "subscribed"
+
+
+class Dropped(msgspec.Struct, frozen=True, gc=False):
+    """The source has left out so many events, which were taken too slowly; `to` is the position of the last one."""
+
+    events: int = 0
+    to: str | None = None
+    message_type: ClassVar[str] = "dropped"
+
+
 class Unknown(msgspec.Struct, frozen=True, gc=False):
     """A message of a type that the dialect does not know. `type` is as sent, cut to a readable length."""
 
@@ -221,7 +243,7 @@ class Unknown(msgspec.Struct, frozen=True, gc=False):
     message_type: ClassVar[str] = "unknown"
 
 
-Message = Update | EventMessage | Ping | Pong | UpstreamError | Resumed | Unknown
+Message = Update | EventMessage | Ping | Pong | UpstreamError | Resumed | Subscribed | Dropped | Unknown
 """What one message of a stream can be. `message_type` is bounded, so it can be a label value."""
 
 OLDER_EVENT_TYPES = (
@@ -232,6 +254,6 @@ OLDER_EVENT_TYPES = (
 
 MESSAGE_TYPES = (
     *("update", "telemetry", "event", "ping", "pong", "error", "resumed", "project_update", "anomaly_detected"),
-    *(*OLDER_EVENT_TYPES, "unknown"),
+    *(*OLDER_EVENT_TYPES, "delta", "subscribed", "dropped", "unknown"),
 )
 """Every value that `message_type` can have."""

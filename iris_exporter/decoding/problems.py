@@ -10,6 +10,7 @@ from iris_exporter.core.limits import DEFAULT_LIMITS, Limits
 
 REASONS: dict[str, str] = {
     "binary": "a binary frame, where JSON travels as text",
+    "not_protobuf": "the bytes are no message of the schema `iris.v1`",
     "not_utf8": "the bytes are not UTF-8",
     "not_json": "the text is not JSON",
     "not_an_object": "something else stands where an object must",

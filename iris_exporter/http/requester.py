@@ -22,6 +22,7 @@ from iris_exporter.settings import ClientSettings
 
 _T = TypeVar("_T")
 _REFUSED = frozenset({401, 403})
+_WINDOW_BITS = 15  # the largest window of permessage-deflate, 32 KB of memory for each direction
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +108,10 @@ class Requester:
         end_with_connection(response)
         return response
 
-    async def upgrade(self, url: str, subprotocols: Sequence[str] = ()) -> aiohttp.ClientWebSocketResponse[bool]:
-        """Make a WebSocket at `url`, or where it leads.
+    async def upgrade(
+        self, url: str, subprotocols: Sequence[str] = (), *, compress: bool = False
+    ) -> aiohttp.ClientWebSocketResponse[bool]:
+        """Make a WebSocket at `url`, or where it leads; `compress` offers permessage-deflate.
 
         Raises:
             TransportError: As `get` does.
@@ -125,6 +128,7 @@ class Requester:
                     max_msg_size=self._settings.max_message_bytes,
                     timeout=aiohttp.ClientWSTimeout(ws_receive=None, ws_close=1.0),
                     decode_text=False,
+                    compress=_WINDOW_BITS if compress else 0,
                     **call.options,
                 )
             except aiohttp.WSServerHandshakeError as error:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from iris_exporter.core.reasons import REASONS
-from iris_exporter.core.status import PROTOCOLS, State
+from iris_exporter.core.status import COMPRESSIONS, ENCODINGS, PROTOCOLS, State
+from iris_exporter.core.subscriptions import EXTENSIONS
 from iris_exporter.instruments.metric import Stability
 
 
@@ -78,6 +79,14 @@ NETWORK_VERSION = Attribute("network.protocol.version", "string", "Version of HT
 # Ours
 STREAM = Attribute("iris.stream", "string", "Name of the stream in the configuration.")
 PROTOCOL = Attribute("iris.protocol", "string", "Transport of the stream.", _PROTOCOLS)
+ENCODING = Attribute("iris.encoding", "string", "How the messages of the stream are written.", ENCODINGS)
+COMPRESSION = Attribute("iris.compression", "string", "How the stream is compressed.", (*COMPRESSIONS, "none"))
+GRANTED = Attribute(
+    "iris.extensions",
+    "string[]",
+    "What the source has granted of the options of a subscription; absent where the stream has none.",
+    EXTENSIONS,
+)
 REQUEST = Attribute(
     "iris.request.purpose",
     "string",
@@ -122,7 +131,7 @@ CONNECT = SpanType(
     "iris.connect",
     "CLIENT",
     "One attempt to open the live stream, from the decision to the open link or the failure.",
-    (*_SERVER, PROTOCOL, STATUS_CODE, ERROR_TYPE),
+    (*_SERVER, PROTOCOL, ENCODING, COMPRESSION, STATUS_CODE, ERROR_TYPE),
 )
 DNS = SpanType("iris.connect.dns", "INTERNAL", "Looking up the host.", (STREAM, ERROR_TYPE), CONNECT.name)
 TCP = SpanType(
@@ -159,8 +168,8 @@ SUMMARY = SpanType(
     "INTERNAL",
     "What a stream received within a minute, or until its connection ended.",
     (
-        STREAM, PROTOCOL, CAUSE, MESSAGES, MESSAGES_BY_TYPE, BYTES, DELAY_P50, DELAY_P90, DELAY_P99, DUPLICATES,
-        REPLAYED, GAPS, RESUMES, DECODE_ERRORS, STATE_CHANGES,
+        STREAM, PROTOCOL, GRANTED, CAUSE, MESSAGES, MESSAGES_BY_TYPE, BYTES, DELAY_P50, DELAY_P90, DELAY_P99,
+        DUPLICATES, REPLAYED, GAPS, RESUMES, DECODE_ERRORS, STATE_CHANGES,
     ),
     links="the span of the connection it is about",
 )  # fmt: skip

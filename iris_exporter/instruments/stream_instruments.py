@@ -42,6 +42,7 @@ class StreamInstruments:
         # The hot path goes without a lookup by name.
         self._messages = self._counters[catalog.MESSAGES]
         self._received = self._counters[catalog.RECEIVED_BYTES]
+        self._decoded = self._counters[catalog.DECODED_BYTES]
         self._delay = self._histograms[catalog.MESSAGE_DELAY]
         self.exemplify: Callable[[float], Exemplar | None] | None = None
         """Makes the exemplar of a delay that is being counted; None where there are no traces."""
@@ -85,14 +86,15 @@ class StreamInstruments:
                 self.histogram(catalog.HEARTBEAT_RTT).observe(seconds)
             case PollStarted():
                 self.count(catalog.POLLS)
-            case PollAnswered(wire_bytes=wire_bytes):
-                self.received("poll", wire_bytes)
+            case PollAnswered(wire_bytes=wire_bytes, inflated_bytes=inflated_bytes):
+                self.received("poll", wire_bytes, inflated_bytes)
             case PollFailed(failure=failure):
                 self.count(catalog.POLL_FAILURES, 1, failure.reason)
 
-    def received(self, protocol: str, wire_bytes: int) -> None:
+    def received(self, protocol: str, wire_bytes: int, inflated_bytes: int) -> None:
         """Bytes arrived: one read of a link, or the answer to a poll."""
         self._received.inc(wire_bytes, protocol)
+        self._decoded.inc(inflated_bytes, protocol)
 
     # Messages.
 

@@ -12,7 +12,7 @@ Source: the IRIS wire, section 4.
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 import msgspec
 
@@ -22,6 +22,7 @@ from iris_exporter.core.limits import DEFAULT_LIMITS, Limits
 from iris_exporter.decoding.messages import (
     Anomaly,
     DeferredMessage,
+    Dropped,
     Event,
     EventBatch,
     EventMessage,
@@ -31,14 +32,14 @@ from iris_exporter.decoding.messages import (
     Pong,
     Project,
     Resumed,
+    Subscribed,
     Update,
     UpstreamError,
 )
+from iris_exporter.model.merging import merged, merged_anomaly
 from iris_exporter.model.snapshot import DataFlow, EventKey, Feed, Snapshot
 
-Partial = TypeVar("Partial", Metrics, Project)
 Entity = TypeVar("Entity", Project, Anomaly)
-Believed = TypeVar("Believed", Metrics, Project, Anomaly)
 
 OVERFLOW_KEY: EventKey = ("other", "other", "other")
 """What events are counted under when no further label set may be: the sum stays right."""
@@ -50,7 +51,8 @@ class Changes(msgspec.Struct, frozen=True, gc=False):
     `events` are those seen for the first time, oldest first. `duplicates` counts events seen before, `replayed` those
     that a resumed stream marked as sent again (new or not), `gap` events that the source reports as lost.
     `delay_seconds` is how long the message was under way, at least 0; None for replays, events seen before (they may be
-    unmarked replays), documents and messages without a timestamp.
+    unmarked replays), documents and messages without a timestamp. `advances` counts events that overtook others at the
+    source.
     """
 
     events: tuple[Event, ...] = ()
@@ -58,6 +60,7 @@ class Changes(msgspec.Struct, frozen=True, gc=False):
     replayed: int = 0
     gap: int = 0
     delay_seconds: float | None = None
+    advances: int = 0
 
 
 NO_CHANGES = Changes()
@@ -88,6 +91,7 @@ class StreamState:
         self.cursor = Cursor() if cursor is None else cursor
         self.stale_after_seconds = stale_after_seconds
         self.counted = 0
+        self._advances: dict[str, None] = {}  # ids of events that came early, and are still to come in their place
         """Events counted since the start, whatever their labels."""
         self._metrics: Metrics | None = None
         self._projects: dict[str, Project] = {}
@@ -137,10 +141,19 @@ class StreamState:
         if isinstance(message, Update):
             return self._apply_update(message, now)
         if isinstance(message, Resumed):
-            answer = (message.outcome, message.replayed, message.missed, message.epoch, message.last_event_id)
-            gap = self.cursor.answered(*answer)
-            return Changes(gap=gap) if gap else NO_CHANGES
+            return self._resumed(message)
+        if isinstance(message, Subscribed):
+            if message.resumed is not None:
+                return self._resumed(message.resumed)
+            if message.position is not None and not self.cursor.awaiting_answer:
+                self.cursor.document(message.position, 0, polling=False)
+        elif isinstance(message, Dropped) and message.to is not None:
+            self.cursor.left_out(message.to)
         return NO_CHANGES
+
+    def _resumed(self, answer: Resumed) -> Changes:
+        gap = self.cursor.answered(answer.outcome, answer.replayed, answer.missed, answer.epoch, answer.last_event_id)
+        return Changes(gap=gap) if gap else NO_CHANGES
 
     def apply_batch(self, batch: EventBatch, now: float) -> bool:
         """Take a batch at once, when every event is new, live and the next in the numbering, if there is one.
@@ -153,6 +166,8 @@ class StreamState:
         positions = batch.positions
         numbered = len(positions) - positions.count(None)
         if numbered and (numbered < len(positions) or not self.cursor.precedes(cast("list[str]", positions))):
+            return False
+        if self._advances and not self._advances.keys().isdisjoint(batch.ids):
             return False
         if batch.has_replays or not self.seen.see_all(batch.ids):
             return False
@@ -244,11 +259,17 @@ class StreamState:
         self._data_at = now
         self._view = None
         position, replay, event = message.position, message.replay, message.event
+        if message.is_advance:
+            return self._apply_advance(message, now)
         if position is not None:
             if replay:
                 self.cursor.replayed(position)
             else:
                 self.cursor.live(position, 1)
+        if self._advances and event.id in self._advances:
+            del self._advances[event.id]
+            self.seen.see(event.id)
+            return Changes(replayed=int(replay))
         if not self.seen.see(event.id) or (position is not None and self.cursor.too_late(position, 1)):
             return _DUPLICATE_REPLAY if replay else _DUPLICATE
         self._count((event.project, event.event_type, event.severity))
@@ -258,6 +279,18 @@ class StreamState:
         self._pin_ids((event,))
         sent = message.timestamp
         return Changes((event,), 0, 0, 0, None if sent is None else max(now - sent, 0.0))
+
+    def _apply_advance(self, message: EventMessage, now: float) -> Changes:
+        """An event that overtook others: counted now, and expected once more. The cursor stays before those."""
+        event, sent = message.event, message.timestamp
+        if not self.seen.see(event.id):
+            return _DUPLICATE
+        self._advances[event.id] = None
+        if len(self._advances) > self.limits.max_event_ids:
+            del self._advances[next(iter(self._advances))]
+        self._count((event.project, event.event_type, event.severity))
+        self._feed.appendleft(event)
+        return Changes((event,), 0, 0, 0, None if sent is None else max(now - sent, 0.0), 1)
 
     def _count(self, key: EventKey) -> None:
         self.counted += 1
@@ -298,11 +331,11 @@ class StreamState:
         self._data_at = now
         self._view = None
         if overview.metrics is not None:
-            self._metrics = _merged(self._metrics, overview.metrics)
-        if self._merge_all(self._projects, overview.projects, full, self.limits.max_projects, "projects", _merged):
+            self._metrics = merged(self._metrics, overview.metrics)
+        if self._merge_all(self._projects, overview.projects, full, self.limits.max_projects, "projects", merged):
             self._projects_view = None
         if self._merge_all(
-            self._anomalies, overview.anomalies, full, self.limits.max_anomalies, "anomalies", _merged_anomaly
+            self._anomalies, overview.anomalies, full, self.limits.max_anomalies, "anomalies", merged_anomaly
         ):
             self._anomalies_view = None
         events, duplicates = self._merge_events(overview.events, position)
@@ -315,7 +348,7 @@ class StreamState:
         full: bool,
         most: int,
         kind: str,
-        merged: Callable[[Entity | None, Entity], Entity | None],
+        merge: Callable[[Entity | None, Entity], Entity | None],
     ) -> bool:
         """Merge projects or anomalies by their ids; return whether anything is different now."""
         if found is None:
@@ -326,7 +359,7 @@ class StreamState:
         is_different = bool(vanished)
         for each in found:
             before = known.get(each.id)
-            after = merged(before, each)
+            after = merge(before, each)
             if after is None:
                 is_different |= known.pop(each.id, None) is not None
             elif before is None and len(known) >= most:
@@ -352,29 +385,3 @@ class StreamState:
             self._count((event.project, event.event_type, event.severity))
             self._feed.appendleft(event)
         return tuple(new), duplicates
-
-
-def _merged(old: Partial | None, new: Partial) -> Partial:
-    """`old` with every field that `new` knows: None keeps the old value. `old` itself when nothing is different."""
-    if old is None:
-        return new
-    return _changed(old, {name: value for name in old.__struct_fields__ if (value := getattr(new, name)) is not None})
-
-
-def _merged_anomaly(old: Anomaly | None, new: Anomaly) -> Anomaly | None:
-    """`old` with what `new` has: neither None nor an empty text replaces anything. None for a resolved one.
-
-    A severity always has a value, so it is taken only from a message that describes the anomaly and does not merely
-    update one of its numbers.
-    """
-    if old is None or new.resolved:
-        return None if new.resolved else new
-    known = {name: value for name in old.__struct_fields__ if (value := getattr(new, name)) not in (None, "")}
-    if not (new.type or new.metric or new.description):
-        known.pop("severity", None)
-    return _changed(old, known)
-
-
-def _changed(old: Believed, new: dict[str, Any]) -> Believed:
-    changes = {name: value for name, value in new.items() if value != getattr(old, name)}
-    return msgspec.structs.replace(old, **changes) if changes else old

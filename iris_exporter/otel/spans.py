@@ -32,7 +32,7 @@ from iris_exporter.instruments.signals import SpanType
 from iris_exporter.logs import redact
 from iris_exporter.otel.settings import Sampling
 
-Value = str | bool | int | float
+Value = str | bool | int | float | tuple[str, ...]
 """What an attribute can be."""
 
 _NANOSECONDS = 1_000_000_000

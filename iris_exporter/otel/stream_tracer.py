@@ -79,6 +79,7 @@ class StreamTracer:
         self._event_second = 0.0  # monotonic; when the second began in which `_event_spans` were made
         self._event_spans = 0
         self._is_polled = False
+        self._granted: frozenset[str] | None = None  # on this connection, None without a subscription
         self._protocol = "none"  # the last one that was in use since the summary began
         self._state_changes = 0
         self._totals = totals(instruments)
@@ -137,11 +138,18 @@ class StreamTracer:
 
     def _connected(self, event: Connected) -> None:
         self._protocol = event.protocol
+        self._granted = None
         self._is_linked = True
         operation = self._operation()
         if operation is None:
             return
-        operation.set({signals.PROTOCOL.name: event.protocol})
+        operation.set(
+            {
+                signals.PROTOCOL.name: event.protocol,
+                signals.ENCODING.name: event.encoding,
+                signals.COMPRESSION.name: event.compression,
+            }
+        )
         operation.finish()
         self._connection = context = operation.context
         self._mark(catalog.CONNECT_DURATION, event.seconds, context)
@@ -170,6 +178,10 @@ class StreamTracer:
         if self._events is not None:
             return batch.events()
         return batch.traced() if self._is_traced and self._event_spans_left() > 0 else ()
+
+    def granted(self, extensions: frozenset[str]) -> None:
+        """The summaries of this connection name what was granted (`EventListener`)."""
+        self._granted = extensions
 
     def arrived(self, events: Sequence[Event], at: float) -> None:
         """Log the events, and make spans of those with a trace context (`EventListener`)."""
@@ -231,6 +243,8 @@ class StreamTracer:
             signals.STATE_CHANGES.name: changes,
             **summarise(before, after),
         }
+        if self._granted is not None:
+            attributes[signals.GRANTED.name] = tuple(sorted(self._granted))
         span.set_attributes(attributes)
         connection = self._connection if self._is_linked or cause == "disconnect" else self._poll
         if connection is not None and connection.trace_flags.sampled:

@@ -13,8 +13,9 @@ from typing_extensions import override
 from iris_exporter.core.failures import Failure, from_error_code
 from iris_exporter.core.limits import Limits
 from iris_exporter.core.positions import Outcome
-from iris_exporter.decoding.dialect import Dialect, Outgoing
+from iris_exporter.decoding.dialect import NOTHING_NOTED, Dialect, Noted, Outgoing
 from iris_exporter.decoding.messages import (
+    Dropped,
     Event,
     EventBatch,
     EventMessage,
@@ -23,6 +24,7 @@ from iris_exporter.decoding.messages import (
     Ping,
     Pong,
     Resumed,
+    Subscribed,
     Update,
     UpstreamError,
 )
@@ -31,11 +33,13 @@ from iris_exporter.instruments import catalog
 from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.logs import redact
 from iris_exporter.model.state import Changes, StreamState
+from iris_exporter.settings import StreamSettings
 from iris_exporter.streams.log import StreamLog
 from iris_exporter.transports.base import NO_REACTION, Polled, Reaction, Received, Sink
 
 _SILENT = Reaction(silent=True)
-_CONTROL = frozenset(kind.message_type for kind in (Ping, Pong, Resumed, UpstreamError))
+_CONTROL = frozenset(kind.message_type for kind in (Ping, Pong, Resumed, UpstreamError, Subscribed, Dropped))
+_OUT_OF_SYNC = Failure("out_of_sync", "a change does not follow the one before")
 _NO_DOCUMENT = ("unknown_shape", "not_an_object")  # JSON of no known shape
 Document = TypeVar("Document")
 ANSWER_SECONDS = 10.0
@@ -48,6 +52,9 @@ class EventListener(Protocol):
 
     def wanted(self, batch: EventBatch) -> Sequence[Event]:
         """The events of a batch that it wants; the others are not made into objects."""
+
+    def granted(self, extensions: frozenset[str]) -> None:
+        """The source has answered a subscription."""
 
     def arrived(self, events: Sequence[Event], at: float) -> None:
         """Events seen for the first time, oldest first, by whichever transport, at wall time `at`.
@@ -76,6 +83,7 @@ class StreamSink(Sink):
         self._log = log
         self._listener = listener
         # Of the connection that was opened last:
+        self._two_way = False
         self._resumes = False  # whether an outcome of a resume is still to be reported
         self._lost_cursor = False
         self._refused = False  # whether the position was refused, and nothing was heard without it yet
@@ -83,8 +91,10 @@ class StreamSink(Sink):
         self._opened_at = 0.0
         self._replay_before: float | None = None  # messages older than this may be replays that are not marked
 
-    def limit(self, limits: Limits) -> None:
-        """Set other limits, here and for all that it gives things to."""
+    def configure(self, settings: StreamSettings) -> None:
+        """Follow the settings of the stream, here and in all that it gives things to."""
+        limits = Limits.of(settings)
+        self.dialect.configure(settings)
         self.dialect.problems.limits = limits
         self._state.limit(limits)
         self._instruments.limits = limits
@@ -100,13 +110,14 @@ class StreamSink(Sink):
         self._lost_cursor = True
 
     @override
-    def on_open(self, at: float, *, two_way: bool) -> Sequence[Outgoing]:
+    def on_open(self, at: float, *, two_way: bool, subprotocol: str = "") -> Sequence[Outgoing]:
         """A message resumes from a position alone, a dial from any id."""
         cursor = self._state.cursor
         resume_from = self.resume_from()
         position = resume_from if cursor.state.epoch is not None else ""
         asked = bool(position if two_way else resume_from)
-        self.dialect.reset()
+        self.dialect.reset(subprotocol)
+        self._two_way = two_way
         cursor.begin(asked=asked)
         self._resumes = asked or bool(self._state.seen) or self._lost_cursor
         self._lost_cursor = False
@@ -180,10 +191,24 @@ class StreamSink(Sink):
             self._refused = False
         self._notify(new, at)
         self._finish(received, at)
-        if found is None:  # no frame had a message in it
+        noted = self.dialect.noted()
+        if noted is NOTHING_NOTED and found is None:  # no frame had a message in it
             state.heard(at)
             return _SILENT
+        reaction = reaction if noted is NOTHING_NOTED else self._with_noted(reaction, noted)
         return replace(reaction, fill=True) if state.cursor.gap_after is not None else reaction
+
+    def _with_noted(self, reaction: Reaction, noted: Noted) -> Reaction:
+        """Count what the dialect has noticed, and ask for what it needs: a link that takes no messages is made anew."""
+        self._instruments.histogram(catalog.BATCH_MESSAGES).observe_many(noted.batches)
+        if noted.losses:
+            self._instruments.count(catalog.DELTA_RESYNCS, noted.losses)
+            self._log.out_of_sync()
+        if self._two_way:
+            return replace(reaction, request=noted.request)
+        if noted.losses and reaction.failure is None:
+            return replace(reaction, failure=_OUT_OF_SYNC)
+        return reaction
 
     @override
     def peek(self, received: Received) -> Reaction:
@@ -200,6 +225,14 @@ class StreamSink(Sink):
                 pong = True
             elif isinstance(message, Resumed):
                 self._report_outcome(message.outcome)
+            elif isinstance(message, Subscribed):
+                self._log.subscribed(self.dialect.encoding, sorted(message.extensions))
+                if self._listener is not None:
+                    self._listener.granted(message.extensions)
+                if message.resumed is not None:
+                    self._report_outcome(message.resumed.outcome)
+            elif isinstance(message, Dropped):
+                self._instruments.count(catalog.SOURCE_DROPPED, message.events)
             elif isinstance(message, UpstreamError):
                 self._instruments.count(catalog.UPSTREAM_ERRORS, 1, message.code)
                 self._log.upstream_error(message.code, message.message)
@@ -238,6 +271,8 @@ class StreamSink(Sink):
             self._instruments.count(catalog.EVENTS_REPLAYED, changes.replayed)
         if changes.gap:
             self._instruments.count(catalog.EVENT_GAPS, changes.gap)
+        if changes.advances:
+            self._instruments.count(catalog.EVENTS_OVERTAKING, changes.advances)
 
     def _notify(self, events: Sequence[Event], at: float) -> None:
         if events and self._listener is not None:

@@ -62,6 +62,14 @@ class StreamLog:
         write = _log.info if outcome == "full" else _log.warning
         write("stream.resumed", stream=self._name, outcome=outcome)
 
+    def subscribed(self, encoding: str, extensions: list[str]) -> None:
+        """The source says what it has granted."""
+        _log.info("stream.subscribed", stream=self._name, encoding=encoding, extensions=" ".join(extensions) or "none")
+
+    def out_of_sync(self) -> None:
+        """A change does not follow the one before; everything is asked for anew."""
+        self._broken.warning("stream.out_of_sync", stream=self._name)
+
     def upstream_error(self, code: str, message: str) -> None:
         """The source sent an `error`."""
         self._broken.warning("upstream.error", stream=self._name, code=code, detail=message or None)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from iris_exporter.core.limits import Limits
 from iris_exporter.decoding.dialect import Dialect
-from iris_exporter.decoding.iris_json.dialect import IrisJson
+from iris_exporter.decoding.iris_stream.dialect import IrisStream
 from iris_exporter.model.state import StreamState
 
 
@@ -17,4 +17,4 @@ class Profile:
     state: type[StreamState]
 
 
-IRIS = Profile(IrisJson, StreamState)
+IRIS = Profile(IrisStream, StreamState)

@@ -80,6 +80,7 @@ class Stream:
             limits,
         )
         self._sink = StreamSink(profile.dialect(limits), self._state, self.instruments, self._log, self.telemetry)
+        self._sink.configure(settings)
         self._supervisor = self._supervise(settings)
         self.settings = settings
         self._pending: PendingRecord | None = None
@@ -128,7 +129,7 @@ class Stream:
         await self._supervisor.stop()
         self.settings = settings
         self._state.stale_after_seconds = settings.stale_after_seconds
-        self._sink.limit(Limits.of(settings))
+        self._sink.configure(settings)
         if self.telemetry is not None:
             self.telemetry.locate(settings.url)
         last_failure_at = self._supervisor.last_failure_at

@@ -14,8 +14,8 @@ class Received:
 
     `frames` are whole and in order; a control frame or an SSE comment is none, and still proves that the link lives.
     `wire_bytes` is what they took on the wire: WebSocket frames with their headers, the body of an SSE or poll response
-    before decompression. `last_event_id` and `retry_seconds` are the last ones that an SSE stream sent in this piece,
-    None without one.
+    before decompression. `inflated_bytes` is what they would have taken without compression, None for the same.
+    `last_event_id` and `retry_seconds` are the last ones that an SSE stream sent in this piece, None without one.
     """
 
     frames: list[Frame]
@@ -23,6 +23,7 @@ class Received:
     last_event_id: str | None = None
     retry_seconds: float | None = None
     pongs: int = 0
+    inflated_bytes: int | None = None
 
 
 class Link(Protocol):
@@ -32,6 +33,11 @@ class Link(Protocol):
     """One of `core.status.PROTOCOLS`."""
     two_way: bool
     """Whether messages can be sent. A two-way link is asked to resume by its first message, any other by its dial."""
+
+    subprotocol: str
+    """The one that was chosen in the handshake; empty without one."""
+    compression: str
+    """How the link is compressed, one of `core.status.COMPRESSIONS`; `none` for not at all."""
 
     async def read(self) -> Received:
         """The next piece; waits for as long as it takes. A cancelled read loses nothing that was returned."""
@@ -52,6 +58,7 @@ class Reaction:
 
     `pong` says that one of the messages was the answer to our own heartbeat, `fill` that events are missing which REST
     may have: see `Sink.missing_after`. `silent` says that the frames prove that the source lives and no more.
+    `request` is a message that has to be sent even while an answer is under way.
     """
 
     replies: tuple[Outgoing, ...] = ()
@@ -59,6 +66,7 @@ class Reaction:
     pong: bool = False
     fill: bool = False
     silent: bool = False
+    request: Outgoing | None = None
 
 
 NO_REACTION = Reaction()
@@ -93,7 +101,7 @@ class Sink(Protocol):
     def awaits_answer(self) -> bool:
         """Whether the link was asked to resume from a position, and the source has not answered yet."""
 
-    def on_open(self, at: float, *, two_way: bool) -> Sequence[Outgoing]:
+    def on_open(self, at: float, *, two_way: bool, subprotocol: str = "") -> Sequence[Outgoing]:
         """A link begins at wall time `at`; return what to send first (see `Link.two_way`)."""
 
     def receive(self, received: Received, at: float) -> Reaction:

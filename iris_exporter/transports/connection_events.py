@@ -31,6 +31,8 @@ class Connected:
     endpoint: str
     seconds: float
     at: float
+    encoding: str = "json"
+    compression: str = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class PollAnswered:
     """A REST request, or a dial that found something to poll, was answered; `PollFailed` may follow."""
 
     wire_bytes: int
+    inflated_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

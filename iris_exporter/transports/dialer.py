@@ -1,6 +1,6 @@
 """From settings to an open link: carries out the probes that `core.negotiation` asks for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import aiohttp
 
@@ -104,7 +104,9 @@ class Dialer:
     async def _upgrade(self) -> WebSocketLink:
         try:
             with takeovers():
-                socket = await self._requester.upgrade(self._settings.url, self._dialect.subprotocols)
+                socket = await self._requester.upgrade(
+                    self._settings.url, self._dialect.subprotocols, compress=self._dialect.compresses
+                )
         except aiohttp.WSServerHandshakeError as error:
             retry_after = error.headers.get("Retry-After") if error.headers is not None else None
             hint = retry_after_seconds(retry_after, self._clock.wall())
@@ -112,20 +114,20 @@ class Dialer:
                 raise TransportError(Failure("handshake", error.message)) from None
             if error.status == 200:
                 raise TransportError(Failure("upgrade_refused", "the answer is not a WebSocket")) from None
-            raise TransportError(from_status(error.status, retry_after_seconds=hint)) from None
+            raise TransportError(self._from_status(error.status, hint)) from None
         return WebSocketLink(socket, self._settings.max_message_bytes)
 
     async def _get(self, probe: Probe, last_event_id: str) -> Link | PollInstead:
         url = negotiation.as_http(self._settings.url)
         headers = {
             "Accept": negotiation.accept_header(probe, self._dialect.accept),
-            "Accept-Encoding": "identity",
+            "Accept-Encoding": "gzip" if self._dialect.compresses else "identity",
             "Cache-Control": "no-store",
         }
         if last_event_id:
             headers["Last-Event-ID"] = last_event_id
         with takeovers():
-            response = await self._requester.get(url, headers)
+            response = await self._requester.get(self._dialect.stream_address(url), headers)
         link: SseLink | None = None
         try:
             media_type = response.content_type.lower()
@@ -163,4 +165,10 @@ class Dialer:
         if last_event_id and response.status in _OF_THE_POSITION:
             return Failure("position_refused", f"HTTP status {response.status} to a request with a Last-Event-ID")
         hint = retry_after_seconds(response.headers.get("Retry-After"), self._clock.wall())
-        return from_status(response.status, retry_after_seconds=hint)
+        return self._from_status(response.status, hint)
+
+    def _from_status(self, status: int, hint: float | None) -> Failure:
+        failure = from_status(status, retry_after_seconds=hint)
+        if failure.reason == "not_found" and self._dialect.missing_hint:
+            return replace(failure, detail=f"{failure.detail}; {self._dialect.missing_hint}")
+        return failure

@@ -27,26 +27,38 @@ _SNAPSHOT_GIVEN_UP = Failure("timeout", "the stream brought more than may wait u
 class Backlog:
     """Pieces that wait for the snapshot, bounded by their bytes. `take` them from the oldest on.
 
-    Its user sets the flags: the snapshot is still `loading`, it was given up because the pieces `overflowed`, and what
-    arrives still `waits` behind other pieces.
+    There are two queues: `urgent` pieces hold nothing but messages of high priority, which are as right before the
+    snapshot as after it, and are taken first. Its user sets the flags: the snapshot is still `loading`, it was given up
+    because the pieces `overflowed`, and what arrives still `waits` behind other pieces.
     """
 
     def __init__(self, limit_bytes: int = MAX_BACKLOG_BYTES) -> None:
         self.loading = self.waits = True
         self.overflowed = False
         self._pieces: deque[tuple[Received, float]] = deque()
+        self._urgent: deque[tuple[Received, float]] = deque()
         self._bytes = 0
         self._limit = limit_bytes
 
-    def put(self, received: Received, at: float) -> bool:
+    def put(self, received: Received, at: float, *, urgent: bool = False) -> bool:
         """Add a piece that arrived at wall time `at`; False when there is more now than may wait."""
-        self._pieces.append((received, at))
+        (self._urgent if urgent else self._pieces).append((received, at))
         self._bytes += sum(map(len, received.frames)) + _PIECE_BYTES
         return self._bytes <= self._limit
 
     def take(self) -> tuple[Received, float] | None:
         """The next piece, None when there is none."""
-        return self._pieces.popleft() if self._pieces else None
+        return self.take_urgent() or (self._pieces.popleft() if self._pieces else None)
+
+    def take_urgent(self) -> tuple[Received, float] | None:
+        """The next piece of high priority, None when there is none."""
+        return self._urgent.popleft() if self._urgent else None
+
+    @property
+    def oldest(self) -> tuple[float | None, float | None]:
+        """When the oldest ordinary piece, and the oldest urgent one, arrived; None where none waits."""
+        normal, urgent = ((queue[0][1] if queue else None) for queue in (self._pieces, self._urgent))
+        return normal, urgent
 
 
 class LinkSession:
@@ -64,6 +76,8 @@ class LinkSession:
         self._backlog = Backlog()
         self._filling: asyncio.Task[None] | None = None
         self._replying: asyncio.Task[None] | None = None
+        self._requesting: asyncio.Task[None] | None = None
+        context.oldest_waiting = lambda: self._backlog.oldest
 
     async def run(self) -> Failure:
         """Load the snapshot and read until the link ends or is found dead; return why."""
@@ -81,6 +95,7 @@ class LinkSession:
             reported = self._take_all()
             self._context.tasks.end(self._filling)
             self._context.tasks.end(self._replying)
+            self._context.tasks.end(self._requesting)
         return reported or failure
 
     async def _load_snapshot(self) -> Failure | None:
@@ -118,12 +133,16 @@ class LinkSession:
                 return error.failure
             heartbeat.heard = monotonic()
             now = wall()
-            on_read(protocol, received.wire_bytes)
+            wire_bytes, inflated_bytes = received.wire_bytes, received.inflated_bytes
+            on_read(protocol, wire_bytes, wire_bytes if inflated_bytes is None else inflated_bytes)
             if is_first:
                 is_first = False
                 self._emit(FirstRead())
             if backlog.waits:
                 self._add_to_backlog(loading, received, now)
+                while (piece := backlog.take_urgent()) is not None:
+                    if (failure := self._take(*piece)) is not None:
+                        return failure
             elif (failure := self._take(received, now)) is not None:
                 return failure
             if received.pongs:
@@ -136,6 +155,9 @@ class LinkSession:
         self._reply(reaction.replies)
         if reaction.pong:
             self._ping_answered()
+        if urgent := self._sink.dialect.urgent(received.frames):
+            backlog.put(Received(list(urgent), 0), now, urgent=True)
+            received.frames = [frame for frame in received.frames if not any(frame is each for each in urgent)]
         if not backlog.put(received, now) and backlog.loading and not backlog.overflowed:
             backlog.overflowed = True
             self._emit(PollFailed(_SNAPSHOT_GIVEN_UP))
@@ -154,6 +176,8 @@ class LinkSession:
             self._context.last_message_at = now
         if not answered:
             self._reply(reaction.replies)
+        if reaction.request is not None:
+            self._requesting = self._context.tasks.spawn(self._send_all((reaction.request,)), "request")
         if reaction.pong:
             self._ping_answered()
         if reaction.fill and (self._filling is None or self._filling.done()):

@@ -40,7 +40,7 @@ class SnapshotLoader:
         """A dial found something to poll; what it was answered is the first poll."""
         self._urls = (found.url,)
         if found.body is not None:
-            self._emit(PollAnswered(found.wire_bytes))
+            self._emit(PollAnswered(found.wire_bytes, len(found.body)))
             self._is_loaded = self._sink.snapshot(found.body, self._clock.wall(), polling=True) is None
 
     async def poll(self) -> Failure | None:
@@ -77,7 +77,7 @@ class SnapshotLoader:
             polled = await self._poller.fetch(url)
         except TransportError as error:
             return error.failure
-        self._emit(PollAnswered(polled.wire_bytes))
+        self._emit(PollAnswered(polled.wire_bytes, len(polled.body or b"")))
         if polled.body is None:
             self._sink.unchanged(self._clock.wall())
             return None
@@ -106,7 +106,7 @@ class SnapshotLoader:
                     if error.failure.remedy not in _FINAL:
                         return  # the next document, or the next message, asks again
                 else:
-                    self._emit(PollAnswered(polled.wire_bytes))
+                    self._emit(PollAnswered(polled.wire_bytes, len(polled.body or b"")))
                     page = polled
             if not self._sink.page(after, page, self._clock.wall()):
                 return

@@ -35,6 +35,7 @@ class SseLink(Link):
 
     protocol = "sse"
     two_way = False
+    subprotocol = ""
 
     def __init__(
         self,
@@ -50,8 +51,10 @@ class SseLink(Link):
         self._inflated = b""
         self._taken = 0  # of what is inflated
         self._end: BaseException | None = None  # what the body ended by, once all before it is given out
+        encoding = response.headers.get("Content-Encoding", "").strip().lower()
+        self.compression = {"x-gzip": "gzip", "": "none", "identity": "none"}.get(encoding, encoding)
         try:
-            self._inflater = Inflater(response.headers.get("Content-Encoding", "").strip().lower())
+            self._inflater = Inflater(encoding)
         except ValueError as error:
             raise TransportError(Failure("not_a_stream", "a content encoding we did not ask for")) from error
         if isinstance(response, TakeoverResponse) and response.takeover is not None:
@@ -78,6 +81,7 @@ class SseLink(Link):
             wire_bytes,
             last_event_id=parser.last_event_id,
             retry_seconds=None if retry is None else retry / 1000,
+            inflated_bytes=len(part),
         )
 
     async def _next_part(self) -> tuple[bytes, int]:

@@ -42,7 +42,8 @@ class Supervisor:
 
     `connect`, `disconnect` and `reset` return at once; the tasks do the rest. Everything happens on one event loop.
 
-    Each observer takes every event of the connection; `on_read` takes protocol and bytes of each read of a link;
+    Each observer takes every event of the connection; `on_read` takes protocol, bytes and inflated bytes of each
+    read of a link;
     `on_crash` is called for each unexpected exception in one of the tasks.
     """
 
@@ -53,7 +54,7 @@ class Supervisor:
         poller: Poller,
         sink: Sink,
         observers: Sequence[Observer],
-        on_read: Callable[[str, int], None],
+        on_read: Callable[[str, int, int], None],
         clock: Clock,
         random: Callable[[], float],
         on_crash: Callable[[], None] = lambda: None,
@@ -80,6 +81,7 @@ class Supervisor:
 
         self._protocol = "none"
         self._endpoint = ""
+        self._compression = "none"
         self._next_attempt_at: float | None = None
         self._connected_at: float | None = None
         self._failing_since: float | None = None
@@ -90,6 +92,7 @@ class Supervisor:
 
     def status(self) -> LinkStatus:
         """What the connection looks like now."""
+        dialect, is_live = self._sink.dialect, self._connection.state is State.LIVE
         return LinkStatus(
             state=self._connection.state,
             protocol=self._protocol,
@@ -102,6 +105,10 @@ class Supervisor:
             failing_since=self._failing_since,
             last_failure_at=self.last_failure_at,
             state_changed_at=self._state_changed_at,
+            encoding=dialect.encoding if is_live else "none",
+            compression=self._compression if is_live else "none",
+            extensions=dialect.extensions if is_live else None,
+            oldest_waiting=self._context.oldest_waiting(),
         )
 
     @property
@@ -238,9 +245,13 @@ class Supervisor:
             self._carry_out(self._connection.feed(Input.TO_POLL), None)
             return None
         self._protocol, self._endpoint = link.protocol, negotiation.without_credentials(self._settings.url)
-        self._connected_at = self._clock.wall()
-        self._emit(Connected(link.protocol, self._endpoint, now - started, self._connected_at))
-        for message in self._sink.on_open(self._clock.wall(), two_way=link.two_way):
+        self._connected_at, self._compression = self._clock.wall(), link.compression
+        first = self._sink.on_open(self._connected_at, two_way=link.two_way, subprotocol=link.subprotocol)
+        encoding = self._sink.dialect.encoding
+        self._emit(
+            Connected(link.protocol, self._endpoint, now - started, self._connected_at, encoding, link.compression)
+        )
+        for message in first:
             await link.send(message)
         self._carry_out(self._connection.opened(now), None)
         self._tasks.works()

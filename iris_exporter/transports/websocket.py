@@ -38,6 +38,8 @@ class WebSocketLink(Link):
 
     def __init__(self, socket: ClientWebSocketResponse[bool], max_message_bytes: int) -> None:
         self._socket = socket
+        self.subprotocol = socket.protocol or ""
+        self.compression = "deflate" if socket.compress else "none"
         self._end: Failure | None = None
         self._close_code: int | None = None  # of a violation that we have found
         self._ponging: asyncio.Task[None] | None = None
@@ -50,7 +52,7 @@ class WebSocketLink(Link):
     async def read(self) -> Received:
         if self._close_code is not None and self._end is not None:
             raise TransportError(self._end)
-        texts, wire_bytes = None, 0
+        texts, wire_bytes = None, None
         if self._incoming is not None:
             item = await self._incoming.get()
             if item is None:
@@ -58,10 +60,13 @@ class WebSocketLink(Link):
             else:
                 texts, wire_bytes = item
         if texts is None:
-            return self._received(await self._socket.receive())
+            received = self._received(await self._socket.receive())
+            if wire_bytes is not None and wire_bytes != received.wire_bytes:
+                received.inflated_bytes, received.wire_bytes = received.wire_bytes, wire_bytes
+            return received
         if not _is_utf8(b"\n".join(texts)):  # so that the end of one does not become valid by the next one
             return self._up_to_invalid(texts)
-        return Received(list(texts), wire_bytes)
+        return Received(list(texts), wire_bytes or 0)
 
     def _up_to_invalid(self, texts: list[bytes]) -> Received:
         """The messages up to the first that is no valid UTF-8, which the dialect counts.

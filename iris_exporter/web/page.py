@@ -96,12 +96,18 @@ def _row(stream: Mapping[str, Any], *, buttons: bool) -> str:
 {f"<td>{forms}</td>" if buttons else ""}</tr>"""
 
 
+def _in_use(stream: Mapping[str, Any]) -> str:
+    """The protocol, with what is used on top of it."""
+    more = [stream[name] for name in ("encoding", "compression") if stream[name] not in ("none", "json")]
+    return ", ".join([str(stream["protocol"]), *more, *(stream["extensions"] or ())])
+
+
 def _state(stream: Mapping[str, Any]) -> str:
     state, attempt = str(stream["state"]), stream["reconnect_attempt"]
     text = state.capitalize()
     if state == "connecting" and attempt:
         text += f" (attempt {attempt})"
-    notes = [str(stream["protocol"]), f"since {stream['state_changed_at']}"]
+    notes = [_in_use(stream), f"since {stream['state_changed_at']}"]
     if stream["next_attempt_at"] is not None and state != "live":
         notes.append(f"next attempt {stream['next_attempt_at']}")
     return f"{_badge(state, text)}{''.join(f'<br><small>{escape(note)}</small>' for note in notes)}"

@@ -55,6 +55,9 @@ def stream_object(stream: Stream) -> dict[str, Any]:
         "last_failure_at": timestamp(status.last_failure_at),
         "state_changed_at": timestamp(status.state_changed_at),
         "data_flow": snapshot.flow.value if status.state in (State.LIVE, State.POLLING) else None,
+        "encoding": status.encoding,
+        "compression": status.compression,
+        "extensions": None if status.extensions is None else sorted(status.extensions),
     }
 
 

@@ -26,10 +26,13 @@ NOON = 1_700_000_000.0
 
 
 def link(state: State = State.LIVE, **changes: Any) -> LinkStatus:
+    is_live = state is State.LIVE
     fields: dict[str, Any] = {
         "state": state, "protocol": "sse", "endpoint": "http://iris.test/api/stream/overview", "attempt": 0,
         "next_attempt_at": None, "connected_at": NOON, "last_message": NOON + 1.5, "failure": None,
         "failing_since": None, "last_failure_at": None, "state_changed_at": NOON,
+        "encoding": "protobuf" if is_live else "none", "compression": "gzip" if is_live else "none",
+        "extensions": frozenset({"batch", "delta"}) if is_live else None, "oldest_waiting": (NOON + 1, None),
     }  # fmt: skip
     return LinkStatus(**{**fields, **changes})
 
@@ -92,7 +95,7 @@ def busy_exposition() -> Exposition:
     main.instruments.on_event(Connected("sse", "http://iris.test/", 0.034, NOON))
     main.instruments.message("event", 17)
     main.instruments.message("surprise")
-    main.instruments.received("sse", 123_456_789)
+    main.instruments.received("sse", 123_456_789, 987_654_321)
     main.instruments.delays([0.004, 0.005, 0.0051, 0.3, 99.0])
     main.instruments.delays([0.07])
     exemplar = Exemplar((("trace_id", "4bf92f3577b34da6a3ce929d0e0e4736"),), 0.07, NOON)
@@ -104,6 +107,10 @@ def busy_exposition() -> Exposition:
     main.instruments.count(catalog.RESUMES, 1, "partial")
     main.instruments.count(catalog.EVENTS_REPLAYED, 3)
     main.instruments.count(catalog.EVENTS_DUPLICATE, 2)
+    main.instruments.count(catalog.EVENTS_OVERTAKING, 4)
+    main.instruments.count(catalog.SOURCE_DROPPED, 5)
+    main.instruments.count(catalog.DELTA_RESYNCS, 1)
+    main.instruments.histogram(catalog.BATCH_MESSAGES).observe_many([2, 100, 3])
     main.instruments.count(catalog.EVENT_GAPS, 1)
     waiting = link(
         State.CONNECTING, protocol="none", endpoint="", attempt=3, next_attempt_at=NOON + 6, connected_at=None,

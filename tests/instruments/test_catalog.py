@@ -14,7 +14,9 @@ from iris_exporter.instruments.metric import Kind, Metric
 CONTRACT = """
 iris_up gauge stream
 iris_stream_state stateset stream state
-iris_stream_info info stream protocol endpoint
+iris_stream_info info stream protocol endpoint encoding compression
+iris_stream_extension gauge stream extension
+iris_stream_queue_oldest_timestamp_seconds gauge stream queue
 iris_stream_connect_attempts_total counter stream
 iris_stream_connect_failures_total counter stream reason
 iris_stream_disconnects_total counter stream reason
@@ -25,6 +27,11 @@ iris_stream_last_message_timestamp_seconds gauge stream
 iris_stream_messages_total counter stream message_type
 iris_stream_decode_errors_total counter stream reason
 iris_stream_received_bytes_total counter stream protocol
+iris_stream_decoded_bytes_total counter stream protocol
+iris_stream_batch_messages histogram stream
+iris_stream_delta_resyncs_total counter stream
+iris_stream_events_overtaking_total counter stream
+iris_stream_source_dropped_events_total counter stream
 iris_stream_upstream_errors_total counter stream code
 iris_stream_polls_total counter stream
 iris_stream_poll_failures_total counter stream reason

@@ -72,7 +72,9 @@ def test_before_anything_is_heard_the_known_series_are_there_and_the_unknown_are
     printed = text(printer)
     assert series(printer, "iris_up") == ['iris_up{stream="main"} 0.0']
     assert 'iris_stream_messages_total{message_type="event",stream="main"} 0.0' in printed
-    assert 'iris_stream_info{endpoint="",protocol="none",stream="main"} 1.0' in printed
+    none = 'compression="none",encoding="none",endpoint="",protocol="none",stream="main"'
+    assert f"iris_stream_info{{{none}}} 1.0" in printed
+    assert not series(printer, "iris_stream_extension")
     for absent in ("iris_projects", "iris_runs_today", "iris_stream_connected_timestamp_seconds", "iris_events_total"):
         assert not series(printer, absent)
 

@@ -39,7 +39,7 @@ def counts(instruments: StreamInstruments) -> dict[tuple[str, str], float]:
         (lambda s: s.on_event(DialFailed(Failure("tls"), 1.0)), catalog.CONNECT_FAILURES, "tls", 1),
         (lambda s: s.on_event(DialFailed(Failure("made up"), 1.0)), catalog.CONNECT_FAILURES, "other", 1),
         (lambda s: s.on_event(Disconnected(Failure("closed"))), catalog.DISCONNECTS, "closed", 1),
-        (lambda s: s.received("websocket", 77), catalog.RECEIVED_BYTES, "websocket", 77),
+        (lambda s: s.received("websocket", 77, 77), catalog.RECEIVED_BYTES, "websocket", 77),
         (lambda s: s.on_event(PollStarted()), catalog.POLLS, "", 1),
         (lambda s: s.on_event(PollFailed(Failure("unavailable"))), catalog.POLL_FAILURES, "unavailable", 1),
         (lambda s: s.message("ping"), catalog.MESSAGES, "ping", 1),
@@ -58,7 +58,9 @@ def test_each_report_moves_one_counter(
 ) -> None:
     instruments = StreamInstruments("s")
     report(instruments)
-    assert counts(instruments) == {(metric.name, label): count}
+    moved = counts(instruments)
+    assert moved.pop((catalog.DECODED_BYTES.name, label), count) == count
+    assert moved == {(metric.name, label): count}
     assert instruments.counter(metric).value(label) == count
 
 

@@ -120,6 +120,8 @@ async def test_a_connection_is_a_trace_and_each_event_a_record(protocol: str) ->
         "server.port": int(at.rpartition(":")[2]),
         "url.full": f"{at}/api/stream/events",
         "iris.protocol": protocol,
+        "iris.encoding": "json",
+        "iris.compression": "none",
         "http.response.status_code": 101 if protocol == "websocket" else 200,
     }
     children = [span for span in receiver.received.spans if span.parent_span_id == connect.span_id]

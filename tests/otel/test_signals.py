@@ -21,7 +21,7 @@ def test_names_follow_the_conventions() -> None:
     for owner in (*signals.SPANS, *signals.LOGS):
         for attribute in owner.attributes:
             assert re.fullmatch(r"[a-z][a-z0-9_]*(\.([a-z][a-z0-9_]*|<[a-z_]+>))+", attribute.name), attribute.name
-            assert attribute.type in ("string", "int", "double", "boolean")
+            assert attribute.type in ("string", "int", "double", "boolean", "string[]")
 
 
 def test_no_attribute_is_the_namespace_of_another_one() -> None:

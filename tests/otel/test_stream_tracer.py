@@ -136,7 +136,7 @@ async def test_the_first_message_ends_its_span() -> None:
     bench = Bench()
     bench.connect()
     bench.clock.now += 2
-    bench.stream.on_event(PollAnswered(10))  # the snapshot is no message
+    bench.stream.on_event(PollAnswered(10, 10))  # the snapshot is no message
     assert not bench.named(signals.FIRST_MESSAGE)
     bench.stream.on_event(FirstRead())
     (first,) = bench.named(signals.FIRST_MESSAGE)
@@ -158,13 +158,13 @@ async def test_a_link_that_ends_before_its_first_message_has_a_reason() -> None:
 async def test_an_answer_that_cannot_be_decoded_is_a_failed_poll() -> None:
     bench = Bench()
     bench.stream.on_event(PollStarted())
-    bench.stream.on_event(PollAnswered(44))
+    bench.stream.on_event(PollAnswered(44, 44))
     bench.stream.on_event(PollFailed(Failure("decode")))
     await settle()
     (span,) = bench.named(signals.REQUEST_SPAN)
     assert (error(span), attributes_of(span)["iris.request.bytes"]) == ("decode", 44)
     bench.stream.on_event(PollStarted())
-    bench.stream.on_event(PollAnswered(45))
+    bench.stream.on_event(PollAnswered(45, 45))
     await settle()
     assert [error(span) for span in bench.named(signals.REQUEST_SPAN)] == ["decode", ""]
 
@@ -190,7 +190,7 @@ async def test_a_task_that_starts_inside_an_attempt_is_not_a_part_of_it() -> Non
 
     async def reader() -> Operation | None:
         bench.stream.on_event(PollStarted())
-        bench.stream.on_event(PollAnswered(1))
+        bench.stream.on_event(PollAnswered(1, 1))
         await settle()
         return CURRENT.get()
 

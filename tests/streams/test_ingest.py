@@ -17,6 +17,7 @@ from iris_exporter.streams.ingest import StreamSink
 from iris_exporter.streams.log import StreamLog
 from iris_exporter.transports.base import NO_REACTION, Polled, Reaction, Received
 from tests.fakes import FakeClock
+from tests.settings import stream_settings
 
 PONG = b'{"type":"pong"}'
 
@@ -382,7 +383,7 @@ def test_an_event_is_held_to_the_limits_on_the_quick_way_and_on_the_other(quick:
 def test_other_limits_hold_for_everything_from_now_on() -> None:
     bench = Bench()
     bench.feed(*[EVENT % number for number in range(50)])
-    bench.sink.limit(Limits(max_events=2, max_event_bytes=256))
+    bench.sink.configure(stream_settings(url="http://iris.test/", max_events=2, max_event_bytes=256))
     bench.feed((EVENT % "last").replace('"project":"p"', '"project":"p","message":"%s"' % ("m" * 300)))
     events = bench.state.view(bench.clock.wall()).events
     assert [event.id for event in events] == ["last", "49"]

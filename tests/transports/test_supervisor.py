@@ -32,6 +32,7 @@ class FakeLink:
     def __init__(self, protocol: str = "websocket") -> None:
         self.protocol = protocol
         self.two_way = protocol != "sse"
+        self.subprotocol, self.compression = "", "none"
         self.sent: list[bytes] = []
         self.pings = 0
         self.closed: list[int] = []
@@ -150,7 +151,7 @@ class Recorder:
     def awaits_answer(self) -> bool:
         return bool(self.position)
 
-    def on_open(self, at: float, *, two_way: bool) -> Sequence[bytes]:
+    def on_open(self, at: float, *, two_way: bool, subprotocol: str = "") -> Sequence[bytes]:
         self.calls.append(("opened", two_way))
         return (b"resume",) if self.position else ()
 
@@ -187,7 +188,7 @@ class Recorder:
             case _:
                 self.calls.append((type(event).__name__,))
 
-    def on_read(self, protocol: str, wire_bytes: int) -> None:
+    def on_read(self, protocol: str, wire_bytes: int, inflated_bytes: int) -> None:
         self.calls.append(("read", protocol, wire_bytes))
 
     def count(self, *what: object) -> int:

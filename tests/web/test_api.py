@@ -18,6 +18,7 @@ from tests.web.support import NOON, Answer, FakeContext, link, picture, serving
 KEYS = [
     "name", "url", "protocol", "state", "is_connected", "is_connecting", "using_fallback", "reconnect_attempt",
     "next_attempt_at", "last_update", "error", "failure", "last_failure_at", "state_changed_at", "data_flow",
+    "encoding", "compression", "extensions",
 ]  # fmt: skip
 
 

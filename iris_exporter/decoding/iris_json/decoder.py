@@ -20,6 +20,7 @@ from iris_exporter.decoding.iris_json.objects import (
 )
 from iris_exporter.decoding.messages import (
     OLDER_EVENT_TYPES,
+    Dropped,
     EventMessage,
     Message,
     Overview,
@@ -103,7 +104,12 @@ def _event_message(envelope: JsonObject, data: JsonObject, head: _Head, problems
     older_type = None if head.message_type == "event" else head.message_type
     event = event_from(data, problems, head.timestamp, older_type, envelope.get("traceparent"))
     timestamp = event.timestamp if head.timestamp is None else head.timestamp
-    return EventMessage(event, *head._replace(timestamp=timestamp))
+    return EventMessage(event, *head._replace(timestamp=timestamp), is_advance=is_advance(envelope))
+
+
+def is_advance(envelope: JsonObject) -> bool:
+    """Whether a message overtakes others, and comes once more in its place; its position would be that of those."""
+    return envelope.get("priority") == "high" and envelope.get("id") is None
 
 
 def _project_update(envelope: JsonObject, problems: Problems) -> Update | EventMessage:
@@ -138,7 +144,7 @@ def _error(envelope: JsonObject, problems: Problems) -> UpstreamError:
     return UpstreamError(code[: values.MAX_CODE_CHARS], message[: values.MAX_REPORT_CHARS], retry_after)
 
 
-def _of_fields(kind: type[Ping | Pong | Resumed]) -> Callable[[JsonObject, Problems], Message]:
+def _of_fields(kind: type[Ping | Pong | Resumed | Dropped]) -> Callable[[JsonObject, Problems], Message]:
     """Reads a message that is its fields and nothing else; they are in `data`, or in the envelope itself."""
     fields = fields_of(kind)
 
@@ -160,6 +166,7 @@ _READERS: dict[str, Callable[[dict[str, Any], Problems], Message]] = {
     "pong": _of_fields(Pong),
     "error": _error,
     "resumed": _of_fields(Resumed),
+    "dropped": _of_fields(Dropped),
     "project_update": _project_update,
     "anomaly_detected": _anomaly_detected,
     **dict.fromkeys(OLDER_EVENT_TYPES, _event),

@@ -13,7 +13,7 @@ Source: docs/protocol.md and the IRIS wire, sections 2 and 3.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 from typing_extensions import override
@@ -28,6 +28,7 @@ from iris_exporter.decoding.json_text import MAX_METADATA_DEPTH, parse
 from iris_exporter.decoding.messages import EventBatch, Message, Overview, Page, Ping, Pong
 from iris_exporter.decoding.problems import Problems
 from iris_exporter.errors import DecodeError
+from iris_exporter.settings import StreamSettings
 
 MAX_BATCH = 256
 """Messages in one batch: enough to make its fixed costs small, and few enough to stay in a processor's cache."""
@@ -44,7 +45,6 @@ _NOT_ORDINARY = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeEr
 class IrisJson(Dialect):
     """IRIS's JSON. Not for use by two threads at a time."""
 
-    subprotocols: Sequence[str] = ()
     accept = "application/json"
     heartbeat: Outgoing | None = outgoing.PING
     answer: Outgoing | None = outgoing.PONG
@@ -60,7 +60,11 @@ class IrisJson(Dialect):
     # What is sent and asked
 
     @override
-    def reset(self) -> None:
+    def configure(self, settings: StreamSettings) -> None:
+        """Plain JSON is the same for all."""
+
+    @override
+    def reset(self, subprotocol: str = "") -> None:
         """No message depends on one before it."""
 
     @override
@@ -169,9 +173,13 @@ class IrisJson(Dialect):
             return
         envelopes = found[:MAX_LISTED] if isinstance(found, list) else (found,)
         for envelope in envelopes:
-            try:
-                yield message_from(envelope, self.problems)
-            except DecodeError as error:
-                yield error
+            yield from self._messages(envelope)
         if isinstance(found, list) and len(found) > MAX_LISTED:
             yield DecodeError("too_long", f"$[{MAX_LISTED}]", "more messages in a frame than are read")
+
+    def _messages(self, envelope: Any) -> Iterator[Message | DecodeError]:
+        """The messages that a parsed envelope stands for."""
+        try:
+            yield message_from(envelope, self.problems)
+        except DecodeError as error:
+            yield error

@@ -47,6 +47,7 @@ class WireEnvelope(msgspec.Struct, gc=False, tag_field="type", tag="event"):
     id: Annotated[str, msgspec.Meta(max_length=MAX_ID_CHARS)] | None = None
     replay: bool = False
     traceparent: str | None = None
+    priority: None = None  # a message that has one goes the general way
 
     def message(self) -> EventMessage:
         """The message as an object."""

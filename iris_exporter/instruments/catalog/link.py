@@ -3,12 +3,14 @@
 from collections.abc import Callable
 
 from iris_exporter.core.reasons import REASONS
-from iris_exporter.core.status import PROTOCOLS, State
+from iris_exporter.core.status import COMPRESSIONS, ENCODINGS, PROTOCOLS, State
+from iris_exporter.core.subscriptions import EXTENSIONS
 from iris_exporter.instruments.metric import STREAM, Kind, Label, Metric, Subject, Value
 from iris_exporter.instruments.view import StreamView
 from iris_exporter.model.snapshot import DataFlow
 
 LINK = "The link"
+QUEUES = ("normal", "high")
 
 # Which reasons exist at 0: those that an alert asks for first. All of them would be 40 idle series for each stream.
 _CONNECT_REASON = Label("reason", tuple(REASONS), ("connection_refused", "timeout", "unauthorized", "unavailable"))
@@ -46,11 +48,32 @@ DATA_FLOW = _gauge(
 )
 STREAM_INFO = _gauge(
     "iris_stream_info",
-    "Protocol and endpoint in use now; protocol is none while there is no connection.",
-    lambda view: (view.status.protocol, view.status.endpoint),
+    "Protocol and endpoint in use now, none and empty while there is no connection; "
+    "encoding and compression of the live stream, none without one.",
+    lambda view: (view.status.protocol, view.status.endpoint, view.status.encoding, view.status.compression),
     Label("protocol", (*PROTOCOLS, "none")),
     Label("endpoint"),
+    Label("encoding", (*ENCODINGS, "none")),
+    Label("compression", (*COMPRESSIONS, "none")),
     kind=Kind.INFO,
+)
+STREAM_EXTENSION = _gauge(
+    "iris_stream_extension",
+    "1 for what the source has granted of the options of a subscription, 0 for the others; no series where the stream "
+    "has no subscription.",
+    lambda view: (
+        None
+        if view.status.extensions is None
+        else {extension: float(extension in view.status.extensions) for extension in EXTENSIONS}
+    ),
+    Label("extension", EXTENSIONS),
+)
+QUEUE_OLDEST_TIMESTAMP = _gauge(
+    "iris_stream_queue_oldest_timestamp_seconds",
+    "Unix time at which the oldest piece of the stream arrived that waits to be taken, such as for the snapshot; "
+    "no series while none waits. High are messages that overtake others.",
+    lambda view: dict(zip(QUEUES, view.status.oldest_waiting, strict=True)),
+    Label("queue", QUEUES),
 )
 STATE_CHANGED_TIMESTAMP = _gauge(
     "iris_stream_state_changed_timestamp_seconds",

@@ -48,6 +48,27 @@ RECEIVED_BYTES = _counter(
     "transport",
     Label("protocol", PROTOCOLS, PROTOCOLS),
 )
+DECODED_BYTES = _counter(
+    "iris_stream_decoded_bytes_total",
+    "Bytes that iris_stream_received_bytes_total would be without compression.",
+    "transport",
+    Label("protocol", PROTOCOLS, PROTOCOLS),
+)
+BATCH_MESSAGES = Metric(
+    "iris_stream_batch_messages",
+    Kind.HISTOGRAM,
+    "Messages in each batch that the source sent.",
+    TRAFFIC,
+    "batch.messages",
+    (STREAM,),
+    Subject.STREAM,
+    buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000),
+)
+DELTA_RESYNCS = _counter(
+    "iris_stream_delta_resyncs_total",
+    "Changes that did not follow the one before, after which everything was asked for anew.",
+    "delta.seq",
+)
 UPSTREAM_ERRORS = _counter(
     "iris_stream_upstream_errors_total",
     "Messages of type error, by the code that the source gave.",
@@ -107,6 +128,17 @@ EVENTS_DUPLICATE = _counter(
     "iris_stream_events_duplicate_total",
     "Events that had been seen before and were not counted again.",
     "event.id",
+)
+EVENTS_OVERTAKING = _counter(
+    "iris_stream_events_overtaking_total",
+    "Events that came before others that waited at the source, because they are urgent.",
+    "envelope priority",
+)
+SOURCE_DROPPED = _counter(
+    "iris_stream_source_dropped_events_total",
+    "Events that the source reports to have left out, because they were taken too slowly; "
+    "they are asked for over REST, and those that cannot be had are in iris_stream_event_gaps_total.",
+    "dropped.events",
 )
 EVENT_GAPS = _counter(
     "iris_stream_event_gaps_total",
