@@ -14,6 +14,7 @@ Document = dict[str, Any]
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _EVALUATION = "1m"
 """How often Grafana evaluates; Prometheus has its own setting."""
+_PANEL_SAYS = " The linked panel and dashboard name the reason."
 _EXPRESSIONS = "__expr__"
 """The data source that Grafana computes with itself."""
 
@@ -131,6 +132,8 @@ def _grafana_rule(alert: Alert) -> Document:
         "labels": alert.all_labels,
         "annotations": {
             **{name: _grafana_text(text) for name, text in alert.annotations.items()},
+            # Its templates cannot query.
+            "description": _grafana_text(alert.description + (_PANEL_SAYS if alert.cause is not None else "")),
             # Grafana's own links, which show the state of the alert in the panel, too.
             "__dashboardUid__": alert.dashboard.value,
             "__panelId__": str(panel_id(alert.panel)),

@@ -1,8 +1,8 @@
 """Alerts about the connection to the source: whether there is one, and which."""
 
 from alerts import thresholds as t
-from alerts.model import Alert, Concern, Dashboard, Group, Record, Severity
-from alerts.promql import KEY, grew, in_state, series
+from alerts.model import Alert, Cause, Concern, Dashboard, Group, Record, Severity
+from alerts.promql import KEY, grew, in_state, most_frequent_reason, of_the_alert, series
 from iris_exporter.core.reasons import REASONS, Remedy
 from iris_exporter.instruments import catalog
 
@@ -21,6 +21,10 @@ REFUSED = Record(
     + "\n)",
 )
 
+_LABELS = tuple(KEY.split(", "))
+LAST_FAILURE = Cause("Last failure:", of_the_alert(series(catalog.FAILURE_INFO), _LABELS), _LABELS)
+_CUTS = series(catalog.DISCONNECTS, excluding={"reason": ("requested",)})
+
 DOWN = Alert(
     "IrisStreamDown",
     f"{series(catalog.UP)} == 0\nunless on ({KEY})\n{in_state('disconnected')}",
@@ -32,6 +36,7 @@ DOWN = Alert(
     Dashboard.CONNECTION,
     "State of each stream",
     hold=t.DOWN_FOR,
+    cause=LAST_FAILURE,
 )
 UNAUTHORIZED = Alert(
     "IrisStreamUnauthorized",
@@ -44,6 +49,7 @@ UNAUTHORIZED = Alert(
     Dashboard.CONNECTION,
     "Failed attempts by reason",
     hold=t.UNAUTHORIZED_FOR,
+    cause=LAST_FAILURE,
 )
 ERROR = Alert(
     "IrisStreamError",
@@ -56,6 +62,7 @@ ERROR = Alert(
     Dashboard.CONNECTION,
     "State of each stream",
     hold=t.ERROR_FOR,
+    cause=LAST_FAILURE,
 )
 STALE = Alert(
     "IrisStreamDataStale",
@@ -83,8 +90,7 @@ DISCONNECTED = Alert(
 )
 FLAPPING = Alert(
     "IrisStreamFlapping",
-    f"sum without (reason) (increase({series(catalog.DISCONNECTS, excluding={'reason': ('requested',)})}"
-    f"[{t.FLAP_WINDOW}])) > {t.FLAPS}",
+    f"sum without (reason) (increase({_CUTS}[{t.FLAP_WINDOW}])) > {t.FLAPS}",
     Severity.WARNING,
     Concern.LINK,
     "The link to an IRIS source does not last.",
@@ -92,12 +98,12 @@ FLAPPING = Alert(
     Dashboard.CONNECTION,
     "Disconnects by reason",
     hold=t.FLAPPING_FOR,
+    cause=Cause("Most often:", most_frequent_reason(_CUTS, _LABELS, t.FLAP_WINDOW), _LABELS),
 )
 POLLING = Alert(
     "IrisStreamPolling",
-    # A stream that is meant to be polled has no failed attempts to go live.
-    f"{in_state('polling')}\nand on ({KEY}) (\n"
-    f"  sum without (reason) (increase({series(catalog.CONNECT_FAILURES)}[{t.POLLING_FOR}])) > 0\n)",
+    # A stream that is meant to be polled has no failure.
+    f"{in_state('polling')}\nand on ({KEY})\n{series(catalog.FAILURE_INFO)}",
     Severity.WARNING,
     Concern.LINK,
     "An IRIS source is polled because its live stream cannot be had.",
@@ -105,6 +111,7 @@ POLLING = Alert(
     Dashboard.CONNECTION,
     "State of each stream",
     hold=t.POLLING_FOR,
+    cause=LAST_FAILURE,
 )
 
 GROUP = Group("iris-link", (REFUSED, DOWN, UNAUTHORIZED, ERROR, STALE, DISCONNECTED, FLAPPING, POLLING))

@@ -40,13 +40,36 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Cause:
+    """What an alert asks, when it fires, for the reason that its own series does not name.
+
+    `expr` is a query with one series at most, whose label `reason` says it, and with `%q` for the alert's value of each
+    of `labels`. It is no part of the alert's expression: a label for the reason would start `hold` anew with each new
+    reason. `words` begin the sentence, which is left out where there is no reason.
+    """
+
+    words: str
+    expr: str
+    labels: tuple[str, ...]
+
+    @property
+    def template(self) -> str:
+        """The sentence, in Prometheus's template language."""
+        values = " ".join(f"$labels.{label}" for label in self.labels)
+        return (
+            f"{{{{ with query (printf `{self.expr}` {values}) }}}} {self.words} "
+            '{{ . | first | label "reason" }}.{{ end }}'
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Alert:
     """An alerting rule.
 
     `hold` is how long the expression must yield the same series before the alert fires, in PromQL's notation; empty:
     at once. `summary` is the same for all instances of the alert. `panel` is the title of the panel on `dashboard` that
     shows it best, `variables` are labels of the alert that the dashboard has variables for. `labels` come on top of
-    severity and concern.
+    severity and concern. `cause` ends the description with the reason.
     """
 
     name: str
@@ -60,6 +83,7 @@ class Alert:
     hold: str = ""
     variables: tuple[str, ...] = ("job", "instance", "stream")
     labels: dict[str, str] = field(default_factory=dict)
+    cause: Cause | None = None
 
     @property
     def anchor(self) -> str:
@@ -77,7 +101,7 @@ class Alert:
         query = "&".join(f"var-{name}={{{{ $labels.{name} | urlquery }}}}" for name in self.variables)
         return {
             "summary": self.summary,
-            "description": self.description,
+            "description": self.description + ("" if self.cause is None else self.cause.template),
             "runbook_url": f"{thresholds.RUNBOOKS}#{self.anchor}",
             "dashboard_url": f"{thresholds.DASHBOARDS}/{self.dashboard}{'?' if query else ''}{query}",
         }

@@ -27,6 +27,18 @@ def series(
     return f"{metric.name}{_matchers(metric, excluding or {}, labels)}"
 
 
+def of_the_alert(selector: str, labels: tuple[str, ...]) -> str:
+    """The series of a selector that agree with an alert in these labels, for `alerts.model.Cause`."""
+    name, brace, matchers = selector.partition("{")
+    wanted = ",".join(f"{label}=%q" for label in labels)
+    return f"{name}{{{wanted}{',' if brace else '}'}{matchers}"
+
+
+def most_frequent_reason(selector: str, labels: tuple[str, ...], window: str) -> str:
+    """The reason that a counter of an alert's stream or exporter counted most often within the window."""
+    return f"topk(1, sum by (reason) (increase({of_the_alert(selector, labels)}[{window}])) > 0)"
+
+
 def buckets(metric: Metric) -> str:
     """A selector for the buckets of a histogram."""
     return f"{metric.name}_bucket"

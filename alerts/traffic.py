@@ -1,12 +1,13 @@
 """Alerts about what comes over the link: how late, how much, and what is wrong with it."""
 
 from alerts import thresholds as t
-from alerts.model import Alert, Concern, Dashboard, Group, Record, Severity
-from alerts.promql import KEY, TARGET_LABELS, buckets, in_state, series
+from alerts.model import Alert, Cause, Concern, Dashboard, Group, Record, Severity
+from alerts.promql import KEY, TARGET_LABELS, buckets, in_state, most_frequent_reason, series
 from iris_exporter.instruments import catalog
 
 _STREAM = "Stream {{ $labels.stream }} of {{ $labels.instance }}"
 _DROPPED = ", ".join(TARGET_LABELS)
+_LABELS = tuple(KEY.split(", "))
 _HEARTBEATS = ("ping", "pong")
 
 
@@ -52,6 +53,7 @@ DECODE_ERRORS = Alert(
     Dashboard.CONNECTION,
     "Errors in what arrives",
     hold=t.DECODE_FOR,
+    cause=Cause("Most often:", most_frequent_reason(series(catalog.DECODE_ERRORS), _LABELS, t.DECODE_WINDOW), _LABELS),
 )
 EVENTS_LOST = Alert(
     "IrisEventsLost",

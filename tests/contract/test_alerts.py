@@ -157,7 +157,8 @@ GROUPING = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\(
 def test_a_rule_names_only_what_the_catalogue_has(rule: Alert | Record) -> None:
     """Metrics, their labels, and the labels that expressions group by."""
     labels: set[str] = set()
-    for name, matchers in SELECTOR.findall(rule.expr):
+    cause = rule.cause.expr if isinstance(rule, Alert) and rule.cause is not None else ""
+    for name, matchers in SELECTOR.findall(f"{rule.expr}\n{cause}"):
         found = known_labels(name)
         assert found is not None, f"{name} is not in the catalogue"
         assert {label for label, _ in MATCHER.findall(matchers)} <= found | TARGET_LABELS
@@ -191,6 +192,16 @@ def test_recording_rules_are_named_level_metric_operation() -> None:
 
 
 # Texts.
+
+
+def test_alerts_about_what_has_a_reason_name_it() -> None:
+    """By a query when they fire, and not by a label; one that no stream of the alert's answers is left out."""
+    named = {alert.name for alert in ALERTS if alert.cause is not None}
+    assert named >= {f"IrisStream{name}" for name in ("Down", "Unauthorized", "Error", "Flapping", "Polling")}
+    for alert in ALERTS:
+        if alert.cause is not None:
+            assert alert.cause.expr.count("%q") == len(alert.cause.labels)
+            assert set(alert.cause.labels) <= {*alert.variables, "job", "instance"}
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
