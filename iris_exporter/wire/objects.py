@@ -45,10 +45,10 @@ def milliseconds(text: object) -> int | None:
 def iso_time(since_epoch: int) -> str:
     """Milliseconds since the Unix epoch as ISO 8601 in UTC. Raises WireError outside the years 1 to 9999."""
     try:
-        moment = _EPOCH + timedelta(milliseconds=since_epoch)
+        time = _EPOCH + timedelta(milliseconds=since_epoch)
     except OverflowError as error:
         raise WireError("a time outside the years 1 to 9999") from error
-    return moment.isoformat(timespec="milliseconds")[:-6] + "Z"
+    return time.isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def to_fields(kind: str, members: Mapping[str, Any], *, change: bool = False) -> Json:

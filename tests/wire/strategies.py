@@ -14,7 +14,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
     max_leaves=5,
 )
-TIMES = st.datetimes(timezones=st.just(UTC)).map(lambda moment: moment.isoformat(timespec="milliseconds")[:-6] + "Z")
+TIMES = st.datetimes(timezones=st.just(UTC)).map(lambda time: time.isoformat(timespec="milliseconds")[:-6] + "Z")
 POSITIONS = st.integers(0, 10**18 - 1).map(lambda offset: f"{EPOCH}-{offset}")
 COUNTS = st.integers(0, 10**6) | st.integers() | st.sampled_from([2**53 + 1, 2**63 - 1, 2**63, -(2**63)])
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False) | COUNTS
@@ -99,7 +99,7 @@ OPTIONS = st.fixed_dictionaries(
         "fields": st.dictionaries(st.sampled_from(["metrics", "projects", "events", "anomalies"]), NAMES),
         "delta": st.booleans(),
         "batch": st.fixed_dictionaries(
-            {}, optional={"maxMessages": st.integers(-5, 2000), "maxDelayMs": st.integers(0)}
+            {}, optional={"maxMessages": st.integers(-5, 2000), "maxDelayMs": st.integers(-(2**63), 2**63 - 1)}
         ),
         "debounceMs": st.integers(-(2**63), 2**63 - 1),
         "priority": st.booleans(),
