@@ -9,13 +9,13 @@ from prometheus_client.metrics_core import Metric as ClientMetric
 from iris_exporter.core.status import LinkStatus
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.catalog import CATALOG
-from iris_exporter.instruments.metric import Kind, Metric, Subject, Value
+from iris_exporter.instruments.metric import Kind, Label, Metric, Subject, Value
 from iris_exporter.instruments.primitives import Instrument
 from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.instruments.stream_series import StreamSeries
 from iris_exporter.instruments.table import Column
-from iris_exporter.instruments.text import Format, Sample, format_value, sample_lines
+from iris_exporter.instruments.text import Format, escape_label, format_value
 from iris_exporter.instruments.view import StreamView
 from iris_exporter.model.snapshot import Snapshot
 
@@ -56,11 +56,11 @@ class Exposition:
     ) -> None:
         self._sources = sources
         # Its collectors describe nothing, and a filter by name would then find nothing.
-        self._process = CollectorRegistry(auto_describe=True)
+        self.process = CollectorRegistry(auto_describe=True)
         if process_metrics:
-            ProcessCollector(registry=self._process)
-            PlatformCollector(registry=self._process)
-            GCCollector(registry=self._process)
+            ProcessCollector(registry=self.process)
+            PlatformCollector(registry=self.process)
+            GCCollector(registry=self.process)
         self._streams: dict[str, StreamSeries] = {}
         self._table = StreamTable(())
         self._series: int | None = None
@@ -112,11 +112,6 @@ class Exposition:
             self._table = StreamTable(rows)
         return views
 
-    def process_families(self, wanted: frozenset[str] | None = None) -> Iterator[tuple[Metric, list[Sample]]]:
-        """What the client library says about the process."""
-        registry = self._process if wanted is None else self._process.restricted_registry(wanted)
-        return map(_process_family, registry.collect())
-
     def _families(
         self, metrics: list[Metric], views: Views, form: Format, wanted: frozenset[str] | None
     ) -> Iterator[tuple[Metric, Pieces]]:
@@ -124,13 +119,14 @@ class Exposition:
         for metric in metrics:
             pieces = self._pieces(metric, views, table, exemplars=form.exemplars)
             yield metric, pieces if wanted is None or metric.name in wanted else _only(pieces, wanted)
-        for metric, samples in self.process_families(wanted):
-            yield metric, iter(((sample_lines(samples).encode(), len(samples)),))
+        process = self.process if wanted is None else self.process.restricted_registry(wanted)
+        for family in process.collect():
+            yield _process_family(family)
 
     def _pieces(self, metric: Metric, views: Views, table: "StreamTable", *, exemplars: bool) -> Pieces:
         if metric.subject is Subject.EXPORTER:
-            samples = self.self_metrics.series(metric)
-            return iter(((sample_lines(samples).encode(), len(samples)),))
+            text = metric.lines(self.self_metrics.shown(metric))
+            return iter(((text.encode(), text.count("\n")),))
         if metric in COLUMNS:
             return _joined(_project_texts(views, COLUMNS[metric]))
         if metric is catalog.EVENTS:
@@ -225,7 +221,9 @@ def _only(pieces: Pieces, names: frozenset[str]) -> Pieces:
         yield b"".join(lines), len(lines)
 
 
-def _process_family(found: ClientMetric) -> tuple[Metric, list[Sample]]:
+def _process_family(found: ClientMetric) -> tuple[Metric, Pieces]:
     name = f"{found.name}_total" if found.type == Kind.COUNTER else found.name
-    samples = [Sample(sample.name, tuple(sorted(sample.labels.items())), sample.value) for sample in found.samples]
-    return Metric(name, Kind(found.type), found.documentation, "The process", "prometheus_client"), samples
+    labels = tuple(map(Label, found.samples[0].labels)) if found.samples else ()
+    metric = Metric(name, Kind(found.type), found.documentation, "The process", "prometheus_client", labels)
+    lines = [metric.line(map(escape_label, sample.labels.values()), sample.value) for sample in found.samples]
+    return metric, iter((("".join(lines).encode(), len(lines)),))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Any
 
-from iris_exporter.instruments.text import Format, Sample, clean_label, escape_help, escape_label, format_value
+from iris_exporter.instruments.text import Format, clean_label, escape_help, escape_label, format_value
 
 OTHER = "other"
 """What a label says when the value is not one of the known ones, or when there are too many of them."""
@@ -74,17 +74,18 @@ class Metric:
     buckets: tuple[float, ...] = ()
     stability: Stability = Stability.STABLE
     family: str = field(init=False)
-    _spelled: tuple[tuple[str, int], ...] = field(init=False)  # labels but `stream`, as printed, and their places
-    _head: str = field(init=False)  # format of a line up to those, for their values in places
+    _head: str = field(init=False)  # format of a line for the values of the labels but `stream`, up to that one
 
     def __post_init__(self) -> None:
         suffix = {Kind.COUNTER: "_total", Kind.INFO: "_info"}.get(self.kind, "")
         object.__setattr__(self, "family", self.name.removesuffix(suffix))
         names = [name for name in self.label_names if name != STREAM.name]
-        spelled = tuple(sorted((name, index) for index, name in enumerate(names)))
-        object.__setattr__(self, "_spelled", spelled)
-        labels = "".join(f'{name}="{{{index}}}",' for name, index in spelled)
-        object.__setattr__(self, "_head", f"{self.name}{{{{{labels}")
+        labels = ",".join(f'{name}="{{{index}}}"' for index, name in sorted(enumerate(names), key=lambda each: each[1]))
+        if STREAM in self.labels:
+            head = f"{self.name}{{{{{labels}," if labels else f"{self.name}{{{{"
+        else:
+            head = f"{self.name}{{{{{labels}}}}} " if labels else f"{self.name} "
+        object.__setattr__(self, "_head", head)
 
     @property
     def unit(self) -> str:
@@ -123,31 +124,25 @@ class Metric:
         unit = f"# UNIT {self.family} {self.unit}\n" if self.unit else ""
         return f"# HELP {self.family} {help_text}\n# TYPE {self.family} {self.exposed_type}\n{unit}".encode()
 
-    def series(
-        self, value: Value, subject: tuple[str, ...] = (), clean: Callable[[str], str] = clean_label
-    ) -> list[Sample]:
-        """Spell out a value: every series that it stands for, without the label `stream`.
-
-        `subject` are the values of other labels that name the subject; `clean` is for what an info says.
-        """
-        found = []
-        for own, number in self._numbers(value, clean):
-            values = (*subject, *own)
-            found.append(Sample(self.name, tuple([(name, values[index]) for name, index in self._spelled]), number))
-        return found
-
     def lines(
-        self, value: Value, tail: str, subject: tuple[str, ...] = (), clean: Callable[[str], str] = clean_label
+        self, value: Value, tail: str = "", subject: tuple[str, ...] = (), clean: Callable[[str], str] = clean_label
     ) -> str:
-        """The text of `series`: `tail` ends the labels of each line, as in `stream="x"} `; `subject` is escaped."""
-        found = self._numbers(value, clean)
+        """The text of a value: a line for every series that it stands for.
+
+        Args:
+            value: What the metric shows.
+            tail: Ends the labels of each line, as in `stream="x"} `; empty for a metric without this label.
+            subject: The values of other labels that name the subject, escaped.
+            clean: For what an info says.
+        """
+        found = self.numbers(value, clean)
         return "".join([self.line((*subject, *map(escape_label, own)), number, tail) for own, number in found])
 
-    def line(self, labels: Iterable[str], number: float, tail: str) -> str:
+    def line(self, labels: Iterable[str], number: float, tail: str = "") -> str:
         """One line, for escaped values of the labels but `stream`, in the order of `labels`."""
         return f"{self._head.format(*labels)}{tail}{format_value(number)}\n"
 
-    def _numbers(self, value: Value, clean: Callable[[str], str]) -> list[tuple[tuple[str, ...], float]]:
+    def numbers(self, value: Value, clean: Callable[[str], str]) -> list[tuple[tuple[str, ...], float]]:
         """The values of the own labels, and the number, of every series that a value stands for."""
         if value is None:
             return []

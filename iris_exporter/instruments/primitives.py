@@ -12,14 +12,14 @@ still between two scrapes, and the hot path need not know of it.
 
 from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from itertools import accumulate, repeat
+from itertools import accumulate
 
 from typing_extensions import override
 
 from iris_exporter.instruments.metric import OTHER, Metric
-from iris_exporter.instruments.text import Exemplar, Pairs, Sample, format_value, head, sample_lines
+from iris_exporter.instruments.text import Exemplar, Pairs, exemplar_text, format_value, head
 
 MAX_TEMPLATES = 1024
 """Texts of counters that are shared: by metric and the label values that were counted, in their order."""
@@ -42,27 +42,22 @@ class Instrument(ABC):
         return False
 
     @abstractmethod
-    def series(self) -> list[Sample]:
-        """The series, in the order in which they are printed."""
-
-    @abstractmethod
     def text(self, tail: str) -> str:
-        """The lines of `series`, without exemplars; `tail` is the stream's `stream="x"} `."""
+        """The lines, without exemplars; `tail` is the stream's `stream="x"} `."""
 
     def text_with_exemplars(self, tail: str) -> str:
-        """The lines of `series` for the format that has exemplars."""
-        return sample_lines(self.series(), tail, exemplars=True)
+        """The lines for the format that has exemplars."""
+        return self.text(tail)
 
 
 class Counter(Instrument):
     """Counts by the one label that its metric has beside `stream`, or without (the value is then the empty string)."""
 
-    __slots__ = ("_known", "_label", "_values")
+    __slots__ = ("_known", "_values")
 
     def __init__(self, metric: Metric) -> None:
         super().__init__(metric)
         own = metric.own_labels
-        self._label = own[0].name if own else ""
         self._known = own[0].values if own else ("",)
         self._values: dict[str, int] = dict.fromkeys(own[0].zero if own else ("",), 0)
 
@@ -74,19 +69,13 @@ class Counter(Instrument):
             value = value if value in self._known else OTHER
             self._values[value] = self._values.get(value, 0) + amount
 
-    def value(self, value: str = "") -> int:
-        """What has been counted for this label value; 0 for nothing yet."""
-        return self._values.get(value, 0)
+    def counts(self) -> Mapping[str, int]:
+        """What has been counted, by label value: known ones first, others in the order in which they came."""
+        return self._values
 
     @override
     def total(self) -> int:
         return sum(self._values.values())
-
-    @override
-    def series(self) -> list[Sample]:
-        """Known values first, others in the order in which they were first counted."""
-        name, label = self._metric.name, self._label
-        return [Sample(name, ((label, value),) if label else (), count) for value, count in self._values.items()]
 
     @override
     def text(self, tail: str) -> str:
@@ -149,20 +138,23 @@ class Histogram(Instrument):
     def has_exemplars(self) -> bool:
         return self._exemplars is not None
 
-    @override
-    def series(self) -> list[Sample]:
-        """The buckets from the smallest bound on, cumulative, then the count and the sum."""
-        name = self._metric.name
-        bucket = f"{name}_bucket"
-        exemplars = self._exemplars or [None] * len(self._counts)
-        cumulated = accumulate(self._counts)
-        samples = list(map(Sample, repeat(bucket), _bucket_labels(self._metric), cumulated, exemplars))
-        return [*samples, Sample(f"{name}_count", (), self.total()), Sample(f"{name}_sum", (), self._sum)]
+    def cumulated(self) -> list[int]:
+        """How many observations there were up to each bound, infinity last."""
+        return list(accumulate(self._counts))
 
     @override
     def text(self, tail: str) -> str:
-        cumulated = list(accumulate(self._counts))
+        """The buckets from the smallest bound on, then the count and the sum."""
+        cumulated = self.cumulated()
         return _text(_histogram_template(self._metric), (*cumulated, cumulated[-1], self._sum), tail)
+
+    @override
+    def text_with_exemplars(self, tail: str) -> str:
+        lines = self.text(tail).splitlines(keepends=True)
+        for index, exemplar in enumerate(self._exemplars or ()):
+            if exemplar is not None:
+                lines[index] = f"{lines[index][:-1]}{exemplar_text(exemplar)}\n"
+        return "".join(lines)
 
 
 _TAIL = "\0"
@@ -182,16 +174,11 @@ def _counter_template(metric: Metric, values: tuple[str, ...]) -> str:
 @lru_cache
 def _histogram_template(metric: Metric) -> str:
     name = metric.name
-    buckets = [(f"{name}_bucket", labels) for labels in _bucket_labels(metric)]
+    bounds = (*map(format_value, metric.buckets), "+Inf")
+    buckets = [(f"{name}_bucket", (("le", bound),)) for bound in bounds]
     return _template([*buckets, (f"{name}_count", ()), (f"{name}_sum", ())])
 
 
 def _template(series: Iterable[tuple[str, Pairs]]) -> str:
     """Lines with a place for each number: all streams have the same, but for their tail."""
     return "".join([f"{head(name, labels)}{_TAIL}".replace("%", "%%") + "%s\n" for name, labels in series])
-
-
-@lru_cache
-def _bucket_labels(metric: Metric) -> tuple[Pairs, ...]:
-    """The labels of each bucket of a histogram."""
-    return tuple((("le", bound),) for bound in (*map(format_value, metric.buckets), "+Inf"))

@@ -6,7 +6,6 @@ from functools import partial
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.metric import Kind, Metric, Subject, Value
 from iris_exporter.instruments.signals import ExportCounts
-from iris_exporter.instruments.text import Sample
 from iris_exporter.process.blocking import POOLS
 
 _EXPORT_COUNTS = (
@@ -73,14 +72,14 @@ class SelfMetrics:
         for metric, field in _EXPORT_COUNTS:
             self.watch(metric, partial(read, field))
 
-    def series(self, metric: Metric) -> list[Sample]:
-        """The series of one metric; none for what is not known yet."""
+    def shown(self, metric: Metric) -> Value:
+        """What a metric shows now; None for what is not known yet."""
         read, numbers = self._watched.get(metric), self._numbers[metric]
         value: Value = numbers if metric.labels else numbers.get("")
         if read is not None:
             found = read()
             value = {**numbers, **found} if isinstance(found, Mapping) else found
-        return metric.series(value)
+        return value
 
 
 def _from_the_start(metric: Metric) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from iris_exporter.core.limits import DEFAULT_LIMITS, Limits
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.metric import Kind, Metric, Subject
 from iris_exporter.instruments.primitives import Counter, Histogram, Instrument
-from iris_exporter.instruments.text import Exemplar, Sample, clean_label, pairs_text
+from iris_exporter.instruments.text import Exemplar, clean_label, pairs_text
 from iris_exporter.model.snapshot import EventKey
 from iris_exporter.transports.connection_events import (
     Connected,
@@ -56,10 +56,6 @@ class StreamInstruments:
     def histogram(self, metric: Metric) -> Histogram:
         """The histogram of a metric of the catalogue; KeyError for one that is not one."""
         return self._histograms[metric]
-
-    def series(self, metric: Metric) -> list[Sample]:
-        """The series of one counted metric."""
-        return self._instruments[metric].series()
 
     def instrument(self, metric: Metric) -> Instrument:
         """What counts a metric of the catalogue; KeyError for one that is not counted here."""

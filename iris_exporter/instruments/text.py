@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 
-import msgspec
-
 from iris_exporter.core.shorten import marked
 
 MAX_LABEL_CHARS = 200
@@ -75,15 +73,6 @@ class Exemplar:
         return sum(len(name) + len(value) for name, value in self.labels) <= MAX_EXEMPLAR_CHARS
 
 
-class Sample(msgspec.Struct, frozen=True, gc=False):
-    """One series and its value. Label values are clean (`clean_label`); `stream` is left to whoever writes the line."""
-
-    name: str
-    labels: Pairs
-    value: float
-    exemplar: Exemplar | None = None
-
-
 def clean_label(value: str, limit: int = MAX_LABEL_CHARS) -> str:
     """Return `value` as it may stand in a label: at most `limit` characters (17 or more), none of them unseen."""
     if len(value) <= limit and value.isprintable():
@@ -136,26 +125,6 @@ def head(name: str, pairs: tuple[tuple[str, str], ...]) -> str:
     tells them apart. Not for values of which a stream has many (projects).
     """
     return f"{name}{{{pairs_text(pairs)}," if pairs else f"{name}{{"
-
-
-def series_text(name: str, labels: Pairs) -> str:
-    """`name{a="x"} ` (with the blank) for clean label values."""
-    return f"{name}{{{pairs_text(labels)}}} " if labels else f"{name} "
-
-
-def sample_lines(samples: Iterable[Sample], tail: str = "", *, exemplars: bool = False) -> str:
-    """The lines of samples; `tail` is what follows their labels, as in `stream="x"} `, empty where nothing does."""
-    if tail and not exemplars:  # the hot path of a scrape
-        return "".join(
-            [f"{head(sample.name, sample.labels)}{tail}{format_value(sample.value)}\n" for sample in samples]
-        )
-    lines = []
-    for sample in samples:
-        name, labels = sample.name, sample.labels
-        start = f"{head(name, labels)}{tail}" if tail else series_text(name, labels)
-        suffix = exemplar_text(sample.exemplar) if exemplars and sample.exemplar is not None else ""
-        lines.append(f"{start}{format_value(sample.value)}{suffix}\n")
-    return "".join(lines)
 
 
 def exemplar_text(exemplar: Exemplar) -> str:

@@ -38,12 +38,10 @@ def totals(instruments: StreamInstruments) -> Totals:
     counts = dict.fromkeys(_ALWAYS, 0)
     for metric, attribute in _COUNTERS:
         prefix, has_labels, _ = attribute.partition("<")
-        for sample in instruments.series(metric):
-            label = sample.labels[0][1] if sample.labels else ""
+        for label, count in instruments.counter(metric).counts().items():
             name = f"{prefix}{label}" if has_labels else attribute
-            counts[name] = counts.get(name, 0) + int(sample.value)
-    delays = instruments.series(catalog.MESSAGE_DELAY)
-    return Totals(counts, [int(sample.value) for sample in delays if sample.name.endswith("_bucket")])
+            counts[name] = counts.get(name, 0) + count
+    return Totals(counts, instruments.histogram(catalog.MESSAGE_DELAY).cumulated())
 
 
 def summarise(before: Totals, after: Totals) -> dict[str, Value]:

@@ -439,5 +439,5 @@ def test_counters_may_move_while_a_scrape_is_written() -> None:
         if b"iris_stream_message_delay_seconds_count" in piece:
             lines = [line for line in piece.decode().splitlines() if "_delay_" in line]
             assert lines[-2].split()[-1] == lines[-3].split()[-1]
-    counted = stream.source.instruments.counter(catalog.MESSAGES).value("event")
+    counted = stream.source.instruments.counter(catalog.MESSAGES).counts()["event"]
     assert f'message_type="event",stream="main"}} {float(counted)}' in text(stream.printer)

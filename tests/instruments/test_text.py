@@ -15,7 +15,6 @@ from iris_exporter.instruments.text import (
     escape_label,
     exemplar_text,
     format_value,
-    series_text,
 )
 
 
@@ -103,11 +102,6 @@ def test_whatever_comes_can_be_encoded_and_never_leaves_its_quotes(raw: str) -> 
 def test_help_escapes_the_quote_in_openmetrics_only() -> None:
     assert escape_help('a "b" \\ \n', openmetrics=True) == r"a \"b\" \\ \n"
     assert escape_help('a "b" \\ \n', openmetrics=False) == r'a "b" \\ \n'
-
-
-def test_labels_are_printed_in_their_order() -> None:
-    assert series_text("m", (("a", '1"'), ("b", "2"))) == r'm{a="1\"",b="2"} '
-    assert series_text("m", ()) == "m "
 
 
 def test_an_exemplar_longer_than_the_standard_allows_does_not_fit() -> None:

@@ -94,8 +94,8 @@ def named(receiver: HttpReceiver | GrpcReceiver, name: str) -> list[Any]:
 
 
 def self_metric(exporter: Exporter, metric: Any, signal: str) -> float:
-    samples = exporter.self_metrics.series(metric)
-    return next(sample.value for sample in samples if sample.labels == (("signal", signal),))
+    shown: Any = exporter.self_metrics.shown(metric)
+    return float(shown[signal])
 
 
 @pytest.mark.parametrize("protocol", ["websocket", "sse"])

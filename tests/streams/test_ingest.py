@@ -17,6 +17,7 @@ from iris_exporter.streams.ingest import StreamSink
 from iris_exporter.streams.log import StreamLog
 from iris_exporter.transports.base import NO_REACTION, Polled, Reaction, Received
 from tests.fakes import FakeClock
+from tests.instruments.oracle import counted
 from tests.settings import stream_settings
 
 PONG = b'{"type":"pong"}'
@@ -35,7 +36,7 @@ class Bench:
 
     def count(self, metric: Metric, **labels: str) -> float:
         """The sum of the series whose labels include `labels`."""
-        found = [sample for sample in self.instruments.series(metric) if labels.items() <= dict(sample.labels).items()]
+        found = [sample for sample in counted(metric, self.instruments) if labels.items() <= sample.labels.items()]
         return sum(sample.value for sample in found if not sample.name.endswith(("_sum", "_bucket")))
 
 

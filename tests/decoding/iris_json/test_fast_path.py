@@ -68,7 +68,7 @@ class Life:
     def seen(self) -> dict[str, object]:
         view = self.state.view(NOW)
         cursor = self.state.cursor
-        counted = {metric.name: sorted(self.instruments.series(metric), key=str) for metric in COUNTED}
+        counted = {metric.name: sorted(self.instruments.instrument(metric).text("").splitlines()) for metric in COUNTED}
         return {
             "events": tuple(view.events),
             "counts": list(view.event_counts.items()),
