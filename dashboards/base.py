@@ -20,6 +20,8 @@ UIDS = {name: f"iris-{name}" for name in ("overview", "project", "connection", "
 TAG = "iris"
 _IN_MENU = model.VariableHide.IN_CONTROLS_MENU
 """In the menu of controls, from Grafana 12.3 on; older ones show it beside the others."""
+SPLIT = "{{stream}} {{instance}}"
+"""What the variable `by` adds to the name of a series."""
 _VARIABLES = ("prometheus_datasource", "job", "instance", "stream")
 VARIABLES_IN_LINKS = "&".join(f"${{{name}:queryparam}}" for name in _VARIABLES)
 VARIABLES_WITHOUT_STREAM = "&".join(f"${{{name}:queryparam}}" for name in _VARIABLES if name != "stream")
@@ -110,7 +112,7 @@ def dashboard(name: str, title: str, description: str, *, loki_used: bool, tempo
         .time("now-3h", "now")
         .refresh("30s")
         .link(others)
-        .with_variable(_source("prometheus", "Where the exporter's metrics are"))
+        .with_variable(_source("prometheus", "Where the exporter's metrics are").hide(_IN_MENU))
     )
     if loki_used:
         source = _source("loki", "Where its log records are; leave it alone without Loki")
@@ -156,6 +158,19 @@ def scheme() -> build.CustomVariable:
         .values("http,https")
         .current(model.VariableOption(selected=True, text="http", value="http"))
         .hide(_IN_MENU)
+    )
+
+
+def by() -> build.CustomVariable:
+    """What graphs keep apart beside what they are about."""
+    # No series has a label `all`: to group by it is to group by nothing.
+    choices = ("Nothing : all", "Stream : stream", "Exporter : instance", "Both : stream\\, instance")
+    return (
+        build.CustomVariable("by")
+        .label("Split by")
+        .description("What the graphs keep apart beside reasons, types and protocols")
+        .values(",".join(choices))
+        .current(model.VariableOption(selected=True, text="Nothing", value="all"))
     )
 
 

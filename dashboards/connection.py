@@ -10,6 +10,7 @@ from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models import prometheus as query
 
 from dashboards import base, common, shared_panels
+from dashboards.base import SPLIT
 from dashboards.queries import BY_STREAM, age, code, counted, equals, left, named, quantile, rate, select
 from iris_exporter.core.status import State
 from iris_exporter.instruments import catalog, signals
@@ -19,8 +20,6 @@ from iris_exporter.model.snapshot import DataFlow
 FLOWS = {flow: number for number, flow in enumerate(DataFlow)}
 POLLED = "if polled"
 NOTHING = "Nothing in this time"
-SPLIT = "{{stream}} {{instance}}"
-"""What `$by` adds to the name of a series."""
 THIRD = (8, 8)
 
 
@@ -34,7 +33,7 @@ def board() -> build.Dashboard:
             loki_used=True,
             tempo_used=True,
         )
-        .with_variable(_by())
+        .with_variable(base.by())
         .with_variable(base.scheme())
         .with_variable(_poll_interval())
         .link(_explore("Changes of state in Loki", common.LOKI, {"expr": shared_panels.states_in_loki()}))
@@ -57,18 +56,6 @@ def board() -> build.Dashboard:
     details.with_panel(state_log().grid_pos(model.GridPos(x=0, y=100, w=12, h=10)))
     details.with_panel(attempt_traces().grid_pos(model.GridPos(x=12, y=100, w=12, h=10)))
     return found.with_row(details)
-
-
-def _by() -> build.CustomVariable:
-    # No series has a label `all`: to group by it is to group by nothing.
-    choices = ("Nothing : all", "Stream : stream", "Exporter : instance", "Both : stream\\, instance")
-    return (
-        build.CustomVariable("by")
-        .label("Split by")
-        .description("What the graphs keep apart beside reasons, types and protocols")
-        .values(",".join(choices))
-        .current(model.VariableOption(selected=True, text="Nothing", value="all"))
-    )
 
 
 def _explore(title: str, source: shared.DataSourceRef, target: dict[str, str]) -> build.DashboardLink:

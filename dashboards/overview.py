@@ -28,7 +28,8 @@ def board() -> build.Dashboard:
         "Streams, worst first, firing alerts, the four figures, projects and events of an IRIS installation.",
         loki_used=True,
         tempo_used=True,
-    ).with_variable(base.scheme())
+    ).with_variable(base.by())
+    found.with_variable(base.scheme())
     found.with_panel(streams.live_count((5, 6)))
     found.with_panel(streams.alerts((19, 6)))
     found.with_panel(streams.worst_first((24, 12)))
@@ -184,7 +185,7 @@ def events() -> timeseries.Panel:
     return common.bars(
         "Events by severity",
         "Events in each step, each id once over all transports and reconnects, by severity.",
-        common.metrics(counted(catalog.EVENTS, "severity"), "{{severity}}"),
+        common.metrics(counted(catalog.EVENTS, "severity, $by"), f"{{{{severity}}}} {base.SPLIT}"),
         empty=NO_EVENTS,
         size=(10, 8),
         colours=common.SEVERITY_COLOURS,

@@ -12,17 +12,22 @@ from iris_exporter.instruments.metric import Metric
 
 CHOSEN = 'project=~"$project"'
 NOT_SENT = "Not sent by the source"
+NOT_SENT_OR_MANY = f"Not sent, or by over {shared_panels.TILES} streams"
 
 
 def board() -> build.Dashboard:
     """The whole dashboard."""
-    found = base.dashboard(
-        "project",
-        "IRIS project",
-        "One project of an IRIS installation: health, success, latency, runs, experts, events and anomalies.",
-        loki_used=True,
-        tempo_used=False,
-    ).with_variable(_project())
+    found = (
+        base.dashboard(
+            "project",
+            "IRIS project",
+            "One project of an IRIS installation: health, success, latency, runs, experts, events and anomalies.",
+            loki_used=True,
+            tempo_used=False,
+        )
+        .with_variable(_project())
+        .with_variable(base.by())
+    )
     for panel in figures():
         found.with_panel(panel)
     found.with_panel(
@@ -83,33 +88,41 @@ def _value(metric: Metric, aggregation: str = "max") -> str:
     return f"{aggregation} by (stream) ({select(metric, CHOSEN)})"
 
 
+def _few(expr: str) -> str:
+    return shared_panels.few(expr, catalog.PROJECT_STATUS, CHOSEN)
+
+
 def figures() -> list[stat.Panel]:
-    """The line of big values."""
+    """The line of big values, one for each stream while there are few."""
 
     def figure(
         title: str, text: str, metric: Metric, unit: str, steps: tuple[common.Step, ...] = common.PLAIN,
         aggregation: str = "max",
     ) -> stat.Panel:  # fmt: skip
-        target = common.metrics(_value(metric, aggregation), "{{stream}}")
-        return common.card(title, text, target, unit=unit, empty=NOT_SENT, size=(4, 4), steps=steps, sparkline=True)
+        target = common.metrics(_few(_value(metric, aggregation)), "{{stream}}")
+        return common.card(
+            title, text, target, unit=unit, empty=NOT_SENT_OR_MANY, size=(4, 4), steps=steps, sparkline=True, names=True
+        )
 
     status = common.card(
         "Status",
         "Status of the project now, in each chosen stream that knows it.",
-        common.metrics(f"sum by (stream) ({status_code(CHOSEN)})", "{{stream}}", instant=True),
+        common.metrics(_few(f"sum by (stream) ({status_code(CHOSEN)})"), "{{stream}}", instant=True),
         unit="none",
-        empty="No such project now",
+        empty=NOT_SENT_OR_MANY,
         size=(4, 4),
         background=True,
+        names=True,
         mappings=common.status_mappings(),
     )
     last_run = common.card(
         "Last run",
         "When the project last ran.",
-        common.metrics(f"1000 * {_value(catalog.PROJECT_LAST_RUN)}", "{{stream}}", instant=True),
+        common.metrics(_few(f"1000 * {_value(catalog.PROJECT_LAST_RUN)}"), "{{stream}}", instant=True),
         unit="dateTimeFromNow",
-        empty=NOT_SENT,
+        empty=NOT_SENT_OR_MANY,
         size=(4, 4),
+        names=True,
     )
     return [
         status,
@@ -140,21 +153,21 @@ def statuses() -> statetimeline.Panel:
     """Status over time."""
     return common.timeline(
         "Status over time",
-        "Healthy (green), warning (orange), critical (red), or a status that is not one of these (grey).",
-        common.metrics(f"sum by (stream) ({status_code(CHOSEN)})", "{{stream}}"),
+        "Healthy (green), warning (orange), critical (purple), or a status that is not one of these (grey).",
+        common.metrics(_few(f"sum by (stream) ({status_code(CHOSEN)})"), "{{stream}}"),
         unit="none",
-        empty="No such project in the chosen streams",
-        size=(24, 4),
+        empty=f"No such project in the chosen streams, or in more than {shared_panels.TILES}",
+        size=(24, 5),
         mappings=common.status_mappings(),
     )
 
 
 def events(by: str) -> timeseries.Panel:
-    """Events of the project, a minute."""
+    """Events of the project over time."""
     return common.bars(
         "",
         f"Events of the project in each step, each id once, by {by.removeprefix('event_')}.",
-        common.metrics(counted(catalog.EVENTS, by, CHOSEN), f"{{{{{by}}}}}"),
+        common.metrics(counted(catalog.EVENTS, f"{by}, $by", CHOSEN), f"{{{{{by}}}}} {base.SPLIT}"),
         empty="No event of the project in this time",
         size=(12, 8),
         colours=common.SEVERITY_COLOURS if by == "severity" else None,
@@ -166,7 +179,9 @@ def anomalies() -> timeseries.Panel:
     return common.lines(
         "Open anomalies by severity",
         "Unresolved anomalies over time: the width of a step is how long one was open.",
-        common.metrics(f"sum by (severity) ({select(catalog.ANOMALIES, CHOSEN)})", "{{severity}}"),
+        common.metrics(
+            f"sum by (severity, $by) ({select(catalog.ANOMALIES, CHOSEN)})", f"{{{{severity}}}} {base.SPLIT}"
+        ),
         unit="short",
         empty="No such project in the chosen streams",
         size=(12, 9),

@@ -3,8 +3,10 @@
 from grafana_foundation_sdk.builders import logs, stat, statetimeline
 
 from dashboards import base, common
-from dashboards.queries import state_code, state_code_with_attempt
-from iris_exporter.instruments import signals
+from dashboards.queries import BY_STREAM, equals, select, state_code, state_code_with_attempt
+from iris_exporter.core.status import State
+from iris_exporter.instruments import catalog, signals
+from iris_exporter.instruments.metric import Metric
 
 STATES_TITLE = "State of each stream"
 """The panel that gets the reset action, where somebody asks for it: other kinds of panels than its cannot have one."""
@@ -12,15 +14,26 @@ NO_STREAM = "No stream is scraped"
 NO_LOKI = "No log record: needs Loki, fed by the exporter over OTLP"
 
 
+TILES = 4
+"""One tile for each stream can be read while there are so many: Grafana makes all of them smaller with each more."""
+
+
+def few(expr: str, metric: Metric, *matchers: str) -> str:
+    """The answer to a query while at most `TILES` of the chosen streams have a metric, and nothing otherwise."""
+    streams = f"count(count by ({BY_STREAM}) ({select(metric, *matchers)}))"
+    return f"({expr}) and on () {streams} <= {TILES}"
+
+
 def badge(size: tuple[int, int]) -> stat.Panel:
     """The badge of the old page, one for each stream."""
     panel = common.card(
         "Streams",
-        "State of each stream now. While connecting, the number of failed attempts since the link was last stable. "
-        "A click leads to the stream's own page, where it can be connected, disconnected and reset.",
-        common.metrics(state_code_with_attempt(), "{{stream}}", instant=True),
+        f"State of each stream now, while {TILES} at most are chosen; the table of the overview is for any number. "
+        "While connecting, the number of failed attempts since the link was last stable. A click leads to the stream's "
+        "own page, where it can be connected, disconnected and reset.",
+        common.metrics(f"{few(state_code_with_attempt(), catalog.STREAM_STATE)}", "{{stream}}", instant=True),
         unit=common.ATTEMPT_UNIT,
-        empty=NO_STREAM,
+        empty=f"No stream, or more than {TILES}",
         size=size,
         background=True,
         names=True,
@@ -35,13 +48,19 @@ def badge(size: tuple[int, int]) -> stat.Panel:
 
 
 def states(size: tuple[int, int]) -> statetimeline.Panel:
-    """States over time."""
+    """States over time, of as many streams as there is room for."""
+    # Two in a line of the grid, less those of title, times and legend.
+    rows = 2 * (size[1] - 4)
+    live = select(catalog.STREAM_STATE, equals("state", State.LIVE))
+    # As of the end of the time, so that it is the same streams all along.
+    worst = f"bottomk({rows}, max by ({BY_STREAM}) (avg_over_time({live}[$__range] @ end())))"
     panel = common.timeline(
         STATES_TITLE,
-        "Live (green), connecting (yellow), polling while the live stream is away (orange), error: polling fails too, "
-        "or the source refuses us (red), disconnected by hand (grey). Sampled at each scrape: a shorter state may be "
-        "missing here, and is still counted among attempts and disconnects.",
-        common.metrics(state_code(), "{{stream}}"),
+        f"At most {rows} streams: those that were live for the least of this time. Live (green), connecting (yellow), "
+        "polling while the live stream is away (orange), error: polling fails too, or the source refuses us (red), "
+        "disconnected by hand (grey). Sampled at each scrape: a shorter state may be missing here, and is still "
+        "counted among attempts and disconnects.",
+        common.metrics(f"{state_code()} and on ({BY_STREAM}) {worst}", "{{stream}}"),
         unit="none",
         empty=NO_STREAM,
         size=size,

@@ -12,7 +12,7 @@ from grafana_foundation_sdk.models import dashboard as model
 from alerts import exporter, fleet, link, source, thresholds, traffic
 from alerts.model import Alert, Severity
 from dashboards import base, common, shared_panels, tables
-from dashboards.queries import BY_STREAM, TARGET_UP, any_of, equals, firing, quantile, rate, select
+from dashboards.queries import BY_STREAM, TARGET_UP, age, any_of, equals, firing, left, quantile, rate, select
 from dashboards.tables import Column
 from iris_exporter.core.status import State
 from iris_exporter.instruments import catalog
@@ -102,8 +102,7 @@ def _score() -> str:
         f'label_replace({_rank(index) * _STEP} * {rank.streams}, "runbook", "{_anchor(rank)}", "", "")'
         for index, rank in enumerate(RANKS)
     ]
-    changed = select(catalog.STATE_CHANGED_TIMESTAMP)
-    lasted = f"(max by ({BY_STREAM}) (timestamp({changed}) - {changed}) or 0 * {_lost()})"
+    lasted = f"(max by ({BY_STREAM}) ({age(catalog.STATE_CHANGED_TIMESTAMP)}) or 0 * {_lost()})"
     return f"({' or '.join(terms)}) + on ({BY_STREAM}) group_left () {lasted}"
 
 
@@ -216,14 +215,13 @@ def _links() -> list[dict[str, object]]:
 
 def worst_first(size: tuple[int, int]) -> table.Panel:
     """One row for each stream, the worst one first."""
-    changed, planned = select(catalog.STATE_CHANGED_TIMESTAMP), select(catalog.NEXT_ATTEMPT_TIMESTAMP)
     alerting = f"count by ({BY_STREAM}) ({firing()})"
     known = f"max by ({BY_STREAM}) ({select(catalog.STREAM_STATE)})"
     queries = {
         "A": _score(),
         "B": f"max by ({BY_STREAM}, reason) ({select(catalog.FAILURE_INFO)})",
-        "C": f"max by ({BY_STREAM}) ({planned} - timestamp({planned})) > 0",
-        "D": f"1000 * max by ({BY_STREAM}) ({changed})",
+        "C": f"max by ({BY_STREAM}) ({left(catalog.NEXT_ATTEMPT_TIMESTAMP)}) > 0",
+        "D": f"1000 * max by ({BY_STREAM}) ({select(catalog.STATE_CHANGED_TIMESTAMP)})",
         "E": f"max by ({BY_STREAM}, protocol) ({select(catalog.STREAM_INFO)})",
         "F": f"sum by ({BY_STREAM}) ({rate(catalog.MESSAGES)})",
         "G": quantile(0.95, catalog.MESSAGE_DELAY, BY_STREAM),

@@ -64,7 +64,7 @@ def test_the_controls_need_one_row_where_grafana_has_a_menu_for_them(name: str) 
 def test_what_is_in_the_menu_need_not_be_touched(name: str) -> None:
     """What is chosen at every visit is beside the time."""
     shown = {found["name"] for found in BOARDS[name]["templating"]["list"] if found.get("hide", 0) == 0}
-    assert shown <= {"prometheus_datasource", "instance", "stream", "project", "by", "channel", "poll_interval"}
+    assert shown <= {"instance", "stream", "project", "by", "channel", "poll_interval"}
 
 
 @pytest.mark.parametrize(("name", "panel"), PANELS, ids=lambda v: v["title"] if isinstance(v, dict) else v)
