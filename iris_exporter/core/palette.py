@@ -81,6 +81,7 @@ REASONS: dict[str, str] = {
     "decode": "#8b6f1f",
     "unknown_shape": "#b67c4f",
     "internal": "#9e7f5c",
+    "out_of_sync": "#907c4c",
     "other": "#9a6e5c",
     # limited
     "rate_limited": "#3295ab",
