@@ -175,14 +175,14 @@ class Fleet(Generic[Applied]):
 
     def _sources(self) -> list[Source]:
         discovery = self._settings.discovery
+        common = discovery, self._metrics, self._clock, self._discovered
         sources: list[Source] = []
         if discovery.files:
-            sources.append(FileDiscovery(discovery, self._metrics, self._clock, self._discovered))
+            sources.append(FileDiscovery(*common))
         if discovery.http.url:
-            sources.append(HttpDiscovery(discovery, self._session, self._metrics, self._clock, self._discovered))
+            sources.append(HttpDiscovery(*common, self._session))
         if discovery.kubernetes != "none":
-            api = Kubernetes(self._access(), self._session)
-            sources.append(KubernetesDiscovery(discovery, api, self._metrics, self._clock, self._discovered))
+            sources.append(KubernetesDiscovery(*common, Kubernetes(self._access(), self._session)))
         return sources
 
     def _access(self) -> Access:

@@ -55,7 +55,7 @@ class Asking:
         if self._prefix == "live.":
             return await self._live._push(["a b=1i 1"])
         self.reported = Reported()
-        source = HttpDiscovery(self._discovery, self._session, self.reported.metrics, SystemClock(), self.reported)
+        source = HttpDiscovery(self._discovery, self.reported.metrics, SystemClock(), self.reported, self._session)
         async with running(source.run()):
             await until(lambda: bool(self.reported.lists or self.reported.failures))
         return bool(self.reported.lists)

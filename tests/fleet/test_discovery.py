@@ -158,7 +158,7 @@ async def test_an_endpoint_in_the_form_of_http_sd() -> None:
     reported = Reported()
     async with endpoint(answer) as url, aiohttp.ClientSession() as session:
         settings = replace(OFF, http=replace(OFF.http, url=url), http_interval_seconds=0.01)
-        async with running(HttpDiscovery(settings, session, reported.metrics, SystemClock(), reported).run()):
+        async with running(HttpDiscovery(settings, reported.metrics, SystemClock(), reported, session).run()):
             names = [
                 from_address("https://iris-1:8080/x"),
                 from_address("wss://iris-2/api/stream/events"),
@@ -200,7 +200,7 @@ async def test_no_secret_of_an_address_is_in_a_name_or_in_the_log(caplog: pytest
     reported = Reported()
     async with endpoint(answer) as url, aiohttp.ClientSession() as session:
         settings = replace(OFF, http=replace(OFF.http, url=url), http_interval_seconds=60.0)
-        async with running(HttpDiscovery(settings, session, reported.metrics, SystemClock(), reported).run()):
+        async with running(HttpDiscovery(settings, reported.metrics, SystemClock(), reported, session).run()):
             await until(lambda: bool(reported.lists))
     assert len(set(reported.names)) == 3, "two that differ in the key alone are two"
     assert reported.failures == 6
@@ -226,7 +226,7 @@ async def test_targets_that_look_alike_once_they_are_cut_and_cleaned_are_all_rec
     reported = Reported()
     async with endpoint(answer) as url, aiohttp.ClientSession() as session:
         settings = replace(OFF, http=replace(OFF.http, url=url), http_interval_seconds=60.0)
-        async with running(HttpDiscovery(settings, session, reported.metrics, SystemClock(), reported).run()):
+        async with running(HttpDiscovery(settings, reported.metrics, SystemClock(), reported, session).run()):
             await until(lambda: bool(reported.lists))
     addresses = {stream.url for stream in reported.lists[-1]}
     assert len({stream.name for stream in reported.lists[-1] if stream.url in addresses}) == len(addresses) == 20
@@ -241,7 +241,7 @@ async def test_annotated_services_are_listed_and_watched(tmp_path: Path) -> None
         await api.put_service("other", {"scrape": "false"})
         settings = replace(OFF, kubernetes="services", namespace="ops", secrets_dir=tmp_path)
         kubernetes = Kubernetes(Access(api.url, "ops", None, None), session)
-        async with running(KubernetesDiscovery(settings, kubernetes, reported.metrics, SystemClock(), reported).run()):
+        async with running(KubernetesDiscovery(settings, reported.metrics, SystemClock(), reported, kubernetes).run()):
             await until(lambda: reported.names == ["ops.first"])
             assert reported.lists[-1][0].url == "http://first.ops.svc:8080/api/stream/overview"
             await api.put_service(
@@ -294,7 +294,7 @@ async def test_a_pod_is_a_stream_while_it_runs_and_has_an_address() -> None:
             return {"items": items, "metadata": {"resourceVersion": "1"}}
 
     settings = replace(OFF, kubernetes="pods")
-    source = KubernetesDiscovery(settings, Pods(), reported.metrics, SystemClock(), reported)  # type: ignore[arg-type]
+    source = KubernetesDiscovery(settings, reported.metrics, SystemClock(), reported, Pods())  # type: ignore[arg-type]
     assert await source._list() == "1"
     assert [(stream.name, stream.url) for stream in reported.lists[-1]] == [
         ("ops.runs", "http://10.1.2.3:8080/api/stream/overview"),
@@ -319,7 +319,7 @@ async def test_a_version_that_is_always_refused_leads_to_new_lists_at_intervals(
             yield {}
 
     reported, clock = Reported(), FakeClock()
-    source = KubernetesDiscovery(replace(OFF, kubernetes="pods"), Refusing(), reported.metrics, clock, reported)  # type: ignore[arg-type]
+    source = KubernetesDiscovery(replace(OFF, kubernetes="pods"), reported.metrics, clock, reported, Refusing())  # type: ignore[arg-type]
     async with running(source.run()):
         await until(lambda: reported.failures == 1)
         first = len(lists)

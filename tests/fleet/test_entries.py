@@ -149,7 +149,7 @@ async def test_labels_are_read_as_variables_are() -> None:
     async with (
         endpoint([groups]) as url,
         aiohttp.ClientSession() as session,
-        running(HttpDiscovery(http_settings(url), session, reported.metrics, SystemClock(), reported).run()),
+        running(HttpDiscovery(http_settings(url), reported.metrics, SystemClock(), reported, session).run()),
     ):
         await until(lambda: bool(reported.lists))
     (stream,) = reported.lists[-1]
@@ -164,7 +164,7 @@ async def test_an_endpoint_that_nests_without_end_is_a_failure() -> None:
     reported = Reported()
     async with endpoint(answer) as url, aiohttp.ClientSession() as session:
         settings = replace(http_settings(url), http_interval_seconds=0.01)
-        async with running(HttpDiscovery(settings, session, reported.metrics, SystemClock(), reported).run()):
+        async with running(HttpDiscovery(settings, reported.metrics, SystemClock(), reported, session).run()):
             await until(lambda: reported.failures > 0)
             answer[0] = json.loads('[{"targets": ["h:8080"]}]')
             await until(lambda: reported.names == ["h-8080"])

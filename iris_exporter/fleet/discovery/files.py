@@ -5,16 +5,13 @@ import glob
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from iris_exporter.clock import Clock
 from iris_exporter.config import yaml_tree
 from iris_exporter.errors import ConfigError, Problem
-from iris_exporter.fleet.discovery.source import MAX_BYTES, Entry, Found, Source, StreamList
-from iris_exporter.instruments.self_metrics import SelfMetrics
+from iris_exporter.fleet.discovery.source import MAX_BYTES, Entry, Source, StreamList
 from iris_exporter.process.blocking import FILES, PARSING, BlockedError
-from iris_exporter.settings import DiscoverySettings
 
 _READ_SHARE = 20  # a list whose entries wait for files takes 1/20 of a processor at most
 _SHAPE = "a list of streams in YAML or JSON"
@@ -33,27 +30,23 @@ class _File:
     retry_at: float = math.inf  # when the files that refused entries name may be there
 
 
+@dataclass(slots=True)
 class FileDiscovery(Source):
     """Files named by globs; the swap of a ConfigMap's symbolic link is a change like any."""
 
     name = "files"
-
-    def __init__(self, settings: DiscoverySettings, metrics: SelfMetrics, clock: Clock, found: Found) -> None:
-        super().__init__(settings, metrics, clock, found)
-        self._patterns = settings.files
-        self._interval_seconds = settings.files_interval_seconds
-        self._files: dict[str, _File] = {}
+    _files: dict[str, _File] = field(default_factory=dict, init=False)
 
     async def run(self) -> None:
         """Check the files at each interval."""
         while True:
             await self._check_all()
             self.report(tuple(stream for file in self._files.values() for stream in file.streams))
-            await self.clock.sleep(self._interval_seconds)
+            await self.clock.sleep(self.settings.files_interval_seconds)
 
     async def _check_all(self) -> None:
         """Check every file at once, so that one that hangs keeps no other one from being read."""
-        patterns = self._patterns
+        patterns = self.settings.files
         try:
             found = await FILES.run(lambda: [*map(glob.glob, patterns)], patterns)
         except BlockedError as error:

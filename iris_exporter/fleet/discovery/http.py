@@ -3,27 +3,27 @@
 import asyncio
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import aiohttp
 
-from iris_exporter.clock import Clock
 from iris_exporter.config.yaml_tree import Scalar
 from iris_exporter.core import stream_names
 from iris_exporter.core.failures import Failure, TransportError, from_status
 from iris_exporter.core.negotiation import without_credentials
 from iris_exporter.core.stream_names import DEFAULT_PATH, DEFAULT_SCHEME
 from iris_exporter.errors import Problem
-from iris_exporter.fleet.discovery.source import MAX_BYTES, Entry, Found, Source
+from iris_exporter.fleet.discovery.source import MAX_BYTES, Entry, Source
 from iris_exporter.http.classify import LINK_ERRORS, failure_of
 from iris_exporter.http.credentials import Credentials
 from iris_exporter.http.requester import Requester
-from iris_exporter.instruments.self_metrics import SelfMetrics
-from iris_exporter.settings import DiscoverySettings
 from iris_exporter.transports.polling import read_body
 
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip"}
 _REQUEST_SECONDS = 10.0
 
 
+@dataclass(slots=True)
 class HttpDiscovery(Source):
     """An endpoint that answers a list of groups with `targets` and `labels`.
 
@@ -33,35 +33,26 @@ class HttpDiscovery(Source):
     """
 
     name = "http"
-
-    def __init__(
-        self,
-        settings: DiscoverySettings,
-        session: aiohttp.ClientSession,
-        metrics: SelfMetrics,
-        clock: Clock,
-        found: Found,
-    ) -> None:
-        super().__init__(settings, metrics, clock, found)
-        self._url = settings.http.url
-        self._interval_seconds = settings.http_interval_seconds
-        self._requester = Requester(settings.http, session, Credentials(settings.http))
+    session: aiohttp.ClientSession
 
     async def run(self) -> None:
         """Ask at each interval."""
-        url = without_credentials(self._url)
+        client = self.settings.http
+        requester, url = Requester(client, self.session, Credentials(client)), without_credentials(client.url)
         while True:
             try:
-                groups = await self._ask()
+                groups = await self._ask(requester)
             except (TransportError, *LINK_ERRORS) as error:
                 self.failed(url, failure_of(error))
             else:
                 await self.report_entries(_entries(groups, url))
-            await self.clock.sleep(self._interval_seconds)
+            await self.clock.sleep(self.settings.http_interval_seconds)
 
-    async def _ask(self) -> list[object]:
+    async def _ask(self, requester: Requester) -> list[object]:
         async with asyncio.timeout(_REQUEST_SECONDS):
-            response = await self._requester.get(self._url, {"Accept": "application/json", "Accept-Encoding": "gzip"})
+            response = await requester.get(
+                self.settings.http.url, {"Accept": "application/json", "Accept-Encoding": "gzip"}
+            )
             async with response:
                 if response.status != 200:
                     raise TransportError(from_status(response.status))

@@ -1,24 +1,23 @@
 """Discovery in Kubernetes: annotated Services or Pods, listed once and then watched."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from iris_exporter.clock import Clock
 from iris_exporter.config import values
 from iris_exporter.config.values import BadValueError
 from iris_exporter.core import stream_names
 from iris_exporter.core.stream_names import DEFAULT_PATH, DEFAULT_SCHEME
 from iris_exporter.errors import Problem
-from iris_exporter.fleet.discovery.source import Entry, Found, Source
+from iris_exporter.fleet.discovery.source import Entry, Source
 from iris_exporter.fleet.kubernetes import Kubernetes, KubernetesError, version_of
-from iris_exporter.instruments.self_metrics import SelfMetrics
-from iris_exporter.settings import DiscoverySettings
 
 ANNOTATION = "iris-exporter.io/"
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 60.0
 
 
+@dataclass(slots=True)
 class KubernetesDiscovery(Source):
     """Services or Pods with the annotation `iris-exporter.io/scrape: "true"`.
 
@@ -29,21 +28,13 @@ class KubernetesDiscovery(Source):
     """
 
     name = "kubernetes"
+    kubernetes: Kubernetes
+    _objects: dict[str, dict[str, Any]] = field(default_factory=dict, init=False)
 
-    def __init__(
-        self,
-        settings: DiscoverySettings,
-        kubernetes: Kubernetes,
-        metrics: SelfMetrics,
-        clock: Clock,
-        found: Found,
-    ) -> None:
-        super().__init__(settings, metrics, clock, found)
-        namespace = settings.namespace or kubernetes.access.namespace
-        self._path = f"/api/v1/namespaces/{namespace}/{settings.kubernetes}"
-        self._secrets = settings.secrets_dir
-        self._kubernetes = kubernetes
-        self._objects: dict[str, dict[str, Any]] = {}
+    @property
+    def _path(self) -> str:
+        namespace = self.settings.namespace or self.kubernetes.access.namespace
+        return f"/api/v1/namespaces/{namespace}/{self.settings.kubernetes}"
 
     async def run(self) -> None:
         """List and watch; a watch that ends is begun again, from a new list when it is too old."""
@@ -66,13 +57,13 @@ class KubernetesDiscovery(Source):
                 pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 
     async def _list(self) -> str:
-        answer = await self._kubernetes.get(self._path) or {}
+        answer = await self.kubernetes.get(self._path) or {}
         self._objects = {_key(item): item for item in answer.get("items") or [] if isinstance(item, dict)}
         await self._report_objects()
         return version_of(answer)
 
     async def _watch(self, version: str) -> str:
-        async for event in self._kubernetes.watch(self._path, version):
+        async for event in self.kubernetes.watch(self._path, version):
             item = event.get("object")
             if not isinstance(item, dict):
                 continue
@@ -123,7 +114,7 @@ class KubernetesDiscovery(Source):
         if protocol := annotations.get("protocol"):
             options["protocol"] = protocol
         if secret := annotations.get("secret"):
-            directory = self._secrets or Path("(--discovery.secrets-dir is not set)")
+            directory = self.settings.secrets_dir or Path("(--discovery.secrets-dir is not set)")
             options["api-key-file"] = str(directory / Path(secret).name / "api-key")
         return options
 

@@ -6,7 +6,7 @@ lacks come from `defaults:`.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,7 +19,7 @@ from iris_exporter.errors import ConfigError, Problem
 from iris_exporter.http.tls import unusable_file
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.self_metrics import SelfMetrics
-from iris_exporter.logs import get_logger
+from iris_exporter.logs import EventLogger, get_logger
 from iris_exporter.process.blocking import PARSING, BlockedError
 from iris_exporter.settings import DiscoverySettings, StreamSettings
 
@@ -93,19 +93,23 @@ def read_entry(entry: Entry, defaults: StreamSettings) -> StreamSettings:
     return StreamSettings(**{STREAM_OPTIONS[name].path: value for name, value in values.items()})
 
 
+@dataclass(slots=True)
 class Source(ABC):
     """One source of streams. `run` is a task that never ends."""
 
     name: ClassVar[str]
     """Label value of the source's metrics."""
 
-    def __init__(self, settings: DiscoverySettings, metrics: SelfMetrics, clock: Clock, found: Found) -> None:
-        self.clock = clock
-        self._defaults = settings.defaults
-        self._metrics = metrics
-        self._found = found
-        self._reported: StreamList | None = None
-        self._limited = _log.limited(_LINES_PER_MINUTE, clock)
+    settings: DiscoverySettings
+    metrics: SelfMetrics
+    clock: Clock
+    found: Found
+    reported: StreamList | None = field(default=None, init=False)
+    """The streams at the last report."""
+    limited_log: EventLogger = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.limited_log = _log.limited(_LINES_PER_MINUTE, self.clock)
 
     @abstractmethod
     async def run(self) -> None:
@@ -113,16 +117,16 @@ class Source(ABC):
 
     def report(self, streams: StreamList) -> None:
         """Report all streams of this source, if they are others than before."""
-        if streams != self._reported:
-            self._reported = streams
-            self._found(self.name, streams)
+        if streams != self.reported:
+            self.reported = streams
+            self.found(self.name, streams)
 
     def read(self, entries: Iterable[Entry]) -> tuple[StreamList, list[list[Problem]]]:
         """The streams of entries, and the problems of each entry that cannot be used."""
         streams, refused = [], []
         for entry in entries:
             try:
-                streams.append(read_entry(entry, self._defaults))
+                streams.append(read_entry(entry, self.settings.defaults))
             except ConfigError as error:
                 refused.append(error.problems)
         return tuple(streams), refused
@@ -140,11 +144,11 @@ class Source(ABC):
 
     def refuse(self, problems: Sequence[Problem]) -> None:
         """Count and log an entry or a file that cannot be used."""
-        self._metrics.add(catalog.DISCOVERY_FAILURES, 1, self.name)
+        self.metrics.add(catalog.DISCOVERY_FAILURES, 1, self.name)
         for problem in problems:
-            self._limited.warning("discovery.refused", source=self.name, problem=str(problem))
+            self.limited_log.warning("discovery.refused", source=self.name, problem=str(problem))
 
     def failed(self, what: str, error: object) -> None:
         """Count and log a read or a request that failed."""
-        self._metrics.add(catalog.DISCOVERY_FAILURES, 1, self.name)
-        self._limited.warning("discovery.failed", source=self.name, what=what, error=error)
+        self.metrics.add(catalog.DISCOVERY_FAILURES, 1, self.name)
+        self.limited_log.warning("discovery.failed", source=self.name, what=what, error=error)
