@@ -24,8 +24,10 @@ from iris_exporter.streams.ingest import StreamSink
 from iris_exporter.streams.log import StreamLog
 from iris_exporter.streams.profile import IRIS, Profile
 from iris_exporter.transports.connection_events import Observer
+from iris_exporter.transports.context import StreamContext
 from iris_exporter.transports.dialer import Dialer
 from iris_exporter.transports.polling import Poller
+from iris_exporter.transports.stream_tasks import StreamTasks
 from iris_exporter.transports.supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -88,16 +90,12 @@ class Stream:
 
     def _supervise(self, settings: StreamSettings) -> Supervisor:
         credentials, dialect = Credentials(settings), self._sink.dialect
+        tasks, on_read = StreamTasks(settings.name, self._on_crash), self.instruments.received
         return Supervisor(
-            settings,
+            StreamContext(settings, self._sink, self._clock, self._observers, on_read, tasks),
             Dialer(settings, self._session, credentials, self._clock, self._budgets, dialect),
             Poller(settings, self._session, credentials, self._clock, dialect),
-            self._sink,
-            self._observers,
-            self.instruments.received,
-            self._clock,
             self._random,
-            self._on_crash,
         )
 
     # Steering

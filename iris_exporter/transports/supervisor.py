@@ -5,24 +5,21 @@ attempt, and the polls. Every decision is `core.connection`'s; every wait goes t
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
-from iris_exporter.clock import Clock
 from iris_exporter.core import negotiation
 from iris_exporter.core.backoff import Backoff
 from iris_exporter.core.connection import STATES, Action, Connection, Input, Phase, Rules, Step
 from iris_exporter.core.failures import REQUEST_REFUSED, RETRY_AFTER_CAP_SECONDS, Failure, TransportError
 from iris_exporter.core.reasons import Remedy
 from iris_exporter.core.status import LinkStatus, State
-from iris_exporter.settings import StreamSettings
-from iris_exporter.transports.base import Link, Sink
+from iris_exporter.transports.base import Link
 from iris_exporter.transports.connection_events import (
     Connected,
     DialFailed,
     DialStarted,
     Disconnected,
-    Observer,
     StateChanged,
 )
 from iris_exporter.transports.context import StreamContext
@@ -30,7 +27,6 @@ from iris_exporter.transports.dialer import Dialer, PollInstead
 from iris_exporter.transports.link_session import LinkSession
 from iris_exporter.transports.polling import Poller
 from iris_exporter.transports.snapshots import SnapshotLoader
-from iris_exporter.transports.stream_tasks import StreamTasks
 
 _GOING_AWAY = 1001
 _NORMAL = 1000
@@ -41,32 +37,15 @@ class Supervisor:
     """Keeps one stream connected. Start it with `connect`; `stop` ends it for good.
 
     `connect`, `disconnect` and `reset` return at once; the tasks do the rest. Everything happens on one event loop.
-
-    Each observer takes every event of the connection; `on_read` takes protocol, bytes and inflated bytes of each
-    read of a link;
-    `on_crash` is called for each unexpected exception in one of the tasks.
     """
 
-    def __init__(
-        self,
-        settings: StreamSettings,
-        dialer: Dialer,
-        poller: Poller,
-        sink: Sink,
-        observers: Sequence[Observer],
-        on_read: Callable[[str, int, int], None],
-        clock: Clock,
-        random: Callable[[], float],
-        on_crash: Callable[[], None] = lambda: None,
-    ) -> None:
-        self._settings = settings
+    def __init__(self, context: StreamContext, dialer: Dialer, poller: Poller, random: Callable[[], float]) -> None:
+        self._context = context
+        self._sink, self._clock = context.sink, context.clock
+        self._settings = settings = context.settings
+        self._tasks, self._emit = context.tasks, context.emit
         self._dialer = dialer
-        self._sink = sink
-        self._clock = clock
-        self._tasks = StreamTasks(settings.name, on_crash)
-        self._context = StreamContext(settings, sink, clock, tuple(observers), on_read, self._tasks)
-        self._emit = self._context.emit
-        self._snapshots = SnapshotLoader(self._context, poller)
+        self._snapshots = SnapshotLoader(context, poller)
         self._backoff = Backoff(
             settings.reconnect_initial_seconds, settings.reconnect_max_seconds, settings.reconnect_jitter, random
         )
@@ -85,7 +64,7 @@ class Supervisor:
         self._next_attempt_at: float | None = None
         self._connected_at: float | None = None
         self._failing_since: float | None = None
-        self._state_changed_at = clock.wall()
+        self._state_changed_at = self._clock.wall()
         self.last_failure_at: float | None = None
 
     # Status and control

@@ -20,7 +20,9 @@ from iris_exporter.transports.connection_events import (
     PollFailed,
     StateChanged,
 )
+from iris_exporter.transports.context import StreamContext
 from iris_exporter.transports.dialer import PollInstead
+from iris_exporter.transports.stream_tasks import StreamTasks
 from iris_exporter.transports.supervisor import Supervisor
 from tests.fakes import FakeClock, settle
 from tests.settings import stream_settings
@@ -209,16 +211,9 @@ class Bench:
         self.poller = FakePoller(poll)
         self.seen = Recorder()
         chosen = stream_settings(**{"url": "http://user@h/api/stream/overview?x=1", **settings})
-        self.stream = Supervisor(
-            chosen,
-            dialer,
-            self.poller,
-            self.seen,
-            (self.seen.on_event,),
-            self.seen.on_read,
-            self.clock,
-            lambda: 0.5,  # type: ignore[arg-type]
-        )
+        tasks = StreamTasks(chosen.name, lambda: None)
+        context = StreamContext(chosen, self.seen, self.clock, (self.seen.on_event,), self.seen.on_read, tasks)
+        self.stream = Supervisor(context, dialer, self.poller, lambda: 0.5)  # type: ignore[arg-type]
 
     @property
     def state(self) -> State:
