@@ -25,13 +25,11 @@ class VersionInfo:
 
 def version_info(revision_file: Path = REVISION_FILE) -> VersionInfo:
     """Return what is running; reads one small file, so ask once."""
-    return VersionInfo(__version__, _revision(revision_file), platform.python_version())
-
-
-def _revision(file: Path) -> str:
     try:
-        text = file.read_text("ascii", "replace").strip()
+        revision = revision_file.read_text("ascii", "replace").strip()
     except OSError:
-        return "unknown"
+        revision = ""
     # It becomes a label's value and a line on a terminal.
-    return text if re.fullmatch(r"[A-Za-z0-9._+-]{1,64}", text) else "unknown"
+    if not re.fullmatch(r"[A-Za-z0-9._+-]{1,64}", revision):
+        revision = "unknown"
+    return VersionInfo(__version__, revision, platform.python_version())

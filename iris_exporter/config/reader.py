@@ -118,16 +118,13 @@ class Reader:
         texts = tuple(item.text for item in items if isinstance(item, Scalar) and item.text is not None)
         needs_list = self._toolkit and value_type.many
         if len(texts) == len(items) and (isinstance(node, Sequence) if needs_list else texts):
-            return Given(value_type, tuple(map(without_line_end, texts)), where, key, self._base)
+            base = Path() if self.file is None else self.file.parent
+            return Given(value_type, tuple(map(without_line_end, texts)), where, key, base)
         wrong = next((item for item in items if not isinstance(item, Scalar) or item.text is None), node)
         got = yaml_tree.describe(wrong) if items else "an empty list"
         hint = "; leave the key out for the default" if got == "nothing" else ""
         self.report(where, key, got, ("a list, each value " if needs_list else "") + value_type.syntax + hint)
         return None
-
-    @property
-    def _base(self) -> Path:
-        return Path() if self.file is None else self.file.parent
 
     def read(self, given: Given) -> Any:
         """Return the value, or None after noting a problem (no value that is given is None)."""

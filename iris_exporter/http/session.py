@@ -54,10 +54,6 @@ class Sent:
         elif not self._with_proxy:
             self.connections += 1
 
-    def connected(self) -> None:
-        """A connection is complete."""
-        self.connections = max(self.connections, 1)
-
 
 _once: ContextVar[Sent | None] = ContextVar("once", default=None)
 
@@ -100,7 +96,7 @@ def _note_connections() -> aiohttp.TraceConfig:
 
     async def connected(_: aiohttp.ClientSession, __: object, ___: object) -> None:
         if (once := _once.get()) is not None:
-            once.connected()
+            once.connections = max(once.connections, 1)
 
     config = aiohttp.TraceConfig()
     config.on_connection_reuseconn.append(reused)

@@ -83,9 +83,15 @@ class Passwords:
         return self._recall(self._identify(users, name, password)[0]) is not None
 
     def _identify(self, users: Mapping[str, str], name: str, password: bytes) -> tuple[bytes, str, bool]:
+        """What stands for a password in memory, the hash to verify it by, and whether the user is known.
+
+        The hash is part of the first, so that a new one is verified anew.
+        """
         known = name in users
         hashed = users[name] if known else _dummy_hash(users)
-        return self._key(name, hashed, password, known=known), hashed, known
+        parts = (name.encode("utf-8", "surrogatepass"), hashed.encode(), password, b"known" if known else b"")
+        message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+        return hmac.digest(self._secret, message, hashlib.sha256), hashed, known
 
     def _recall(self, key: bytes) -> bool | None:
         for result, remembered in ((True, self._right), (False, self._wrong)):
@@ -136,12 +142,6 @@ class Passwords:
         while len(remembered) > MAX_REMEMBERED:
             remembered.popitem(last=False)
         check.result.set_result(right)
-
-    def _key(self, name: str, hashed: str, password: bytes, *, known: bool) -> bytes:
-        """What stands for a password in memory; the hash is part of it, so that a new one is verified anew."""
-        parts = (name.encode("utf-8", "surrogatepass"), hashed.encode(), password, b"known" if known else b"")
-        message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
-        return hmac.digest(self._secret, message, hashlib.sha256)
 
     def close(self) -> None:
         """Forget what waits; the one bcrypt under way ends by itself, and is not waited for."""
