@@ -3,15 +3,16 @@
 from collections.abc import Mapping
 
 from grafana_foundation_sdk.builders import dashboard as build
-from grafana_foundation_sdk.builders import heatmap, logs, stat, table, timeseries
+from grafana_foundation_sdk.builders import heatmap, logs, table, timeseries
 from grafana_foundation_sdk.builders.tempo import Dataquery as TempoQuery
 from grafana_foundation_sdk.models import common as shared
 from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models import prometheus as query
 
-from dashboards import base, common, shared_panels
+from dashboards import base, common, shared_panels, streams, tables
 from dashboards.base import SPLIT
 from dashboards.queries import BY_STREAM, age, code, counted, equals, left, named, quantile, rate, select
+from dashboards.tables import Column
 from iris_exporter.core.status import State
 from iris_exporter.instruments import catalog, signals
 from iris_exporter.instruments.metric import Metric
@@ -21,6 +22,8 @@ FLOWS = {flow: number for number, flow in enumerate(DataFlow)}
 POLLED = "if polled"
 NOTHING = "Nothing in this time"
 THIRD = (8, 8)
+SILENCE: tuple[common.Step, ...] = ((None, "text"), (60, common.ORANGE), (300, common.RED))
+"""Two heartbeats of the default interval, and the default of `--stream.stale-after`."""
 
 
 def board() -> build.Dashboard:
@@ -39,12 +42,10 @@ def board() -> build.Dashboard:
         .link(_explore("Changes of state in Loki", common.LOKI, {"expr": shared_panels.states_in_loki()}))
         .link(_explore("Attempts in Tempo", common.TEMPO, {"queryType": "traceql", "query": attempts_in_tempo()}))
     )
-    found.with_panel(shared_panels.badge((8, 4)))
-    for figure in figures():
-        found.with_panel(figure)
+    found.with_panel(streams.worst_first((24, 8), link_facts()))
     found.with_panel(shared_panels.states((24, 6)))
     for title, panels in (
-        ("Attempts", attempts()),
+        ("Attempts", [*attempts(), top_reasons()]),
         ("Delay", [percentiles(), delays(), *timings()]),
         ("Traffic", traffic()),
         ("Lost, repeated, refused", continuity()),
@@ -88,44 +89,48 @@ def attempts_in_tempo() -> str:
     )
 
 
-def figures() -> list[stat.Panel]:
-    """The line of big values."""
+def link_facts() -> list[streams.Fact]:
+    """What the table of streams says of the link."""
     flow = code(catalog.DATA_FLOW, [(flow.value, number) for flow, number in FLOWS.items()], BY_STREAM)
     connected = f"sum by ({BY_STREAM}) ({select(catalog.DATA_FLOW)}) > 0"
     texts = {str(number): (flow.value.capitalize(), common.FLOW_COLOURS[flow]) for flow, number in FLOWS.items()}
-    live_for = f"{age(catalog.CONNECTED_TIMESTAMP)} and on ({BY_STREAM}) {_live()} == 1"
     return [
-        common.card(
-            "Data flow",
-            "What arrives while connected: data, heartbeats of the source only (idle), or neither (silent).",
-            common.metrics(f"({flow}) and ({connected})", "{{stream}}", instant=True),
-            unit="none", empty="Not connected", size=(4, 4), background=True, names=True,
-            mappings=[common.values(texts)],
+        (f"{flow} and {connected}", Column("Data", 75, tables.word([common.values(texts)]))),
+        (
+            f"max by ({BY_STREAM}) ({age(catalog.LAST_MESSAGE_TIMESTAMP)})",
+            Column("Silence", 80, [*tables.number("s", 0), *tables.graded(SILENCE)]),
         ),
-        common.card(
-            "In use",
-            "The protocol that each stream uses now; none while there is no connection.",
-            common.metrics(f"{select(catalog.STREAM_INFO)} == 1", "{{stream}}: {{protocol}}", instant=True),
-            unit="none", empty=shared_panels.NO_STREAM, size=(4, 4),
-        ).text_mode(shared.BigValueTextMode.NAME),
-        common.card(
-            "Since last message",
-            "Time since the last message of the source, heartbeats included.",
-            common.metrics(age(catalog.LAST_MESSAGE_TIMESTAMP), "{{stream}}", instant=True),
-            unit="s", empty="No message yet", steps=((None, common.GREEN), (60, common.ORANGE), (300, common.RED)),
-            size=(4, 4), names=True,
+        (
+            f"1000 * max by ({BY_STREAM}) ({select(catalog.LAST_FAILURE_TIMESTAMP)})",
+            Column("Last failure", 115, tables.number("dateTimeFromNow")),
         ),
-        common.card(
-            "Live for",
-            "Age of the live stream; nothing while there is none.",
-            common.metrics(live_for, "{{stream}}", instant=True),
-            unit="s", empty="No stream is live", size=(4, 4), names=True,
-        ),
-    ]  # fmt: skip
+    ]
 
 
-def _live() -> str:
-    return f"sum by ({BY_STREAM}) ({select(catalog.STREAM_STATE, equals('state', State.LIVE))})"
+def top_reasons() -> table.Panel:
+    """What went wrong most in this time: the bars of attempts, disconnects and polls, added up."""
+    expr = named(
+        attempt=counted(catalog.CONNECT_FAILURES, "stream, instance, reason"),
+        disconnect=counted(catalog.DISCONNECTS, "stream, instance, reason"),
+        poll=counted(catalog.POLL_FAILURES, "stream, instance, reason"),
+    )
+    return tables.grid(
+        "Top reasons",
+        "What went wrong in the whole time shown, by stream and reason, the most frequent first: attempts that failed, "
+        "live streams that ended, polls that failed.",
+        common.metrics(expr),
+        empty="Nothing went wrong in this time",
+        size=(24, 7),
+        columns={
+            "Total": Column("Times", 90, tables.number("locale", 0)),
+            "series": Column("What failed", 130),
+            "reason": Column("Reason", 200, tables.reasons(), grows=True),
+            "stream": Column("Stream", 200),
+            "instance": Column("Exporter", 200),
+        },
+        sort=("Times", True),
+        totals=True,
+    )
 
 
 def _counted(
@@ -149,6 +154,8 @@ def _compared(
 
 def attempts() -> list[timeseries.Panel]:
     """What it took to be connected."""
+    live = select(catalog.STREAM_STATE, equals("state", State.LIVE))
+    open_for = f"{age(catalog.CONNECTED_TIMESTAMP)} and on ({BY_STREAM}) {live} == 1"
     planned = f"max by (stream, $by) ({left(catalog.NEXT_ATTEMPT_TIMESTAMP)}) > 0"
     return [
         _compared(
@@ -160,35 +167,41 @@ def attempts() -> list[timeseries.Panel]:
             "Failed attempts by reason",
             "Attempts that ended without a stream, by reason. What each means, and what to do, is in failures.md.",
             "reason", catalog.CONNECT_FAILURES, empty="No attempt failed in this time",
+            colours=common.REASON_COLOURS,
         ),
         _counted(
             "Disconnects by reason", "Live streams that ended, by reason.",
             "reason", catalog.DISCONNECTS, empty="No live stream ended in this time",
+            colours=common.REASON_COLOURS,
         ),
         common.lines(
             "Reconnect delay",
             "Seconds until the next attempt, at each scrape: the top of a tooth is the delay that was drawn. Nothing "
             "while no attempt is planned.",
             common.metrics(planned, SPLIT),
-            unit="s", empty="No attempt was planned in this time", size=(12, 8),
+            unit="s", empty="No attempt was planned in this time", size=THIRD,
         ).show_points(shared.VisibilityMode.ALWAYS),
         common.lines(
             "Failed attempts in a row", "Failed attempts since the link was last stable; 0 when live.",
             common.metrics(f"max by (stream, $by) ({select(catalog.RECONNECT_ATTEMPT)})", SPLIT),
-            unit="short", empty=shared_panels.NO_STREAM, size=(12, 8),
+            unit="short", empty=shared_panels.NO_STREAM, size=THIRD,
         ).line_interpolation(shared.LineInterpolation.STEP_AFTER).decimals(0),
+        common.lines(
+            "Age of the live stream",
+            "Teeth of the same height are a gateway that ends every connection after a while. Nothing while not live.",
+            common.metrics(f"max by (stream, $by) ({open_for})", SPLIT),
+            unit="s", empty="No stream was live in this time", size=THIRD,
+        ),
     ]  # fmt: skip
 
 
 def _quantiles(
     title: str, description: str, metric: Metric, *, size: tuple[int, int], empty: str, steps: tuple[common.Step, ...]
 ) -> timeseries.Panel:
-    targets = [
-        common.metrics(quantile(share, metric, "$by"), f"{name} {SPLIT}", ref=ref, exemplars=True)
-        for ref, share, name in (("A", 0.5, "median"), ("B", 0.99, "p99"))
-    ]
+    expr = named(median=quantile(0.5, metric, "$by"), p99=quantile(0.99, metric, "$by"))
+    target = common.metrics(expr, f"{{{{series}}}} {SPLIT}", exemplars=True)
     text = f"{description} Dots are exemplars: a click opens the trace."
-    return common.lines(title, text, *targets, unit="s", empty=empty, size=size, steps=steps)
+    return common.lines(title, text, target, unit="s", empty=empty, size=size, steps=steps)
 
 
 def percentiles() -> timeseries.Panel:

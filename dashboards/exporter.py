@@ -15,8 +15,10 @@ from dashboards.queries import (
     TARGET_UP,
     age,
     counted,
+    named,
     rate,
     select,
+    total,
 )
 from dashboards.tables import Column
 from iris_exporter.instruments import catalog
@@ -55,21 +57,20 @@ def figures() -> list[stat.Panel]:
     """The line of big values."""
     yes = {"0": ("No", common.RED), "1": ("Yes", common.GREEN)}
 
-    def worst(title: str, text: str, expr: str, empty: str) -> stat.Panel:
-        return common.card(
-            title, text, common.metrics(expr, "all of them", instant=True), unit="bool_yes_no", empty=empty,
-            size=(4, 4), background=True, mappings=[common.values(yes)],
-        )  # fmt: skip
-
+    reloaded, web = (f"min({select(metric)})" for metric in (catalog.RELOAD_SUCCESSFUL, catalog.WEB_CONFIG_SUCCESSFUL))
     return [
-        worst("Scraped", "Whether the last scrape of all of them worked.", f"min({select(TARGET_UP)})", NO_EXPORTER),
-        worst(
-            "Configuration in force", "Whether every chosen exporter runs with what its file says now.",
-            f"min({select(catalog.RELOAD_SUCCESSFUL)})", NO_EXPORTER,
+        common.card(
+            "Scraped", "Whether the last scrape of all of them worked.",
+            common.metrics(f"min({select(TARGET_UP)})", "all of them", instant=True),
+            unit="bool_yes_no", empty=NO_EXPORTER, size=(4, 4), background=True, mappings=[common.values(yes)],
         ),
-        worst(
-            "Web configuration in force", "The same for the file of --web.config.file.",
-            f"min({select(catalog.WEB_CONFIG_SUCCESSFUL)})", "Runs without --web.config.file",
+        common.card(
+            "Configuration in force",
+            "Whether every chosen exporter runs with what its files say now: the configuration, and the file of "
+            "--web.config.file where there is one.",
+            common.metrics(named(configuration=reloaded, web_configuration=web), "{{series}}", instant=True),
+            unit="bool_yes_no", empty=NO_EXPORTER, size=(8, 4), background=True, names=True,
+            mappings=[common.values(yes)],
         ),
         common.card(
             "Series", "Series of the last scrape, over all chosen exporters.",
@@ -127,7 +128,7 @@ def resources() -> list[timeseries.Panel]:
         ),
         common.lines(
             "Open files", "Open file descriptors as a share of what is allowed; each stream and each client needs one.",
-            common.metrics(f"{select(OPEN_FILES)} / {select(MAX_FILES)}", "{{instance}}"), unit="percentunit",
+            common.metrics(f"{select(OPEN_FILES)} / ({select(MAX_FILES)} > 0)", "{{instance}}"), unit="percentunit",
             empty=NO_PROCESS, size=QUARTER, steps=((None, common.GREEN), (0.8, common.ORANGE)),
         ),
     ]  # fmt: skip
@@ -138,22 +139,30 @@ def scrapes() -> list[timeseries.Panel]:
     return [
         common.lines(
             "Scrape time", "Time to write the whole page, by the exporter, and to fetch it, by Prometheus.",
-            common.metrics(select(catalog.SCRAPE_DURATION), "{{instance}} writes"),
-            common.metrics(select(TARGET_DURATION), "{{instance}} fetched", ref="B"),
+            common.metrics(
+                named(written=select(catalog.SCRAPE_DURATION), fetched=select(TARGET_DURATION)),
+                "{{series}} {{instance}}",
+            ),
             unit="s", empty=NO_EXPORTER, size=THIRD, steps=((None, common.GREEN), (5, common.ORANGE)),
         ),
         common.lines(
             "Scrape size", "Samples of each scrape, counted by Prometheus, and series as the exporter counts them.",
-            common.metrics(select(TARGET_SAMPLES), "{{instance}} samples"),
-            common.metrics(select(catalog.SERIES), "{{instance}} series", ref="B"),
+            common.metrics(
+                named(samples=select(TARGET_SAMPLES), series=select(catalog.SERIES)), "{{series}} {{instance}}"
+            ),
             unit="short", empty=NO_EXPORTER, size=THIRD,
         ),
         common.bars(
             "Series dropped, scrapes refused",
             "Label sets beyond the limit of a metric, by metric and stream, and scrapes refused because too many were "
             "under way.",
-            common.metrics(counted(catalog.SERIES_DROPPED, "stream, metric"), "{{stream}}: {{metric}}"),
-            common.metrics(counted(catalog.SCRAPES_REFUSED, ""), "scrapes refused", ref="B"),
+            common.metrics(
+                named(
+                    series_dropped=counted(catalog.SERIES_DROPPED, "stream, metric"),
+                    scrapes_refused=counted(catalog.SCRAPES_REFUSED, ""),
+                ),
+                "{{series}} {{stream}} {{metric}}",
+            ),
             empty="None in this time", size=THIRD,
         ),
     ]  # fmt: skip
@@ -161,26 +170,27 @@ def scrapes() -> list[timeseries.Panel]:
 
 def exports() -> list[timeseries.Panel]:
     """What becomes of spans, log records and lines for Grafana Live."""
-    metrics = (
-        ("exported", "that the collector took", catalog.OTLP_EXPORTED),
-        ("failed", "that the collector refused or that could not be sent", catalog.OTLP_FAILED),
-        ("dropped", "thrown away because the queue was full", catalog.OTLP_DROPPED),
-    )
-    graphs = [
+    by = "signal"
+    exported = total(rate(catalog.OTLP_EXPORTED), by)
+    lost = named(failed=total(rate(catalog.OTLP_FAILED), by), dropped=total(rate(catalog.OTLP_DROPPED), by))
+    live = named(pushed=total(rate(catalog.LIVE_PUSHED), ""), dropped=total(rate(catalog.LIVE_DROPPED), ""))
+    return [
         common.lines(
-            f"OTLP {name}", f"Spans and log records a second {text}. Flat at 0 where OTLP is not configured.",
-            common.metrics(f"sum by (signal) ({rate(metric)})", "{{signal}}"), unit="cps", empty=NO_EXPORTER,
-            size=QUARTER,
-        )
-        for name, text, metric in metrics
+            "OTLP exported",
+            "Spans and log records a second that the collector took. Flat at 0 where OTLP is not configured.",
+            common.metrics(exported, "{{signal}}"), unit="cps", empty=NO_EXPORTER, size=THIRD,
+        ),
+        common.lines(
+            "OTLP lost",
+            "Spans and log records a second that the collector refused or that could not be sent (failed), and that "
+            "were thrown away because the queue was full (dropped).",
+            common.metrics(lost, "{{series}} {{signal}}"), unit="cps", empty=NO_EXPORTER, size=THIRD,
+        ),
+        common.lines(
+            "Grafana Live", "Lines a second that Grafana Live took, and that were left out. Flat at 0 where it is off.",
+            common.metrics(live, "{{series}}"), unit="cps", empty=NO_EXPORTER, size=THIRD,
+        ),
     ]  # fmt: skip
-    live = common.lines(
-        "Grafana Live", "Lines a second that Grafana Live took, and that were left out. Flat at 0 where it is off.",
-        common.metrics(f"sum({rate(catalog.LIVE_PUSHED)})", "pushed"),
-        common.metrics(f"sum({rate(catalog.LIVE_DROPPED)})", "dropped", ref="B"), unit="cps", empty=NO_EXPORTER,
-        size=QUARTER,
-    )  # fmt: skip
-    return [*graphs, live]
 
 
 def http_servers() -> list[timeseries.Panel]:
@@ -193,14 +203,23 @@ def http_servers() -> list[timeseries.Panel]:
         ),
         common.bars(
             "Refused and cut", "Requests refused and connections cut by the HTTP server, by reason.",
-            common.metrics(counted(catalog.REQUESTS_REFUSED, "reason"), "refused: {{reason}}"),
-            common.metrics(counted(catalog.CONNECTIONS_CUT, "reason"), "cut: {{reason}}", ref="B"),
+            common.metrics(
+                named(
+                    refused=counted(catalog.REQUESTS_REFUSED, "reason"), cut=counted(catalog.CONNECTIONS_CUT, "reason")
+                ),
+                "{{series}}: {{reason}}",
+            ),
             empty="Nothing was refused or cut in this time", size=THIRD,
         ),
         common.bars(
             "Internal errors", "Requests that ended in status 500, and cursors that --state.dir could not take.",
-            common.metrics(counted(catalog.HTTP_ERRORS, ""), "internal errors"),
-            common.metrics(counted(catalog.STATE_COMMIT_FAILURES, ""), "cursor not written", ref="B"),
+            common.metrics(
+                named(
+                    internal_errors=counted(catalog.HTTP_ERRORS, ""),
+                    cursor_not_written=counted(catalog.STATE_COMMIT_FAILURES, ""),
+                ),
+                "{{series}}",
+            ),
             empty="No error in this time", size=THIRD,
         ),
     ]  # fmt: skip

@@ -32,7 +32,7 @@ def board() -> build.Dashboard:
     found.with_variable(base.scheme())
     found.with_panel(streams.live_count((5, 6)))
     found.with_panel(streams.alerts((19, 6)))
-    found.with_panel(streams.worst_first((24, 12)))
+    found.with_panel(streams.worst_first((24, 12), streams.traffic_facts()))
     for panel in cards():
         found.with_panel(panel)
     found.with_panel(changes())

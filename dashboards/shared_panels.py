@@ -1,9 +1,9 @@
 """Panels that more than one dashboard shows."""
 
-from grafana_foundation_sdk.builders import logs, stat, statetimeline
+from grafana_foundation_sdk.builders import logs, statetimeline
 
 from dashboards import base, common
-from dashboards.queries import BY_STREAM, equals, select, state_code, state_code_with_attempt
+from dashboards.queries import BY_STREAM, equals, select, state_code_with_attempt
 from iris_exporter.core.status import State
 from iris_exporter.instruments import catalog, signals
 from iris_exporter.instruments.metric import Metric
@@ -24,29 +24,6 @@ def few(expr: str, metric: Metric, *matchers: str) -> str:
     return f"({expr}) and on () {streams} <= {TILES}"
 
 
-def badge(size: tuple[int, int]) -> stat.Panel:
-    """The badge of the old page, one for each stream."""
-    panel = common.card(
-        "Streams",
-        f"State of each stream now, while {TILES} at most are chosen; the table of the overview is for any number. "
-        "While connecting, the number of failed attempts since the link was last stable. A click leads to the stream's "
-        "own page, where it can be connected, disconnected and reset.",
-        common.metrics(f"{few(state_code_with_attempt(), catalog.STREAM_STATE)}", "{{stream}}", instant=True),
-        unit=common.ATTEMPT_UNIT,
-        empty=f"No stream, or more than {TILES}",
-        size=size,
-        background=True,
-        names=True,
-        mappings=common.state_mappings(),
-    )
-    base.data_links(
-        panel,
-        base.sidecar_link(),
-        base.dashboard_link("connection", "Connection of ${__field.labels.stream}"),
-    )
-    return panel
-
-
 def states(size: tuple[int, int]) -> statetimeline.Panel:
     """States over time, of as many streams as there is room for."""
     # Two in a line of the grid, less those of title, times and legend.
@@ -56,12 +33,12 @@ def states(size: tuple[int, int]) -> statetimeline.Panel:
     worst = f"bottomk({rows}, max by ({BY_STREAM}) (avg_over_time({live}[$__range] @ end())))"
     panel = common.timeline(
         STATES_TITLE,
-        f"At most {rows} streams: those that were live for the least of this time. Live (green), connecting (yellow), "
-        "polling while the live stream is away (orange), error: polling fails too, or the source refuses us (red), "
-        "disconnected by hand (grey). Sampled at each scrape: a shorter state may be missing here, and is still "
-        "counted among attempts and disconnects.",
-        common.metrics(f"{state_code()} and on ({BY_STREAM}) {worst}", "{{stream}}"),
-        unit="none",
+        f"At most {rows} streams: those that were live for the least of this time. Live (green), connecting with the "
+        "number of failed attempts (yellow), polling while the live stream is away (orange), error: polling fails too, "
+        "or the source refuses us (red), disconnected by hand (grey). Sampled at each scrape: a shorter state may be "
+        "missing here, and is still counted among attempts and disconnects.",
+        common.metrics(f"{state_code_with_attempt()} and on ({BY_STREAM}) {worst}", "{{stream}} {{instance}}"),
+        unit=common.ATTEMPT_UNIT,
         empty=NO_STREAM,
         size=size,
         mappings=common.state_mappings(),

@@ -3,6 +3,7 @@
 A tile for each stream can be read while there are four; a table, whose first row is the worst stream, for any number.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from grafana_foundation_sdk.builders import stat, table
@@ -152,7 +153,6 @@ def live_count(size: tuple[int, int]) -> stat.Panel:
     ).text_mode(shared.BigValueTextMode.NAME)
 
 
-_REASONS = {reason: (reason, colour) for reason, colour in common.REASON_COLOURS.items()}
 _SEVERITIES = {Severity.CRITICAL: 3, Severity.WARNING: 2, Severity.INFO: 1}
 _ALERTS = [alert for group in (link, traffic, source, exporter, fleet) for alert in group.GROUP.alerts]
 
@@ -213,20 +213,35 @@ def _links() -> list[dict[str, object]]:
     ]
 
 
-def worst_first(size: tuple[int, int]) -> table.Panel:
-    """One row for each stream, the worst one first."""
+Fact = tuple[str, Column]
+"""What a table of streams shows beside state and reason: a query by `BY_STREAM`, and its column."""
+
+
+def traffic_facts() -> list[Fact]:
+    """How much comes in, how late, and what fires."""
     alerting = f"count by ({BY_STREAM}) ({firing()})"
     known = f"max by ({BY_STREAM}) ({select(catalog.STREAM_STATE)})"
+    return [
+        (f"sum by ({BY_STREAM}) ({rate(catalog.MESSAGES)})", Column("Rate", 85, tables.number("cps", 1))),
+        (quantile(0.95, catalog.MESSAGE_DELAY, BY_STREAM), Column("Delay p95", 100, tables.number("s"))),
+        (
+            f"{alerting} and {known} or 0 * {known}",
+            Column("Alerts", 75, tables.graded(((None, "text"), (1, common.ORANGE)))),
+        ),
+    ]
+
+
+def worst_first(size: tuple[int, int], facts: Sequence[Fact]) -> table.Panel:
+    """One row for each stream, the worst one first."""
     queries = {
         "A": _score(),
         "B": f"max by ({BY_STREAM}, reason) ({select(catalog.FAILURE_INFO)})",
         "C": f"max by ({BY_STREAM}) ({left(catalog.NEXT_ATTEMPT_TIMESTAMP)}) > 0",
         "D": f"1000 * max by ({BY_STREAM}) ({select(catalog.STATE_CHANGED_TIMESTAMP)})",
         "E": f"max by ({BY_STREAM}, protocol) ({select(catalog.STREAM_INFO)})",
-        "F": f"sum by ({BY_STREAM}) ({rate(catalog.MESSAGES)})",
-        "G": quantile(0.95, catalog.MESSAGE_DELAY, BY_STREAM),
-        "H": f"{alerting} and {known} or 0 * {known}",
     }
+    more = dict(zip("FGHIJ", facts, strict=False))
+    queries |= {ref: expr for ref, (expr, _) in more.items()}
     runbook = base.link("What to do", f"{thresholds.RUNBOOKS}#${{__value.raw}}", new_tab=True)
     opened = model.ValueMappingResult(text="Open", color="text", index=0)
     pattern = model.RegexMap(options=model.DashboardRegexMapOptions(pattern="iris.*", result=opened))
@@ -242,17 +257,15 @@ def worst_first(size: tuple[int, int]) -> table.Panel:
         columns={
             "Value #A": Column("State", 120, tables.word(_words(), background=True)),
             "stream": Column("Stream", 130, [common.override("links", _links())], grows=True),
-            "reason": Column("Reason", 150, tables.word([common.values(_REASONS)])),
+            "reason": Column("Reason", 150, tables.reasons()),
             "Value #C": Column("Next try", 90, tables.number("s", 0)),
             "Value #D": Column("Since", 130, tables.number("dateTimeFromNow")),
             "protocol": Column("Protocol", 95),
-            "Value #F": Column("Rate", 85, tables.number("cps", 1)),
-            "Value #G": Column("Delay p95", 100, tables.number("s")),
-            "Value #H": Column("Alerts", 75, tables.graded(((None, "text"), (1, common.ORANGE)))),
+            **{f"Value #{ref}": column for ref, (_, column) in more.items()},
             "runbook": Column("Runbook", 90, [
                 common.override("mappings", [pattern]), common.override("links", [runbook]),
             ]),
-            "instance": Column("Exporter", 125),
+            "instance": Column("Exporter", 115),
         },
         sort=("State", True),
     )  # fmt: skip

@@ -46,6 +46,7 @@ class Column:
 def grid(
     title: str, description: str, *targets: prometheus.Dataquery, empty: str, size: tuple[int, int],
     columns: Mapping[str, Column], sort: tuple[str, bool], steps: Sequence[common.Step] = common.PLAIN,
+    totals: bool = False,
 ) -> table.Panel:  # fmt: skip
     """A table of what the queries have in common.
 
@@ -53,12 +54,18 @@ def grid(
         columns: Field to column, in order; every other field is left out. The value of query A is `Value #A`, or
             `Value` where there is one query only.
         sort: Heading, and whether the largest comes first.
+        totals: The query is that of bars: there is a row for each of its series, with its labels and, as `Total`, the
+            sum of its bars.
     """
     panel = common.dress(table.Panel(), title, description, unit="short", empty=empty, size=size, steps=steps)
     for target in targets:
         panel.with_target(target)
     if len(targets) > 1:
         panel.with_transformation(model.DataTransformerConfig(id_val="merge", options={}))
+    if totals:
+        summed = {"reducers": ["sum"], "mode": "seriesToRows", "labelsToFields": True, "includeTimeField": False}
+        panel.with_transformation(model.DataTransformerConfig(id_val="reduce", options=summed))
+        panel.max_data_points(common.BARS)
     only = "^(" + "|".join(re.escape(name).replace("\\ ", " ").replace("\\#", "#") for name in columns) + ")$"
     panel.with_transformation(
         model.DataTransformerConfig(id_val="filterFieldsByName", options={"include": {"pattern": only}})
@@ -99,6 +106,11 @@ def number(unit: str, decimals: int | None = None) -> list[model.DynamicConfigVa
     """Settings of a column of numbers."""
     found = [common.override("unit", unit)]
     return found if decimals is None else [*found, common.override("decimals", decimals)]
+
+
+def reasons() -> list[model.DynamicConfigValue]:
+    """Settings of a column of reasons, by their label values."""
+    return word([common.values({reason: (reason, colour) for reason, colour in common.REASON_COLOURS.items()})])
 
 
 def severities() -> list[model.DynamicConfigValue]:

@@ -165,3 +165,39 @@ def growths(expr: str) -> tuple[list[Growth], str]:
         found.append(Growth(metric, matchers, match[3]))
         expr = f"{expr[: match.start()]}vector(1){expr[match.start() + len(text) :]}"
     return found, expr
+
+
+def result_labels(expr: Any) -> set[str]:
+    """Labels that can tell the series of a parsed query's result apart; of a number, none."""
+    match expr:
+        case promql_parser.VectorSelector():
+            fixed = {each.name for each in expr.matchers.matchers if str(each.op).endswith(".Equal")}
+            return {*TARGET_LABELS, *BY_SAMPLE[expr.name].label_names} - fixed
+        case promql_parser.MatrixSelector():
+            return result_labels(expr.vector_selector)
+        case promql_parser.AggregateExpr():
+            made = {expr.param.val} if str(expr.op) == "count_values" else set()
+            return made | (set(expr.modifier.labels) if expr.modifier else set())
+        case promql_parser.BinaryExpr():
+            return _result_of_two(expr)
+        case promql_parser.Call():
+            inner: set[str] = set().union(*(result_labels(argument) for argument in expr.args), set())
+            if expr.func.name == "histogram_quantile":
+                return inner - {"le"}
+            return inner | ({expr.args[1].val} if expr.func.name == "label_replace" else set())
+        case promql_parser.ParenExpr() | promql_parser.SubqueryExpr() | promql_parser.UnaryExpr():
+            return result_labels(expr.expr)
+    return set()
+
+
+def _result_of_two(expr: Any) -> set[str]:
+    left, right, on = result_labels(expr.lhs), result_labels(expr.rhs), expr.modifier
+    if str(expr.op) == "or":
+        return left | right
+    if str(expr.op) in ("and", "unless"):
+        return left
+    if on is not None and on.matching is not None:
+        many = (promql_parser.VectorMatchCardinality.ManyToOne, promql_parser.VectorMatchCardinality.OneToMany)
+        sides = [side for side, card in zip((left, right), many, strict=True) if on.card == card]
+        return (sides[0] if sides else set(on.matching.labels)) | set(on.group_labels or ())
+    return left | right

@@ -167,13 +167,12 @@ def test_the_first_panel_says_how_many_are_live(tmp_path: Path, rows: Any, text:
 @pytest.mark.parametrize("count", [1, 4, 5])
 def test_tiles_are_shown_while_there_are_four_streams_at_most(tmp_path: Path, count: int) -> None:
     """Each more would make the letters of all smaller; the panel then says where to look."""
-    streams = [Stream(f"s{n}", LIVE, 10) for n in range(count)]
-    panel = next(found for found in boards.panels(boards.load()["iris-connection"]) if found["title"] == "Streams")
-    samples = [(f'{{job="iris", instance="here:14747", stream="{stream.name}"}}', -1.0) for stream in streams]
-    attempts = [_series(f"iris_stream_reconnect_attempt{{{stream.labels}}}", 0) for stream in streams]
-    series = [*attempts, *(found for stream in streams for found in stream.series())]
+    panel = next(found for found in boards.panels(boards.load()["iris-project"]) if found["title"] == "Status")
+    labels = 'job="iris", instance="here:14747", project="p", status="warning"'
+    series = [_series(f'iris_project_status{{stream="s{n}", {labels}}}', 1) for n in range(count)]
+    samples = [(f'{{stream="s{n}"}}', 1.0) for n in range(count)]
     ask(tmp_path, series, boards.plain(panel["targets"][0]["expr"]), samples if count <= 4 else [])
-    assert "more than 4" in panel["fieldConfig"]["defaults"]["noValue"]
+    assert "over 4" in panel["fieldConfig"]["defaults"]["noValue"]
 
 
 def test_states_over_time_are_of_as_many_streams_as_there_is_room_for(tmp_path: Path) -> None:
@@ -182,6 +181,7 @@ def test_states_over_time_are_of_as_many_streams_as_there_is_room_for(tmp_path: 
     streams = [*(Stream(f"good-{n}", LIVE, 10) for n in range(188)), *bad]
     samples = [(f'{{job="iris", instance="here:14747", stream="{stream.name}"}}', -3.0) for stream in bad]
     series = [found for stream in streams for found in stream.series()]
+    series += [_series(f"iris_stream_reconnect_attempt{{{stream.labels}}}", 0) for stream in streams]
     ask(tmp_path, series, expression(STATES_TITLE), samples)
 
 
