@@ -94,6 +94,26 @@ class RateWindow:
         return not self._uses or self._uses[-1] <= now - self._window
 
 
+class TokenBucket:
+    """`burst` uses in a row, and then one each `1 / per_second` seconds. Pure: the time is handed in."""
+
+    def __init__(self, burst: int, per_second: float) -> None:
+        self._burst = burst
+        self._per_second = per_second
+        self._tokens = float(burst)
+        self._at: float | None = None
+
+    def use(self, now: float) -> float | None:
+        """Count a use at `now` (monotonic seconds); None when it is allowed, else the seconds until one would be."""
+        if self._at is not None:
+            self._tokens = min(float(self._burst), self._tokens + (now - self._at) * self._per_second)
+        self._at = now
+        if self._tokens < 1:
+            return (1 - self._tokens) / self._per_second
+        self._tokens -= 1
+        return None
+
+
 class Admission:
     """Counts stream connections by client address."""
 

@@ -1,19 +1,22 @@
 """What the channels carry: turns the installation and its history into messages and REST bodies. No sockets."""
 
 import gzip
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from iris_exporter.backend.history import Entry, History
-from iris_exporter.backend.installation import Installation
 from iris_exporter.backend.objects import Event, deployed_event, deployed_project, iso_time
+from iris_exporter.backend.source import Source
+from iris_exporter.backend.state import Change, ReportedState
 from iris_exporter.backend.wire import Frame, encode, envelope, event_frame
 
 EVENTS = "events"
 OVERVIEW = "overview"
 TELEMETRY = "telemetry"
 CHANGES = "changes"
+SUBSCRIPTIONS = "subscriptions"
+"""The channel of `/api/stream`, whose clients say what they want."""
 MAX_TELEMETRY_EVENTS = 50
 MAX_UPDATE_EVENTS = 100
 """A feed shows the last 100 events; what is older is there by resuming."""
@@ -30,16 +33,24 @@ class Document:
     etag: str
 
 
+class Changes(NamedTuple):
+    """What changed in the state, and the messages of the older endpoints that say so."""
+
+    changed: list[Change]
+    updates: list[Frame]
+    project_updates: list[Frame]
+
+
 class Feed:
     """The installation, its history, and what the last messages have reported of them.
 
     Call `advance` first, then ask for the messages that are due.
     """
 
-    def __init__(self, installation: Installation, history: History) -> None:
+    def __init__(self, installation: Source, history: History) -> None:
         self.installation = installation
         self.history = history
-        self._reported: dict[str, Mapping[str, object]] = {"metrics": {}, "projects": {}, "anomalies": {}}
+        self.state = ReportedState()
         self._update_offset = 0
         self._telemetry_offset = 0
         self._documents: dict[bool, Document] = {}
@@ -58,31 +69,28 @@ class Feed:
         self._update_offset = 0
         self._telemetry_offset = 0
 
-    def changes(self, now: float) -> tuple[list[Frame], list[Frame]]:
-        """Return what changed since the last call, as an `update` and as `project_update` messages.
+    def changes(self, now: float) -> Changes:
+        """Return what changed since the last call.
 
         The update carries the metrics when one differs, changed projects and anomalies, and the new events (the
-        latest `MAX_UPDATE_EVENTS`). Both lists are empty when nothing changed.
+        latest `MAX_UPDATE_EVENTS`). All lists are empty when nothing changed.
         """
         entries = self.history.after(self._update_offset)[-MAX_UPDATE_EVENTS:]
         self._update_offset = self.history.last
-        metrics = self._changed("metrics", {"": self.installation.metrics()})
-        projects = self._changed("projects", {project.id: project for project in self.installation.projects()})
-        anomalies = self._changed("anomalies", {anomaly.id: anomaly for anomaly in self.installation.anomalies()})
-        lists = {"metrics": metrics, "projects": projects, "events": _newest_first(entries), "anomalies": anomalies}
+        changed = self.state.report(self.installation)
+        lists: dict[str, list[object]] = {"metrics": [], "projects": [], "events": [], "anomalies": []}
+        for change in changed:
+            lists[change.channel].append(self.state.get(change.channel, change.key))
+        lists["events"] = _newest_first(entries)
         content: dict[str, object] = {name: items for name, items in lists.items() if items}
         if not content:
-            return [], []
-        if metrics:
-            content["metrics"] = metrics[0]
+            return Changes([], [], [])
+        if lists["metrics"]:
+            content["metrics"] = lists["metrics"][0]
         timestamp = iso_time(now)
         update = envelope("update", timestamp, content, position=self.history.position() if entries else None)
-        return [update], [envelope("project_update", timestamp, project) for project in projects]
-
-    def _changed(self, name: str, items: Mapping[str, object]) -> list[object]:
-        """Return the items that differ from those of the last call."""
-        before, self._reported[name] = self._reported[name], items
-        return [item for key, item in items.items() if before.get(key) != item]
+        older = [envelope("project_update", timestamp, project) for project in lists["projects"]]
+        return Changes(changed, [update], older)
 
     def telemetry(self, now: float) -> Frame:
         """Return the `telemetry` message that is due: metrics, and the events since the one before."""

@@ -1,10 +1,11 @@
 """The faults that change what one stream connection is sent: silence, garbage, and messages too many or too large."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from iris_exporter.backend.faults import Faults
 from iris_exporter.backend.objects import iso_time
-from iris_exporter.backend.wire import Frame, envelope, error_frame
+from iris_exporter.backend.wire import Frame, encode, error, sse_name
 from iris_exporter.clock import Clock
 
 GARBAGE_EVERY = 3
@@ -21,9 +22,19 @@ _GARBAGE = (
 class MessageFaults:
     """Applies the faults to the messages of one connection, in the order in which they are sent."""
 
-    def __init__(self, faults: Faults, clock: Clock) -> None:
+    def __init__(
+        self,
+        faults: Faults,
+        clock: Clock,
+        encoder: Callable[[Mapping[str, Any]], bytes] = encode,
+        *,
+        binary: bool = False,
+    ) -> None:
+        """`encoder` makes the messages that faults add, for connections of another encoding; `binary` goes with it."""
         self._faults = faults
         self._clock = clock
+        self._encoder = encoder
+        self._binary = binary
         self._started_at = clock.monotonic()
         self._sent = 0  # while `garbage` was on
         self._since_huge = 0
@@ -63,9 +74,19 @@ class MessageFaults:
             self._since_huge += 1
             return [frame]
         self._since_huge = 1
-        timestamp = iso_time(self._clock.wall())
-        empty = len(envelope("update", timestamp, {"padding": ""}).body)
-        return [envelope("update", timestamp, {"padding": "x" * (int(fault.seconds) - empty)}), frame]
+        return [self._padded(int(fault.seconds)), frame]
+
+    def _padded(self, size: int) -> Frame:
+        """A message of `size` bytes that says nothing; in binary its lengths take some bytes more."""
+        padding = {"padding": ""}
+        # The schema keeps members that nobody knows in objects alone.
+        data = {"metrics": padding} if self._binary else padding
+        message = {"type": "update", "timestamp": iso_time(self._clock.wall()), "data": data}
+        padding["padding"] = "x" * (size - len(self._encoder(message)))
+        return self._frame(message)
+
+    def _frame(self, message: Mapping[str, Any]) -> Frame:
+        return Frame(sse_name(message["type"]), self._encoder(message), binary=self._binary)
 
     def _garbled(self, frame: Frame) -> Frame:
         self._sent += 1
@@ -73,11 +94,12 @@ class MessageFaults:
         if rest:
             return frame
         body = _GARBAGE[(turn - 1) % len(_GARBAGE)]
-        return Frame(frame.name, body or frame.body[: max(1, len(frame.body) // 2)], binary=body == _GARBAGE[1])
+        binary = frame.binary or body == _GARBAGE[1]
+        return Frame(frame.name, body or frame.body[: max(1, len(frame.body) // 2)], binary=binary)
 
     def _with_error(self, frames: Sequence[Frame]) -> list[Frame]:
         fault = self._faults.get("error")
         if fault is None or not frames or not self._is_new("error", fault.since):
             return list(frames)
         retry_after = 5.0 if fault.text == "RATE_LIMIT_EXCEEDED" else None
-        return [error_frame(fault.text, retry_after=retry_after), *frames]
+        return [self._frame(error(fault.text, retry_after=retry_after)), *frames]

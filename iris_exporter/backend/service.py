@@ -2,18 +2,23 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from iris_exporter.backend.access import NO_LIMITS, Admission, KeyFile, Limits
-from iris_exporter.backend.connection import Connection, Ending
+from iris_exporter.backend.connection import ChannelConnection, Connection, Ending
+from iris_exporter.backend.encoding import Encoding, EventCache
 from iris_exporter.backend.faults import Faults
-from iris_exporter.backend.feed import CHANGES, EVENTS, OVERVIEW, TELEMETRY, Feed
+from iris_exporter.backend.feed import CHANGES, EVENTS, OVERVIEW, SUBSCRIPTIONS, TELEMETRY, Feed
 from iris_exporter.backend.history import Entry, History
 from iris_exporter.backend.installation import Installation
 from iris_exporter.backend.message_faults import MessageFaults
 from iris_exporter.backend.objects import Event, iso_time
+from iris_exporter.backend.options import EVERYTHING
+from iris_exporter.backend.source import Source
+from iris_exporter.backend.subscriber import GRACE_SECONDS, Subscriber
 from iris_exporter.backend.wire import Frame, heartbeat
 from iris_exporter.clock import Clock, SystemClock
 from iris_exporter.errors import IrisExporterError
@@ -31,7 +36,7 @@ class BackendSettings:
     """How a backend behaves; port 0 takes any free one, `seed` None draws one, `rate` 0 is a source at rest.
 
     `history_events` is the size of the ring that a resume can reach back into, `queue_messages` how many live
-    messages may wait for one client before it is cut.
+    messages may wait for one client before it is cut or, on `/api/stream`, loses the oldest.
     """
 
     host: str = "127.0.0.1"
@@ -56,8 +61,13 @@ class CrashError(IrisExporterError):
 class Service:
     """One backend without its HTTP shell; `tick` drives everything, `run` calls it until `stopping`."""
 
-    def __init__(self, settings: BackendSettings, clock: Clock | None = None) -> None:
-        """Set up, without starting anything. Raises `ConfigError` for a bad fault or key file."""
+    def __init__(
+        self, settings: BackendSettings, clock: Clock | None = None, source: Callable[[float], Source] | None = None
+    ) -> None:
+        """Set up, without starting anything. Raises `ConfigError` for a bad fault or key file.
+
+        `source` makes what supplies the data, at that time (Unix seconds); None is the synthetic installation.
+        """
         self.settings = settings
         self.clock: Clock = clock or SystemClock()
         self.seed = secrets.randbelow(2**31) if settings.seed is None else settings.seed
@@ -65,10 +75,10 @@ class Service:
         self.key = None if settings.api_key_file is None else KeyFile(settings.api_key_file)
         self.admission = Admission(settings.limits)
         self.feed = Feed(
-            Installation(seed=self.seed, start=self.clock.wall(), rate=settings.rate),
-            History(secrets.token_hex(5), settings.history_events),
+            (source or self._synthetic)(self.clock.wall()), History(secrets.token_hex(5), settings.history_events)
         )
         self.connections: set[Connection] = set()
+        self._event_cache = EventCache()
         self.opened = 0
         """Stream connections accepted since the start."""
         self.stopping = False
@@ -80,6 +90,9 @@ class Service:
         self._next_telemetry = now + settings.telemetry_interval_seconds
         self._restarted_at = now
         self.feed.changes(self.clock.wall())
+
+    def _synthetic(self, start: float) -> Source:
+        return Installation(seed=self.seed, start=start, rate=self.settings.rate)
 
     async def run(self) -> None:
         """Tick until `shutdown` is called; a mistake of ours ends all streams, like a stop, and sets `ended`."""
@@ -106,9 +119,11 @@ class Service:
         self._announce(self.feed.advance(wall))
         if now >= self._next_update:
             self._next_update = now + self.settings.update_interval_seconds
-            updates, project_updates = self.feed.changes(wall)
-            self._send_to_all(OVERVIEW, updates)
-            self._send_to_all(CHANGES, project_updates)
+            changes = self.feed.changes(wall)
+            self._send_to_all(OVERVIEW, changes.updates)
+            self._send_to_all(CHANGES, changes.project_updates)
+            for subscriber in self._subscribers() if changes.changed else ():
+                subscriber.mark(changes.changed)
         if now >= self._next_telemetry:
             self._next_telemetry = now + self.settings.telemetry_interval_seconds
             self._send_to_all(TELEMETRY, [self.feed.telemetry(wall)])
@@ -126,15 +141,25 @@ class Service:
         for channel in (EVENTS, CHANGES):
             if channel in wanted:
                 self._send_to_all(channel, list(self.feed.events(channel, entries, self.clock.wall())))
+        for subscriber in self._subscribers():
+            if subscriber.offer(entries) and not subscriber.is_slow:
+                subscriber.is_slow = True
+                _log.warning("client.slow", channel=subscriber.channel, protocol=subscriber.protocol)
+
+    def _subscribers(self) -> list[Subscriber]:
+        return [connection for connection in self.connections if isinstance(connection, Subscriber)]
 
     def _send_to_all(self, channel: str, frames: list[Frame]) -> None:
         for connection in self.connections if frames else ():
-            if connection.channel == channel:
-                self.send(connection, *frames)
+            if isinstance(connection, ChannelConnection) and connection.channel == channel:
+                self._cut_unless(connection.offer(frames), connection)
 
-    def send(self, connection: Connection, *frames: Frame) -> None:
-        """Queue messages for one connection, behind what waits already; one that is too slow is cut."""
-        if not connection.offer(frames) and not connection.was_cut:
+    def say(self, connection: Connection, message: Mapping[str, Any], *, urgent: bool = False) -> None:
+        """Queue a message for one connection alone; one that is too slow is cut."""
+        self._cut_unless(connection.say(message, urgent=urgent), connection)
+
+    def _cut_unless(self, keeps_up: bool, connection: Connection) -> None:
+        if not keeps_up and not connection.was_cut:
             _log.warning("client.slow", channel=connection.channel, protocol=connection.protocol)
             connection.cut()
 
@@ -156,7 +181,7 @@ class Service:
             connection.cut()
 
     def _check(self, connection: Connection, now: float, wall: float) -> None:
-        """Send the heartbeat that is due, unless a fault or a limit ends the connection."""
+        """Do what is due for one connection: end it for a fault or a limit, or send it a heartbeat."""
         if connection.is_gone or self.faults.flapped_away("stream") or self._is_due("drop", connection, now):
             connection.cut()
         elif self._is_due("drop-clean", connection, now):
@@ -165,7 +190,15 @@ class Service:
             connection.end(Ending(1001, "idle"))
         elif now - connection.last_heartbeat_at >= self.settings.heartbeat_interval_seconds:
             connection.last_heartbeat_at = now
-            self.send(connection, heartbeat("ping", iso_time(wall)))
+            self.say(connection, heartbeat("ping", iso_time(wall)))
+        if isinstance(connection, Subscriber):
+            self._check_subscriber(connection, now)
+
+    def _check_subscriber(self, subscriber: Subscriber, now: float) -> None:
+        if subscriber.outbox.grant is None and now - subscriber.started_at >= GRACE_SECONDS:
+            subscriber.subscribe(EVERYTHING)
+        subscriber.wake_when_due(now)
+        self._cut_unless(not subscriber.is_stalled(2 * self.settings.heartbeat_interval_seconds), subscriber)
 
     def _is_due(self, name: str, connection: Connection, now: float) -> bool:
         fault = self.faults.get(name)
@@ -177,27 +210,47 @@ class Service:
 
     def open(
         self, channel: str, protocol: str, transport: asyncio.BaseTransport | None, position: str | None = None
-    ) -> Connection:
+    ) -> ChannelConnection:
         """Register a stream that was accepted; the answer to a resume from `position` is queued before all else."""
-        connection = Connection(
-            channel,
-            protocol,
-            transport,
+        connection = ChannelConnection(
+            channel=channel,
+            protocol=protocol,
+            transport=transport,
             started_at=self.clock.monotonic(),
+            faults=MessageFaults(self.faults, self.clock),
             start_offset=self.feed.history.last,
             max_queued=self.settings.queue_messages,
-            faults=MessageFaults(self.faults, self.clock),
         )
-        self.connections.add(connection)
-        self.opened += 1
+        self._register(connection)
         if position:
             self.resume(connection, position)
         connection.prepend(self.feed.first(channel, self.clock.wall()))
-        if self.stopping:
-            connection.end(GOING_AWAY)
         return connection
 
-    def resume(self, connection: Connection, position: str) -> None:
+    def open_subscriber(self, protocol: str, transport: asyncio.BaseTransport | None, encoding: Encoding) -> Subscriber:
+        """Register a stream of `/api/stream` that was accepted."""
+        subscriber = Subscriber(
+            channel=SUBSCRIPTIONS,
+            protocol=protocol,
+            transport=transport,
+            started_at=self.clock.monotonic(),
+            faults=MessageFaults(self.faults, self.clock, encoding.message, binary=encoding.binary),
+            encoding=encoding,
+            feed=self.feed,
+            cache=self._event_cache,
+            clock=self.clock,
+            max_events=self.settings.queue_messages,
+        )
+        self._register(subscriber)
+        return subscriber
+
+    def _register(self, connection: Connection) -> None:
+        self.connections.add(connection)
+        self.opened += 1
+        if self.stopping:
+            connection.end(GOING_AWAY)
+
+    def resume(self, connection: ChannelConnection, position: str) -> None:
         """Queue the answer to a resume, in front of what is live."""
         connection.resumed = True
         frames = self.feed.resume(connection.channel, position, self.clock.wall(), connection.start_offset)

@@ -7,18 +7,23 @@ import msgspec
 from aiohttp import WSMsgType, web
 
 from iris_exporter.backend.access import RateWindow
-from iris_exporter.backend.connection import Connection, Ending
-from iris_exporter.backend.feed import CHANGES, EVENTS, OVERVIEW, TELEMETRY
+from iris_exporter.backend.connection import ChannelConnection, Connection, Ending
+from iris_exporter.backend.encoding import JSON, SUBPROTOCOLS, choose_subprotocol
+from iris_exporter.backend.feed import CHANGES, EVENTS, OVERVIEW, SUBSCRIPTIONS, TELEMETRY
 from iris_exporter.backend.objects import iso_time
+from iris_exporter.backend.options import EVERYTHING, OptionError, Request
 from iris_exporter.backend.replies import SERVICE, error_response
 from iris_exporter.backend.service import GOING_AWAY, Service
-from iris_exporter.backend.wire import RECONNECT_HINT, error_frame, heartbeat
+from iris_exporter.backend.subscriber import Subscriber
+from iris_exporter.backend.subscribing import answer, read_query, refuse
+from iris_exporter.backend.wire import RECONNECT_HINT, heartbeat
 from iris_exporter.logs import get_logger
 from iris_exporter.web.negotiation import parse
 
 _log = get_logger(__name__)
 
 PATHS = {
+    "/api/stream": SUBSCRIPTIONS,
     "/api/stream/overview": OVERVIEW,
     "/api/stream/events": EVENTS,
     "/api/stream/telemetry": TELEMETRY,
@@ -49,13 +54,19 @@ async def stream(request: web.Request) -> web.StreamResponse:
         return error_response(426, "UPGRADE_REQUIRED", headers={"Upgrade": "websocket", "Connection": "Upgrade"})
     if not upgrade and not _accepts_events(request.headers.get("Accept", "")):
         return error_response(406, "NOT_ACCEPTABLE")
+    wanted = EVERYTHING
+    if channel == SUBSCRIPTIONS and not upgrade:
+        try:
+            wanted = read_query(list(request.query.items()), request.headers.get("Last-Event-ID"))
+        except OptionError as problem:
+            return error_response(400, "INVALID_REQUEST", str(problem))
     wait = service.admission.refuse(request.remote or "", len(service.connections), service.clock.monotonic())
     if wait is not None:
         return error_response(429, "RATE_LIMIT_EXCEEDED", retry_after=math.ceil(wait))
     _log.info("stream.opened", channel=channel, protocol="websocket" if upgrade else "sse")
     if upgrade:
         return await _serve_websocket(request, service, channel)
-    return await _serve_sse(request, service, channel)
+    return await _serve_sse(request, service, channel, wanted)
 
 
 def _accepts_events(accept: str) -> bool:
@@ -65,7 +76,7 @@ def _accepts_events(accept: str) -> bool:
     return found[0] > 0 if found else not accept.strip()
 
 
-async def _serve_sse(request: web.Request, service: Service, channel: str) -> web.StreamResponse:
+async def _serve_sse(request: web.Request, service: Service, channel: str, wanted: Request) -> web.StreamResponse:
     response = web.StreamResponse(
         headers={
             "Content-Type": "text/event-stream",
@@ -77,7 +88,12 @@ async def _serve_sse(request: web.Request, service: Service, channel: str) -> we
     await response.prepare(request)
     if service.faults.get("accept-close"):
         return response
-    connection = service.open(channel, "sse", request.transport, request.headers.get("Last-Event-ID"))
+    connection: Connection
+    if channel == SUBSCRIPTIONS:
+        connection = subscriber = service.open_subscriber("sse", request.transport, JSON)
+        subscriber.subscribe(wanted)
+    else:
+        connection = service.open(channel, "sse", request.transport, request.headers.get("Last-Event-ID"))
     try:
         if not connection.faults.silent:
             await response.write(RECONNECT_HINT)
@@ -97,13 +113,25 @@ async def _serve_sse(request: web.Request, service: Service, channel: str) -> we
 
 
 async def _serve_websocket(request: web.Request, service: Service, channel: str) -> web.WebSocketResponse:
+    offers = request.headers.getall("Sec-WebSocket-Protocol", ()) if channel == SUBSCRIPTIONS else ()
+    subprotocol = choose_subprotocol(offers)
     # Pings are answered here, not by the library, so that `silent` can leave them unanswered.
-    socket = web.WebSocketResponse(timeout=CLOSE_TIMEOUT_SECONDS, autoping=False, max_msg_size=MAX_CLIENT_MESSAGE_BYTES)
+    socket = web.WebSocketResponse(
+        timeout=CLOSE_TIMEOUT_SECONDS,
+        autoping=False,
+        max_msg_size=MAX_CLIENT_MESSAGE_BYTES,
+        protocols=() if subprotocol is None else (subprotocol,),
+    )
     await socket.prepare(request)
     if service.faults.get("accept-close"):
         await socket.close(code=GOING_AWAY.code, message=GOING_AWAY.reason.encode())
         return socket
-    connection = service.open(channel, "websocket", request.transport)
+    connection: Connection
+    if channel == SUBSCRIPTIONS:
+        encoding = JSON if subprotocol is None else SUBPROTOCOLS[subprotocol]
+        connection = service.open_subscriber("websocket", request.transport, encoding)
+    else:
+        connection = service.open(channel, "websocket", request.transport)
     reader = asyncio.create_task(_read_websocket(socket, service, connection))
     writer = asyncio.create_task(_write_websocket(socket, connection))
     try:
@@ -139,6 +167,8 @@ async def _read_websocket(socket: web.WebSocketResponse, service: Service, conne
     limit = service.settings.limits.messages_per_minute
     window = None if limit is None else RateWindow(limit, 60.0)
     while True:
+        if isinstance(connection, Subscriber):
+            await connection.room.wait()
         message = await socket.receive()
         if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING, WSMsgType.PONG):
             return
@@ -147,25 +177,28 @@ async def _read_websocket(socket: web.WebSocketResponse, service: Service, conne
         now = service.clock.monotonic()
         connection.last_message_at = now
         if window is not None and (wait := window.use(now)) is not None:
-            service.send(connection, error_frame("RATE_LIMIT_EXCEEDED", retry_after=math.ceil(wait)))
+            refuse(service, connection, "RATE_LIMIT_EXCEEDED", None, wait)
             connection.end(Ending(1008, "too many messages"))
         elif message.type is WSMsgType.PING:
             if not connection.faults.silent:
                 await socket.pong(message.data)
-        elif message.type is WSMsgType.TEXT:
+        elif isinstance(connection, Subscriber):
+            if message.type is not WSMsgType.PONG:
+                answer(service, connection, message.data)
+        elif isinstance(connection, ChannelConnection) and message.type is WSMsgType.TEXT:
             _answer(service, connection, message.data)
 
 
-def _answer(service: Service, connection: Connection, text: str) -> None:
+def _answer(service: Service, connection: ChannelConnection, text: str) -> None:
     """Answer a client's message; unknown types are ignored, so that clients can grow first."""
     try:
         message = _decoder.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        service.send(connection, error_frame("INVALID_REQUEST", "this message is not a JSON envelope"))
+        refuse(service, connection, "INVALID_REQUEST", "this message is not a JSON envelope")
         return
     if message.type == "ping":
-        service.send(connection, heartbeat("pong", iso_time(service.clock.wall())))
+        service.say(connection, heartbeat("pong", iso_time(service.clock.wall())))
     elif message.type == "resume" and connection.resumed:
-        service.send(connection, error_frame("INVALID_REQUEST", "this connection was resumed already"))
+        refuse(service, connection, "INVALID_REQUEST", "this connection was resumed already")
     elif message.type == "resume":
         service.resume(connection, message.last_event_id or "")

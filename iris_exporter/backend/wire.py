@@ -1,5 +1,8 @@
 """Messages as bytes: envelopes, SSE framing, and the bodies of errors. Pure."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 
 from iris_exporter.backend.history import Entry
@@ -8,6 +11,8 @@ encode = msgspec.json.Encoder().encode
 """Encodes structs, mappings and sequences as compact JSON; `msgspec.Raw` is JSON already."""
 RECONNECT_HINT = b"retry: 3000\n\n"
 """First thing on an SSE stream: the delay that a browser should wait before it connects again, in milliseconds."""
+
+HEARTBEATS = ("ping", "pong")
 
 CHANGE_TYPES = {
     "evaluation": "evaluation_complete",
@@ -82,19 +87,30 @@ def event_frame(entry: Entry, epoch: str, timestamp: str, *, replay: bool = Fals
     return envelope(kind, timestamp, entry.json, position=f"{epoch}-{entry.offset}", replay=replay)
 
 
-def heartbeat(kind: str, timestamp: str) -> Frame:
-    """A `ping`, or the `pong` that answers a client's; both are named `heartbeat` on SSE."""
-    return Frame("heartbeat", encode({"type": kind, "timestamp": timestamp}), heartbeat=True)
+def heartbeat(kind: str, timestamp: str) -> dict[str, Any]:
+    """A `ping`, or the `pong` that answers a client's."""
+    return {"type": kind, "timestamp": timestamp}
+
+
+def error(code: str, message: str | None = None, retry_after: float | None = None) -> dict[str, Any]:
+    """An `error` message; `retry_after` is in seconds, None leaves it out."""
+    content: dict[str, object] = {"code": code, "message": message or ERROR_MESSAGES.get(code, code)}
+    if retry_after is not None:
+        content["retryAfter"] = int(retry_after) if retry_after == int(retry_after) else retry_after
+    return {"type": "error", "error": content}
 
 
 def error_body(code: str, message: str | None = None, retry_after: float | None = None) -> bytes:
-    """Encode an `error` message; `retry_after` is in seconds, None leaves it out."""
-    error: dict[str, object] = {"code": code, "message": message or ERROR_MESSAGES.get(code, code)}
-    if retry_after is not None:
-        error["retryAfter"] = int(retry_after) if retry_after == int(retry_after) else retry_after
-    return encode({"type": "error", "error": error})
+    """The same as the body of an HTTP answer."""
+    return encode(error(code, message, retry_after))
 
 
-def error_frame(code: str, message: str | None = None, retry_after: float | None = None) -> Frame:
-    """The same as a message of a stream."""
-    return Frame("error", error_body(code, message, retry_after))
+def sse_name(kind: str) -> str:
+    """The SSE event name of a type of message: the type, or `heartbeat` for both kinds of those."""
+    return "heartbeat" if kind in HEARTBEATS else kind
+
+
+def message_frame(message: Mapping[str, Any]) -> Frame:
+    """A message without a position, in JSON."""
+    kind = message["type"]
+    return Frame(sse_name(kind), encode(message), heartbeat=kind in HEARTBEATS)

@@ -1,0 +1,140 @@
+"""The state that subscribers have been told of, what changed since, and the data of updates and deltas. Pure.
+
+Theory of operation. All subscribers see the state in the same steps: `report` compares the source with the step before.
+A subscriber that takes each step has everything of the one before, so it needs no memory of its own; one that is slow
+remembers, for each object that has changed meanwhile, what it was when it was last told (its base). Data that many
+subscribers are sent is made once, and encoded once for each encoding.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import msgspec
+
+from iris_exporter.backend.history import Entry
+from iris_exporter.backend.objects import Anomaly, Metrics, Project
+from iris_exporter.backend.options import Grant
+from iris_exporter.backend.patches import make_patch
+from iris_exporter.backend.source import Source
+
+Object = Metrics | Project | Anomaly
+STATE_CHANNELS = ("metrics", "projects", "anomalies")
+MAX_KEPT = 1000
+"""Different data of one step that is kept for others; what is more is made for each subscriber."""
+
+
+class Change(NamedTuple):
+    """An object that differs from the step before, where it was `before` (None: it was not there)."""
+
+    channel: str
+    key: str
+    before: Object | None
+
+
+class Item(NamedTuple):
+    """An object to be sent to a client that has `base`, or nothing of it."""
+
+    channel: str
+    base: Object | None
+    now: Object
+
+
+@dataclass(slots=True)
+class Payload:
+    """The data of one message, and its bytes by the name of the encoding."""
+
+    kind: str
+    data: Mapping[str, Any]
+    encoded: dict[str, bytes] = field(default_factory=dict)
+
+
+class ReportedState:
+    """The objects by channel and id, as of the last step."""
+
+    def __init__(self) -> None:
+        self._objects: dict[str, dict[str, Object]] = {channel: {} for channel in STATE_CHANNELS}
+        self._kept: dict[object, tuple[object, Payload | None]] = {}
+
+    def report(self, source: Source) -> list[Change]:
+        """Take another step, and return what differs; metrics first, everything in the source's order."""
+        now: dict[str, dict[str, Object]] = {
+            "metrics": {"": source.metrics()},
+            "projects": {project.id: project for project in source.projects()},
+            "anomalies": {anomaly.id: anomaly for anomaly in source.anomalies()},
+        }
+        before, self._objects = self._objects, now
+        self._kept.clear()
+        return [
+            Change(channel, key, before[channel].get(key))
+            for channel, objects in now.items()
+            for key, found in objects.items()
+            if before[channel].get(key) != found
+        ]
+
+    def get(self, channel: str, key: str) -> Object | None:
+        """An object as of the last step; None when it is not there any more."""
+        return self._objects[channel].get(key)
+
+    def whole(self, grant: Grant, entries: Sequence[Entry] | None) -> Payload | None:
+        """The `update` with all that is granted, with `entries` (newest first) as its events; None: it has none."""
+        key = (grant, None if entries is None else tuple(entry.offset for entry in entries))
+        if key not in self._kept:
+            return self._keep(key, None, self._make_whole(grant, entries))
+        return self._kept[key][1]
+
+    def _make_whole(self, grant: Grant, entries: Sequence[Entry] | None) -> Payload | None:
+        data: dict[str, Any] = {}
+        for channel in STATE_CHANNELS:
+            if channel in grant.channels:
+                names = grant.fields_of(channel)
+                objects = [_members(found, names) for found in self._objects[channel].values() if grant.shows(found)]
+                _put(data, channel, objects)
+        if entries is not None:
+            names = grant.fields_of("events")
+            data["events"] = [_members(entry.event, names) for entry in entries]
+        return Payload("update", data) if data else None
+
+    def changed(self, grant: Grant, items: Sequence[Item]) -> Payload | None:
+        """The `update` or `delta` of these objects; None when nothing that is granted differs from the bases."""
+        # By identity: objects never change, and those of the key are kept with it.
+        key = (grant.fields, grant.delta, tuple((id(item.base), id(item.now)) for item in items))
+        if key not in self._kept:
+            return self._keep(key, tuple(items), _make_changed(grant, items))
+        return self._kept[key][1]
+
+    def _keep(self, key: object, objects: object, payload: Payload | None) -> Payload | None:
+        if len(self._kept) < MAX_KEPT:
+            self._kept[key] = objects, payload
+        return payload
+
+
+def _make_changed(grant: Grant, items: Sequence[Item]) -> Payload | None:
+    parts: dict[str, list[dict[str, Any]]] = {}
+    for channel, base, now in items:
+        names = grant.fields_of(channel)
+        members = _members(now, names)
+        patch = make_patch({} if base is None else _members(base, names), members)
+        if not patch:
+            continue
+        if grant.delta:
+            members = patch if channel == "metrics" else {"id": members["id"], **patch}
+        parts.setdefault(channel, []).append(members)
+    data: dict[str, Any] = {}
+    for channel in STATE_CHANNELS:
+        if channel in parts:
+            _put(data, channel, parts[channel])
+    return Payload("delta" if grant.delta else "update", data) if data else None
+
+
+def _put(data: dict[str, Any], channel: str, objects: list[dict[str, Any]]) -> None:
+    if channel != "metrics":
+        data[channel] = objects
+    elif objects:
+        data[channel] = objects[0]
+
+
+def _members(found: msgspec.Struct, names: Sequence[str] | None) -> dict[str, Any]:
+    if names is None:
+        return msgspec.structs.asdict(found)
+    return {name: getattr(found, name) for name in names}

@@ -1,0 +1,524 @@
+"""The queues of one subscriber, with the time handed in."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from iris_exporter.backend.history import Entry, History
+from iris_exporter.backend.objects import Anomaly, Event, Metrics, Project
+from iris_exporter.backend.options import parse_options
+from iris_exporter.backend.outbox import (
+    MAX_ANSWERS,
+    Outbox,
+    Outgoing,
+    Say,
+    SendBatch,
+    SendDropped,
+    SendEvent,
+    SendState,
+)
+from iris_exporter.backend.patches import merge_patch
+from iris_exporter.backend.state import ReportedState
+
+ANSWER = {"type": "subscribed"}
+
+
+class Installation:
+    """A source that a test sets."""
+
+    version = 0
+
+    def __init__(self) -> None:
+        self.figures = Metrics(1, 1, 0, 0, 5, 0.9, 2, 3)
+        self.all_projects = [Project(name, name.upper(), "healthy", 90.0, None, 1, 1.0, 1, 1, 1.0) for name in "ab"]
+        self.all_anomalies: list[Anomaly] = []
+
+    def advance(self, until: float) -> list[Event]:
+        return []
+
+    def metrics(self) -> Metrics:
+        return self.figures
+
+    def projects(self) -> list[Project]:
+        return self.all_projects
+
+    def anomalies(self) -> list[Anomaly]:
+        return self.all_anomalies
+
+    def patterns(self) -> list[dict[str, Any]]:
+        return []
+
+    def details(self, project_id: str) -> dict[str, Any] | None:
+        return None
+
+
+class Rig:
+    """One subscriber of an installation, and a clock that is a number."""
+
+    def __init__(self, max_events: int = 1000, max_bytes: int = 10**6) -> None:
+        self.installation = Installation()
+        self.history = History("ep", 10_000)
+        self.state = ReportedState()
+        self.state.report(self.installation)
+        self.outbox = Outbox(max_events, max_bytes)
+        self.now = 100.0
+
+    def subscribe(
+        self, first: Sequence[Entry] | None = None, replay: Sequence[Entry] | None = None, **options: Any
+    ) -> None:
+        self.outbox.subscribe(parse_options(options).grant, ANSWER, self.now, first=first, replay=replay)
+
+    def started(self, **options: Any) -> "Rig":
+        """Subscribed, with the answer and the first state taken."""
+        self.subscribe(**options)
+        self.take()
+        return self
+
+    def make(self, count: int = 1, **changes: Any) -> list[Entry]:
+        values = {"project": "a", "event_type": "info", "severity": "info", "message": "", "metadata": {}} | changes
+        events = [Event(f"e{self.history.last + number + 1}", "", **values) for number in range(count)]
+        return self.history.extend([(event, msgspec.json.encode(event)) for event in events])
+
+    def happen(self, count: int = 1, **changes: Any) -> int:
+        return self.outbox.offer(self.make(count, **changes), self.now)
+
+    def project(self, name: str, **changes: Any) -> None:
+        old = self.installation.all_projects
+        new = [msgspec.structs.replace(each, **changes) if each.id == name else each for each in old]
+        self.installation.all_projects = new
+        self.outbox.mark(self.state.report(self.installation), self.state, self.now)
+
+    def anomaly(self, **changes: Any) -> None:
+        usual = Anomaly("n1", "", "a", "spike", "critical", "m", 2.0, 1.0, 100.0, "", False)
+        found = (self.installation.all_anomalies or [usual])[0]
+        self.installation.all_anomalies = [msgspec.structs.replace(found, **changes)]
+        self.outbox.mark(self.state.report(self.installation), self.state, self.now)
+
+    def take(self) -> list[Outgoing]:
+        return self.outbox.take(self.now, self.state)
+
+    def due(self) -> float | None:
+        due = self.outbox.due_at()
+        return None if due is None else max(0.0, due - self.now)
+
+
+def shown(items: Sequence[Outgoing]) -> list[Any]:
+    """What is sent, short: events by offset, `~` before a replay and `!` before an advance copy; state by its data."""
+    found: list[Any] = []
+    for item in items:
+        match item:
+            case SendEvent(entry, replay, advance):
+                found.append(f"{'~' if replay else ''}{'!' if advance else ''}{entry.offset}")
+            case SendState(payload, _, _):
+                found.append(payload.data)
+            case SendDropped(count, after, last):
+                found.append((count, after, last))
+            case SendBatch(inner):
+                found.append(shown(inner))
+            case Say(message):
+                found.append(message["type"])
+    return found
+
+
+def test_the_answer_comes_first_then_the_state_then_the_replay_then_live_events() -> None:
+    rig = Rig()
+    old = rig.make(3)
+    rig.subscribe(replay=old)
+    rig.happen(2)
+    found = shown(rig.take())
+    assert (found[0], set(found[1])) == ("subscribed", {"metrics", "projects", "anomalies"})
+    assert found[2:] == ["~1", "~2", "~3", "4", "5"]
+    assert rig.outbox.empty
+    assert rig.due() is None
+
+
+def test_the_first_state_has_the_latest_events_that_match() -> None:
+    rig = Rig()
+    entries = [*rig.make(1), *rig.make(1, project="b")][::-1]
+    rig.subscribe(first=entries, channels=["events"], projects=["a"])
+    _, first = rig.take()
+    assert isinstance(first, SendState)
+    assert [event["id"] for event in first.payload.data["events"]] == ["e1"]
+    assert first.offset == 1
+
+
+def test_nothing_is_sent_before_a_subscribe() -> None:
+    rig = Rig()
+    rig.happen()
+    rig.project("a", status="warning")
+    assert rig.outbox.empty
+    rig.outbox.say({"type": "pong"}, rig.now)
+    assert shown(rig.take()) == ["pong"]
+
+
+def test_only_events_that_pass_the_filters_are_sent() -> None:
+    rig = Rig().started(projects=["a"], severities=["error", "critical"])
+    for project in "ab":
+        for severity in ("info", "error", "critical", "odd"):
+            rig.happen(project=project, severity=severity)
+    assert shown(rig.take()) == ["2", "3"]
+
+
+def test_a_slow_reader_is_sent_the_newest_state() -> None:
+    rig = Rig().started(channels=["projects"])
+    for number in range(50):
+        rig.project("a", total_runs=number + 10)
+    (update,) = rig.take()
+    assert isinstance(update, SendState)
+    assert [project["total_runs"] for project in update.payload.data["projects"]] == [59]
+    assert rig.outbox.empty
+
+
+def test_a_change_that_was_taken_back_is_not_sent() -> None:
+    rig = Rig().started(delta=True)
+    rig.project("a", status="warning")
+    rig.project("a", status="healthy")
+    assert shown(rig.take()) == []
+
+
+def test_a_delta_has_what_changed_since_the_client_was_told() -> None:
+    rig = Rig().started(delta=True)
+    rig.project("a", status="warning", last_run="x")
+    rig.project("a", total_runs=7)
+    assert shown(rig.take()) == [{"projects": [{"id": "a", "status": "warning", "last_run": "x", "total_runs": 7}]}]
+    rig.project("a", last_run=None)
+    rig.installation.figures = msgspec.structs.replace(rig.installation.figures, total_projects=3)
+    rig.anomaly()
+    (delta,) = shown(rig.take())
+    assert delta["metrics"] == {"total_projects": 3}
+    assert delta["projects"] == [{"id": "a", "last_run": None}]
+    assert delta["anomalies"][0]["id"] == "n1"
+    assert len(delta["anomalies"][0]) == 11, "whole, since the client does not know it"
+
+
+def test_states_are_numbered_where_deltas_are_granted() -> None:
+    rig = Rig()
+    rig.subscribe(delta=True)
+    first = [item.seq for item in rig.take() if isinstance(item, SendState)]
+    rig.project("a", status="warning")
+    second = [item.seq for item in rig.take() if isinstance(item, SendState)]
+    rig.subscribe(delta=True)
+    again = [item.seq for item in rig.take() if isinstance(item, SendState)]
+    assert (first, second, again) == ([1], [2], [1])
+    rig.subscribe()
+    assert [item.seq for item in rig.take() if isinstance(item, SendState)] == [None]
+
+
+def test_a_change_in_fields_that_were_not_asked_for_is_not_sent() -> None:
+    rig = Rig().started(fields={"projects": ["status"], "metrics": ["active_experts"]})
+    rig.project("a", total_runs=99)
+    assert shown(rig.take()) == []
+    rig.project("a", status="critical")
+    assert shown(rig.take()) == [{"projects": [{"id": "a", "status": "critical"}]}]
+
+
+def test_an_anomaly_that_leaves_the_filter_is_followed_to_its_end() -> None:
+    rig = Rig().started(channels=["anomalies"], severities=["critical"], delta=True)
+    rig.anomaly(severity="warning")
+    assert shown(rig.take()) == []
+    rig.anomaly(severity="critical")
+    assert len(shown(rig.take())[0]["anomalies"][0]) == 11
+    rig.anomaly(severity="warning")
+    assert shown(rig.take()) == [{"anomalies": [{"id": "n1", "severity": "warning"}]}]
+    rig.anomaly(resolved=True)
+    assert shown(rig.take()) == [{"anomalies": [{"id": "n1", "resolved": True}]}]
+
+
+def test_debounce_waits_for_newer_state_and_never_for_events() -> None:
+    rig = Rig().started(debounceMs=200)
+    rig.project("a", total_runs=2)
+    rig.now += 0.1
+    rig.project("a", total_runs=3)
+    rig.happen()
+    assert shown(rig.take()) == ["1"]
+    assert rig.due() == pytest.approx(0.1)
+    rig.now += 0.11
+    (update,) = shown(rig.take())
+    assert update["projects"][0]["total_runs"] == 3
+
+
+def test_a_batch_goes_when_it_is_full_or_the_oldest_has_waited() -> None:
+    rig = Rig().started(batch={"maxMessages": 3, "maxDelayMs": 500})
+    rig.happen(2)
+    assert rig.take() == []
+    assert rig.due() == pytest.approx(0.5)
+    rig.now += 0.3
+    rig.happen(2)
+    assert shown(rig.take()) == [["1", "2", "3"]]
+    assert rig.due() == pytest.approx(0.5)
+    rig.now += 0.51
+    assert shown(rig.take()) == ["4"], "one message needs no batch"
+
+
+def test_state_waits_in_a_batch_with_events() -> None:
+    rig = Rig().started(batch={"maxMessages": 100, "maxDelayMs": 500}, channels=["projects", "events"])
+    rig.project("a", status="warning")
+    rig.now += 0.2
+    rig.happen()
+    assert rig.take() == []
+    rig.now += 0.31
+    ((update, event),) = shown(rig.take())
+    assert (update["projects"][0]["status"], event) == ("warning", "1")
+
+
+def test_a_critical_event_overtakes_what_waits_and_keeps_its_place() -> None:
+    rig = Rig().started(priority=True)
+    rig.happen(2)
+    rig.happen(severity="critical")
+    rig.happen()
+    assert shown(rig.take()) == ["!3", "1", "2", "3", "4"]
+
+
+def test_a_critical_event_that_nothing_waits_before_needs_no_copy() -> None:
+    rig = Rig().started(priority=True, batch={"maxMessages": 100, "maxDelayMs": 10_000})
+    rig.happen(severity="critical")
+    assert shown(rig.take()) == ["1"], "and it does not wait for the batch"
+    rig.happen()
+    assert rig.take() == []
+    rig.happen(severity="critical")
+    assert shown(rig.take()) == ["!3"], "the ordinary one waits with the others"
+    rig.now += 10.1
+    assert shown(rig.take()) == [["2", "3"]]
+
+
+def test_without_priority_nothing_overtakes() -> None:
+    rig = Rig().started()
+    rig.happen(2)
+    rig.happen(severity="critical")
+    rig.outbox.say({"type": "error"}, rig.now, urgent=True)
+    assert shown(rig.take()) == ["error", "1", "2", "3"]
+    rig.happen()
+    rig.outbox.say({"type": "error"}, rig.now, urgent=True)
+    first = rig.take()[0]
+    assert isinstance(first, Say)
+    assert "priority" not in first.message
+
+
+def test_an_error_before_events_that_wait_says_that_it_is_urgent() -> None:
+    rig = Rig().started(priority=True)
+    rig.happen()
+    rig.outbox.say({"type": "error"}, rig.now, urgent=True)
+    assert rig.take()[0] == Say({"type": "error", "priority": "high"})
+    rig.outbox.say({"type": "error"}, rig.now, urgent=True)
+    assert rig.take()[0] == Say({"type": "error"})
+
+
+def test_a_slow_reader_loses_the_oldest_events_and_is_told_which() -> None:
+    rig = Rig(max_events=3).started()
+    assert rig.happen(2) == 0
+    assert rig.happen(4) == 3
+    assert rig.happen() == 1
+    assert shown(rig.take()) == [(4, 0, 4), "5", "6", "7"]
+    assert rig.happen(1) == 0
+    assert shown(rig.take()) == ["8"]
+
+
+def test_the_bound_counts_bytes_too() -> None:
+    rig = Rig(max_bytes=1000).started()
+    lost = rig.happen(10, message="x" * 300)
+    found = shown(rig.take())
+    assert found[0] == (lost, 0, lost)
+    assert len(found) == 11 - lost
+    assert lost > 5
+    assert rig.happen(1, message="x" * 5000) == 0, "one too large is still sent"
+    assert shown(rig.take()) == ["11"]
+
+
+def test_a_replay_is_not_lost_for_live_events() -> None:
+    rig = Rig(max_events=2)
+    rig.subscribe(channels=["events"], replay=rig.make(5))
+    rig.happen(3)
+    assert shown(rig.take()) == ["subscribed", "~1", "~2", "~3", "~4", "~5", (1, 5, 6), "7", "8"]
+
+
+def test_another_subscribe_lets_events_go_on_where_they_were() -> None:
+    rig = Rig().started()
+    rig.happen(3)
+    assert rig.outbox.next_offset() == 0
+    rig.subscribe(channels=["events"], fields={"events": ["severity"]})
+    rig.happen(1)
+    assert shown(rig.take()) == ["subscribed", "1", "2", "3", "4"]
+
+
+def test_another_subscribe_with_a_position_replays_from_there_alone() -> None:
+    rig = Rig().started()
+    entries = rig.make(3)
+    rig.outbox.offer(entries, rig.now)
+    rig.subscribe(channels=["events"], replay=entries[1:])
+    assert shown(rig.take()) == ["subscribed", "~2", "~3"]
+
+
+def test_another_subscribe_holds_what_waits_to_its_filters() -> None:
+    rig = Rig().started()
+    rig.happen(1)
+    rig.happen(1, project="b")
+    rig.subscribe(channels=["events"], projects=["b"])
+    assert shown(rig.take()) == ["subscribed", "2"]
+    rig.happen(1)
+    rig.happen(1, project="b")
+    rig.subscribe(channels=["metrics"])
+    assert shown(rig.take())[0] == "subscribed"
+    assert rig.outbox.empty
+
+
+def test_a_subscribe_in_place_of_one_that_was_not_answered_yet_has_its_first_events() -> None:
+    rig = Rig()
+    entries = rig.make(2)
+    rig.subscribe(first=entries[::-1])
+    rig.subscribe(channels=["events"])
+    found = shown(rig.take())
+    assert found[:2] == ["subscribed", "subscribed"]
+    assert [event["id"] for event in found[2]["events"]] == ["e2", "e1"]
+
+
+def test_a_client_that_asks_without_reading_has_too_many_answers() -> None:
+    rig = Rig().started()
+    for _ in range(MAX_ANSWERS):
+        assert rig.outbox.say({"type": "pong"}, rig.now)
+    assert not rig.outbox.say({"type": "pong"}, rig.now)
+
+
+def test_the_oldest_entry_of_each_queue_is_known() -> None:
+    rig = Rig().started(priority=True, debounceMs=500)
+    assert rig.outbox.oldest() == {}
+    rig.happen()
+    rig.now += 1
+    rig.happen(severity="critical")
+    rig.project("a", status="warning")
+    rig.now += 1
+    rig.outbox.say({"type": "pong"}, rig.now)
+    rig.happen()
+    assert rig.outbox.oldest() == {"answers": 102.0, "urgent": 101.0, "state": 101.0, "events": 100.0}
+
+
+def test_all_of_it_lets_nothing_wait() -> None:
+    rig = Rig().started(batch={"maxMessages": 10, "maxDelayMs": 10_000}, debounceMs=10_000)
+    rig.happen()
+    rig.project("a", status="warning")
+    ((state, event),) = shown(rig.outbox.take(rig.now, rig.state, all_of_it=True))
+    assert (list(state), event) == (["projects"], "1")
+    assert rig.outbox.empty
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("event"), st.sampled_from("ab"), st.sampled_from(["info", "error", "critical"])),
+        st.tuples(st.just("project"), st.sampled_from("ab"), st.integers(0, 3)),
+        st.tuples(st.just("anomaly"), st.sampled_from(["critical", "warning"]), st.booleans()),
+        st.tuples(st.just("take"), st.none(), st.none()),
+        st.tuples(st.just("wait"), st.floats(0, 2), st.none()),
+        st.tuples(st.just("subscribe"), st.none(), st.none()),
+    ),
+    max_size=40,
+)
+EXTENSIONS = st.fixed_dictionaries(
+    {},
+    optional={
+        "delta": st.booleans(),
+        "batch": st.fixed_dictionaries({"maxMessages": st.integers(2, 5), "maxDelayMs": st.integers(0, 1500)}),
+        "debounceMs": st.integers(0, 1500),
+        "priority": st.booleans(),
+    },
+)
+
+
+class Client:
+    """What a client makes of messages, by the rules of the protocol."""
+
+    def __init__(self) -> None:
+        self.state: dict[str, Any] = {"metrics": {}, "projects": {}, "anomalies": {}}
+        self.events: list[int] = []
+        self.copies: list[int] = []
+        self.lost = 0
+        self.seq = 0
+
+    def read(self, items: Sequence[Outgoing]) -> None:
+        for item in items:
+            match item:
+                case SendBatch(inner):
+                    assert len(inner) >= 2
+                    self.read(inner)
+                case SendEvent(entry, _, advance):
+                    (self.copies if advance else self.events).append(entry.offset)
+                case SendDropped(count, _, _):
+                    self.lost += count
+                case SendState(payload, _, seq):
+                    self.take_state(payload.kind, payload.data, seq)
+                case Say(_):
+                    self.seq = 0
+
+    def take_state(self, kind: str, data: Any, seq: int | None) -> None:
+        if seq is not None:
+            self.seq += 1
+            assert seq == self.seq
+        for channel in ("projects", "anomalies"):
+            for found in data.get(channel, ()):
+                base = self.state[channel].get(found["id"], {}) if kind == "delta" else {}
+                self.state[channel][found["id"]] = merge_patch(base, found)
+        if "metrics" in data:
+            self.state["metrics"] = merge_patch(self.state["metrics"] if kind == "delta" else {}, data["metrics"])
+
+
+@given(EXTENSIONS, STEPS, st.integers(1, 20))
+def test_every_mix_of_extensions_gives_the_same_model_and_every_event_once(
+    options: dict[str, Any], steps: list[tuple[str, Any, Any]], max_events: int
+) -> None:
+    rig = Rig(max_events=max_events)
+    client = Client()
+    rig.subscribe(**options)
+    lost = 0
+    for kind, one, two in steps:
+        if kind == "event":
+            lost += rig.happen(project=one, severity=two)
+        elif kind == "project":
+            rig.project(one, total_runs=two, last_run="x" if two % 2 else None)
+        elif kind == "anomaly":
+            rig.anomaly(severity=one, resolved=two)
+        elif kind == "take":
+            client.read(rig.take())
+        elif kind == "subscribe":
+            rig.subscribe(**options)
+        else:
+            rig.now += one
+    rig.now += 20
+    while not rig.outbox.empty:
+        client.read(rig.take())
+    assert client.events == sorted(set(client.events))
+    assert len(client.events) + client.lost == rig.history.last
+    assert client.lost == lost
+    assert not client.copies or options["priority"]
+    plain = Client()
+    rig.subscribe()
+    plain.read(rig.take())
+    assert _bare(client.state) == _bare(plain.state)
+
+
+def _bare(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _bare(member) for name, member in value.items() if member is not None}
+    return value
+
+
+def test_data_is_made_once_for_subscribers_of_the_same_kind() -> None:
+    rig, other = Rig().started(delta=True), Outbox(10, 1000)
+    other.subscribe(parse_options({"delta": True}).grant, ANSWER, 0.0)
+    other.take(0.0, rig.state)
+    before = rig.installation.all_projects
+    rig.installation.all_projects = [replace_status(before[0]), before[1]]
+    changes = rig.state.report(rig.installation)
+    rig.outbox.mark(changes, rig.state, 0.0)
+    other.mark(changes, rig.state, 0.0)
+    (one,), (two,) = rig.take(), other.take(0.0, rig.state)
+    assert isinstance(one, SendState)
+    assert isinstance(two, SendState)
+    assert one.payload is two.payload
+    assert replace(one, seq=9) == replace(two, seq=9)
+
+
+def replace_status(project: Project) -> Project:
+    return msgspec.structs.replace(project, status="critical")
