@@ -37,17 +37,20 @@ def take_chunks(data: bytes, start: int, pieces: list[bytes]) -> tuple[int, int]
         size = _size(data[start:line_end]) if line_end > start else 0
         if not size:
             break
-        begin = line_end + 2
-        stop = begin + size
+        stop = line_end + 2 + size
+        # As long as sizes have as many digits, the end of a chunk and the size of the next are looked up as one.
+        width = line_end + 2 - start + len(LINE_END)
+        while next_size := _next_size(data[stop : stop + width]):
+            append(data[stop - size : stop])
+            start, size = stop + 2, next_size
+            stop += width + size
         following = data[stop : stop + 2]
-        if following == LINE_END:
-            append(data[begin:stop])
-            start = stop + 2
-        elif LINE_END.startswith(following):
-            append(data[begin:stop])
-            return end, stop + 2 - end
-        else:
+        if not LINE_END.startswith(following):
             break
+        append(data[stop - size : stop])
+        if len(following) < len(LINE_END):
+            return end, stop + 2 - end
+        start = stop + 2
     return start, 0
 
 
@@ -73,4 +76,11 @@ def is_beginning(data: bytes, start: int) -> bool:
 @lru_cache(maxsize=4096)
 def _size(digits: bytes) -> int:
     """0 for what is no plain size, and for the last chunk."""
-    return int(digits, 16) if _DIGITS.issuperset(digits) else 0
+    return int(digits, 16) if digits and _DIGITS.issuperset(digits) else 0
+
+
+@lru_cache(maxsize=4096)
+def _next_size(following: bytes) -> int:
+    """The size of the chunk that follows one, by the end of this one and the size line; 0 where it is no plain one."""
+    is_plain = following.startswith(LINE_END) and following.endswith(LINE_END)
+    return _size(following[2:-2]) if is_plain else 0

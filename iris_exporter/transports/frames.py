@@ -15,6 +15,8 @@ COMPRESSED = 0x40
 """The bit of permessage-deflate (RFC 7692, section 6)."""
 
 _LENGTH_16, _LENGTH_64 = 126, 127
+_SHORT_TEXT, _MEDIUM_TEXT, _LONG_TEXT = TEXT << 8, TEXT << 8 | _LENGTH_16, TEXT << 8 | _LENGTH_64
+_unpack_header = struct.Struct(">HH").unpack_from
 _unpack_16 = struct.Struct(">H").unpack_from
 _unpack_64 = struct.Struct(">Q").unpack_from
 
@@ -33,27 +35,33 @@ def take_texts(data: bytes, start: int, limit: int, most: int) -> tuple[list[byt
     """
     texts: list[bytes] = []
     append = texts.append
-    end = len(data)
+    before = start
     try:
-        while data[start] == TEXT and len(texts) < most:
-            length = data[start + 1]
-            begin = start + 2
-            if length >= _LENGTH_16:
-                if length == _LENGTH_16:
-                    (length,) = _unpack_16(data, begin)
-                    begin += 2
-                elif length == _LENGTH_64:
-                    (length,) = _unpack_64(data, begin)
-                    begin += 8
-                else:  # masked
+        # Nearly every frame is a medium one, which costs two comparisons.
+        for _ in range(most):
+            head, length = _unpack_header(data, start)
+            begin = start + 4
+            if head != _MEDIUM_TEXT:
+                if _SHORT_TEXT <= head < _MEDIUM_TEXT:
+                    length, begin = head - _SHORT_TEXT, start + 2
+                elif head == _LONG_TEXT:
+                    (length,), begin = _unpack_64(data, start + 2), start + 10
+                else:
                     break
-            stop = begin + length
-            if stop > end or length > limit:
+            if length > limit:
                 break
-            append(data[begin:stop])
-            start = stop
-    except (IndexError, struct.error):
-        pass  # the end, or a header that is not all here
+            before, start = start, begin + length
+            append(data[begin:start])
+    except struct.error:
+        # The end, or a header that is not all here, or a frame that is shorter than what was looked at.
+        rest = data[start:]
+        if len(rest) > 1 and rest[0] == TEXT and rest[1] <= len(rest) - 2:
+            stop = 2 + rest[1]
+            append(rest[2:stop])
+            start += stop
+    if start > len(data):  # only the last one can be
+        texts.pop()
+        start = before
     return texts, start
 
 

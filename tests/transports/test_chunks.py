@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from iris_exporter.transports.chunks import is_beginning, take_chunks, take_rest
 
-PAYLOADS = st.lists(st.binary(min_size=1, max_size=40), min_size=1, max_size=6)
+# Sizes of one and of two digits, so that some are as long as the one before.
+PAYLOADS = st.lists(st.binary(min_size=1, max_size=40) | st.just(b"\r\n2\r\n"), min_size=1, max_size=6)
 
 
 def chunk(payload: bytes) -> bytes:
@@ -51,6 +52,7 @@ def test_what_is_no_plain_chunk_is_left_from_its_beginning(other: bytes) -> None
 def test_a_chunk_of_which_the_end_is_wrong_is_left_or_refused(end: bytes) -> None:
     pieces: list[bytes] = []
     assert take_chunks(b"1\r\na" + end, 0, pieces) == (0, 0)
+    assert take_chunks(chunk(b"a") + b"1\r\na" + end, 0, pieces) == (len(chunk(b"a")), 0)
     assert take_rest(b"a" + end, 3, pieces) is None
 
 
