@@ -7,10 +7,10 @@ Lines are split on bytes, never on decoded text, because U+2028 and its kin are 
 standard.
 
 Nearly every real stream sends whole events of one data line each with LF ends, many of them in one piece, and a
-dialect reads their data alone. `feed_frames` takes those with one search of a regular expression that matches either a
-plain event or all the rest; if there is a rest, the whole piece goes line by line, and so does what begins or ends in
-the middle of an event. Both ways bring the same data, last event id and end. An event with a name that the dialect has
-asked for is not plain.
+dialect reads their data alone. `feed_frames` takes those as columns where all of them have one shape (`sse_columns`),
+or with one search of a regular expression that matches either a plain event or all the rest; if there is a rest, the
+whole piece goes line by line, and so does what begins or ends in the middle of an event. All ways bring the same data,
+last event id and end. An event with a name that the dialect has asked for is not plain.
 
 The `data` of an event is given as bytes: decoders want bytes, and an invalid UTF-8 sequence is theirs to report.
 
@@ -24,11 +24,17 @@ from typing import NamedTuple
 
 from iris_exporter.decoding.dialect import Frame, NamedEvent
 from iris_exporter.errors import LimitExceededError
+from iris_exporter.transports.sse_columns import columns_of
 
 _BOM = b"\xef\xbb\xbf"
 _BLANK_LINES = re.compile(rb"[\r\n]*")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
+_BLANK_LINE = b"\n\n"
 _PLAIN_FIELD_BYTES = 255
+_AT_ONCE_BYTES = 128 * 1024
+"""How much is plain or not as a whole: one event that is not plain makes so much slower."""
+_COLUMNS_BYTES = 4096
+"""From here on columns cost less than the regular expression; with a few events their fixed costs are more."""
 
 
 @cache
@@ -136,18 +142,20 @@ class SseParser:
         start = 0
         found: list[Frame] = []
         if not self._between_events():
-            start = chunk.find(b"\n\n") + 2
+            start = chunk.find(_BLANK_LINE) + 2
             if start < 2:
                 return self._frames_of(chunk)
             found = self._frames_of(chunk[:start])
-            if self.closed or start == len(chunk):
-                return found
-        end = chunk.rfind(b"\n\n", start) + 2
-        if end >= 2 and (plain := self._plain_data(chunk, start, end)) is not None:
-            found += plain
+        while start < len(chunk) and not self.closed:
+            end = chunk.rfind(_BLANK_LINE, start, start + _AT_ONCE_BYTES) + 2
+            if end < 2:
+                end = chunk.find(_BLANK_LINE, start) + 2
+            if end < 2:
+                return found + self._frames_of(chunk[start:])
+            part = chunk[start:end]
+            plain = self._plain_data(part)
+            found += self._frames_of(part) if plain is None else plain
             start = end
-        if start < len(chunk):
-            found += self._frames_of(chunk[start:])
         return found
 
     def _frames_of(self, chunk: bytes) -> list[Frame]:
@@ -162,20 +170,26 @@ class SseParser:
         pending = self._pending or self._data or self._name
         return not (self.closed or self._start_of_stream or self._after_cr or pending)
 
-    def _plain_data(self, chunk: bytes, start: int, end: int) -> Sequence[bytes] | None:
-        """The data of the events in `chunk[start:end]` when all of them are plain; None, and no change, otherwise."""
-        if b"\r" in chunk or b"\0" in chunk or self._limit < _PLAIN_FIELD_BYTES:
+    def _plain_data(self, events: bytes) -> Sequence[bytes] | None:
+        """The data of whole events when all of them are plain; None, and no change, otherwise."""
+        if b"\r" in events or b"\0" in events or self._limit < _PLAIN_FIELD_BYTES:
             return None
-        found: list[bytes] = self._plain_event.findall(chunk, start, end)
-        # An empty last one may be the rest that is not plain. Only in a piece over the limit can an event be over it.
-        if not found[-1] or (end - start > self._limit and max(map(len, found)) > self._limit):
-            return None
-        # No line of a plain event but its id line begins like that.
-        line = chunk.rfind(b"\nid:", start, end) + 1
-        if line or chunk.startswith(b"id:", start):
-            self._field(chunk[line or start : chunk.index(b"\n", line or start)])
+        if len(events) >= _COLUMNS_BYTES and (columns := columns_of(events, self._limit)) is not None:
+            if not self._event_names.isdisjoint(columns.names):
+                return None
+            data, id_line = columns.data, columns.id_line
+        else:
+            data = self._plain_event.findall(events)
+            # An empty last one may be the rest that is not plain. Only in more than the limit can an event be over it.
+            if not data[-1] or (len(events) > self._limit and max(map(len, data)) > self._limit):
+                return None
+            # No line of a plain event but its id line begins like that.
+            line = events.rfind(b"\nid:") + 1
+            id_line = events[line : events.index(b"\n", line)]
+        if id_line.startswith(b"id:"):
+            self._field(id_line)
         self.last_event_id = self._id_buffer
-        return found
+        return data
 
     def _consume(self, buffer: bytes, events: list[SseEvent]) -> int:
         """Take every complete line; return where the first incomplete one begins."""

@@ -24,6 +24,7 @@ from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.model.state import StreamState
 from iris_exporter.transports.chunks import take_chunks, take_rest
 from iris_exporter.transports.frames import take_texts, whole_frame
+from iris_exporter.transports.sse_columns import columns_of
 from iris_exporter.transports.sse_parser import SseEvent, SseParser
 from tests.decoding.strategies import check_printable
 from tests.instruments.support import exposition, link, text
@@ -51,6 +52,14 @@ def sse(data: bytes) -> None:
     assert all(len(event.data) <= SSE_LIMIT and "\0" not in event.id for event in events)
     assert parse(1) == events
     assert parse(7) == events
+    whole = data[: data.rfind(b"\n\n") + 2]
+    if (
+        b"\n\n" in whole
+        and not (b"\r" in whole or b"\0" in whole)
+        and (columns := columns_of(whole, SSE_LIMIT)) is not None
+    ):
+        assert columns.data == [event.data for event in events[: len(columns.data)]]
+        assert columns.names >= {event.name.lower() for event in events[: len(columns.data)]} - {"message"}
 
 
 def envelope(data: bytes) -> None:

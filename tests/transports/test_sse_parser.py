@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from iris_exporter.decoding.dialect import Frame, NamedEvent
 from iris_exporter.errors import LimitExceededError
+from iris_exporter.transports import sse_parser
+from iris_exporter.transports.sse_columns import columns_of
 from iris_exporter.transports.sse_parser import SseEvent, SseParser
 from tests.examples import examples
 
@@ -220,26 +222,70 @@ PARTS = [
 
 
 @given(
-    st.lists(st.sampled_from(PARTS[:4]) | st.sampled_from(PARTS), max_size=8).map(b"".join),
+    st.lists(st.sampled_from(PARTS[:4]) | st.sampled_from(PARTS), max_size=8).map(b"".join)
+    | st.lists(st.sampled_from(PARTS), min_size=1, max_size=2).map(lambda parts: b"".join(parts * 4)),
     st.lists(st.integers(0, 1000), max_size=3),
+    st.sampled_from([0, 40, 4096]),
+    st.sampled_from([1, 100, 131072]),
 )
-@example(b"\n\n" + PARTS[0] * 3, [])
-@example(PARTS[3] + PARTS[4] + PARTS[5] + PARTS[3], [])
-@example(PARTS[3] + b"data: a\rdata: b\n\n", [])
-@example(PARTS[3] + b"id: a\0\ndata: b\n\n", [])
-@example(PARTS[3] + b"event: x\n" + PARTS[3], [len(PARTS[3] + b"event: x\n")])
+@example(b"\n\n" + PARTS[0] * 3, [], 4096, 131072)
+@example(PARTS[0] * 3 + PARTS[1], [], 0, 131072)
+@example(PARTS[0] * 3 + PARTS[15], [], 0, 1)
+@example(PARTS[3] + PARTS[4] + PARTS[5] + PARTS[3], [], 4096, 131072)
+@example(PARTS[3] + b"data: a\rdata: b\n\n", [], 4096, 131072)
+@example(PARTS[3] + b"id: a\0\ndata: b\n\n", [], 0, 131072)
+@example(PARTS[3] + b"event: x\n" + PARTS[3], [len(PARTS[3] + b"event: x\n")], 4096, 131072)
 @examples(3)
-def test_frames_are_the_data_of_the_events_for_any_stream_and_any_cuts(stream: bytes, cuts: list[int]) -> None:
+def test_frames_are_the_data_of_the_events_for_any_stream_and_any_cuts(
+    stream: bytes, cuts: list[int], columns_from: int, at_once: int
+) -> None:
     quick, patient = SseParser(300, "0", frozenset({"beat"})), SseParser(300, "0")
     edges = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
     data: list[Frame] = []
-    for start, stop in itertools.pairwise(edges):
-        if not quick.closed:
-            data += quick.feed_frames(stream[start:stop])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sse_parser, "_COLUMNS_BYTES", columns_from)
+        patch.setattr(sse_parser, "_AT_ONCE_BYTES", at_once)
+        for start, stop in itertools.pairwise(edges):
+            if not quick.closed:
+                data += quick.feed_frames(stream[start:stop])
     events = byte_by_byte_until_closed(patient, stream)
     assert data == [NamedEvent("beat", event.data) if event.name.lower() == "beat" else event.data for event in events]
     assert (quick.closed, quick.retry_milliseconds) == (patient.closed, patient.retry_milliseconds)
     assert quick.last_event_id == patient.last_event_id
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b"data: a\n\n",
+        b"id: 1\ndata: a\n\n",
+        b"event: x\ndata: a\n\n",
+        b"id: 1\nevent: x\ndata: a\n\n",
+        b"event:x\nid:1\ndata: a\n\n",
+    ],
+)
+def test_events_of_one_shape_are_columns(event: bytes) -> None:
+    """Or the test above would compare the regular expression with itself."""
+    others = event.replace(b" a", b" b").replace(b"x", b"Y").replace(b"1", b"2")
+    columns = columns_of(event + others, 300)
+    assert columns is not None
+    assert columns.data == [b"a", b"b"]
+    assert columns.names == ({"x", "y"} if b"x" in event else set())
+    assert columns.id_line.endswith(b"2") == (b"1" in event)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        b"id: 1\ndata:a\n\n", b"id: 1\ndata\n\n", b"data: a\nid: 1\n\n", b"id: 1\nevent: x\n\n", b"data: a\n\n",
+        b"id: 1\ndatA: a\n\n", b"ie: 1\ndata: a\n\n", b": 1\ndata: a\n\n", b"id: 1\n\ndata: a\n\n",
+        b"\nid: 1\ndata: a\n", b"id: 1\ndata: a\n\n\n", b"id: 1\nid: 1\ndata: a\n\n",
+        b"id: 1\ndata: " + b"a" * 300 + b"\n\n",
+    ],
+)  # fmt: skip
+def test_events_of_several_shapes_are_none(other: bytes) -> None:
+    for stream in (b"id: 1\ndata: a\n\n" + other, other + b"id: 1\ndata: a\n\n"):
+        assert columns_of(stream, 300) is None
 
 
 def test_a_closed_parser_takes_no_data() -> None:
