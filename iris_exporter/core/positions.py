@@ -14,6 +14,9 @@ from iris_exporter.core.ranges import Ranges, above, covered, with_range
 MAX_OFFSET_DIGITS = 18  # more cannot be a count of events, and converting it costs time
 MAX_OFFSET = 10**MAX_OFFSET_DIGITS
 
+_BELOW_100 = tuple(map(str, range(100)))
+_LAST_TWO_DIGITS = tuple(f"{number:02}" for number in range(100))
+
 MAX_POSITION_CHARS = 1024
 """A longer position is not sent back: it would have to go into a header, of which servers take 8 KB."""
 
@@ -99,5 +102,11 @@ def are_consecutive(positions: Sequence[str], prefix: str, first: int) -> bool:
     end = first + len(positions)
     if end > MAX_OFFSET or positions[-1] != f"{prefix}{end - 1}":
         return False
-    # Two texts are compared quicker than many; a line feed inside a position would make one too many.
-    return "\n".join(positions) == prefix + f"\n{prefix}".join(map(str, range(first, end)))
+    # Two texts are compared quicker than many; a line feed inside a position would make one too many. The expected one
+    # is made by the hundred, of which only the beginning has to be written.
+    expected = []
+    for hundred in range(first // 100, (end - 1) // 100 + 1):
+        lead = f"\n{prefix}{hundred or ''}"
+        endings = (_LAST_TWO_DIGITS if hundred else _BELOW_100)[max(0, first - 100 * hundred) : end - 100 * hundred]
+        expected.append(lead + lead.join(endings))
+    return "\n" + "\n".join(positions) == "".join(expected)
