@@ -7,6 +7,7 @@ that imports go the way that data goes.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import ClassVar, Protocol
 
 import msgspec
@@ -149,14 +150,14 @@ class DeferredMessage(Protocol):
 class EventBatch(msgspec.Struct, gc=False):
     """Well-formed events that arrived one after another, at least one, as columns; objects are made on demand.
 
-    The columns have one element for each message, in the order of arrival; `sent` is in Unix seconds. `metadata` is
-    that of all events in one text.
+    The columns have one element for each message, in the order of arrival, but `sent` in that of time; its elements
+    have an offset. `metadata` is that of all events in one text.
     """
 
     deferred: Sequence[DeferredMessage]
     ids: list[str]
     positions: list[str | None]
-    sent: list[float]
+    sent: list[datetime]
     projects: list[str]
     event_types: list[str]
     severities: list[str]

@@ -12,15 +12,19 @@ still between two scrapes, and the hot path need not know of it.
 
 from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from functools import lru_cache
 from itertools import accumulate
+from typing import TypeVar
 
 from typing_extensions import override
 
 from iris_exporter.instruments.metric import OTHER, Metric
 from iris_exporter.instruments.text import Exemplar, Pairs, exemplar_text, format_value, head
 
+_ZERO = timedelta()
+_T = TypeVar("_T", float, timedelta)
 MAX_TEMPLATES = 1024
 """Texts of counters that are shared: by metric and the label values that were counted, in their order."""
 
@@ -117,12 +121,21 @@ class Histogram(Instrument):
     def observe_many(self, values: Iterable[float]) -> None:
         """Count several observations at once, each as `observe` does."""
         everything = list(values)
-        # Neighbours in a batch are nearly in order already, so sorting costs less than a search for each.
         ordered = sorted([value for value in everything if value > 0.0])
         self._counts[0] += len(everything) - len(ordered)
         self._sum += sum(ordered)
+        self._count(ordered, self._bounds)
+
+    def observe_durations(self, durations: Iterable[timedelta]) -> None:
+        """Count several durations at once, each as `observe` does its seconds."""
+        ordered = sorted(durations)
+        self._sum += sum(ordered[bisect_right(ordered, _ZERO) :], _ZERO).total_seconds()
+        self._count(ordered, _durations(self._bounds))
+
+    def _count(self, ordered: Sequence[_T], bounds: Iterable[_T]) -> None:
+        """Neighbours in a batch are nearly in order already, so sorting costs less than a search for each."""
         start = 0
-        for index, bound in enumerate(self._bounds):
+        for index, bound in enumerate(bounds):
             if start == len(ordered):
                 return
             end = bisect_right(ordered, bound, start)
@@ -182,3 +195,8 @@ def _histogram_template(metric: Metric) -> str:
 def _template(series: Iterable[tuple[str, Pairs]]) -> str:
     """Lines with a place for each number: all streams have the same, but for their tail."""
     return "".join([f"{head(name, labels)}{_TAIL}".replace("%", "%%") + "%s\n" for name, labels in series])
+
+
+@lru_cache
+def _durations(seconds: tuple[float, ...]) -> tuple[timedelta, ...]:
+    return tuple(timedelta(seconds=bound) for bound in seconds)

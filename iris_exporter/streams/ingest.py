@@ -6,6 +6,7 @@ to be asked for.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 
 from typing_extensions import override
@@ -152,13 +153,15 @@ class StreamSink(Sink):
     @override
     def receive(self, received: Received, at: float) -> Reaction:
         state = self._state
+        now = datetime.fromtimestamp(at, UTC)
         counts: dict[str, int] = {}
         delays: list[float] = []
         new: list[Event] = []
         control: list[Message] = []
         messages: Sequence[Message]
-        found = None
+        is_silent = True
         for found in self.dialect.decode(received.frames):
+            is_silent = False
             if isinstance(found, DecodeError):
                 self._broken(found.reason, found.path, 1, found.detail)
                 continue
@@ -166,9 +169,10 @@ class StreamSink(Sink):
                 # Nearly everything ends here; what is below does the same, one by one, for what is not so simple.
                 if self._replay_before is None and state.apply_batch(found, at):
                     counts["event"] = counts.get("event", 0) + len(found)
-                    delays += [at - sent for sent in found.sent]
+                    self._instruments.delays_since(found.sent, now)
                     if self._listener is not None:
                         new += self._listener.wanted(found)
+                    del found  # so that the next one is made in its memory, which is in the processor's cache
                     continue
                 messages = found.messages()
             else:
@@ -192,7 +196,7 @@ class StreamSink(Sink):
         self._notify(new, at)
         self._finish(received, at)
         noted = self.dialect.noted()
-        if noted is NOTHING_NOTED and found is None:  # no frame had a message in it
+        if noted is NOTHING_NOTED and is_silent:  # no frame had a message in it
             state.heard(at)
             return _SILENT
         reaction = reaction if noted is NOTHING_NOTED else self._with_noted(reaction, noted)

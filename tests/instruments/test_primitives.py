@@ -1,6 +1,7 @@
 """Counters and histograms: what is counted, under which label, and when text is written anew."""
 
 import math
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from iris_exporter.instruments.primitives import Counter, Histogram
 from iris_exporter.instruments.text import Exemplar
 
 TAIL = 'stream="s"} '
+BOUNDS = [timedelta(seconds=bound) for bound in catalog.MESSAGE_DELAY.buckets]
 TRACE = Exemplar((("trace_id", "abc"),), 0.3, 10.0)
 
 
@@ -90,6 +92,16 @@ def test_many_at_once_are_the_same_as_one_by_one(values: list[float]) -> None:
     for value in values:
         one.observe(value)
     many.observe_many(values)
+    assert lines(one)[:-1] == lines(many)[:-1]
+    assert one.sum == pytest.approx(many.sum)
+
+
+@given(st.lists(st.timedeltas(timedelta(seconds=-1), timedelta(seconds=100)) | st.sampled_from(BOUNDS)))
+def test_durations_at_once_are_the_same_as_their_seconds_one_by_one(durations: list[timedelta]) -> None:
+    one, many = Histogram(catalog.MESSAGE_DELAY), Histogram(catalog.MESSAGE_DELAY)
+    for duration in durations:
+        one.observe(duration.total_seconds())
+    many.observe_durations(durations)
     assert lines(one)[:-1] == lines(many)[:-1]
     assert one.sum == pytest.approx(many.sum)
 

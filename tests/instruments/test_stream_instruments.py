@@ -1,6 +1,7 @@
 """What each report of the connection, the decoder and the model adds to which counter."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 
@@ -19,6 +20,10 @@ from iris_exporter.transports.connection_events import (
     StateChanged,
 )
 from tests.instruments.oracle import counted
+
+
+def at(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def counts(instruments: StreamInstruments) -> dict[tuple[str, str], float]:
@@ -71,6 +76,8 @@ def test_each_report_moves_one_counter(
         (lambda s: s.on_event(Connected("sse", "http://h/", 0.25, 1.0)), catalog.CONNECT_DURATION, 0.25, 1),
         (lambda s: s.on_event(PingAnswered(0.5)), catalog.HEARTBEAT_RTT, 0.5, 1),
         (lambda s: s.delays([0.25, 0.5]), catalog.MESSAGE_DELAY, 0.75, 2),
+        (lambda s: s.delays_since([at(0.25), at(0.5)], at(1.0)), catalog.MESSAGE_DELAY, 1.25, 2),
+        (lambda s: s.delays_since([at(0.25), at(1.5)], at(1.0)), catalog.MESSAGE_DELAY, 0.75, 2),
     ],
 )
 def test_each_duration_is_observed_once(

@@ -26,25 +26,26 @@ _Label = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_LABEL_CHARS)]
 _Severity = Literal["info", "warning", "error", "critical", "low", "medium", "high", "debug"]  # as they are stored
 
 
-class WireEvent(msgspec.Struct, gc=False):
+# Fields stand in the order of docs/protocol.md, because the decoder looks for the next one first.
+class WireEvent(msgspec.Struct, gc=False, kw_only=True):
     """An event as it should be on the wire."""
 
     id: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_CHARS)]
+    timestamp: datetime | None = None
     project: _Label
     event_type: _Label
-    timestamp: datetime | None = None
     severity: _Severity = "info"
     message: str = ""
     metadata: msgspec.Raw = _ABSENT
     details: msgspec.Raw = _ABSENT
 
 
-class WireEnvelope(msgspec.Struct, gc=False, tag_field="type", tag="event"):
+class WireEnvelope(msgspec.Struct, gc=False, kw_only=True, tag_field="type", tag="event"):
     """The envelope of an event."""
 
-    data: WireEvent
-    timestamp: datetime | None = None
     id: Annotated[str, msgspec.Meta(max_length=MAX_ID_CHARS)] | None = None
+    timestamp: datetime | None = None
+    data: WireEvent
     replay: bool = False
     traceparent: str | None = None
     priority: None = None  # a message that has one goes the general way
@@ -71,10 +72,12 @@ def batch_of(envelopes: Sequence[WireEnvelope], messages: Sequence[bytes]) -> Ev
         return None
     if max(map(len, metadata)) > 2 * MAX_METADATA_DEPTH and any(map(nested_deeper, map(bytes, metadata))):
         return None
-    times = [envelope.timestamp for envelope in envelopes]
+    sent = [envelope.timestamp for envelope in envelopes]
     try:
+        sent.sort()
+        happened = min([event.timestamp for event in events])  # type: ignore[type-var]
         # Raises where one is absent or has no offset, since those cannot be compared.
-        if min(*times, *[event.timestamp for event in events], _EPOCH) is not _EPOCH:  # type: ignore[type-var]
+        if min(sent[0], happened, _EPOCH) is not _EPOCH:  # type: ignore[type-var]
             return None
     except TypeError:
         return None
@@ -82,7 +85,7 @@ def batch_of(envelopes: Sequence[WireEnvelope], messages: Sequence[bytes]) -> Ev
         deferred=envelopes,
         ids=[event.id for event in events],
         positions=[envelope.id for envelope in envelopes],
-        sent=list(map(datetime.timestamp, times)),  # type: ignore[arg-type]
+        sent=sent,  # type: ignore[arg-type]
         projects=[event.project for event in events],
         event_types=[event.event_type for event in events],
         severities=[event.severity for event in events],
