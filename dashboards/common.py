@@ -176,7 +176,7 @@ def lines(
     """Values over time. A second step of `steps` is drawn as a line; the scale begins at 0 and has a least end.
 
     Args:
-        colours: What a series' name begins with, as a whole word, and its colour.
+        colours: The first word of a series' name, or the first behind a colon, and its colour.
     """
     panel = _graph(title, description, *targets, unit=unit, empty=empty, size=size, steps=steps, colours=colours)
     panel.legend(_legend("lastNotNull", "max"))
@@ -199,7 +199,7 @@ def bars(
 ) -> timeseries.Panel:  # fmt: skip
     """How many in each step of time: what `queries.counted` counts. The legend ranks totals over the whole time."""
     panel = _graph(
-        title, description, *targets, unit="short", empty=empty, size=size, steps=((None, GREEN),), colours=colours
+        title, description, *targets, unit="locale", empty=empty, size=size, steps=((None, GREEN),), colours=colours
     )
     panel.legend(_legend("sum").sort_by("Total").sort_desc(True))
     panel.draw_style(shared.GraphDrawStyle.BARS).fill_opacity(80).decimals(0).max_data_points(BARS)
@@ -212,7 +212,7 @@ def _legend(*calculations: str) -> VizLegendOptions:
     return legend.display_mode(shared.LegendDisplayMode.TABLE).calcs(list(calculations))
 
 
-LEAST_TOP = {"short": 4, "s": 0.1, "cps": 1, "cpm": 1, "percentunit": 0.1, "bytes": 1 << 20, "Bps": 1024}
+LEAST_TOP = {"short": 4, "locale": 4, "s": 0.1, "cps": 1, "percentunit": 0.1, "bytes": 1 << 20, "Bps": 1024}
 """By unit: where the scale ends at least. One of zeros alone would end at 100."""
 _IN_NO_LEGEND = {"viz": False, "legend": True, "tooltip": True}
 
@@ -229,7 +229,7 @@ def _graph(
     panel.line_width(1).show_points(shared.VisibilityMode.NEVER).span_nulls(False)
     panel.min(0).axis_soft_max(LEAST_TOP[unit])
     for name, colour in (colours or {}).items():
-        panel.override_by_regexp(f"/^{re.escape(name)}( |$)/", [fixed(colour)])
+        panel.override_by_regexp(f"/(^|: ){re.escape(name)}( |$)/", [fixed(colour)])
     # A series of zeros is drawn, and takes no line of the legend.
     zeros = model.MatcherConfig(id_val="byValue", options={"op": "gte", "reducer": "allIsZero", "value": 0})
     return panel.with_override(zeros, [override("custom.hideFrom", _IN_NO_LEGEND)])

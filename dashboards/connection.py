@@ -43,7 +43,7 @@ def board() -> build.Dashboard:
         .link(_explore("Attempts in Tempo", common.TEMPO, {"queryType": "traceql", "query": attempts_in_tempo()}))
     )
     found.with_panel(streams.worst_first((24, 8), link_facts()))
-    found.with_panel(shared_panels.states((24, 6)))
+    found.with_panel(shared_panels.states((24, 10)))
     for title, panels in (
         ("Attempts", [*attempts(), top_reasons()]),
         ("Delay", [percentiles(), delays(), *timings()]),
@@ -281,7 +281,7 @@ def traffic() -> list[timeseries.Panel]:
         ),
         _compared(
             "Polls", "REST documents that were asked for, on each connect and while polling, and what went wrong.",
-            size=(24, 6), empty="Nothing was polled in this time", colours={"failed": common.RED},
+            size=(24, 8), empty="Nothing was polled in this time", colours={"failed": common.RED},
             polls=catalog.POLLS, failed=catalog.POLL_FAILURES,
         ),
     ]  # fmt: skip
@@ -310,7 +310,7 @@ def continuity() -> list[timeseries.Panel]:
             "Errors in what arrives",
             "Messages that could not be read, by reason, and errors that the source reported, by code.",
             common.metrics(unread, f"{{{{series}}}}: {{{{reason}}}}{{{{code}}}} {SPLIT}"),
-            empty="Everything could be read in this time", size=THIRD,
+            empty="Everything could be read in this time", size=THIRD, colours=common.REASON_COLOURS,
         ),
     ]  # fmt: skip
 

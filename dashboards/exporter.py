@@ -25,7 +25,9 @@ from iris_exporter.instruments import catalog
 
 NO_EXPORTER = "No exporter: is Prometheus scraping one?"
 NO_PROCESS = "Needs process metrics: the exporter runs with --web.disable-exporter-metrics, or not on Linux"
-THIRD, QUARTER = (8, 8), (6, 8)
+OF_INTERVAL: tuple[common.Step, ...] = ((None, "text"), (0.5, common.ORANGE), (1, common.RED))
+"""Of a scrape interval: from half of it on a scrape is slow, and at all of it the next one has begun."""
+THIRD, HALF = (8, 8), (12, 8)
 
 
 def board() -> build.Dashboard:
@@ -62,7 +64,7 @@ def figures() -> list[stat.Panel]:
         common.card(
             "Scraped", "Whether the last scrape of all of them worked.",
             common.metrics(f"min({select(TARGET_UP)})", "all of them", instant=True),
-            unit="bool_yes_no", empty=NO_EXPORTER, size=(4, 4), background=True, mappings=[common.values(yes)],
+            unit="bool_yes_no", empty=NO_EXPORTER, size=(8, 4), background=True, mappings=[common.values(yes)],
         ),
         common.card(
             "Configuration in force",
@@ -73,17 +75,12 @@ def figures() -> list[stat.Panel]:
             mappings=[common.values(yes)],
         ),
         common.card(
-            "Series", "Series of the last scrape, over all chosen exporters.",
-            common.metrics(f"sum({select(catalog.SERIES)})", "series"), unit="short", empty=NO_EXPORTER, size=(4, 4),
-            sparkline=True,
-        ),
-        common.card(
             "Running for", "Time since the last start of an exporter; a purple line in the graphs is a restart.",
             common.metrics(f"min({age(START_TIME)})", "since the last start", instant=True), unit="s", empty=NO_PROCESS,
             size=(4, 4),
         ),
         common.card(
-            "Configuration loaded", "When a configuration was last loaded, at the start or anew.",
+            "Last loaded", "When a configuration was last loaded, at the start or anew.",
             common.metrics(f"1000 * max({select(catalog.RELOAD_TIMESTAMP)})", "loaded", instant=True),
             unit="dateTimeFromNow", empty=NO_EXPORTER, size=(4, 4),
         ),
@@ -114,22 +111,22 @@ def resources() -> list[timeseries.Panel]:
     return [
         common.lines(
             "CPU", "Cores in use; one process uses one core at most.",
-            common.metrics(rate(CPU), "{{instance}}"), unit="percentunit", empty=NO_PROCESS, size=QUARTER,
+            common.metrics(rate(CPU), "{{instance}}"), unit="percentunit", empty=NO_PROCESS, size=HALF,
             steps=((None, common.GREEN), (0.8, common.ORANGE)),
         ),
         common.lines(
             "Memory", "Resident memory.", common.metrics(select(MEMORY), "{{instance}}"), unit="bytes",
-            empty=NO_PROCESS, size=QUARTER,
+            empty=NO_PROCESS, size=HALF,
         ),
         common.lines(
             "Event loop delay", "Longest delay of the event loop in the last minute: how late everything else is.",
-            common.metrics(select(catalog.LOOP_DELAY), "{{instance}}"), unit="s", empty=NO_EXPORTER, size=QUARTER,
+            common.metrics(select(catalog.LOOP_DELAY), "{{instance}}"), unit="s", empty=NO_EXPORTER, size=HALF,
             steps=((None, common.GREEN), (0.1, common.ORANGE)),
         ),
         common.lines(
             "Open files", "Open file descriptors as a share of what is allowed; each stream and each client needs one.",
             common.metrics(f"{select(OPEN_FILES)} / ({select(MAX_FILES)} > 0)", "{{instance}}"), unit="percentunit",
-            empty=NO_PROCESS, size=QUARTER, steps=((None, common.GREEN), (0.8, common.ORANGE)),
+            empty=NO_PROCESS, size=HALF, steps=((None, common.GREEN), (0.8, common.ORANGE)),
         ),
     ]  # fmt: skip
 
@@ -138,12 +135,14 @@ def scrapes() -> list[timeseries.Panel]:
     """What a scrape is like."""
     return [
         common.lines(
-            "Scrape time", "Time to write the whole page, by the exporter, and to fetch it, by Prometheus.",
+            "Scrape time",
+            "Time to write the whole page, by the exporter, and to fetch it, by Prometheus. What that is of the scrape "
+            "interval is in the table of exporters.",
             common.metrics(
                 named(written=select(catalog.SCRAPE_DURATION), fetched=select(TARGET_DURATION)),
                 "{{series}} {{instance}}",
             ),
-            unit="s", empty=NO_EXPORTER, size=THIRD, steps=((None, common.GREEN), (5, common.ORANGE)),
+            unit="s", empty=NO_EXPORTER, size=THIRD,
         ),
         common.lines(
             "Scrape size", "Samples of each scrape, counted by Prometheus, and series as the exporter counts them.",
@@ -259,12 +258,13 @@ def shards() -> table.Panel:
         "F": f"max by ({by}) ({select(catalog.WAITING)})",
         "G": f"max by ({by}) ({select(catalog.SERIES)})",
         "H": f"max by ({by}) ({select(MEMORY)})",
+        "I": f"max by ({by}) ({select(TARGET_DURATION)} * count_over_time({select(TARGET_UP)}[5m])) / 300",
     }
     leads = common.values({"0": ("Stands by", common.GREY), "1": ("Leads", common.GREEN)})
     return tables.grid(
         "Exporters",
         "Each chosen exporter: its shard of how many, whether it leads, its streams, those of them with data, and "
-        "those that another process still has.",
+        "those that another process still has; and how much of the scrape interval a scrape takes.",
         *(common.rows(expr, ref) for ref, expr in queries.items()),
         empty=NO_EXPORTER,
         size=(24, 6),
@@ -279,6 +279,7 @@ def shards() -> table.Panel:
             "Value #F": Column("Waits for", 105),
             "Value #G": Column("Series", 95),
             "Value #H": Column("Memory", 100, tables.number("bytes")),
+            "Value #I": Column("Scrape", 90, [*tables.number("percentunit", 1), *tables.graded(OF_INTERVAL)]),
         },
         sort=("Shard", False),
     )

@@ -8,6 +8,7 @@ import promql_parser
 import pytest
 
 from dashboards.common import BARS, LEAST_TOP
+from iris_exporter.core import palette
 from tests.contract import boards
 from tests.contract.boards import Query
 
@@ -168,6 +169,39 @@ def test_the_sentence_for_no_data_says_why(name: str, panel: dict[str, Any]) -> 
     sentence = panel["fieldConfig"]["defaults"]["noValue"]
     assert re.fullmatch(r"[A-Z].* .*[\w?)]", sentence)
     assert sentence != "No data"
+
+
+# What a reader can choose.
+
+
+@each_panel("timeseries", [(name, panel) for name, panel in PANELS if name == "iris-connection"])
+def test_a_graph_of_the_link_can_be_split_by_stream_and_exporter(name: str, panel: dict[str, Any]) -> None:
+    """A heatmap cannot: the buckets of several streams would lie over each other."""
+    for query in of_panel(name, panel):
+        assert re.search(r"by \((\w+, )*\$by\)", query.expr)
+        assert query.legend.endswith("{{stream}} {{instance}}")
+
+
+REASONED = [
+    (name, panel) for name, panel in WITH_BARS if name == "iris-connection" and "{{reason}}" in str(panel["targets"])
+]
+
+
+@pytest.mark.parametrize(("name", "panel"), REASONED, ids=named)
+def test_a_reason_has_its_colour_in_bars_whatever_stands_beside_it(name: str, panel: dict[str, Any]) -> None:
+    told = {
+        each["matcher"]["options"]: each["properties"][0]["value"]["fixedColor"]
+        for each in panel["fieldConfig"]["overrides"]
+        if each["matcher"]["id"] == "byRegexp"
+    }
+    for reason, colour in palette.REASONS.items():
+        for series in (f"{reason}  ", f"{reason} stream instance", f"unread: {reason} stream "):
+            found = [each for pattern, each in told.items() if re.search(pattern.strip("/"), series)]
+            assert found == [colour], series
+
+
+def test_there_are_bars_by_reason() -> None:
+    assert len(REASONED) == 3
 
 
 # How much a dashboard asks.

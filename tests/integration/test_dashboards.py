@@ -69,6 +69,7 @@ def compressed(query: Query, projects: list[str], by: str) -> str:
         ("[1h:", "[20s:"),
         ("[1h]", "[20s]"),
         ("[2m]", "[2s]"),
+        ("[5m]", "[5s]"),
     ):
         text = text.replace(long, short)
     assert not re.search(r"\[\d+[mhd]\b|offset \d+[mhd]\b", text), f"a window that does not fit: {text}"
