@@ -57,7 +57,7 @@ def _slow(data: bytes) -> Any:
     except UnicodeDecodeError as error:
         raise DecodeError("not_utf8", "$", f"byte {error.start}: {error.reason}") from None
     try:
-        return _printable(json.loads(text, parse_int=_integer))
+        return printable(json.loads(text, parse_int=_integer))
     except json.JSONDecodeError as error:
         raise DecodeError("not_json", "$", f"{error.msg} (character {error.pos})") from None
     except RecursionError:
@@ -68,14 +68,14 @@ def _integer(digits: str) -> int | float:
     return int(digits) if len(digits) <= MAX_INTEGER_DIGITS else float(digits[:1] + "1e999")
 
 
-def _printable(value: Any) -> Any:
+def printable(value: Any) -> Any:
     """The same value without characters that cannot be written as UTF-8 or shown."""
     if isinstance(value, str):
         return _UNPRINTABLE.sub(_REPLACEMENT, value)
     if isinstance(value, list):
-        return [_printable(element) for element in value]
+        return [printable(element) for element in value]
     if isinstance(value, dict):
-        return {_printable(key): _printable(element) for key, element in value.items()}
+        return {printable(key): printable(element) for key, element in value.items()}
     return value
 
 

@@ -5,6 +5,7 @@ result, or an error that its docstring names.
 """
 
 import contextlib
+import json
 import zlib
 from collections.abc import Callable
 
@@ -13,7 +14,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from iris_exporter.core import negotiation, reasons
 from iris_exporter.core.failures import from_close_code, from_error_code, from_status
 from iris_exporter.core.positions import parse_position
+from iris_exporter.decoding.dialect import Binary, Frame
 from iris_exporter.decoding.iris_json.dialect import IrisJson
+from iris_exporter.decoding.iris_stream.dialect import IrisStream
 from iris_exporter.decoding.messages import MESSAGE_TYPES, EventBatch, Unknown
 from iris_exporter.decoding.problems import REASONS
 from iris_exporter.errors import DecodeError, LimitExceededError
@@ -28,6 +31,7 @@ from iris_exporter.transports.sse_columns import columns_of
 from iris_exporter.transports.sse_parser import SseEvent, SseParser
 from tests.decoding.strategies import check_printable
 from tests.instruments.support import exposition, link, text
+from tests.settings import stream_settings
 
 SSE_LIMIT = 200
 INFLATE_LIMIT = 10_000
@@ -77,6 +81,29 @@ def envelope(data: bytes) -> None:
     for problem in decoder.problems.take():
         assert problem.reason in REASONS
         assert problem.path.startswith("$")
+
+
+def subscription(data: bytes) -> None:
+    """Messages of a subscription: lines of JSON, and a frame of protobuf; the promise of `envelope` for each."""
+    lines: list[Frame] = list(data.split(b"\n"))
+    for subprotocol, frames in (("iris.v1+json", lines), ("iris.v1+protobuf", [Binary(data)])):
+        decoder = IrisStream()
+        decoder.configure(stream_settings(url="ws://iris.test/api/stream"))
+        decoder.reset(subprotocol)
+        granted = {"delta": True, "priority": True, "position": "e-1"}
+        first = json.dumps({"type": "subscribed", "data": granted}).encode()
+        assert all(frame in frames for frame in decoder.urgent(frames))
+        list(decoder.peek(frames))
+        for found in decoder.decode([first, *frames]):
+            if isinstance(found, DecodeError):
+                assert found.reason in REASONS
+                continue
+            for message in found.messages() if isinstance(found, EventBatch) else (found,):
+                assert message.message_type in MESSAGE_TYPES
+                if not isinstance(message, Unknown):
+                    check_printable(message)
+        noted = decoder.noted()
+        assert bool(noted.losses) <= (noted.request is not None), "what was lost is asked for"
 
 
 def document(data: bytes) -> None:
@@ -153,5 +180,5 @@ def framing(data: bytes) -> None:
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    target.__name__: target for target in (sse, envelope, document, websocket, headers, inflate, framing)
+    target.__name__: target for target in (sse, envelope, subscription, document, websocket, headers, inflate, framing)
 }

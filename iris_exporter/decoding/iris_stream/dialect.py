@@ -9,14 +9,15 @@ Source: docs/protocol.md, section 6.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from typing_extensions import override
 
 from iris_exporter.core.limits import DEFAULT_LIMITS, Limits
 from iris_exporter.core.subscriptions import CHANNELS
-from iris_exporter.decoding.dialect import NOTHING_NOTED, Frame, Noted, Outgoing
+from iris_exporter.decoding.dialect import NOTHING_NOTED, Binary, Frame, Noted, Outgoing
 from iris_exporter.decoding.iris_json.dialect import IrisJson
 from iris_exporter.decoding.iris_stream.batches import unpacked
 from iris_exporter.decoding.iris_stream.options import SUBPROTOCOLS, Asked, subscribe, with_options
@@ -24,6 +25,9 @@ from iris_exporter.decoding.iris_stream.session import Session
 from iris_exporter.decoding.messages import EventBatch, Message, Overview, Page, Ping, Pong
 from iris_exporter.errors import DecodeError
 from iris_exporter.settings import StreamSettings
+
+if TYPE_CHECKING:
+    from iris_exporter.decoding.iris_protobuf.decoder import ProtobufDecoder
 
 _PRIORITY = b'"priority"'
 _HINT = "an IRIS without subscriptions has /api/stream/overview, /api/stream/events and /api/stream/telemetry instead"
@@ -35,6 +39,7 @@ class IrisStream(IrisJson):
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         super().__init__(limits)
         self._session: Session | None = None
+        self._protobuf: ProtobufDecoder | None = None
 
     @override
     def configure(self, settings: StreamSettings) -> None:
@@ -43,7 +48,7 @@ class IrisStream(IrisJson):
         self.subprotocols = () if asked is None else asked.subprotocols
         self.compresses = asked is not None and asked.compression
         self.missing_hint = "" if asked is None else _HINT
-        self.encoding = "json"
+        self.encoding, self._protobuf = "json", None
 
     # What is sent and asked
 
@@ -54,9 +59,12 @@ class IrisStream(IrisJson):
 
     @override
     def reset(self, subprotocol: str = "") -> None:
+        session = self._session
+        if session is None:
+            return
+        session.begin()
         self.encoding = SUBPROTOCOLS.get(subprotocol, "json")
-        if self._session is not None:
-            self._session.begin()
+        self._protobuf = _protobuf_decoder(session) if self.encoding == "protobuf" else None
 
     @override
     def on_open(self, position: str) -> Sequence[Outgoing]:
@@ -94,7 +102,20 @@ class IrisStream(IrisJson):
     def decode(self, frames: Sequence[Frame]) -> Iterator[EventBatch | Message | DecodeError]:
         if self._session is None:
             return super().decode(frames)
-        return super().decode(unpacked(frames, self._session))
+        if self._protobuf is None:
+            return super().decode(unpacked(frames, self._session))
+        return self._decode_binary(frames, self._protobuf)
+
+    def _decode_binary(
+        self, frames: Sequence[Frame], protobuf: "ProtobufDecoder"
+    ) -> Iterator[EventBatch | Message | DecodeError]:
+        """Binary frames are protobuf; a text frame is JSON, wherever it comes."""
+        for is_binary, group in groupby(frames, lambda frame: isinstance(frame, Binary)):
+            if is_binary:
+                messages = [frame.data for frame in group if isinstance(frame, Binary)]
+                yield from protobuf.decode(messages, self.problems.limits)
+            else:
+                yield from super().decode(unpacked(list(group), self._session))
 
     @override
     def _messages(self, envelope: Any) -> Iterator[Message | DecodeError]:
@@ -102,14 +123,31 @@ class IrisStream(IrisJson):
 
     @override
     def peek(self, frames: Sequence[Frame]) -> Iterator[Ping | Pong]:
-        return super().peek(frames if self._session is None else unpacked(frames))
+        if self._session is None:
+            return super().peek(frames)
+        if self._protobuf is None:
+            return super().peek(unpacked(frames))
+        from iris_exporter.decoding.iris_protobuf.heads import control_of
+
+        return control_of([frame.data for frame in frames if isinstance(frame, Binary)])
 
     @override
     def urgent(self, frames: Sequence[Frame]) -> Sequence[Frame]:
         """Advance copies; those in a batch wait with the batch."""
         if self._session is None:
             return ()
-        return [frame for frame in frames if isinstance(frame, bytes) and _is_urgent(frame)]
+        urgent = [frame for frame in frames if isinstance(frame, bytes) and _is_urgent(frame)]
+        if self._protobuf is None:
+            return urgent
+        from iris_exporter.decoding.iris_protobuf.heads import is_urgent
+
+        return [frame for frame in frames if isinstance(frame, Binary) and is_urgent(frame.data)]
+
+
+def _protobuf_decoder(session: Session) -> "ProtobufDecoder":
+    from iris_exporter.decoding.iris_protobuf.decoder import ProtobufDecoder
+
+    return ProtobufDecoder(session.messages, session.note_batch)
 
 
 class _Head(msgspec.Struct, gc=False):
