@@ -22,6 +22,9 @@ from iris_exporter.backend.state import Change, Item, Object, Payload, ReportedS
 
 MAX_TAKEN = 64
 """Messages written in one go: what is urgent waits for so many at most."""
+MAX_BATCH_BYTES = 64 * 1024
+"""A batch, or what is written in one go, has no more events once their JSON texts are so long: section 5 of the
+protocol promises messages of at most 100 KB."""
 MAX_ANSWERS = 1000
 """A client that has so many answers waiting asks without reading."""
 URGENT_SEVERITY = "critical"
@@ -352,19 +355,22 @@ class Outbox:
 
     def _take_events(self, grant: Grant, limit: int) -> list[Single]:
         out: list[Single] = []
-        while self._replay and len(out) < limit:
+        size = 0
+        while self._replay and len(out) < limit and size < MAX_BATCH_BYTES:
             entry, _ = self._replay.popleft()
             if grant.shows_event(entry.event):
+                size += len(entry.json)
                 out.append(SendEvent(entry, replay=True))
         if self._replay:
             return out
         if self._dropped is not None and len(out) < limit:
             out.append(self._dropped)
             self._dropped = None
-        while self._events and len(out) < limit:
+        while self._events and len(out) < limit and size < MAX_BATCH_BYTES:
             entry, _ = self._events.popleft()
             self._bytes -= len(entry.json)
             if grant.shows_event(entry.event):
+                size += len(entry.json)
                 out.append(SendEvent(entry))
         self._hurry = self._hurry and bool(self._events)
         return out

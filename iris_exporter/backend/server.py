@@ -1,7 +1,7 @@
 """The HTTP shell of the reference backend: routes, authentication, faults before the answer, start and stop."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Self
 
 import msgspec
@@ -13,6 +13,7 @@ from iris_exporter.backend.faults import DEFAULT_RETRY_AFTER_SECONDS, Faults, de
 from iris_exporter.backend.replies import SERVICE, error_response, json_response
 from iris_exporter.backend.rest import GET_ROUTES
 from iris_exporter.backend.service import BackendSettings, Service
+from iris_exporter.backend.source import Source
 from iris_exporter.backend.streams import PATHS, stream
 from iris_exporter.backend.wire import encode
 from iris_exporter.clock import Clock
@@ -205,11 +206,21 @@ class Backend:
     when that was given and on another one when it was 0.
     """
 
-    def __init__(self, settings: BackendSettings | None = None, *, clock: Clock | None = None) -> None:
-        """Set up without opening a socket. Raises `ConfigError` for a bad fault or key file."""
+    def __init__(
+        self,
+        settings: BackendSettings | None = None,
+        *,
+        clock: Clock | None = None,
+        source: Callable[[float], Source] | None = None,
+    ) -> None:
+        """Set up without opening a socket; `source` is that of `Service`.
+
+        Raises `ConfigError` for a bad fault or key file.
+        """
         self._settings = settings or BackendSettings()
         self._clock = clock
-        self._service: Service | None = Service(self._settings, clock)
+        self._source = source
+        self._service: Service | None = Service(self._settings, clock, source)
         self._runner: web.AppRunner | None = None
         self._port = 0
 
@@ -248,7 +259,7 @@ class Backend:
         if self._runner is not None:
             raise UsageError("the backend is started already")
         if self._service is None:
-            self._service = Service(self._settings, self._clock)
+            self._service = Service(self._settings, self._clock, self._source)
         # No access log: request lines may carry the key as a query parameter.
         runner = web.AppRunner(make_app(self._service), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
         await runner.setup()

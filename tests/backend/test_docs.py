@@ -1,16 +1,29 @@
 """docs/backend.md and docs/protocol.md name what there is."""
 
 import argparse
+import json
 import re
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 from iris_exporter.backend.faults import KINDS
 from iris_exporter.backend.feed import MAX_TELEMETRY_EVENTS, MAX_UPDATE_EVENTS
+from iris_exporter.backend.options import (
+    BATCH_DELAY_MS,
+    BATCH_MESSAGES,
+    DEFAULT_BATCH_DELAY_MS,
+    DEFAULT_BATCH_MESSAGES,
+    MAX_ID_CHARS,
+    MAX_PROJECTS,
+    parse_options,
+    query_options,
+)
 from iris_exporter.backend.rest import DEFAULT_EVENTS, GET_ROUTES, MAX_EVENTS
 from iris_exporter.backend.service import BackendSettings
 from iris_exporter.backend.streams import PATHS
 from iris_exporter.backend.wire import CHANGE_TYPES, ERROR_MESSAGES
 from iris_exporter.commands.backend import add_arguments
+from iris_exporter.wire import protobuf
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -42,3 +55,20 @@ def test_the_numbers_are_those_of_the_program() -> None:
     protocol = (DOCS / "protocol.md").read_text()
     assert f"`update` carries at most {MAX_UPDATE_EVENTS} events, `telemetry` {MAX_TELEMETRY_EVENTS}" in protocol
     assert f"{DEFAULT_EVENTS} by default, {MAX_EVENTS} at most" in protocol
+    assert f"at most {MAX_PROJECTS} of at most {MAX_ID_CHARS} characters" in protocol
+    assert f"`maxMessages` (from {BATCH_MESSAGES[0]}; {DEFAULT_BATCH_MESSAGES})" in protocol
+    assert f"`maxDelayMs` ({DEFAULT_BATCH_DELAY_MS})" in protocol
+    assert f"{BATCH_MESSAGES[1]} messages, {BATCH_DELAY_MS[1]:,} ms" in protocol
+
+
+def test_the_examples_of_subscriptions_are_messages_in_both_encodings() -> None:
+    section = (DOCS / "protocol.md").read_text().partition("## 6. ")[2]
+    messages = [json.loads(text) for text in re.findall(r"```json\n(.+?)\n```", section)]
+    assert [message["type"] for message in messages] == ["subscribe", "subscribed", "dropped", "delta"]
+    for message in messages:
+        assert protobuf.decode(protobuf.encode(message), "9f31c2") == message
+    granted = parse_options(messages[0]["data"]).grant.document()
+    assert granted == {name: messages[1]["data"][name] for name in granted}
+    (address,) = re.findall(r"GET (/api/stream\?\S+)", section)
+    grant = parse_options(query_options(parse_qsl(urlsplit(address).query, strict_parsing=True))).grant
+    assert set(grant.document()) == {"channels", "fields", "delta", "batch", "debounceMs"}

@@ -522,3 +522,10 @@ def test_data_is_made_once_for_subscribers_of_the_same_kind() -> None:
 
 def replace_status(project: Project) -> Project:
     return msgspec.structs.replace(project, status="critical")
+
+
+def test_a_batch_does_not_grow_beyond_what_a_message_may_be() -> None:
+    rig = Rig().started(batch={"maxMessages": 1000, "maxDelayMs": 0})
+    rig.happen(20, message="x" * 9000)
+    sizes = [len(part) if isinstance(part, list) else 1 for part in shown(rig.take())]
+    assert (sum(sizes), max(sizes)) == (20, 8)
