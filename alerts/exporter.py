@@ -1,8 +1,8 @@
 """Alerts about the exporter itself."""
 
 from alerts import thresholds as t
-from alerts.model import Alert, Concern, Dashboard, Group, Record, Severity
-from alerts.promql import series
+from alerts.model import Alert, Cause, Concern, Dashboard, Group, Record, Severity
+from alerts.promql import of_the_alert, series
 from iris_exporter.instruments import catalog
 
 _TARGET = ("job", "instance")
@@ -10,6 +10,13 @@ _UP = f'up{{job=~"{t.JOB}"}}'
 _SAME_TARGET = f"on ({', '.join(_TARGET)})"
 _VERSION_LABELS = ", ".join(catalog.BUILD_INFO.label_names)
 _KNOWN_NAME = f"instance:{catalog.BUILD_INFO.name}:known{t.KNOWN_BRIDGE}"
+
+
+def part_fails(part: str, *labels: str) -> Cause:
+    """Why a part of the exporter fails; `part` may have %s, for the last of the alert's labels."""
+    target = of_the_alert(catalog.EXPORTER_FAILURE_INFO.name, _TARGET).removesuffix("}")
+    return Cause("It fails now:", f'{target},part="{part}"}}', labels)
+
 
 # An exporter that is down has no series but `up`, whose job anybody may have renamed: so it is remembered which targets
 # were exporters when they last answered. What answers and is none is forgotten in time, and what is no target at once.
@@ -60,6 +67,7 @@ OTLP = Alert(
     "OTLP dropped",
     hold=t.OTLP_FOR,
     variables=_TARGET,
+    cause=part_fails("otlp_%s", *_TARGET, "signal"),
 )
 RELOAD = Alert(
     "IrisExporterReloadFailed",
@@ -99,6 +107,7 @@ COMMIT = Alert(
     "Internal errors",
     hold=t.COMMIT_FOR,
     variables=_TARGET,
+    cause=part_fails("state", *_TARGET),
 )
 
 GROUP = Group("iris-exporter", (KNOWN, DOWN, CAPPED, OTLP, RELOAD, WEB_CONFIG, COMMIT))

@@ -5,6 +5,7 @@ election always leads, so that one rule fits both. A standby has no series of st
 """
 
 from alerts import thresholds as t
+from alerts.exporter import part_fails
 from alerts.model import Alert, Concern, Dashboard, Group, Severity
 from alerts.promql import TARGET_LABELS, grew, series
 from iris_exporter.instruments import catalog
@@ -88,6 +89,7 @@ DISCOVERY = Alert(
     Dashboard.EXPORTER,
     "Discovery failures",
     variables=("job", "instance"),
+    cause=part_fails("discovery_%s", "job", "instance", "source"),
 )
 
 GROUP = Group("iris-fleet", (NO_LEADER, TWO_LEADERS, SHARD_MISSING, WAITING, DISCOVERY))

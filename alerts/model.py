@@ -43,9 +43,9 @@ class Record:
 class Cause:
     """What an alert asks, when it fires, for the reason that its own series does not name.
 
-    `expr` is a query with one series at most, whose label `reason` says it, and with `%q` for the alert's value of each
-    of `labels`. It is no part of the alert's expression: a label for the reason would start `hold` anew with each new
-    reason. `words` begin the sentence, which is left out where there is no reason.
+    `expr` is a query with one series at most, whose label `reason` says it, and with `%q`, or `%s` within quotes, for
+    the alert's value of each of `labels`. It is no part of the alert's expression: a label for the reason would start
+    `hold` anew with each new reason. `words` begin the sentence, which is left out where there is no reason.
     """
 
     words: str

@@ -20,6 +20,7 @@ from iris_exporter.clock import Clock, SystemClock
 from iris_exporter.config.watch import ConfigWatch
 from iris_exporter.core.budget import ConnectionBudgets
 from iris_exporter.core.negotiation import without_credentials
+from iris_exporter.core.own_failures import disk_reason
 from iris_exporter.errors import ConfigError, IrisExporterError, Problem
 from iris_exporter.fleet.manager import Fleet
 from iris_exporter.grafana.live import LivePush
@@ -153,11 +154,15 @@ class Exporter:
         if directory is None:
             _log.info("state.in_memory", detail="without --state.dir a restart may count or miss events")
             return
-        failed = partial(self.self_metrics.add, catalog.STATE_COMMIT_FAILURES)
         seconds = self.settings.state_commit_seconds
-        self._state = await StateDirectory.open(directory, self._pending_records, failed, seconds)
+        self._state = await StateDirectory.open(directory, self._pending_records, self._written, seconds)
         # Last of all, when nothing is shown to anybody any more.
         stack.callback(self._state.close)
+
+    def _written(self, error: OSError | None) -> None:
+        if error is not None:
+            self.self_metrics.add(catalog.STATE_COMMIT_FAILURES)
+        self.self_metrics.report("state", None if error is None else disk_reason(error))
 
     async def _bind(self, stack: AsyncExitStack) -> list[socket.socket]:
         sockets: list[socket.socket] = []

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from iris_exporter.core import palette
 from iris_exporter.core.failures import CLOSE_CODE, ERROR_CODE, HTTP_STATUS, RETRY_AFTER_CAP_SECONDS, STATUS_CLASS
+from iris_exporter.core.own_failures import OWN_REASONS, PARTS
 from iris_exporter.core.reasons import REASONS, Remedy
 from iris_exporter.instruments import catalog
 
@@ -62,6 +63,27 @@ began, and `{catalog.NEXT_ATTEMPT_TIMESTAMP.name}` when the live stream is tried
 
 A stream that this process does not receive (another leader, another shard, a file of `--state.dir` that another process
 holds) has no series at all.
+"""
+
+OWN = """\
+## What of the exporter itself fails
+
+`{metric}` is 1 for each part of the exporter that fails now, with the reason: one of the list above for what it reaches
+over the network, or one of these. There is no series for a part that works. The page at `/` lists the same. Counters
+(`{otlp}`, `{state}`, `{discovery}`, `{live}`) say how often and how much, and the log has the details.
+
+| Part | What it means that it fails |
+| --- | --- |
+{parts}
+
+| Reason | What it means |
+| --- | --- |
+{reasons}
+
+What else lasts has a gauge of its own: a source that is connected and silent (`{flow}`), streams that another process
+receives (`{waiting}`), threads that a disk holds (`{stuck}`), a process that does not lead (`{leader}`). Label sets
+that were left out stay so until a restart: `{dropped}` says it as long as it is not 0. Messages that cannot be read are
+counted as they come: while it goes on, the counter moves.
 """
 
 CLASSES = """\
@@ -127,8 +149,7 @@ def render() -> str:
     reasons = ["## Reasons\n", "| Reason | Class | What it means | Remedy | What to do |"]
     reasons += ["| --- | --- | --- | --- | --- |"]
     reasons += [
-        f"| `{name}` | `{reason.failure_class}` | {reason.meaning[0].upper()}{reason.meaning[1:]}. "
-        f"| `{reason.remedy}` | {reason.advice} |"
+        f"| `{name}` | `{reason.failure_class}` | {_sentence(reason.meaning)} | `{reason.remedy}` | {reason.advice} |"
         for name, reason in REASONS.items()
     ]
     statuses = [STATUSES, "| Status | | Reason | Remedy |", "| --- | --- | --- | --- |"]
@@ -138,9 +159,27 @@ def render() -> str:
     codes += [f"| {code} | {_reason(reason)} |" for code, reason in CLOSE_CODE.items()]
     errors = [ERROR_CODES, "| Code | Reason | Remedy |", "| --- | --- | --- |"]
     errors += [f"| `{code}` | {_reason(reason)} |" for code, reason in ERROR_CODE.items()]
+    own = OWN.format(
+        metric=catalog.EXPORTER_FAILURE_INFO.name,
+        otlp=catalog.OTLP_FAILED.name,
+        state=catalog.STATE_COMMIT_FAILURES.name,
+        discovery=catalog.DISCOVERY_FAILURES.name,
+        live=catalog.LIVE_DROPPED.name,
+        parts="\n".join(f"| `{part}` | {_sentence(meaning)} |" for part, meaning in PARTS.items()),
+        reasons="\n".join(f"| `{reason}` | {_sentence(meaning)} |" for reason, meaning in OWN_REASONS.items()),
+        flow=catalog.DATA_FLOW.name,
+        waiting=catalog.WAITING.name,
+        stuck=catalog.BLOCKING_STUCK.name,
+        leader=catalog.LEADER.name,
+        dropped=catalog.SERIES_DROPPED.name,
+    )
     introduction = INTRODUCTION.replace("CAP", f"{RETRY_AFTER_CAP_SECONDS:.0f}")
-    sections = [[introduction], [LASTING], remedies, [classes], reasons, statuses, codes, errors]
-    return "\n\n".join("\n".join(lines).rstrip("\n") for lines in sections) + "\n\n" + ERRORS
+    sections = [[introduction], [LASTING], remedies, [classes], reasons, statuses, codes, errors, [ERRORS], [own]]
+    return "\n\n".join("\n".join(lines).rstrip("\n") for lines in sections) + "\n"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _reason(reason: str) -> str:

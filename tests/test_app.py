@@ -155,6 +155,10 @@ async def test_a_broken_configuration_changes_nothing_and_says_so() -> None:
                 exporter.addresses[0] + "/metrics?name[]=iris_exporter_config_last_reload_successful"
             ) as answer:
                 assert "iris_exporter_config_last_reload_successful 0.0" in await answer.text()
+            assert exporter.self_metrics.failures() == {"config": "invalid"}
+            files.now = settings(("a", source.url + "/api/stream/events"))
+            await exporter.reload()
+            assert exporter.self_metrics.failures() == {}
 
 
 async def test_streams_are_closed_with_a_close_frame_and_nothing_is_left() -> None:

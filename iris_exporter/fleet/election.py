@@ -25,6 +25,7 @@ class LeaderElection:
     """Runs for leader until stopped. `lead` is called when this process begins to lead, `follow` when it ends.
 
     Both finish before anything else happens; `follow` has to be quick, since another process may lead soon after.
+    `report` takes the reason of each round that failed (`core.own_failures`), and None for each one that did not.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class LeaderElection:
         clock: Clock,
         lead: Callable[[], Awaitable[None]],
         follow: Callable[[], Awaitable[None]],
+        report: Callable[[str | None], None] = lambda _: None,
     ) -> None:
         self._kubernetes = kubernetes
         self._name = lease_name
@@ -46,6 +48,7 @@ class LeaderElection:
         self._duration_seconds = lease_duration_seconds
         self._election = Election(identity, lease_duration_seconds)
         self._lead, self._follow = lead, follow
+        self._report = report
         self._raw: dict[str, Any] = {}
         self._broken: tuple[str, ...] = ()  # fields that were logged as such
         self._limited = _log.limited(_LINES_PER_MINUTE, clock)
@@ -97,7 +100,10 @@ class LeaderElection:
             if step is not Step.WAIT:
                 await self._write(step)
         except KubernetesError as error:
+            self._report(error.reason)
             self._limited.warning("election.failed", lease=self._name, error=error)
+        else:
+            self._report(None)
 
     def _report_broken(self, fields: tuple[str, ...]) -> None:
         if fields and fields != self._broken:

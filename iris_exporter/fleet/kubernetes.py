@@ -18,8 +18,9 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
-from iris_exporter.core.failures import TransportError
+from iris_exporter.core.failures import TransportError, from_status
 from iris_exporter.errors import IrisExporterError, LimitExceededError
+from iris_exporter.http.classify import failure_of
 from iris_exporter.http.credentials import Credentials
 from iris_exporter.http.requester import Requester
 from iris_exporter.settings import ClientSettings
@@ -42,6 +43,13 @@ class KubernetesError(IrisExporterError):
 
     status: int
     message: str
+
+    @property
+    def reason(self) -> str:
+        """The one of `core.reasons` that it is."""
+        if self.status:
+            return from_status(self.status).listed_reason
+        return "other" if self.__cause__ is None else failure_of(self.__cause__).listed_reason
 
     def __str__(self) -> str:
         return f"Kubernetes API: {self.message}" + (f" (status {self.status})" if self.status else "")

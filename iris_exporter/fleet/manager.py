@@ -106,6 +106,8 @@ class Fleet(Generic[Applied]):
         before, self._settings = self._settings, settings
         if before.discovery != settings.discovery:
             await _end(self._source_tasks)
+            for source in _SOURCES:
+                self._metrics.report(f"discovery_{source}", None)
             self._found = {}
             self._source_tasks = self._start_sources()
         return await self.refresh()
@@ -136,14 +138,17 @@ class Fleet(Generic[Applied]):
         names: set[str] = set()
         endpoints: set[object] = set()
         result = []
+        refused = False
         for source, stream in self._configured_and_discovered():
             address = endpoint(stream.url)
             if stream.name in names or address in endpoints:
                 self._refuse_duplicate(source, stream, address)
+                refused = True
                 continue
             names.add(stream.name)
             endpoints.add(address)
             result.append(stream)
+        self._metrics.report("streams", "duplicate" if refused else None)
         return result
 
     def _configured_and_discovered(self) -> Iterable[tuple[str, StreamSettings]]:
@@ -206,6 +211,7 @@ class Fleet(Generic[Applied]):
             self._clock,
             self._lead,
             self._follow,
+            partial(self._metrics.report, "election"),
         )
 
     async def _lead(self) -> None:

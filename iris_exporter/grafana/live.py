@@ -14,10 +14,11 @@ from urllib.parse import urlsplit, urlunsplit
 import aiohttp
 
 from iris_exporter.clock import Clock
-from iris_exporter.core.failures import TransportError
+from iris_exporter.core.failures import Failure, TransportError, from_status
 from iris_exporter.core.negotiation import without_credentials
 from iris_exporter.core.status import LinkStatus, State
 from iris_exporter.decoding.messages import Event
+from iris_exporter.http.classify import failure_of
 from iris_exporter.http.credentials import Credentials
 from iris_exporter.http.requester import Requester
 from iris_exporter.instruments import catalog
@@ -142,16 +143,18 @@ class LivePush:
                 response = await self._requester.send("POST", self._address, headers, data=body)
                 response.release()
         except TransportError as error:
-            return self._failed(lines, str(error.failure))
+            return self._failed(lines, str(error.failure), error.failure)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            return self._failed(lines, type(error).__name__)
+            return self._failed(lines, type(error).__name__, failure_of(error))
         if response.status >= 300:
-            return self._failed(lines, f"status {response.status}")
+            return self._failed(lines, f"status {response.status}", from_status(response.status))
+        self._metrics.report("live", None)
         self._metrics.add(catalog.LIVE_PUSHED, len(lines))
         return True
 
-    def _failed(self, lines: list[str], why: str) -> bool:
+    def _failed(self, lines: list[str], why: str, failure: Failure) -> bool:
         """Refused lines are gone; the next request has state and cards anew."""
+        self._metrics.report("live", failure.listed_reason)
         self._metrics.add(catalog.LIVE_DROPPED, len(lines))
         self._limited.warning("live.failed", url=without_credentials(self._address), reason=why)
         for sent in self._sent.values():

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from iris_exporter.core.own_failures import ALL_REASONS, PARTS
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.metric import Kind, Metric, Subject, Value
 from iris_exporter.instruments.signals import ExportCounts
@@ -30,6 +31,8 @@ class SelfMetrics:
             if metric.subject is Subject.EXPORTER:
                 self._numbers[metric] = dict.fromkeys(_from_the_start(metric), 0)
         self._watched: dict[Metric, Callable[[], Value]] = {}
+        self._failures: dict[str, str] = {}
+        self.watch(catalog.EXPORTER_FAILURE_INFO, lambda: dict.fromkeys(self.failures().items(), 1))
         self.watch(catalog.BUILD_INFO, lambda: (version, revision, python_version))
         self.set(catalog.CONNECTIONS, 0)
         before = {pool: pool.timeouts for pool in POOLS}  # pools are the process's
@@ -60,8 +63,29 @@ class SelfMetrics:
     def config_reloaded(self, ok: bool, at: float) -> None:
         """The configuration was loaded, or (not `ok`) could not be; `at` is Unix time. Call it at the start too."""
         self.set(catalog.RELOAD_SUCCESSFUL, ok)
+        self.report("config", None if ok else "invalid")
         if ok:
             self.set(catalog.RELOAD_TIMESTAMP, at)
+
+    def web_config_loaded(self, ok: bool) -> None:
+        """The file of `--web.config.file` is in force, or (not `ok`) broken."""
+        self.set(catalog.WEB_CONFIG_SUCCESSFUL, ok)
+        self.report("web_config", None if ok else "invalid")
+
+    def report(self, part: str, reason: str | None) -> None:
+        """A part of the exporter fails for a reason, or (None) works; both are from `core.own_failures`.
+
+        Threads may call it.
+        """
+        if reason is None:
+            self._failures.pop(part, None)
+        else:
+            self._failures[part] = reason if reason in ALL_REASONS else "other"
+
+    def failures(self) -> dict[str, str]:
+        """What fails now, and why, in the order of `PARTS`."""
+        now = self._failures.copy()
+        return {part: now[part] for part in PARTS if part in now}
 
     def watch_exports(self, counts: Callable[[], Mapping[str, ExportCounts]]) -> None:
         """From now on call `counts` for what became of the records of each exported signal."""

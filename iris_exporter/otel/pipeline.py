@@ -41,7 +41,8 @@ _log = get_logger("otlp").limited(per_minute=6)
 class Pipeline:
     """One signal, `traces` or `logs`. `run` is a long-lived task; `offer`, `finish` and `close` are for its event loop.
 
-    `convert` makes a record of the SDK of one that was offered; it is called on the thread that sends.
+    `convert` makes a record of the SDK of one that was offered, and `report` takes the reason of each batch that failed
+    and None for each one that did not (`core.own_failures`); both are called on the thread that sends.
     """
 
     def __init__(
@@ -51,10 +52,12 @@ class Pipeline:
         convert: Callable[[Any], Any],
         exporter: Exporter,
         generator: random.Random,
+        report: Callable[[str | None], None] = lambda _: None,
     ) -> None:
         self.signal = signal
         self._convert = convert
         self._exporter = exporter
+        self._report = report
         backoff = Backoff(_RETRY_INITIAL_SECONDS, _RETRY_MAX_SECONDS, _RETRY_JITTER, generator.random)
         self._queue = ExportQueue(batching, backoff.delay)
         self._wake = threading.Event()
@@ -145,6 +148,7 @@ class Pipeline:
         hint = answer.retry_after_seconds
         delay = self._queue.postpone(time.monotonic(), None if hint is None else min(hint, _HINT_CAP_SECONDS))
         self._is_away = True
+        self._report(answer.failure)
         _log.warning(
             "otlp.unavailable", signal=self.signal, reason=answer.reason, retry_seconds=round(delay, 1),
             queued=self._queue.counts().queued,
@@ -157,6 +161,7 @@ class Pipeline:
             _log.info("otlp.available", signal=self.signal, queued=self._queue.counts().queued)
         rejected = min(answer.rejected, sent)
         failed = unconvertible + rejected
+        self._report(answer.failure if rejected else "invalid" if unconvertible else None)
         if failed:
             reason = answer.reason or "cannot be encoded"
             _log.warning("otlp.refused", signal=self.signal, reason=reason, count=failed)

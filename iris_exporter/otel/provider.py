@@ -5,6 +5,7 @@ import os
 import random
 import uuid
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -53,6 +54,7 @@ class Telemetry:
         self._clock = clock
         self._version = version
         self._random = random.Random()
+        self._self_metrics = self_metrics
         self._resource = make_resource(settings, version)
         self._streams: set[StreamTracer] = set()
         self._pipelines: list[Pipeline] = []
@@ -86,7 +88,8 @@ class Telemetry:
 
     def _pipeline(self, signal: str, settings: SignalSettings, convert: Callable[[Any], Any]) -> Pipeline:
         exporter = RenewedExporter(signal, settings.endpoint, f"iris-exporter/{self._version}")
-        pipeline = Pipeline(signal, settings.batching, convert, exporter, self._random)
+        report = partial(self._self_metrics.report, f"otlp_{signal}")
+        pipeline = Pipeline(signal, settings.batching, convert, exporter, self._random, report)
         self._pipelines.append(pipeline)
         return pipeline
 

@@ -53,7 +53,7 @@ class Checkpoints:
     Args:
         store: Where the records go.
         pending: The record of each stream as it is now.
-        failed: Called for each checkpoint that could not be written.
+        report: Called with the error of each write that failed, and with None for each checkpoint that is in force.
         interval_seconds: Between two checkpoints of the interval; None: scrapes make them.
     """
 
@@ -61,7 +61,7 @@ class Checkpoints:
         self,
         store: CursorStore,
         pending: Callable[[], Iterable[PendingRecord]],
-        failed: Callable[[], None],
+        report: Callable[[OSError | None], None],
         interval_seconds: float | None = None,
     ) -> None:
         self.store = store
@@ -72,7 +72,7 @@ class Checkpoints:
         self.has_written = False
         self.open: set[Checkpoint] = set()
         self._pending = pending
-        self._failed = failed
+        self.outcome = report
         self._interval_seconds = interval_seconds
         self._interval_changed = asyncio.Event()
         self._limited = _log.limited(_LINES_PER_MINUTE)
@@ -147,8 +147,8 @@ class Checkpoints:
         return await STATE.run(work, self.store.directory)
 
     def report(self, error: OSError) -> None:
-        """Count and log a failed write; the next checkpoint tries again."""
-        self._failed()
+        """Report and log a failed write; the next checkpoint tries again."""
+        self.outcome(error)
         self._limited.warning("state.commit_failed", error=error)
 
 
@@ -198,6 +198,7 @@ class Checkpoint:
         self._replaced = {record.stream: written.get(record.stream, -1) for record in self.records}
         written.update((record.stream, record.generation) for record in self.records)
         self._owner.has_written = True
+        self._owner.outcome(None)
 
     async def undo(self) -> None:
         """Put back the records that `commit` replaced: the last byte could not be sent."""

@@ -28,7 +28,7 @@ class StateDirectory:
         cls,
         directory: Path,
         pending: Callable[[], Iterable[PendingRecord]],
-        failed: Callable[[], None],
+        report: Callable[[OSError | None], None],
         interval_seconds: float | None,
     ) -> Self:
         """Open a directory, which is made when it is not there; for the other arguments see `Checkpoints`.
@@ -41,7 +41,7 @@ class StateDirectory:
         except BlockedError as error:
             expected = f"a directory to write in ({error.strerror})"
             raise ConfigError([Problem("start", "state.dir", str(directory), expected)]) from error
-        return cls(store, locks, Checkpoints(store, pending, failed, interval_seconds))
+        return cls(store, locks, Checkpoints(store, pending, report, interval_seconds))
 
     async def load(self, stream: str, endpoint: str) -> CursorRecord | None:
         """The record of a stream; None, after a warning, also where the disk does not answer."""

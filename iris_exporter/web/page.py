@@ -6,6 +6,7 @@ from itertools import chain
 from typing import Any
 
 from iris_exporter.core import palette
+from iris_exporter.core.own_failures import ALL_REASONS, PARTS
 from iris_exporter.core.reasons import REASONS
 from iris_exporter.version import VersionInfo
 
@@ -45,11 +46,12 @@ def landing_page(
     streams: Iterable[Mapping[str, Any]],
     read_only: str | None = None,
     warning: str | None = None,
+    failures: Mapping[str, str] | None = None,
 ) -> str:
     """The page; `streams` are the objects that the API answers. Everything in them is escaped.
 
-    `read_only` says why the reader may switch nothing, and leaves out the buttons. `warning` is shown above the
-    streams.
+    `read_only` says why the reader may switch nothing, and leaves out the buttons. `warning` and `failures`, from parts
+    of the exporter that fail now to their reasons, are shown above the streams.
     """
     rows = "".join(_row(stream, buttons=read_only is None) for stream in streams)
     # All relative to the page: a proxy may keep or strip the path before it.
@@ -75,9 +77,21 @@ def landing_page(
 Python {escape(version.python)}</p>
 <nav>{navigation}</nav>
 {f"<p><strong>Warning:</strong> {escape(warning)}</p>" if warning else ""}
+{_exporter_failures(failures or {})}
 {table if rows else "<p>No stream is configured.</p>"}
 </body></html>
 """
+
+
+def _exporter_failures(failures: Mapping[str, str]) -> str:
+    if not failures:
+        return ""
+    items = "".join(
+        f"<li>{_prose(_sentence(PARTS[part]))}<br><small><code>{escape(part)}</code>, {escape(reason)}: "
+        f"{_prose(ALL_REASONS[reason])}</small></li>"
+        for part, reason in failures.items()
+    )
+    return f"<p><strong>Problems of the exporter itself:</strong></p><ul>{items}</ul>"
 
 
 def _row(stream: Mapping[str, Any], *, buttons: bool) -> str:
@@ -124,10 +138,13 @@ def _problem(stream: Mapping[str, Any]) -> str:
     if failure is None:
         return ""
     reason = REASONS[failure["reason"]]
-    meaning = f"{reason.meaning[0].upper()}{reason.meaning[1:]}."
     times = f"Not as wished since {failure['since']}, last failure {stream['last_failure_at']}"
     return f"""{_badge(reason.failure_class, reason.failure_class.capitalize())} {escape(str(stream["error"]))}\
-<br>{_prose(meaning)}<br><small>{_prose(reason.advice)}<br>{escape(times)}</small>"""
+<br>{_prose(_sentence(reason.meaning))}<br><small>{_prose(reason.advice)}<br>{escape(times)}</small>"""
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _prose(text: str) -> str:

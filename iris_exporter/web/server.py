@@ -4,7 +4,6 @@ import asyncio
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
@@ -60,7 +59,7 @@ class HttpServer:
         self._clock = clock
         metrics = self._metrics = context.exposition.self_metrics
         self._tasks_trouble = tasks_trouble
-        self._config = LiveConfig(settings.config_file, clock, partial(metrics.set, catalog.WEB_CONFIG_SUCCESSFUL))
+        self._config = LiveConfig(settings.config_file, clock, metrics.web_config_loaded)
         self._refreshing: asyncio.Task[None] | None = None
         self._access = AccessControl(settings, clock, lambda: self._config.loaded.config)
         self.connections = ConnectionFilter(settings.max_connections, timeouts or Timeouts(), metrics, self._security)
@@ -212,7 +211,8 @@ class _Handlers:
         refusal = self.access.control_refusal(request)
         checkpoints = self.context.checkpoints
         warning = None if checkpoints is None else checkpoints.trouble()
-        page = landing_page(self.context.version, self.telemetry_path, streams, refusal, warning)
+        failures = self.context.exposition.self_metrics.failures()
+        page = landing_page(self.context.version, self.telemetry_path, streams, refusal, warning, failures)
         headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
         return web.Response(text=page, content_type="text/html", headers=headers)
 

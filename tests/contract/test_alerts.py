@@ -15,6 +15,7 @@ from alerts import forms, link, promql, thresholds
 from alerts.inhibition import INHIBITIONS
 from alerts.main import GROUPS, files
 from alerts.model import Alert, Record
+from iris_exporter.core.own_failures import PARTS
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.metric import Kind
 from tests.contract import boards
@@ -200,8 +201,10 @@ def test_alerts_about_what_has_a_reason_name_it() -> None:
     assert named >= {f"IrisStream{name}" for name in ("Down", "Unauthorized", "Error", "Flapping", "Polling")}
     for alert in ALERTS:
         if alert.cause is not None:
-            assert alert.cause.expr.count("%q") == len(alert.cause.labels)
-            assert set(alert.cause.labels) <= {*alert.variables, "job", "instance"}
+            assert len(re.findall("%[qs]", alert.cause.expr)) == len(alert.cause.labels)
+            assert set(alert.cause.labels) <= {*alert.variables, "job", "instance", "signal", "source"}
+            for part in re.findall(r'part="(\w+)', alert.cause.expr):
+                assert any(name.startswith(part) for name in PARTS)
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)

@@ -1,7 +1,9 @@
 """Streams that come and go: files with swapped links, an HTTP endpoint, annotated Services."""
 
 import asyncio
+import errno
 import json
+import os
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -14,6 +16,7 @@ from aiohttp import web
 from iris_exporter import config
 from iris_exporter.clock import SystemClock
 from iris_exporter.core.stream_names import from_address
+from iris_exporter.fleet.discovery import files as files_module
 from iris_exporter.fleet.discovery.files import FileDiscovery
 from iris_exporter.fleet.discovery.http import HttpDiscovery
 from iris_exporter.fleet.discovery.kubernetes import KubernetesDiscovery
@@ -42,6 +45,10 @@ class Reported:
     @property
     def failures(self) -> float:
         return sum(self.metrics.value(catalog.DISCOVERY_FAILURES, source) for source in catalog.SOURCES)
+
+    @property
+    def failing(self) -> dict[str, str]:
+        return self.metrics.failures()
 
     @property
     def names(self) -> list[str]:
@@ -85,6 +92,9 @@ async def test_files_of_a_glob_are_read_and_watched(tmp_path: Path) -> None:
         (tmp_path / "b.yaml").write_text("[{")
         await until(lambda: reported.failures == 1)
         assert (reported.names, len(reported.lists)) == (["b"], count), "what it said before stays in force"
+        await until(lambda: reported.failing == {"discovery_files": "invalid"})
+        (tmp_path / "b.yaml").write_text("[]")
+        await until(lambda: reported.failing == {})
 
 
 async def test_the_link_of_a_config_map_is_swapped(tmp_path: Path) -> None:
@@ -109,7 +119,31 @@ async def test_a_bad_entry_takes_no_other_one_with_it(tmp_path: Path) -> None:
     reported = Reported()
     async with running(FileDiscovery(files(tmp_path / "*.yaml"), reported.metrics, SystemClock(), reported).run()):
         await until(lambda: reported.names == ["good"])
+        await until(lambda: reported.failing == {"discovery_files": "invalid"})
     assert reported.failures == 4
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"), [(errno.EACCES, "no_permission"), (errno.ENOENT, "no_such_file"), (errno.EIO, "disk")]
+)
+async def test_a_file_that_cannot_be_read_for_a_while_is_shown_for_that_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, reason: str
+) -> None:
+    """Also when it is the same file afterwards, which is not read again."""
+    write(tmp_path / "a.yaml", "a")
+    reported = Reported()
+    whole = files_module._changed
+    async with running(FileDiscovery(files(tmp_path / "*.yaml"), reported.metrics, SystemClock(), reported).run()):
+        await until(lambda: reported.names == ["a"])
+
+        def broken(path: Path, before: object) -> object:
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(files_module, "_changed", broken)
+        await until(lambda: reported.failing == {"discovery_files": reason})
+        monkeypatch.setattr(files_module, "_changed", whole)
+        await until(lambda: reported.failing == {})
+        assert reported.names == ["a"]
 
 
 async def test_an_entry_is_used_as_soon_as_the_file_that_it_names_is_there(tmp_path: Path) -> None:
@@ -123,6 +157,7 @@ async def test_an_entry_is_used_as_soon_as_the_file_that_it_names_is_there(tmp_p
         await until(lambda: reported.failures == 2)  # it is reported again when it is another problem
         (tmp_path / "b.key").write_text("s3cret\n")
         await until(lambda: reported.names == ["a", "b"])
+        await until(lambda: reported.failing == {})
     assert reported.failures == 2
 
 
@@ -130,7 +165,7 @@ async def test_an_entry_is_used_as_soon_as_the_file_that_it_names_is_there(tmp_p
 async def endpoint(answer: list[object]) -> AsyncIterator[str]:
     async def handle(request: web.Request) -> web.Response:
         now = answer[0]
-        return now if isinstance(now, web.Response) else web.json_response(now)
+        return web.Response(status=now) if isinstance(now, int) else web.json_response(now)
 
     app = web.Application()
     app.router.add_get("/", handle)
@@ -175,13 +210,17 @@ async def test_an_endpoint_in_the_form_of_http_sd() -> None:
             ]
             assert (found[0].poll_interval_seconds, found[3].protocol) == (9.0, "sse")
             assert reported.failures >= 2
-            for broken in ({"not": "a list"}, None):
+            await until(lambda: reported.failing == {"discovery_http": "invalid"})
+            for broken, reason in (({"not": "a list"}, "not_json"), (None, "not_json"), (503, "unavailable")):
                 answer[0] = broken
                 failures = reported.failures
                 await until(lambda failures=failures: reported.failures > failures)  # type: ignore[misc]
+                expected = {"discovery_http": reason}
+                await until(lambda expected=expected: reported.failing == expected)  # type: ignore[misc]
             assert reported.names[-1] == "three", "an endpoint that cannot be used keeps its last list"
             answer[0] = []
             await until(lambda: reported.names == [])
+            await until(lambda: reported.failing == {})
 
 
 async def test_no_secret_of_an_address_is_in_a_name_or_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
@@ -322,6 +361,7 @@ async def test_a_version_that_is_always_refused_leads_to_new_lists_at_intervals(
     source = KubernetesDiscovery(replace(OFF, kubernetes="pods"), reported.metrics, clock, reported, Refusing())  # type: ignore[arg-type]
     async with running(source.run()):
         await until(lambda: reported.failures == 1)
+        assert reported.failing == {"discovery_kubernetes": {400: "http_client_error", 410: "gone"}[status]}
         first = len(lists)
         assert first == (2 if status == 410 else 1)
         await clock.advance(1.0)

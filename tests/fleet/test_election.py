@@ -23,8 +23,11 @@ class Candidate:
     def __init__(self, name: str, api: FakeApi, session: aiohttp.ClientSession) -> None:
         self.name = name
         self.calls: list[str] = []
+        self.reports: list[str | None] = []
         kubernetes = Kubernetes(Access(api.url, "ops", None, None), session)
-        self.election = LeaderElection(kubernetes, "iris", "ops", name, DURATION, SystemClock(), self.lead, self.follow)
+        self.election = LeaderElection(
+            kubernetes, "iris", "ops", name, DURATION, SystemClock(), self.lead, self.follow, self.reports.append
+        )
         self.task = asyncio.create_task(self.election.run())
 
     async def lead(self) -> None:
@@ -95,10 +98,13 @@ async def test_a_leader_that_cannot_renew_stops_in_time(how: str) -> None:
         await until(lambda: a.calls == ["lead", "follow"])
         assert loop.time() - since < DURATION, "before anybody else could lead"
         assert b.calls == []
+        if how == "down":
+            assert a.reports[-1] == b.reports[-1] == "unavailable"
         api.down = False
         api.hang.set()
         await until(lambda: a.calls[-1:] == ["lead"] or b.calls == ["lead"])
         assert a.election.is_leader != b.election.is_leader
+        await until(lambda: a.reports[-1] is None and b.reports[-1] is None)
 
 
 async def test_a_stolen_lease_ends_the_leadership() -> None:

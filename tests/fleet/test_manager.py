@@ -32,6 +32,7 @@ def settings(count: int = 0, **flags: object) -> Settings:
 class Applied:
     def __init__(self) -> None:
         self.now: list[str] = []
+        self.metrics = SelfMetrics("1", "r", "3")
 
     async def __call__(self, streams: Sequence[StreamSettings]) -> int:
         self.now = [stream.name for stream in streams]
@@ -50,12 +51,11 @@ async def fleet(chosen: Settings, directory: Path | None = None) -> AsyncIterato
         if directory is not None:
             locks = StreamLocks(directory)
             stack.callback(locks.close)
-        metrics = SelfMetrics("1", "r", "3")
         made = Fleet(
             chosen,
             session,
             SystemClock(),
-            metrics,
+            applied.metrics,
             applied,
             locks,
             nothing_shown,
@@ -115,8 +115,10 @@ async def test_discovered_streams_join_and_of_two_with_one_name_the_first_wins(t
     file.write_text("[{name: s0, url: http://h/other}, {name: new, url: http://h/new}, {name: same, url: ws://h/1}]")
     async with fleet(settings(2, **{"discovery.files": str(file), "discovery.files-interval": "50ms"})) as (_, applied):
         await until(lambda: applied.now == ["s0", "s1", "new"])
+        assert applied.metrics.failures() == {"streams": "duplicate"}
         file.unlink()
         await until(lambda: applied.now == ["s0", "s1"])
+        assert applied.metrics.failures() == {}
 
 
 def elected(api: FakeApi, url: str, directory: Path) -> Settings:

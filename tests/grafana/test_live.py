@@ -128,8 +128,10 @@ async def test_grafana_gets_one_request_and_its_failures_are_counted(tmp_path: P
         status = 401
         bench.stream.now = picture("s", metrics=Metrics(runs_today=1.0))
         await until(lambda: bench.counts.value(catalog.LIVE_DROPPED) >= 1)
+        assert bench.counts.failures() == {"live": "unauthorized"}
         status = 200
         await until(lambda: bench.counts.value(catalog.LIVE_PUSHED) >= 3)
+        assert bench.counts.failures() == {}
         assert "iris_cards,stream=s runs_today=1.0" in bodies[-1]
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

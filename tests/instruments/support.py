@@ -127,5 +127,8 @@ def busy_exposition() -> Exposition:
     printer.self_metrics.config_reloaded(True, NOON)
     printer.self_metrics.config_reloaded(False, NOON + 60)
     printer.self_metrics.watch_exports(lambda: {"traces": ExportCounts(7, 5, 0, 0, 2)})
+    printer.self_metrics.report("otlp_traces", "connection_refused")
+    printer.self_metrics.report("live", "timeout")
+    printer.self_metrics.report("live", None)
     printer.self_metrics.set(catalog.SCRAPE_DURATION, 0.25)
     return printer

@@ -59,27 +59,29 @@ def test_the_address_of_a_collector_is_requested_as_it_is_written(target: str) -
 
 
 @pytest.mark.parametrize(
-    ("status", "retry", "rejected", "too_large"),
+    ("status", "retry", "rejected", "too_large", "failure"),
     [
-        (400, False, ALL, False),
-        (401, False, ALL, False),
-        (302, False, ALL, False),
-        (413, False, ALL, True),
-        (429, True, 0, False),
-        (500, False, ALL, False),
-        (502, True, 0, False),
-        (503, True, 0, False),
-        (504, True, 0, False),
+        (400, False, ALL, False, "http_client_error"),
+        (401, False, ALL, False, "unauthorized"),
+        (302, False, ALL, False, "redirect"),
+        (413, False, ALL, True, "http_client_error"),
+        (429, True, 0, False, "rate_limited"),
+        (500, False, ALL, False, "http_server_error"),
+        (502, True, 0, False, "http_server_error"),
+        (503, True, 0, False, "unavailable"),
+        (504, True, 0, False, "http_server_error"),
     ],
 )
-def test_the_status_decides_whether_to_try_again(status: int, retry: bool, rejected: int, too_large: bool) -> None:
+def test_the_status_decides_whether_to_try_again(
+    status: int, retry: bool, rejected: int, too_large: bool, failure: str
+) -> None:
     with http_receiver() as receiver:
         receiver.behaviour.status = status
         exporter = http(receiver.url)
         answer = exporter.export(log_records(3))
         exporter.close()
     assert (answer.retry, answer.rejected, answer.too_large) == (retry, rejected, too_large)
-    assert answer.reason == f"status {status}"
+    assert (answer.reason, answer.failure) == (f"status {status}", failure)
 
 
 def test_retry_after_is_a_hint() -> None:
@@ -97,7 +99,7 @@ def test_a_partial_success_counts_the_rejected_records() -> None:
         exporter = http(receiver.url)
         answer = exporter.export(log_records(3))
         exporter.close()
-    assert (answer.rejected, answer.retry) == (2, False)
+    assert (answer.rejected, answer.retry, answer.failure) == (2, False, "rejected")
 
 
 def test_a_refused_connection_is_tried_again_and_its_reason_has_no_address() -> None:
@@ -107,7 +109,7 @@ def test_a_refused_connection_is_tried_again_and_its_reason_has_no_address() -> 
     answer = exporter.export(log_records(1))
     exporter.close()
     assert answer.retry
-    assert answer.reason == "ConnectionRefusedError"
+    assert (answer.reason, answer.failure) == ("ConnectionRefusedError", "connection_refused")
 
 
 def test_grpc_carries_body_and_headers() -> None:
@@ -128,18 +130,19 @@ def status_details(seconds: int) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("code", "details", "retry", "hint"),
+    ("code", "details", "retry", "hint", "failure"),
     [
-        (grpc.StatusCode.UNAVAILABLE, False, True, None),
-        (grpc.StatusCode.UNAVAILABLE, True, True, 9.5),
-        (grpc.StatusCode.RESOURCE_EXHAUSTED, True, True, 9.5),
-        (grpc.StatusCode.RESOURCE_EXHAUSTED, False, False, None),
-        (grpc.StatusCode.UNAUTHENTICATED, False, False, None),
-        (grpc.StatusCode.INVALID_ARGUMENT, False, False, None),
+        (grpc.StatusCode.UNAVAILABLE, False, True, None, "unavailable"),
+        (grpc.StatusCode.UNAVAILABLE, True, True, 9.5, "unavailable"),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, True, True, 9.5, "rate_limited"),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, False, False, None, "rate_limited"),
+        (grpc.StatusCode.UNAUTHENTICATED, False, False, None, "unauthorized"),
+        (grpc.StatusCode.INVALID_ARGUMENT, False, False, None, "http_client_error"),
+        (grpc.StatusCode.ABORTED, False, True, None, "other"),
     ],
 )
 def test_the_code_decides_whether_to_try_again(
-    code: grpc.StatusCode, details: bool, retry: bool, hint: float | None
+    code: grpc.StatusCode, details: bool, retry: bool, hint: float | None, failure: str
 ) -> None:
     with grpc_receiver() as receiver:
         receiver.code = code
@@ -149,6 +152,7 @@ def test_the_code_decides_whether_to_try_again(
         answer = exporter.export(log_records(3))
         exporter.close()
     assert (answer.retry, answer.retry_after_seconds, answer.reason) == (retry, hint, code.name)
+    assert answer.failure == failure
     assert answer.rejected == (0 if retry else ALL)
 
 
@@ -156,7 +160,7 @@ def test_a_missing_certificate_is_a_reason_to_try_again(tmp_path: Path) -> None:
     """The file was readable at the start; it may be on its way back."""
     endpoint = Endpoint("grpc", "https://127.0.0.1:1", {}, "none", 5.0, certificate=tmp_path / "gone")
     answer = RenewedExporter("logs", endpoint, "agent/1").export(log_records(3))
-    assert (answer.retry, answer.rejected) == (True, 0)
+    assert (answer.retry, answer.rejected, answer.failure) == (True, 0, "credentials")
     assert "gone" in answer.reason
 
 
@@ -178,7 +182,7 @@ def test_a_partial_success_over_grpc_counts_the_rejected_records() -> None:
         exporter = RenewedExporter("logs", endpoint, "agent/1")
         answer = exporter.export(log_records(3))
         exporter.close()
-    assert (answer.rejected, answer.retry) == (2, False)
+    assert (answer.rejected, answer.retry, answer.failure) == (2, False, "rejected")
 
 
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])

@@ -39,7 +39,10 @@ class Bench:
     def __init__(self, *answers: Answer) -> None:
         self.exporter = FakeExporter(*answers)
         self.converted_on: set[str] = set()
-        self.pipeline = Pipeline("logs", Batching(100, 4, 0.0), self.convert, self.exporter, random.Random(1))
+        self.reported: list[str | None] = []
+        self.pipeline = Pipeline(
+            "logs", Batching(100, 4, 0.0), self.convert, self.exporter, random.Random(1), self.reported.append
+        )
 
     def convert(self, record: int) -> str:
         self.converted_on.add(threading.current_thread().name)
@@ -86,6 +89,16 @@ async def test_a_record_that_cannot_be_encoded_is_found_and_the_others_are_sent(
 
 async def test_a_batch_that_was_partly_taken_is_counted_as_both() -> None:
     assert await Bench(Answer(2, reason="partly rejected")).send(1, 2, 3) == ExportCounts(3, 1, 2, 0, 0)
+
+
+async def test_why_the_last_batch_failed_is_reported_and_that_the_next_one_did_not() -> None:
+    away = Answer(retry=True, retry_after_seconds=0.01, reason="status 503", failure="unavailable")
+    bench = Bench(away, Answer(2, reason="partly rejected", failure="rejected"))
+    await bench.send(1, 2, 3)
+    assert bench.reported == ["unavailable", "rejected"]
+    assert (await bench.send(-1), bench.reported[-1]) == (ExportCounts(4, 1, 3, 0, 0), "invalid")
+    await bench.send(4)
+    assert bench.reported[-1] is None
 
 
 class Failures:

@@ -278,9 +278,11 @@ async def test_a_cursor_that_cannot_be_written_is_counted_and_the_scrape_is_answ
             (tmp_path / "s.cursor.next").mkdir()
             assert await only.scrape() == 5
             assert only.metric("iris_exporter_state_commit_failures_total") == 1
+            assert only.exporter.self_metrics.failures() == {"state": "disk"}
             (tmp_path / "s.cursor.next").rmdir()
             assert await only.scrape() == 5
             assert (tmp_path / "s.cursor").exists()
+            assert only.exporter.self_metrics.failures() == {}
 
 
 def begin(checkpoints: Checkpoints) -> Checkpoint:
@@ -291,10 +293,10 @@ def begin(checkpoints: Checkpoints) -> Checkpoint:
 
 class Failures:
     def __init__(self) -> None:
-        self.count = 0
+        self.outcomes: list[OSError | None] = []
 
-    def __call__(self) -> None:
-        self.count += 1
+    def __call__(self, error: OSError | None) -> None:
+        self.outcomes.append(error)
 
 
 def pending(generation: int) -> PendingRecord:

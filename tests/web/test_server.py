@@ -10,6 +10,7 @@ import pytest
 from iris_exporter import logs
 from iris_exporter.core import palette
 from iris_exporter.core.failures import Failure
+from iris_exporter.core.own_failures import PARTS
 from iris_exporter.core.reasons import REASONS
 from iris_exporter.core.status import State
 from iris_exporter.errors import ConfigError, Problem
@@ -211,6 +212,21 @@ async def test_nothing_that_a_source_says_becomes_markup() -> None:
         page = answer.text
         for bad in ("<script", "<img", "<i>", "<b>", '"d'):
             assert bad not in page
+
+
+async def test_the_page_says_what_of_the_exporter_fails() -> None:
+    context = FakeContext()
+    async with serving(context) as get:
+        assert "Problems of the exporter" not in (await get("/")).text
+        for part in PARTS:
+            context.exposition.self_metrics.report(part, "disk_full")
+        page = (await get("/")).text
+        assert page.count("<li>") == len(PARTS)
+        assert "Cursors cannot be written to <code>--state.dir</code>: a restart would count events again." in page
+        assert "<code>state</code>, disk_full: there is no room left, or a quota is used up" in page
+        for part in PARTS:
+            context.exposition.self_metrics.report(part, None)
+        assert "Problems of the exporter" not in (await get("/")).text
 
 
 async def test_a_button_leads_back_to_the_page_and_a_program_gets_the_stream() -> None:

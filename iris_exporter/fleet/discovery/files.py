@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from iris_exporter.config import yaml_tree
+from iris_exporter.core.own_failures import disk_reason
 from iris_exporter.errors import ConfigError, Problem
 from iris_exporter.fleet.discovery.source import MAX_BYTES, Entry, Source, StreamList
 from iris_exporter.process.blocking import FILES, PARSING, BlockedError
@@ -22,12 +23,23 @@ _Mark = tuple[int, ...]
 
 @dataclass(slots=True)
 class _File:
-    """What is known of a file. `refused` and `retry_at` are of the last read, `streams` of the last one that worked."""
+    """What is known of a file.
+
+    `refused`, `broken` and `retry_at` are of the last read, `streams` of the last one that worked; `broken`: nothing in
+    it could be used. `unreadable` is why the last check failed, None where it did not.
+    """
 
     mark: _Mark | None = None
     streams: StreamList = ()
     refused: Sequence[Sequence[Problem]] = ()
     retry_at: float = math.inf  # when the files that refused entries name may be there
+    broken: bool = False
+    unreadable: str | None = None
+
+    @property
+    def failing(self) -> str | None:
+        """Why it cannot be used now, as a whole or in part."""
+        return self.unreadable or ("invalid" if self.broken or self.refused else None)
 
 
 @dataclass(slots=True)
@@ -50,21 +62,26 @@ class FileDiscovery(Source):
         try:
             found = await FILES.run(lambda: [*map(glob.glob, patterns)], patterns)
         except BlockedError as error:
-            self.failed(" ".join(patterns), error)
+            self.failed(" ".join(patterns), error, disk_reason(error))
             return
         self._files = {name: self._files.get(name) or _File() for name in sorted({*itertools.chain(*found)})}
         await asyncio.gather(*(self._check(name, file) for name, file in self._files.items()))
+        self.failing(next(filter(None, (file.failing for file in self._files.values())), None))
 
     async def _check(self, name: str, file: _File) -> None:
         # An entry may have been refused for a file that it names, such as a key that is mounted a little later.
         before, is_due = file.mark, self.clock.monotonic() >= file.retry_at
+        file.unreadable = None
         try:
             file.mark, content = await FILES.run(lambda: _changed(Path(name), None if is_due else before), name)
             if content is not None:
+                file.broken = True
                 reported = file.refused if file.mark == before else ()
                 file.streams = await PARSING.run(lambda: self._read(Path(name), file, content, reported), name)
+                file.broken = False
         except OSError as error:
-            self.failed(name, error)
+            file.unreadable = disk_reason(error)
+            self.failed(name, error, file.unreadable)
         except ConfigError as error:
             # The streams that were in the file before stay.
             self.refuse(error.problems)

@@ -43,7 +43,8 @@ class HttpDiscovery(Source):
             try:
                 groups = await self._ask(requester)
             except (TransportError, *LINK_ERRORS) as error:
-                self.failed(url, failure_of(error))
+                failure = failure_of(error)
+                self.failed(url, failure, failure.listed_reason)
             else:
                 await self.report_entries(_entries(groups, url))
             await self.clock.sleep(self.settings.http_interval_seconds)

@@ -52,7 +52,7 @@ class KubernetesDiscovery(Source):
                     listed_anew = True
                     continue
                 # A version that is too old when it is new, again and again, is a failure as well.
-                self.failed(self._path, error)
+                self.failed(self._path, error, error.reason)
                 await self.clock.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 

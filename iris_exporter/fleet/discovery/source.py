@@ -15,6 +15,7 @@ from iris_exporter.config import rules, yaml_tree
 from iris_exporter.config.options import STREAM_OPTIONS
 from iris_exporter.config.reader import Reader, split
 from iris_exporter.config.yaml_tree import Node, Table
+from iris_exporter.core.own_failures import disk_reason
 from iris_exporter.errors import ConfigError, Problem
 from iris_exporter.http.tls import unusable_file
 from iris_exporter.instruments import catalog
@@ -106,6 +107,8 @@ class Source(ABC):
     found: Found
     reported: StreamList | None = field(default=None, init=False)
     """The streams at the last report."""
+    has_refused: bool = field(default=False, init=False)
+    """Whether something was refused since the last report of entries."""
     limited_log: EventLogger = field(init=False)
 
     def __post_init__(self) -> None:
@@ -136,19 +139,27 @@ class Source(ABC):
         try:
             streams, refused = await PARSING.run(lambda: self.read(entries), self.name)
         except BlockedError as error:
-            self.failed("files that entries name", error)
+            self.failed("files that entries name", error, disk_reason(error))
             return
         for problems in refused:
             self.refuse(problems)
+        self.failing("invalid" if self.has_refused else None)
+        self.has_refused = False
         self.report(streams)
+
+    def failing(self, reason: str | None) -> None:
+        """Show that this source cannot be used now, as a whole or in part, and why; None: it can."""
+        self.metrics.report(f"discovery_{self.name}", reason)
 
     def refuse(self, problems: Sequence[Problem]) -> None:
         """Count and log an entry or a file that cannot be used."""
+        self.has_refused = True
         self.metrics.add(catalog.DISCOVERY_FAILURES, 1, self.name)
         for problem in problems:
             self.limited_log.warning("discovery.refused", source=self.name, problem=str(problem))
 
-    def failed(self, what: str, error: object) -> None:
-        """Count and log a read or a request that failed."""
+    def failed(self, what: str, error: object, reason: str) -> None:
+        """Count, show and log a read or a request that failed; `reason` is one of `core.own_failures`."""
+        self.failing(reason)
         self.metrics.add(catalog.DISCOVERY_FAILURES, 1, self.name)
         self.limited_log.warning("discovery.failed", source=self.name, what=what, error=error)

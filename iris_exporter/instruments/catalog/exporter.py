@@ -1,6 +1,7 @@
 """Metrics of the exporter itself: counted or set in `SelfMetrics`."""
 
 from iris_exporter.core.log_limits import LIBRARIES
+from iris_exporter.core.own_failures import ALL_REASONS, PARTS
 from iris_exporter.instruments.catalog import iris
 from iris_exporter.instruments.metric import STREAM, Kind, Label, Metric, Subject
 from iris_exporter.process.blocking import POOLS
@@ -46,6 +47,14 @@ BUILD_INFO = _gauge(
     Label("version"),
     Label("revision"),
     Label("pythonversion"),
+    kind=Kind.INFO,
+)
+EXPORTER_FAILURE_INFO = _gauge(
+    "iris_exporter_failure_info",
+    "A part of the exporter that fails now, and the reason; no series while it works.",
+    "exporter",
+    Label("part", tuple(PARTS)),
+    Label("reason", tuple(ALL_REASONS)),
     kind=Kind.INFO,
 )
 RELOAD_SUCCESSFUL = _gauge(

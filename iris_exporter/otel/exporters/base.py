@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from iris_exporter.otel.settings import TRACES
@@ -24,7 +24,8 @@ class Answer:
 
     `rejected` of its records, `ALL` for all, were refused for good; with `retry` none was taken, and all may be sent
     again after `retry_after_seconds` (None: not given). `too_large`: the batch should be sent again in
-    smaller pieces, and `rejected` counts when that is not possible. `reason` is for our own log, without secrets.
+    smaller pieces, and `rejected` counts when that is not possible. `reason` is for our own log, without secrets;
+    `failure` is the one of `core.own_failures` that it is.
     """
 
     rejected: int = 0
@@ -32,10 +33,11 @@ class Answer:
     retry_after_seconds: float | None = None
     too_large: bool = False
     reason: str = ""
+    failure: str = field(default="other", compare=False)
 
 
 ACCEPTED = Answer()
-UNENCODABLE = Answer(ALL, too_large=True, reason="cannot be encoded")
+UNENCODABLE = Answer(ALL, too_large=True, reason="cannot be encoded", failure="invalid")
 """Nothing was sent: the request would be larger than it may be, or a record cannot be encoded."""
 
 
@@ -53,4 +55,4 @@ def accepted(signal: str, response: Any) -> Answer:
     """The answer of a collector that has taken a batch, but for those records that `response` counts."""
     partial = response.partial_success
     rejected = partial.rejected_spans if signal == TRACES else partial.rejected_log_records
-    return Answer(rejected, reason="partly rejected") if rejected > 0 else ACCEPTED
+    return Answer(rejected, reason="partly rejected", failure="rejected") if rejected > 0 else ACCEPTED

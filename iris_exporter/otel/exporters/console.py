@@ -27,18 +27,18 @@ class ConsoleExporter(Exporter):
         writer = stdout.own_writer()
         # A queue with room would take lines for a reader that never comes: earlier lines have to be gone.
         if writer is not None and not writer.flush(_READER_SECONDS):
-            return Answer(retry=True, reason="nobody reads standard output")
+            return Answer(retry=True, reason="nobody reads standard output", failure="no_reader")
         dropped = 0 if writer is None else writer.dropped
         lines = io.StringIO()
         try:
             self._kind(out=lines, formatter=lambda record: record.to_json(indent=None) + "\n").export(batch)
             stdout.write(lines.getvalue())
         except (OSError, ValueError) as error:
-            return Answer(ALL, reason=type(error).__name__)
+            return Answer(ALL, reason=type(error).__name__, failure="no_reader")
         if writer is not None:
             writer.flush(_READER_SECONDS)
             if writer.dropped != dropped:
-                return Answer(ALL, reason="standard output is closed")
+                return Answer(ALL, reason="standard output is closed", failure="no_reader")
         return ACCEPTED
 
     @override

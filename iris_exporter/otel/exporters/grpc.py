@@ -41,6 +41,18 @@ _RETRY = frozenset(
         StatusCode.UNAVAILABLE, StatusCode.DATA_LOSS,
     }
 )  # fmt: skip
+_FAILURES = {
+    StatusCode.UNAVAILABLE: "unavailable",
+    StatusCode.DEADLINE_EXCEEDED: "timeout",
+    StatusCode.RESOURCE_EXHAUSTED: "rate_limited",
+    StatusCode.UNAUTHENTICATED: "unauthorized",
+    StatusCode.PERMISSION_DENIED: "forbidden",
+    StatusCode.UNIMPLEMENTED: "not_found",
+    StatusCode.INVALID_ARGUMENT: "http_client_error",
+    StatusCode.INTERNAL: "server_error",
+    StatusCode.UNKNOWN: "server_error",
+    StatusCode.DATA_LOSS: "server_error",
+}
 _DETAILS = "grpc-status-details-bin"
 
 
@@ -134,11 +146,11 @@ def _credentials(files: tls.Files) -> grpc.ChannelCredentials:
 def _refused(call: Any) -> Answer:
     code = call.code()
     details = next((value for key, value in call.trailing_metadata() or () if key == _DETAILS), b"")
-    delay = _retry_delay(details)
+    delay, failure = _retry_delay(details), _FAILURES.get(code, "other")
     if code in _RETRY or (code is StatusCode.RESOURCE_EXHAUSTED and delay is not None):
-        return Answer(retry=True, retry_after_seconds=delay, reason=code.name)
+        return Answer(retry=True, retry_after_seconds=delay, reason=code.name, failure=failure)
     # Without a time this status means that the message was too large, or that a quota is used up.
-    return Answer(ALL, too_large=code is StatusCode.RESOURCE_EXHAUSTED, reason=code.name)
+    return Answer(ALL, too_large=code is StatusCode.RESOURCE_EXHAUSTED, reason=code.name, failure=failure)
 
 
 def _retry_delay(status: bytes) -> float | None:

@@ -21,6 +21,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from requests.adapters import HTTPAdapter
 from typing_extensions import override
 
+from iris_exporter.core.failures import from_status
+from iris_exporter.http.classify import failure_of
 from iris_exporter.http.proxies import proxy_for
 from iris_exporter.http.retry_after import retry_after_seconds
 from iris_exporter.otel.exporters.base import (
@@ -111,7 +113,8 @@ class _Adapter(HTTPAdapter):
             with super().send(request, **{**options, "stream": True, "verify": True, "cert": None}) as response:
                 body = response.raw.read(_MAX_ANSWER_BYTES, decode_content=True)
         except Exception as error:  # whatever it is, the collector has taken nothing
-            self.answer = Answer(retry=True, reason=_innermost(error))
+            cause = _innermost(error)
+            self.answer = Answer(retry=True, reason=type(cause).__name__, failure=failure_of(cause).listed_reason)
             raise requests.RequestException from error
         self.answer = self._read(response, body)
         if not response.ok:
@@ -126,15 +129,15 @@ class _Adapter(HTTPAdapter):
                 return accepted(self._signal, kind.FromString(body))
             except DecodeError:
                 return ACCEPTED
-        reason = f"status {status}"
+        reason, failure = f"status {status}", from_status(status).listed_reason
         if status in _RETRY:
             hint = retry_after_seconds(response.headers.get("Retry-After"), time.time())
-            return Answer(retry=True, retry_after_seconds=hint, reason=reason)
-        return Answer(ALL, too_large=status == _TOO_LARGE, reason=reason)
+            return Answer(retry=True, retry_after_seconds=hint, reason=reason, failure=failure)
+        return Answer(ALL, too_large=status == _TOO_LARGE, reason=reason, failure=failure)
 
 
-def _innermost(error: BaseException) -> str:
-    """The class of the first cause: texts of the library quote the address."""
+def _innermost(error: BaseException) -> BaseException:
+    """The first cause. Only its class is shown: texts of the library quote the address."""
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
-    return type(error).__name__
+    return error

@@ -52,7 +52,8 @@ class RenewedExporter(Exporter):
         except (tls.UnusableFileError, TransportError, OSError) as error:
             reason = type(error).__name__ if isinstance(error, OSError) else str(error)
             if self._exporter is None:
-                return Answer(retry=True, reason=reason)
+                failure = error.failure.listed_reason if isinstance(error, TransportError) else "credentials"
+                return Answer(retry=True, reason=reason, failure=failure)
             _log.warning("otlp.certificates_unusable", signal=self._signal, reason=reason)
         assert self._exporter is not None  # noqa: S101 (or it has been made just now)
         return self._exporter.export(batch)
