@@ -9,6 +9,7 @@ import random
 import socket
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import asdict
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -282,13 +283,7 @@ class Exporter:
         if self._state is not None:
             self._state.checkpoints.set_interval(settings.state_commit_seconds)
         done = await self._fleet.reconfigure(settings)
-        _log.info(
-            "config.reloaded",
-            added=done.added,
-            removed=done.removed,
-            changed=done.changed,
-            unchanged=done.unchanged,
-        )
+        _log.info("config.reloaded", **asdict(done))
         if needs_restart:
             _log.warning("config.needs_restart", options=" ".join(needs_restart))
 

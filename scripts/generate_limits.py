@@ -7,6 +7,7 @@ by tests/contract/test_limits.py.
 
 from dataclasses import dataclass
 from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 
 from iris_exporter.config.options import BY_KEY
@@ -270,35 +271,35 @@ SECTIONS: dict[str, tuple[Limit, ...]] = {
     "Files and disks that do not answer": (
         Limit(
             "seconds for a key, a header file, a certificate or a file of discovery",
-            "process.blocking:FILES_SECONDS",
+            "process.blocking:FILES.seconds",
             "the dial fails (`credentials`), or the file keeps its last list",
             "`iris_exporter_blocking_timeouts_total`",
             "tests/integration/test_hangs.py",
         ),
         Limit(
             "such accesses at the same time, those that hang among them",
-            "process.blocking:FILES_THREADS",
+            "process.blocking:FILES.threads",
             "wait, and fail after the same time",
             "`iris_exporter_blocking_timeouts_total`",
             "tests/process/test_blocking.py",
         ),
         Limit(
             "seconds for a cursor or a lock in `--state.dir`",
-            "process.blocking:STATE_SECONDS",
+            "process.blocking:STATE.seconds",
             "the scrape is answered, and the cursor is not saved",
             "`iris_exporter_blocking_timeouts_total`",
             "tests/integration/test_hangs.py",
         ),
         Limit(
             "seconds for the configuration and the files that it names, at a reload",
-            "process.blocking:CONFIG_SECONDS",
+            "process.blocking:CONFIG.seconds",
             "the old one stays in force",
             "`iris_exporter_blocking_timeouts_total`",
             "tests/integration/test_hangs.py",
         ),
         Limit(
             "seconds for reading what a source of discovery lists",
-            "process.blocking:PARSING_SECONDS",
+            "process.blocking:PARSING.seconds",
             "the source keeps its last list",
             "`iris_exporter_blocking_timeouts_total`",
             "tests/fleet/test_discovery.py",
@@ -369,7 +370,7 @@ def default_of(number: str) -> tuple[str, str]:
         option = BY_KEY[number]
         return str(option.default), f"`--{number}`"
     module, name = number.split(":")
-    value = getattr(import_module(f"iris_exporter.{module}"), name)
+    value = attrgetter(name)(import_module(f"iris_exporter.{module}"))
     return f"{value:g}" if isinstance(value, float) else f"{value:,}", f"fixed (`{module}`)"
 
 

@@ -7,7 +7,6 @@ none between old shards. Nothing is agreed upon and nothing is stored; every pro
 
 import hashlib
 import re
-from dataclasses import dataclass
 
 MAX_SHARDS = 1024
 """The score of each shard is computed for each stream, which is quick for some hundreds."""
@@ -15,28 +14,16 @@ MAX_SHARDS = 1024
 _ORDINAL = re.compile(r"-(\d{1,4})\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Shard:
-    """One process of a fleet: `ordinal` counts from 0 to `total` - 1."""
-
-    ordinal: int = 0
-    total: int = 1
-
-    def owns(self, stream: str) -> bool:
-        """Whether this process is the one that receives `stream`."""
-        return owner(stream, self.total) == self.ordinal
-
-
 def owner(stream: str, total: int) -> int:
     """The ordinal of the shard that receives `stream` among `total` shards."""
     if total == 1:
         return 0
     name = stream.encode("utf-8", "surrogatepass")
-    return max(range(total), key=lambda ordinal: (_score(name, ordinal), ordinal))
 
+    def score(ordinal: int) -> tuple[bytes, int]:
+        return hashlib.blake2b(name, digest_size=8, key=b"iris-shard-%d" % ordinal).digest(), ordinal
 
-def _score(name: bytes, ordinal: int) -> bytes:
-    return hashlib.blake2b(name, digest_size=8, key=b"iris-shard-%d" % ordinal).digest()
+    return max(range(total), key=score)
 
 
 def ordinal_of(host_name: str) -> int | None:

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 import aiohttp
 
 from iris_exporter.clock import Clock
-from iris_exporter.core.sharding import Shard
+from iris_exporter.core.sharding import owner
 from iris_exporter.core.urls import endpoint
 from iris_exporter.fleet.discovery.files import FileDiscovery
 from iris_exporter.fleet.discovery.http import HttpDiscovery
@@ -130,8 +130,8 @@ class Fleet(Generic[Applied]):
 
     def _wanted(self) -> list[StreamSettings]:
         """The streams of this process's shard; none while another replica leads."""
-        shard = Shard(self._settings.fleet.shard, self._settings.fleet.total_shards)
-        return [stream for stream in self._all() if shard.owns(stream.name)] if self._leads else []
+        shard, total = self._settings.fleet.shard, self._settings.fleet.total_shards
+        return [stream for stream in self._all() if owner(stream.name, total) == shard] if self._leads else []
 
     def _all(self) -> list[StreamSettings]:
         """Configured and discovered streams; of two with one name or endpoint the first wins."""

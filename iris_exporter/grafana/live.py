@@ -65,7 +65,10 @@ class LivePush:
         metrics: SelfMetrics,
         clock: Clock,
     ) -> None:
-        self._address = _push_address(settings.client.url, settings.channel)
+        # The query of an address stays: it may be what a gateway asks for.
+        parts = urlsplit(settings.client.url)
+        path = f"{parts.path.rstrip('/')}/api/live/push/{settings.channel}"
+        self._address = urlunsplit(parts._replace(path=path))
         self._interval = settings.interval_seconds
         self._requester = Requester(settings.client, session, Credentials(settings.client))
         self._streams = streams
@@ -160,12 +163,6 @@ class LivePush:
         for sent in self._sent.values():
             sent.at = float("-inf")
         return False
-
-
-def _push_address(url: str, channel: str) -> str:
-    """Where lines go; a query of the address stays, it may be what a gateway asks for."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/api/live/push/{channel}"))
 
 
 def line(measurement: str, tags: Mapping[str, str], fields: Mapping[str, Field], at: float) -> str:

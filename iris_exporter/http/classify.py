@@ -99,7 +99,9 @@ def _aiohttp(error: BaseException) -> Failure | None:
         for_now = error.os_error.errno == socket.EAI_AGAIN
         return Failure("dns", f"cannot resolve {error.host}" + (" for the moment" if for_now else ""))
     if isinstance(error, aiohttp.ClientHttpProxyError):
-        return _from_proxy(error.status)
+        # To CONNECT: a status of 4xx refuses us, any other reports a failure to reach the source.
+        reason = "proxy_refused" if 400 <= error.status < 500 else "proxy"
+        return Failure(reason, f"the HTTP proxy answered with status {error.status}")
     if isinstance(error, aiohttp.ClientConnectorError):
         return failure_of(error.os_error)
     if isinstance(error, aiohttp.WSServerHandshakeError):
@@ -107,12 +109,6 @@ def _aiohttp(error: BaseException) -> Failure | None:
     if isinstance(error, aiohttp.ClientResponseError):
         return Failure("protocol_error", "the answer is not valid HTTP")
     return None
-
-
-def _from_proxy(status: int) -> Failure:
-    """A proxy's answer to CONNECT: a status of 4xx refuses us, any other reports a failure to reach the source."""
-    refused = 400 <= status < 500
-    return Failure("proxy_refused" if refused else "proxy", f"the HTTP proxy answered with status {status}")
 
 
 def _system(error: BaseException) -> Failure | None:

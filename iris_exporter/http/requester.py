@@ -34,28 +34,29 @@ class _Call:
     options: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
 class HostBudget:
     """Pays for the connections of one stream, by the host of each request, redirected ones too."""
 
-    def __init__(self, budgets: ConnectionBudgets, per_hour: int, clock: Clock) -> None:
-        self._budgets = budgets
-        self._per_hour = per_hour
-        self._clock = clock
+    budgets: ConnectionBudgets
+    per_hour: int
+    clock: Clock
 
     def reserve(self, url: str) -> None:
         """Reserve a connection; `settle` follows. Raises TransportError when none may be made now."""
         host = urlsplit(url).hostname or ""
-        seconds = self._budgets.reserve(host, self._per_hour, self._clock.monotonic())
+        seconds = self.budgets.reserve(host, self.per_hour, self.clock.monotonic())
         if seconds is not None:
-            detail = f"{self._per_hour} connections an hour are made to {host} at most"
+            detail = f"{self.per_hour} connections an hour are made to {host} at most"
             raise TransportError(Failure("connection_budget", detail, seconds))
 
     def settle(self, url: str, connections: int) -> None:
         """Pay for the connections that the source can have seen."""
         host = urlsplit(url).hostname or ""
-        self._budgets.settle(host, self._per_hour, connections, self._clock.monotonic())
+        self.budgets.settle(host, self.per_hour, connections, self.clock.monotonic())
 
 
+@dataclass(frozen=True, slots=True)
 class Requester:
     """Makes requests for one stream or one client. Errors of aiohttp and of the system pass through.
 
@@ -63,17 +64,10 @@ class Requester:
     be repeated.
     """
 
-    def __init__(
-        self,
-        settings: ClientSettings,
-        session: aiohttp.ClientSession,
-        credentials: Credentials,
-        budget: HostBudget | None = None,
-    ) -> None:
-        self._settings = settings
-        self._session = session
-        self._credentials = credentials
-        self._budget = budget
+    settings: ClientSettings
+    session: aiohttp.ClientSession
+    credentials: Credentials
+    budget: HostBudget | None = None
 
     async def get(self, url: str, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
         """GET `url`, or where it leads. `headers` go to every hop, the credentials to the origin of `url` alone.
@@ -83,7 +77,7 @@ class Requester:
         """
 
         async def send(call: _Call) -> aiohttp.ClientResponse:
-            return await self._session.get(as_written(call.url), headers={**call.headers, **headers}, **call.options)
+            return await self.session.get(as_written(call.url), headers={**call.headers, **headers}, **call.options)
 
         response = await self._follow(url, send)
         end_with_connection(response)
@@ -96,8 +90,8 @@ class Requester:
             TransportError: The credentials cannot be read.
             RedirectedError: The answer is a redirect.
         """
-        call = self._call(as_http(url), await self._credentials.identity(), known=True)
-        response = await self._session.request(
+        call = self._call(as_http(url), await self.credentials.identity(), known=True)
+        response = await self.session.request(
             method,
             as_written(call.url),
             headers={**call.headers, **headers},
@@ -120,12 +114,12 @@ class Requester:
 
         async def send(call: _Call) -> aiohttp.ClientWebSocketResponse[bool] | aiohttp.WSServerHandshakeError:
             try:
-                socket: aiohttp.ClientWebSocketResponse[bool] = await self._session.ws_connect(
+                socket: aiohttp.ClientWebSocketResponse[bool] = await self.session.ws_connect(
                     as_written(call.url),
                     headers=call.headers,
                     protocols=subprotocols,
                     autoping=False,
-                    max_msg_size=self._settings.max_message_bytes,
+                    max_msg_size=self.settings.max_message_bytes,
                     timeout=aiohttp.ClientWSTimeout(ws_receive=None, ws_close=1.0),
                     decode_text=False,
                     compress=_WINDOW_BITS if compress else 0,
@@ -142,7 +136,7 @@ class Requester:
 
     async def _follow(self, url: str, send: Callable[[_Call], Awaitable[_T]]) -> _T:
         """Send, and send again where a redirect leads."""
-        identity = await self._credentials.identity()
+        identity = await self.credentials.identity()
         hops = [as_http(url)]
         known = True
         paid: set[str] = set()
@@ -175,10 +169,10 @@ class Requester:
 
         `paid` are the origins that this dial has paid for; a redirect may stay within a connection of the dial.
         """
-        if self._budget is None:
+        if self.budget is None:
             yield Sent()
             return
-        self._budget.reserve(call.url)
+        self.budget.reserve(call.url)
         sent = Sent()
         try:
             with sent_once(tls_proxy=call.options.get("proxy", "").startswith("https:")) as sent:
@@ -191,15 +185,15 @@ class Requester:
                 connections += 1
             if connections:
                 paid.add(origin)
-            self._budget.settle(call.url, connections)
+            self.budget.settle(call.url, connections)
 
     def _call(self, url: str, identity: Identity, *, known: bool) -> _Call:
         """`known` says whether the origin may receive the credentials."""
         headers = dict(identity.headers) if known else {}
         options: dict[str, Any] = {"ssl": identity.trust if known else identity.elsewhere}
-        if known and url.startswith("https:") and self._settings.tls_server_name is not None:
-            options["server_hostname"] = self._settings.tls_server_name
-        proxy = None if self._settings.proxy == "none" else proxy_for(url, os.environ)
+        if known and url.startswith("https:") and self.settings.tls_server_name is not None:
+            options["server_hostname"] = self.settings.tls_server_name
+        proxy = None if self.settings.proxy == "none" else proxy_for(url, os.environ)
         if proxy is not None:
             options["proxy"] = proxy.url
             if proxy.authorization is not None:

@@ -14,6 +14,7 @@ anomalies are added up.
 """
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from iris_exporter.decoding.messages import Anomaly, Project
 from iris_exporter.instruments import catalog
@@ -56,6 +57,7 @@ class Bounded:
         return found
 
 
+@dataclass(frozen=True, slots=True)
 class ProjectTable:
     """A row for each project, a column for each of `catalog.PROJECT_METRICS`.
 
@@ -63,19 +65,10 @@ class ProjectTable:
     the names are the same.
     """
 
-    __slots__ = ("columns", "names", "shown", "views")
-
-    def __init__(
-        self,
-        names: Sequence[str],
-        views: Sequence[ProjectView],
-        shown: list[ProjectView | None],
-        columns: Sequence[Column[bytes]],
-    ) -> None:
-        self.names = names
-        self.views = views
-        self.shown = shown
-        self.columns = columns
+    names: Sequence[str]
+    views: Sequence[ProjectView]
+    shown: list[ProjectView | None]
+    columns: Sequence[Column[bytes]]
 
     def successor(self, names: Sequence[str], views: Sequence[ProjectView]) -> Generator[bytes, None, "ProjectTable"]:
         """A table of other projects, with the lines of those that are here."""

@@ -56,10 +56,6 @@ class SelfMetrics:
         """From now on call `read` at each scrape; a number that it has for a label value replaces the counted one."""
         self._watched[metric] = read
 
-    def value(self, metric: Metric, label: str = "") -> float:
-        """What was added up or set last; 0 for nothing yet."""
-        return self._numbers[metric].get(label, 0)
-
     def config_reloaded(self, ok: bool, at: float) -> None:
         """The configuration was loaded, or (not `ok`) could not be; `at` is Unix time. Call it at the start too."""
         self.set(catalog.RELOAD_SUCCESSFUL, ok)

@@ -60,8 +60,8 @@ class Pool:
         self.name = name
         self.timeouts = 0
         """Pieces of work that were given up, or refused because of others that had been."""
-        self._threads = threads
-        self._seconds = seconds
+        self.threads = threads
+        self.seconds = seconds
         self._jobs: queue.SimpleQueue[_Job[Any]] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._running = 0  # threads
@@ -86,12 +86,12 @@ class Pool:
         """
         job = self._submit(work, resource)
         try:
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout(self.seconds):
                 return await asyncio.wrap_future(job.result)
         except TimeoutError:
             if job.result.done() and not job.result.cancelled():
                 raise  # the work's own
-            raise self._refused(resource, f"no answer within {self._seconds:g} s") from None
+            raise self._refused(resource, f"no answer within {self.seconds:g} s") from None
         finally:
             self._abandon(job)
 
@@ -100,7 +100,7 @@ class Pool:
         job: _Job[T] = _Job(work, resource)
         with self._lock:
             self._waiting += 1
-            if self._waiting > self._idle and self._running < self._threads:
+            if self._waiting > self._idle and self._running < self.threads:
                 self._running += 1
                 threading.Thread(target=self._serve, name=f"blocking-{self.name}", daemon=True).start()
         self._jobs.put(job)
@@ -117,13 +117,13 @@ class Pool:
         overdue = self._overdue()
         if any(job.resource == resource for job in overdue):
             raise self._refused(resource, "an earlier access has not been answered yet")
-        if len(overdue) >= self._threads:
-            raise self._refused(resource, f"{self._threads} accesses to other places have not been answered yet")
+        if len(overdue) >= self.threads:
+            raise self._refused(resource, f"{self.threads} accesses to other places have not been answered yet")
 
     def _overdue(self) -> list[_Job[Any]]:
-        if self._seconds is None or not self._abandoned:
+        if self.seconds is None or not self._abandoned:
             return []
-        before = time.monotonic() - self._seconds
+        before = time.monotonic() - self.seconds
         with self._lock:
             return [job for job in self._abandoned if job.begun_at is not None and job.begun_at <= before]
 
@@ -169,25 +169,19 @@ class Pool:
                         return job
 
 
-FILES_THREADS, FILES_SECONDS = 64, 5.0
-STATE_THREADS, STATE_SECONDS = 8, 3.0
-CONFIG_THREADS, CONFIG_SECONDS = 4, 5.0
-PARSING_THREADS, PARSING_SECONDS = 2, 60.0
-NAMES_THREADS, NAMES_SECONDS = 4, 5.0
-
-FILES = Pool("files", FILES_THREADS, FILES_SECONDS)
+FILES = Pool("files", 64, 5.0)
 """Reads of keys, headers, certificates and files of discovery."""
-STATE = Pool("state", STATE_THREADS, STATE_SECONDS)
+STATE = Pool("state", 8, 3.0)
 """Cursors and locks in `--state.dir`."""
-CONFIG = Pool("config", CONFIG_THREADS, CONFIG_SECONDS)
+CONFIG = Pool("config", 4, 5.0)
 """The configuration and the web configuration, which name files of their own."""
 COMPRESSION = Pool("compression", 2, None)
 """Compression of scrapes."""
-PARSING = Pool("parsing", PARSING_THREADS, PARSING_SECONDS)
+PARSING = Pool("parsing", 2, 60.0)
 """Reading of what discovery has found, which may be large and name files of its own."""
 PASSWORDS = Pool("passwords", 1, None)
 """Verification of passwords with bcrypt."""
-NAMES = Pool("names", NAMES_THREADS, NAMES_SECONDS)
+NAMES = Pool("names", 4, 5.0)
 """Look-ups of the names that are listened on, which the system's resolver makes."""
 
 POOLS = (FILES, STATE, CONFIG, COMPRESSION, PARSING, PASSWORDS, NAMES)

@@ -26,6 +26,14 @@ from iris_exporter.web.rate_limits import RateLimiter, client_of
 PROBES = ("/-/healthy", "/-/ready")
 """Paths below the prefix that no rate limit delays."""
 _SAFE_METHODS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
+# `same-origin` and not `no-referrer`: with the latter browsers send `Origin: null` from our own forms.
+_HEADERS = {
+    "Server": "iris-exporter",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
 _limited_log = get_logger(__name__).limited(6)
 
 
@@ -76,8 +84,8 @@ class AccessControl:
         )
 
     async def add_headers(self, _: web.Request, response: web.StreamResponse) -> None:
-        """Signal handler: set the headers of the configuration file, over any of our own."""
-        response.headers.update(self._config().headers)
+        """Signal handler: set the headers of each answer, and over them those of the configuration file."""
+        response.headers.update({**_HEADERS, **self._config().headers})
 
     def _check_rate(self, request: web.Request, rate: RateLimit, config: WebConfig) -> None:
         if rate != self._rate:

@@ -30,14 +30,6 @@ STOP_SECONDS = 1.0
 SWEEP_SECONDS = 1.0
 """Between two checks of all connections; timeouts have this precision."""
 
-# `same-origin` and not `no-referrer`: with the latter browsers send `Origin: null` from our own forms.
-_HEADERS = {
-    "Server": "iris-exporter",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
-
 _log = get_logger(__name__)
 
 
@@ -145,7 +137,6 @@ def _make_app(
     answer_errors = _answer_errors(context.exposition.self_metrics, f"{settings.route_prefix}/api/")
     middlewares = [connections.middleware, answer_errors, access.middleware]
     app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_BYTES)
-    app.on_response_prepare.append(_add_headers)
     app.on_response_prepare.append(access.add_headers)
     prefix, telemetry_path = settings.route_prefix, settings.telemetry_path
     app.add_routes(
@@ -247,7 +238,3 @@ def _answer_errors(metrics: SelfMetrics, api: str) -> Middleware:
             return answer(request, HttpError(500, "internal error; the log says more"))
 
     return answer_errors
-
-
-async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(_HEADERS)

@@ -186,4 +186,4 @@ def test_watching_needs_a_file() -> None:
 
 def metric(sidecar: Watched) -> float:
     """iris_exporter_config_last_reload_successful."""
-    return sidecar.exporter.self_metrics.value(catalog.RELOAD_SUCCESSFUL)
+    return sidecar.exporter.self_metrics.shown(catalog.RELOAD_SUCCESSFUL)

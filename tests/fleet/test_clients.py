@@ -149,7 +149,7 @@ async def test_a_push_follows_no_redirect_and_keeps_the_query_of_its_address() -
     async with serve(lead) as server, asking("live.", f"{server.url}/grafana/?org=7") as client:
         assert not await client.ask()
         assert [request.path_qs for request in server.requests] == ["/grafana/api/live/push/iris?org=7"]
-        assert client.counts.value(catalog.LIVE_DROPPED) == 1
+        assert client.counts.shown(catalog.LIVE_DROPPED) == 1
 
 
 Made = Callable[[Server, aiohttp.ClientSession], Any]

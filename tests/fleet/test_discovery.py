@@ -44,7 +44,7 @@ class Reported:
 
     @property
     def failures(self) -> float:
-        return sum(self.metrics.value(catalog.DISCOVERY_FAILURES, source) for source in catalog.SOURCES)
+        return sum(self.metrics.shown(catalog.DISCOVERY_FAILURES)[source] for source in catalog.SOURCES)
 
     @property
     def failing(self) -> dict[str, str]:

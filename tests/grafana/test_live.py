@@ -82,7 +82,7 @@ def test_more_events_than_a_screen_are_left_out_and_counted() -> None:
     bench = Bench()
     bench.stream.now = picture("s", events=tuple(event(number) for number in range(80)))
     assert sum(text.startswith("iris_event") for text in bench.push().collect()) == MAX_EVENTS
-    assert bench.counts.value(catalog.LIVE_DROPPED) == 30
+    assert bench.counts.shown(catalog.LIVE_DROPPED) == 30
 
 
 @given(st.text(max_size=40), st.text(max_size=40))
@@ -123,14 +123,14 @@ async def test_grafana_gets_one_request_and_its_failures_are_counted(tmp_path: P
     bench = Bench(url, channel="ops", token=token, interval_seconds=0.01)
     async with aiohttp.ClientSession() as session:
         task = asyncio.create_task(bench.push(session, SystemClock()).run())
-        await until(lambda: bench.counts.value(catalog.LIVE_PUSHED) == 1)
+        await until(lambda: bench.counts.shown(catalog.LIVE_PUSHED) == 1)
         assert bodies[0].startswith('iris_state,stream=s state="live"')
         status = 401
         bench.stream.now = picture("s", metrics=Metrics(runs_today=1.0))
-        await until(lambda: bench.counts.value(catalog.LIVE_DROPPED) >= 1)
+        await until(lambda: bench.counts.shown(catalog.LIVE_DROPPED) >= 1)
         assert bench.counts.failures() == {"live": "unauthorized"}
         status = 200
-        await until(lambda: bench.counts.value(catalog.LIVE_PUSHED) >= 3)
+        await until(lambda: bench.counts.shown(catalog.LIVE_PUSHED) >= 3)
         assert bench.counts.failures() == {}
         assert "iris_cards,stream=s runs_today=1.0" in bodies[-1]
         task.cancel()

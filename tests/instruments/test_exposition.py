@@ -396,7 +396,7 @@ def test_counters_start_at_zero_for_all_known_labels_and_refuse_others() -> None
             f'{metric.name}{{signal="traces"}} 0.0',
             f'{metric.name}{{signal="logs"}} 7.0',
         ]
-        assert printer.self_metrics.value(metric, "logs") == 7
+        assert printer.self_metrics.shown(metric)["logs"] == 7
         for unknown in ("metrics", ""):
             with pytest.raises(KeyError):
                 printer.self_metrics.add(metric, 1, unknown)

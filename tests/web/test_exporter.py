@@ -70,7 +70,7 @@ async def test_a_head_that_is_too_large_or_no_head_is_refused_counted_and_not_pr
         writer.write(b"GET / HTTP/9.9\r\ns3cr3t\r\n\r\n")
         assert b" 400 " in await reader.readline()
         writer.close()
-        assert exporter.self_metrics.value(catalog.REQUESTS_REFUSED, "malformed") == 3
+        assert exporter.self_metrics.shown(catalog.REQUESTS_REFUSED)["malformed"] == 3
     assert "s3cr3t" not in str([(record.__dict__, record.exc_info) for record in caplog.records])
 
 

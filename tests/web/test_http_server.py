@@ -89,7 +89,7 @@ async def test_tls_is_spoken_and_plain_http_is_cut(shop: Shop) -> None:
         with pytest.raises(aiohttp.ClientError):
             await one.ask()
         await until(
-            lambda: one.metrics.value(catalog.CONNECTIONS_CUT, "tls_handshake") >= 1
+            lambda: one.metrics.shown(catalog.CONNECTIONS_CUT)["tls_handshake"] >= 1
         )  # the client tries a GET twice
 
 
@@ -150,11 +150,11 @@ async def test_a_broken_certificate_leaves_the_old_one_in_use_and_a_gauge_says_s
         (shop.directory / "server.crt").write_text("not a certificate")
         await one.later()
         assert await shop.seen_serial(one) == shop.serial
-        assert one.metrics.value(catalog.WEB_CONFIG_SUCCESSFUL) == 0
+        assert one.metrics.shown(catalog.WEB_CONFIG_SUCCESSFUL) == 0
         new = shop.rotate()
         await one.later()
         assert await shop.seen_serial(one) == new
-        assert one.metrics.value(catalog.WEB_CONFIG_SUCCESSFUL) == 1
+        assert one.metrics.shown(catalog.WEB_CONFIG_SUCCESSFUL) == 1
 
 
 async def test_tls_can_be_switched_on_and_idle_plain_connections_end_with_it(shop: Shop) -> None:
@@ -198,7 +198,7 @@ async def test_a_required_client_certificate_is_required_and_verified(shop: Shop
         for context in (shop.client(), shop.client("prometheus.example.com", authority=Authority("Stranger"))):
             with pytest.raises((aiohttp.ClientError, ConnectionError)):
                 await one.ask(tls=context)
-        await until(lambda: one.metrics.value(catalog.CONNECTIONS_CUT, "tls_handshake") >= 2)
+        await until(lambda: one.metrics.shown(catalog.CONNECTIONS_CUT)["tls_handshake"] >= 2)
 
 
 async def test_a_certificate_that_may_be_given_is_verified_when_it_is(shop: Shop) -> None:
@@ -224,7 +224,7 @@ async def test_a_client_certificate_has_to_have_one_of_the_names(
             return
         with pytest.raises((aiohttp.ClientError, ConnectionError)):
             await one.ask(tls=shop.client(*names))
-        assert one.metrics.value(catalog.CONNECTIONS_CUT, "client_certificate") >= 1
+        assert one.metrics.shown(catalog.CONNECTIONS_CUT)["client_certificate"] >= 1
 
 
 async def test_passwords_are_asked_for_everywhere(shop: Shop) -> None:
@@ -240,7 +240,7 @@ async def test_passwords_are_asked_for_everywhere(shop: Shop) -> None:
         for user, password in (("alice", "x"), ("bob", "open sesame"), ("alice", "y" * 80)):
             assert (await one.ask(headers=basic(user, password))).status == 401
         assert (await one.ask(headers={"Authorization": "Basic %%"})).status == 401
-        assert one.metrics.value(catalog.REQUESTS_REFUSED, "unauthorized") == 10
+        assert one.metrics.shown(catalog.REQUESTS_REFUSED)["unauthorized"] == 10
 
 
 async def test_a_changed_password_holds_from_the_next_look_on(shop: Shop) -> None:
@@ -271,7 +271,7 @@ async def test_too_many_passwords_at_once_are_turned_away(shop: Shop, monkeypatc
         busy = [reply for reply in replies if reply.status == 503]
         assert {reply.status for reply in replies} == {401, 503}
         assert {reply.headers["Retry-After"] for reply in busy} == {"1"}
-        assert one.metrics.value(catalog.REQUESTS_REFUSED, "busy") == len(busy)
+        assert one.metrics.shown(catalog.REQUESTS_REFUSED)["busy"] == len(busy)
 
 
 async def test_the_rate_limit_comes_before_the_password(shop: Shop) -> None:
@@ -282,7 +282,7 @@ async def test_the_rate_limit_comes_before_the_password(shop: Shop) -> None:
         assert (await one.ask("/config", headers=ALICE)).status == 429
         await one.later(2.5)
         assert (await one.ask("/config", headers=ALICE)).status == 200
-        assert one.metrics.value(catalog.REQUESTS_REFUSED, "rate_limited") == 2
+        assert one.metrics.shown(catalog.REQUESTS_REFUSED)["rate_limited"] == 2
         shop.write(USERS)
         await one.later()
         assert [(await one.ask(headers=ALICE)).status for _ in range(5)] == [200] * 5
@@ -346,7 +346,7 @@ async def test_beyond_loopback_everything_is_read_only(path: str) -> None:
         page = await one.ask("/")
         assert (page.status, "<button>" in page.text, "Read-only: " in page.text) == (200, False, True)
         assert (await one.ask("/api/v1/streams")).status == 200
-        assert one.metrics.value(catalog.REQUESTS_REFUSED, "control") == 1
+        assert one.metrics.shown(catalog.REQUESTS_REFUSED)["control"] == 1
 
 
 async def test_beyond_loopback_a_password_or_the_option_allows_control(shop: Shop) -> None:
@@ -385,7 +385,7 @@ async def test_a_small_body_is_taken_and_a_large_one_refused() -> None:
         assert (await one.ask(CONNECT, "POST", data=b"x" * (rate_limits.MAX_BODY_BYTES + 1))).status == 413
         assert (await one.ask(CONNECT, "POST", data=drip())).status == 413
         assert one.context.controls["main"].calls == ["connect"]
-        assert one.metrics.value(catalog.REQUESTS_REFUSED, "body") == 2
+        assert one.metrics.shown(catalog.REQUESTS_REFUSED)["body"] == 2
 
 
 async def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -406,7 +406,7 @@ async def test_connections_beyond_the_limit_are_refused_and_room_is_made_by_leav
         reader, writer = await one.dial()
         assert await ended(reader)
         writer.close()
-        assert one.metrics.value(catalog.CONNECTIONS_CUT, "client_limit") == 1
+        assert one.metrics.shown(catalog.CONNECTIONS_CUT)["client_limit"] == 1
         opened[0][1].close()
         await until(lambda: len(one.server.connections) == 1)
         reader, writer = await one.dial()
@@ -427,8 +427,8 @@ async def test_connections_that_wait_make_room_for_a_client_that_has_fewer() -> 
         await until(lambda: len(one.server.connections) == 8)
         for _ in range(3):
             assert (await one.ask()).status == 200
-        assert one.metrics.value(catalog.CONNECTIONS_CUT, "displaced") >= 1
-        assert one.metrics.value(catalog.CONNECTIONS_CUT, "limit") == 0
+        assert one.metrics.shown(catalog.CONNECTIONS_CUT)["displaced"] >= 1
+        assert one.metrics.shown(catalog.CONNECTIONS_CUT)["limit"] == 0
         for _, writer in crowd:
             writer.close()
 
@@ -440,7 +440,7 @@ async def test_a_request_that_never_ends_is_cut() -> None:
             writer.write(beginning)
             assert await ended(reader)
             writer.close()
-        assert one.metrics.value(catalog.CONNECTIONS_CUT, "head_timeout") == 2
+        assert one.metrics.shown(catalog.CONNECTIONS_CUT)["head_timeout"] == 2
 
 
 async def test_a_handshake_that_never_ends_is_cut(shop: Shop) -> None:
@@ -448,7 +448,7 @@ async def test_a_handshake_that_never_ends_is_cut(shop: Shop) -> None:
         reader, writer = await one.dial()
         assert await ended(reader)
         writer.close()
-        await until(lambda: one.metrics.value(catalog.CONNECTIONS_CUT, "tls_handshake") == 1)
+        await until(lambda: one.metrics.shown(catalog.CONNECTIONS_CUT)["tls_handshake"] == 1)
         assert len(one.server.connections) == 0
 
 
@@ -463,7 +463,7 @@ async def test_a_bug_in_the_handshake_is_counted_and_an_error_in_the_log(
         reader, writer = await one.dial(shop.client())
         assert await ended(reader)
         writer.close()
-        assert one.metrics.value(catalog.CONNECTIONS_CUT, "tls_handshake") == 1
+        assert one.metrics.shown(catalog.CONNECTIONS_CUT)["tls_handshake"] == 1
         assert len(one.server.connections) == 0
     (line,) = [record for record in caplog.records if record.levelname == "ERROR"]
     assert (line.name, line.getMessage()) == ("iris_exporter.web.connection_filter", "web.handshake_failed")
@@ -475,7 +475,7 @@ async def test_an_idle_connection_ends() -> None:
         assert await raw(reader, writer) == 200
         assert await ended(reader)
         writer.close()
-        assert one.metrics.value(catalog.CONNECTIONS_CUT, "head_timeout") == 0
+        assert one.metrics.shown(catalog.CONNECTIONS_CUT)["head_timeout"] == 0
 
 
 @pytest.mark.parametrize("projects", [1, 3000])
@@ -500,7 +500,7 @@ async def test_an_answer_that_nobody_reads_is_aborted_and_counted(shop: Shop, se
         if secure:
             client = await asyncio.to_thread(shop.client().wrap_socket, client, server_hostname="127.0.0.1")
         client.sendall(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        await until(lambda: one.metrics.value(catalog.CONNECTIONS_CUT, "stalled") == 1)
+        await until(lambda: one.metrics.shown(catalog.CONNECTIONS_CUT)["stalled"] == 1)
         await until(lambda: len(one.server.connections) == 0)
         client.close()
 
@@ -517,7 +517,7 @@ async def test_an_answer_that_is_read_slowly_is_not_cut() -> None:
         assert asyncio.get_running_loop().time() - started > IMPATIENT.stall_seconds
         assert size > len(LARGE)
         writer.close()
-        assert one.metrics.value(catalog.CONNECTIONS_CUT, "stalled") == 0
+        assert one.metrics.shown(catalog.CONNECTIONS_CUT)["stalled"] == 0
 
 
 async def test_nothing_is_left_of_connections_that_ended_in_every_way(shop: Shop) -> None:

@@ -38,7 +38,9 @@ def overview_of(document: Any, problems: Problems) -> Overview:
     cursor = None
     payload = document
     if isinstance(document, dict):
-        _check_success(document)
+        for name in ("success", "ok"):
+            if document.get(name) is False:
+                raise DecodeError("upstream_error", f"$.{name}", str(document.get("error") or "no reason given")[:200])
         if _OVERVIEW.isdisjoint(document) and isinstance(document.get("data"), (dict, list)):
             payload = document["data"]
             cursor = document.get("cursor")
@@ -69,12 +71,6 @@ def _is_of_use(payload: Mapping[str, Any], overview: Overview) -> bool:
         return True
     figures = overview.metrics is not None and overview.metrics != Metrics()
     return bool(figures or overview.projects or overview.events or overview.anomalies)
-
-
-def _check_success(document: Mapping[str, Any]) -> None:
-    for name in ("success", "ok"):
-        if document.get(name) is False:
-            raise DecodeError("upstream_error", f"$.{name}", str(document.get("error") or "no reason given")[:200])
 
 
 def _sorted_by_kind(elements: list[Any], problems: Problems) -> dict[str, list[Any]]:
