@@ -9,7 +9,6 @@ import random
 import socket
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import asdict
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -283,7 +282,7 @@ class Exporter:
         if self._state is not None:
             self._state.checkpoints.set_interval(settings.state_commit_seconds)
         done = await self._fleet.reconfigure(settings)
-        _log.info("config.reloaded", **asdict(done))
+        _log.info("config.reloaded", **done)
         if needs_restart:
             _log.warning("config.needs_restart", options=" ".join(needs_restart))
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from iris_exporter import logs
 from iris_exporter.clock import Clock
@@ -22,14 +21,8 @@ STOP_SECONDS = 3.0
 _log = logs.get_logger("app")
 
 
-@dataclass(frozen=True, slots=True)
-class Reconciled:
-    """How many streams were added, removed, given other settings, and left alone."""
-
-    added: int
-    removed: int
-    changed: int
-    unchanged: int
+Reconciled = dict[str, int]
+"""How many streams were `added`, `removed`, `changed` (they have other settings) and left `unchanged`."""
 
 
 class Streams:
@@ -66,7 +59,8 @@ class Streams:
             self._running = {settings.name: staying[settings.name] for settings in wanted}
             self._connect([staying[settings.name] for settings in arriving])
             unchanged = len(wanted) - len(changing) - len(arriving)
-            return Reconciled(len(arriving), len(removed), len(changing), unchanged)
+            counts = {"added": len(arriving), "removed": len(removed), "changed": len(changing)}
+            return {**counts, "unchanged": unchanged}
 
     def _connect(self, streams: Sequence[Stream]) -> None:
         for stream in streams[:STARTS_AT_ONCE]:

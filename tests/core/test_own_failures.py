@@ -63,6 +63,6 @@ def test_a_part_is_shown_while_it_fails_with_its_last_reason() -> None:
 def test_a_broken_web_configuration_is_shown() -> None:
     metrics = SelfMetrics("1", "r", "3")
     metrics.web_config_loaded(False)
-    assert (metrics.value(catalog.WEB_CONFIG_SUCCESSFUL), metrics.failures()) == (0, {"web_config": "invalid"})
+    assert (metrics.shown(catalog.WEB_CONFIG_SUCCESSFUL), metrics.failures()) == (0, {"web_config": "invalid"})
     metrics.web_config_loaded(True)
-    assert (metrics.value(catalog.WEB_CONFIG_SUCCESSFUL), metrics.failures()) == (1, {})
+    assert (metrics.shown(catalog.WEB_CONFIG_SUCCESSFUL), metrics.failures()) == (1, {})
