@@ -64,7 +64,7 @@ OTLP = Alert(
     'Exporter {{ $labels.instance }} lost about {{ $value | printf "%.0f" }} {{ $labels.signal }} within '
     f"{t.OTLP_WINDOW}: the collector refused them, could not be reached, or was too slow.",
     Dashboard.EXPORTER,
-    "OTLP dropped",
+    "OTLP lost",
     hold=t.OTLP_FOR,
     variables=_TARGET,
     cause=part_fails("otlp_%s", *_TARGET, "signal"),
@@ -91,7 +91,7 @@ WEB_CONFIG = Alert(
     f"Exporter {{{{ $labels.instance }}}} could not read the file of --web.config.file, for {t.RELOAD_FAILED_FOR}. "
     "Certificates and passwords of the one before are in force, and it would not start again.",
     Dashboard.EXPORTER,
-    "Web configuration in force",
+    "Configuration in force",
     hold=t.RELOAD_FAILED_FOR,
     variables=_TARGET,
 )
