@@ -128,7 +128,7 @@ def top_reasons() -> table.Panel:
             "stream": Column("Stream", 200),
             "instance": Column("Exporter", 200),
         },
-        sort=("Times", True),
+        sort=[("Times", True)],
         totals=True,
     )
 

@@ -102,7 +102,7 @@ def versions() -> table.Panel:
             "revision": Column("Revision", 330),
             "pythonversion": Column("Python", 120),
         },
-        sort=("Instance", False),
+        sort=[("Instance", False)],
     )
 
 
@@ -281,5 +281,5 @@ def shards() -> table.Panel:
             "Value #H": Column("Memory", 100, tables.number("bytes")),
             "Value #I": Column("Scrape", 90, [*tables.number("percentunit", 1), *tables.graded(OF_INTERVAL)]),
         },
-        sort=("Shard", False),
+        sort=[("Shard", False)],
     )

@@ -138,6 +138,6 @@ def feed() -> table.Panel:
         "Activity",
         f"The events since this page was opened, newest first. At a burst the last {EVENTS} of each tenth of a second "
         "are shown and the others counted in iris_exporter_live_dropped_lines_total; none is missing among metrics.",
-        empty=NOTHING, size=(24, 14), columns=COLUMNS, sort=("Time", True),
+        empty=NOTHING, size=(24, 14), columns=COLUMNS, sort=[("Time", True)],
     ).datasource(LIVE)  # fmt: skip
     return panel.with_target(Measurement(EVENT, tuple(name for name in COLUMNS if name != "time")))

@@ -82,9 +82,9 @@ def cards() -> list[stat.Panel]:
     return [
         common.card(
             figure.title,
-            f"{figure.text} Beside it, how many of the chosen streams it is of: one that has been silent for too long, "
+            f"{figure.text} Above it, how many of the chosen streams it is of: one that has been silent for too long, "
             "or is not connected, has no figures and is left out.",
-            common.metrics(figure_now(figure), "of {{known}} of {{streams}} streams", instant=True),
+            common.metrics(figure_now(figure), "{{known}} of {{streams}} streams", instant=True),
             unit=figure.unit,
             empty=NO_FIGURE,
             size=(6, 4),
@@ -92,6 +92,7 @@ def cards() -> list[stat.Panel]:
         )
         .decimals(figure.decimals)
         .text(VALUE_SIZE)
+        .wide_layout(False)
         for figure in FIGURES
     ]
 
@@ -137,7 +138,7 @@ def changes() -> stat.Panel:
         size=(24, 3),
         names=True,
     )
-    return panel.orientation(shared.VizOrientation.VERTICAL).text(CHANGE_SIZE)
+    return panel.orientation(shared.VizOrientation.VERTICAL).text(CHANGE_SIZE).wide_layout(False)
 
 
 def projects() -> table.Panel:
@@ -164,19 +165,19 @@ def projects() -> table.Panel:
         empty="No project: nothing was heard from the source yet, or what was heard is too old",
         size=(24, 9),
         columns={
-            "name": Column("Project", 140, [common.override("links", [opened])], grows=True),
-            "project": Column("Id", 130),
-            "stream": Column("Stream", 130),
+            "name": Column("Project", 135, [common.override("links", [opened])], grows=True),
+            "project": Column("Id", 145),
+            "stream": Column("Stream", 120),
             "Value #B": Column("Status", 90, tables.word(common.status_mappings(), background=True)),
             "Value #C": Column("Health", 90, [*share, *tables.graded(common.HEALTH)]),
             "Value #D": Column("Success", 95, [*share, *tables.graded(common.SUCCESS)]),
             "Value #E": Column("Experts", 90),
             "Value #F": Column("Runs", 90, tables.number("locale")),
             "Value #G": Column("Latency", 90, tables.number("s")),
-            "Value #H": Column("Last run", 130, tables.number("dateTimeFromNow")),
-            "Value #I": Column("Anomalies", 105, tables.graded(((None, "text"), (1, common.ORANGE)))),
+            "Value #H": Column("Last run", 140, tables.number("dateTimeFromNow")),
+            "Value #I": Column("Anomalies", 100, tables.graded(((None, "text"), (1, common.ORANGE)))),
         },
-        sort=("Status", True),
+        sort=[("Status", True)],
     )
 
 
@@ -198,12 +199,12 @@ def by_status() -> stat.Panel:
         "Projects by status",
         "Projects in each status, as the source's own summary says.",
         common.metrics(f"sum by (status) ({select(catalog.PROJECTS_BY_STATUS)})", "{{status}}", instant=True),
-        unit="short",
+        unit="locale",
         empty=NO_FIGURE,
         size=(4, 8),
         names=True,
     )
-    panel.orientation(shared.VizOrientation.HORIZONTAL)
+    panel.orientation(shared.VizOrientation.HORIZONTAL).text(VALUE_SIZE)
     common.colour_fields(panel, ((status, common.STATUS_COLOURS[status]) for status in catalog.STATUSES[:3]))
     return panel
 
@@ -223,7 +224,7 @@ def anomalies() -> table.Panel:
             "stream": Column("Stream", 130),
             "Value": Column("Open", 75),
         },
-        sort=("Open", True),
+        sort=[("Open", True)],
     )
 
 
@@ -250,5 +251,5 @@ def activity_table() -> table.Panel:
             "Value #B": Column("In 1 h", 90, tables.number("locale", 0)),
             "stream": Column("Stream", 180),
         },
-        sort=("Last", True),
+        sort=[("Last", True)],
     )

@@ -2,6 +2,7 @@
 
 from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.builders import stat, statetimeline, timeseries
+from grafana_foundation_sdk.builders.common import VizTextDisplayOptions
 from grafana_foundation_sdk.models import common as shared
 from grafana_foundation_sdk.models import dashboard as model
 
@@ -12,6 +13,8 @@ from iris_exporter.instruments.metric import Metric
 
 CHOSEN = 'project=~"$project"'
 NOT_SENT = "Not sent by the source"
+FIGURE = (8, 5)
+"""Room for a line for each of the streams, with its name."""
 NOT_SENT_OR_MANY = f"Not sent, or by over {shared_panels.TILES} streams"
 
 
@@ -101,7 +104,7 @@ def figures() -> list[stat.Panel]:
     ) -> stat.Panel:  # fmt: skip
         target = common.metrics(_few(_value(metric, aggregation)), "{{stream}}")
         return common.card(
-            title, text, target, unit=unit, empty=NOT_SENT_OR_MANY, size=(4, 4), steps=steps, sparkline=True, names=True
+            title, text, target, unit=unit, empty=NOT_SENT_OR_MANY, size=FIGURE, steps=steps, sparkline=True, names=True
         )
 
     status = common.card(
@@ -110,7 +113,7 @@ def figures() -> list[stat.Panel]:
         common.metrics(_few(f"sum by (stream) ({status_code(CHOSEN)})"), "{{stream}}", instant=True),
         unit="none",
         empty=NOT_SENT_OR_MANY,
-        size=(4, 4),
+        size=FIGURE,
         background=True,
         names=True,
         mappings=common.status_mappings(),
@@ -121,10 +124,10 @@ def figures() -> list[stat.Panel]:
         common.metrics(_few(f"1000 * {_value(catalog.PROJECT_LAST_RUN)}"), "{{stream}}", instant=True),
         unit="dateTimeFromNow",
         empty=NOT_SENT_OR_MANY,
-        size=(4, 4),
+        size=FIGURE,
         names=True,
     )
-    return [
+    found = [
         status,
         figure("Health", "Its health now.", catalog.PROJECT_HEALTH_RATIO, "percentunit", common.HEALTH).decimals(1),
         figure("Success", "Successful runs.", catalog.PROJECT_SUCCESS_RATIO, "percentunit", common.SUCCESS).decimals(1),
@@ -135,6 +138,9 @@ def figures() -> list[stat.Panel]:
             ((None, common.GREEN), (1, common.ORANGE)), "sum",
         ),
     ]  # fmt: skip
+    # A name as small as its value asks for would be too small beside a long one.
+    names = VizTextDisplayOptions().title_size(13)
+    return [panel.orientation(shared.VizOrientation.HORIZONTAL).text(names) for panel in found]
 
 
 def over_time(

@@ -159,7 +159,7 @@ _ALERTS = [alert for group in (link, traffic, source, exporter, fleet) for alert
 
 def alerts(size: tuple[int, int]) -> table.Panel:
     """What fires."""
-    by = "alertname, job, instance, stream, project"
+    by = "alertname, concern, job, instance, stream, project"
     terms = [f"{n} * max by ({by}) ({firing(equals('severity', severity))})" for severity, n in _SEVERITIES.items()]
     texts = {
         str(number): (severity.capitalize(), common.SEVERITY_COLOURS[severity])
@@ -169,21 +169,23 @@ def alerts(size: tuple[int, int]) -> table.Panel:
     runbook = base.link("Runbook", f"{thresholds.RUNBOOKS}#${{__data.fields.Runbook}}", new_tab=True)
     return tables.grid(
         "Firing alerts",
-        "The alerts of this repository that fire now, the most severe first: those that Prometheus evaluates (ALERTS), "
-        "and those of a Grafana that writes their state to this Prometheus (GRAFANA_ALERTS). A click leads to the "
-        "runbook.",
+        "The alerts of this repository that fire now, the most severe first, and of those the ones of the exporter, "
+        "then of the link: those that Prometheus evaluates (ALERTS), and those of a Grafana that writes their state to "
+        "this Prometheus (GRAFANA_ALERTS). A click leads to the runbook.",
         common.rows(f'label_replace({" or ".join(terms)}, "runbook", "$1", "alertname", "(.+)")', "A"),
         empty="No alert of Prometheus fires",
         size=size,
         columns={
             "Value": Column("Severity", 105, tables.word([common.values(texts)], background=True)),
-            "alertname": Column("Alert", 220, [common.override("links", [runbook])], grows=True),
+            "concern": Column("Concern", 95),
+            "alertname": Column("Alert", 210, [common.override("links", [runbook])], grows=True),
             "stream": Column("Stream", 150, [common.override("links", [_connection()])]),
-            "project": Column("Project", 140),
-            "instance": Column("Exporter", 150),
+            "project": Column("Project", 145),
+            "instance": Column("Exporter", 190),
             "runbook": Column("Runbook", 10, [common.override("mappings", [anchors])], hidden=True),
         },
-        sort=("Severity", True),
+        # As it happens, that of the exporter, the link and the source: what explains the others comes first.
+        sort=[("Severity", True), ("Concern", False)],
     )
 
 
@@ -222,11 +224,11 @@ def traffic_facts() -> list[Fact]:
     alerting = f"count by ({BY_STREAM}) ({firing()})"
     known = f"max by ({BY_STREAM}) ({select(catalog.STREAM_STATE)})"
     return [
-        (f"sum by ({BY_STREAM}) ({rate(catalog.MESSAGES)})", Column("Rate", 85, tables.number("cps", 1))),
-        (quantile(0.95, catalog.MESSAGE_DELAY, BY_STREAM), Column("Delay p95", 100, tables.number("s"))),
+        (f"sum by ({BY_STREAM}) ({rate(catalog.MESSAGES)})", Column("Rate", 75, tables.number("cps", 1))),
+        (quantile(0.95, catalog.MESSAGE_DELAY, BY_STREAM), Column("Delay p95", 85, tables.number("s"))),
         (
             f"{alerting} and {known} or 0 * {known}",
-            Column("Alerts", 75, tables.graded(((None, "text"), (1, common.ORANGE)))),
+            Column("Alerts", 60, tables.graded(((None, "text"), (1, common.ORANGE)))),
         ),
     ]
 
@@ -255,17 +257,17 @@ def worst_first(size: tuple[int, int], facts: Sequence[Fact]) -> table.Panel:
         empty=NO_STREAM,
         size=size,
         columns={
-            "Value #A": Column("State", 120, tables.word(_words(), background=True)),
-            "stream": Column("Stream", 130, [common.override("links", _links())], grows=True),
+            "Value #A": Column("State", 115, tables.word(_words(), background=True)),
+            "stream": Column("Stream", 140, [common.override("links", _links())], grows=True),
             "reason": Column("Reason", 150, tables.reasons()),
-            "Value #C": Column("Next try", 90, tables.number("s", 0)),
-            "Value #D": Column("Since", 130, tables.number("dateTimeFromNow")),
-            "protocol": Column("Protocol", 95),
+            "Value #C": Column("Next try", 80, tables.number("s", 0)),
+            "Value #D": Column("Since", 140, tables.number("dateTimeFromNow")),
+            "protocol": Column("Protocol", 85),
             **{f"Value #{ref}": column for ref, (_, column) in more.items()},
-            "runbook": Column("Runbook", 90, [
+            "runbook": Column("Runbook", 70, [
                 common.override("mappings", [pattern]), common.override("links", [runbook]),
             ]),
-            "instance": Column("Exporter", 115),
+            "instance": Column("Exporter", 140),
         },
-        sort=("State", True),
+        sort=[("State", True)],
     )  # fmt: skip

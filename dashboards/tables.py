@@ -12,6 +12,11 @@ from dashboards import common
 
 EMPTY_CELL = "-"
 """The sentence for no data is that of the whole table: Grafana would print it in every empty cell, too."""
+# A name that is longer than its column takes two lines. The first from Grafana 12 on, the second up to 11.
+_WRAPPED = [
+    common.override("custom.wrapText", True),
+    common.override("custom.cellOptions", {"type": "auto", "wrapText": True}),
+]
 _HIDDEN = {"viz": True, "legend": False, "tooltip": False}
 
 
@@ -37,6 +42,8 @@ class Column:
         """What the table is told about this column."""
         size = common.override("custom.minWidth" if self.grows else "custom.width", self.width)
         found = [size, *self.settings]
+        if not any(setting.id_val == "custom.cellOptions" for setting in self.settings):
+            found += _WRAPPED
         if self.hidden:
             # The first up to Grafana 11, the second from 12 on.
             found += [common.override("custom.hidden", True), common.override("custom.hideFrom", _HIDDEN)]
@@ -45,7 +52,7 @@ class Column:
 
 def grid(
     title: str, description: str, *targets: prometheus.Dataquery, empty: str, size: tuple[int, int],
-    columns: Mapping[str, Column], sort: tuple[str, bool], steps: Sequence[common.Step] = common.PLAIN,
+    columns: Mapping[str, Column], sort: Sequence[tuple[str, bool]], steps: Sequence[common.Step] = common.PLAIN,
     totals: bool = False,
 ) -> table.Panel:  # fmt: skip
     """A table of what the queries have in common.
@@ -53,7 +60,7 @@ def grid(
     Args:
         columns: Field to column, in order; every other field is left out. The value of query A is `Value #A`, or
             `Value` where there is one query only.
-        sort: Heading, and whether the largest comes first.
+        sort: Headings, the one that counts most first, and whether the largest comes first.
         totals: The query is that of bars: there is a row for each of its series, with its labels and, as `Total`, the
             sum of its bars.
     """
@@ -83,14 +90,19 @@ def grid(
     panel.override_by_regexp("/.*/", [common.override("noValue", EMPTY_CELL)])
     for column in columns.values():
         panel.override_by_name(column.heading, column.overrides())
-    heading, descending = sort
-    return panel.sort_by([common.Ready(shared.TableSortByFieldState(display_name=heading, desc=descending))])
+    order = [shared.TableSortByFieldState(display_name=heading, desc=descending) for heading, descending in sort]
+    return panel.sort_by([common.Ready(found) for found in order])
 
 
 def word(mappings: Sequence[common.Mapping_], *, background: bool = False) -> list[model.DynamicConfigValue]:
     """Settings of a column whose values are words with a colour."""
     options = {"type": "color-background", "mode": "basic"} if background else {"type": "color-text"}
-    return [common.override("mappings", list(mappings)), common.override("custom.cellOptions", options)]
+    return [
+        common.override("mappings", list(mappings)),
+        common.override("custom.cellOptions", options),
+        # What it stands for may be a number, which Grafana would align with the right.
+        common.override("custom.align", "left"),
+    ]
 
 
 def graded(steps: Sequence[common.Step]) -> list[model.DynamicConfigValue]:
