@@ -26,6 +26,7 @@ nav a { margin-right: 1.2rem }
 table { border-collapse: collapse; width: 100%; margin: 1.5rem 0 }
 th, td { text-align: left; vertical-align: top; padding: .5rem .7rem; border-bottom: 1px solid var(--line) }
 td.text { overflow-wrap: anywhere }
+time { white-space: nowrap }
 form { display: inline }
 button { font: inherit; padding: .1rem .6rem; cursor: pointer }
 .badge { display: inline-block; padding: 0 .6rem; border-radius: 1rem; font-weight: 600; white-space: nowrap }
@@ -105,7 +106,7 @@ def _row(stream: Mapping[str, Any], *, buttons: bool) -> str:
     return f"""<tr id="{escape(f"stream-{name}")}">
 <td class="text"><a href="{escape(base)}/overview">{escape(name)}</a><br><small>{url}</small></td>
 <td>{_state(stream)}</td>
-<td>{escape(stream["last_update"] or "never")}</td>
+<td>{_time(stream["last_update"])}</td>
 <td class="text">{_problem(stream)}</td>
 {f"<td>{forms}</td>" if buttons else ""}</tr>"""
 
@@ -121,10 +122,15 @@ def _state(stream: Mapping[str, Any]) -> str:
     text = state.capitalize()
     if state == "connecting" and attempt:
         text += f" (attempt {attempt})"
-    notes = [_in_use(stream), f"since {stream['state_changed_at']}"]
+    notes = [escape(_in_use(stream)), f"since {_time(stream['state_changed_at'])}"]
     if stream["next_attempt_at"] is not None and state != "live":
-        notes.append(f"next attempt {stream['next_attempt_at']}")
-    return f"{_badge(state, text)}{''.join(f'<br><small>{escape(note)}</small>' for note in notes)}"
+        notes.append(f"next attempt {_time(stream['next_attempt_at'])}")
+    return f"{_badge(state, text)}{''.join(f'<br><small>{note}</small>' for note in notes)}"
+
+
+def _time(text: str | None) -> str:
+    """A time of the API, or never."""
+    return f"<time>{escape(text)}</time>" if text else "never"
 
 
 def _badge(name: str, text: str) -> str:
@@ -138,9 +144,9 @@ def _problem(stream: Mapping[str, Any]) -> str:
     if failure is None:
         return ""
     reason = REASONS[failure["reason"]]
-    times = f"Not as wished since {failure['since']}, last failure {stream['last_failure_at']}"
+    times = f"Not as wished since {_time(failure['since'])}, last failure {_time(stream['last_failure_at'])}"
     return f"""{_badge(reason.failure_class, reason.failure_class.capitalize())} {escape(str(stream["error"]))}\
-<br>{_prose(_sentence(reason.meaning))}<br><small>{_prose(reason.advice)}<br>{escape(times)}</small>"""
+<br>{_prose(_sentence(reason.meaning))}<br><small>{_prose(reason.advice)}<br>{times}</small>"""
 
 
 def _sentence(text: str) -> str:

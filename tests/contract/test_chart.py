@@ -337,7 +337,10 @@ def test_dashboards_arrive_unchanged() -> None:
         if each["kind"] == "ConfigMap" and each["metadata"]["labels"].get("grafana_dashboard") == "1"
         for key, text in each["data"].items()
     }
-    sources = {path.name: path.read_text() for path in (ROOT / "dashboards/json").glob("*.json")}
+    sources = {
+        path.name: path.read_text().replace(thresholds.RUNBOOKS, "https://wiki.example.com/iris/runbooks")
+        for path in (ROOT / "dashboards/json").glob("*.json")
+    }
     assert found == {name: text.strip() for name, text in sources.items()}
     assert all(len(text.encode()) < 1_000_000 for text in found.values())
     claimed = [
@@ -347,9 +350,11 @@ def test_dashboards_arrive_unchanged() -> None:
 
 
 def test_rules_arrive_unchanged_but_for_what_was_asked() -> None:
-    """One alert is left out, all others have the further label and the job, and the further group comes last."""
+    """One alert is left out, the others have the further label, the job and the links; the further group comes last."""
     groups = only(feature("monitoring"), "PrometheusRule")["spec"]["groups"]
     text = (ROOT / "alerts/iris.rules.yaml").read_text().replace(thresholds.JOB, "eu-iris")
+    text = text.replace(thresholds.RUNBOOKS, "https://wiki.example.com/iris/runbooks")
+    text = text.replace("dashboard_url: /d/", "dashboard_url: https://grafana.example.com/d/")
     source = yaml.safe_load(text)["groups"]
     for group in source:
         group["rules"] = [rule for rule in group["rules"] if rule.get("alert") != "IrisStreamError"]
