@@ -21,7 +21,7 @@ from iris_exporter.instruments import catalog
 from iris_exporter.instruments.metric import OTHER, Metric, Value
 from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.instruments.table import Column
-from iris_exporter.instruments.text import clean_label, escape_label, format_value
+from iris_exporter.instruments.text import clean_label, escape_label, exemplar_text, format_value
 from iris_exporter.instruments.view import NO_ENTITIES, EntityView, ProjectView
 from iris_exporter.model.snapshot import EventKey, Snapshot
 
@@ -90,7 +90,7 @@ class EntitySeries:
     """Caches the lines of one stream's projects and events between scrapes."""
 
     def __init__(self, instruments: StreamInstruments) -> None:
-        self._instruments = instruments
+        self.instruments = instruments
         self._limits = limits = instruments.limits
         self._names: dict[str, str] = {}  # of the projects shown last: raw and clean
         self._table = _NO_PROJECTS
@@ -108,16 +108,13 @@ class EntitySeries:
         self._severities = Bounded(catalog.SEVERITIES, limits.max_label_values, self._clean)
         self._anomaly_severities = Bounded(catalog.ANOMALY_SEVERITIES, limits.max_label_values, self._clean)
 
-    def unchanged(self, snapshot: Snapshot) -> EntityView | None:
-        """The view of the last snapshot, where this one shows the same; else None."""
-        if self._last is None or self._instruments.limits is not self._limits:
-            return None
-        projects, anomalies, counts, stale, view = self._last
-        same = snapshot.projects is projects and snapshot.anomalies is anomalies and snapshot.stale == stale
-        return view if same and snapshot.event_counts == counts else None
-
     def view(self, snapshot: Snapshot) -> Generator[bytes, None, EntityView]:
-        """Make the view of a snapshot; of a stale one only the events are left."""
+        """The view of a snapshot, the last one where it shows the same; of a stale one only the events are left."""
+        if self._last is not None and self.instruments.limits is self._limits:
+            projects, anomalies, counts, stale, view = self._last
+            same = snapshot.projects is projects and snapshot.anomalies is anomalies and snapshot.stale == stale
+            if same and snapshot.event_counts == counts:
+                return view
         self._last = None
         self._take_limits()
         totals = yield from self._count_events(snapshot.event_counts)
@@ -133,9 +130,19 @@ class EntitySeries:
         self._last = snapshot.projects, snapshot.anomalies, snapshot.event_counts, snapshot.stale, view
         return view
 
+    def event_lines(self, view: EntityView, *, exemplars: bool) -> Sequence[bytes]:
+        """The lines of the event counter; their exemplars are found by the same labels."""
+        if not exemplars or not self.instruments.event_exemplars:
+            return view.event_lines
+        found = map(self.instruments.event_exemplars.get, view.event_keys)
+        return [
+            line if exemplar is None else line[:-1] + exemplar_text(exemplar).encode() + b"\n"
+            for line, exemplar in zip(view.event_lines, found, strict=True)
+        ]
+
     def _take_limits(self) -> None:
         """Use the present limits. The labels of counters stay as they are; gauges are written anew."""
-        limits = self._instruments.limits
+        limits = self.instruments.limits
         if limits is self._limits:
             return
         self._limits = limits
@@ -147,7 +154,7 @@ class EntitySeries:
     def _clean(self, value: str) -> str:
         clean = clean_label(value, self._limits.max_label_length)
         if clean != value:
-            self._instruments.count(catalog.STREAM_DROPPED, 1, "label_text")
+            self.instruments.count(catalog.STREAM_DROPPED, 1, "label_text")
         return clean
 
     def _same_projects(self, snapshot: Snapshot) -> ProjectTable | None:
@@ -205,7 +212,7 @@ class EntitySeries:
                 continue
             listed[name] = project
             names[raw] = name
-        self._instruments.count(catalog.SERIES_DROPPED, len(left_out - self._left_out), catalog.PROJECT_INFO.name)
+        self.instruments.count(catalog.SERIES_DROPPED, len(left_out - self._left_out), catalog.PROJECT_INFO.name)
         self._left_out = left_out
         return listed, names
 
@@ -234,7 +241,7 @@ class EntitySeries:
                 counts[name] = dict(_NO_ANOMALIES)
             severity = self._anomaly_severities.admit(anomaly.severity)
             counts[name][severity] = counts[name].get(severity, 0) + 1
-        self._instruments.count(catalog.SERIES_DROPPED, len(left_out - self._unlisted_left_out), catalog.ANOMALIES.name)
+        self.instruments.count(catalog.SERIES_DROPPED, len(left_out - self._unlisted_left_out), catalog.ANOMALIES.name)
         self._unlisted_left_out = left_out
         return counts
 
@@ -257,7 +264,7 @@ class EntitySeries:
             if not changes:
                 continue
             if not labels:
-                tail = self._instruments.tail
+                tail = self.instruments.tail
                 labels = {row: f'{{project="{escape_label(table.names[row])}",{tail}' for row in rows}
             name = metric.name
             column.write(
@@ -275,7 +282,7 @@ class EntitySeries:
         project = escape_label(name)
         if isinstance(value, str) or value is _NO_ANOMALIES:
             return self._template(metric, value).replace(_ANY_PROJECT, project).encode()
-        tail = self._instruments.tail
+        tail = self.instruments.tail
         if isinstance(value, tuple):
             return metric.line((project, *[escape_label(self._clean(text)) for text in value]), 1, tail).encode()
         return metric.lines(value, tail, (project,), self._clean).encode()
@@ -285,7 +292,7 @@ class EntitySeries:
         key = metric, value if isinstance(value, str) else ""
         found = self._templates.get(key)
         if found is None:
-            found = self._templates[key] = metric.lines(value, self._instruments.tail, (_ANY_PROJECT,))
+            found = self._templates[key] = metric.lines(value, self.instruments.tail, (_ANY_PROJECT,))
         return found
 
     def _count_events(self, counts: Mapping[EventKey, int]) -> Generator[bytes, None, dict[EventKey, int]]:
@@ -300,7 +307,7 @@ class EntitySeries:
 
     def _write_events(self, totals: Mapping[EventKey, int]) -> Generator[bytes, None, list[bytes]]:
         """One line for each total; of those that have not moved the one of the scrape before."""
-        known, tail = self._event_lines, self._instruments.tail
+        known, tail = self._event_lines, self.instruments.tail
         lines = []
         for index, (key, count) in enumerate(totals.items()):
             if index and index % STEP == 0:
@@ -325,6 +332,6 @@ class EntitySeries:
                     self._severities.admit(severity),
                 )
             if OTHER in key and any(shown == OTHER != sent for shown, sent in zip(key, raw, strict=True)):
-                self._instruments.count(catalog.SERIES_DROPPED, 1, catalog.EVENTS.name)
+                self.instruments.count(catalog.SERIES_DROPPED, 1, catalog.EVENTS.name)
         self._event_keys[raw] = key
         return key

@@ -9,14 +9,14 @@ from prometheus_client.metrics_core import Metric as ClientMetric
 from iris_exporter.core.status import LinkStatus
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.catalog import CATALOG
+from iris_exporter.instruments.entities import EntitySeries
 from iris_exporter.instruments.metric import Kind, Label, Metric, Subject, Value
 from iris_exporter.instruments.primitives import Instrument
 from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.instruments.stream_instruments import StreamInstruments
-from iris_exporter.instruments.stream_series import StreamSeries
 from iris_exporter.instruments.table import Column
 from iris_exporter.instruments.text import Format, escape_label, format_value
-from iris_exporter.instruments.view import StreamView
+from iris_exporter.instruments.view import NO_ENTITIES, StreamView
 from iris_exporter.model.snapshot import Snapshot
 
 STREAMS_PER_PIECE = 50
@@ -28,7 +28,7 @@ LINES_PER_PIECE = 1000
 COLUMNS = {metric: index for index, metric in enumerate(catalog.PROJECT_METRICS)}
 """Where the texts of each project metric are in `EntityView.columns`."""
 
-Views = list[tuple[StreamSeries, StreamView]]
+Views = list[tuple[EntitySeries, StreamView]]
 """What a scrape shows of each stream."""
 
 Pieces = Iterator[tuple[bytes, int]]
@@ -61,7 +61,7 @@ class Exposition:
             ProcessCollector(registry=self.process)
             PlatformCollector(registry=self.process)
             GCCollector(registry=self.process)
-        self._streams: dict[str, StreamSeries] = {}
+        self._streams: dict[str, EntitySeries] = {}
         self._table = StreamTable(())
         self._series: int | None = None
         self.self_metrics = self_metrics
@@ -94,7 +94,7 @@ class Exposition:
     def views(self, metrics: Collection[Metric] = CATALOG) -> Generator[bytes, None, Views]:
         """Every stream, as far as these metrics need it; the empty pieces are pauses."""
         entities = any(map(is_many, metrics))
-        streams: dict[str, StreamSeries] = {}
+        streams: dict[str, EntitySeries] = {}
         views: Views = []
         for index, source in enumerate(list(self._sources())):
             if index % STREAMS_PER_PIECE == 0:
@@ -102,10 +102,10 @@ class Exposition:
             name = source.instruments.stream
             stream = self._streams.get(name)
             if stream is None or stream.instruments is not source.instruments:
-                stream = StreamSeries(source.instruments)
+                stream = EntitySeries(source.instruments)
             streams[name] = stream
-            view = yield from stream.view(source.status, source.snapshot, entities=entities)
-            views.append((stream, view))
+            found = (yield from stream.view(source.snapshot)) if entities else NO_ENTITIES
+            views.append((stream, StreamView(source.status, source.snapshot, found)))
         self._streams = streams
         rows = tuple(streams.values())
         if rows != self._table.rows:
@@ -130,7 +130,7 @@ class Exposition:
         if metric in COLUMNS:
             return _joined(_project_texts(views, COLUMNS[metric]))
         if metric is catalog.EVENTS:
-            events = [stream.event_lines(view, exemplars=exemplars) for stream, view in views]
+            events = [stream.event_lines(view.entities, exemplars=exemplars) for stream, view in views]
             return _joined((lines, len(lines)) for lines in events if lines)
         if metric.value is None:
             return table.counted(metric, exemplars=exemplars)
@@ -140,7 +140,7 @@ class Exposition:
 class StreamTable:
     """The text of metrics that have a few series for each stream; the rows are streams."""
 
-    def __init__(self, rows: tuple[StreamSeries, ...]) -> None:
+    def __init__(self, rows: tuple[EntitySeries, ...]) -> None:
         self.rows = rows
         self._tails = [stream.instruments.tail for stream in rows]
         self._columns: dict[Metric, Column[str]] = {}

@@ -10,10 +10,10 @@ from prometheus_client.samples import Exemplar as ClientExemplar
 from prometheus_client.utils import floatToGoString
 
 from iris_exporter.instruments import catalog
+from iris_exporter.instruments.entities import EntitySeries
 from iris_exporter.instruments.exposition import Exposition
 from iris_exporter.instruments.metric import Kind, Metric, Subject, Value
 from iris_exporter.instruments.stream_instruments import StreamInstruments
-from iris_exporter.instruments.stream_series import StreamSeries
 from iris_exporter.instruments.text import Exemplar, clean_label
 from iris_exporter.instruments.view import StreamView
 
@@ -86,7 +86,7 @@ def vars_of(slotted: object) -> dict[str, Any]:
     return {name: getattr(slotted, name) for name in type(slotted).__slots__}  # type: ignore[attr-defined]
 
 
-def of_stream(metric: Metric, stream: StreamSeries, view: StreamView) -> Iterator[Sample]:
+def of_stream(metric: Metric, stream: EntitySeries, view: StreamView) -> Iterator[Sample]:
     """All series of a metric for one stream, with the label `stream`."""
     instruments = stream.instruments
 
