@@ -30,6 +30,8 @@ typescript  npm  typescript@5.9.3
 @grafana/schema npm @grafana/schema@13.2.3
 @kubernetes-models/grafana-operator npm @kubernetes-models/grafana-operator@3.0.0
 grafana-client pip grafana-client==5.1.4
+chromium    apt  chromium
+dashboard-harness script scripts/tools/dashboard-harness.sh tests/dashboards/harness/package.json tests/dashboards/harness/package-lock.json
 ocb         go   go.opentelemetry.io/collector/cmd/builder//@v0.165.0
 otelcol     ocb  scripts/tools/otelcol.yaml
 kubeconform go   github.com/yannh/kubeconform//cmd/kubeconform@v0.8.0
