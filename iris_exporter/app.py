@@ -81,7 +81,7 @@ class Exporter:
         )
         self._load = load
         self._otel = otel
-        self._telemetry = self._make_telemetry(otel) if otel.exports else None
+        self._telemetry = self._make_telemetry(otel) if otel.traces or otel.logs else None
         self._fleet: Fleet[Reconciled] | None = None
         self._is_ready = False
         self._budgets = ConnectionBudgets()
@@ -91,7 +91,10 @@ class Exporter:
         self._cleanup = AsyncExitStack()
         self._reloading = asyncio.Lock()
         self._rejected: list[str] = []  # what was wrong with the configuration at the last attempt
-        self._watch = self._make_watch() if settings.config_watch else None
+        self._watch: ConfigWatch | None = None
+        if settings.config_watch and (file := settings.config_file) is not None:
+            reload = partial(self.reload, log_again=False)
+            self._watch = ConfigWatch(file, settings.config_mark, self._clock, reload)
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
@@ -142,12 +145,6 @@ class Exporter:
         from iris_exporter.otel.provider import Telemetry
 
         return Telemetry(otel, self._clock, self.version.version, self.self_metrics)
-
-    def _make_watch(self) -> ConfigWatch | None:
-        file = self.settings.config_file
-        if file is None:
-            return None
-        return ConfigWatch(file, self.settings.config_mark, self._clock, lambda: self.reload(log_again=False))
 
     async def _open_state(self, stack: AsyncExitStack) -> None:
         directory = self.settings.state_dir

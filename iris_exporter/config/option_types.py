@@ -117,7 +117,7 @@ def read_key(path: Path, what: str = "the API key") -> str:
     try:
         return keys.parse(content)
     except BadKeyError as error:
-        raise BadValueError(error.expected(what), quoted(str(path))) from None
+        raise BadValueError(f"a file with {what} alone ({error})", quoted(str(path))) from None
 
 
 def key_file(what: str) -> ValueType:

@@ -15,14 +15,6 @@ _KEY = re.compile(rb"[\x21-\x7E]+")
 class BadKeyError(ValueError):
     """The content of a file is no key; the text says why, never what it is."""
 
-    def __init__(self, problem: str, expected: str) -> None:
-        super().__init__(problem)
-        self._expected = expected
-
-    def expected(self, what: str) -> str:
-        """Completes "expected ..."; `what` is it that the file is for, such as "the API key"."""
-        return self._expected.format(what=what)
-
 
 def parse(content: bytes) -> str:
     """Return the key: one word of printable ASCII. Blanks and empty lines around it are not part of it.
@@ -32,13 +24,9 @@ def parse(content: bytes) -> str:
     """
     key = content.strip()
     if not key:
-        raise BadKeyError("it is empty", "a file with {what} (it is empty)")
+        raise BadKeyError("it is empty")
     if len(content) > MAX_BYTES:
-        much = f"it has more than {MAX_BYTES} bytes"
-        raise BadKeyError(much, f"a file with {{what}} alone ({much})")
+        raise BadKeyError(f"it has more than {MAX_BYTES} bytes")
     if not _KEY.fullmatch(key):
-        line = "one line of printable ASCII"
-        raise BadKeyError(
-            f"it holds other characters than {line}", f"a file with {line}, {{what}} alone (it holds other characters)"
-        )
+        raise BadKeyError("it holds other characters than one line of printable ASCII")
     return key.decode("ascii")

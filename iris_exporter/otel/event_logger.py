@@ -10,6 +10,7 @@ texts over the length are cut.
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
 import msgspec
@@ -68,13 +69,13 @@ def event_attributes(stream: str, event: Event) -> dict[str, Value]:
     }
 
 
+@dataclass(frozen=True, slots=True)
 class EventConverter:
     """Makes log records of queued events. `limits` are the SDK's."""
 
-    def __init__(self, resource: Resource, scope: InstrumentationScope, limits: LogRecordLimits) -> None:
-        self._resource = resource
-        self._scope = scope
-        self._limits = limits
+    resource: Resource
+    scope: InstrumentationScope
+    limits: LogRecordLimits
 
     def __call__(self, record: EventRecord | ReadableLogRecord) -> ReadableLogRecord:
         """A record of the SDK; one that is one already stays."""
@@ -91,7 +92,7 @@ class EventConverter:
             attributes=self._attributes(arrival, event),
             event_name=signals.EVENT_LOG.name,
         )
-        return ReadableLogRecord(made, self._resource, self._scope, self._limits)
+        return ReadableLogRecord(made, self.resource, self.scope, self.limits)
 
     def _attributes(self, arrival: Arrival, event: Event) -> Mapping[str, Value]:
         """Metadata come first: where there are too many attributes, the SDK drops the first ones."""
@@ -100,7 +101,7 @@ class EventConverter:
             {**dict(itertools.islice(found, MAX_METADATA_ATTRIBUTES)), **event_attributes(arrival.stream, event)}
         )
         more = sum(1 for _ in found)
-        most, longest = self._limits.max_log_record_attributes, self._limits.max_log_record_attribute_length
+        most, longest = self.limits.max_log_record_attributes, self.limits.max_log_record_attribute_length
         if not more and _fit(attributes, most, longest):
             return attributes  # the SDK's BoundedAttributes cost as much as the rest of the record
         bounded: Any = BoundedAttributes(most, attributes, max_value_len=longest)

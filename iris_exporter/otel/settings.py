@@ -76,11 +76,6 @@ class OtelSettings:
     resource: Mapping[str, str] = field(default_factory=dict)
     ignored: tuple[Problem, ...] = ()
 
-    @property
-    def exports(self) -> bool:
-        """Whether anything is exported at all."""
-        return any(signal is not None for signal in (self.traces, self.logs))
-
     def secrets(self) -> Iterator[str]:
         """What must never be shown; register each with `logs.protect`."""
         for signal in (self.traces, self.logs):

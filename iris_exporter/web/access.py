@@ -93,20 +93,16 @@ class AccessControl:
             self._all_requests = RateLimiter(rate.interval_seconds, rate.burst)
             self._guesses = RateLimiter(rate.interval_seconds, rate.burst)
         now = self._clock.monotonic()
+        given = _credentials(request) if config.users else None
         if request.method not in _SAFE_METHODS or request.path not in self._probes:
             wait = self._all_requests.take(now)
-        elif self._is_guess(request, config):
+        elif given is not None and not self._passwords.remembers(config.users, *given):
             wait = self._guesses.take(now, _client(request))
         else:
             return
         if wait:
             headers = {hdrs.RETRY_AFTER: str(math.ceil(wait))}
             raise HttpError(429, "too many requests", counted="rate_limited", headers=headers)
-
-    def _is_guess(self, request: web.Request, config: WebConfig) -> bool:
-        """Whether a password is given that has to be verified first."""
-        given = _credentials(request) if config.users else None
-        return given is not None and not self._passwords.remembers(config.users, *given)
 
     async def _check_password(self, request: web.Request, config: WebConfig) -> None:
         given = _credentials(request)

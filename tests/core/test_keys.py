@@ -86,6 +86,5 @@ async def test_every_reader_of_a_key_comes_to_the_same_answer(content: bytes, tm
 def test_why_a_key_is_refused_does_not_show_it(content: bytes) -> None:
     with pytest.raises(keys.BadKeyError) as error:
         keys.parse(content)
-    for text in (str(error.value), error.value.expected("the key")):
-        assert "xxx" not in text
-        assert "schl" not in text
+    assert "xxx" not in str(error.value)
+    assert "schl" not in str(error.value)

@@ -32,7 +32,8 @@ def refused(environment: dict[str, str]) -> list[str]:
 
 @pytest.mark.parametrize("environment", [{}, {ENDPOINT: ""}, {"OTEL_SERVICE_NAME": "x"}, {"PATH": "/bin"}])
 def test_nothing_is_exported_without_an_endpoint(environment: dict[str, str]) -> None:
-    assert not read_otel(environment).exports
+    settings = read_otel(environment)
+    assert settings.traces is settings.logs is None
 
 
 def test_an_endpoint_turns_traces_and_logs_on() -> None:
@@ -65,7 +66,7 @@ def test_an_exporter_without_an_endpoint_sends_to_this_machine() -> None:
 @pytest.mark.parametrize("exporter", ["otlp", "console", "prometheus"])
 def test_metrics_are_scraped_and_not_pushed(exporter: str) -> None:
     settings = read_otel({"OTEL_METRICS_EXPORTER": exporter})
-    assert not settings.exports
+    assert settings.traces is settings.logs is None
     assert [problem.key for problem in settings.ignored] == ["OTEL_METRICS_EXPORTER"]
     assert not read_otel({"OTEL_METRICS_EXPORTER": "none"}).ignored
 

@@ -32,11 +32,6 @@ class TlsSettings:
     prefer_server_ciphers: bool = True
 
     @property
-    def requires_client_certificate(self) -> bool:
-        """Whether nobody gets in without a certificate that the CA has signed."""
-        return self.client_auth == "RequireAndVerifyClientCert"
-
-    @property
     def files(self) -> tuple[Path, ...]:
         """The files whose content belongs to these settings."""
         return tuple(path for path in (self.cert_file, self.key_file, self.client_ca_file) if path is not None)
@@ -66,4 +61,4 @@ class WebConfig:
     @property
     def authenticates(self) -> bool:
         """Whether every client has to identify itself, by password or by certificate."""
-        return bool(self.users) or (self.tls is not None and self.tls.requires_client_certificate)
+        return bool(self.users) or (self.tls is not None and self.tls.client_auth == "RequireAndVerifyClientCert")
