@@ -250,6 +250,8 @@ class Exporter:
                 settings = await self._load_again()
             except ConfigError as error:
                 self._reloaded(mark, [str(problem) for problem in error.problems], log_again=log_again)
+                if isinstance(error.__cause__, BlockedError):
+                    self.self_metrics.report("config", "hangs")
                 raise
             await self._apply(settings)
             self._reloaded(mark, [])

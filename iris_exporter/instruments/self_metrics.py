@@ -63,10 +63,10 @@ class SelfMetrics:
         if ok:
             self.set(catalog.RELOAD_TIMESTAMP, at)
 
-    def web_config_loaded(self, ok: bool) -> None:
-        """The file of `--web.config.file` is in force, or (not `ok`) broken."""
-        self.set(catalog.WEB_CONFIG_SUCCESSFUL, ok)
-        self.report("web_config", None if ok else "invalid")
+    def web_config_checked(self, reason: str | None) -> None:
+        """The file of `--web.config.file` is in force (None), or cannot be used for a reason of `core.own_failures`."""
+        self.set(catalog.WEB_CONFIG_SUCCESSFUL, reason is None)
+        self.report("web_config", reason)
 
     def report(self, part: str, reason: str | None) -> None:
         """A part of the exporter fails for a reason, or (None) works; both are from `core.own_failures`.

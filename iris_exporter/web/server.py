@@ -51,7 +51,7 @@ class HttpServer:
         self._clock = clock
         metrics = self._metrics = context.exposition.self_metrics
         self._tasks_trouble = tasks_trouble
-        self._config = LiveConfig(settings.config_file, clock, metrics.web_config_loaded)
+        self._config = LiveConfig(settings.config_file, clock, metrics.web_config_checked)
         self._refreshing: asyncio.Task[None] | None = None
         self._access = AccessControl(settings, clock, lambda: self._config.loaded.config)
         self.connections = ConnectionFilter(settings.max_connections, timeouts or Timeouts(), metrics, self._security)

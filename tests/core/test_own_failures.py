@@ -62,7 +62,7 @@ def test_a_part_is_shown_while_it_fails_with_its_last_reason() -> None:
 
 def test_a_broken_web_configuration_is_shown() -> None:
     metrics = SelfMetrics("1", "r", "3")
-    metrics.web_config_loaded(False)
+    metrics.web_config_checked("invalid")
     assert (metrics.shown(catalog.WEB_CONFIG_SUCCESSFUL), metrics.failures()) == (0, {"web_config": "invalid"})
-    metrics.web_config_loaded(True)
+    metrics.web_config_checked(None)
     assert (metrics.shown(catalog.WEB_CONFIG_SUCCESSFUL), metrics.failures()) == (1, {})

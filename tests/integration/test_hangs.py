@@ -68,6 +68,7 @@ async def state_hangs(directory: Path, exporter: Sidecar) -> None:
     await eight_scrapes(exporter)
     await exporter.counts("iris_exporter_state_commit_failures_total", 1)
     await exporter.counts("iris_exporter_blocking_stuck_threads", 1, pool="state")
+    await exporter.counts("iris_exporter_failure_info", 1, part="state", reason="hangs")
 
 
 async def configuration_hangs(directory: Path, exporter: Sidecar) -> None:
@@ -77,6 +78,7 @@ async def configuration_hangs(directory: Path, exporter: Sidecar) -> None:
     answer = await exporter.post("/-/reload", 400)
     assert "an earlier access" in answer
     assert (await exporter.scrape()).value("iris_exporter_config_last_reload_successful") == 0
+    await exporter.counts("iris_exporter_failure_info", 1, part="config", reason="hangs")
 
 
 async def web_configuration_hangs(directory: Path, exporter: Sidecar) -> None:
@@ -85,6 +87,7 @@ async def web_configuration_hangs(directory: Path, exporter: Sidecar) -> None:
     await exporter.counts("iris_exporter_blocking_stuck_threads", 1, seconds=30, pool="config")
     scrape = await exporter.scrape()
     assert scrape.value("iris_exporter_web_config_last_reload_successful") == 0
+    await exporter.counts("iris_exporter_failure_info", 1, part="web_config", reason="hangs")
 
 
 async def a_file_of_discovery_hangs(directory: Path, exporter: Sidecar) -> None:
@@ -93,6 +96,7 @@ async def a_file_of_discovery_hangs(directory: Path, exporter: Sidecar) -> None:
     other = directory / "found" / "b.yaml"
     other.write_text("- {name: later, url: 'http://127.0.0.1:9/api/stream/events', protocol: sse}\n")
     await exporter.counts("iris_exporter_discovered_streams", 1, source="files")
+    await exporter.counts("iris_exporter_failure_info", 1, part="discovery_files", reason="hangs")
     await eight_scrapes(exporter)
 
 

@@ -36,11 +36,12 @@ class Loaded:
 class LiveConfig:
     """Holds what is in force. Call `refresh` when `is_due`, in a thread, since the disk may hang.
 
-    `path` None is an empty file that never changes. `report(ok)` is called for each load, the first included. The
-    constructor raises ConfigError: a server must not start less secure than was asked for.
+    `path` None is an empty file that never changes. `report` takes None for each load, the first included, and the
+    reason of `core.own_failures` for each one that failed. The constructor raises ConfigError: a server must not start
+    less secure than was asked for.
     """
 
-    def __init__(self, path: Path | None, clock: Clock, report: Callable[[bool], None]) -> None:
+    def __init__(self, path: Path | None, clock: Clock, report: Callable[[str | None], None]) -> None:
         self.path = path
         self._clock = clock
         self._report = report
@@ -49,9 +50,10 @@ class LiveConfig:
         self._stamps: dict[Path, _Stamp] = {}
         self._problems: list[Problem] = []
         self._retry_at = 0.0
+        self._hangs = False
         if path is not None:
             self._load(path)
-            report(True)
+            report(None)
 
     @property
     def is_due(self) -> bool:
@@ -61,7 +63,8 @@ class LiveConfig:
     def not_answered(self) -> None:
         """The disk did not answer a check: what is in force stays, and the next check is as long away as usual."""
         self._checked_at = self._clock.monotonic()
-        self._report(False)
+        self._hangs = True
+        self._report("hangs")
 
     def refresh(self) -> bool:
         """Take over a changed file; return whether something else may be in force now."""
@@ -70,6 +73,9 @@ class LiveConfig:
             return False
         self._checked_at = now
         changed = any(_stamp(path) != stamp for path, stamp in self._stamps.items())
+        if self._hangs:
+            self._hangs = False
+            self._report("invalid" if self._problems else None)
         if not changed and not (self._problems and now >= self._retry_at):
             return False
         try:
@@ -80,11 +86,11 @@ class LiveConfig:
                     _log.error("web.config_rejected", problem=str(problem))
             self._problems = error.problems
             self._retry_at = now + RETRY_SECONDS
-            self._report(False)
+            self._report("invalid")
             return False
         self._problems = []
         _log.info("web.config_loaded", file=self.path, tls=self.loaded.context is not None)
-        self._report(True)
+        self._report(None)
         return True
 
     def _load(self, path: Path) -> None:

@@ -21,7 +21,7 @@ class Case:
         self.path = directory / "web.yml"
         self.path.write_text(text)
         self.clock = FakeClock()
-        self.reports: list[bool] = []
+        self.reports: list[str | None] = []
         self.live = LiveConfig(self.path, self.clock, self.reports.append)
 
     def write(self, text: str) -> None:
@@ -47,7 +47,7 @@ def test_a_change_is_in_force_at_the_next_check_and_checks_are_a_second_apart(tm
     assert case.later(0.001)
     assert case.header == "2"
     assert not case.later()
-    assert case.reports == [True, True]
+    assert case.reports == [None, None]
 
 
 def test_an_edit_in_place_is_seen_by_its_time(tmp_path: Path) -> None:
@@ -73,10 +73,10 @@ def test_a_broken_file_changes_nothing_and_is_logged_once_for_each_change(
     case.later()
     assert [record.getMessage() for record in caplog.records] == ["web.config_rejected"] * 2
     assert case.header == "1"
-    assert not any(case.reports[1:])
+    assert set(case.reports[1:]) == {"invalid"}
     case.write(HEADER % "3")
     assert case.later()
-    assert (case.header, case.reports[-1]) == ("3", True)
+    assert (case.header, case.reports[-1]) == ("3", None)
     assert "s3cr3t" not in str([record.__dict__ for record in caplog.records])
 
 
@@ -87,7 +87,7 @@ def test_a_start_with_a_broken_file_fails(tmp_path: Path) -> None:
 
 def test_without_a_file_nothing_is_checked() -> None:
     clock = FakeClock()
-    live = LiveConfig(None, clock, lambda ok: pytest.fail("nothing to report"))
+    live = LiveConfig(None, clock, lambda _: pytest.fail("nothing to report"))
     clock.now += 60
     assert not live.refresh()
     assert live.loaded.context is None
@@ -108,7 +108,20 @@ def test_a_certificate_that_changes_gives_a_new_context(tmp_path: Path) -> None:
     (tmp_path / "b.key").replace(tmp_path / "a.key")
     assert case.later()
     assert case.live.loaded.context is not first
-    assert case.reports == [True, False, True]
+    assert case.reports == [None, "invalid", None]
+
+
+@pytest.mark.parametrize(("text", "reason"), [(HEADER % "2", None), ("nonsense: true\n", "invalid")])
+def test_a_disk_that_answers_again_is_reported_although_the_file_is_the_same(
+    tmp_path: Path, text: str, reason: str | None
+) -> None:
+    case = Case(tmp_path, HEADER % "1")
+    case.write(text)
+    case.later()
+    case.live.not_answered()
+    assert case.reports[-1] == "hangs"
+    assert not case.later()
+    assert case.reports[-1] == reason
 
 
 def test_a_new_file_may_name_a_certificate_that_comes_later(tmp_path: Path) -> None:
@@ -126,7 +139,7 @@ def test_a_kubernetes_volume_is_followed_through_its_links(tmp_path: Path) -> No
         (tmp_path / name / "web.yml").write_text(HEADER % name)
     (tmp_path / "data").symlink_to("one")
     clock = FakeClock()
-    live = LiveConfig(tmp_path / "data" / "web.yml", clock, lambda ok: None)
+    live = LiveConfig(tmp_path / "data" / "web.yml", clock, lambda _: None)
     (tmp_path / "next").symlink_to("two")
     (tmp_path / "next").replace(tmp_path / "data")
     clock.now += CHECK_SECONDS
