@@ -180,11 +180,12 @@ class EventCache:
     """Events that were encoded for one subscriber and are about to be needed for others, too."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[str, str, int, tuple[str, ...] | None], bytes] = {}
+        self._kept: dict[tuple[str, str, int, str, tuple[str, ...] | None], bytes] = {}
 
     def data(self, encoding: Encoding, epoch: str, entry: Entry, names: tuple[str, ...] | None) -> bytes:
         """The data of an event in that encoding."""
-        key = (encoding.name, epoch, entry.offset, names)
+        # With the id: after a restart, what a connection that was cut still has to send is of another epoch than now.
+        key = (encoding.name, epoch, entry.offset, entry.event.id, names)
         found = self._kept.get(key)
         if found is None:
             if len(self._kept) >= MAX_KEPT_EVENTS:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -155,8 +155,13 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig(transport: str, **changes: object) -> AsyncIterator[Rig]:
-    """Start all three, with the sidecar connected and a first batch of events counted; check the log at the end."""
+async def rig(
+    transport: str, *, path: str = "", source: Mapping[str, object] | None = None, **changes: object
+) -> AsyncIterator[Rig]:
+    """Start all three, with the sidecar connected and a first batch of events counted; check the log at the end.
+
+    `path` empty is the usual one of the transport. `source` are other settings of the backend, `changes` of the stream.
+    """
     log = LogRecords()
     loggers = [logging.getLogger(), logging.getLogger("iris_exporter")]
     watched = [logger for logger in loggers if logger is loggers[0] or not logger.propagate]
@@ -167,6 +172,7 @@ async def rig(transport: str, **changes: object) -> AsyncIterator[Rig]:
     quiet = BackendSettings(
         port=0, seed=1, rate=0, update_interval_seconds=0.05, heartbeat_interval_seconds=0.1, history_events=100_000
     )
+    quiet = replace(quiet, **(source or {}))  # type: ignore[arg-type]
     try:
         async with (
             Backend(quiet) as backend,
@@ -175,7 +181,7 @@ async def rig(transport: str, **changes: object) -> AsyncIterator[Rig]:
         ):
             chosen = stream_settings(
                 name="default",
-                url=proxy.url + PATHS[transport],
+                url=proxy.url + (path or PATHS[transport]),
                 snapshot_url=proxy.url + "/api/overview",
                 protocol=transport,
                 **{**QUICK, **changes},
@@ -185,8 +191,9 @@ async def rig(transport: str, **changes: object) -> AsyncIterator[Rig]:
             async with Exporter(settings, lambda: settings) as exporter:
                 running = Rig(transport, backend, proxy, exporter, http)
                 await running.reaches("polling" if transport == "poll" else "live")
-                running.publish(20)
-                await running.has_counted(20)
+                if not quiet.rate:
+                    running.publish(20)
+                    await running.has_counted(20)
                 yield running
                 await running.scrape()
             assert running.state == "disconnected"

@@ -1,12 +1,11 @@
 """One connection to a stream that takes subscriptions: what was granted, and what its envelopes mean with that.
 
 Envelopes are plain values, as JSON has them, whatever the encoding was. What a subscription changes is undone here:
-batches are taken apart, changes become whole objects, and an `error` that came early is not reported twice.
+batches are taken apart, and changes become whole objects.
 
 Source: docs/protocol.md, section 6.
 """
 
-from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +13,7 @@ import msgspec
 
 from iris_exporter.decoding import values
 from iris_exporter.decoding.dialect import NOTHING_NOTED, Noted
-from iris_exporter.decoding.iris_json.decoder import is_advance, message_from
+from iris_exporter.decoding.iris_json.decoder import message_from
 from iris_exporter.decoding.iris_json.objects import converted, fields_of, read_fields
 from iris_exporter.decoding.iris_stream.deltas import Deltas, OutOfSyncError
 from iris_exporter.decoding.iris_stream.options import Asked, extensions_of, subscribe
@@ -28,7 +27,6 @@ MAX_LOSSES = 3
 """How often a source may lose us before its changes are no longer asked for."""
 _FINE_AFTER = 1000
 """Changes that were applied since, after which that counts from 0 again."""
-_MAX_EARLY_ERRORS = 16
 _INVALID = "INVALID_REQUEST"
 _RESUMED = fields_of(Resumed)
 
@@ -53,7 +51,6 @@ class Session:
         """A connection begins: nothing is granted yet."""
         self.extensions = frozenset()
         self._is_waiting = True  # for the answer to a subscription
-        self._early: deque[tuple[str, str]] = deque(maxlen=_MAX_EARLY_ERRORS)
         self._deltas.begin()
 
     def options(self) -> dict[str, Any]:
@@ -155,18 +152,10 @@ class Session:
         self._is_waiting = True
         self._request = subscribe(self.options())
 
-    def _error(self, envelope: dict[str, Any]) -> Message | None:
-        """An error; none for one that is in its place now, and came early."""
+    def _error(self, envelope: dict[str, Any]) -> Message:
         message = message_from(envelope, self._problems)
-        if not isinstance(message, UpstreamError):
-            return message
-        key = (message.code, message.message)
-        if is_advance(envelope):
-            self._early.append(key)
-        elif key in self._early:
-            self._early.remove(key)
-            return None
-        if message.code == _INVALID and self._is_waiting and self.asked.fields and not self._refused_fields:
+        is_refusal = isinstance(message, UpstreamError) and message.code == _INVALID
+        if is_refusal and self._is_waiting and self.asked.fields and not self._refused_fields:
             # It may not know one of the fields, which say least of what is asked for.
             self._refused_fields = True
             self._request = subscribe(self.options())

@@ -275,14 +275,6 @@ def test_urgent_frames_are_advance_copies_alone() -> None:
     assert dialect().urgent(frames) == [frames[1]]
 
 
-def test_an_error_that_came_early_is_reported_once() -> None:
-    source = subscribed(dialect())
-    error = {"code": "SERVICE_UNAVAILABLE", "message": "m"}
-    early, usual = encoded(type="error", priority="high", error=error), encoded(type="error", error=error)
-    assert len(decode(source, early, encoded(type="ping"), usual)) == 2
-    assert len(decode(source, usual)) == 1, "a later one is another one"
-
-
 def test_what_the_source_left_out_is_a_message() -> None:
     (found,) = decode(subscribed(dialect()), encoded(type="dropped", data={"events": 7, "from": "e-1", "to": "e-8"}))
     assert found == Dropped(7, "e-8")

@@ -1,0 +1,143 @@
+"""Every extension of a subscription, alone and in pairs, over every transport: the same events and the same state."""
+
+import itertools
+from collections.abc import Mapping
+from contextlib import suppress
+
+import aiohttp
+import pytest
+
+from iris_exporter.backend.installation import Installation
+from iris_exporter.core.status import State
+from iris_exporter.decoding.iris_json.dialect import IrisJson
+from iris_exporter.model.snapshot import Snapshot
+from iris_exporter.model.state import StreamState
+from tests.faults.rig import Rig, rig
+from tests.waiting import until
+
+OFF: Mapping[str, object] = {
+    "fields": "off", "delta": "off", "batch_seconds": 0.0, "debounce_seconds": 0.0, "compression": "off",
+    "encoding": "json",
+}  # fmt: skip
+EXTENSIONS: Mapping[str, Mapping[str, object]] = {
+    "batch": {"batch_seconds": 0.03},
+    "compression": {"compression": "auto"},
+    "debounce": {"debounce_seconds": 0.06},
+    "delta": {"delta": "auto"},
+    "encoding": {"encoding": "auto"},
+    "fields": {"fields": "auto"},
+}
+FORMS = ("websocket", "sse")
+BUSY_SOURCE = {"rate": 100.0}
+
+ALL = tuple(EXTENSIONS)
+
+
+def changes(names: tuple[str, ...]) -> dict[str, object]:
+    found = dict(OFF)
+    for name in names:
+        found |= EXTENSIONS[name]
+    return found
+
+
+def figures(snapshot: Snapshot) -> object:
+    """What is believed of the state, in no order."""
+    return (
+        snapshot.metrics,
+        {project.id: project for project in snapshot.projects},
+        {anomaly.id: anomaly for anomaly in snapshot.anomalies},
+    )
+
+
+class Truth:
+    """What the source says of itself: its events over all its lives, and its state as plain JSON brings it."""
+
+    def __init__(self, it: Rig) -> None:
+        self._it = it
+        self._before = 0
+        service = it.backend.service
+        installation = service.feed.installation
+        assert isinstance(installation, Installation)
+        self._installation = installation
+
+    @property
+    def events(self) -> int:
+        return self._before + self._it.backend.service.feed.history.last
+
+    def rest(self, rate: float = 0.0) -> None:
+        """Let nothing more happen; with a `rate`, let it go on."""
+        self._installation._rate = rate
+
+    def restart(self) -> None:
+        """End the process of the source, and start another with another history."""
+        self._before = self.events
+        self._it.backend.service.restart()
+
+
+async def settled(it: Rig, truth: Truth) -> None:
+    await it.reaches("live")
+    with suppress(TimeoutError):
+        await until(lambda: it.counted() >= truth.events)
+    assert it.counted() == truth.events, "each event is counted once"
+
+
+async def check(transport: str, names: tuple[str, ...]) -> None:
+    """Run one stream through a cut and a restart of its source, and compare with plain JSON at the end."""
+    async with rig(transport, path="/api/stream", source=BUSY_SOURCE, **changes(names)) as it:
+        truth = Truth(it)
+        await until(lambda: it.counted() >= 30)
+        it.proxy.cut()
+        await until(lambda: it.stream.status().state is not State.LIVE)
+        await it.reaches("live")
+        await until(lambda: it.counted() >= truth.events - 5)
+        truth.rest()
+        await settled(it, truth)
+        truth.restart()
+        truth.rest(100.0)
+        await until(lambda: truth.events - it.counted() < 5 and it.state == "live")
+        seen = it.counted()
+        await until(lambda: it.counted() >= seen + 30)
+        truth.rest()
+        await settled(it, truth)
+        scrape = await it.scrape()
+        status = it.stream.status()
+        assert status.encoding == ("protobuf" if "encoding" in names and transport == "websocket" else "json")
+        compression = {"websocket": "deflate", "sse": "none"}[transport] if "compression" in names else "none"
+        assert status.compression == compression
+        assert status.extensions == {*set(names) - {"encoding", "compression"}, "priority"}
+        assert scrape.total("iris_stream_info", encoding=status.encoding, compression=compression) == 1
+        assert scrape.total("iris_stream_event_gaps_total") == 0
+        assert scrape.total("iris_stream_decode_errors_total") == 0
+        assert scrape.total("iris_stream_delta_resyncs_total") == 0
+        assert (scrape.total("iris_stream_batch_messages_count") > 0) == ("batch" in names)
+        names_of_bytes = ("iris_stream_received_bytes_total", "iris_stream_decoded_bytes_total")
+        sizes = [scrape.total(name, protocol=transport) for name in names_of_bytes]
+        assert (sizes[0] < sizes[1]) == (compression != "none")
+        await same_state(it)
+
+
+async def same_state(it: Rig) -> None:
+    """What the stream has led to is what a document brings to a stream that has had nothing else."""
+    async with aiohttp.ClientSession() as http, http.get(f"{it.backend.url}/api/overview") as answer:
+        overview = IrisJson().decode_document(await answer.read())
+    fresh = StreamState("fresh", 300.0)
+    fresh.apply_snapshot(overview, 1.0)
+    wanted = figures(fresh.view(1.0))
+    with suppress(TimeoutError):
+        await until(lambda: figures(it.stream.snapshot()) == wanted)
+    assert figures(it.stream.snapshot()) == wanted
+
+
+@pytest.mark.time_limit(60)
+@pytest.mark.parametrize("transport", FORMS)
+@pytest.mark.parametrize("names", [(), ALL], ids=["none", "all"])
+async def test_none_and_all_of_the_extensions(transport: str, names: tuple[str, ...]) -> None:
+    await check(transport, names)
+
+
+@pytest.mark.slow
+@pytest.mark.time_limit(60)
+@pytest.mark.parametrize("transport", FORMS)
+@pytest.mark.parametrize("names", [*((name,) for name in ALL), *itertools.combinations(ALL, 2)], ids="+".join)
+async def test_each_extension_and_each_pair(transport: str, names: tuple[str, ...]) -> None:
+    await check(transport, names)
