@@ -73,6 +73,11 @@ def grid(
         summed = {"reducers": ["sum"], "mode": "seriesToRows", "labelsToFields": True, "includeTimeField": False}
         panel.with_transformation(model.DataTransformerConfig(id_val="reduce", options=summed))
         panel.max_data_points(common.BARS)
+    return arrange(panel, columns, sort)
+
+
+def arrange(panel: table.Panel, columns: Mapping[str, Column], sort: Sequence[tuple[str, bool]]) -> table.Panel:
+    """Give a table its columns, as `grid` has them, after the transformations that it has already."""
     only = "^(" + "|".join(re.escape(name).replace("\\ ", " ").replace("\\#", "#") for name in columns) + ")$"
     panel.with_transformation(
         model.DataTransformerConfig(id_val="filterFieldsByName", options={"include": {"pattern": only}})

@@ -24,7 +24,7 @@ from iris_exporter.http.requester import Requester
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.logs import get_logger
-from iris_exporter.model.snapshot import Snapshot
+from iris_exporter.model.snapshot import DataFlow, Snapshot
 from iris_exporter.settings import LiveSettings
 from iris_exporter.streams.stream import Stream
 
@@ -36,6 +36,7 @@ _MAX_PAUSE_SECONDS = 30.0
 _REPEAT_SECONDS = 5.0
 _LINES_PER_MINUTE = 2
 _MAX_TEXT_CHARS = 1000
+_RANKS = {State.ERROR: 8, State.CONNECTING: 7, State.POLLING: 6, State.DISCONNECTED: 3}
 _CARDS = ("runs_today", "success_ratio", "active_experts", "projects")
 
 _log = get_logger("live")
@@ -100,13 +101,17 @@ class LivePush:
 
     def _lines(self, name: str, status: LinkStatus, snapshot: Snapshot, now: float) -> Iterator[str]:
         tags, sent = {"stream": name}, self._sent[name]
-        state = (status.state, status.protocol, status.attempt, snapshot.flow)
+        # Empty and not left out, or a panel would go on showing the last one.
+        reason = "" if status.failure is None else status.failure.reason
+        state = (status.state, status.protocol, status.attempt, snapshot.flow, reason)
         repeat = now - sent.at >= _REPEAT_SECONDS
         if repeat or state != sent.state:
             up = status.state in (State.LIVE, State.POLLING) and not snapshot.stale
-            fields = {"state": status.state.value, "protocol": status.protocol, "attempt": status.attempt, "up": up}
-            reason = None if status.failure is None else status.failure.reason
-            yield line("iris_state", tags, {**fields, "reason": reason}, now)
+            fields: dict[str, Field] = {
+                "state": status.state.value, "protocol": status.protocol, "attempt": status.attempt, "up": up,
+                "reason": reason, "rank": rank(status, snapshot.flow),
+            }  # fmt: skip
+            yield line("iris_state", tags, fields, now)
         before, metrics = sent.snapshot, snapshot.metrics
         if metrics is not None and (repeat or before is None or metrics is not before.metrics):
             yield line("iris_cards", tags, {card: getattr(metrics, card) for card in _CARDS}, now)
@@ -163,6 +168,15 @@ class LivePush:
         for sent in self._sent.values():
             sent.at = float("-inf")
         return False
+
+
+def rank(status: LinkStatus, flow: DataFlow) -> int:
+    """How bad it is, from 1 (live) to 8 (error): what a table of streams sorts by, on every dashboard."""
+    if status.state is State.LIVE or (status.state is State.POLLING and status.failure is None):
+        if flow is DataFlow.SILENT:
+            return 4
+        return 1 if status.state is State.LIVE else 2
+    return _RANKS[status.state]
 
 
 def line(measurement: str, tags: Mapping[str, str], fields: Mapping[str, Field], at: float) -> str:

@@ -4,11 +4,13 @@ import re
 from unittest.mock import Mock
 
 from dashboards import live
+from dashboards.streams import RANKS
 from iris_exporter import config
 from iris_exporter.core.failures import Failure
 from iris_exporter.core.status import State
 from iris_exporter.decoding.messages import Event, Metrics
-from iris_exporter.grafana.live import LivePush
+from iris_exporter.grafana.live import LivePush, rank
+from iris_exporter.model.snapshot import DataFlow
 from tests.contract import boards
 from tests.fakes import FakeClock
 from tests.instruments.support import link, picture
@@ -51,5 +53,34 @@ def test_live_panels_name_measurements_and_fields_that_the_exporter_pushes() -> 
 
 def test_the_live_badge_has_a_word_and_a_colour_for_every_state() -> None:
     (panel,) = (panel for panel in boards.panels(BOARD) if panel["title"] == "Streams")
-    (mapping,) = panel["fieldConfig"]["defaults"]["mappings"]
+    (told,) = (
+        {setting["id"]: setting["value"] for setting in override["properties"]}
+        for override in panel["fieldConfig"]["overrides"]
+        if override["matcher"]["options"] == "State"
+    )
+    (mapping,) = told["mappings"]
     assert set(mapping["options"]) == {state.value for state in State}
+
+
+def test_the_live_table_sorts_as_the_one_of_the_overview() -> None:
+    """By the same ranks; that of a stream that is not scraped is known to nobody here."""
+    failed = Failure("timeout")
+    cases = {
+        "Live": (link(State.LIVE), DataFlow.FLOWING),
+        "Polled as set": (link(State.POLLING), DataFlow.IDLE),
+        "Disconnected": (link(State.DISCONNECTED), DataFlow.SILENT),
+        "Silent": (link(State.LIVE), DataFlow.SILENT),
+        "Polling": (link(State.POLLING, failure=failed), DataFlow.FLOWING),
+        "Connecting": (link(State.CONNECTING, failure=failed), DataFlow.SILENT),
+        "Error": (link(State.ERROR, failure=failed), DataFlow.SILENT),
+    }
+    words = list(dict.fromkeys(found.word for found in RANKS))
+    assert {word: rank(*case) for word, case in cases.items()} == {word: words.index(word) + 1 for word in cases}
+    assert set(words) - set(cases) == {"Not scraped"}
+    assert rank(link(State.POLLING), DataFlow.SILENT) == rank(link(State.LIVE), DataFlow.SILENT)
+
+
+def test_the_live_feed_keeps_fifty_events_the_newest_first() -> None:
+    (panel,) = (found for found in boards.panels(BOARD) if found["title"] == "Activity")
+    assert panel["maxDataPoints"] == 50, "how many lines Grafana keeps of a subscription"
+    assert panel["options"]["sortBy"] == [{"displayName": "Time", "desc": True}]

@@ -63,7 +63,7 @@ async def test_changes_are_pushed_once_and_state_and_cards_now_and_then() -> Non
     live = bench.push()
     now = round(bench.clock.wall() * 1e9)
     assert live.collect() == [
-        f'iris_state,stream=s state="live",protocol="sse",attempt=0i,up=true {now}',
+        f'iris_state,stream=s state="live",protocol="sse",attempt=0i,up=true,reason="",rank=1i {now}',
         f"iris_cards,stream=s runs_today=4.0,success_ratio=0.5 {now}",
         'iris_event stream="s",severity="info",message="m",project="p",event_type="info",id="e1" 1500000000',
     ]
