@@ -11,7 +11,7 @@ from iris_exporter.config.option_types import read_key
 from iris_exporter.config.values import BadValueError
 from iris_exporter.core import urls
 from iris_exporter.errors import UsageError
-from iris_exporter.grafana import files
+from iris_exporter.grafana import files, versions
 from iris_exporter.grafana.client import Grafana
 from iris_exporter.grafana.push import Action, Change, push
 
@@ -26,7 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="where to write; the directory is made if missing, and files are replaced",
     )
-    push = commands.add_parser("push", help="create the dashboards in a Grafana, or update those that differ")
+    push = commands.add_parser(
+        "push",
+        help=f"create the dashboards in a Grafana ({versions.NEEDED}), or update those that differ",
+        description="Create the dashboards in a Grafana, or update those that differ. "
+        f"Needs Grafana {versions.NEEDED}; an older one is left alone.",
+    )
     push.add_argument(
         "--grafana.url", dest="url", required=True, metavar="URL", help="address of the Grafana, as users open it"
     )
@@ -62,7 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Run either command; 0 when it is done.
 
     Raises:
-        UsageError: An argument makes no sense, a file cannot be read or written, or the extra is missing.
+        UsageError: An argument makes no sense, a file cannot be read or written, the extra is missing, or the Grafana
+            is too old.
         GrafanaError: Grafana did not do what was asked.
     """
     logs.setup("info", "logfmt")
@@ -110,6 +116,7 @@ def _push(arguments: argparse.Namespace, reset_url: str | None) -> int:
     wanted = list(files.dashboards().values())
     if reset_url is not None:
         wanted = [files.with_reset(dashboard, reset_url) for dashboard in wanted]
+    sys.stdout.write(f"{'Grafana':<12} {versions.checked(api.version())}\n")
     changed = 0
 
     def report(change: Change) -> None:

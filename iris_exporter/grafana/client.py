@@ -107,6 +107,20 @@ class Grafana:
         if proxy is not None:
             session.proxies = dict.fromkeys(("http", "https"), proxy.full_url)
 
+    def version(self) -> str | None:
+        """What this Grafana calls its version; None where it hides that (`hide_version`) or lets nobody ask."""
+        for path, inside in (("/frontend/settings", "buildInfo"), ("/health", None)):
+            try:
+                answer = self._ask("version", self._api.client.GET, path)
+            except GrafanaError as error:
+                if error.status in (403, 404):
+                    continue
+                raise
+            facts = answer if inside is None else answer.get(inside)
+            if isinstance(facts, dict) and facts.get("version"):
+                return str(facts["version"])
+        return None
+
     def folder(self, uid: str) -> Json | None:
         """A folder, None when there is none with this uid."""
         return self._find(f"folder {uid}", self._api.folder.get_folder, uid)

@@ -15,6 +15,7 @@ MESSAGE = "pushed by iris-exporter"
 
 # Grafana's own bookkeeping, in every dashboard and data source that it answers.
 _DASHBOARD_BOOKS = ("id", "version")
+_PANEL_BOOKS = ("pluginVersion",)
 _DATASOURCE_BOOKS = ("id", "orgId", "version", "readOnly", "typeLogoUrl", "accessControl", "typeName", "apiVersion")
 
 
@@ -79,19 +80,17 @@ def push(
 def dashboard_change(wanted: Json, there: Json | None, folder_uid: str, there_folder: str) -> Change:
     """What to do about a dashboard; `there` is None, or its JSON in Grafana, which lies in `there_folder`.
 
-    A newer Grafana may give a dashboard back in the newest schema. Then only what was sent is compared, and what
-    Grafana has added counts as its own.
+    A Grafana may give a dashboard back with more than was sent: its own bookkeeping, fields that say nothing, its
+    built-in annotation. In a schema newer than what was sent, whatever it has added counts as its own.
     """
     uid = wanted["uid"]
     if there is None:
         return Change("dashboard", uid, Action.CREATE)
     stored = {key: value for key, value in there.items() if key not in _DASHBOARD_BOOKS}
     moved = f"-folder: {there_folder}\n+folder: {folder_uid}\n" if folder_uid != there_folder else ""
-    if stored.get("schemaVersion", 0) > wanted.get("schemaVersion", 0):
-        sent = {key: value for key, value in wanted.items() if key != "schemaVersion"}
-        same = _contains(stored, sent)
-    else:
-        same = stored == wanted
+    newer = stored.get("schemaVersion", 0) > wanted.get("schemaVersion", 0)
+    sent = {key: value for key, value in wanted.items() if key != "schemaVersion" or not newer}
+    same = _as_sent(stored, sent, migrated=newer)
     if same and not moved:
         return Change("dashboard", uid, Action.UNCHANGED)
     return Change("dashboard", uid, Action.UPDATE, moved + ("" if same else _diff(uid, stored, wanted)))
@@ -113,6 +112,29 @@ def datasource_update(wanted: Json, there: Json) -> Json:
     others = {key: value for key, value in there.items() if key not in _DATASOURCE_BOOKS}
     settings = {**(there.get("jsonData") or {}), **wanted.get("jsonData", {})}
     return {**others, **wanted, "jsonData": settings}
+
+
+def _as_sent(there: Any, sent: Any, *, migrated: bool) -> bool:
+    """Whether Grafana has what was sent, whatever it has added to it; `migrated` when in another schema."""
+    if isinstance(sent, dict) and isinstance(there, dict):
+        added = [value for key, value in there.items() if key not in sent and key not in _PANEL_BOOKS]
+        if not migrated and not all(map(_says_nothing, added)):
+            return False
+        return all(
+            _as_sent(there[key], value, migrated=migrated) if key in there else _says_nothing(value)
+            for key, value in sent.items()
+        )
+    if isinstance(sent, list) and isinstance(there, list):
+        there = [each for each in there if each in sent or not (isinstance(each, dict) and each.get("builtIn"))]
+        return len(there) == len(sent) and all(
+            _as_sent(*pair, migrated=migrated) for pair in zip(there, sent, strict=True)
+        )
+    return bool(there == sent)
+
+
+def _says_nothing(value: Any) -> bool:
+    """Whether a field means the same when it is left out."""
+    return value in (None, False, 0, "", [], {})
 
 
 def _contains(whole: Any, part: Any) -> bool:

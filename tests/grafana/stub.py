@@ -21,8 +21,14 @@ NEWEST_SCHEMA = 42
 class GrafanaStub:
     """State of the stub, and a record of what changed it."""
 
-    def __init__(self, prefix: str = "", *, migrates: bool = False) -> None:
-        """`prefix` is a path before /api; `migrates` gives dashboards back in a newer schema, as Grafana 13 may."""
+    def __init__(self, prefix: str = "", *, migrates: bool = False, fills: bool = False) -> None:
+        """Make one; `url` is set when it is served.
+
+        Args:
+            prefix: A path before /api.
+            migrates: Give dashboards back in a newer schema, as Grafana 13 may.
+            fills: Give them back with fields of Grafana's own that say nothing, and with its built-in annotation.
+        """
         self.token = f"glsa_{secrets.token_hex(16)}"
         self.role = "Admin"
         self.folders: dict[str, Document] = {}
@@ -35,12 +41,16 @@ class GrafanaStub:
         self.url = ""
         self._prefix = prefix
         self._migrates = migrates
+        self._fills = fills
+        self.version = "13.2.3"
         self._ids = 0
 
     def application(self) -> web.Application:
         """The API."""
         app = web.Application(middlewares=[self._checked], client_max_size=1 << 24)
         api = f"{self._prefix}/api"
+        app.router.add_get(f"{api}/frontend/settings", self._get_settings)
+        app.router.add_get(f"{api}/health", self._get_health)
         app.router.add_get(f"{api}/folders/{{uid}}", self._get_folder)
         app.router.add_post(f"{api}/folders", self._create_folder)
         app.router.add_get(f"{api}/dashboards/uid/{{uid}}", self._get_dashboard)
@@ -76,6 +86,12 @@ class GrafanaStub:
         self._ids += 1
         return self._ids
 
+    async def _get_settings(self, _: web.Request) -> web.Response:
+        return web.json_response({"buildInfo": {"hideVersion": not self.version, "version": self.version}})
+
+    async def _get_health(self, _: web.Request) -> web.Response:
+        return web.json_response({"database": "ok"} | ({"version": self.version} if self.version else {}))
+
     async def _get_folder(self, request: web.Request) -> web.Response:
         found = self.folders.get(request.match_info["uid"])
         return _said(404, "folder not found") if found is None else web.json_response(found)
@@ -100,6 +116,8 @@ class GrafanaStub:
             answer["dashboard"]["schemaVersion"] = NEWEST_SCHEMA
             for panel in answer["dashboard"]["panels"]:
                 panel.setdefault("pluginVersion", "13.2.0")
+        if self._fills:
+            _fill(answer["dashboard"])
         return web.json_response(answer)
 
     async def _save_dashboard(self, request: web.Request) -> web.Response:
@@ -160,6 +178,22 @@ class GrafanaStub:
         books = {"id": there["id"], "orgId": 1, "readOnly": False, "version": there["version"] + 1}
         self.datasources[there["uid"]] = {**body, **books}
         return web.json_response({"datasource": self.datasources[there["uid"]], "message": "Datasource updated"})
+
+
+def _fill(dashboard: Document) -> None:
+    """What Grafana may add to a dashboard of the same schema, and leave out of it."""
+    dashboard |= {"gnetId": None, "weekStart": "", "preload": False, "iteration": 0, "fiscalYearStartMonth": 0}
+    built_in = {"builtIn": 1, "name": "Annotations & Alerts", "type": "dashboard", "enable": True, "hide": True}
+    dashboard["annotations"]["list"].insert(0, built_in)
+    for panel in dashboard["panels"]:
+        panel.setdefault("pluginVersion", "9.0.0")
+        panel.setdefault("maxDataPoints", None)
+        panel.setdefault("transparent", False)
+    for variable in dashboard["templating"]["list"]:
+        variable.setdefault("options", [])
+        variable.setdefault("regex", "")
+        if not variable.get("skipUrlSync"):
+            variable.pop("skipUrlSync", None)
 
 
 def _said(status: int, message: str) -> web.Response:

@@ -59,6 +59,30 @@ def test_what_a_newer_grafana_adds_as_it_migrates_is_its_own() -> None:
     assert dashboard_change(BOARD, same_schema, "iris", "iris").action is Action.UPDATE
 
 
+@pytest.mark.parametrize(
+    ("added", "action"),
+    [
+        ({"gnetId": None, "preload": False, "links": [], "weekStart": ""}, Action.UNCHANGED),
+        ({"panels": [{"id": 1, "title": "One", "pluginVersion": "9.0.0", "datasource": None}]}, Action.UNCHANGED),
+        ({"annotations": {"list": [{"builtIn": 1, "name": "Annotations & Alerts"}]}}, Action.UNCHANGED),
+        ({"refresh": "5s"}, Action.UPDATE),
+        ({"panels": [{"id": 1, "title": "One", "description": "mine"}]}, Action.UPDATE),
+        ({"panels": []}, Action.UPDATE),
+        ({"annotations": {"list": [{"name": "mine"}]}}, Action.UPDATE),
+    ],
+)
+def test_fields_that_say_nothing_are_no_difference(added: dict[str, Any], action: Action) -> None:
+    board = {**BOARD, "annotations": {"list": []}}
+    assert dashboard_change(board, stored({**board, **added}), "iris", "iris").action is action
+
+
+@pytest.mark.parametrize("schema", [36, 42])
+def test_a_field_that_says_nothing_may_be_left_out(schema: int) -> None:
+    there = stored({**BOARD, "schemaVersion": schema})
+    assert dashboard_change({**BOARD, "editable": False, "links": []}, there, "iris", "iris").action is Action.UNCHANGED
+    assert dashboard_change({**BOARD, "refresh": "30s"}, there, "iris", "iris").action is Action.UPDATE
+
+
 def test_a_data_source_keeps_what_others_have_set() -> None:
     there = stored(SOURCE, url="http://old", basicAuth=True, jsonData={"httpMethod": "GET", "timeout": 5})
     assert datasource_change(SOURCE, there).action is Action.UPDATE

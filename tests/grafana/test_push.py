@@ -48,10 +48,12 @@ async def push(stub: GrafanaStub, directory: Path, *options: str, token: str | N
 
 @pytest.mark.parametrize("prefix", ["", "/ops/grafana"])
 @pytest.mark.parametrize("migrates", [False, True])
-async def test_the_second_push_changes_nothing(tmp_path: Path, prefix: str, migrates: bool) -> None:
-    async with serving(GrafanaStub(prefix, migrates=migrates)) as stub:
+@pytest.mark.parametrize("fills", [False, True])
+async def test_the_second_push_changes_nothing(tmp_path: Path, prefix: str, migrates: bool, fills: bool) -> None:
+    async with serving(GrafanaStub(prefix, migrates=migrates, fills=fills)) as stub:
         first = await push(stub, tmp_path, *SOURCES)
         assert (first.code, first.err) == (0, "")
+        assert first.out.startswith("Grafana      13.2.3 (needed: 9.0 to 13)\n")
         assert first.out.endswith("8 changed")
         assert sorted(stub.dashboards) == UIDS
         assert {board["meta"]["folderUid"] for board in stub.dashboards.values()} == {"iris"}
@@ -66,12 +68,44 @@ async def test_the_second_push_changes_nothing(tmp_path: Path, prefix: str, migr
         assert {board["meta"]["version"] for board in stub.dashboards.values()} == {1}
 
 
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+async def test_a_grafana_that_is_too_old_is_left_alone(tmp_path: Path, options: tuple[str, ...]) -> None:
+    async with serving(GrafanaStub()) as stub:
+        stub.version = "7.5.5"
+        refused = await push(stub, tmp_path, *SOURCES, *options)
+        assert (refused.code, stub.writes, stub.requests) == (1, [], 1)
+    assert refused.err == (
+        "iris-exporter: Grafana 7.5.5 is too old for these dashboards, which need 9.0 or newer "
+        "(written for 9.0 to 13); nothing was changed"
+    )
+
+
+def _settings_404(request: web.Request) -> web.Response | None:
+    return web.json_response({"message": "Not found"}, status=404) if "settings" in request.path else None
+
+
+async def test_a_version_is_asked_in_two_places(tmp_path: Path) -> None:
+    async with serving(GrafanaStub()) as stub:
+        stub.answer_instead = _settings_404
+        assert (await push(stub, tmp_path)).out.startswith("Grafana      13.2.3 ")
+
+
+async def test_a_hidden_version_is_told_and_no_obstacle(tmp_path: Path) -> None:
+    async with serving(GrafanaStub()) as stub:
+        stub.version = ""
+        done = await push(stub, tmp_path)
+    assert (done.code, done.err) == (0, "")
+    first, *_, last = done.out.splitlines()
+    assert first == "Grafana      does not tell its version, which could not be checked (needed: 9.0 to 13)"
+    assert last == "6 changed"
+
+
 async def test_a_dry_run_shows_the_difference_and_changes_nothing(tmp_path: Path) -> None:
     async with serving(GrafanaStub()) as stub:
         empty = await push(stub, tmp_path, "--dry-run", *SOURCES)
         assert (empty.code, stub.writes) == (0, [])
         assert empty.out.endswith("8 would change")
-        assert {line.split()[0] for line in empty.out.splitlines()[:-1]} == {"would"}
+        assert {line.split()[0] for line in empty.out.splitlines()[1:-1]} == {"would"}
         assert (await push(stub, tmp_path)).code == 0
         stub.dashboards["iris-overview"]["dashboard"]["title"] = "Edited by hand"
         before = list(stub.writes)
@@ -95,7 +129,7 @@ async def test_what_was_not_done_is_not_reported(tmp_path: Path) -> None:
         stub.dashboards["iris-live"]["dashboard"]["title"] = "From a file"
         failed = await push(stub, tmp_path)
     assert failed.code == 1
-    assert failed.out.splitlines() == [
+    assert failed.out.splitlines()[1:] == [
         "unchanged    folder iris",
         "created      dashboard iris-connection",
         "created      dashboard iris-exporter",
