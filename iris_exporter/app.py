@@ -154,7 +154,7 @@ class Exporter:
         seconds = self.settings.state_commit_seconds
         self._state = await StateDirectory.open(directory, self._pending_records, self._written, seconds)
         # Last of all, when nothing is shown to anybody any more.
-        stack.callback(self._state.close)
+        stack.callback(self._state.locks.close)
 
     def _written(self, error: OSError | None) -> None:
         if error is not None:

@@ -3,10 +3,9 @@
 Everything in it is immutable or replaced rather than changed, so a reader may take its time while messages arrive.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import overload
 
 from iris_exporter.core.limits import DEFAULT_LIMITS
 from iris_exporter.decoding.messages import Anomaly, DeferredMessage, Event, Metrics, Project
@@ -27,7 +26,7 @@ class DataFlow(StrEnum):
     SILENT = "silent"  # neither, or nothing yet
 
 
-class Feed(Sequence[Event]):
+class Feed(Collection[Event]):
     """The last events, newest first; those that arrived in a batch become objects when they are read.
 
     At a thousand messages a second nobody reads them, and 100 events for each stream and scrape would be wasted work.
@@ -42,19 +41,11 @@ class Feed(Sequence[Event]):
         """How many; at most `max_events`."""
         return len(self._events)
 
-    @overload
-    def __getitem__(self, index: int) -> Event: ...
-    @overload
-    def __getitem__(self, index: slice) -> tuple[Event, ...]: ...
-    def __getitem__(self, index: int | slice) -> Event | tuple[Event, ...]:
-        """One event, or several as a tuple."""
-        if isinstance(index, slice):
-            return tuple(map(_made, self._events[index]))
-        return _made(self._events[index])
+    def __iter__(self) -> Iterator[Event]:
+        return (event if isinstance(event, Event) else event.message().event for event in self._events)
 
-
-def _made(event: Event | DeferredMessage) -> Event:
-    return event if isinstance(event, Event) else event.message().event
+    def __contains__(self, event: object) -> bool:
+        return event in tuple(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +62,7 @@ class Snapshot:
     metrics: Metrics | None
     projects: tuple[Project, ...]
     anomalies: tuple[Anomaly, ...]
-    events: Sequence[Event]
+    events: Collection[Event]
     event_counts: Mapping[EventKey, int]
     last_data_timestamp: float | None
     flow: DataFlow

@@ -132,7 +132,8 @@ class StreamTracer:
             case PollAnswered(wire_bytes=wire_bytes):
                 self._polled(wire_bytes)
             case DialFailed(failure=failure) | PollFailed(failure=failure):
-                self._end(failure.reason)
+                if (operation := self._operation()) is not None:
+                    operation.finish(failure.reason)
             case StateChanged():
                 self._state_changed(event)
 
@@ -287,11 +288,6 @@ class StreamTracer:
     def _operation(self) -> Operation | None:
         task = asyncio.current_task()
         return None if task is None else self._operations.get(task)
-
-    def _end(self, error: str) -> None:
-        operation = self._operation()
-        if operation is not None:
-            operation.finish(error)
 
     def _polled(self, wire_bytes: int) -> None:
         """A body has arrived. Whether it can be used is known when this turn of the loop is over: `PollFailed`."""

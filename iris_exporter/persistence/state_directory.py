@@ -1,6 +1,7 @@
 """`--state.dir`: cursors, checkpoints and locks of one directory, opened and read without holding the event loop."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -14,14 +15,13 @@ from iris_exporter.process.blocking import STATE, BlockedError
 _log = get_logger("state")
 
 
+@dataclass(frozen=True, slots=True)
 class StateDirectory:
-    """What outlives the process. Call `close` when nothing is shown to anybody any more."""
+    """What outlives the process. Close the `locks` when nothing is shown to anybody any more."""
 
-    def __init__(self, store: CursorStore, locks: StreamLocks, checkpoints: Checkpoints) -> None:
-        self._store = store
-        self.locks = locks
-        self.checkpoints = checkpoints
-        self.close = locks.close
+    store: CursorStore
+    locks: StreamLocks
+    checkpoints: Checkpoints
 
     @classmethod
     async def open(
@@ -46,7 +46,7 @@ class StateDirectory:
     async def load(self, stream: str, endpoint: str) -> CursorRecord | None:
         """The record of a stream; None, after a warning, also where the disk does not answer."""
         try:
-            return await STATE.run(lambda: self._store.load(stream, endpoint), self._store.directory)
+            return await STATE.run(lambda: self.store.load(stream, endpoint), self.store.directory)
         except BlockedError as error:
             detail = "the stream starts without its cursor, and may count or miss events"
             _log.warning("state.unreadable", stream=stream, error=error, detail=detail)

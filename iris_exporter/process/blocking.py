@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from iris_exporter.logs import get_logger
@@ -39,15 +40,15 @@ class BlockedError(OSError):
         super().__init__(errno.ETIMEDOUT, sentence)
 
 
+@dataclass(slots=True, eq=False)
 class _Job(Generic[T]):
     """One piece of work; `begun_at` and `has_ended` are guarded by the pool's lock."""
 
-    def __init__(self, work: Callable[[], T], resource: Hashable) -> None:
-        self.work = work
-        self.resource = resource
-        self.result: Future[T] = Future()
-        self.begun_at: float | None = None  # monotonic
-        self.has_ended = False
+    work: Callable[[], T]
+    resource: Hashable
+    result: Future[T] = field(default_factory=Future)
+    begun_at: float | None = None  # monotonic
+    has_ended: bool = False
 
 
 class Pool:

@@ -59,10 +59,35 @@ class HttpServer:
         self._timer: asyncio.TimerHandle | None = None
         self._swept_at = clock.monotonic()
         self._servers: list[asyncio.Server] = []
-        self.app = _make_app(context, settings, self.connections, self._access, self._trouble)
+        self.app = self._make_app(context, settings)
         self._runner = web.AppRunner(self.app, handle_signals=False, shutdown_timeout=STOP_SECONDS)
         if self._config.loaded.config.http2:
             _log.info("web.http2_not_spoken", file=settings.config_file, spoken="HTTP/1.1")
+
+    def _make_app(self, context: WebContext, settings: WebSettings) -> web.Application:
+        handlers = _Handlers(context, settings.telemetry_path, self._access, self._trouble)
+        answer_errors = _answer_errors(self._metrics, f"{settings.route_prefix}/api/")
+        middlewares = [self.connections.middleware, answer_errors, self._access.middleware]
+        app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_BYTES)
+        app.on_response_prepare.append(self._access.add_headers)
+        prefix, telemetry_path = settings.route_prefix, settings.telemetry_path
+        app.add_routes(
+            [
+                web.get(prefix + telemetry_path, Scrapes(context, settings.max_requests).handle),
+                web.get(f"{prefix}/-/healthy", handlers.healthy),
+                web.get(f"{prefix}/-/ready", handlers.ready),
+                web.post(f"{prefix}/-/reload", handlers.reload),
+                web.put(f"{prefix}/-/reload", handlers.reload),
+                web.get(f"{prefix}/config", handlers.config),
+                *StreamsApi(context, prefix).routes(),
+            ]
+        )
+        if telemetry_path != "/":
+            app.router.add_get(f"{prefix}/", handlers.landing)
+        if prefix:
+            app.router.add_get("/", _redirect(f"{prefix[1:]}/"))
+            app.router.add_get(prefix, _redirect(f"{prefix.rpartition('/')[2]}/"))
+        return app
 
     async def start(self) -> None:
         """Begin to watch the event loop, the connections and the configuration file."""
@@ -124,38 +149,6 @@ class HttpServer:
             self._refreshing = None
         if self._config.loaded.context is not before:
             self.connections.retire()
-
-
-def _make_app(
-    context: WebContext,
-    settings: WebSettings,
-    connections: ConnectionFilter,
-    access: AccessControl,
-    trouble: Callable[[], str | None],
-) -> web.Application:
-    handlers = _Handlers(context, settings.telemetry_path, access, trouble)
-    answer_errors = _answer_errors(context.exposition.self_metrics, f"{settings.route_prefix}/api/")
-    middlewares = [connections.middleware, answer_errors, access.middleware]
-    app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_BYTES)
-    app.on_response_prepare.append(access.add_headers)
-    prefix, telemetry_path = settings.route_prefix, settings.telemetry_path
-    app.add_routes(
-        [
-            web.get(prefix + telemetry_path, Scrapes(context, settings.max_requests).handle),
-            web.get(f"{prefix}/-/healthy", handlers.healthy),
-            web.get(f"{prefix}/-/ready", handlers.ready),
-            web.post(f"{prefix}/-/reload", handlers.reload),
-            web.put(f"{prefix}/-/reload", handlers.reload),
-            web.get(f"{prefix}/config", handlers.config),
-            *StreamsApi(context, prefix).routes(),
-        ]
-    )
-    if telemetry_path != "/":
-        app.router.add_get(f"{prefix}/", handlers.landing)
-    if prefix:
-        app.router.add_get("/", _redirect(f"{prefix[1:]}/"))
-        app.router.add_get(prefix, _redirect(f"{prefix.rpartition('/')[2]}/"))
-    return app
 
 
 def _redirect(location: str) -> Handler:

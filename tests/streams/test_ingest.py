@@ -386,7 +386,7 @@ def test_other_limits_hold_for_everything_from_now_on() -> None:
     bench.feed(*[EVENT % number for number in range(50)])
     bench.sink.configure(stream_settings(url="http://iris.test/", max_events=2, max_event_bytes=256))
     bench.feed((EVENT % "last").replace('"project":"p"', '"project":"p","message":"%s"' % ("m" * 300)))
-    events = bench.state.view(bench.clock.wall()).events
+    events = list(bench.state.view(bench.clock.wall()).events)
     assert [event.id for event in events] == ["last", "49"]
     assert events[0].message == "m" * 256
     assert bench.instruments.limits.max_events == 2
