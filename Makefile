@@ -39,7 +39,7 @@ lint: $(DEV) ## check style, format, types, unused code and generated files
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/mypy scripts alerts dashboards
+	$(VENV)/bin/mypy scripts alerts dashboards benchmarks
 	$(VENV)/bin/vulture
 	$(PY) scripts/generate.py --check
 

@@ -122,7 +122,7 @@ async def product(
         messages = stream.instruments.counter(catalog.MESSAGES)
         before = time.process_time()
         send()
-        await until(lambda: messages.value("event") >= count, f"{count} messages")
+        await until(lambda: messages.counts()["event"] >= count, f"{count} messages")
         seconds = time.process_time() - before
         counted = sum(stream.snapshot().event_counts.values())
         if counted != count:
