@@ -106,3 +106,43 @@ def test_pinned_ids_are_bounded_and_keep_runs_from_being_taken_at_once() -> None
     assert not seen.see_all(["x"])
     seen.unpin()
     assert seen.see_all(["x"])
+
+
+# Ids that grow, and some that do not, so that batches come both ways.
+GROWING = st.integers(1, 4).map(lambda step: (step, None))
+KNOWN_OR_NOT = st.tuples(st.integers(-6, 1), st.sampled_from([None, "A", "event-0003", "event-0010", "z"]))
+
+
+@given(st.lists(st.lists(GROWING | GROWING | KNOWN_OR_NOT, min_size=1, max_size=12), max_size=12), st.integers(1, 30))
+def test_at_once_is_the_same_as_one_by_one(steps: list[list[tuple[int, str | None]]], max_ids: int) -> None:
+    together, patient = SeenIds(max_ids, ["event-0001", "event-0002"]), SeenIds(max_ids, ["event-0001", "event-0002"])
+    number = 2
+    for batch in steps:
+        if len(batch) == 7:
+            for seen in (together, patient):
+                seen.resize(len(steps))
+        ids = []
+        for step, other in batch:
+            number = max(0, number + step)
+            ids.append(other or f"event-{number:04}")
+        before = together.ids()
+        firsts = [patient.see(event_id) for event_id in ids]
+        if together.see_all(ids):
+            assert all(firsts)
+        else:
+            assert together.ids() == before
+            assert [together.see(event_id) for event_id in ids] == firsts
+        assert (together.ids(), len(together), together.forgotten) == (patient.ids(), len(patient), patient.forgotten)
+        assert together.copy().ids() == patient.ids()
+
+
+def test_ids_above_all_others_are_not_looked_up() -> None:
+    """Or it would be slower, and nothing else would show it."""
+    seen = SeenIds(1000)
+    assert seen.see_all([f"event-{number:04}" for number in range(300)])
+    assert not seen._young._known
+    assert not seen.see_all(["event-0300", "event-0299"])
+    assert seen.see_all(["event-0300", "event-0305"])
+    assert not seen.see_all(["event-0306", "event-0306"])
+    assert seen.see_all(["event-0304", "event-0303"])
+    assert not seen.see_all(["event-0304"])
