@@ -87,6 +87,11 @@ class Monitoring:
         """Return when that many instances of an alert fire in Prometheus, whoever is told."""
         await self.becomes(f'ALERTS{{alertname="{alert}",alertstate="firing"}}', count)
 
+    async def descriptions(self, alert: str) -> list[str]:
+        """The description of each instance of an alert, as Prometheus evaluates it."""
+        found = (await self._api("alerts"))["alerts"]
+        return [each["annotations"]["description"] for each in found if each["labels"]["alertname"] == alert]
+
     async def inhibited(self, alert: str, count: int, seconds: float = 10.0) -> None:
         """Return when Alertmanager holds back that many instances of an alert."""
 

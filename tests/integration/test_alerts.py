@@ -111,6 +111,9 @@ async def test_one_outage_pages_once(tmp_path: Path) -> None:
         # The source dies: all its streams are one page, and the error state that follows is no news.
         await backend.program.kill()
         await alerts.told_of("IrisStreamDown")
+        texts = await alerts.descriptions("IrisStreamDown")
+        assert len(texts) == len(STREAMS)
+        assert all(text.endswith(" Last failure: connection_refused.") for text in texts), texts
         await alerts.firing("IrisStreamError", len(STREAMS))
         await alerts.inhibited("IrisStreamError", len(STREAMS))
         async with reference_backend(*DATA, port=backend.port) as successor:
