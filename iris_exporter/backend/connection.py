@@ -10,6 +10,7 @@ from typing import Any
 from typing_extensions import override
 
 from iris_exporter.backend.message_faults import MessageFaults
+from iris_exporter.backend.stats import Traffic
 from iris_exporter.backend.wire import Frame, message_frame
 
 MAX_QUEUED_BYTES = 8 * 1024 * 1024
@@ -40,6 +41,8 @@ class Connection(ABC):
     """None: the client was gone before its request was answered."""
     started_at: float
     faults: MessageFaults
+    traffic: Traffic
+    """Where the bytes that it is sent are counted."""
     last_heartbeat_at: float = field(init=False)
     last_message_at: float = field(init=False)
     wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
@@ -56,6 +59,11 @@ class Connection(ABC):
     @abstractmethod
     def take(self) -> list[Frame]:
         """Return what to send next, in order; empty when there is nothing now."""
+
+    @property
+    def last_line(self) -> bytes:
+        """What comes last on SSE, before the end of the body."""
+        return b""
 
     @property
     @abstractmethod

@@ -16,7 +16,7 @@ from iris_exporter.wire.objects import milliseconds
 
 JSON_SUBPROTOCOL = "iris.v1+json"
 PROTOBUF_SUBPROTOCOL = "iris.v1+protobuf"
-MAX_KEPT_EVENTS = 2000
+MAX_CACHED_EVENTS = 2000
 """Events that are kept encoded for other subscribers; they are needed at about the same time."""
 
 
@@ -180,15 +180,15 @@ class EventCache:
     """Events that were encoded for one subscriber and are about to be needed for others, too."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[str, str, int, str, tuple[str, ...] | None], bytes] = {}
+        self._cached: dict[tuple[str, str, int, str, tuple[str, ...] | None], bytes] = {}
 
     def data(self, encoding: Encoding, epoch: str, entry: Entry, names: tuple[str, ...] | None) -> bytes:
         """The data of an event in that encoding."""
         # With the id: after a restart, what a connection that was cut still has to send is of another epoch than now.
         key = (encoding.name, epoch, entry.offset, entry.event.id, names)
-        found = self._kept.get(key)
+        found = self._cached.get(key)
         if found is None:
-            if len(self._kept) >= MAX_KEPT_EVENTS:
-                self._kept.clear()
-            found = self._kept[key] = encoding.event_data(entry, names)
+            if len(self._cached) >= MAX_CACHED_EVENTS:
+                self._cached.clear()
+            found = self._cached[key] = encoding.event_data(entry, names)
         return found

@@ -11,6 +11,10 @@ SERVICE = web.AppKey("service", Service)
 """Where the handlers find the service in their application."""
 
 
+ERROR_CODE = web.ResponseKey("error code", str)
+"""What an answer that refuses says."""
+
+
 def json_response(body: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """Answer with JSON; bytes are taken as JSON that is already encoded."""
     content = body if isinstance(body, bytes) else encode(body)
@@ -32,4 +36,6 @@ def error_response(
         extra["Retry-After"] = str(retry_after)
     if status == 401:
         extra["WWW-Authenticate"] = 'Bearer realm="iris"'
-    return json_response(error_body(code, message, retry_after), status=status, headers=extra)
+    response = json_response(error_body(code, message, retry_after), status=status, headers=extra)
+    response[ERROR_CODE] = code
+    return response

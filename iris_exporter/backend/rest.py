@@ -4,9 +4,9 @@ import re
 
 from aiohttp import web
 
+from iris_exporter.backend.compression import wants_gzip
 from iris_exporter.backend.objects import deployed_event, iso_time
 from iris_exporter.backend.replies import SERVICE, error_response, json_response
-from iris_exporter.web.negotiation import accepts_gzip
 
 DEFAULT_EVENTS = 50
 MAX_EVENTS = 1000
@@ -19,7 +19,7 @@ async def overview(request: web.Request) -> web.Response:
     headers = {"ETag": document.etag, "Vary": "Accept-Encoding"}
     if _matches(request.headers.get("If-None-Match"), document.etag):
         return web.Response(status=304, headers={**headers, "Cache-Control": "no-cache"})
-    if accepts_gzip(request.headers.get("Accept-Encoding", "")):
+    if wants_gzip(request):
         return json_response(document.compressed, headers={**headers, "Content-Encoding": "gzip"})
     return json_response(document.body, headers=headers)
 

@@ -9,8 +9,10 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from iris_exporter.backend.access import offered_key
+from iris_exporter.backend.compression import compress_body
 from iris_exporter.backend.faults import DEFAULT_RETRY_AFTER_SECONDS, Faults, describe_faults
-from iris_exporter.backend.replies import SERVICE, error_response, json_response
+from iris_exporter.backend.metrics import BackendCollector, scrape
+from iris_exporter.backend.replies import ERROR_CODE, SERVICE, error_response, json_response
 from iris_exporter.backend.rest import GET_ROUTES
 from iris_exporter.backend.service import BackendSettings, Service
 from iris_exporter.backend.source import Source
@@ -44,6 +46,7 @@ def make_app(service: Service) -> web.Application:
     for path, handler in GET_ROUTES.items():
         app.router.add_get(path, handler)
     app.router.add_get("/", _index)
+    app.router.add_get("/metrics", _metrics)
     app.router.add_get("/-/faults", _get_faults)
     app.router.add_post("/-/faults", _post_faults)
     app.on_response_prepare.append(_allow_origin)
@@ -81,8 +84,16 @@ async def _errors_and_origins(request: web.Request, handler: Handler) -> web.Str
                 "Access-Control-Allow-Headers": "Authorization, Last-Event-ID, If-None-Match",
             },
         )
+    response = await _answer(request, handler)
+    code = response.get(ERROR_CODE)
+    if code is not None:
+        request.app[SERVICE].stats.refusals[code] += 1
+    return response
+
+
+async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
-        return await handler(request)
+        response = await handler(request)
     except ConnectionError:
         # The client has gone. aiohttp notices that by this answer, and would log an error of the handler's as ours.
         return web.Response()
@@ -92,6 +103,9 @@ async def _errors_and_origins(request: web.Request, handler: Handler) -> web.Str
         code = "INVALID_ENDPOINT" if error.status == 404 else "INVALID_REQUEST"
         headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
         return error_response(error.status, code, None if error.status == 404 else error.reason, headers=headers)
+    if isinstance(response, web.Response) and _area(request) == "rest":
+        compress_body(request, response)
+    return response
 
 
 def _from_allowed_origin(request: web.Request) -> bool:
@@ -176,6 +190,12 @@ async def _index(request: web.Request) -> web.Response:
         "",
     ]
     return web.Response(text="\n".join(lines))
+
+
+async def _metrics(request: web.Request) -> web.Response:
+    service = request.app[SERVICE]
+    collector = BackendCollector(service.stats, lambda: service.connections, service.clock.monotonic)
+    return scrape(collector, request.headers.get("Accept", ""))
 
 
 async def _get_faults(request: web.Request) -> web.Response:

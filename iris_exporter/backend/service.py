@@ -1,6 +1,7 @@
 """The running backend: advances the installation, sends messages to connections, and applies faults. No HTTP."""
 
 import asyncio
+import random
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any
 
 from iris_exporter.backend.access import NO_LIMITS, Admission, KeyFile, Limits
 from iris_exporter.backend.connection import ChannelConnection, Connection, Ending
-from iris_exporter.backend.encoding import Encoding, EventCache
+from iris_exporter.backend.encoding import JSON, Encoding, EventCache
 from iris_exporter.backend.faults import Faults
 from iris_exporter.backend.feed import CHANGES, EVENTS, OVERVIEW, SUBSCRIPTIONS, TELEMETRY, Feed
 from iris_exporter.backend.history import Entry, History
@@ -18,6 +19,7 @@ from iris_exporter.backend.message_faults import MessageFaults
 from iris_exporter.backend.objects import Event, iso_time
 from iris_exporter.backend.options import EVERYTHING
 from iris_exporter.backend.source import Source
+from iris_exporter.backend.stats import Stats
 from iris_exporter.backend.subscriber import GRACE_SECONDS, Subscriber
 from iris_exporter.backend.wire import Frame, heartbeat
 from iris_exporter.clock import Clock, SystemClock
@@ -36,7 +38,8 @@ class BackendSettings:
     """How a backend behaves; port 0 takes any free one, `seed` None draws one, `rate` 0 is a source at rest.
 
     `history_events` is the size of the ring that a resume can reach back into, `queue_messages` how many live
-    messages may wait for one client before it is cut or, on `/api/stream`, loses the oldest.
+    messages may wait for one client before it is cut or, on `/api/stream`, loses the oldest. `come_back_seconds` is
+    the window from which each client of it is told a moment to come back at, when the backend stops.
     """
 
     host: str = "127.0.0.1"
@@ -52,6 +55,7 @@ class BackendSettings:
     update_interval_seconds: float = 1.0
     history_events: int = 10_000
     queue_messages: int = 10_000
+    come_back_seconds: tuple[float, float] = (1.0, 15.0)
 
 
 class CrashError(IrisExporterError):
@@ -77,6 +81,7 @@ class Service:
         self.feed = Feed(
             (source or self._synthetic)(self.clock.wall()), History(secrets.token_hex(5), settings.history_events)
         )
+        self.stats = Stats()
         self.connections: set[Connection] = set()
         self._event_cache = EventCache()
         self.opened = 0
@@ -142,7 +147,10 @@ class Service:
             if channel in wanted:
                 self._send_to_all(channel, list(self.feed.events(channel, entries, self.clock.wall())))
         for subscriber in self._subscribers():
-            if subscriber.offer(entries) and not subscriber.is_slow:
+            offered = subscriber.offer(entries)
+            self.stats.dropped_events += offered.lost
+            self.stats.advance_copies += offered.copies
+            if offered.lost and not subscriber.is_slow:
                 subscriber.is_slow = True
                 _log.warning("client.slow", channel=subscriber.channel, protocol=subscriber.protocol)
 
@@ -195,7 +203,7 @@ class Service:
             self._check_subscriber(connection, now)
 
     def _check_subscriber(self, subscriber: Subscriber, now: float) -> None:
-        if subscriber.outbox.grant is None and now - subscriber.started_at >= GRACE_SECONDS:
+        if subscriber.send_queue.grant is None and now - subscriber.started_at >= GRACE_SECONDS:
             subscriber.subscribe(EVERYTHING)
         subscriber.wake_when_due(now)
         self._cut_unless(not subscriber.is_stalled(2 * self.settings.heartbeat_interval_seconds), subscriber)
@@ -218,6 +226,7 @@ class Service:
             transport=transport,
             started_at=self.clock.monotonic(),
             faults=MessageFaults(self.faults, self.clock),
+            traffic=self.stats.traffic[protocol, JSON.name],
             start_offset=self.feed.history.last,
             max_queued=self.settings.queue_messages,
         )
@@ -235,6 +244,7 @@ class Service:
             transport=transport,
             started_at=self.clock.monotonic(),
             faults=MessageFaults(self.faults, self.clock, encoding.message, binary=encoding.binary),
+            traffic=self.stats.traffic[protocol, encoding.name],
             encoding=encoding,
             feed=self.feed,
             cache=self._event_cache,
@@ -257,7 +267,12 @@ class Service:
         connection.prepend(frames)
 
     def shutdown(self) -> None:
-        """Stop ticking and ask all streams to end in order."""
+        """Stop ticking and ask all streams to end in order.
+
+        Clients of `/api/stream` are told when to come back, each at another time, so that they do not come all at once.
+        """
         self.stopping = True
         for connection in self.connections:
+            if isinstance(connection, Subscriber):
+                connection.send_away(round(random.uniform(*self.settings.come_back_seconds), 1))
             connection.end(GOING_AWAY)

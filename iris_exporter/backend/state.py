@@ -20,7 +20,7 @@ from iris_exporter.backend.source import Source
 
 Object = Metrics | Project | Anomaly
 STATE_CHANNELS = ("metrics", "projects", "anomalies")
-MAX_KEPT = 1000
+MAX_CACHED = 1000
 """Different data of one step that is kept for others; what is more is made for each subscriber."""
 
 
@@ -54,7 +54,7 @@ class ReportedState:
 
     def __init__(self) -> None:
         self._objects: dict[str, dict[str, Object]] = {channel: {} for channel in STATE_CHANNELS}
-        self._kept: dict[object, tuple[object, Payload | None]] = {}
+        self._cached: dict[object, tuple[object, Payload | None]] = {}
 
     def report(self, source: Source) -> list[Change]:
         """Take another step, and return what differs; metrics first, everything in the source's order."""
@@ -64,7 +64,7 @@ class ReportedState:
             "anomalies": {anomaly.id: anomaly for anomaly in source.anomalies()},
         }
         before, self._objects = self._objects, now
-        self._kept.clear()
+        self._cached.clear()
         return [
             Change(channel, key, before[channel].get(key))
             for channel, objects in now.items()
@@ -79,9 +79,9 @@ class ReportedState:
     def whole(self, grant: Grant, entries: Sequence[Entry] | None) -> Payload | None:
         """The `update` with all that is granted, with `entries` (newest first) as its events; None: it has none."""
         key = (grant, None if entries is None else tuple(entry.offset for entry in entries))
-        if key not in self._kept:
-            return self._keep(key, None, self._make_whole(grant, entries))
-        return self._kept[key][1]
+        if key not in self._cached:
+            return self._cache(key, None, self._make_whole(grant, entries))
+        return self._cached[key][1]
 
     def _make_whole(self, grant: Grant, entries: Sequence[Entry] | None) -> Payload | None:
         data: dict[str, Any] = {}
@@ -99,13 +99,13 @@ class ReportedState:
         """The `update` or `delta` of these objects; None when nothing that is granted differs from the bases."""
         # By identity: objects never change, and those of the key are kept with it.
         key = (grant.fields, grant.delta, tuple((id(item.base), id(item.now)) for item in items))
-        if key not in self._kept:
-            return self._keep(key, tuple(items), _make_changed(grant, items))
-        return self._kept[key][1]
+        if key not in self._cached:
+            return self._cache(key, tuple(items), _make_changed(grant, items))
+        return self._cached[key][1]
 
-    def _keep(self, key: object, objects: object, payload: Payload | None) -> Payload | None:
-        if len(self._kept) < MAX_KEPT:
-            self._kept[key] = objects, payload
+    def _cache(self, key: object, objects: object, payload: Payload | None) -> Payload | None:
+        if len(self._cached) < MAX_CACHED:
+            self._cached[key] = objects, payload
         return payload
 
 

@@ -7,9 +7,11 @@ import msgspec
 from aiohttp import WSMsgType, web
 
 from iris_exporter.backend.access import RateWindow
+from iris_exporter.backend.compression import StreamGzip, wants_gzip
 from iris_exporter.backend.connection import ChannelConnection, Connection, Ending
 from iris_exporter.backend.encoding import JSON, SUBPROTOCOLS, choose_subprotocol
 from iris_exporter.backend.feed import CHANGES, EVENTS, OVERVIEW, SUBSCRIPTIONS, TELEMETRY
+from iris_exporter.backend.metering import meter
 from iris_exporter.backend.objects import iso_time
 from iris_exporter.backend.options import EVERYTHING, OptionError, Request
 from iris_exporter.backend.replies import SERVICE, error_response
@@ -77,14 +79,19 @@ def _accepts_events(accept: str) -> bool:
 
 
 async def _serve_sse(request: web.Request, service: Service, channel: str, wanted: Request) -> web.StreamResponse:
-    response = web.StreamResponse(
-        headers={
-            "Content-Type": "text/event-stream",
-            "Cache-Control": "no-store",
-            # Tells nginx to pass each message on at once.
-            "X-Accel-Buffering": "no",
-        }
-    )
+    headers = {
+        "Content-Type": "text/event-stream",
+        "Cache-Control": "no-store",
+        # Tells nginx to pass each message on at once.
+        "X-Accel-Buffering": "no",
+    }
+    coding = None
+    if channel == SUBSCRIPTIONS:
+        headers["Vary"] = "Accept-Encoding"
+        if wants_gzip(request):
+            headers["Content-Encoding"] = "gzip"
+            coding = StreamGzip()
+    response = web.StreamResponse(headers=headers)
     await response.prepare(request)
     if service.faults.get("accept-close"):
         return response
@@ -95,21 +102,39 @@ async def _serve_sse(request: web.Request, service: Service, channel: str, wante
     else:
         connection = service.open(channel, "sse", request.transport, request.headers.get("Last-Event-ID"))
     try:
-        if not connection.faults.silent:
-            await response.write(RECONNECT_HINT)
-        while True:
-            await connection.wake.wait()
-            frames = connection.take()
-            if frames:
-                await response.write(b"".join([frame.sse for frame in frames]))
-            if connection.finished:
-                break
+        await _write_events(response, connection, coding)
     except ConnectionError:
         _log.debug("client.left", channel=channel)
     finally:
         service.connections.discard(connection)
         _log.info("stream.closed", channel=channel, protocol="sse")
     return response
+
+
+async def _write_events(response: web.StreamResponse, connection: Connection, coding: StreamGzip | None) -> None:
+    """Send what is queued; returns once the connection is to be ended and everything before that is sent."""
+
+    async def write(data: bytes) -> None:
+        sent = data if coding is None else coding.feed(data)
+        connection.traffic.message_bytes += len(data)
+        connection.traffic.wire_bytes += len(sent)
+        await response.write(sent)
+
+    if not connection.faults.silent:
+        await write(RECONNECT_HINT)
+    while True:
+        await connection.wake.wait()
+        frames = connection.take()
+        if frames:
+            await write(b"".join([frame.sse for frame in frames]))
+        if connection.finished:
+            break
+    if connection.was_cut:
+        return
+    if connection.last_line and not connection.faults.silent:
+        await write(connection.last_line)
+    if coding is not None:
+        await response.write(coding.end())
 
 
 async def _serve_websocket(request: web.Request, service: Service, channel: str) -> web.WebSocketResponse:
@@ -132,6 +157,7 @@ async def _serve_websocket(request: web.Request, service: Service, channel: str)
         connection = service.open_subscriber("websocket", request.transport, encoding)
     else:
         connection = service.open(channel, "websocket", request.transport)
+    meter(socket, connection.traffic)
     reader = asyncio.create_task(_read_websocket(socket, service, connection))
     writer = asyncio.create_task(_write_websocket(socket, connection))
     try:
@@ -157,6 +183,7 @@ async def _write_websocket(socket: web.WebSocketResponse, connection: Connection
     while True:
         await connection.wake.wait()
         for frame in connection.take():
+            connection.traffic.message_bytes += len(frame.body)
             await socket.send_frame(frame.body, WSMsgType.BINARY if frame.binary else WSMsgType.TEXT)
         if connection.finished:
             return

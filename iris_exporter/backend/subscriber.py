@@ -15,9 +15,20 @@ from iris_exporter.backend.feed import OVERVIEW_EVENTS, Feed
 from iris_exporter.backend.history import Entry
 from iris_exporter.backend.objects import iso_time
 from iris_exporter.backend.options import Grant, Request
-from iris_exporter.backend.outbox import Outbox, Outgoing, Say, SendBatch, SendDropped, SendEvent, SendState, Single
+from iris_exporter.backend.send_queue import (
+    NOTHING_OFFERED,
+    Offered,
+    Outgoing,
+    Say,
+    SendBatch,
+    SendDropped,
+    SendEvent,
+    SendQueue,
+    SendState,
+    Single,
+)
 from iris_exporter.backend.state import Change, Payload
-from iris_exporter.backend.wire import HEARTBEATS, Frame, sse_name
+from iris_exporter.backend.wire import HEARTBEATS, Frame, error, sse_name
 from iris_exporter.clock import Clock
 
 GRACE_SECONDS = 5.0
@@ -47,17 +58,18 @@ class Subscriber(Connection):
     """Whether it has lost events; one line in the log says so."""
     room: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     """Set while the client may say more: it has taken nearly all of the answers to what it said before."""
-    outbox: Outbox = field(init=False)
+    send_queue: SendQueue = field(init=False)
+    _come_back_after: float | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.outbox = Outbox(self.max_events, MAX_QUEUED_BYTES)
+        self.send_queue = SendQueue(self.max_events, MAX_QUEUED_BYTES)
         self.room.set()
 
     def subscribe(self, request: Request) -> None:
         """Begin the subscription, or put another in its place."""
         history, grant = self.feed.history, request.grant
-        before = self.outbox.next_offset()
+        before = self.send_queue.next_offset()
         answer: dict[str, Any] = grant.document() | {"encoding": self.encoding.name}
         replay: Sequence[Entry] | None = None
         resumed_nothing = True
@@ -75,11 +87,11 @@ class Subscriber(Connection):
         position = history.last if before is None or replay is not None else before
         answer["position"] = history.position(position)
         first = None
-        if "events" in grant.channels and resumed_nothing and self.outbox.grant is None:
+        if "events" in grant.channels and resumed_nothing and self.send_queue.grant is None:
             matching = (entry for entry in history.newest(history.last) if grant.shows_event(entry.event))
             first = list(islice(matching, OVERVIEW_EVENTS))
         message = {"type": "subscribed", "timestamp": iso_time(self.clock.wall()), "data": answer}
-        self.outbox.subscribe(grant, message, self.clock.monotonic(), first=first, replay=replay)
+        self.send_queue.subscribe(grant, message, self.clock.monotonic(), first=first, replay=replay)
         self.wake.set()
 
     @override
@@ -87,46 +99,57 @@ class Subscriber(Connection):
         if self.ending is not None:
             return True
         self.wake.set()
-        if self.outbox.answers >= ANSWERS_AHEAD:
+        if self.send_queue.answers >= ANSWERS_AHEAD:
             self.room.clear()
-        return self.outbox.say(message, self.clock.monotonic(), urgent=urgent)
+        return self.send_queue.say(message, self.clock.monotonic(), urgent=urgent)
 
-    def offer(self, entries: Sequence[Entry]) -> int:
-        """Queue live events; returns how many older ones are lost for them."""
+    def offer(self, entries: Sequence[Entry]) -> Offered:
+        """Queue live events."""
         if self.ending is not None:
-            return 0
+            return NOTHING_OFFERED
         now = self.clock.monotonic()
-        lost = self.outbox.offer(entries, now)
+        offered = self.send_queue.offer(entries, now)
         self.wake_when_due(now)
-        return lost
+        return offered
 
     def mark(self, changes: Sequence[Change]) -> None:
         """Note which objects have changed."""
         if self.ending is None:
             now = self.clock.monotonic()
-            self.outbox.mark(changes, self.feed.state, now)
+            self.send_queue.mark(changes, self.feed.state, now)
             self.wake_when_due(now)
+
+    def send_away(self, wait_seconds: float) -> None:
+        """Tell the client when to come back; its connection is about to be ended."""
+        self._come_back_after = wait_seconds
+        self.say(error("STREAM_UNAVAILABLE", "the backend is going away", wait_seconds), urgent=True)
+
+    @property
+    @override
+    def last_line(self) -> bytes:
+        wait = self._come_back_after
+        return b"" if wait is None else b"retry: %d\n\n" % round(1000 * wait)
 
     def wake_when_due(self, now: float) -> None:
         """Let the writer go on when something has waited long enough."""
-        due = self.outbox.due_at()
+        due = self.send_queue.due_at()
         if due is not None and due <= now:
             self.wake.set()
 
     def is_stalled(self, seconds: float) -> bool:
         """Whether an answer (a heartbeat at least) has waited for longer: the client takes nothing at all."""
-        oldest = self.outbox.oldest().get("answers")
+        oldest = self.send_queue.oldest().get("answers")
         return oldest is not None and self.clock.monotonic() - oldest >= seconds
 
     @override
     def take(self) -> list[Frame]:
         now = self.clock.monotonic()
         timestamp = iso_time(self.clock.wall())
-        taken = self.outbox.take(now, self.feed.state, all_of_it=self.ending is not None)
+        taken = self.send_queue.take(now, self.feed.state, all_of_it=self.ending is not None)
         frames = [self._frame(item, timestamp) for item in taken]
-        if self.outbox.answers < ANSWERS_AHEAD:
+        if self.send_queue.answers < ANSWERS_AHEAD:
             self.room.set()
-        due = self.outbox.due_at()
+        due = self.send_queue.due_at()
         if self.ending is None and (due is None or due > now):
             self.wake.clear()
         return self.faults.apply(frames)
@@ -134,7 +157,7 @@ class Subscriber(Connection):
     @property
     @override
     def empty(self) -> bool:
-        return self.outbox.empty
+        return self.send_queue.empty
 
     def _frame(self, item: Outgoing, timestamp: str) -> Frame:
         if not isinstance(item, SendBatch):
@@ -178,4 +201,4 @@ class Subscriber(Connection):
     @property
     def _grant(self) -> Grant:
         """What is in force; nothing but answers is sent without."""
-        return self.outbox.grant or Grant()
+        return self.send_queue.grant or Grant()

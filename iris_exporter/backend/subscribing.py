@@ -27,6 +27,7 @@ def read_query(query: Sequence[tuple[str, str]], last_event_id: str | None) -> R
 
 def refuse(service: Service, connection: Connection, code: str, text: str | None, wait: float | None = None) -> None:
     """Answer with an error; `wait` is in seconds."""
+    service.stats.refusals[code] += 1
     service.say(connection, error(code, text, None if wait is None else math.ceil(wait)), urgent=True)
 
 

@@ -9,6 +9,7 @@ from typing import Any, cast
 import aiohttp
 import pytest
 
+from iris_exporter.backend.access import Limits
 from iris_exporter.backend.encoding import JSON_SUBPROTOCOL, PROTOBUF_SUBPROTOCOL
 from iris_exporter.backend.subscriber import Subscriber
 from iris_exporter.wire import protobuf
@@ -177,9 +178,9 @@ async def test_deltas_batches_and_debounce_together(form: str) -> None:
         assert isinstance(subscriber, Subscriber)
         await it.clock.advance(7.0)
         cast("Any", it.backend.service.feed.installation)._rate = 0.0
-        while not subscriber.outbox.empty:
+        while not subscriber.send_queue.empty:
             await it.clock.advance(0.5)
-        for seq in range(2, subscriber.outbox._seq + 1):
+        for seq in range(2, subscriber.send_queue._seq + 1):
             delta = await client.next()
             assert (delta["type"], delta["seq"]) == ("delta", seq)
             for patch in delta["data"].get("projects", ()):
@@ -342,7 +343,7 @@ async def test_a_client_that_asks_without_reading_is_not_listened_to() -> None:
             await client.send({"type": "ping"})
         (subscriber,) = it.backend.service.connections
         assert isinstance(subscriber, Subscriber)
-        assert subscriber.outbox.answers <= 101
+        assert subscriber.send_queue.answers <= 101
         assert [(await client.next())["type"] for _ in range(20_000)] == ["pong"] * 20_000
 
 
@@ -461,7 +462,8 @@ async def test_a_slow_reader_is_told_what_it_lost_and_can_ask_for_it() -> None:
 
 @FORMS
 async def test_a_reader_that_takes_nothing_at_all_loses_events_and_is_cut(form: str) -> None:
-    async with bench() as it, subscribe(it, form, channels=["events"]) as client:
+    plain = {"Accept-Encoding": "identity"}
+    async with bench() as it, subscribe(it, form, plain, channels=["events"]) as client:
         await client.take(2)
         (subscriber,) = it.backend.service.connections
         # More than all buffers on the way take, so that the rest waits.
@@ -513,3 +515,66 @@ async def test_a_key_is_asked_for(tmp_path: Any) -> None:
         response, _ = await it.get("/api/stream")
         assert response.status == 401
         response.close()
+
+
+@FORMS
+async def test_a_stop_tells_each_client_when_to_come_back_and_sends_what_waits(form: str) -> None:
+    waits = set()
+    async with bench(come_back_seconds=(2.0, 9.0)) as it:
+        for _ in range(3):
+            async with subscribe(it, form, channels=["events"], batch={"maxDelayMs": 10_000}) as client:
+                await client.take(2)
+                it.happen(2)
+                it.backend.service.shutdown()
+                error, batch = await client.take(2)
+                assert error["error"]["code"] == "STREAM_UNAVAILABLE"
+                wait = error["error"]["retryAfter"]
+                assert 2.0 <= wait <= 9.0
+                waits.add(wait)
+                assert len(batch["messages"]) == 2
+                if form == "sse":
+                    rest = await client.response.content.read()
+                    assert rest == b"retry: %d\n\n" % round(1000 * wait)
+                else:
+                    with pytest.raises(Ended) as ended:
+                        await client.next()
+                    assert ended.value.code == 1001
+            it.backend.service.stopping = False
+    assert len(waits) > 1
+
+
+@pytest.mark.parametrize(("protocol", "code"), [("websocket", 1001), ("sse", None)])
+async def test_the_older_paths_end_without_a_word(protocol: str, code: int | None) -> None:
+    async with bench() as it, it.connect(protocol) as client:
+        await it.until_open(1)
+        it.backend.service.shutdown()
+        with pytest.raises(Ended) as ended:
+            await client.next()
+        assert (ended.value.clean, ended.value.code) == (True, code)
+
+
+@pytest.mark.parametrize("form", ["json", "sse"])
+async def test_promised_limits_hold_for_subscriptions_too(form: str) -> None:
+    limits = Limits(connections_per_hour=2, connections_at_once=10, messages_per_minute=5, idle_seconds=60.0)
+    async with bench(limits=limits) as it:
+        async with subscribe(it, form, channels=["events"]) as client:
+            await client.take(2)
+            if form == "json":
+                for _ in range(5):
+                    await client.send({"type": "ping"})
+                refusal = await client.until("error")
+                assert refusal["error"]["code"] == "RATE_LIMIT_EXCEEDED"
+                assert refusal["error"]["retryAfter"] == 60
+                with pytest.raises(Ended) as ended:
+                    await client.next()
+                assert ended.value.code == 1008
+        async with subscribe(it, form, channels=["events"]) as client:
+            await client.take(2)
+            await it.clock.advance(61.0)
+            if form == "json":
+                with pytest.raises(Ended) as ended:
+                    await client.until("never")
+                assert ended.value.code == 1001
+        response, body = await it.get("/api/stream")
+        assert (response.status, json.loads(body)["error"]["code"]) == (429, "RATE_LIMIT_EXCEEDED")
+        assert int(response.headers["Retry-After"]) == json.loads(body)["error"]["retryAfter"]

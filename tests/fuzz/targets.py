@@ -9,8 +9,11 @@ import json
 import zlib
 from collections.abc import Callable
 
+import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
+from iris_exporter.backend.encoding import JSON, PROTOBUF
+from iris_exporter.backend.options import OptionError, parse_options
 from iris_exporter.core import negotiation, reasons
 from iris_exporter.core.failures import from_close_code, from_error_code, from_status
 from iris_exporter.core.positions import parse_position
@@ -29,6 +32,8 @@ from iris_exporter.transports.chunks import take_chunks, take_rest
 from iris_exporter.transports.frames import take_texts, whole_frame
 from iris_exporter.transports.sse_columns import columns_of
 from iris_exporter.transports.sse_parser import SseEvent, SseParser
+from iris_exporter.wire.objects import WireError
+from iris_exporter.wire.protobuf import decode, encode
 from tests.decoding.strategies import check_printable
 from tests.instruments.support import exposition, link, text
 from tests.settings import stream_settings
@@ -179,6 +184,37 @@ def framing(data: bytes) -> None:
         assert pieces[-1] in data
 
 
+def client_message(data: bytes) -> None:
+    """What a client sends to the backend, in JSON or binary: read or refused, and so are its options."""
+    for encoding in (JSON, PROTOBUF):
+        try:
+            message = encoding.decode(data)
+        except ValueError as problem:
+            str(problem).encode("utf-8", "backslashreplace")
+            continue
+        with contextlib.suppress(OptionError):
+            grant = parse_options(message.get("data")).grant
+            assert parse_options(grant.document()).grant == grant
+
+
+def protobuf(data: bytes) -> None:
+    """The binary encoding: an error, or a message that JSON can carry and that encoding it again does not change."""
+    try:
+        message = decode(data, "fuzz")
+        msgspec.json.encode(message)
+        # The first time, nulls that mean nothing are lost.
+        once = decode(encode(message), "fuzz")
+        twice = decode(encode(once), "fuzz")
+    except WireError as problem:
+        str(problem).encode("utf-8", "backslashreplace")
+        return
+    assert msgspec.json.encode(once, order="sorted") == msgspec.json.encode(twice, order="sorted")
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    target.__name__: target for target in (sse, envelope, subscription, document, websocket, headers, inflate, framing)
+    target.__name__: target
+    for target in (
+        *(sse, envelope, subscription, document, websocket, headers, inflate, framing),
+        *(client_message, protobuf),
+    )
 }

@@ -14,7 +14,7 @@ Theory of operation. There are four queues, taken in this order:
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from iris_exporter.backend.history import Entry
 from iris_exporter.backend.options import Batching, Grant
@@ -22,6 +22,7 @@ from iris_exporter.backend.state import Change, Item, Object, Payload, ReportedS
 
 MAX_TAKEN = 64
 """Messages written in one go: what is urgent waits for so many at most."""
+QUEUES = ("answers", "urgent", "state", "events")
 MAX_BATCH_BYTES = 64 * 1024
 """A batch, or what is written in one go, has no more events once their JSON texts are so long: section 5 of the
 protocol promises messages of at most 100 KB."""
@@ -85,7 +86,17 @@ class _Whole:
     """The events that come with it, newest first; None where the update has none."""
 
 
-class Outbox:
+class Offered(NamedTuple):
+    """What became of events: how many older ones are lost for want of room, and how many have advance copies."""
+
+    lost: int
+    copies: int
+
+
+NOTHING_OFFERED = Offered(0, 0)
+
+
+class SendQueue:
     """The queues of one subscriber; nothing but answers until `subscribe` is called."""
 
     def __init__(self, max_events: int, max_bytes: int) -> None:
@@ -164,32 +175,35 @@ class Outbox:
         """The events of a whole state that was never taken, and that another one takes the place of."""
         return next((item.entries for item, _ in self._answers if isinstance(item, _Whole)), None)
 
-    def offer(self, entries: Sequence[Entry], now: float) -> int:
-        """Queue live events, oldest first, as far as they are granted; returns how many are lost for want of room."""
+    def offer(self, entries: Sequence[Entry], now: float) -> Offered:
+        """Queue live events, oldest first, as far as they are granted."""
         grant = self.grant
         if grant is None:
-            return 0
+            return NOTHING_OFFERED
+        copies = 0
         for entry in entries:
             if not grant.shows_event(entry.event):
                 continue
             if grant.priority and entry.event.severity == URGENT_SEVERITY:
-                self._overtake(entry, now)
+                copies += self._overtake(entry, now)
             self._events.append((entry, now))
             self._bytes += len(entry.json)
         lost = 0
         while len(self._events) > self._max_events or (self._bytes > self._max_bytes and len(self._events) > 1):
             self._lose_oldest()
             lost += 1
-        return lost
+        return Offered(lost, copies)
 
-    def _overtake(self, entry: Entry, now: float) -> None:
-        if self._events_wait:
-            self._urgent.append((entry, now))
-            if len(self._urgent) > self._max_events:
-                # Its ordinary one is still there, or among those that are said to be lost.
-                self._urgent.popleft()
-        else:
+    def _overtake(self, entry: Entry, now: float) -> bool:
+        """Let an event be sent at once; whether that takes a copy."""
+        if not self._events_wait:
             self._hurry = True
+            return False
+        self._urgent.append((entry, now))
+        if len(self._urgent) > self._max_events:
+            # Its ordinary one is still there, or among those that are said to be lost.
+            self._urgent.popleft()
+        return True
 
     def _lose_oldest(self) -> None:
         entry, _ = self._events.popleft()

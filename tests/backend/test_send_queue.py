@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 from iris_exporter.backend.history import Entry, History
 from iris_exporter.backend.objects import Anomaly, Event, Metrics, Project
 from iris_exporter.backend.options import parse_options
-from iris_exporter.backend.outbox import (
+from iris_exporter.backend.patches import merge_patch
+from iris_exporter.backend.send_queue import (
     MAX_ANSWERS,
-    Outbox,
     Outgoing,
     Say,
     SendBatch,
     SendDropped,
     SendEvent,
+    SendQueue,
     SendState,
 )
-from iris_exporter.backend.patches import merge_patch
 from iris_exporter.backend.state import ReportedState
 
 ANSWER = {"type": "subscribed"}
@@ -65,13 +65,14 @@ class Rig:
         self.history = History("ep", 10_000)
         self.state = ReportedState()
         self.state.report(self.installation)
-        self.outbox = Outbox(max_events, max_bytes)
+        self.send_queue = SendQueue(max_events, max_bytes)
         self.now = 100.0
+        self.copies = 0
 
     def subscribe(
         self, first: Sequence[Entry] | None = None, replay: Sequence[Entry] | None = None, **options: Any
     ) -> None:
-        self.outbox.subscribe(parse_options(options).grant, ANSWER, self.now, first=first, replay=replay)
+        self.send_queue.subscribe(parse_options(options).grant, ANSWER, self.now, first=first, replay=replay)
 
     def started(self, **options: Any) -> "Rig":
         """Subscribed, with the answer and the first state taken."""
@@ -85,25 +86,28 @@ class Rig:
         return self.history.extend([(event, msgspec.json.encode(event)) for event in events])
 
     def happen(self, count: int = 1, **changes: Any) -> int:
-        return self.outbox.offer(self.make(count, **changes), self.now)
+        """Let events happen; returns how many are lost."""
+        offered = self.send_queue.offer(self.make(count, **changes), self.now)
+        self.copies += offered.copies
+        return offered.lost
 
     def project(self, name: str, **changes: Any) -> None:
         old = self.installation.all_projects
         new = [msgspec.structs.replace(each, **changes) if each.id == name else each for each in old]
         self.installation.all_projects = new
-        self.outbox.mark(self.state.report(self.installation), self.state, self.now)
+        self.send_queue.mark(self.state.report(self.installation), self.state, self.now)
 
     def anomaly(self, **changes: Any) -> None:
         usual = Anomaly("n1", "", "a", "spike", "critical", "m", 2.0, 1.0, 100.0, "", False)
         found = (self.installation.all_anomalies or [usual])[0]
         self.installation.all_anomalies = [msgspec.structs.replace(found, **changes)]
-        self.outbox.mark(self.state.report(self.installation), self.state, self.now)
+        self.send_queue.mark(self.state.report(self.installation), self.state, self.now)
 
     def take(self) -> list[Outgoing]:
-        return self.outbox.take(self.now, self.state)
+        return self.send_queue.take(self.now, self.state)
 
     def due(self) -> float | None:
-        due = self.outbox.due_at()
+        due = self.send_queue.due_at()
         return None if due is None else max(0.0, due - self.now)
 
 
@@ -133,7 +137,7 @@ def test_the_answer_comes_first_then_the_state_then_the_replay_then_live_events(
     found = shown(rig.take())
     assert (found[0], set(found[1])) == ("subscribed", {"metrics", "projects", "anomalies"})
     assert found[2:] == ["~1", "~2", "~3", "4", "5"]
-    assert rig.outbox.empty
+    assert rig.send_queue.empty
     assert rig.due() is None
 
 
@@ -151,8 +155,8 @@ def test_nothing_is_sent_before_a_subscribe() -> None:
     rig = Rig()
     rig.happen()
     rig.project("a", status="warning")
-    assert rig.outbox.empty
-    rig.outbox.say({"type": "pong"}, rig.now)
+    assert rig.send_queue.empty
+    rig.send_queue.say({"type": "pong"}, rig.now)
     assert shown(rig.take()) == ["pong"]
 
 
@@ -171,7 +175,7 @@ def test_a_slow_reader_is_sent_the_newest_state() -> None:
     (update,) = rig.take()
     assert isinstance(update, SendState)
     assert [project["total_runs"] for project in update.payload.data["projects"]] == [59]
-    assert rig.outbox.empty
+    assert rig.send_queue.empty
 
 
 def test_a_change_that_was_taken_back_is_not_sent() -> None:
@@ -272,6 +276,7 @@ def test_a_critical_event_overtakes_what_waits_and_keeps_its_place() -> None:
     rig.happen(severity="critical")
     rig.happen()
     assert shown(rig.take()) == ["!3", "1", "2", "3", "4"]
+    assert rig.copies == 1
 
 
 def test_a_critical_event_that_nothing_waits_before_needs_no_copy() -> None:
@@ -290,10 +295,10 @@ def test_without_priority_nothing_overtakes() -> None:
     rig = Rig().started()
     rig.happen(2)
     rig.happen(severity="critical")
-    rig.outbox.say({"type": "error"}, rig.now, urgent=True)
+    rig.send_queue.say({"type": "error"}, rig.now, urgent=True)
     assert shown(rig.take()) == ["error", "1", "2", "3"]
     rig.happen()
-    rig.outbox.say({"type": "error"}, rig.now, urgent=True)
+    rig.send_queue.say({"type": "error"}, rig.now, urgent=True)
     first = rig.take()[0]
     assert isinstance(first, Say)
     assert "priority" not in first.message
@@ -302,9 +307,9 @@ def test_without_priority_nothing_overtakes() -> None:
 def test_an_error_before_events_that_wait_says_that_it_is_urgent() -> None:
     rig = Rig().started(priority=True)
     rig.happen()
-    rig.outbox.say({"type": "error"}, rig.now, urgent=True)
+    rig.send_queue.say({"type": "error"}, rig.now, urgent=True)
     assert rig.take()[0] == Say({"type": "error", "priority": "high"})
-    rig.outbox.say({"type": "error"}, rig.now, urgent=True)
+    rig.send_queue.say({"type": "error"}, rig.now, urgent=True)
     assert rig.take()[0] == Say({"type": "error"})
 
 
@@ -339,7 +344,7 @@ def test_a_replay_is_not_lost_for_live_events() -> None:
 def test_another_subscribe_lets_events_go_on_where_they_were() -> None:
     rig = Rig().started()
     rig.happen(3)
-    assert rig.outbox.next_offset() == 0
+    assert rig.send_queue.next_offset() == 0
     rig.subscribe(channels=["events"], fields={"events": ["severity"]})
     rig.happen(1)
     assert shown(rig.take()) == ["subscribed", "1", "2", "3", "4"]
@@ -348,7 +353,7 @@ def test_another_subscribe_lets_events_go_on_where_they_were() -> None:
 def test_another_subscribe_with_a_position_replays_from_there_alone() -> None:
     rig = Rig().started()
     entries = rig.make(3)
-    rig.outbox.offer(entries, rig.now)
+    rig.send_queue.offer(entries, rig.now)
     rig.subscribe(channels=["events"], replay=entries[1:])
     assert shown(rig.take()) == ["subscribed", "~2", "~3"]
 
@@ -363,7 +368,7 @@ def test_another_subscribe_holds_what_waits_to_its_filters() -> None:
     rig.happen(1, project="b")
     rig.subscribe(channels=["metrics"])
     assert shown(rig.take())[0] == "subscribed"
-    assert rig.outbox.empty
+    assert rig.send_queue.empty
 
 
 def test_a_subscribe_in_place_of_one_that_was_not_answered_yet_has_its_first_events() -> None:
@@ -379,30 +384,30 @@ def test_a_subscribe_in_place_of_one_that_was_not_answered_yet_has_its_first_eve
 def test_a_client_that_asks_without_reading_has_too_many_answers() -> None:
     rig = Rig().started()
     for _ in range(MAX_ANSWERS):
-        assert rig.outbox.say({"type": "pong"}, rig.now)
-    assert not rig.outbox.say({"type": "pong"}, rig.now)
+        assert rig.send_queue.say({"type": "pong"}, rig.now)
+    assert not rig.send_queue.say({"type": "pong"}, rig.now)
 
 
 def test_the_oldest_entry_of_each_queue_is_known() -> None:
     rig = Rig().started(priority=True, debounceMs=500)
-    assert rig.outbox.oldest() == {}
+    assert rig.send_queue.oldest() == {}
     rig.happen()
     rig.now += 1
     rig.happen(severity="critical")
     rig.project("a", status="warning")
     rig.now += 1
-    rig.outbox.say({"type": "pong"}, rig.now)
+    rig.send_queue.say({"type": "pong"}, rig.now)
     rig.happen()
-    assert rig.outbox.oldest() == {"answers": 102.0, "urgent": 101.0, "state": 101.0, "events": 100.0}
+    assert rig.send_queue.oldest() == {"answers": 102.0, "urgent": 101.0, "state": 101.0, "events": 100.0}
 
 
 def test_all_of_it_lets_nothing_wait() -> None:
     rig = Rig().started(batch={"maxMessages": 10, "maxDelayMs": 10_000}, debounceMs=10_000)
     rig.happen()
     rig.project("a", status="warning")
-    ((state, event),) = shown(rig.outbox.take(rig.now, rig.state, all_of_it=True))
+    ((state, event),) = shown(rig.send_queue.take(rig.now, rig.state, all_of_it=True))
     assert (list(state), event) == (["projects"], "1")
-    assert rig.outbox.empty
+    assert rig.send_queue.empty
 
 
 STEPS = st.lists(
@@ -486,7 +491,7 @@ def test_every_mix_of_extensions_gives_the_same_model_and_every_event_once(
         else:
             rig.now += one
     rig.now += 20
-    while not rig.outbox.empty:
+    while not rig.send_queue.empty:
         client.read(rig.take())
     assert client.events == sorted(set(client.events))
     assert len(client.events) + client.lost == rig.history.last
@@ -505,13 +510,13 @@ def _bare(value: Any) -> Any:
 
 
 def test_data_is_made_once_for_subscribers_of_the_same_kind() -> None:
-    rig, other = Rig().started(delta=True), Outbox(10, 1000)
+    rig, other = Rig().started(delta=True), SendQueue(10, 1000)
     other.subscribe(parse_options({"delta": True}).grant, ANSWER, 0.0)
     other.take(0.0, rig.state)
     before = rig.installation.all_projects
     rig.installation.all_projects = [replace_status(before[0]), before[1]]
     changes = rig.state.report(rig.installation)
-    rig.outbox.mark(changes, rig.state, 0.0)
+    rig.send_queue.mark(changes, rig.state, 0.0)
     other.mark(changes, rig.state, 0.0)
     (one,), (two,) = rig.take(), other.take(0.0, rig.state)
     assert isinstance(one, SendState)
