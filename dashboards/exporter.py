@@ -23,7 +23,7 @@ from dashboards.queries import (
 from dashboards.tables import Column
 from iris_exporter.instruments import catalog
 
-NO_EXPORTER = "No exporter: is Prometheus scraping one?"
+NO_EXPORTER = "No exporter is scraped"
 NO_PROCESS = "Needs process metrics: the exporter runs with --web.disable-exporter-metrics, or not on Linux"
 OF_INTERVAL: tuple[common.Step, ...] = ((None, "text"), (0.5, common.ORANGE), (1, common.RED))
 """Of a scrape interval: from half of it on a scrape is slow, and at all of it the next one has begun."""
@@ -75,9 +75,9 @@ def figures() -> list[stat.Panel]:
             mappings=[common.values(yes)],
         ),
         common.card(
-            "Running for", "Time since the last start of an exporter; a purple line in the graphs is a restart.",
-            common.metrics(f"min({age(START_TIME)})", "since the last start", instant=True), unit="s", empty=NO_PROCESS,
-            size=(4, 4),
+            "Running for", "Time since the last start of an exporter; a blue line in the graphs is a restart.",
+            common.metrics(f"min({age(START_TIME)})", "since the last start", instant=True), unit="s",
+            empty="No process metrics", size=(4, 4),
         ),
         common.card(
             "Last loaded", "When a configuration was last loaded, at the start or anew.",

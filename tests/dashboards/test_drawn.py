@@ -105,8 +105,6 @@ TO_MEND: dict[str, set[str]] = {
         "Configuration in force", "Web configuration in force", "Configuration loaded",
         "CPU", "Memory", "Event loop delay", "Open files",
     },
-    "iris-overview": {"Streams", "Firing alerts", "Projects", "Projects by status"},
-    "iris-project": {"Status", "Health", "Success", "Latency", "Last run", "Status over time"},
 }  # fmt: skip
 """Panels that are known to break the rules below, until they do not."""
 
