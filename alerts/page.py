@@ -34,7 +34,9 @@ All names are an API: changes to them are listed in the changelog.
    (`__dashboardUid__`, `__panelId__`) as well. The rules go by metric names, whatever the job is called; `JOB`
    (`{job}`) is for targets that have never answered, which have no other name.
 2. `make generate`, and compare what has changed.
-3. Give the receivers of `alertmanager.yml` an address. `severity` says how urgent it is, `concern` whose business.
+3. The description of an alert ends with the reason where there is one ("Last failure: dns."), by a query in its
+   template. Grafana's templates cannot query; its rules lead to a panel that shows the reason.
+4. Give the receivers of `alertmanager.yml` an address. `severity` says how urgent it is, `concern` whose business.
 
 | `severity` | Means |
 | --- | --- |

@@ -42,9 +42,9 @@ when that is later.
 LASTING = f"""\
 ## What is wrong now
 
-The counters say how often something failed, and stand still while it lasts. `{catalog.FAILURE_INFO.name}` is 1
-for the last failure as long as the stream is not what was wished, whatever it is doing about it; `/api/v1/streams` has
-the same in `failure`, with the time since when. `{catalog.LAST_FAILURE_TIMESTAMP.name}` is when an attempt, a live
+The counters say how often something failed, and stand still while it lasts. `{catalog.FAILURE_INFO.name}` is 1 for the
+last failure as long as the stream is not what was wished, whatever it is doing about it; `/api/v1/streams` has the
+same in `failure`, with the time since when. `{catalog.LAST_FAILURE_TIMESTAMP.name}` is when an attempt, a live
 stream or a poll failed last; it stays after a recovery. `{catalog.STATE_CHANGED_TIMESTAMP.name}` is when the state
 began, and `{catalog.NEXT_ATTEMPT_TIMESTAMP.name}` when the live stream is tried next.
 
