@@ -1,6 +1,6 @@
 """From settings to an open link: carries out the probes that `core.negotiation` asks for."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import aiohttp
 
@@ -37,30 +37,27 @@ class PollInstead:
     wire_bytes: int
 
 
+@dataclass(slots=True)
 class Dialer:
     """Dials one stream, and remembers which protocol worked. `budgets` is shared by all dialers of the process."""
 
-    def __init__(
-        self,
-        settings: StreamSettings,
-        session: aiohttp.ClientSession,
-        credentials: Credentials,
-        clock: Clock,
-        budgets: ConnectionBudgets,
-        dialect: Dialect,
-    ) -> None:
-        self._settings = settings
-        self._dialect = dialect
-        budget = HostBudget(budgets, settings.max_connections_per_hour, clock)
-        self._requester = Requester(settings, session, credentials, budget)
-        self._credentials = credentials
-        self._clock = clock
-        self._remembered: str | None = None
+    settings: StreamSettings
+    session: aiohttp.ClientSession
+    credentials: Credentials
+    clock: Clock
+    budgets: ConnectionBudgets
+    dialect: Dialect
+    _remembered: str | None = field(default=None, init=False)
+
+    @property
+    def _requester(self) -> Requester:
+        budget = HostBudget(self.budgets, self.settings.max_connections_per_hour, self.clock)
+        return Requester(self.settings, self.session, self.credentials, budget)
 
     @property
     def needs_network(self) -> bool:
         """Whether a dial makes a request at all; a stream that is configured to be polled has nothing to dial."""
-        return self._settings.protocol != "poll"
+        return self.settings.protocol != "poll"
 
     def forget(self) -> None:
         """Forget which protocol worked."""
@@ -68,7 +65,7 @@ class Dialer:
 
     async def key_changed(self) -> bool:
         """Whether the key, or anything else that identifies us, is another one on disk than the dial used."""
-        return await self._credentials.changed()
+        return await self.credentials.changed()
 
     async def dial(self, last_event_id: str) -> Link | PollInstead:
         """Open a link, or find out that there is only something to poll.
@@ -79,9 +76,9 @@ class Dialer:
         Raises:
             TransportError: Neither; what was remembered is forgotten when the answer did not fit it.
         """
-        probe = negotiation.first_probe(self._settings.protocol, self._settings.url, self._remembered)
+        probe = negotiation.first_probe(self.settings.protocol, self.settings.url, self._remembered)
         if probe is Probe.POLL:
-            return PollInstead(negotiation.as_http(self._settings.url), None, 0)
+            return PollInstead(negotiation.as_http(self.settings.url), None, 0)
         try:
             link = await self._probe(probe, last_event_id)
         except TransportError as error:
@@ -93,7 +90,7 @@ class Dialer:
 
     async def _probe(self, probe: Probe, last_event_id: str) -> Link | PollInstead:
         try:
-            async with connect_timeout(self._settings.connect_timeout_seconds):
+            async with connect_timeout(self.settings.connect_timeout_seconds):
                 if probe is Probe.UPGRADE:
                     return await self._upgrade()
                 return await self._get(probe, last_event_id)
@@ -105,40 +102,40 @@ class Dialer:
         try:
             with takeovers():
                 socket = await self._requester.upgrade(
-                    self._settings.url, self._dialect.subprotocols, compress=self._dialect.compresses
+                    self.settings.url, self.dialect.subprotocols, compress=self.dialect.compresses
                 )
         except aiohttp.WSServerHandshakeError as error:
             retry_after = error.headers.get("Retry-After") if error.headers is not None else None
-            hint = retry_after_seconds(retry_after, self._clock.wall())
+            hint = retry_after_seconds(retry_after, self.clock.wall())
             if error.status == 101:
                 raise TransportError(Failure("handshake", error.message)) from None
             if error.status == 200:
                 raise TransportError(Failure("upgrade_refused", "the answer is not a WebSocket")) from None
             raise TransportError(self._from_status(error.status, hint)) from None
-        return WebSocketLink(socket, self._settings.max_message_bytes)
+        return WebSocketLink(socket, self.settings.max_message_bytes)
 
     async def _get(self, probe: Probe, last_event_id: str) -> Link | PollInstead:
-        url = negotiation.as_http(self._settings.url)
+        url = negotiation.as_http(self.settings.url)
         headers = {
-            "Accept": negotiation.accept_header(probe, self._dialect.accept),
-            "Accept-Encoding": "gzip" if self._dialect.compresses else "identity",
+            "Accept": negotiation.accept_header(probe, self.dialect.accept),
+            "Accept-Encoding": "gzip" if self.dialect.compresses else "identity",
             "Cache-Control": "no-store",
         }
         if last_event_id:
             headers["Last-Event-ID"] = last_event_id
         with takeovers():
-            response = await self._requester.get(self._dialect.stream_address(url), headers)
+            response = await self._requester.get(self.dialect.stream_address(url), headers)
         link: SseLink | None = None
         try:
             media_type = response.content_type.lower()
-            is_document = self._dialect.reads(media_type)
+            is_document = self.dialect.reads(media_type)
             match negotiation.read_answer(probe, response.status, media_type, is_document=is_document):
                 case Answer.EVENT_STREAM:
-                    limit, names = self._settings.max_message_bytes, self._dialect.event_names
+                    limit, names = self.settings.max_message_bytes, self.dialect.event_names
                     link = SseLink(response, limit, last_event_id, names)
                     return link
                 case Answer.DOCUMENT:
-                    body, wire_bytes = await read_body(response, self._settings.max_body_bytes)
+                    body, wire_bytes = await read_body(response, self.settings.max_body_bytes)
                     return PollInstead(url, body, wire_bytes)
                 case Answer.TRY_UPGRADE:
                     return await self._upgrade_instead(response, last_event_id)
@@ -164,11 +161,11 @@ class Dialer:
     def _refusal(self, response: aiohttp.ClientResponse, last_event_id: str) -> Failure:
         if last_event_id and response.status in _OF_THE_POSITION:
             return Failure("position_refused", f"HTTP status {response.status} to a request with a Last-Event-ID")
-        hint = retry_after_seconds(response.headers.get("Retry-After"), self._clock.wall())
+        hint = retry_after_seconds(response.headers.get("Retry-After"), self.clock.wall())
         return self._from_status(response.status, hint)
 
     def _from_status(self, status: int, hint: float | None) -> Failure:
         failure = from_status(status, retry_after_seconds=hint)
-        if failure.reason == "not_found" and self._dialect.missing_hint:
-            return replace(failure, detail=f"{failure.detail}; {self._dialect.missing_hint}")
+        if failure.reason == "not_found" and self.dialect.missing_hint:
+            return replace(failure, detail=f"{failure.detail}; {self.dialect.missing_hint}")
         return failure

@@ -4,6 +4,7 @@ Source: RFC 9110, sections 8.8.3 (ETag), 13.1.2 (If-None-Match), 10.2.3 (Retry-A
 """
 
 import asyncio
+from dataclasses import dataclass, field
 
 import aiohttp
 
@@ -23,22 +24,16 @@ from iris_exporter.transports.base import Polled
 _BODY_SECONDS = 20.0
 
 
+@dataclass(frozen=True, slots=True)
 class Poller:
     """Asks REST addresses of one stream, and remembers the entity tag of each."""
 
-    def __init__(
-        self,
-        settings: StreamSettings,
-        session: aiohttp.ClientSession,
-        credentials: Credentials,
-        clock: Clock,
-        dialect: Dialect,
-    ) -> None:
-        self._settings = settings
-        self._dialect = dialect
-        self._requester = Requester(settings, session, credentials)
-        self._clock = clock
-        self._tags: dict[str, str] = {}
+    settings: StreamSettings
+    session: aiohttp.ClientSession
+    credentials: Credentials
+    clock: Clock
+    dialect: Dialect
+    _tags: dict[str, str] = field(default_factory=dict, init=False)
 
     async def fetch(self, url: str, *, remember: bool = True) -> Polled:
         """GET `url`; the body is returned whole, inflated and unread. `remember` keeps its entity tag for later.
@@ -46,12 +41,13 @@ class Poller:
         Raises:
             TransportError: No usable answer; a 429 or 503 carries the source's hint.
         """
-        headers = {"Accept": self._dialect.accept, "Accept-Encoding": "gzip"}
+        headers = {"Accept": self.dialect.accept, "Accept-Encoding": "gzip"}
         if tag := self._tags.get(url):
             headers["If-None-Match"] = tag
+        requester = Requester(self.settings, self.session, self.credentials)
         try:
-            async with connect_timeout(self._settings.connect_timeout_seconds):
-                response = await self._requester.get(url, headers)
+            async with connect_timeout(self.settings.connect_timeout_seconds):
+                response = await requester.get(url, headers)
             try:
                 return await self._read(url, response, remember=remember)
             finally:
@@ -70,11 +66,11 @@ class Poller:
             return Polled(None, 0)
         if response.status != 200:
             self._tags.pop(url, None)  # a source that does not take its own tag is asked without it next time
-            hint = retry_after_seconds(response.headers.get("Retry-After"), self._clock.wall())
+            hint = retry_after_seconds(response.headers.get("Retry-After"), self.clock.wall())
             raise TransportError(from_status(response.status, retry_after_seconds=hint))
-        if not self._dialect.reads(response.content_type.lower()):
+        if not self.dialect.reads(response.content_type.lower()):
             raise TransportError(Failure("not_json", f"the answer is {response.content_type}"))
-        body, wire_bytes = await read_body(response, self._settings.max_body_bytes)
+        body, wire_bytes = await read_body(response, self.settings.max_body_bytes)
         tag = response.headers.get("ETag")
         # A tag is sent back as it came; one that no header can carry is not worth remembering.
         if remember and tag and tag.isprintable() and len(tag) <= 1024:
