@@ -116,9 +116,9 @@ class Grafana:
                 if error.status in (403, 404):
                     continue
                 raise
-            facts = answer if inside is None else answer.get(inside)
-            if isinstance(facts, dict) and facts.get("version"):
-                return str(facts["version"])
+            about = answer if inside is None else answer.get(inside)
+            if isinstance(about, dict) and about.get("version"):
+                return str(about["version"])
         return None
 
     def folder(self, uid: str) -> Json | None:

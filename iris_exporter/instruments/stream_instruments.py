@@ -110,12 +110,12 @@ class StreamInstruments:
             self._exemplify(max(values))
 
     def delays_since(self, sent: Sequence[datetime], now: datetime) -> None:
-        """The same for messages that were sent at these moments, the earliest first, and have arrived now.
+        """The same for messages that were sent at these times, the earliest first, and have arrived now.
 
-        Differences of two moments are exact to the microsecond, and take a third of what seconds take.
+        Differences of two times are exact to the microsecond, and take a third of what seconds take.
         """
         if sent:
-            self._delay.observe_durations([now - moment for moment in sent])
+            self._delay.observe_durations([now - timestamp for timestamp in sent])
             self._exemplify((now - sent[0]).total_seconds())
 
     def _exemplify(self, slowest: float) -> None:
