@@ -189,8 +189,8 @@ def lines(
     return panel
 
 
-BARS = 100
-"""At most so many in a panel: wide enough to be seen, and to be pointed at."""
+BARS, BAR_PIXELS = 100, 8
+"""At most so many in a panel: wide enough to be seen, and to be pointed at; and at most so wide."""
 
 
 def bars(
@@ -203,6 +203,8 @@ def bars(
     )
     panel.legend(_legend("sum").sort_by("Total").sort_desc(True))
     panel.draw_style(shared.GraphDrawStyle.BARS).fill_opacity(80).decimals(0).max_data_points(BARS)
+    # As wide as the time between two bars otherwise, which is long where most counted nothing.
+    panel.bar_max_width(BAR_PIXELS)
     mode = shared.StackingMode.NORMAL if stacked else shared.StackingMode.NONE
     return panel.stacking(StackingConfig().mode(mode).group("A"))
 

@@ -98,7 +98,7 @@ def link_facts() -> list[streams.Fact]:
         (f"{flow} and {connected}", Column("Data", 75, tables.word([common.values(texts)]))),
         (
             f"max by ({BY_STREAM}) ({age(catalog.LAST_MESSAGE_TIMESTAMP)})",
-            Column("Silence", 80, [*tables.number("s", 0), *tables.graded(SILENCE)]),
+            Column("Silence", 75, [*tables.number("s", 0), *tables.graded(SILENCE)]),
         ),
         (
             f"1000 * max by ({BY_STREAM}) ({select(catalog.LAST_FAILURE_TIMESTAMP)})",

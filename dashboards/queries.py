@@ -145,9 +145,12 @@ def total(expr: str, by: str) -> str:
 
 
 def age(metric: Metric, *matchers: str) -> str:
-    """Seconds from a moment that a gauge gives to the scrape that read it: the scrape's own age is no part of it."""
+    """Seconds from a moment that a gauge gives to the scrape that read it: the scrape's own age is no part of it.
+
+    A scrape has the time at which it began: what came while it was read would have an age below 0.
+    """
     moment = select(metric, *matchers)
-    return f"timestamp({moment}) - {moment}"
+    return f"clamp_min(timestamp({moment}) - {moment}, 0)"
 
 
 def left(metric: Metric, *matchers: str) -> str:

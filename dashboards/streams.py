@@ -258,7 +258,7 @@ def worst_first(size: tuple[int, int], facts: Sequence[Fact]) -> table.Panel:
         size=size,
         columns={
             "Value #A": Column("State", 115, tables.word(_words(), background=True)),
-            "stream": Column("Stream", 140, [common.override("links", _links())], grows=True),
+            "stream": Column("Stream", 130, [common.override("links", _links())], grows=True),
             "reason": Column("Reason", 150, tables.reasons()),
             "Value #C": Column("Next try", 80, tables.number("s", 0)),
             "Value #D": Column("Since", 140, tables.number("dateTimeFromNow")),
@@ -267,7 +267,7 @@ def worst_first(size: tuple[int, int], facts: Sequence[Fact]) -> table.Panel:
             "runbook": Column("Runbook", 70, [
                 common.override("mappings", [pattern]), common.override("links", [runbook]),
             ]),
-            "instance": Column("Exporter", 140),
+            "instance": Column("Exporter", 155),
         },
         sort=[("State", True)],
     )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 import promql_parser
 import pytest
 
-from dashboards.common import BARS, LEAST_TOP
+from dashboards.common import BAR_PIXELS, BARS, LEAST_TOP
 from iris_exporter.core import palette
 from tests.contract import boards
 from tests.contract.boards import Query
@@ -65,6 +65,7 @@ def test_bars_show_what_was_counted_and_nothing_else(name: str, panel: dict[str,
         assert not list(boards.selectors(boards.plain(rest)))
     assert panel["fieldConfig"]["defaults"]["decimals"] == 0
     assert panel["maxDataPoints"] == BARS
+    assert panel["fieldConfig"]["defaults"]["custom"]["barMaxWidth"] == BAR_PIXELS
     assert "sum" in panel["options"]["legend"]["calcs"]
 
 

@@ -99,23 +99,13 @@ def test_the_page_draws_without_complaint(drawings: Drawings, board: str) -> Non
     assert {drawn.name: drawn.report["complaints"] for drawn in drawings.of(board) if drawn.report["complaints"]} == {}
 
 
-TO_MEND: dict[str, set[str]] = {
-    "iris-connection": {"Streams", "Data flow", "In use", "Since last message", "Live for", "State of each stream"},
-    "iris-exporter": {
-        "Configuration in force", "Web configuration in force", "Configuration loaded",
-        "CPU", "Memory", "Event loop delay", "Open files",
-    },
-}  # fmt: skip
-"""Panels that are known to break the rules below, until they do not."""
-
-
 @pytest.mark.parametrize("board", BOARDS)
 def test_no_text_is_too_small_to_read(drawings: Drawings, board: str) -> None:
     small = [
         (drawn.name, title, text["text"], text["px"])
         for drawn in drawings.of(board)
         for title, text in drawn.texts
-        if text["px"] < SMALLEST_PX and title not in TO_MEND.get(board, ())
+        if text["px"] < SMALLEST_PX
     ]
     assert small == []
 
@@ -127,7 +117,7 @@ def test_nothing_is_cut_off(drawings: Drawings, board: str) -> None:
         (drawn.name, title, text["where"], text["text"])
         for drawn in drawings.of(board)
         for title, text in drawn.texts
-        if text["clipped"] and title not in TO_MEND.get(board, ())
+        if text["clipped"]
     ]
     assert cut == []
     sideways = [
