@@ -25,13 +25,17 @@ from iris_exporter.http.session import open_session
 from iris_exporter.instruments import catalog
 from iris_exporter.otel.provider import Telemetry
 from iris_exporter.streams.stream import Stream
+from iris_exporter.wire.iris.v1.iris_pb2 import Envelope
 
 NAMES = {
     "websocket": "ingest over WebSocket",
+    "websocket-protobuf": "ingest over WebSocket, protobuf",
+    "websocket-protobuf-batches": "ingest over WebSocket, protobuf in batches of 100",
     "sse": "ingest over SSE",
     "sse-chunked": "ingest over SSE, an HTTP chunk for each event",
 }
 _POLL_SECONDS = 0.005
+_PROTOBUF = "iris.v1+protobuf"
 _KNOWN_PROJECTS = (10, 1_000, 100_000)
 """Projects that a stream has while it takes events in."""
 
@@ -100,7 +104,7 @@ async def compare(source: Source, framing: str, count: int, rounds: int) -> tupl
     def send() -> None:
         source.order(do="flood", framing=framing, count=count)
 
-    floor = websocket_floor if framing == "websocket" else sse_floor
+    floor = FLOORS.get(framing, sse_floor)
     values, floors = [], []
     for _ in range(rounds):
         floors.append(count / await floor(source.url(framing), count, send))
@@ -137,7 +141,7 @@ async def connected(
     """A stream of the exporter that is live and has loaded its snapshot; with `telemetry` it tells that everything."""
     settings = stream_settings(
         url=source.url(framing),
-        protocol="websocket" if framing == "websocket" else "sse",
+        protocol="websocket" if framing.startswith("websocket") else "sse",
         snapshot_url=f"{source.snapshot_url}/{projects}",
         max_projects=max(10_000, projects),
     )
@@ -169,6 +173,25 @@ async def websocket_floor(url: str, count: int, send: Send) -> float:
         for _ in range(count):
             _decode((await socket.receive()).data)
         return time.process_time() - before
+
+
+async def protobuf_floor(url: str, count: int, send: Send) -> float:
+    """CPU seconds of the same loop over binary messages, each of which may be a batch."""
+    async with open_session() as session, session.ws_connect(url, autoping=False, protocols=(_PROTOBUF,)) as socket:
+        await socket.receive()
+        before = time.process_time()
+        send()
+        while count > 0:
+            found = Envelope.FromString((await socket.receive()).data)
+            count -= len(found.batch.messages) or 1
+        return time.process_time() - before
+
+
+FLOORS = {
+    "websocket": websocket_floor,
+    "websocket-protobuf": protobuf_floor,
+    "websocket-protobuf-batches": protobuf_floor,
+}
 
 
 async def sse_floor(url: str, count: int, send: Send) -> float:

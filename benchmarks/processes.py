@@ -32,8 +32,9 @@ class Source:
 
     def url(self, framing: str, number: int = 0) -> str:
         """Where a stream is; any number is another address of the same."""
-        scheme = "ws" if framing == "websocket" else "http"
-        return f"{scheme}://127.0.0.1:{self._port}/{framing}/{number}"
+        scheme = "ws" if framing.startswith("websocket") else "http"
+        path = "/api/stream" if "protobuf" in framing else ""
+        return f"{scheme}://127.0.0.1:{self._port}/{framing}/{number}{path}"
 
     @property
     def snapshot_url(self) -> str:

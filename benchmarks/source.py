@@ -24,9 +24,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from benchmarks.wire import FRAMINGS, Events, blocks
+from benchmarks.wire import FRAMINGS, SUBSCRIBED, Events, blocks
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
+_PROTOBUF = b"\r\nSec-WebSocket-Protocol: iris.v1+protobuf"
 _CLOSE = 0x8
 _CLOSE_NORMALLY = b"\x88\x02\x03\xe8"
 _TICK_SECONDS = 0.001
@@ -53,11 +54,14 @@ class Server:
         if framing not in FRAMINGS:
             writer.write(_snapshot(int(number) if number.isdigit() else 0))
             return True
-        writer.write(_head_of_websocket(head) if framing == "websocket" else _head_of_events(framing))
+        is_websocket, is_protobuf = framing.startswith("websocket"), "protobuf" in framing
+        writer.write(_head_of_websocket(head, protobuf=is_protobuf) if is_websocket else _head_of_events(framing))
+        if is_protobuf:
+            writer.write(SUBSCRIBED)
         self._clients[framing].add(writer)
         try:
             while data := await reader.read(65536):
-                if framing == "websocket" and data[0] & 0xF == _CLOSE:
+                if is_websocket and data[0] & 0xF == _CLOSE:
                     writer.write(_CLOSE_NORMALLY)
                     break
         finally:
@@ -119,13 +123,13 @@ def _snapshot(projects: int) -> bytes:
     return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
-def _head_of_websocket(request: bytes) -> bytes:
+def _head_of_websocket(request: bytes, *, protobuf: bool) -> bytes:
     headers = dict(line.partition(b":")[::2] for line in request.split(b"\r\n")[1:])
     key = next(value.strip() for name, value in headers.items() if name.lower() == b"sec-websocket-key")
     accept = base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
     return (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
+        b"Sec-WebSocket-Accept: " + accept + (_PROTOBUF if protobuf else b"") + b"\r\n\r\n"
     )
 
 

@@ -1,8 +1,11 @@
 """The messages that are sent, and how WebSocket and SSE frame them: what the reference backend sends, made faster."""
 
+import json
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+
+from iris_exporter.wire.protobuf import encode
 
 EVENT_BYTES = 300
 """Size of one JSON envelope (docs/benchmarks.md)."""
@@ -46,6 +49,26 @@ def websocket_frame(payload: bytes) -> bytes:
     return struct.pack("!BBH", 0x81, 126, len(payload)) + payload
 
 
+def _binary_frame(payload: bytes) -> bytes:
+    """One unmasked binary frame of fewer than 65,536 bytes."""
+    length = bytes([len(payload)]) if len(payload) < 126 else struct.pack("!BH", 126, len(payload))
+    return b"\x82" + length + payload
+
+
+def protobuf_frame(payload: bytes) -> bytes:
+    """The same message in the binary encoding."""
+    return _binary_frame(encode(json.loads(payload)))
+
+
+def protobuf_batch(payloads: Sequence[bytes]) -> bytes:
+    """Several of them as one batch."""
+    return _binary_frame(encode({"type": "batch", "messages": list(map(json.loads, payloads))}))
+
+
+SUBSCRIBED = protobuf_frame(b'{"type":"subscribed","data":{"position":"bench-0","encoding":"protobuf"}}')
+"""What comes before all else in the binary encoding: the epoch of the positions."""
+
+
 def sse_event(payload: bytes) -> bytes:
     """One event as the reference backend writes it: the cursor as id, the type as name, one line of data."""
     number = payload[payload.index(b"bench-") : payload.index(b'"', payload.index(b"bench-"))]
@@ -58,8 +81,13 @@ def sse_chunk(payload: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(event), event)
 
 
+BATCHED = {"websocket-protobuf-batches": 100}
+"""Framings that put so many messages into each."""
+
 FRAMINGS: dict[str, Callable[[bytes], bytes]] = {
     "websocket": websocket_frame,
+    "websocket-protobuf": protobuf_frame,
+    "websocket-protobuf-batches": protobuf_frame,
     "sse": sse_event,
     "sse-chunked": sse_chunk,
 }
@@ -68,11 +96,9 @@ FRAMINGS: dict[str, Callable[[bytes], bytes]] = {
 
 def blocks(events: Events, framing: str, first: int, count: int) -> Iterator[bytes]:
     """Frames `first` to `first + count` joined to writes of about `BLOCK_BYTES`."""
-    frame = FRAMINGS[framing]
     pending: list[bytes] = []
     size = 0
-    for number in range(first, first + count):
-        piece = frame(events.envelope(number))
+    for piece in _frames(events, framing, first, first + count):
         pending.append(piece)
         size += len(piece)
         if size >= BLOCK_BYTES:
@@ -80,3 +106,12 @@ def blocks(events: Events, framing: str, first: int, count: int) -> Iterator[byt
             pending, size = [], 0
     if pending:
         yield b"".join(pending)
+
+
+def _frames(events: Events, framing: str, first: int, end: int) -> Iterator[bytes]:
+    size = BATCHED.get(framing, 0)
+    if not size:
+        yield from map(FRAMINGS[framing], map(events.envelope, range(first, end)))
+        return
+    for start in range(first, end, size):
+        yield protobuf_batch(list(map(events.envelope, range(start, min(start + size, end)))))

@@ -65,6 +65,21 @@ def take_texts(data: bytes, start: int, limit: int, most: int) -> tuple[list[byt
     return texts, start
 
 
+def take_binaries(data: bytes, start: int, limit: int, most: int) -> tuple[list[bytes], int]:
+    """The same for binary messages, of which fewer are sent."""
+    found: list[bytes] = []
+    end = len(data)
+    while start < end and data[start] == BINARY and len(found) < most:
+        size = whole_frame(data, start, limit)
+        if not size or start + size > end:
+            break
+        marker = data[start + 1]
+        header = 2 if marker < _LENGTH_16 else 4 if marker == _LENGTH_16 else 10
+        found.append(data[start + header : start + size])
+        start += size
+    return found, start
+
+
 def whole_frame(data: bytes, start: int, limit: int) -> int | None:
     """The size of the unmasked frame that begins at `start`, header and payload, in bytes.
 

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 from typing_extensions import override
 
+from iris_exporter.decoding.dialect import Binary
 from iris_exporter.http.takeover import StreamProtocol, give_back
 from iris_exporter.transports import chunks, frames
 
@@ -79,17 +80,17 @@ class Incoming(StreamProtocol, Generic[_T]):
             self._waiter.set_result(None)
 
 
-class IncomingFrames(Incoming[list[bytes] | None]):
-    """WebSocket frames: batches of text messages, and None for a message that aiohttp has instead.
+class IncomingFrames(Incoming[list[bytes] | list[Binary] | None]):
+    """WebSocket frames: batches of text or binary messages, and None for a message that aiohttp has instead.
 
-    aiohttp gets pings, pongs, binary and compressed messages one by one, so that each is in its queue when its turn is
+    aiohttp gets pings, pongs and compressed messages one by one, so that each is in its queue when its turn is
     here. What is none of these, such as a fragment, a close frame or an error, it gets with all that follows.
     """
 
     def __init__(self, max_message_bytes: int, *, compressed: bool) -> None:
         super().__init__()
         self._limit = max_message_bytes
-        self._passed = {frames.PING: 125, frames.PONG: 125, frames.BINARY: max_message_bytes}
+        self._passed = {frames.PING: 125, frames.PONG: 125}
         if compressed:
             for first in (frames.TEXT, frames.BINARY):
                 self._passed[first | frames.COMPRESSED] = max_message_bytes
@@ -113,8 +114,13 @@ class IncomingFrames(Incoming[list[bytes] | None]):
                 self._put(texts, stop - start)
                 start = stop
                 continue
+            binaries, stop = frames.take_binaries(data, start, self._limit, MAX_BATCH_MESSAGES)
+            if binaries:
+                self._put(list(map(Binary, binaries)), stop - start)
+                start = stop
+                continue
             first = data[start]
-            limit = self._limit if first == frames.TEXT else self._passed.get(first)
+            limit = self._limit if first in (frames.TEXT, frames.BINARY) else self._passed.get(first)
             size = None if limit is None else frames.whole_frame(data, start, limit)
             if size is None:
                 self._leave_to_aiohttp(data[start:])

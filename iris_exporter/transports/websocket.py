@@ -52,18 +52,21 @@ class WebSocketLink(Link):
     async def read(self) -> Received:
         if self._close_code is not None and self._end is not None:
             raise TransportError(self._end)
-        texts, wire_bytes = None, None
+        messages, wire_bytes = None, None
         if self._incoming is not None:
             item = await self._incoming.get()
             if item is None:
                 self._incoming = None
             else:
-                texts, wire_bytes = item
-        if texts is None:
+                messages, wire_bytes = item
+        if messages is None:
             received = self._received(await self._socket.receive())
             if wire_bytes is not None and wire_bytes != received.wire_bytes:
                 received.inflated_bytes, received.wire_bytes = received.wire_bytes, wire_bytes
             return received
+        if isinstance(messages[0], Binary):
+            return Received(list(messages), wire_bytes or 0)
+        texts = messages
         if not _is_utf8(b"\n".join(texts)):  # so that the end of one does not become valid by the next one
             return self._up_to_invalid(texts)
         return Received(list(texts), wire_bytes or 0)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iris_exporter.transports.frames import BINARY, COMPRESSED, PING, TEXT, take_texts, whole_frame
+from iris_exporter.transports.frames import BINARY, COMPRESSED, PING, TEXT, take_binaries, take_texts, whole_frame
 
 LIMIT = 70_000
 
@@ -52,6 +52,21 @@ def test_other_frames_are_left(other: bytes) -> None:
 
 def test_so_many_are_cut_at_most() -> None:
     assert take_texts(frame(b"a") * 5, 0, LIMIT, 2) == ([b"a", b"a"], 6)
+
+
+@given(TEXTS, st.integers(0, 20), st.sampled_from([b"", frame(b"a"), frame(b"x" * (LIMIT + 1), BINARY), b"\x82"]))
+def test_binary_messages_are_cut_likewise(payloads: list[bytes], missing: int, rest: bytes) -> None:
+    whole = b"x" + b"".join(frame(payload, BINARY) for payload in payloads)
+    assert take_binaries(whole + rest, 1, LIMIT, 1000) == (payloads, len(whole))
+    assert take_binaries(whole, 1, LIMIT, 2)[0] == payloads[:2]
+    if payloads:
+        short = whole[: len(whole) - 1 - min(missing, len(payloads[-1]))]
+        cut = (payloads[:-1], len(whole) - len(frame(payloads[-1], BINARY)))
+        assert take_binaries(short, 1, LIMIT, 1000) == cut
+
+
+def test_a_length_may_be_longer_than_it_has_to_be() -> None:
+    assert take_binaries(b"\x82\x7e\x00\x01a\x82\x7f" + bytes(7) + b"\x01b", 0, LIMIT, 9) == ([b"a", b"b"], 16)
 
 
 @given(st.integers(0, LIMIT), st.integers(1, 20))

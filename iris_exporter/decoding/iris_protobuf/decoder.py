@@ -10,8 +10,8 @@ from google.protobuf.message import DecodeError as ProtobufError
 
 from iris_exporter.core.limits import Limits
 from iris_exporter.core.positions import parse_position
-from iris_exporter.decoding.iris_protobuf.events import ProtobufEvent, batch_of, event_of
-from iris_exporter.decoding.json_text import MAX_METADATA_DEPTH, printable
+from iris_exporter.decoding.iris_protobuf.events import batch_of
+from iris_exporter.decoding.json_text import printable
 from iris_exporter.decoding.messages import EventBatch, Message
 from iris_exporter.errors import DecodeError
 from iris_exporter.wire.iris.v1 import iris_pb2 as pb
@@ -37,23 +37,20 @@ class ProtobufDecoder:
 
     def decode(self, frames: Sequence[bytes], limits: Limits) -> Iterator[Found]:
         """The messages in the frames, in order."""
-        waiting: list[tuple[ProtobufEvent, pb.Envelope]] = []
+        events: list[pb.Envelope] = []
         for envelope in self._envelopes(frames):
-            event = None
-            if isinstance(envelope, pb.Envelope) and limits.max_json_depth >= MAX_METADATA_DEPTH:
-                event = event_of(envelope, self._prefix) if envelope.HasField("event") else None
-            if event is not None and isinstance(envelope, pb.Envelope):
-                waiting.append((event, envelope))
-                if len(waiting) == MAX_BATCH:
-                    yield from self._together(waiting, limits)
-                    waiting = []
+            if not isinstance(envelope, DecodeError) and envelope.HasField("event"):
+                events.append(envelope)
+                if len(events) == MAX_BATCH:
+                    yield from self._together(events, limits)
+                    events = []
                 continue
-            if waiting:
-                yield from self._together(waiting, limits)
-                waiting = []
+            if events:
+                yield from self._together(events, limits)
+                events = []
             yield from (envelope,) if isinstance(envelope, DecodeError) else self._alone(envelope)
-        if waiting:
-            yield from self._together(waiting, limits)
+        if events:
+            yield from self._together(events, limits)
 
     @property
     def _prefix(self) -> str:
@@ -78,13 +75,16 @@ class ProtobufDecoder:
             if len(messages) > MAX_MESSAGES:
                 yield DecodeError("too_long", f"$.batch[{MAX_MESSAGES}]", "more messages in a batch than are read")
 
-    def _together(self, waiting: Sequence[tuple[ProtobufEvent, pb.Envelope]], limits: Limits) -> Iterator[Found]:
-        batch = batch_of([event for event, _ in waiting], limits.max_event_bytes)
+    def _together(self, events: Sequence[pb.Envelope], limits: Limits) -> Iterator[Found]:
+        """The messages of events, as one batch where all of them are well-formed."""
+        batch = batch_of(events, self._prefix, limits)
         if batch is not None:
             yield batch
-            return
-        for _, envelope in waiting:
-            yield from self._alone(envelope)
+        elif len(events) == 1:
+            yield from self._alone(events[0])
+        else:
+            for event in events:
+                yield from self._together((event,), limits)
 
     def _alone(self, envelope: pb.Envelope) -> Iterator[Found]:
         """The messages of one envelope by the general path."""
