@@ -19,6 +19,12 @@ async def _scrape(_scale: Scale) -> list[Row]:
     return await scrape.run()
 
 
+async def _bytes(scale: Scale) -> list[Row]:
+    from benchmarks import volume  # so does this one
+
+    return await volume.run(scale)
+
+
 BENCHMARKS: dict[str, Callable[[Scale], Awaitable[list[Row]]]] = {
     "ingest": ingest.run,
     "tracing": tracing.run,
@@ -27,6 +33,7 @@ BENCHMARKS: dict[str, Callable[[Scale], Awaitable[list[Row]]]] = {
     "memory": memory.run,
     "start": startup.run,
     "storm": storm.run,
+    "bytes": _bytes,
     "peers": peers.run,
 }
 

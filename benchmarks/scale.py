@@ -10,7 +10,8 @@ class Scale:
     `rounds` is how often product and floor take turns, `starts` how often a process is started; of both the median
     is shown. `delay_events` are sent at `delay_rate` a second. `streams` are idle ones beside the first. `reconnects`
     is how often the memory benchmark loses its link; an hour has 1,200 at the shortest delay of three seconds.
-    `storm_streams` connect to a port that refuses, for `storm_seconds`.
+    `storm_streams` connect to a port that refuses, for `storm_seconds`. `volume_minutes` of traffic are counted,
+    and `volume_events` sent to see how late they are.
     """
 
     ingest_events: int
@@ -23,6 +24,8 @@ class Scale:
     reconnects: int
     storm_streams: int
     storm_seconds: int
+    volume_minutes: int
+    volume_events: int
 
 
 FULL = Scale(
@@ -36,6 +39,8 @@ FULL = Scale(
     reconnects=1_200,
     storm_streams=1_000,
     storm_seconds=20,
+    volume_minutes=60,
+    volume_events=500,
 )
 QUICK = Scale(
     ingest_events=20_000,
@@ -48,4 +53,6 @@ QUICK = Scale(
     reconnects=300,
     storm_streams=1_000,
     storm_seconds=8,
+    volume_minutes=20,
+    volume_events=100,
 )

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from benchmarks import delay, ingest, memory, peers, startup, storm
+from benchmarks import delay, ingest, memory, peers, startup, storm, volume
 from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.delay import delays_of
 from benchmarks.processes import BenchmarkError, source
@@ -29,6 +29,8 @@ TINY = Scale(
     reconnects=20,
     storm_streams=20,
     storm_seconds=1,
+    volume_minutes=2,
+    volume_events=5,
 )
 STARTED = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -116,6 +118,17 @@ def test_a_histogram_shows_the_busiest_second_of_each_group() -> None:
         ),
         (startup.run, ["ready"]),
         (storm.run, ["after the first", "first minute", "half hour", "real dials in the busiest", "default budget"]),
+        (
+            volume.run,
+            [
+                *("first state, WebSocket", "protobuf", "WebSocket", "SSE", "protobuf", "all together"),
+                *("by the design", "by the design", "by the design", "polling at 30 s", "polling at 30 s, gzip"),
+                *(way.name for way in volume.WAYS),
+                *("longest: polling", "longest: WebSocket, SSE"),
+                *("WebSocket, median", "WebSocket, longest", "SSE, median", "SSE, longest"),
+                *("protobuf, median", "protobuf, longest", "gzip, median", "gzip, longest"),
+            ],
+        ),
     ],
 )
 async def test_benchmark_returns_its_figures(run: Callable[[Scale], Awaitable[list[Row]]], names: list[str]) -> None:
@@ -165,3 +178,19 @@ def test_unknown_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["ingets"])
     assert f"there are {', '.join(BENCHMARKS)}" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.time_limit(120)
+async def test_all_extensions_together_move_a_tenth_of_the_bytes_and_protobuf_half() -> None:
+    """Over the scenario's hour, with the first state."""
+    ways = {way.name: way for way in volume.WAYS}
+    plain = sum(await volume.hour(ways["SSE"], 60))
+    for name in ("SSE, all together", "WebSocket, all together"):
+        assert sum(await volume.hour(ways[name], 60)) < plain / 10
+    first, later = await volume.hour(ways["WebSocket"], 60)
+    first_binary, later_binary = await volume.hour(ways["WebSocket, protobuf"], 60)
+    assert first_binary < 0.55 * first
+    assert later_binary < 0.55 * later
+    assert 45_000 < first < 55_000, "the size that the design has"
+    assert 200 < later / 720 < 350
