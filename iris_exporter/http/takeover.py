@@ -82,6 +82,7 @@ class Takeover(StreamProtocol):
         self._held: list[bytes] = []
         self._held_bytes = 0
         self._has_ended = False
+        self._is_over = False  # whether somebody has said whose it is
         self._lost: tuple[Exception | None] | None = None  # what aiohttp hears when it has what is held
 
     @override
@@ -114,6 +115,7 @@ class Takeover(StreamProtocol):
 
     def take(self, stream: StreamProtocol) -> None:
         """Let `stream` have what is held, and all that follows."""
+        self._is_over = True
         stream.attach(self._transport, self._below)
         for data in self._release():
             self._transport.get_protocol().data_received(data)  # type: ignore[attr-defined]  # it may give back
@@ -123,7 +125,10 @@ class Takeover(StreamProtocol):
             stream.ended()
 
     def give_back(self) -> None:
-        """Let aiohttp have what is held, and all that follows."""
+        """Let aiohttp have what is held, and all that follows; nothing happens where it was said before whose it is."""
+        if self._is_over:
+            return
+        self._is_over = True
         give_back(self._transport, self._below, b"".join(self._release()))
         if self._lost is not None:
             self._below.connection_lost(*self._lost)
@@ -167,6 +172,19 @@ class TakeoverResponse(ClientResponse):
             if self.takeover is None:
                 takeover.give_back()
         return self
+
+    @override
+    def close(self) -> None:
+        """Where nobody has taken it over, aiohttp hears how the connection ends."""
+        if self.takeover is not None:
+            self.takeover.give_back()
+        super().close()
+
+    @override
+    def release(self) -> Any:
+        if self.takeover is not None:
+            self.takeover.give_back()
+        return super().release()
 
     def _may_be_taken(self) -> bool:
         if self.status == 101:
