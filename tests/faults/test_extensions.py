@@ -5,14 +5,16 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 import aiohttp
+import msgspec
 import pytest
 
 from iris_exporter.backend.installation import Installation
 from iris_exporter.core.status import State
 from iris_exporter.decoding.iris_json.dialect import IrisJson
+from iris_exporter.instruments import catalog
 from iris_exporter.model.snapshot import Snapshot
 from iris_exporter.model.state import StreamState
-from tests.faults.rig import Rig, rig
+from tests.faults.rig import Rig, numbered_events, rig
 from tests.waiting import until
 
 OFF: Mapping[str, object] = {
@@ -102,7 +104,7 @@ async def check(transport: str, names: tuple[str, ...]) -> None:
         scrape = await it.scrape()
         status = it.stream.status()
         assert status.encoding == ("protobuf" if "encoding" in names and transport == "websocket" else "json")
-        compression = {"websocket": "deflate", "sse": "none"}[transport] if "compression" in names else "none"
+        compression = {"websocket": "deflate", "sse": "gzip"}[transport] if "compression" in names else "none"
         assert status.compression == compression
         assert status.extensions == {*set(names) - {"encoding", "compression"}, "priority"}
         assert scrape.total("iris_stream_info", encoding=status.encoding, compression=compression) == 1
@@ -141,3 +143,52 @@ async def test_none_and_all_of_the_extensions(transport: str, names: tuple[str, 
 @pytest.mark.parametrize("names", [*((name,) for name in ALL), *itertools.combinations(ALL, 2)], ids="+".join)
 async def test_each_extension_and_each_pair(transport: str, names: tuple[str, ...]) -> None:
     await check(transport, names)
+
+
+@pytest.mark.parametrize("transport", FORMS)
+async def test_what_a_slow_reader_has_lost_comes_over_rest(transport: str) -> None:
+    async with rig(transport, path="/api/stream", source={"queue_messages": 50}) as it:
+        it.publish(1000)
+        await it.has_counted(1020)
+        scrape = await it.scrape()
+        assert scrape.total("iris_stream_source_dropped_events_total") >= 900
+        assert scrape.total("iris_stream_event_gaps_total") == 0
+
+
+@pytest.mark.parametrize("transport", FORMS)
+async def test_an_event_that_overtakes_others_counts_once(transport: str) -> None:
+    async with rig(transport, path="/api/stream", batch_seconds=0.2) as it:
+        (last,) = numbered_events(999, 1)
+        critical = msgspec.structs.replace(last, id="urgent", severity="critical")
+        it.publish(10)
+        it.backend.service.publish([critical])
+        it.publish(10)
+        await it.has_counted(41)
+        scrape = await it.scrape()
+        assert scrape.total("iris_stream_events_overtaking_total") == 1
+        assert scrape.total("iris_stream_event_gaps_total") == 0
+        assert scrape.total("iris_events_total", severity="critical") == 1
+        it.proxy.cut()
+        it.publish(5)
+        await it.has_counted(46)
+
+
+@pytest.mark.parametrize("encoding", ["json", "auto"])
+@pytest.mark.parametrize("transport", FORMS)
+async def test_a_change_that_does_not_follow_is_made_good(transport: str, encoding: str) -> None:
+    async with rig(transport, path="/api/stream", source=BUSY_SOURCE, encoding=encoding) as it:
+        truth = Truth(it)
+        await until(lambda: it.counted() >= 30)
+        for subscriber in it.backend.service._subscribers():
+            subscriber.send_queue._seq += 1
+        before = it.counted()
+        await until(lambda: it.stream.instruments.counter(catalog.DELTA_RESYNCS).counts()[""] == 1)
+        await until(lambda: it.counted() >= before + 30)
+        truth.rest()
+        await settled(it, truth)
+        await same_state(it)
+        scrape = await it.scrape()
+        assert scrape.total("iris_stream_delta_resyncs_total") == 1
+        assert scrape.total("iris_stream_event_gaps_total") == 0
+        lost = scrape.total("iris_stream_disconnects_total", reason="out_of_sync")
+        assert lost == (1 if transport == "sse" else 0), "a WebSocket stays open"
