@@ -38,8 +38,12 @@ _ADDRESSES = """
 
   Watch it reconnect:  curl --json '{{"drop": 5}}' {backend}/-/faults
   and make it whole:   curl --json '{{}}' {backend}/-/faults
+  With Prometheus and Grafana, in a checkout, after this one has freed port 14747:
+    {compose}
   Ctrl-C stops both.
 """
+COMPOSE = "docker compose -f deploy/compose/compose.yaml up"
+"""All of it in one command: also dashboards, alerts, traces and logs."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -102,7 +106,7 @@ async def _run(arguments: argparse.Namespace, otel: OtelSettings) -> None:
     try:
         settings = _settings(arguments, backend.url)
         async with Exporter(settings, lambda: settings, otel=otel) as exporter:
-            stdout.write(_ADDRESSES.format(sidecar=exporter.addresses[0], backend=backend.url))
+            stdout.write(_ADDRESSES.format(sidecar=exporter.addresses[0], backend=backend.url, compose=COMPOSE))
             stream = exporter.streams()["demo"]
             line = asyncio.create_task(_show(lambda: (stream.status(), stream.snapshot())))
             with suppress(TimeoutError):

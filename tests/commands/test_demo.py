@@ -23,6 +23,7 @@ def demo(**variables: str) -> subprocess.CompletedProcess[str]:
 def test_the_demo_exports_what_the_variables_ask_for() -> None:
     done = demo(OTEL_TRACES_EXPORTER="console")
     assert done.returncode == 0, done.stderr
+    assert "docker compose -f deploy/compose/compose.yaml up\n" in done.stdout
     spans = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     assert "iris.connect" in {span["name"] for span in spans}
 

@@ -13,6 +13,7 @@ import yaml
 
 from alerts import forms, thresholds
 from alerts.main import GROUPS
+from iris_exporter.commands import demo
 from tests.tools import tool
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,6 +70,16 @@ def loaded(name: str) -> Any:
 def test_the_loader_of_docker_compose_accepts_the_stack() -> None:
     """Schema, references between services, volumes and anchors."""
     code, output = run(tool("compose-spec"), "compose.yaml")
+    assert code == 0, output
+    assert set(yaml.safe_load(output)["services"]) == set(PORTS)
+
+
+@pytest.mark.needs("compose-spec")
+def test_what_the_demo_prints_starts_the_same_stack_from_the_top_of_a_checkout() -> None:
+    """Paths in the file are those of its own directory, wherever the command is called."""
+    *program, path, verb = demo.COMPOSE.split()
+    assert (program, verb) == (["docker", "compose", "-f"], "up")
+    code, output = run(tool("compose-spec"), ROOT / path)
     assert code == 0, output
     assert set(yaml.safe_load(output)["services"]) == set(PORTS)
 
