@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # A file stays in one worker, since what its tests share is dear; the order is that of tests/conftest.py.
 PYTEST  := --dist=loadfile --no-loadscope-reorder
 
-.PHONY: help demo test test-all lint format generate bench fuzz marathon peers tools clean
+.PHONY: help demo test test-all lint format generate bench fuzz marathon pictures peers tools clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ fuzz: $(FUZZ) ## feed the parsers what a fuzzer thinks of (SECONDS=20 for each; 
 
 marathon: $(DEV) ## count 100,000 events through faults and kills (options: ARGS="--seed 1")
 	@$(PY) -m tests.faults.run_marathon $(ARGS)
+
+pictures: $(DEV) ## draw the pictures of the documentation (needs make tools)
+	@$(PY) -m tests.dashboards.pictures $(ARGS)
 
 peers: ## build the peers in Go that `make bench ARGS=peers` measures beside the exporter
 	@for peer in go benthos; do \

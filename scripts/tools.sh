@@ -31,6 +31,7 @@ typescript  npm  typescript@5.9.3
 @kubernetes-models/grafana-operator npm @kubernetes-models/grafana-operator@3.0.0
 grafana-client pip grafana-client==5.1.4
 chromium    apt  chromium
+pngquant    apt  pngquant
 dashboard-harness script scripts/tools/dashboard-harness.sh tests/dashboards/harness/package.json tests/dashboards/harness/package-lock.json
 ocb         go   go.opentelemetry.io/collector/cmd/builder//@v0.165.0
 otelcol     ocb  scripts/tools/otelcol.yaml

@@ -32,8 +32,8 @@ from tests.integration.programs import running
 from tests.integration.reference import ReferenceBackend, reference_backend
 from tests.tools import ROOT, tool
 
-END = 1_767_279_600
-"""Unix time of the last scrape: some afternoon, always the same."""
+END = 1_767_279_720
+"""Unix time of the last scrape: some afternoon, always the same; not a full hour, whose label would be at the edge."""
 SCRAPE_SECONDS = 15
 PAUSE_SECONDS = 0.25
 SEED = 29

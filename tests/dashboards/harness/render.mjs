@@ -1,5 +1,6 @@
 // Draws dashboards in a headless Chromium: node render.mjs MODULES PAGE CHROMIUM JOBS OUTPUT
-// JOBS is a JSON list; for each job NAME.json (measures and facts) and, where asked for, NAME.png are written to OUTPUT.
+// JOBS is a JSON list; for each job NAME.json (measures and facts) and, with `picture`, NAME.png are written to OUTPUT. The
+// picture is of the whole page, or of the first `height` pixels.
 import { createRequire } from 'node:module';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -23,13 +24,14 @@ try {
   // Grafana serves its fonts from there; here they are in the bundle.
   page.on('requestfailed', (request) => !request.url().includes('/public/fonts/') && complaints.push(`not there: ${request.url()}`));
   await page.goto(pathToFileURL(join(directory, 'index.html')));
-  for (const { name, width, picture, ...job } of JSON.parse(readFileSync(jobs))) {
+  for (const { name, width, picture, height, ...job } of JSON.parse(readFileSync(jobs))) {
     await page.setViewport({ width, height: HEIGHT });
     const loaded = { ...job, board: JSON.parse(readFileSync(job.board)), answers: JSON.parse(readFileSync(job.answers)) };
     await page.evaluate((loaded) => window.draw(loaded), loaded);
     writeFileSync(join(output, `${name}.json`), JSON.stringify({ ...(await page.evaluate(() => window.report())), complaints: complaints.splice(0) }));
     if (picture) {
-      await page.screenshot({ path: join(output, `${name}.png`), clip: { x: 0, y: 0, width, height: await page.evaluate(() => document.querySelector('.page').offsetHeight) } });
+      const whole = await page.evaluate(() => document.querySelector('.page').offsetHeight);
+      await page.screenshot({ path: join(output, `${name}.png`), clip: { x: 0, y: 0, width, height: height || whole } });
     }
   }
 } finally {
