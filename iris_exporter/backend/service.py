@@ -198,6 +198,8 @@ class Service:
             connection.end(Ending(1001, "idle"))
         elif now - connection.last_heartbeat_at >= self.settings.heartbeat_interval_seconds:
             connection.last_heartbeat_at = now
+            if isinstance(connection, Subscriber):
+                self._cut_unless(not connection.is_stalled(2 * self.settings.heartbeat_interval_seconds), connection)
             self.say(connection, heartbeat("ping", iso_time(wall)))
         if isinstance(connection, Subscriber):
             self._check_subscriber(connection, now)
@@ -205,8 +207,8 @@ class Service:
     def _check_subscriber(self, subscriber: Subscriber, now: float) -> None:
         if subscriber.send_queue.grant is None and now - subscriber.started_at >= GRACE_SECONDS:
             subscriber.subscribe(EVERYTHING)
-        subscriber.wake_when_due(now)
-        self._cut_unless(not subscriber.is_stalled(2 * self.settings.heartbeat_interval_seconds), subscriber)
+        if not subscriber.wake.is_set():
+            subscriber.wake_when_due(now)
 
     def _is_due(self, name: str, connection: Connection, now: float) -> bool:
         fault = self.faults.get(name)

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -80,6 +81,8 @@ def run(arguments: argparse.Namespace) -> int:
         IrisExporterError: The address cannot be had, or a mistake of the backend has ended it.
     """
     logs.setup(arguments.log_level, arguments.log_format)
+    # All it has to say is that a client offers no subprotocol of ours, which is no fault, and any client may do often.
+    logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)
     backend = Backend(_read_settings(arguments))
     try:
         asyncio.run(_serve(backend))
@@ -131,7 +134,7 @@ async def _serve(backend: Backend) -> None:
         key = "needs the key of the file given" if service.key else "no key needed"
         stdout.write(
             f"IRIS reference backend on {backend.url} ({key}, seed {service.seed})\n"
-            f"  streams, WebSocket or SSE: {backend.url}/api/stream/overview, .../events, .../telemetry\n"
+            f"  streams, WebSocket or SSE: {backend.url}/api/stream, .../overview, .../events, .../telemetry\n"
             f"  REST: {backend.url}/api/overview\n"
             f"  all endpoints and faults: {backend.url}/\n"
         )
