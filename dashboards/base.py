@@ -11,7 +11,7 @@ from grafana_foundation_sdk.models import dashboard as model
 
 from alerts.model import Severity
 from dashboards.common import BLUE, PROMETHEUS, SEVERITY_COLOURS, STATE_COLOURS
-from dashboards.queries import START_TIME, equals, firing, select
+from dashboards.queries import FINEST, START_TIME, equals, firing, select
 from iris_exporter.core.status import State
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.metric import Metric
@@ -143,7 +143,7 @@ def _resolution() -> build.IntervalVariable:
         .values("5s,15s,30s,1m,5m")
         .auto(True)
         .step_count(6000)
-        .min_interval("5s")
+        .min_interval(FINEST)
         .current(model.VariableOption(selected=True, text="auto", value="$__auto_interval_resolution"))
         .hide(model.VariableHide.HIDE_VARIABLE)
     )

@@ -23,7 +23,7 @@ from grafana_foundation_sdk.models import heatmap as heatmap_model
 from grafana_foundation_sdk.models import prometheus as query
 
 from alerts.thresholds import SUCCESS_OBJECTIVE
-from dashboards.queries import STATE_CODES, STATUS_CODES
+from dashboards.queries import FINEST, STATE_CODES, STATUS_CODES
 from iris_exporter.core import palette
 from iris_exporter.core.status import State
 from iris_exporter.model.snapshot import DataFlow
@@ -202,7 +202,7 @@ def bars(
         title, description, *targets, unit="locale", empty=empty, size=size, steps=((None, GREEN),), colours=colours
     )
     panel.legend(_legend("sum").sort_by("Total").sort_desc(True))
-    panel.draw_style(shared.GraphDrawStyle.BARS).fill_opacity(80).decimals(0).max_data_points(BARS)
+    panel.draw_style(shared.GraphDrawStyle.BARS).fill_opacity(80).decimals(0).max_data_points(BARS).interval(FINEST)
     # As wide as the time between two bars otherwise, which is long where most counted nothing.
     panel.bar_max_width(BAR_PIXELS)
     mode = shared.StackingMode.NORMAL if stacked else shared.StackingMode.NONE

@@ -40,6 +40,8 @@ BY_STREAM = "job, instance, stream"
 
 RESOLUTION = "$resolution"
 """How often `growth` looks for a reset."""
+FINEST = "5s"
+"""The least `$resolution`, and the least length of a bar: a bar is looked at a whole number of times."""
 _REMEMBERED = "1h"
 """How long a value counts as the last one before: longer than an outage of Prometheus or of a target."""
 

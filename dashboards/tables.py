@@ -9,6 +9,7 @@ from grafana_foundation_sdk.models import common as shared
 from grafana_foundation_sdk.models import dashboard as model
 
 from dashboards import common
+from dashboards.queries import FINEST
 
 EMPTY_CELL = "-"
 """The sentence for no data is that of the whole table: Grafana would print it in every empty cell, too."""
@@ -72,7 +73,7 @@ def grid(
     if totals:
         summed = {"reducers": ["sum"], "mode": "seriesToRows", "labelsToFields": True, "includeTimeField": False}
         panel.with_transformation(model.DataTransformerConfig(id_val="reduce", options=summed))
-        panel.max_data_points(common.BARS)
+        panel.max_data_points(common.BARS).interval(FINEST)
     return arrange(panel, columns, sort)
 
 

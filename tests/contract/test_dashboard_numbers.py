@@ -8,6 +8,7 @@ import promql_parser
 import pytest
 
 from dashboards.common import BAR_PIXELS, BARS, LEAST_TOP
+from dashboards.queries import FINEST
 from iris_exporter.core import palette
 from tests.contract import boards
 from tests.contract.boards import Query
@@ -65,8 +66,33 @@ def test_bars_show_what_was_counted_and_nothing_else(name: str, panel: dict[str,
         assert not list(boards.selectors(boards.plain(rest)))
     assert panel["fieldConfig"]["defaults"]["decimals"] == 0
     assert panel["maxDataPoints"] == BARS
+    assert panel["interval"] == FINEST
     assert panel["fieldConfig"]["defaults"]["custom"]["barMaxWidth"] == BAR_PIXELS
     assert "sum" in panel["options"]["legend"]["calcs"]
+
+
+# As `roundInterval` of @grafana/data: below this many seconds, that step.
+STEPS = (
+    (7.5, 5), (12.5, 10), (17.5, 15), (25, 20), (45, 30), (90, 60), (210, 120), (450, 300), (750, 600), (1050, 900),
+    (1500, 1200), (2700, 1800), (5400, 3600), (9000, 7200), (16200, 10800), (32400, 21600), (86400, 43200),
+    (604800, 86400), (1814400, 604800),
+)  # fmt: skip
+
+
+def stepped(seconds: float) -> int:
+    """What Grafana makes of a length, not below that of `FINEST`."""
+    return next(step for limit, step in STEPS if seconds < limit)
+
+
+@pytest.mark.parametrize("name", sorted({name for name, _ in WITH_BARS}))
+def test_a_bar_is_looked_at_a_whole_number_of_times(name: str) -> None:
+    """Otherwise a restart near the end of a bar would be found in the next one, whatever time is shown."""
+    (variable,) = (each for each in BOARDS[name]["templating"]["list"] if each["name"] == "resolution")
+    assert (variable["auto"], variable["auto_min"], variable["hide"]) == (True, FINEST, 2)
+    shown = 60.0
+    while shown < 400 * 86400:
+        assert stepped(shown / BARS) % stepped(shown / variable["auto_count"]) == 0, shown
+        shown *= 1.01
 
 
 @each_query

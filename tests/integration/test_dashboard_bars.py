@@ -24,8 +24,8 @@ from tests.tools import tool
 
 LENGTH_SECONDS = 3600
 SCRAPE_INTERVALS = (5, 7, 10, 15, 30, 60)
-BARS = (15, 60, 120, 900)
-"""Lengths of a bar, as Grafana chooses them for spans of time from half an hour to a day."""
+BARS = (5, 15, 60, 120, 900)
+"""Lengths of a bar, as Grafana chooses them for spans of time from some minutes to a day."""
 Samples = list[int | None]
 """By scrape; None is a scrape that failed."""
 
