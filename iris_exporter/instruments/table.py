@@ -4,7 +4,7 @@ Between two scrapes few values change. A column therefore has the text of each r
 shows; a scrape hands in the values of now, writes those that differ, and joins the texts.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, AnyStr, Final, Generic
 
 _NOTHING: Final = float("nan")
@@ -21,9 +21,11 @@ class Column(Generic[AnyStr]):
         self._counts: dict[int, int] = {}
         self.texts: list[AnyStr] = [empty] * rows
 
-    def differing(self, rows: Iterable[int], values: Iterable[Any]) -> list[tuple[int, Any]]:
-        """Which of these rows show another value, and which one each has to show: `write` it."""
+    def differing(self, rows: Sequence[int], values: list[Any]) -> list[tuple[int, Any]]:
+        """Which of these rows, in their order, show another value, and which one each has to show: `write` it."""
         known = self._values
+        if rows[-1] - rows[0] < len(rows) and known[rows[0] : rows[-1] + 1] == values:
+            return []  # neighbours, of which mostly none has changed
         return [
             (row, value)
             for row, value in zip(rows, values, strict=True)
@@ -31,22 +33,26 @@ class Column(Generic[AnyStr]):
         ]
 
     def differing_from(self, start: int, values: list[Any]) -> list[tuple[int, Any]]:
-        """The same for neighbours, of which mostly none has changed."""
-        end = start + len(values)
-        return [] if self._values[start:end] == values else self.differing(range(start, end), values)
+        """The same for neighbours."""
+        return self.differing(range(start, start + len(values)), values) if values else []
 
-    def write(self, changes: Iterable[tuple[int, Any]], texts: Iterable[AnyStr]) -> None:
-        """Let rows show values as these texts."""
+    def write(self, changes: Sequence[tuple[int, Any]], texts: Sequence[AnyStr]) -> None:
+        """Let rows, in their order and at least one, show values as these texts."""
+        self._counts.clear()
+        first, last = changes[0][0], changes[-1][0]
+        if last - first < len(changes) == len(texts):  # neighbours
+            self.texts[first : last + 1] = texts
+            self._values[first : last + 1] = [value for _, value in changes]
+            return
         for (row, value), text in zip(changes, texts, strict=True):
             self.texts[row] = text
             self._values[row] = value
-        self._counts.clear()
 
     def lines(self, line_feed: AnyStr, start: int = 0, end: int | None = None) -> int:
         """How many lines these rows have (the same ranges each time); counted again when something was written."""
         count = self._counts.get(start)
         if count is None:
-            count = self._counts[start] = sum([text.count(line_feed) for text in self.texts[start:end]])
+            count = self._counts[start] = line_feed[:0].join(self.texts[start:end]).count(line_feed)
         return count
 
     def reordered(self, rows: Sequence[int], empty: AnyStr) -> "Column[AnyStr]":

@@ -14,10 +14,11 @@ different names stay two series.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
+from math import isnan
 
 from iris_exporter.core.shorten import marked
 
@@ -100,6 +101,13 @@ def format_value(value: float) -> str:
     if -_EXPONENT_FROM < value < _EXPONENT_FROM:
         return repr(value)
     return _format_unusual(value)
+
+
+def format_values(values: Sequence[float]) -> list[str]:
+    """`format_value` of each of some floats: one call where none of them needs an exponent or a name."""
+    if min(values) > -_EXPONENT_FROM and max(values) < _EXPONENT_FROM and not isnan(sum(values)):
+        return list(map(repr, values))
+    return list(map(format_value, values))
 
 
 def _format_unusual(value: float) -> str:

@@ -15,12 +15,18 @@ from iris_exporter.instruments.text import (
     escape_label,
     exemplar_text,
     format_value,
+    format_values,
 )
 
 
 @given(st.one_of(st.floats(), st.integers(-(10**18), 10**18)))
 def test_a_value_is_spelled_as_the_client_library_does(value: float) -> None:
     assert format_value(value) == floatToGoString(value)
+
+
+@given(st.lists(st.floats() | st.floats(-1e6, 1e6), min_size=1))
+def test_many_values_are_spelled_like_each_of_them(values: list[float]) -> None:
+    assert format_values(values) == list(map(format_value, values))
 
 
 @pytest.mark.parametrize(
