@@ -32,7 +32,7 @@ def board() -> build.Dashboard:
     found.with_variable(base.scheme())
     found.with_panel(streams.live_count((5, 6)))
     found.with_panel(streams.alerts((19, 6)))
-    found.with_panel(streams.worst_first((24, 12), streams.traffic_facts()))
+    found.with_panel(streams.worst_first((24, 12), streams.traffic_facts(), exporter_width=190))
     for panel in cards():
         found.with_panel(panel)
     found.with_panel(changes())
@@ -171,10 +171,10 @@ def projects() -> table.Panel:
             "Value #B": Column("Status", 90, tables.word(common.status_mappings(), background=True)),
             "Value #C": Column("Health", 90, [*share, *tables.graded(common.HEALTH)]),
             "Value #D": Column("Success", 95, [*share, *tables.graded(common.SUCCESS)]),
-            "Value #E": Column("Experts", 90),
-            "Value #F": Column("Runs", 90, tables.number("locale")),
+            "Value #E": Column("Experts", 85),
+            "Value #F": Column("Runs", 85, tables.number("locale")),
             "Value #G": Column("Latency", 90, tables.number("s")),
-            "Value #H": Column("Last run", 140, tables.number("dateTimeFromNow")),
+            "Value #H": Column("Last run", 150, tables.number("dateTimeFromNow")),
             "Value #I": Column("Anomalies", 100, tables.graded(((None, "text"), (1, common.ORANGE)))),
         },
         sort=[("Status", True)],

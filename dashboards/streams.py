@@ -233,8 +233,8 @@ def traffic_facts() -> list[Fact]:
     ]
 
 
-def worst_first(size: tuple[int, int], facts: Sequence[Fact]) -> table.Panel:
-    """One row for each stream, the worst one first."""
+def worst_first(size: tuple[int, int], facts: Sequence[Fact], exporter_width: int = 155) -> table.Panel:
+    """One row for each stream, the worst one first; the width is that of the column of exporters, in pixels."""
     queries = {
         "A": _score(),
         "B": f"max by ({BY_STREAM}, reason) ({select(catalog.FAILURE_INFO)})",
@@ -259,15 +259,15 @@ def worst_first(size: tuple[int, int], facts: Sequence[Fact]) -> table.Panel:
         columns={
             "Value #A": Column("State", 115, tables.word(_words(), background=True)),
             "stream": Column("Stream", 130, [common.override("links", _links())], grows=True),
-            "reason": Column("Reason", 150, tables.reasons()),
-            "Value #C": Column("Next try", 80, tables.number("s", 0)),
-            "Value #D": Column("Since", 140, tables.number("dateTimeFromNow")),
+            "reason": Column("Reason", 145, tables.reasons()),
+            "Value #C": Column("Next try", 75, tables.number("s", 0)),
+            "Value #D": Column("Since", 150, tables.number("dateTimeFromNow")),
             "protocol": Column("Protocol", 85),
             **{f"Value #{ref}": column for ref, (_, column) in more.items()},
             "runbook": Column("Runbook", 70, [
                 common.override("mappings", [pattern]), common.override("links", [runbook]),
             ]),
-            "instance": Column("Exporter", 155),
+            "instance": Column("Exporter", exporter_width),
         },
         sort=[("State", True)],
     )  # fmt: skip
