@@ -32,8 +32,8 @@ demo: $(RUNTIME) ## run the reference backend and the sidecar together (options:
 test: $(DEV) ## run the tests that take no long time (a part, slow ones too: ARGS="tests/core -k sse"; in one process: WORKERS=0)
 	@$(PY) -m pytest --numprocesses=$(or $(WORKERS),$(if $(ARGS),0,auto)) $(PYTEST) $(or $(ARGS),-m "not slow" --hypothesis-profile=quick)
 
-test-all: $(DEV) ## run every test
-	@$(PY) -m pytest --numprocesses=$(or $(WORKERS),auto) $(PYTEST)
+test-all: $(DEV) ## run every test, and say which took longest
+	@$(PY) -m pytest --numprocesses=$(or $(WORKERS),auto) $(PYTEST) --durations=20 --durations-min=10
 
 lint: $(DEV) ## check style, format, types, unused code and generated files
 	$(VENV)/bin/ruff check .

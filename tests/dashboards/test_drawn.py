@@ -7,7 +7,6 @@ with what Prometheus had answered: transformations, overrides, mappings, units a
 import asyncio
 import json
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,13 +58,8 @@ class Drawings:
 def drawings(tmp_path_factory: pytest.TempPathFactory) -> Drawings:
     """Record, ask and draw, all once."""
     directory = tmp_path_factory.mktemp("dashboards")
-    began = time.monotonic()
     jobs = asyncio.run(_jobs(directory))
-    asked = time.monotonic()
     drawn = drawing.draw(jobs, drawing.bundle(directory), directory)
-    print(
-        f"recorded and asked in {asked - began:.0f} s, drew {len(jobs)} dashboards in {time.monotonic() - asked:.0f} s"
-    )
     return Drawings(drawn, {job["name"]: json.loads(Path(job["answers"]).read_text()) for job in jobs})
 
 
