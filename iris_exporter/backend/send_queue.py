@@ -156,6 +156,8 @@ class SendQueue:
             self._replay = deque((entry, now) for entry in replay or ())
         elif first is None:
             first = self._first_waiting()
+        # Their ordinary ones are still there, and are held to the new filters.
+        self._urgent.clear()
         self._dirty.clear()
         self._beyond_filter.clear()
         self._seq = 0
@@ -167,7 +169,6 @@ class SendQueue:
     def _forget_events(self) -> None:
         self._replay.clear()
         self._events.clear()
-        self._urgent.clear()
         self._bytes = 0
         self._dropped = None
 

@@ -20,7 +20,7 @@ from iris_exporter.backend.source import Source
 
 Object = Metrics | Project | Anomaly
 STATE_CHANNELS = ("metrics", "projects", "anomalies")
-MAX_CACHED = 1000
+MAX_CACHED = 200
 """Different data of one step that is kept for others; what is more is made for each subscriber."""
 
 
@@ -78,9 +78,10 @@ class ReportedState:
 
     def whole(self, grant: Grant, entries: Sequence[Entry] | None) -> Payload | None:
         """The `update` with all that is granted, with `entries` (newest first) as its events; None: it has none."""
-        key = (grant, None if entries is None else tuple(entry.offset for entry in entries))
+        # By identity, as below: offsets begin again when the history is lost.
+        key = (grant, None if entries is None else tuple(map(id, entries)))
         if key not in self._cached:
-            return self._cache(key, None, self._make_whole(grant, entries))
+            return self._cache(key, entries, self._make_whole(grant, entries))
         return self._cached[key][1]
 
     def _make_whole(self, grant: Grant, entries: Sequence[Entry] | None) -> Payload | None:

@@ -580,3 +580,21 @@ def test_what_was_taken_does_not_count_towards_the_bound() -> None:
     rig.subscribe(channels=["events"])
     rig.take()
     assert rig.happen(6) == 0
+
+
+def test_another_subscribe_takes_back_advance_copies() -> None:
+    rig = Rig().started(priority=True)
+    rig.happen()
+    rig.happen(severity="critical")
+    rig.subscribe(channels=["events"], severities=["info"])
+    assert shown(rig.take()) == ["subscribed", "1"]
+
+
+def test_a_history_that_begins_again_is_not_taken_for_the_one_before() -> None:
+    rig = Rig()
+    rig.subscribe(first=rig.make(1), channels=["events"])
+    rig.take()
+    rig.history.restart("other")
+    rig.subscribe(first=rig.make(1, message="of another history"), channels=["events"])
+    _, whole = shown(rig.take())
+    assert whole["events"][0]["message"] == "of another history"
