@@ -79,6 +79,13 @@ def ended(choice: random.Random, scrapes: int) -> Samples:
     return [*steady(choice, half), *[None] * (scrapes - half)]
 
 
+def away(choice: random.Random, scrapes: int) -> Samples:
+    """Not scraped for 40 minutes, in which the process was restarted."""
+    samples = steady(choice, scrapes)
+    hole = range(scrapes // 6, scrapes * 5 // 6)
+    return [None if number in hole else each for number, each in enumerate(samples)]
+
+
 def late(choice: random.Random, scrapes: int) -> Samples:
     """A target that Prometheus finds in the middle, with numbers that it has had for who knows how long."""
     half = scrapes // 2
@@ -96,7 +103,15 @@ def silent(choice: random.Random, scrapes: int) -> Samples:
     return [0] * scrapes
 
 
-HISTORIES: tuple[Callable[[random.Random, int], Samples], ...] = (steady, twice_in_a_bar, ended, late, new, silent)
+HISTORIES: tuple[Callable[[random.Random, int], Samples], ...] = (
+    steady,
+    twice_in_a_bar,
+    ended,
+    away,
+    late,
+    new,
+    silent,
+)
 
 
 @dataclass(frozen=True)
