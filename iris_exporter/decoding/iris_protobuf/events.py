@@ -112,7 +112,7 @@ def batch_of(envelopes: Sequence[pb.Envelope], prefix: str, limits: Limits) -> E
         deferred=_Deferred(list(zip(*columns, strict=True))),
         ids=list(ids),
         positions=positions,
-        sent=[datetime.fromtimestamp(moment / 1000, UTC) for moment in sorted(sent)],
+        sent=[datetime.fromtimestamp(timestamp_ms / 1000, UTC) for timestamp_ms in sorted(sent)],
         projects=list(projects),
         event_types=list(event_types),
         severities=[_SEVERITIES[severity] for severity in severities],
@@ -121,9 +121,9 @@ def batch_of(envelopes: Sequence[pb.Envelope], prefix: str, limits: Limits) -> E
     )
 
 
-def _are_times(moments: Iterable[int]) -> bool:
+def _are_times(timestamps_ms: Iterable[int]) -> bool:
     """Whether all are there, from 1970 on, and have a year that can be written."""
-    return min(moments) > 0 and max(moments) < _LAST_MILLISECOND
+    return min(timestamps_ms) > 0 and max(timestamps_ms) < _LAST_MILLISECOND
 
 
 def _are_objects(metadata: Sequence[bytes]) -> bool:
