@@ -115,10 +115,12 @@ async def _write_events(response: web.StreamResponse, connection: Connection, co
     """Send what is queued; returns once the connection is to be ended and everything before that is sent."""
 
     async def write(data: bytes) -> None:
-        sent = data if coding is None else coding.feed(data)
         connection.traffic.message_bytes += len(data)
-        connection.traffic.wire_bytes += len(sent)
-        await response.write(sent)
+        await send(data if coding is None else coding.feed(data))
+
+    async def send(data: bytes) -> None:
+        connection.traffic.wire_bytes += len(data)
+        await response.write(data)
 
     if not connection.faults.silent:
         await write(RECONNECT_HINT)
@@ -134,7 +136,7 @@ async def _write_events(response: web.StreamResponse, connection: Connection, co
     if connection.last_line and not connection.faults.silent:
         await write(connection.last_line)
     if coding is not None:
-        await response.write(coding.end())
+        await send(coding.end())
 
 
 async def _serve_websocket(request: web.Request, service: Service, channel: str) -> web.WebSocketResponse:
