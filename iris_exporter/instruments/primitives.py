@@ -14,8 +14,9 @@ from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import accumulate
+from types import MappingProxyType
 from typing import TypeVar
 
 from typing_extensions import override
@@ -63,15 +64,18 @@ class Counter(Instrument):
         super().__init__(metric)
         own = metric.own_labels
         self._known = own[0].values if own else ("",)
-        self._values: dict[str, int] = dict.fromkeys(own[0].zero if own else ("",), 0)
+        self._values = _zeros(metric)  # of all streams until something is counted: most counters stay at 0
 
     def inc(self, amount: int = 1, value: str = "") -> None:
         """Add `amount` (not negative) for this label value; an unknown one counts as `other`."""
+        values = self._values
+        if not isinstance(values, dict):
+            self._values = values = dict(values)
         try:
-            self._values[value] += amount
+            values[value] += amount
         except KeyError:
             value = value if value in self._known else OTHER
-            self._values[value] = self._values.get(value, 0) + amount
+            values[value] = values.get(value, 0) + amount
 
     def counts(self) -> Mapping[str, int]:
         """What has been counted, by label value: known ones first, others in the order in which they came."""
@@ -195,6 +199,12 @@ def _histogram_template(metric: Metric) -> str:
 def _template(series: Iterable[tuple[str, Pairs]]) -> str:
     """Lines with a place for each number: all streams have the same, but for their tail."""
     return "".join([f"{head(name, labels)}{_TAIL}".replace("%", "%%") + "%s\n" for name, labels in series])
+
+
+@cache
+def _zeros(metric: Metric) -> Mapping[str, int]:
+    own = metric.own_labels
+    return MappingProxyType(dict.fromkeys(own[0].zero if own else ("",), 0))
 
 
 @lru_cache

@@ -24,6 +24,9 @@ _PIECE_BYTES = 256  # what an empty piece takes
 _SNAPSHOT_GIVEN_UP = Failure("timeout", "the stream brought more than may wait until the snapshot is loaded")
 
 
+_Queue = deque[tuple[Received, float]]
+
+
 class Backlog:
     """Pieces that wait for the snapshot, bounded by their bytes. `take` them from the oldest on.
 
@@ -35,14 +38,19 @@ class Backlog:
     def __init__(self, limit_bytes: int = MAX_BACKLOG_BYTES) -> None:
         self.loading = self.waits = True
         self.overflowed = False
-        self._pieces: deque[tuple[Received, float]] = deque()
-        self._urgent: deque[tuple[Received, float]] = deque()
+        # Made with the first piece: an empty deque has room for 64 already, and mostly nothing waits.
+        self._pieces: _Queue | None = None
+        self._urgent: _Queue | None = None
         self._bytes = 0
         self._limit = limit_bytes
 
     def put(self, received: Received, at: float, *, urgent: bool = False) -> bool:
         """Add a piece that arrived at wall time `at`; False when there is more now than may wait."""
-        (self._urgent if urgent else self._pieces).append((received, at))
+        if urgent:
+            self._urgent = queue = self._urgent or deque()
+        else:
+            self._pieces = queue = self._pieces or deque()
+        queue.append((received, at))
         self._bytes += sum(map(len, received.frames)) + _PIECE_BYTES
         return self._bytes <= self._limit
 
