@@ -144,7 +144,7 @@ class Installation(Source):
                 before,
                 health_score=round(85 + (self.version * 37 % 120) / 10, 1),
                 last_run=iso_time(self._at),
-                total_runs=before.total_runs + 1,
+                total_runs=(before.total_runs or 0) + 1,
                 success_rate=round(0.9 + (self.version * 13 % 90) / 1000, 3),
                 avg_latency=round(200 + (self.version * 101 % 1999) / 10, 1),
             )

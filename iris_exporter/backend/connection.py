@@ -48,6 +48,8 @@ class Connection(ABC):
     wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     ending: Ending | None = field(default=None, init=False)
     was_cut: bool = field(default=False, init=False)
+    knows_of_trouble: bool = field(default=False, init=False)
+    """Whether it was told that the source of the data is away."""
 
     def __post_init__(self) -> None:
         self.last_heartbeat_at = self.last_message_at = self.started_at

@@ -8,6 +8,7 @@ import msgspec
 from typing_extensions import override
 
 from iris_exporter.backend.history import Entry
+from iris_exporter.backend.objects import members
 from iris_exporter.backend.state import Payload
 from iris_exporter.backend.wire import encode as encode_json
 from iris_exporter.wire import protobuf
@@ -73,7 +74,7 @@ class JsonEncoding(Encoding):
 
     @override
     def event_data(self, entry: Entry, names: Sequence[str] | None) -> bytes:
-        return bytes(entry.json) if names is None else encode_json({name: getattr(entry.event, name) for name in names})
+        return bytes(entry.json) if names is None else encode_json(members(entry.event, names))
 
     @override
     def state_data(self, payload: Payload) -> bytes:
@@ -132,9 +133,7 @@ class ProtobufEncoding(Encoding):
 
     @override
     def event_data(self, entry: Entry, names: Sequence[str] | None) -> bytes:
-        members = msgspec.structs.asdict(entry.event)
-        wanted = members if names is None else {name: members[name] for name in names}
-        return protobuf.encode({"type": "event", "data": wanted})
+        return protobuf.encode({"type": "event", "data": members(entry.event, names)})
 
     @override
     def state_data(self, payload: Payload) -> bytes:

@@ -51,8 +51,8 @@ class Feed:
         self.installation = installation
         self.history = history
         self.state = ReportedState()
-        self._update_offset = 0
-        self._telemetry_offset = 0
+        # Of a history that was kept, nothing is news.
+        self._update_offset = self._telemetry_offset = history.last
         self._documents: dict[bool, Document] = {}
 
     def advance(self, now: float) -> list[Entry]:
@@ -68,6 +68,13 @@ class Feed:
         self.history.restart(epoch)
         self._update_offset = 0
         self._telemetry_offset = 0
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether nothing is known of the state, and the installation says why."""
+        installation = self.installation
+        parts = (installation.metrics(), installation.projects(), installation.anomalies())
+        return installation.trouble is not None and parts == (None, None, None)
 
     def changes(self, now: float) -> Changes:
         """Return what changed since the last call.
@@ -99,7 +106,8 @@ class Feed:
         return self._telemetry(entries, now, replay=False)
 
     def _telemetry(self, entries: Sequence[Entry], now: float, *, replay: bool) -> Frame:
-        content: dict[str, object] = {} if replay else {"metrics": self.installation.metrics()}
+        metrics = None if replay else self.installation.metrics()
+        content: dict[str, object] = {} if metrics is None else {"metrics": metrics}
         content["recentEvents"] = _newest_first(entries)
         position = self.history.position(entries[-1].offset) if entries else None
         return envelope("telemetry", iso_time(now), content, position=position, replay=replay)
@@ -157,12 +165,13 @@ class Feed:
     def _overview(self, *, deployed: bool) -> dict[str, Any]:
         projects = self.installation.projects()
         entries = self.history.newest(OVERVIEW_EVENTS)
-        return {
+        parts = {
             "metrics": self.installation.metrics(),
-            "projects": [deployed_project(project) for project in projects] if deployed else projects,
+            "projects": [deployed_project(project) for project in projects] if deployed and projects else projects,
             "events": [deployed_event(entry.event) if deployed else entry.json for entry in entries],
             "anomalies": self.installation.anomalies(),
         }
+        return {name: part for name, part in parts.items() if part is not None}
 
 
 def _newest_first(entries: Sequence[Entry]) -> list[object]:

@@ -55,6 +55,9 @@ class Installation:
     Feed it time with `advance`, then read `projects`, `metrics`, `anomalies`, `patterns` and `details`.
     """
 
+    trouble: str | None = None
+    """It always knows how it is."""
+
     def __init__(self, *, seed: int, start: float, rate: float, projects: int = 6) -> None:
         """Set up an installation that has been running for a while.
 
@@ -66,6 +69,7 @@ class Installation:
         """
         self.version = 0
         """Goes up whenever anything that can be read here has changed."""
+        self.description = f"synthetic data, seed {seed}"
         self._now = start
         self._rate = rate
         self._world = random.Random(seed)

@@ -75,9 +75,10 @@ class BackendCollector(Collector):
         return ages
 
 
-def scrape(collector: Collector, accept: str) -> web.Response:
+def scrape(collectors: Iterable[Collector], accept: str) -> web.Response:
     """The answer to a scrape, in the format that an `Accept` header asks for, from a registry of its own."""
     registry = CollectorRegistry()
-    registry.register(collector)
+    for collector in collectors:
+        registry.register(collector)
     encoder, content_type = choose_encoder(accept)
     return web.Response(body=encoder(registry), headers={"Content-Type": content_type})

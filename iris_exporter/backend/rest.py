@@ -15,7 +15,10 @@ MAX_EVENTS = 1000
 
 async def overview(request: web.Request) -> web.Response:
     """Answer with the whole state, or 304 when the client has it already."""
-    document = request.app[SERVICE].feed.overview_document(deployed=_is_deployed(request))
+    feed = request.app[SERVICE].feed
+    if feed.is_unknown:
+        return error_response(503, "SERVICE_UNAVAILABLE", feed.installation.trouble)
+    document = feed.overview_document(deployed=_is_deployed(request))
     headers = {"ETag": document.etag, "Vary": "Accept-Encoding"}
     if _matches(request.headers.get("If-None-Match"), document.etag):
         return web.Response(status=304, headers={**headers, "Cache-Control": "no-cache"})
@@ -67,7 +70,12 @@ async def anomalies(request: web.Request) -> web.Response:
     """Answer with the anomalies, of one project when `projectId` or `project` says so."""
     service = request.app[SERVICE]
     project = request.query.get("projectId") or request.query.get("project")
-    found = [item for item in service.feed.installation.anomalies() if project in (None, item.project)]
+    known = service.feed.installation.anomalies()
+    if known is None:
+        if service.feed.is_unknown:
+            return error_response(503, "SERVICE_UNAVAILABLE", service.feed.installation.trouble)
+        return error_response(404, "INVALID_ENDPOINT", "the source has no anomalies")
+    found = [item for item in known if project in (None, item.project)]
     if not _is_deployed(request):
         return json_response(found)
     wrapped = {"success": True, "data": found, "count": len(found), "projectId": project}
@@ -76,7 +84,8 @@ async def anomalies(request: web.Request) -> web.Response:
 
 async def patterns(request: web.Request) -> web.Response:
     """Answer with the combinations that keep working."""
-    return json_response(request.app[SERVICE].feed.installation.patterns())
+    found = request.app[SERVICE].feed.installation.patterns()
+    return error_response(404, "INVALID_ENDPOINT") if found is None else json_response(found)
 
 
 async def project_details(request: web.Request) -> web.Response:
@@ -91,9 +100,15 @@ async def project_details(request: web.Request) -> web.Response:
 
 
 async def health(request: web.Request) -> web.Response:
-    """Answer that telemetry is there."""
-    metrics = request.app[SERVICE].feed.installation.metrics()
-    return json_response({"ok": True, "message": f"telemetry of {metrics.total_projects} projects is available"})
+    """Answer whether telemetry is there."""
+    installation = request.app[SERVICE].feed.installation
+    if installation.trouble is not None:
+        return json_response({"ok": False, "error": installation.trouble}, status=503)
+    metrics = installation.metrics()
+    count = None if metrics is None else metrics.total_projects
+    return json_response(
+        {"ok": True, "message": f"telemetry{'' if count is None else f' of {count} projects'} is available"}
+    )
 
 
 GET_ROUTES = {

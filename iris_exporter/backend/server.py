@@ -11,6 +11,7 @@ from aiohttp.typedefs import Handler
 from iris_exporter.backend.access import offered_key
 from iris_exporter.backend.compression import compress_body
 from iris_exporter.backend.faults import DEFAULT_RETRY_AFTER_SECONDS, Faults, describe_faults
+from iris_exporter.backend.history import History
 from iris_exporter.backend.metrics import BackendCollector, scrape
 from iris_exporter.backend.replies import ERROR_CODE, SERVICE, error_response, json_response
 from iris_exporter.backend.rest import GET_ROUTES
@@ -171,7 +172,7 @@ async def _authentication(request: web.Request, handler: Handler) -> web.StreamR
 async def _index(request: web.Request) -> web.Response:
     service = request.app[SERVICE]
     lines = [
-        "IRIS reference backend (synthetic data)",
+        f"IRIS reference backend ({service.feed.installation.description})",
         "",
         "Streams, each as WebSocket or server-sent events:",
         *(f"  {path}" for path in PATHS if path.startswith("/api/stream")),
@@ -181,7 +182,7 @@ async def _index(request: web.Request) -> web.Response:
         *(f"  {path}" for path in GET_ROUTES),
         "",
         f"A key is {'needed: Authorization: Bearer <key>' if service.key else 'not needed'}.",
-        f"Open streams: {len(service.connections)}, events so far: {service.feed.history.last}, seed: {service.seed}",
+        f"Open streams: {len(service.connections)}, events so far: {service.feed.history.last}",
         f"Faults on now: {', '.join(service.faults.active()) or 'none'}",
         "",
         "Turn faults on and off from this machine, with names as keys; {} turns all off:",
@@ -195,7 +196,7 @@ async def _index(request: web.Request) -> web.Response:
 async def _metrics(request: web.Request) -> web.Response:
     service = request.app[SERVICE]
     collector = BackendCollector(service.stats, lambda: service.connections, service.clock.monotonic)
-    return scrape(collector, request.headers.get("Accept", ""))
+    return scrape((collector, *service.collectors), request.headers.get("Accept", ""))
 
 
 async def _get_faults(request: web.Request) -> web.Response:
@@ -232,15 +233,17 @@ class Backend:
         *,
         clock: Clock | None = None,
         source: Callable[[float], Source] | None = None,
+        history: History | None = None,
     ) -> None:
-        """Set up without opening a socket; `source` is that of `Service`.
+        """Set up without opening a socket; `source` and `history` are those of `Service`.
 
         Raises `ConfigError` for a bad fault or key file.
         """
         self._settings = settings or BackendSettings()
         self._clock = clock
         self._source = source
-        self._service: Service | None = Service(self._settings, clock, source)
+        self._history = history
+        self._service: Service | None = Service(self._settings, clock, source, history)
         self._runner: web.AppRunner | None = None
         self._port = 0
 
@@ -279,7 +282,7 @@ class Backend:
         if self._runner is not None:
             raise UsageError("the backend is started already")
         if self._service is None:
-            self._service = Service(self._settings, self._clock, self._source)
+            self._service = Service(self._settings, self._clock, self._source, self._history)
         # No access log: request lines may carry the key as a query parameter.
         runner = web.AppRunner(make_app(self._service), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
         await runner.setup()

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from prometheus_client.registry import Collector
+
 from iris_exporter.backend.access import NO_LIMITS, Admission, KeyFile, Limits
 from iris_exporter.backend.connection import ChannelConnection, Connection, Ending
 from iris_exporter.backend.encoding import JSON, Encoding, EventCache
@@ -21,7 +23,7 @@ from iris_exporter.backend.options import EVERYTHING
 from iris_exporter.backend.source import Source
 from iris_exporter.backend.stats import Stats
 from iris_exporter.backend.subscriber import GRACE_SECONDS, Subscriber
-from iris_exporter.backend.wire import Frame, heartbeat
+from iris_exporter.backend.wire import Frame, error, heartbeat
 from iris_exporter.clock import Clock, SystemClock
 from iris_exporter.errors import IrisExporterError
 from iris_exporter.logs import get_logger
@@ -66,11 +68,16 @@ class Service:
     """One backend without its HTTP shell; `tick` drives everything, `run` calls it until `stopping`."""
 
     def __init__(
-        self, settings: BackendSettings, clock: Clock | None = None, source: Callable[[float], Source] | None = None
+        self,
+        settings: BackendSettings,
+        clock: Clock | None = None,
+        source: Callable[[float], Source] | None = None,
+        history: History | None = None,
     ) -> None:
         """Set up, without starting anything. Raises `ConfigError` for a bad fault or key file.
 
         `source` makes what supplies the data, at that time (Unix seconds); None is the synthetic installation.
+        `history` is one that was kept, and that outlives restarts; None begins a new one.
         """
         self.settings = settings
         self.clock: Clock = clock or SystemClock()
@@ -79,9 +86,13 @@ class Service:
         self.key = None if settings.api_key_file is None else KeyFile(settings.api_key_file)
         self.admission = Admission(settings.limits)
         self.feed = Feed(
-            (source or self._synthetic)(self.clock.wall()), History(secrets.token_hex(5), settings.history_events)
+            (source or self._synthetic)(self.clock.wall()),
+            history or History(secrets.token_hex(5), settings.history_events),
         )
+        self._keeps_history = history is not None
         self.stats = Stats()
+        self.collectors: list[Collector] = []
+        """What `/metrics` shows beside what every backend measures."""
         self.connections: set[Connection] = set()
         self._event_cache = EventCache()
         self.opened = 0
@@ -106,10 +117,14 @@ class Service:
                 self.tick()
                 await self.clock.sleep(TICK_SECONDS)
         except Exception as error:  # noqa: BLE001 (whoever runs the backend decides what becomes of it)
-            _log.error("installation.stopped", error=error)
-            self._crash = error
-            self.shutdown()
-            self.ended.set()
+            self.crash(error)
+
+    def crash(self, error: Exception) -> None:
+        """End all streams, like a stop, because of a mistake of ours; `wait_for_end` raises."""
+        _log.error("installation.stopped", error=error)
+        self._crash = error
+        self.shutdown()
+        self.ended.set()
 
     async def wait_for_end(self) -> None:
         """Return once `ended` is set. Raises `CrashError` when a mistake of the backend is the reason."""
@@ -183,8 +198,9 @@ class Service:
         self.restart()
 
     def restart(self) -> None:
-        """Behave as a restarted process: a new epoch, no history, all streams cut."""
-        self.feed.restart(secrets.token_hex(5))
+        """Behave as a restarted process: all streams cut, and a new epoch without history, unless that is kept."""
+        if not self._keeps_history:
+            self.feed.restart(secrets.token_hex(5))
         for connection in list(self.connections):
             connection.cut()
 
@@ -203,6 +219,18 @@ class Service:
             self.say(connection, heartbeat("ping", iso_time(wall)))
         if isinstance(connection, Subscriber):
             self._check_subscriber(connection, now)
+        self._tell_of_trouble(connection)
+
+    def _tell_of_trouble(self, connection: Connection) -> None:
+        """Say once on each connection that what it is told is no longer up to date; `subscribed` goes before it."""
+        trouble = self.feed.installation.trouble
+        if trouble is None:
+            connection.knows_of_trouble = False
+        elif not connection.knows_of_trouble and not (
+            isinstance(connection, Subscriber) and connection.send_queue.grant is None
+        ):
+            connection.knows_of_trouble = True
+            self.say(connection, error("SERVICE_UNAVAILABLE", trouble), urgent=True)
 
     def _check_subscriber(self, subscriber: Subscriber, now: float) -> None:
         if subscriber.send_queue.grant is None and now - subscriber.started_at >= GRACE_SECONDS:

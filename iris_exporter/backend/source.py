@@ -1,4 +1,4 @@
-"""What supplies a backend with data: the synthetic installation, or whatever takes its place."""
+"""What supplies a backend with data: the synthetic installation, or whatever takes its place, such as a relay."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -15,17 +15,22 @@ class Source(Protocol):
     def advance(self, until: float) -> list[Event]:
         """Move on to `until` (seconds since the Unix epoch) and return the events until then, oldest first."""
 
-    def metrics(self) -> Metrics:
-        """The figures of the whole installation."""
+    trouble: str | None = None
+    """Why what can be read here is not known or no longer up to date; None when it is."""
+    description: str = "data of a source"
+    """What this is, for people."""
 
-    def projects(self) -> list[Project]:
-        """All projects, in a fixed order."""
+    def metrics(self) -> Metrics | None:
+        """The figures of the whole installation; None when it has none."""
 
-    def anomalies(self) -> list[Anomaly]:
-        """The open anomalies, and those that closed of late."""
+    def projects(self) -> Sequence[Project] | None:
+        """All projects, in a fixed order; None when none are known of."""
 
-    def patterns(self) -> Sequence[dict[str, Any]]:
-        """Combinations of expert and task that keep working."""
+    def anomalies(self) -> Sequence[Anomaly] | None:
+        """The open anomalies, and those that closed of late; None when none are known of."""
+
+    def patterns(self) -> Sequence[dict[str, Any]] | None:
+        """Combinations of expert and task that keep working; None when it has no such list."""
 
     def details(self, project_id: str) -> dict[str, Any] | None:
         """One project and its recent history; None when there is no such project."""

@@ -10,10 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import msgspec
-
 from iris_exporter.backend.history import Entry
-from iris_exporter.backend.objects import Anomaly, Metrics, Project
+from iris_exporter.backend.objects import Anomaly, Metrics, Project, members
 from iris_exporter.backend.options import Grant
 from iris_exporter.backend.patches import make_patch
 from iris_exporter.backend.source import Source
@@ -50,31 +48,34 @@ class Payload:
 
 
 class ReportedState:
-    """The objects by channel and id, as of the last step."""
+    """The objects by channel and id, as of the last step; a channel that the source does not have is not there."""
 
     def __init__(self) -> None:
-        self._objects: dict[str, dict[str, Object]] = {channel: {} for channel in STATE_CHANNELS}
+        self._objects: dict[str, dict[str, Object]] = {}
         self._cached: dict[object, tuple[object, Payload | None]] = {}
 
     def report(self, source: Source) -> list[Change]:
         """Take another step, and return what differs; metrics first, everything in the source's order."""
-        now: dict[str, dict[str, Object]] = {
-            "metrics": {"": source.metrics()},
-            "projects": {project.id: project for project in source.projects()},
-            "anomalies": {anomaly.id: anomaly for anomaly in source.anomalies()},
-        }
+        metrics, projects, anomalies = source.metrics(), source.projects(), source.anomalies()
+        now: dict[str, dict[str, Object]] = {}
+        if metrics is not None:
+            now["metrics"] = {"": metrics}
+        if projects is not None:
+            now["projects"] = {project.id: project for project in projects}
+        if anomalies is not None:
+            now["anomalies"] = {anomaly.id: anomaly for anomaly in anomalies}
         before, self._objects = self._objects, now
         self._cached.clear()
         return [
-            Change(channel, key, before[channel].get(key))
+            Change(channel, key, before.get(channel, {}).get(key))
             for channel, objects in now.items()
             for key, found in objects.items()
-            if before[channel].get(key) != found
+            if before.get(channel, {}).get(key) != found
         ]
 
     def get(self, channel: str, key: str) -> Object | None:
         """An object as of the last step; None when it is not there any more."""
-        return self._objects[channel].get(key)
+        return self._objects.get(channel, {}).get(key)
 
     def whole(self, grant: Grant, entries: Sequence[Entry] | None) -> Payload | None:
         """The `update` with all that is granted, with `entries` (newest first) as its events; None: it has none."""
@@ -87,13 +88,13 @@ class ReportedState:
     def _make_whole(self, grant: Grant, entries: Sequence[Entry] | None) -> Payload | None:
         data: dict[str, Any] = {}
         for channel in STATE_CHANNELS:
-            if channel in grant.channels:
+            if channel in grant.channels and channel in self._objects:
                 names = grant.fields_of(channel)
-                objects = [_members(found, names) for found in self._objects[channel].values() if grant.shows(found)]
+                objects = [members(found, names) for found in self._objects[channel].values() if grant.shows(found)]
                 _put(data, channel, objects)
         if entries is not None:
             names = grant.fields_of("events")
-            data["events"] = [_members(entry.event, names) for entry in entries]
+            data["events"] = [members(entry.event, names) for entry in entries]
         return Payload("update", data) if data else None
 
     def changed(self, grant: Grant, items: Sequence[Item]) -> Payload | None:
@@ -114,13 +115,13 @@ def _make_changed(grant: Grant, items: Sequence[Item]) -> Payload | None:
     parts: dict[str, list[dict[str, Any]]] = {}
     for channel, base, now in items:
         names = grant.fields_of(channel)
-        members = _members(now, names)
-        patch = make_patch({} if base is None else _members(base, names), members)
+        current = members(now, names)
+        patch = make_patch({} if base is None else members(base, names), current)
         if not patch:
             continue
         if grant.delta:
-            members = patch if channel == "metrics" else {"id": members["id"], **patch}
-        parts.setdefault(channel, []).append(members)
+            current = patch if channel == "metrics" else {"id": current["id"], **patch}
+        parts.setdefault(channel, []).append(current)
     data: dict[str, Any] = {}
     for channel in STATE_CHANNELS:
         if channel in parts:
@@ -133,9 +134,3 @@ def _put(data: dict[str, Any], channel: str, objects: list[dict[str, Any]]) -> N
         data[channel] = objects
     elif objects:
         data[channel] = objects[0]
-
-
-def _members(found: msgspec.Struct, names: Sequence[str] | None) -> dict[str, Any]:
-    if names is None:
-        return msgspec.structs.asdict(found)
-    return {name: getattr(found, name) for name in names}

@@ -92,10 +92,9 @@ def incident_event(event_id: str, project: ProjectState, anomaly: Anomaly, now: 
     """Return the event of an anomaly that opened (`anomaly_detected`) or was resolved (`info`)."""
     shown = ("metric", "value", "expected", "resolved")
     metadata = {"anomaly_id": anomaly.id} | {name: getattr(anomaly, name) for name in shown}
+    kind, severity, message = "anomaly_detected", anomaly.severity, anomaly.description
     if anomaly.resolved:
         kind, severity, message = "info", "info", f"{anomaly.metric} of {project.name} is back to normal"
-    else:
-        kind, severity, message = "anomaly_detected", anomaly.severity, anomaly.description
     return Event(event_id, iso_time(now), project.id, kind, severity, message, metadata)
 
 

@@ -83,7 +83,7 @@ def envelope(kind: str, timestamp: str, data: object, *, position: str | None = 
 
 def event_frame(entry: Entry, epoch: str, timestamp: str, *, replay: bool = False, older: bool = False) -> Frame:
     """One event on the events stream or, under the type that belongs to its kind, on the older socket."""
-    kind = CHANGE_TYPES.get(entry.event.event_type, "system_alert") if older else "event"
+    kind = CHANGE_TYPES.get(entry.event.event_type or "", "system_alert") if older else "event"
     return envelope(kind, timestamp, entry.json, position=f"{epoch}-{entry.offset}", replay=replay)
 
 
