@@ -26,6 +26,8 @@ from iris_exporter.web.auth import is_loopback
 
 HANG_CHECK_SECONDS = 0.25
 """How often a request that hangs checks whether the client has gone or the fault is off."""
+MAX_LINE_BYTES = 128 * 1024
+"""Longest request line: a query may say as much as a message, and what is longer is still refused by the handler."""
 SHUTDOWN_SECONDS = 3.0
 """How long open requests get to end; a stop must be over within five seconds."""
 FAULT_CODES = {
@@ -284,7 +286,9 @@ class Backend:
         if self._service is None:
             self._service = Service(self._settings, self._clock, self._source, self._history)
         # No access log: request lines may carry the key as a query parameter.
-        runner = web.AppRunner(make_app(self._service), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+        runner = web.AppRunner(
+            make_app(self._service), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS, max_line_size=MAX_LINE_BYTES
+        )
         await runner.setup()
         try:
             for bound in await bound_sockets(self._settings.host, self._settings.port):

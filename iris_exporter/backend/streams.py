@@ -56,6 +56,8 @@ async def stream(request: web.Request) -> web.StreamResponse:
         return error_response(426, "UPGRADE_REQUIRED", headers={"Upgrade": "websocket", "Connection": "Upgrade"})
     if not upgrade and not _accepts_events(request.headers.get("Accept", "")):
         return error_response(406, "NOT_ACCEPTABLE")
+    if len(request.raw_path) > MAX_CLIENT_MESSAGE_BYTES:
+        return error_response(400, "INVALID_REQUEST", "an address has at most 100 KB, as a message has")
     wanted = EVERYTHING
     if channel == SUBSCRIPTIONS and not upgrade:
         try:

@@ -578,3 +578,11 @@ async def test_promised_limits_hold_for_subscriptions_too(form: str) -> None:
         response, body = await it.get("/api/stream")
         assert (response.status, json.loads(body)["error"]["code"]) == (429, "RATE_LIMIT_EXCEEDED")
         assert int(response.headers["Retry-After"]) == json.loads(body)["error"]["retryAfter"]
+
+
+async def test_a_query_may_be_as_long_as_a_message() -> None:
+    async with bench() as it:
+        async with subscribe(it, "sse", projects=[f"project-{number:04}" for number in range(1000)]) as client:
+            assert len((await client.next())["data"]["projects"]) == 1000
+        response, body = await it.get("/api/stream?" + "projects=a&" * 10_000)
+        assert (response.status, json.loads(body)["error"]["code"]) == (400, "INVALID_REQUEST")
