@@ -37,6 +37,17 @@ PUBLISH_EVERY_SECONDS = 0.02
 LOOK_EVERY_SECONDS = 0.02
 SETTLE_SECONDS = 30.0
 """How long the sidecar may take, once the faults are over, to catch up with what it has missed."""
+SUBSCRIPTION = {
+    "encoding": ("auto", "json", "protobuf"),
+    "delta": ("auto", "off"),
+    "fields": ("auto", "off"),
+    "batch": ("auto", "off", "10ms", "500ms"),
+    "debounce": ("auto", "off", "1s"),
+    "compression": ("auto", "off"),
+}
+"""Options for a stream that takes subscriptions; each life has its own choice of them."""
+OLDER_PATH_SHARE = 0.25
+"""How many runs receive at an address that takes none; a cursor is of one address, so all lives have the same."""
 OPTIONS = (
     "--stream.reconnect-initial=50ms",
     "--stream.max-connections-per-hour=0",
@@ -68,9 +79,11 @@ class Plan:
 
 @dataclass
 class Life:
-    """One process of the sidecar, as far as scrapes have shown it."""
+    """One process of the sidecar, as far as scrapes have shown it. `asked` are its options for a subscription."""
 
     protocol: str
+    path: str
+    asked: tuple[str, ...]
     events: float = 0
     gaps: float = 0
     duplicates: float = 0
@@ -134,6 +147,7 @@ class Marathon:
         self._plan = plan
         self._state_dir = state_dir
         self._random = random.Random(plan.seed)
+        self._path = "/api/stream/events" if self._random.random() < OLDER_PATH_SHARE else "/api/stream"
         self._http: aiohttp.ClientSession
         self._sent_all = asyncio.Event()
 
@@ -179,10 +193,10 @@ class Marathon:
     @asynccontextmanager
     async def _life(self, proxy: FaultProxy) -> AsyncIterator[tuple[Program, Life]]:
         """A sidecar process, scraped all the time until the block ends; then it is killed."""
-        life = Life(self._random.choice(("websocket", "sse")))
+        life = self._drawn_life()
         self.outcome.lives.append(life)
         command = (sys.executable, "-m", "iris_exporter", f"--web.listen-address=127.0.0.1:{self.port}", *OPTIONS)
-        stream = (f"--stream.url={proxy.url}/api/stream/events", f"--stream.protocol={life.protocol}")
+        stream = (f"--stream.url={proxy.url}{life.path}", f"--stream.protocol={life.protocol}", *life.asked)
         async with running(*command, *stream, f"--state.dir={self._state_dir}") as program:
             await program.printed(_is_listening)
             scraping = asyncio.create_task(self._scrape_for_ever(life))
@@ -195,6 +209,11 @@ class Marathon:
                 with suppress(asyncio.CancelledError):
                     await scraping
         self.outcome.problems += [line for line in program.stderr if "raceback" in line or not line.startswith("{")]
+
+    def _drawn_life(self) -> Life:
+        protocol = self._random.choice(("websocket", "sse"))
+        drawn = (f"--stream.{name}={self._random.choice(values)}" for name, values in SUBSCRIPTION.items())
+        return Life(protocol, self._path, tuple(drawn))  # which ask for nothing at the older address
 
     async def _live_until_killed(self, life: Life) -> bool:
         """Wait for the moment of the kill; True when all events were sent before it.

@@ -47,7 +47,7 @@ def numbered_events(first: int, count: int) -> list[Event]:
             iso_time(1_735_800_000 + number / 1000),
             f"project-{number % 5}",
             ("evaluation", "retrain", "rotation")[number % 3],
-            ("info", "warning")[number % 2],
+            "critical" if number % 97 == 96 else ("info", "warning")[number % 2],
             f"event number {number}",
             {},
         )

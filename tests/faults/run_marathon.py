@@ -27,7 +27,8 @@ def main() -> int:
     print(outcome)
     for number, life in enumerate(outcome.lives, 1):
         print(
-            f"  life {number} ({life.protocol}): {life.events:g} events, {life.gaps:g} missing, {life.scrapes} scrapes"
+            f"  life {number} ({life.protocol} {life.path}): {life.events:g} events, {life.gaps:g} missing, "
+            f"{life.scrapes} scrapes {' '.join(life.asked)}"
         )
     for problem in outcome.problems[:20]:
         print(f"  problem: {problem}")
