@@ -126,6 +126,34 @@ SECTIONS: dict[str, tuple[Limit, ...]] = {
             "tests/transports/test_supervisor.py",
         ),
         Limit(
+            "messages in a batch",
+            "decoding.iris_stream.session:MAX_MESSAGES",
+            "the rest of the batch is not read",
+            'once for the batch by `iris_stream_decode_errors_total{reason="too_long"}`',
+            "tests/decoding/iris_stream/test_dialect.py",
+        ),
+        Limit(
+            "metrics, projects and anomalies as they were last, to which changes are applied, in bytes",
+            "decoding.iris_stream.deltas:MAX_BYTES",
+            "everything is asked for anew, and without changes after the third time",
+            "`iris_stream_delta_resyncs_total`",
+            "tests/decoding/iris_stream/test_deltas.py",
+        ),
+        Limit(
+            "projects and anomalies among them",
+            "decoding.iris_stream.deltas:MAX_OBJECTS",
+            "the same",
+            "`iris_stream_delta_resyncs_total`",
+            "tests/decoding/iris_stream/test_deltas.py",
+        ),
+        Limit(
+            "changes in a row that may not follow the one before, before no more are asked for",
+            "decoding.iris_stream.session:MAX_LOSSES",
+            "whole objects are asked for",
+            "`iris_stream_delta_resyncs_total`",
+            "tests/decoding/iris_stream/test_dialect.py",
+        ),
+        Limit(
             "an `id:` of an event stream that is sent back on a reconnect, in characters",
             "core.positions:MAX_POSITION_CHARS",
             "it is not resumed from",
@@ -343,10 +371,11 @@ measures everything that a source can reach.
 The exporter has no queue between a socket and the model. TCP slows down a source that sends faster than the exporter
 reads, and no event and no count is lost. The HTTP library bounds what waits in its buffer (some 128 KiB).
 
-The exporter never offers compression of WebSocket messages: they are small, and each one would have to be inflated
-within a limit. It refuses a server that turns compression on all the same (`handshake`), and a compressed frame ends
-the connection (`protocol_error`). It asks for event streams without compression, and reads them with it (gzip,
-deflate); it asks for polls with gzip.
+Compression is offered where the URL of a stream ends in `/api/stream` and `--stream.compression` is not `off`:
+permessage-deflate on a WebSocket, whose messages may inflate to `--stream.max-message-bytes` and no further, and gzip
+for event streams. Anywhere else a server that turns compression of a WebSocket on all the same is refused
+(`handshake`), and a compressed frame ends the connection (`protocol_error`); event streams are asked for without
+compression, and read with it (gzip, deflate). Polls are asked for with gzip.
 
 A mount that hangs, a disk or a name server that does not answer delays only those who need it. Each kind of such work
 has threads of its own, a time limit, and at most one thread for each place that hangs; until it answers, further work

@@ -124,7 +124,7 @@ def _settings(arguments: argparse.Namespace, backend_url: str) -> Settings:
     flags = {
         "web.listen-address": [f"{f'[{host}]' if ':' in host else host or '127.0.0.1'}:{port}"],
         "stream.name": "demo",
-        "stream.url": f"{backend_url}/api/stream/overview",
+        "stream.url": f"{backend_url}/api/stream",
         "stream.protocol": arguments.protocol,
         "stream.reconnect-initial": "1s",
         "stream.reconnect-max": "5s",
