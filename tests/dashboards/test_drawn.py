@@ -33,6 +33,33 @@ STATES = {"error": 0, "connecting": 1, "polling": 2, "live": 3}
 """From the worst on."""
 
 
+def _broken(number: int, kind: str, title: str, width: int, properties: dict[str, Any]) -> dict[str, Any]:
+    """A panel that breaks a rule, of the protocol of each stream."""
+    target = {"refId": "A", "datasource": {"type": "prometheus"}, "expr": "iris_stream_info{job=~'$job'}"}
+    target["legendFormat"] = "{{stream}}: {{protocol}}"
+    overrides = [{"id": name, "value": value} for name, value in properties.items()]
+    return {
+        "id": number, "type": kind, "title": title, "gridPos": {"x": 0, "y": 4 * number - 4, "w": width, "h": 4},
+        "targets": [target | {"instant": True, "format": "table" if kind == "table" else "time_series"}],
+        "options": {"textMode": "value_and_name"},
+        "fieldConfig": {"overrides": [{"matcher": {"id": "byName", "options": "instance"}, "properties": overrides}]},
+    }  # fmt: skip
+
+
+BROKEN: dict[str, Any] = {
+    "title": "Broken",
+    "annotations": {"list": []},
+    "templating": {"list": [{"name": "job", "type": "query", "query": {}}]},
+    "panels": [
+        _broken(1, "stat", "Tiles", 4, {}),
+        _broken(2, "table", "Narrow column", 24, {"custom.width": 60}),
+        _broken(3, "table", "Wide column", 12, {"custom.width": 900}),
+        _broken(4, "stat", "A title that has no room in a panel as narrow as this one", 3, {}),
+    ],
+}
+"""Such as there were."""
+
+
 @dataclass(frozen=True)
 class Drawings:
     """All that was drawn, and the answers that it was drawn from."""
@@ -73,6 +100,9 @@ async def _jobs(directory: Path) -> list[dict[str, Any]]:
         ]
         # A theme changes colours and no size.
         fourteen = next(choice for choice in answers.CHOICES if choice.name == "fourteen")
+        broken = directory / "broken.json"
+        broken.write_text(json.dumps(BROKEN))
+        jobs.append(await answers.job(broken, fourteen, 1280, "light", server, directory))
         return jobs + [await answers.job(path, fourteen, 1280, "dark", server, directory) for path in recording.BOARDS]
 
 
@@ -91,6 +121,17 @@ def test_nothing_that_is_installed_to_draw_is_under_a_licence_that_we_avoid() ->
 @pytest.mark.parametrize("board", BOARDS)
 def test_the_page_draws_without_complaint(drawings: Drawings, board: str) -> None:
     assert {drawn.name: drawn.report["complaints"] for drawn in drawings.of(board) if drawn.report["complaints"]} == {}
+
+
+def test_what_breaks_a_rule_is_seen(drawings: Drawings) -> None:
+    """The tests below are able to fail."""
+    drawn = drawings.one("broken", "fourteen")
+    assert min(text["px"] for title, text in drawn.texts if title == "Tiles") < SMALLEST_PX / 2
+    assert {(title, text["where"]) for title, text in drawn.texts if text["clipped"]} >= {
+        ("Narrow column", "cell"), (BROKEN["panels"][3]["title"], "title"),
+    }  # fmt: skip
+    assert drawn.panel("Wide column")["sideways"]
+    assert not drawn.panel("Narrow column")["sideways"]
 
 
 @pytest.mark.parametrize("board", BOARDS)
