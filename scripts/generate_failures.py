@@ -17,7 +17,8 @@ REMEDIES: dict[Remedy, str] = {
     Remedy.RETRY_LATER: "The same, but not before the time that the source names (an hour at most).",
     Remedy.RENEW: "Read the key, the headers and the certificates again. When one of them has changed, connect again "
     "at the next attempt, once; otherwise this is a refusal.",
-    Remedy.POLL: "Poll at once; try the live stream again every `--stream.live-retry-interval`.",
+    Remedy.POLL: "Poll at once; try the live stream again every `--stream.live-retry-interval`, "
+    "or when the source says.",
     Remedy.REFUSE: "Error state; try again every `--stream.live-retry-interval`, with credentials that are read anew.",
     Remedy.STOP: "Error state until an operator asks for a connection (`POST /api/v1/streams/{name}/connect`, a "
     "changed configuration or a restart).",

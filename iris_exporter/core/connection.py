@@ -294,6 +294,10 @@ class Connection:
         if Action.PLAN_RETRY in actions:
             delay = self._backoff.delay(max(self.attempt, 1), hint_seconds)
         elif Action.PLAN_SLOW_RETRY in actions:
-            slow = self._backoff.spread(self._rules.live_retry_interval_seconds)
-            delay = slow if hint_seconds is None else max(slow, self._backoff.delay(1, hint_seconds))
+            delay = self._backoff.spread(self._rules.live_retry_interval_seconds)
+            if hint_seconds is not None and what is Input.UNAVAILABLE:
+                # Such as a source that restarts in order: it says itself when its stream is back.
+                delay = self._backoff.delay(max(self.attempt, 1), hint_seconds)
+            elif hint_seconds is not None:
+                delay = max(delay, self._backoff.delay(1, hint_seconds))
         return Step(previous, self.phase, actions, delay)

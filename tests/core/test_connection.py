@@ -178,6 +178,17 @@ def test_a_hint_is_a_lower_bound_within_a_cap() -> None:
     assert step.delay_seconds == RETRY_AFTER_CAP_SECONDS
 
 
+def test_a_source_that_says_when_its_stream_is_back_is_taken_at_its_word() -> None:
+    """Such as one that restarts in order; one that says so again and again is asked ever less often."""
+    machine = connection()
+    machine.feed(Input.CONNECT)
+    delays = []
+    for _ in range(6):
+        delays.append(machine.failed(Failure("unavailable", retry_after_seconds=5.0), 1.0).delay_seconds)
+        machine.feed(Input.DUE)
+    assert delays == [5.5, 6.0, 12.0, 24.0, 48.0, 60.0]
+
+
 def test_unavailable_with_a_long_hint_does_not_come_back_early() -> None:
     machine = connection(random=0.0)
     machine.feed(Input.CONNECT)

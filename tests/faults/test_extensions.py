@@ -3,12 +3,14 @@
 import itertools
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 
 import aiohttp
 import msgspec
 import pytest
 
 from iris_exporter.backend.installation import Installation
+from iris_exporter.backend.server import Backend
 from iris_exporter.core.status import State
 from iris_exporter.decoding.iris_json.dialect import IrisJson
 from iris_exporter.instruments import catalog
@@ -192,3 +194,17 @@ async def test_a_change_that_does_not_follow_is_made_good(transport: str, encodi
         assert scrape.total("iris_stream_event_gaps_total") == 0
         lost = scrape.total("iris_stream_disconnects_total", reason="out_of_sync")
         assert lost == (1 if transport == "sse" else 0), "a WebSocket stays open"
+
+
+@pytest.mark.parametrize("transport", FORMS)
+async def test_a_source_that_restarts_in_order_is_returned_to_when_it_says(transport: str) -> None:
+    """And not after five minutes of polling."""
+    source = {"come_back_seconds": (0.2, 0.4)}
+    patient = {"live_retry_interval_seconds": 300.0, "poll_interval_seconds": 300.0}
+    async with rig(transport, path="/api/stream", source=source, **patient) as it:
+        settings = replace(it.backend.service.settings, port=int(it.backend.url.rpartition(":")[2]))
+        await it.backend.stop()
+        async with Backend(settings) as again:
+            await it.reaches("live")
+            again.service.publish(numbered_events(500, 10))
+            await it.has_counted(30)

@@ -114,6 +114,22 @@ async def test_a_minute_is_summed_up_while_the_connection_lasts() -> None:
         assert seconds(span) == pytest.approx(SUMMARY_SECONDS, abs=0.3)
 
 
+async def test_a_connection_says_how_it_is_written_and_its_summary_what_was_granted() -> None:
+    bench = Bench()
+    bench.stream.on_event(DialStarted())
+    bench.stream.on_event(Connected("websocket", "wss://host:9/p", 0.1, bench.clock.wall(), "protobuf", "deflate"))
+    (connect,) = bench.named(signals.CONNECT)
+    assert attributes_of(connect)["iris.encoding"] == "protobuf"
+    assert attributes_of(connect)["iris.compression"] == "deflate"
+    bench.stream.granted(frozenset({"delta", "batch"}))
+    bench.stream.on_event(Disconnected(Failure("closed")))
+    (summary,) = bench.named(signals.SUMMARY)
+    assert attributes_of(summary)["iris.extensions"] == ("batch", "delta")
+    bench.connect()
+    bench.stream.on_event(Disconnected(Failure("closed")))
+    assert "iris.extensions" not in attributes_of(bench.named(signals.SUMMARY)[1]), "of another connection"
+
+
 async def test_a_stream_that_is_off_has_no_summaries() -> None:
     bench = Bench()
     for _ in range(5):

@@ -2,6 +2,7 @@
 
 import html
 import io
+import json
 import re
 from collections.abc import Iterator
 
@@ -199,6 +200,21 @@ async def test_each_reason_is_explained_in_words(reason: str) -> None:
     shown = html.unescape(re.sub("</?code>", "`", page))
     assert known.meaning[1:] in shown
     assert known.advice in shown
+
+
+async def test_the_page_and_the_api_name_what_is_in_use_of_a_subscription() -> None:
+    context = FakeContext()
+    granted = {"encoding": "protobuf", "compression": "deflate", "extensions": frozenset({"delta", "batch"})}
+    context.controls["main"].link = link(State.LIVE, protocol="websocket", **granted)
+    async with serving(context) as get:
+        assert "websocket, protobuf, deflate, batch, delta" in (await get("/")).text
+        found = json.loads((await get("/api/v1/streams/main")).body)
+        assert (found["encoding"], found["compression"], found["extensions"]) == (
+            "protobuf", "deflate", ["batch", "delta"],
+        )  # fmt: skip
+        context.controls["main"].link = link(State.LIVE, protocol="websocket", encoding="json")
+        page = (await get("/")).text
+        assert "websocket, " not in page, "plain JSON is not worth a word"
 
 
 async def test_nothing_that_a_source_says_becomes_markup() -> None:
