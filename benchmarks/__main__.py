@@ -25,6 +25,12 @@ async def _bytes(scale: Scale) -> list[Row]:
     return await volume.run(scale)
 
 
+async def _clients(scale: Scale) -> list[Row]:
+    from benchmarks import clients  # and this one
+
+    return await clients.run(scale)
+
+
 BENCHMARKS: dict[str, Callable[[Scale], Awaitable[list[Row]]]] = {
     "ingest": ingest.run,
     "tracing": tracing.run,
@@ -34,6 +40,7 @@ BENCHMARKS: dict[str, Callable[[Scale], Awaitable[list[Row]]]] = {
     "start": startup.run,
     "storm": storm.run,
     "bytes": _bytes,
+    "clients": _clients,
     "peers": peers.run,
 }
 

@@ -11,7 +11,7 @@ class Scale:
     is shown. `delay_events` are sent at `delay_rate` a second. `streams` are idle ones beside the first. `reconnects`
     is how often the memory benchmark loses its link; an hour has 1,200 at the shortest delay of three seconds.
     `storm_streams` connect to a port that refuses, for `storm_seconds`. `volume_minutes` of traffic are counted,
-    and `volume_events` sent to see how late they are.
+    and `volume_events` sent to see how late they are. `clients` are connected to one backend for `clients_seconds`.
     """
 
     ingest_events: int
@@ -26,6 +26,8 @@ class Scale:
     storm_seconds: int
     volume_minutes: int
     volume_events: int
+    clients: int
+    clients_seconds: float
 
 
 FULL = Scale(
@@ -41,6 +43,8 @@ FULL = Scale(
     storm_seconds=20,
     volume_minutes=60,
     volume_events=500,
+    clients=1_000,
+    clients_seconds=40.0,
 )
 QUICK = Scale(
     ingest_events=20_000,
@@ -55,4 +59,6 @@ QUICK = Scale(
     storm_seconds=8,
     volume_minutes=20,
     volume_events=100,
+    clients=1_000,
+    clients_seconds=10.0,
 )

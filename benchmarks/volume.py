@@ -249,12 +249,13 @@ async def _subscribe(backend: Backend, way: Way) -> Wire:
         wire.say({"type": "subscribe", "data": way.options})
         await wire.more_than(head)
     else:
-        wire.request("/api/stream?" + urlencode(_query(way.options)), way.headers)
+        wire.request("/api/stream?" + urlencode(query(way.options)), way.headers)
         await wire.until(b"200")
     return wire
 
 
-def _query(options: Mapping[str, Any]) -> list[tuple[str, str]]:
+def query(options: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Options as the parameters of an address."""
     found = []
     for key, value in options.items():
         for name, part in (value if isinstance(value, dict) else {"": value}).items():

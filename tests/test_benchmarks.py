@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from benchmarks import delay, ingest, memory, peers, startup, storm, volume
+from benchmarks import clients, delay, ingest, memory, peers, startup, storm, volume
 from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.delay import delays_of
 from benchmarks.processes import BenchmarkError, source
@@ -31,6 +31,8 @@ TINY = Scale(
     storm_seconds=1,
     volume_minutes=2,
     volume_events=5,
+    clients=30,
+    clients_seconds=1.0,
 )
 STARTED = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -118,6 +120,7 @@ def test_a_histogram_shows_the_busiest_second_of_each_group() -> None:
         ),
         (startup.run, ["ready"]),
         (storm.run, ["after the first", "first minute", "half hour", "real dials in the busiest", "default budget"]),
+        (clients.run, ["processor time", "memory", "each client", "busiest second", "last one is back"]),
         (
             volume.run,
             [
