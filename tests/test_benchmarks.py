@@ -112,7 +112,7 @@ def test_a_histogram_shows_the_busiest_second_of_each_group() -> None:
 @pytest.mark.parametrize(
     ("run", "names"),
     [
-        (ingest.run, ["WebSocket", "SSE", "chunk", "10 projects", "1,000 projects", "100,000 projects"]),
+        (ingest.run, [*ingest.NAMES.values(), "10 projects", "1,000 projects", "100,000 projects"]),
         (delay.run, ["median", "p99", "scrape", "waited"]),
         (
             memory.run,
