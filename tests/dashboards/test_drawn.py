@@ -34,9 +34,13 @@ STATES = {"error": 0, "connecting": 1, "polling": 2, "live": 3}
 
 
 def _broken(number: int, kind: str, title: str, width: int, properties: dict[str, Any]) -> dict[str, Any]:
-    """A panel that breaks a rule, of the protocol of each stream."""
-    target = {"refId": "A", "datasource": {"type": "prometheus"}, "expr": "iris_stream_info{job=~'$job'}"}
-    target["legendFormat"] = "{{stream}}: {{protocol}}"
+    """A panel that breaks a rule, of whether each stream is up."""
+    target = {
+        "refId": "A",
+        "datasource": {"type": "prometheus"},
+        "expr": "sum by (instance, stream) (iris_up{job=~'$job'})",
+    }
+    target["legendFormat"] = "{{stream}} on {{instance}}"
     overrides = [{"id": name, "value": value} for name, value in properties.items()]
     return {
         "id": number, "type": kind, "title": title, "gridPos": {"x": 0, "y": 4 * number - 4, "w": width, "h": 4},
