@@ -208,3 +208,24 @@ async def test_a_source_that_restarts_in_order_is_returned_to_when_it_says(trans
             await it.reaches("live")
             again.service.publish(numbered_events(500, 10))
             await it.has_counted(30)
+
+
+@pytest.mark.parametrize("transport", FORMS)
+async def test_channels_that_are_not_wanted_bring_nothing_and_miss_nothing(transport: str) -> None:
+    source = {**BUSY_SOURCE, "history_events": 20}
+    async with rig(transport, path="/api/stream", source=source, channels=("metrics", "projects")) as it:
+        truth = Truth(it)
+        await until(lambda: it.stream.snapshot().metrics is not None and truth.events > 50)
+        it.proxy.cut()
+        await until(lambda: it.stream.status().state is not State.LIVE)
+        await it.reaches("live")
+        before = it.stream.snapshot().metrics
+        await until(lambda: it.stream.snapshot().metrics != before and truth.events > 100)
+        snapshot, scrape = it.stream.snapshot(), await it.scrape()
+        assert snapshot.projects
+        assert (it.counted(), snapshot.anomalies, len(snapshot.events)) == (0, (), 0)
+        assert scrape.total("iris_stream_event_gaps_total") == 0
+        assert scrape.total("iris_stream_resumes_total") == 0
+        status = it.stream.status()
+        assert status.extensions is not None
+        assert "channels" in status.extensions

@@ -105,6 +105,8 @@ class Session:
         self._is_waiting = False
         self._deltas.begin()
         self.extensions = extensions_of(data)
+        if "events" not in self.asked.channels:
+            return Subscribed(None, self.extensions)  # positions are those of events: none is missing, or to be resumed
         position = converted(data, ("position",), values.position, self._problems)
         answer = data.get("resume")
         if not isinstance(answer, dict):
