@@ -1,6 +1,7 @@
 """From settings to an open link: carries out the probes that `core.negotiation` asks for."""
 
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 
 import aiohttp
 
@@ -125,6 +126,10 @@ class Dialer:
             headers["Last-Event-ID"] = last_event_id
         with takeovers():
             response = await self._requester.get(self.dialect.stream_address(url), headers)
+            if response.status == HTTPStatus.BAD_REQUEST and self.dialect.stream_address(url) != url:
+                # It may not know one of the options: the stream as it is without any is better than none.
+                response.close()
+                response = await self._requester.get(url, headers)
         link: SseLink | None = None
         try:
             media_type = response.content_type.lower()

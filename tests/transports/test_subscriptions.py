@@ -135,6 +135,23 @@ async def test_an_event_stream_is_asked_by_its_query_and_its_header() -> None:
         assert (link.subprotocol, link.compression) == ("", "none")
 
 
+async def test_a_source_that_refuses_an_option_is_asked_without_any() -> None:
+    asked: list[str] = []
+
+    async def picky(request: web.Request) -> web.StreamResponse:
+        asked.append(request.query_string)
+        if "fields.metrics" in request.query_string:
+            return web.Response(status=400, text="fields.metrics: no such field")
+        return await events_of(b"data: {}\n\n", "identity")(request)
+
+    async with link_to(picky, "/api/stream?tenant=a", protocol="sse") as (link, request):
+        received, _ = await end_of(link)
+    assert frames_of(received) == [b"{}"]
+    assert [bool("fields" in query) for query in asked] == [True, False]
+    assert request.query_string == "tenant=a"
+    assert request.headers["Last-Event-ID"] == "e-7"
+
+
 @pytest.mark.parametrize("protocol", ["auto", "sse", "websocket"])
 async def test_a_source_without_subscriptions_is_an_error_that_names_the_older_addresses(protocol: str) -> None:
     async def missing(_: web.Request) -> web.StreamResponse:
