@@ -26,6 +26,11 @@ amtool      apt  prometheus-alertmanager
 node        apt  nodejs
 npm         apt  npm
 express     npm  express@5.1.0
+ws          npm  ws@8.23.0
+eventsource npm  eventsource@4.1.1
+protobufjs  npm  protobufjs@8.8.1
+curl        apt  curl
+sse-starlette pip sse-starlette[uvicorn]==3.7.0
 typescript  npm  typescript@5.9.3
 @grafana/schema npm @grafana/schema@13.2.3
 @kubernetes-models/grafana-operator npm @kubernetes-models/grafana-operator@3.0.0
