@@ -19,7 +19,7 @@ from websockets.typing import Subprotocol
 from iris_exporter.backend.patches import merge_patch
 from iris_exporter.wire import protobuf
 from tests.commands.test_backend import address, started
-from tests.waiting import BUSY
+from tests.waiting import BUSY, until
 
 pytestmark = pytest.mark.integration
 
@@ -127,6 +127,10 @@ class Model:
         self.last_seq = 0
         self.error: dict[str, Any] | None = None
 
+    @property
+    def has_enough(self) -> bool:
+        return len(self.events) >= EVENTS
+
     def read(self, message: dict[str, Any]) -> None:
         if message["type"] == "batch":
             for each in message["messages"]:
@@ -166,9 +170,7 @@ async def test_every_form_has_the_same_events_once_and_is_told_when_to_come_back
     ):
         url = await address(process)
         tasks = [asyncio.create_task(follow(form, url)) for form in forms]
-        while any(len(model.events) < EVENTS for model in models.values()):
-            await asyncio.sleep(0.01)
-            assert not any(task.done() for task in tasks)
+        await until(lambda: any(task.done() for task in tasks) or all(each.has_enough for each in models.values()))
         async with http.get(f"{url}/metrics") as response:
             shown = await response.text()
         async with http.get(f"{url}/api/events?limit=1000") as response:
