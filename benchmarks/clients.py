@@ -24,7 +24,7 @@ from benchmarks.processes import DEADLINE_SECONDS, ROOT, BenchmarkError, end, en
 from benchmarks.report import Row
 from benchmarks.scale import Scale
 from benchmarks.volume import WAYS, Way, query
-from iris_exporter.backend.encoding import PROTOBUF_SUBPROTOCOL
+from iris_exporter.core.subscriptions import PROTOBUF_SUBPROTOCOL
 from iris_exporter.wire import protobuf
 
 EVENTS_PER_SECOND = 5

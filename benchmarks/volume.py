@@ -24,12 +24,12 @@ from typing_extensions import override
 from benchmarks.processes import DEADLINE_SECONDS, BenchmarkError
 from benchmarks.report import Row
 from benchmarks.scale import Scale
-from iris_exporter.backend.encoding import PROTOBUF_SUBPROTOCOL
 from iris_exporter.backend.objects import Anomaly, Event, Metrics, Project, iso_time
 from iris_exporter.backend.server import Backend
 from iris_exporter.backend.service import TICK_SECONDS, BackendSettings
 from iris_exporter.backend.source import Source
 from iris_exporter.clock import Clock, SystemClock
+from iris_exporter.core.subscriptions import PROTOBUF_SUBPROTOCOL
 
 UPDATE_SECONDS = 5
 POLL_SECONDS = 30

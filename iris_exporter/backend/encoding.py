@@ -11,12 +11,11 @@ from iris_exporter.backend.history import Entry
 from iris_exporter.backend.objects import members
 from iris_exporter.backend.state import Payload
 from iris_exporter.backend.wire import encode as encode_json
+from iris_exporter.core.subscriptions import SUBPROTOCOLS
 from iris_exporter.wire import protobuf
 from iris_exporter.wire.iris.v1 import iris_pb2 as pb
 from iris_exporter.wire.objects import milliseconds
 
-JSON_SUBPROTOCOL = "iris.v1+json"
-PROTOBUF_SUBPROTOCOL = "iris.v1+protobuf"
 MAX_CACHED_EVENTS = 2000
 """Events that are kept encoded for other subscribers; they are needed at about the same time."""
 
@@ -166,7 +165,7 @@ class ProtobufEncoding(Encoding):
 
 JSON = JsonEncoding()
 PROTOBUF = ProtobufEncoding()
-SUBPROTOCOLS: dict[str, Encoding] = {JSON_SUBPROTOCOL: JSON, PROTOBUF_SUBPROTOCOL: PROTOBUF}
+ENCODINGS: dict[str, Encoding] = {each.name: each for each in (JSON, PROTOBUF)}
 
 
 def choose_subprotocol(headers: Iterable[str]) -> str | None:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from iris_exporter.backend.objects import Anomaly, Event, Metrics, Project
+from iris_exporter.core.subscriptions import CHANNELS
 
-CHANNELS = ("metrics", "projects", "events", "anomalies")
 SEVERITIES = ("info", "warning", "error", "critical")
 FIELDS: dict[str, tuple[str, ...]] = {
     "metrics": Metrics.__struct_fields__,

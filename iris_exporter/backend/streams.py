@@ -9,7 +9,7 @@ from aiohttp import WSMsgType, web
 from iris_exporter.backend.access import RateWindow
 from iris_exporter.backend.compression import StreamGzip, wants_gzip
 from iris_exporter.backend.connection import ChannelConnection, Connection, Ending
-from iris_exporter.backend.encoding import JSON, SUBPROTOCOLS, choose_subprotocol
+from iris_exporter.backend.encoding import ENCODINGS, JSON, choose_subprotocol
 from iris_exporter.backend.feed import CHANGES, EVENTS, OVERVIEW, SUBSCRIPTIONS, TELEMETRY
 from iris_exporter.backend.metering import meter
 from iris_exporter.backend.objects import iso_time
@@ -19,13 +19,14 @@ from iris_exporter.backend.service import GOING_AWAY, Service
 from iris_exporter.backend.subscriber import Subscriber
 from iris_exporter.backend.subscribing import answer, read_query, refuse
 from iris_exporter.backend.wire import RECONNECT_HINT, heartbeat
+from iris_exporter.core.subscriptions import STREAM_PATH, SUBPROTOCOLS
 from iris_exporter.logs import get_logger
 from iris_exporter.web.negotiation import parse
 
 _log = get_logger(__name__)
 
 PATHS = {
-    "/api/stream": SUBSCRIPTIONS,
+    STREAM_PATH: SUBSCRIPTIONS,
     "/api/stream/overview": OVERVIEW,
     "/api/stream/events": EVENTS,
     "/api/stream/telemetry": TELEMETRY,
@@ -157,7 +158,7 @@ async def _serve_websocket(request: web.Request, service: Service, channel: str)
         return socket
     connection: Connection
     if channel == SUBSCRIPTIONS:
-        encoding = JSON if subprotocol is None else SUBPROTOCOLS[subprotocol]
+        encoding = JSON if subprotocol is None else ENCODINGS[SUBPROTOCOLS[subprotocol]]
         connection = service.open_subscriber("websocket", request.transport, encoding)
     else:
         connection = service.open(channel, "websocket", request.transport)

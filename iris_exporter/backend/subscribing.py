@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from iris_exporter.backend.connection import Connection
-from iris_exporter.backend.encoding import JSON, PROTOBUF_SUBPROTOCOL
+from iris_exporter.backend.encoding import JSON
 from iris_exporter.backend.objects import iso_time
 from iris_exporter.backend.options import OptionError, Request, parse_options, query_options
 from iris_exporter.backend.service import Service
 from iris_exporter.backend.subscriber import Subscriber
 from iris_exporter.backend.wire import error, heartbeat
+from iris_exporter.core.subscriptions import PROTOBUF_SUBPROTOCOL
 
 
 def read_query(query: Sequence[tuple[str, str]], last_event_id: str | None) -> Request:

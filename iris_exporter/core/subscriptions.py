@@ -2,6 +2,11 @@
 
 CHANNELS = ("metrics", "projects", "events", "anomalies")
 
+JSON_SUBPROTOCOL = "iris.v1+json"
+PROTOBUF_SUBPROTOCOL = "iris.v1+protobuf"
+SUBPROTOCOLS = {PROTOBUF_SUBPROTOCOL: "protobuf", JSON_SUBPROTOCOL: "json"}
+"""The encoding that each WebSocket subprotocol stands for, the more compact one first."""
+
 EXTENSIONS = ("batch", "channels", "debounce", "delta", "fields", "priority")
 """Options of a subscription that change what arrives; label values."""
 

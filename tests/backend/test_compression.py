@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from iris_exporter.backend.compression import MIN_BODY_BYTES, StreamGzip
-from iris_exporter.backend.encoding import PROTOBUF_SUBPROTOCOL
+from iris_exporter.core.subscriptions import PROTOBUF_SUBPROTOCOL
 from iris_exporter.wire import protobuf
 from tests.backend.clients import Bench, bench
 

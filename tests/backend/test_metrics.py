@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from iris_exporter.backend.encoding import PROTOBUF_SUBPROTOCOL
 from iris_exporter.backend.metrics import BackendCollector
 from iris_exporter.backend.stats import Stats
+from iris_exporter.core.subscriptions import PROTOBUF_SUBPROTOCOL
 from tests.backend.clients import Bench, bench
 from tests.backend.test_subscriptions import open_socket, subscribe
 

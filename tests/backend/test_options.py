@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iris_exporter.backend.objects import Anomaly, Event, Project
-from iris_exporter.backend.options import CHANNELS, FIELDS, Grant, OptionError, parse_options, query_options
+from iris_exporter.backend.options import FIELDS, Grant, OptionError, parse_options, query_options
+from iris_exporter.core.subscriptions import CHANNELS
 from iris_exporter.wire.objects import to_fields
 from tests.wire.strategies import JSON, OPTIONS
 

@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 
 from iris_exporter.backend.access import Limits
-from iris_exporter.backend.encoding import JSON_SUBPROTOCOL, PROTOBUF_SUBPROTOCOL
 from iris_exporter.backend.subscriber import Subscriber
+from iris_exporter.core.subscriptions import JSON_SUBPROTOCOL, PROTOBUF_SUBPROTOCOL
 from iris_exporter.wire import protobuf
 from tests.backend.clients import TIMEOUT_SECONDS, Bench, Ended, bench
 from tests.wire.test_protobuf import same

@@ -16,11 +16,11 @@ import msgspec
 from typing_extensions import override
 
 from iris_exporter.core.limits import DEFAULT_LIMITS, Limits
-from iris_exporter.core.subscriptions import CHANNELS
+from iris_exporter.core.subscriptions import CHANNELS, SUBPROTOCOLS
 from iris_exporter.decoding.dialect import NOTHING_NOTED, Binary, Frame, Noted, Outgoing
 from iris_exporter.decoding.iris_json.dialect import IrisJson
 from iris_exporter.decoding.iris_stream.batches import unpacked
-from iris_exporter.decoding.iris_stream.options import SUBPROTOCOLS, Asked, subscribe, with_options
+from iris_exporter.decoding.iris_stream.options import Asked, subscribe, with_options
 from iris_exporter.decoding.iris_stream.session import Session
 from iris_exporter.decoding.messages import EventBatch, Message, Overview, Page, Ping, Pong
 from iris_exporter.errors import DecodeError

@@ -11,7 +11,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 import msgspec
 
 from iris_exporter.core import subscriptions
-from iris_exporter.core.subscriptions import CHANNELS
+from iris_exporter.core.subscriptions import CHANNELS, SUBPROTOCOLS
 from iris_exporter.settings import StreamSettings
 
 FIELDS: Mapping[str, tuple[str, ...]] = {
@@ -31,9 +31,6 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
 }
 """The fields that the exporter reads, whatever its settings: what the JSON API, the activity feed, logs over OTLP and
 Grafana Live show of events needs their texts and metadata, and a trace context is in the metadata."""
-
-SUBPROTOCOLS = {"iris.v1+protobuf": "protobuf", "iris.v1+json": "json"}
-"""The encoding that each subprotocol stands for."""
 
 
 @dataclass(frozen=True, slots=True)
