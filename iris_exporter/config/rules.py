@@ -49,8 +49,8 @@ def stream_problems(
     if url is not None and protocol in {"sse", "poll"} and url.lower().startswith("ws"):
         yield "url", f"an http:// or https:// URL, because protocol is {protocol}"
     channels = values.get("channels") or ()
-    if len(channels) > 1 and ("auto" in channels or len(set(channels)) < len(channels)):
-        yield "channels", "auto alone, or each channel once"
+    if len(channels) > 1 and "auto" in channels:
+        yield "channels", "auto alone, or channels by their names"
     yield from client_problems(values, tls)
 
 

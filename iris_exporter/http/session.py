@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -175,9 +175,14 @@ def _wrong_upgrade(request: ClientRequest, response: ClientResponse) -> str | No
         (hdrs.SEC_WEBSOCKET_EXTENSIONS, "an extension"),
         (hdrs.SEC_WEBSOCKET_PROTOCOL, "a subprotocol"),
     ):
-        if header in response.headers and header not in request.headers:
+        if not _names_in(response.headers.getall(header, ())) <= _names_in(request.headers.getall(header, ())):
             return f"the server uses {what} that was not offered"
     return None
+
+
+def _names_in(values: Iterable[str]) -> set[str]:
+    """The names that a list of extensions or subprotocols has, without their parameters."""
+    return {element.partition(";")[0].strip() for value in values for element in value.split(",") if element.strip()}
 
 
 def end_with_connection(response: ClientResponse) -> None:

@@ -135,6 +135,25 @@ async def test_an_event_stream_is_asked_by_its_query_and_its_header() -> None:
         assert (link.subprotocol, link.compression) == ("", "none")
 
 
+@pytest.mark.parametrize(
+    "header", ["Sec-WebSocket-Protocol: iris.v2+json", "Sec-WebSocket-Extensions: permessage-deflate, x-other; a=1"]
+)
+async def test_a_server_that_chooses_what_was_not_offered_is_refused(header: str) -> None:
+    name, _, value = header.partition(": ")
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        socket = web.WebSocketResponse(compress=False)
+        socket.headers[name] = value
+        await socket.prepare(request)
+        return socket
+
+    with pytest.raises(TransportError) as caught:
+        async with link_to(handle, protocol="websocket"):
+            pass
+    assert caught.value.failure.reason == "handshake"
+    assert "not offered" in caught.value.failure.detail
+
+
 async def test_a_source_that_refuses_an_option_is_asked_without_any() -> None:
     asked: list[str] = []
 
