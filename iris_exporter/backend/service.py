@@ -219,9 +219,9 @@ class Service:
             self.say(connection, heartbeat("ping", iso_time(wall)))
         if isinstance(connection, Subscriber):
             self._check_subscriber(connection, now)
-        self._tell_of_trouble(connection)
+        self._report_trouble(connection)
 
-    def _tell_of_trouble(self, connection: Connection) -> None:
+    def _report_trouble(self, connection: Connection) -> None:
         """Say once on each connection that what it is told is no longer up to date; `subscribed` goes before it."""
         trouble = self.feed.installation.trouble
         if trouble is None:
