@@ -1,10 +1,13 @@
-"""Which requests are accepted: the key in a file, and the limits of section 5 of the wire description."""
+"""Which requests are accepted: the key in a file or a ticket, and the limits of section 5 of the wire description."""
 
 import hmac
-from collections import deque
+import ipaddress
+from collections import OrderedDict, deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from iris_exporter.backend.tickets import Tickets
 from iris_exporter.core import keys
 from iris_exporter.errors import ConfigError, Problem
 from iris_exporter.logs import get_logger, protect
@@ -43,12 +46,46 @@ class KeyFile:
         return hmac.compare_digest(offered.encode("utf-8", "surrogateescape"), self._key)
 
 
-def offered_key(authorization: str | None, query_key: str | None) -> str | None:
-    """Return the key that a request brings, from its `Authorization` header or, without one, its query."""
-    if authorization is None:
-        return query_key
-    scheme, _, key = authorization.partition(" ")
-    return key.strip() if scheme.lower() == "bearer" else None
+NO_KEY = "a key is needed: Authorization: Bearer <key>; a browser's stream takes a ticket (POST /api/ticket)"
+WRONG_KEY = "this key is not the one that is needed"
+NO_BEARER = "the header Authorization has no key: Bearer <key>"
+KEY_IN_URL = (
+    "a key in an address is not accepted here: send Authorization: Bearer <key>, or use a ticket of POST /api/ticket"
+)
+TICKET_FOR_TICKET = "a ticket is given for the key in the header Authorization alone"
+
+
+class Authenticator:
+    """Who may use the API: whoever brings the key in a header or a ticket in the address."""
+
+    def __init__(self, key: KeyFile | None, tickets: Tickets, *, key_in_url: bool = False) -> None:
+        """Without a key everybody may; `key_in_url` accepts the key as the query parameter `api_key`, too."""
+        self._key = key
+        self._tickets = tickets
+        self._key_in_url = key_in_url
+
+    def refusal(
+        self, authorization: str | None, query: Mapping[str, str], now: float, *, header_only: bool = False
+    ) -> str | None:
+        """None when the request may go on, else why not; the texts repeat nothing of what was offered.
+
+        A header decides alone; else a ticket, which this uses up. `header_only` accepts nothing in the address.
+        """
+        if self._key is None:
+            return None
+        if authorization is not None:
+            scheme, _, key = authorization.partition(" ")
+            return self._check(key.strip()) if scheme.lower() == "bearer" else NO_BEARER
+        if header_only:
+            return TICKET_FOR_TICKET if query.keys() & {"ticket", "api_key"} else NO_KEY
+        if "ticket" in query:
+            return self._tickets.use(query["ticket"], now)
+        if "api_key" in query:
+            return self._check(query["api_key"]) if self._key_in_url else KEY_IN_URL
+        return NO_KEY
+
+    def _check(self, offered: str) -> str | None:
+        return None if self._key is not None and self._key.accepts(offered) else WRONG_KEY
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,23 +152,54 @@ class TokenBucket:
 
 
 class Admission:
-    """Counts stream connections by client address."""
+    """Counts stream connections, in all and by client address."""
 
     HOUR_SECONDS = 3600.0
+    RETRY_SECONDS = 60.0
+    """After which to try again where all places are taken: when one will be free is unknown."""
+    MAX_ADDRESSES = 10_000
+    """Addresses that are remembered; of more, those that were not heard of for the longest time are let in again."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._by_address: dict[str, RateWindow] = {}
+        self._open = 0
+        self._by_address: OrderedDict[str, RateWindow] = OrderedDict()
 
-    def refuse(self, address: str, open_connections: int, now: float) -> float | None:
-        """Count a new connection; None when it may stay, else the seconds after which to try again."""
+    def admit(self, address: str, now: float) -> float | None:
+        """Count a new connection at `now` (monotonic seconds).
+
+        None when it may stay, and `leave` has to be called after it; else the seconds after which to try again.
+        """
         at_once = self._limits.connections_at_once
-        if at_once is not None and open_connections >= at_once:
-            # When one will end is unknown; a minute keeps many clients from asking all the time.
-            return 60.0
+        if at_once is not None and self._open >= at_once:
+            return self.RETRY_SECONDS
         per_hour = self._limits.connections_per_hour
-        if per_hour is None:
-            return None
-        for other in [key for key, window in self._by_address.items() if key != address and window.idle(now)]:
-            del self._by_address[other]
-        return self._by_address.setdefault(address, RateWindow(per_hour, self.HOUR_SECONDS)).use(now)
+        wait = None if per_hour is None else self._use(_network(address), per_hour, now)
+        if wait is None:
+            self._open += 1
+        return wait
+
+    def leave(self) -> None:
+        """Give back the place of a connection that was admitted."""
+        self._open -= 1
+
+    def _use(self, address: str, per_hour: int, now: float) -> float | None:
+        window = self._by_address.setdefault(address, RateWindow(per_hour, self.HOUR_SECONDS))
+        self._by_address.move_to_end(address)
+        wait = window.use(now)
+        oldest = next(iter(self._by_address.values()))
+        while oldest.idle(now) or len(self._by_address) > self.MAX_ADDRESSES:
+            self._by_address.popitem(last=False)
+            oldest = next(iter(self._by_address.values()))
+        return wait
+
+
+def _network(address: str) -> str:
+    """The address to count by: of IPv6 the first 64 bits, since any client can have all addresses below them."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address):
+        return address
+    return str(found.ipv4_mapped or ipaddress.ip_network((found, 64), strict=False))

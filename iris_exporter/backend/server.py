@@ -8,16 +8,17 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from iris_exporter.backend.access import offered_key
+from iris_exporter.backend.authentication import TICKET_PATH, authenticate, give_ticket
 from iris_exporter.backend.compression import compress_body
 from iris_exporter.backend.faults import DEFAULT_RETRY_AFTER_SECONDS, Faults, describe_faults
 from iris_exporter.backend.history import History
 from iris_exporter.backend.metrics import BackendCollector, scrape
+from iris_exporter.backend.origins import PREFLIGHT_HEADERS, describe_access
 from iris_exporter.backend.replies import ERROR_CODE, SERVICE, error_response, json_response
 from iris_exporter.backend.rest import GET_ROUTES
 from iris_exporter.backend.service import BackendSettings, Service
 from iris_exporter.backend.source import Source
-from iris_exporter.backend.streams import PATHS, stream
+from iris_exporter.backend.streams import MAX_CLIENT_MESSAGE_BYTES, PATHS, stream
 from iris_exporter.backend.wire import encode
 from iris_exporter.clock import Clock
 from iris_exporter.errors import ConfigError, UsageError
@@ -42,17 +43,20 @@ HTML_PAGE = "<!doctype html>\n<html><head><title>IRIS</title></head><body><h1>Pl
 
 def make_app(service: Service) -> web.Application:
     """Build the application around `service`; it ticks while the application runs."""
-    app = web.Application(middlewares=[_errors_and_origins, _faults, _authentication])
+    app = web.Application(
+        middlewares=[_errors_and_origins, _faults, authenticate], client_max_size=MAX_CLIENT_MESSAGE_BYTES
+    )
     app[SERVICE] = service
     for path in PATHS:
         app.router.add_get(path, stream, allow_head=False)
     for path, handler in GET_ROUTES.items():
         app.router.add_get(path, handler)
+    app.router.add_post(TICKET_PATH, give_ticket)
     app.router.add_get("/", _index)
     app.router.add_get("/metrics", _metrics)
     app.router.add_get("/-/faults", _get_faults)
     app.router.add_post("/-/faults", _post_faults)
-    app.on_response_prepare.append(_allow_origin)
+    app.on_response_prepare.append(_describe_access)
     app.cleanup_ctx.append(_ticking)
     app.on_shutdown.append(_shut_down)
     return app
@@ -78,20 +82,21 @@ def _area(request: web.Request) -> str | None:
 
 @web.middleware
 async def _errors_and_origins(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give errors below /api the wire's form, and answer browsers of the allowed origin."""
-    if _from_allowed_origin(request) and "Access-Control-Request-Method" in request.headers:
-        return web.Response(
-            status=204,
-            headers={
-                "Access-Control-Allow-Methods": "GET, OPTIONS",
-                "Access-Control-Allow-Headers": "Authorization, Last-Event-ID, If-None-Match",
-            },
-        )
+    """Give errors below /api the wire's form, and answer browsers that ask on behalf of a page of an allowed origin."""
+    if _is_preflight(request):
+        return web.Response(status=204, headers=PREFLIGHT_HEADERS)
     response = await _answer(request, handler)
     code = response.get(ERROR_CODE)
     if code is not None:
         request.app[SERVICE].stats.refusals[code] += 1
     return response
+
+
+def _is_preflight(request: web.Request) -> bool:
+    """Whether a browser asks what a page of an allowed origin may send; it does so without any key."""
+    asks = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
+    origins = request.app[SERVICE].settings.cors_origins
+    return asks and _area(request) is not None and request.headers.get("Origin") in origins
 
 
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -101,6 +106,8 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         # The client has gone. aiohttp notices that by this answer, and would log an error of the handler's as ours.
         return web.Response()
     except web.HTTPException as error:
+        if error.status == 413:
+            return error_response(413, "MESSAGE_TOO_LARGE")
         if _area(request) is None:
             raise
         code = "INVALID_ENDPOINT" if error.status == 404 else "INVALID_REQUEST"
@@ -111,18 +118,11 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     return response
 
 
-def _from_allowed_origin(request: web.Request) -> bool:
-    origin = request.app[SERVICE].settings.cors_origin
-    return origin is not None and _area(request) is not None and request.headers.get("Origin") == origin
-
-
-async def _allow_origin(request: web.Request, response: web.StreamResponse) -> None:
-    """Add the headers that let a page of the allowed origin read the answer, streams included."""
-    if _from_allowed_origin(request):
-        response.headers["Access-Control-Allow-Origin"] = request.headers["Origin"]
-        response.headers["Access-Control-Allow-Credentials"] = "true"
-        response.headers["Access-Control-Expose-Headers"] = "ETag, Iris-Cursor, Iris-Resume, Iris-Missed, Iris-More"
-        response.headers["Vary"] = "Origin, Accept-Encoding"
+async def _describe_access(request: web.Request, response: web.StreamResponse) -> None:
+    """Say to browsers which pages may read the answer, streams included."""
+    origins = request.app[SERVICE].settings.cors_origins
+    if origins and _area(request) is not None:
+        describe_access(response.headers, request.headers.get("Origin"), origins)
 
 
 @web.middleware
@@ -160,17 +160,6 @@ def _is_gone(request: web.Request) -> bool:
     return request.transport is None or request.transport.is_closing()
 
 
-@web.middleware
-async def _authentication(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Ask for the key on everything below /api; a WebSocket is refused before the upgrade."""
-    key = request.app[SERVICE].key
-    if key is not None and request.path.startswith("/api/"):
-        offered = offered_key(request.headers.get("Authorization"), request.query.get("api_key"))
-        if offered is None or not key.accepts(offered):
-            return error_response(401, "AUTH_REQUIRED")
-    return await handler(request)
-
-
 async def _index(request: web.Request) -> web.Response:
     service = request.app[SERVICE]
     lines = [
@@ -182,6 +171,7 @@ async def _index(request: web.Request) -> web.Response:
         *(f"  {path}" for path in PATHS if not path.startswith("/api/stream")),
         "REST:",
         *(f"  {path}" for path in GET_ROUTES),
+        f"  {TICKET_PATH} (POST: a ticket for one request, used as ?ticket=...)",
         "",
         f"A key is {'needed: Authorization: Bearer <key>' if service.key else 'not needed'}.",
         f"Open streams: {len(service.connections)}, events so far: {service.feed.history.last}",
@@ -285,7 +275,7 @@ class Backend:
             raise UsageError("the backend is started already")
         if self._service is None:
             self._service = Service(self._settings, self._clock, self._source, self._history)
-        # No access log: request lines may carry the key as a query parameter.
+        # No access log: request lines carry tickets, and may carry the key.
         runner = web.AppRunner(
             make_app(self._service), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS, max_line_size=MAX_LINE_BYTES
         )

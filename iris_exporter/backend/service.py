@@ -10,7 +10,7 @@ from typing import Any
 
 from prometheus_client.registry import Collector
 
-from iris_exporter.backend.access import NO_LIMITS, Admission, KeyFile, Limits
+from iris_exporter.backend.access import NO_LIMITS, Admission, Authenticator, KeyFile, Limits
 from iris_exporter.backend.connection import ChannelConnection, Connection, Ending
 from iris_exporter.backend.encoding import JSON, Encoding, EventCache
 from iris_exporter.backend.faults import Faults
@@ -23,6 +23,7 @@ from iris_exporter.backend.options import EVERYTHING
 from iris_exporter.backend.source import Source
 from iris_exporter.backend.stats import Stats
 from iris_exporter.backend.subscriber import GRACE_SECONDS, Subscriber
+from iris_exporter.backend.tickets import Tickets
 from iris_exporter.backend.wire import Frame, error, heartbeat
 from iris_exporter.clock import Clock, SystemClock
 from iris_exporter.errors import IrisExporterError
@@ -41,7 +42,8 @@ class BackendSettings:
 
     `history_events` is the size of the ring that a resume can reach back into, `queue_messages` how many live
     messages may wait for one client before it is cut or, on `/api/stream`, loses the oldest. `come_back_seconds` is
-    the window from which each client of it is told a moment to come back at, when the backend stops.
+    the window from which each client of it is told a moment to come back at, when the backend stops. `cors_origins`
+    are those of `origins.parse_origin`; `key_in_url` is that of `Authenticator`.
     """
 
     host: str = "127.0.0.1"
@@ -51,7 +53,8 @@ class BackendSettings:
     rate: float = 1.0
     faults: tuple[str, ...] = ()
     limits: Limits = NO_LIMITS
-    cors_origin: str | None = None
+    cors_origins: tuple[str, ...] = ()
+    key_in_url: bool = False
     heartbeat_interval_seconds: float = 30.0
     telemetry_interval_seconds: float = 5.0
     update_interval_seconds: float = 1.0
@@ -84,6 +87,8 @@ class Service:
         self.seed = secrets.randbelow(2**31) if settings.seed is None else settings.seed
         self.faults = Faults(self.clock.monotonic, settings.faults)
         self.key = None if settings.api_key_file is None else KeyFile(settings.api_key_file)
+        self.tickets = Tickets()
+        self.authenticator = Authenticator(self.key, self.tickets, key_in_url=settings.key_in_url)
         self.admission = Admission(settings.limits)
         self.feed = Feed(
             (source or self._synthetic)(self.clock.wall()),
@@ -211,6 +216,8 @@ class Service:
         elif self._is_due("drop-clean", connection, now):
             connection.end(GOING_AWAY)
         elif self._is_idle(connection, now):
+            if connection.ending is None:
+                self.stats.refusals["IDLE"] += 1
             connection.end(Ending(1001, "idle"))
         elif now - connection.last_heartbeat_at >= self.settings.heartbeat_interval_seconds:
             connection.last_heartbeat_at = now

@@ -4,7 +4,7 @@ import asyncio
 import math
 
 import msgspec
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
 from iris_exporter.backend.access import RateWindow
 from iris_exporter.backend.compression import StreamGzip, wants_gzip
@@ -65,13 +65,16 @@ async def stream(request: web.Request) -> web.StreamResponse:
             wanted = read_query(list(request.query.items()), request.headers.get("Last-Event-ID"))
         except OptionError as problem:
             return error_response(400, "INVALID_REQUEST", str(problem))
-    wait = service.admission.refuse(request.remote or "", len(service.connections), service.clock.monotonic())
+    wait = service.admission.admit(request.remote or "", service.clock.monotonic())
     if wait is not None:
         return error_response(429, "RATE_LIMIT_EXCEEDED", retry_after=math.ceil(wait))
     _log.info("stream.opened", channel=channel, protocol="websocket" if upgrade else "sse")
-    if upgrade:
-        return await _serve_websocket(request, service, channel)
-    return await _serve_sse(request, service, channel, wanted)
+    try:
+        if upgrade:
+            return await _serve_websocket(request, service, channel)
+        return await _serve_sse(request, service, channel, wanted)
+    finally:
+        service.admission.leave()
 
 
 def _accepts_events(accept: str) -> bool:
@@ -202,6 +205,10 @@ async def _read_websocket(socket: web.WebSocketResponse, service: Service, conne
         if isinstance(connection, Subscriber):
             await connection.room.wait()
         message = await socket.receive()
+        if message.type is WSMsgType.ERROR:
+            # The library has closed it, with this code (RFC 6455, 7.4.1).
+            large = socket.close_code == WSCloseCode.MESSAGE_TOO_BIG
+            service.stats.refusals["MESSAGE_TOO_LARGE" if large else "INVALID_REQUEST"] += 1
         if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING, WSMsgType.PONG):
             return
         if connection.ending is not None:

@@ -27,6 +27,7 @@ CHANGE_TYPES = {
 ERROR_MESSAGES = {
     "AUTH_REQUIRED": "a valid key is required: Authorization: Bearer <key>",
     "FORBIDDEN": "this key may not read this",
+    "MESSAGE_TOO_LARGE": "a message or a body has at most 100 KB",
     "INVALID_ENDPOINT": "there is nothing at this address",
     "INVALID_REQUEST": "the request cannot be understood",
     "NOT_ACCEPTABLE": "this endpoint answers text/event-stream, or a WebSocket upgrade",

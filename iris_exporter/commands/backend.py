@@ -11,6 +11,7 @@ from typing import Any
 from iris_exporter import logs
 from iris_exporter.backend.access import NO_LIMITS, PROMISED_LIMITS, KeyFile
 from iris_exporter.backend.faults import describe_faults, parse_fault
+from iris_exporter.backend.origins import parse_origin
 from iris_exporter.backend.server import Backend
 from iris_exporter.backend.service import BackendSettings
 from iris_exporter.config import parse_address, values
@@ -26,6 +27,9 @@ MAX_RATE = 100_000.0
 """More events a second than one process can make."""
 
 _SEED = values.matching("a whole number", "NUMBER", "-?[0-9]{1,30}")
+_ORIGIN = ValueType(
+    "an origin: http:// or https://, host and port, nothing behind", "ORIGIN", lambda text, _: parse_origin(text)
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="file with the key that clients have to send; read again when it changes (default: no key needed)",
     )  # fmt: skip
     parser.add_argument(
+        "--allow-key-in-url", action="store_true",
+        help="accept the key as query parameter api_key too, where proxies and histories keep it; browsers can use the "
+        "tickets of POST /api/ticket instead",
+    )  # fmt: skip
+    parser.add_argument(
         "--seed", metavar="NUMBER", help="repeat the data of an earlier run with this seed (default: random)"
     )
     parser.add_argument(
@@ -57,12 +66,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--limits", action="store_true",
-        help="enforce the limits of the IRIS protocol: 100 streams at once and 100 new ones an hour from an address, "
-        "1000 messages a minute from a client, 5 minutes without a message",
+        help="enforce the limits of the IRIS protocol: 100 streams at once, 100 new ones an hour from an address, "
+        "1000 messages a minute from a client, 5 minutes without a message; 100 KB a message is always the limit",
     )  # fmt: skip
     parser.add_argument(
-        "--web.cors.origin", dest="cors_origin", metavar="ORIGIN", help="let browsers of this origin read the API"
-    )
+        "--web.cors.origin", dest="cors_origins", action="append", default=[], metavar="ORIGIN",
+        help="let browser pages of this origin, such as https://dashboard.example.com, use the API and open "
+        "WebSockets; repeat the flag for several (default: only pages of the backend's own address)",
+    )  # fmt: skip
     parser.add_argument(
         "--log.level", dest="log_level", default="info", choices=tuple(LEVELS),
         help="lowest severity to log (default: %(default)s)",
@@ -107,6 +118,7 @@ def _read_settings(arguments: argparse.Namespace) -> BackendSettings:
     addresses = read("--web.listen-address", ADDRESSES, arguments.listen_address)
     rate = read("--rate", values.number(0, MAX_RATE), arguments.rate)
     seed = None if arguments.seed is None else read("--seed", _SEED, arguments.seed)
+    origins = [read("--web.cors.origin", _ORIGIN, text) for text in arguments.cors_origins]
     for spec in arguments.fault:
         check(parse_fault, spec, 0.0)
     if arguments.api_key_file is not None:
@@ -122,7 +134,8 @@ def _read_settings(arguments: argparse.Namespace) -> BackendSettings:
         rate=rate,
         faults=tuple(arguments.fault),
         limits=PROMISED_LIMITS if arguments.limits else NO_LIMITS,
-        cors_origin=arguments.cors_origin,
+        cors_origins=tuple(origins),
+        key_in_url=arguments.allow_key_in_url,
     )
 
 

@@ -67,20 +67,38 @@ async def test_a_signal_closes_streams_with_a_goodbye_and_exits_0(number: signal
         assert "Traceback" not in err.decode()
 
 
-async def test_the_key_is_never_written(tmp_path: Path) -> None:
+@pytest.mark.parametrize("key_in_url", [True, False])
+async def test_keys_and_tickets_are_never_written(key_in_url: bool, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("very-secret-key")
-    options = ("--web.listen-address=127.0.0.1:0", f"--api-key-file={tmp_path / 'key'}", "--log.level=debug")
+    options = ["--web.listen-address=127.0.0.1:0", f"--api-key-file={tmp_path / 'key'}", "--log.level=debug"]
+    options += ["--allow-key-in-url"] if key_in_url else []
     async with started(*options) as process, aiohttp.ClientSession() as http:
         url = await address(process)
         async with http.get(url + "/api/overview?api_key=very-secret-key") as response:
-            assert response.status == 200
+            assert response.status == (200 if key_in_url else 401)
         async with http.get(url + "/api/stream/events?api_key=very-secret-key-but-wrong") as response:
             assert response.status == 401
-        async with http.get(url + "/api/stream/overview?api_key=very-secret-key") as response:
+        async with http.post(url + "/api/ticket", headers={"Authorization": "Bearer very-secret-key"}) as response:
+            ticket = (await response.json())["ticket"]
+        async with http.get(f"{url}/api/stream/overview?ticket={ticket}") as response:
+            assert response.status == 200
             await response.content.readline()
+        async with http.get(f"{url}/api/stream/overview?ticket={ticket}") as response:
+            assert response.status == 401
         process.terminate()
         out, err = await process.communicate()
         assert b"very-secret-key" not in out + err
+        assert ticket.encode() not in out + err
+
+
+async def test_pages_of_all_origins_named_may_read() -> None:
+    origins = ["https://a.example.com", "http://localhost:5173"]
+    options = [f"--web.cors.origin={origin}" for origin in origins]
+    async with started("--web.listen-address=127.0.0.1:0", *options) as process, aiohttp.ClientSession() as http:
+        url = await address(process)
+        for origin in origins:
+            async with http.get(url + "/api/overview", headers={"Origin": origin}) as response:
+                assert response.headers["Access-Control-Allow-Origin"] == origin
 
 
 @pytest.mark.parametrize(
@@ -95,6 +113,8 @@ async def test_the_key_is_never_written(tmp_path: Path) -> None:
         (["--fault=nonsense"], "nonsense"),
         (["--fault=drop"], "drop=SECONDS"),
         (["--api-key-file=/nowhere/key"], "--api-key-file"),
+        (["--web.cors.origin=http://a", "--web.cors.origin=*"], "--web.cors.origin"),
+        (["--web.cors.origin=https://a.example.com/"], "--web.cors.origin"),
     ],
 )
 def test_bad_input_is_a_clear_line_and_exit_2(

@@ -18,11 +18,13 @@ from websockets.typing import Subprotocol
 
 from iris_exporter.backend.server import Backend
 from iris_exporter.backend.service import BackendSettings
+from iris_exporter.backend.tickets import USED
 from iris_exporter.wire import protobuf
 from tests.integration.chromium import chromium
 from tests.integration.following import EXTENSIONS, Followed, travel, uses_every_extension
 from tests.integration.programs import running
 from tests.tools import NODE_MODULES, tool
+from tests.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.time_limit(90)]
 
@@ -217,7 +219,7 @@ async def origin() -> AsyncIterator[str]:
 async def test_eventsource_of_chromium(options: dict[str, Any], tmp_path: Path) -> None:
     """A page of the allowed origin: EventSource connects again by itself, with the last id that it has seen."""
     followed = Followed()
-    async with origin() as there, Backend(settings(cors_origin=there)) as backend, chromium(tmp_path) as browser:
+    async with origin() as there, Backend(settings(cors_origins=(there,))) as backend, chromium(tmp_path) as browser:
         page = await browser.page(f"{there}/page.html", followed.say)
         await page.call("window.events", f"{backend.url}/api/stream", options)
         await travel(backend, followed)
@@ -232,7 +234,7 @@ async def test_eventsource_of_chromium(options: dict[str, Any], tmp_path: Path) 
 async def test_websocket_of_chromium(options: dict[str, Any], encoding: str, tmp_path: Path) -> None:
     """A page's WebSocket; binary messages are read by `protobufjs` from the schema."""
     followed = Followed()
-    async with origin() as there, Backend(settings(cors_origin=there)) as backend, chromium(tmp_path) as browser:
+    async with origin() as there, Backend(settings(cors_origins=(there,))) as backend, chromium(tmp_path) as browser:
         page = await browser.page(f"{there}/page.html", followed.say)
         await page.call("window.socket", socket_url(backend), options, subprotocols(encoding))
         await travel(backend, followed)
@@ -247,7 +249,7 @@ async def test_a_page_reads_what_its_origin_is_allowed(tmp_path: Path) -> None:
     """With a header that needs a preflight, a page of the allowed origin reads REST; of any other, nothing."""
     async with origin() as there, origin() as elsewhere, chromium(tmp_path) as browser:
         (tmp_path / "key").write_text("a-key")
-        async with Backend(settings(cors_origin=there, api_key_file=tmp_path / "key")) as backend:
+        async with Backend(settings(cors_origins=(there,), api_key_file=tmp_path / "key")) as backend:
             url = f"{backend.url}/api/events?limit=3"
             init = {"headers": {"Authorization": "Bearer a-key"}, "credentials": "include"}
             page = await browser.page(f"{there}/page.html", lambda _: None)
@@ -259,3 +261,36 @@ async def test_a_page_reads_what_its_origin_is_allowed(tmp_path: Path) -> None:
             assert (refused["status"], refused["body"]["error"]["code"]) == (401, "AUTH_REQUIRED")
             other = await browser.page(f"{elsewhere}/page.html", lambda _: None)
             assert await other.call("window.read", url, init) == {"refused": "TypeError"}
+
+
+@pytest.mark.needs("chromium", "protobufjs")
+@pytest.mark.slow
+async def test_a_page_opens_streams_with_tickets(tmp_path: Path) -> None:
+    """A page sends its key in the header of `fetch` alone; a page of another origin opens nothing, ticket or not."""
+    (tmp_path / "key").write_text("a-key")
+    allowed, refused = Followed(), Followed()
+    async with (
+        origin() as there,
+        origin() as elsewhere,
+        chromium(tmp_path) as browser,
+        Backend(settings(cors_origins=(there,), api_key_file=tmp_path / "key")) as backend,
+    ):
+        page = await browser.page(f"{there}/page.html", allowed.say)
+        init = {"method": "POST", "headers": {"Authorization": "Bearer a-key"}, "credentials": "include"}
+        tickets = [(await page.call("window.read", f"{backend.url}/api/ticket", init))["body"] for _ in range(3)]
+        assert {key for answer in tickets for key in answer} == {"ticket", "expiresAt"}
+        first, second, third = (f"?ticket={answer['ticket']}" for answer in tickets)
+        other = await browser.page(f"{elsewhere}/page.html", refused.say)
+        await other.call("window.socket", socket_url(backend) + third, {}, ["iris.v1+json"])
+        await until(lambda: bool(refused.closed))
+        await page.call("window.events", f"{backend.url}/api/stream{first}", {})
+        await until(lambda: len(allowed.answers) == 1)
+        await page.call("window.socket", socket_url(backend) + second, {}, ["iris.v1+json"])
+        await until(lambda: len(allowed.answers) == 2)
+        assert not refused.opened
+        assert backend.service.stats.refusals["FORBIDDEN"] > 0
+        # The ticket of the refused page is still good, and then it is not.
+        await page.call("window.socket", socket_url(backend) + third, {}, ["iris.v1+json"])
+        await until(lambda: len(allowed.answers) == 3)
+        late = await page.call("window.read", f"{backend.url}/api/overview{third}", {})
+        assert (late["status"], late["body"]["error"]["message"]) == (401, USED)
