@@ -29,6 +29,7 @@ express     npm  express@5.1.0
 ws          npm  ws@8.23.0
 eventsource npm  eventsource@4.1.1
 protobufjs  npm  protobufjs@8.8.1
+@asyncapi/parser npm @asyncapi/parser@3.6.6
 curl        apt  curl
 sse-starlette pip sse-starlette[uvicorn]==3.7.0
 typescript  npm  typescript@5.9.3
