@@ -48,6 +48,7 @@ def board() -> build.Dashboard:
         ("Attempts", [*attempts(), top_reasons()]),
         ("Delay", [percentiles(), delays(), *timings()]),
         ("Traffic", traffic()),
+        ("Subscriptions", subscriptions()),
         ("Lost, repeated, refused", continuity()),
     ):
         found.with_row(build.Row(title))
@@ -283,6 +284,38 @@ def traffic() -> list[timeseries.Panel]:
             "Polls", "REST documents that were asked for, on each connect and while polling, and what went wrong.",
             size=(24, 8), empty="Nothing was polled in this time", colours={"failed": common.RED},
             polls=catalog.POLLS, failed=catalog.POLL_FAILURES,
+        ),
+    ]  # fmt: skip
+
+
+def subscriptions() -> list[timeseries.Panel]:
+    """What streams at /api/stream were granted, and what it brings."""
+    granted = f"sum by (extension, $by) ({select(catalog.STREAM_EXTENSION)})"
+    share = f"sum by ($by) ({rate(catalog.RECEIVED_BYTES)}) / (sum by ($by) ({rate(catalog.DECODED_BYTES)}) > 0)"
+    batched, batches = (
+        f"sum by ($by) ({rate(catalog.BATCH_MESSAGES, sample=sample)})" for sample in ("_sum", "_count")
+    )
+    return [
+        common.lines(
+            "Extensions in use", "Streams whose source has granted each option of a subscription.",
+            common.metrics(granted, f"{{{{extension}}}} {SPLIT}"),
+            unit="locale", empty="No stream has a subscription", size=THIRD,
+        ),
+        common.lines(
+            "Bytes left by compression", "Bytes on the wire as a share of what they inflate to, polls included.",
+            common.metrics(share, f"share {SPLIT}"), unit="percentunit", empty=NOTHING, size=THIRD,
+        ),
+        common.lines(
+            "Messages in a batch", "Messages that the source sent together, on average.",
+            common.metrics(f"{batched} / ({batches} > 0)", f"mean {SPLIT}"),
+            unit="locale", empty="No batch arrived in this time", size=THIRD,
+        ),
+        _compared(
+            "Made good",
+            "Resync: changes that did not follow, after which everything was asked for anew. Overtaking: urgent events "
+            "that came before others. Left out: events that the source dropped, and that were asked for over REST.",
+            size=(24, 8), empty="Nothing had to be made good in this time",
+            resync=catalog.DELTA_RESYNCS, overtaking=catalog.EVENTS_OVERTAKING, left_out=catalog.SOURCE_DROPPED,
         ),
     ]  # fmt: skip
 

@@ -220,7 +220,7 @@ async def test_every_query_returns_data_or_is_listed_with_the_reason(tmp_path: P
     # With this seed an incident begins within two seconds, and an anomaly is open from then on.
     async with reference_backend("--seed=29", "--rate=20") as backend, prometheus(tmp_path) as (server, targets):
         files = (f"--web.config.file={web}", f"--discovery.files={discovered}")
-        options = (f"--stream.url={backend.stream('overview')}", *files, *OPTIONS)
+        options = (f"--stream.url={backend.stream('overview').removesuffix('/overview')}", *files, *OPTIONS)
         async with sidecar(*options) as exporter:
             await scraped_from(server, targets, exporter)
             start = float((await server.get("query", query="time()"))["result"][1])
