@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from aiohttp import WSMsgType, web
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.typing import Subprotocol
 
 from iris_exporter.clock import SystemClock
 from iris_exporter.core.budget import ConnectionBudgets
@@ -242,3 +244,36 @@ def test_what_is_urgent_is_taken_first_and_counts_towards_the_bound() -> None:
     taken: list[Any] = [backlog.take(), backlog.take(), backlog.take()]
     assert [None if each is None else each[1] for each in taken] == [2.0, 1.0, None]
     assert not backlog.put(Received([b"c" * 900], 1), 3.0, urgent=True)
+
+
+async def test_an_independent_server_may_compress_and_cut_messages_as_it_likes() -> None:
+    """`websockets` negotiates windows of its own; a message in fragments, and all after it, are aiohttp's to read."""
+    heads: list[tuple[str | None, str]] = []
+
+    async def handle(connection: ServerConnection) -> None:
+        assert connection.request is not None
+        heads.append((connection.subprotocol, connection.request.path))
+        await connection.recv()
+        await connection.send(TEXT)
+        await connection.send(TEXT.encode())
+        await connection.send([TEXT[:100], TEXT[100:3000], TEXT[3000:]])
+        await connection.send(TEXT)
+
+    protocols = [Subprotocol("iris.v1+json")]
+    async with serve(handle, "127.0.0.1", 0, subprotocols=protocols) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        chosen = stream_settings(url=f"ws://127.0.0.1:{port}/api/stream", max_message_bytes=LIMIT)
+        dialect = IrisStream()
+        dialect.configure(chosen)
+        async with open_session() as session:
+            dialer = Dialer(chosen, session, Credentials(chosen), SystemClock(), ConnectionBudgets(), dialect)
+            link = await dialer.dial("")
+            assert not isinstance(link, PollInstead)
+            assert (link.subprotocol, link.compression) == ("iris.v1+json", "deflate")
+            for message in dialect.on_open(""):
+                await link.send(message)
+            received, failure = await end_of(link)
+            await link.close()
+    assert failure.reason == "closed"
+    assert frames_of(received) == [TEXT.encode(), Binary(TEXT.encode()), TEXT.encode(), TEXT.encode()]
+    assert heads == [("iris.v1+json", "/api/stream")]
