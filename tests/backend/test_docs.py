@@ -62,7 +62,7 @@ def test_the_numbers_are_those_of_the_program() -> None:
 
 
 def test_the_examples_of_subscriptions_are_messages_in_both_encodings() -> None:
-    section = (DOCS / "protocol.md").read_text().partition("## 6. ")[2]
+    section = (DOCS / "protocol.md").read_text().partition("## 6. ")[2].partition("## 7. ")[0]
     messages = [json.loads(text) for text in re.findall(r"```json\n(.+?)\n```", section)]
     assert [message["type"] for message in messages] == ["subscribe", "subscribed", "dropped", "delta"]
     for message in messages:
