@@ -13,10 +13,12 @@ from typing import Any
 from iris_exporter.config import rules, yaml_tree
 from iris_exporter.config.option_types import STREAM_URL, prefix_of
 from iris_exporter.config.options import BY_KEY, CLIENTS, OPTIONS, PREFIX, STREAM_OPTIONS, Option
-from iris_exporter.config.reader import Given, Reader, did_you_mean, split, without_line_end
+from iris_exporter.config.reader import Given, Reader, split, without_line_end
 from iris_exporter.config.rules import FileChecks
+from iris_exporter.config.values import plain
 from iris_exporter.config.yaml_tree import Node, Scalar, Sequence, Table
 from iris_exporter.core import urls
+from iris_exporter.core.suggestions import nearest
 from iris_exporter.errors import ConfigError
 from iris_exporter.settings import (
     ClientSettings,
@@ -166,8 +168,10 @@ class _Loader:
                 continue
             option = variables.get(name)
             if option is None:
-                expected = "the variable of an option" + did_you_mean(name, variables)
-                self._reader.report(name, "(environment)", "an unknown variable", expected)
+                # Their common beginning would make all of them alike.
+                hint = nearest(name.removeprefix(PREFIX), (each.removeprefix(PREFIX) for each in variables), "_")
+                expected = "the variable of an option" + (f" (did you mean {PREFIX}{hint}?)" if hint else "")
+                self._reader.report(plain(name), "(environment)", "an unknown variable", expected)
             elif text := without_line_end(environment[name]):
                 # Compose files pass on what is unset as an empty text: that is not given, too.
                 self._general[option.key] = Given(option.type, split(option.type, text), name, option.key)

@@ -4,16 +4,16 @@ The configuration, every source of discovery and the web configuration come thro
 in one of them means the same in the others.
 """
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from iris_exporter.config import yaml_tree
-from iris_exporter.config.options import BY_KEY
+from iris_exporter.config.options import BY_KEY, STREAM_OPTIONS
 from iris_exporter.config.values import BadValueError, ValueType, plain
 from iris_exporter.config.yaml_tree import Node, Scalar, Sequence, Table
+from iris_exporter.core.suggestions import nearest
 from iris_exporter.errors import Problem
 
 
@@ -33,10 +33,24 @@ class Given:
         return self.type.show(self.texts[0])
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return ` (did you mean X?)` when one of `known` is close to `name`, else nothing."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f" (did you mean {close[0]}?)" if close else ""
+def did_you_mean(name: str, known: Iterable[str], group: str = ".") -> str:
+    """Return ` (did you mean X?)` when one of `known` is near to `name`, else nothing; `group` is `nearest`'s."""
+    close = nearest(name, known, group)
+    return f" (did you mean {close}?)" if close else ""
+
+
+def _elsewhere(name: str, known: Iterable[str], hint: str) -> str:
+    """The hint for a key that is written in full, or in the wrong section; else the one that there is."""
+    option = BY_KEY.get(nearest(name, BY_KEY) or "")
+    if option is None or ("." not in name and (hint or name != option.name)):
+        return hint
+    if option.name in known:
+        return f" (did you mean {option.name}?)"
+    if option.group == "stream" and STREAM_OPTIONS.keys() >= set(known):
+        return hint  # what every stream has for itself, such as its name, in `defaults:`
+    if not option.in_file:
+        return f" (--{option.key} is a flag only)"
+    return f" ({option.key} is written as {option.key.replace('.', ': ')})"
 
 
 def without_line_end(text: str) -> str:
@@ -78,9 +92,9 @@ class Reader:
 
     def unknown(self, where: str, key: str, name: str, known: Iterable[str], what: str) -> None:
         """Note a key that is none, without its value: what was meant could be a secret."""
-        hint = did_you_mean(name, known)
-        if name in BY_KEY and not self._toolkit:
-            hint = f" ({name} is written as {name.replace('.', ': ')})" if BY_KEY[name].in_file else " (a flag only)"
+        hint = did_you_mean(name, dict.fromkeys(each.partition(".")[0] for each in known))
+        if not self._toolkit:
+            hint = _elsewhere(name, known, hint)
         self.report(where, plain(key), "an unknown key", what + hint)
 
     def place(self, table: Table, name: str, outer: str) -> str:

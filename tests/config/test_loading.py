@@ -349,6 +349,13 @@ def test_all_problems_of_flags_variables_and_file_come_at_once(tmp_path: Path) -
     )
 
 
+@pytest.mark.parametrize("name", ["IRIS_EXPORTER_FOO", "IRIS_EXPORTER_STREAM_XYZZY"])
+def test_a_variable_that_is_near_to_none_gets_no_suggestion(name: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        config.load({"stream.url": URL}, {name: "s3cr3t"})
+    assert problems(error) == [f"{name}: (environment): got an unknown variable, expected the variable of an option"]
+
+
 def test_an_empty_variable_is_not_given() -> None:
     assert config.load({"stream.url": URL}, {"IRIS_EXPORTER_LOG_LEVEL": ""}).log_level == "info"
 
