@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
+from typing import Any
 
 from iris_exporter import logs
 from iris_exporter.commands import COMMANDS, DEFAULT
@@ -90,16 +91,27 @@ def _dispatch(arguments: list[str]) -> int:
 
 def _run(arguments: list[str]) -> int:
     name = arguments.pop(0) if arguments and not arguments[0].startswith("-") else DEFAULT
+    if "://" in name:  # not repeated, since there may be a password in it
+        raise ArgumentsError("an address is not a command (did you mean --stream.url=ADDRESS?)")
     if name not in COMMANDS:
         raise ArgumentsError(f"unknown command {short(name)}{did_you_mean(name, COMMANDS)}")
     # `serve` imports late what these break, and reports them with all other problems.
     if name != DEFAULT and (problems := environment_problems(os.environ)):
         raise ConfigError(problems)
-    command = import_module(f"iris_exporter.commands.{name}")
-    parser = Parser(prog=f"{PROGRAM} {name}", description=f"{COMMANDS[name][:1].upper()}{COMMANDS[name][1:]}.")
-    command.add_arguments(parser)
-    code: int = command.run(parser.parse(arguments))
+    code: int = _module(name).run(parser_for(name).parse(arguments))
     return code
+
+
+def parser_for(command: str) -> Parser:
+    """Return the parser of one of `COMMANDS`."""
+    text = COMMANDS[command]
+    parser = Parser(prog=f"{PROGRAM} {command}", description=f"{text[:1].upper()}{text[1:]}.")
+    _module(command).add_arguments(parser)
+    return parser
+
+
+def _module(command: str) -> Any:
+    return import_module(f"iris_exporter.commands.{command}")
 
 
 def _wants_tracebacks(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:

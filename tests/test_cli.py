@@ -4,6 +4,7 @@ import argparse
 import json
 import logging
 import os
+import shlex
 import subprocess
 import sys
 import threading
@@ -14,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from iris_exporter import __version__, cli, logs
-from iris_exporter.commands import COMMANDS
+from iris_exporter.commands import COMMANDS, DEFAULT
+from iris_exporter.config.options import COMMON, GROUPS, OPTIONS
 from iris_exporter.core.redaction import Redactor
 from iris_exporter.errors import UsageError
 from iris_exporter.otel.settings import OtelSettings
@@ -49,11 +51,44 @@ def use_app(monkeypatch: pytest.MonkeyPatch, serve: Callable[..., int]) -> None:
 def test_help_is_the_same_everywhere(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     for columns in ("40", "200"):
         monkeypatch.setenv("COLUMNS", columns)
-        assert cli.main(["--help"]) == 0
+        assert cli.main(["--help-all"]) == 0
         printed = capsys.readouterr().out
         if os.environ.get("UPDATE_EXPECTED"):
             (DATA / "help.txt").write_text(printed)
         assert printed == (DATA / "help.txt").read_text()
+
+
+def test_the_short_help_has_a_dozen_options_and_says_where_the_others_are(capsys: Capture) -> None:
+    assert cli.main(["--help"]) == 0
+    printed = capsys.readouterr().out
+    shown = {option.key for option in OPTIONS if f"${option.variable}\n" in printed}
+    assert shown == COMMON
+    assert len(COMMON) == 12
+    assert "--help-all " in printed
+    headings = [title for title in GROUPS.values() if f"\n{title}:\n" in printed]
+    assert headings == [title for group, title in GROUPS.items() if any(key.startswith(f"{group}.") for key in COMMON)]
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "dashboards export", "dashboards push"])
+def test_help_has_one_example_that_can_be_given(command: str, capsys: Capture) -> None:
+    assert cli.main([*command.split(), "--help"]) == 0
+    _, example = capsys.readouterr().out.split("\nexample:\n")
+    program, *arguments = shlex.split(example)
+    assert program == "iris-exporter"
+    name = arguments.pop(0) if arguments[0] in COMMANDS else DEFAULT
+    assert name == command.partition(" ")[0]
+    cli.parser_for(name).parse(arguments)
+
+
+def test_all_help_of_a_command_has_what_the_short_one_has(capsys: Capture) -> None:
+    for command in COMMANDS:
+        assert cli.main([command, "--help"]) == 0
+        short = capsys.readouterr().out
+        assert cli.main([command, "--help-all"]) == 0
+        everything = capsys.readouterr().out
+        assert {line for line in short.split("\nexample:")[0].splitlines() if line.startswith("  -")} <= set(
+            everything.splitlines()
+        )
 
 
 def test_version_names_version_revision_and_python(capsys: Capture) -> None:
@@ -112,7 +147,19 @@ def test_a_bad_configuration_is_reported_on_stderr_with_exit_code_2(capsys: Capt
         (["-z", "--qqq"], "unknown flag -z; unknown flag --qqq"),
         (["--stream.url"], "argument --stream.url: expected one argument"),
         (["--stream.url=x", "s3cr3t"], "there is an argument that belongs to no flag"),
+        (["--stream.xyzzy=1"], "unknown flag --stream.xyzzy"),
+        (["--listen-address=:1"], "unknown flag --listen-address (did you mean --web.listen-address?)"),
+        (["-stream.url=x"], "unknown flag -stream.url (did you mean --stream.url?)"),
+        (["--stream.max_events=3"], "unknown flag --stream.max_events (did you mean --stream.max-events?)"),
+        (["--stream.api-key", "-s3cr3T"], "unknown flag --stream.api-key (did you mean --stream.api-key-file?)"),
+        (["--S3CR3T=x", "-ps3cr3t"], "unknown flag --...; unknown flag -p..."),
+        (["https://user:s3cr3t@h/"], "an address is not a command (did you mean --stream.url=ADDRESS?)"),
         (["serv"], "unknown command serv (did you mean serve?)"),
+        (["xyzzy"], "unknown command xyzzy"),
+        (["demo", "--protcol=sse"], "unknown flag --protcol (did you mean --protocol?)"),
+        (["dashboards", "exprot"], "unknown command exprot (did you mean export?)"),
+        (["dashboards", "push", "--grafana.ulr=x"], "unknown flag --grafana.ulr (did you mean --grafana.url?)"),
+        (["dashboards", "export", "d", "--foldr=x"], "unknown flag --foldr"),
         (["\x1b[31m"], "unknown command '\\x1b[31m'"),
     ],
 )
@@ -211,7 +258,7 @@ def test_every_command_has_help_and_a_version(command: str, capsys: Capture) -> 
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["--version"], ["--config.check", f"--stream.url={URL}"], ["--nope"]]
+    "arguments", [["--help"], ["--help-all"], ["--version"], ["--config.check", f"--stream.url={URL}"], ["--nope"]]
 )
 def test_quick_answers_import_nothing_heavy(arguments: list[str]) -> None:
     code = (

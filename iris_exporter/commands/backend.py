@@ -14,6 +14,7 @@ from iris_exporter.backend.faults import describe_faults, parse_fault
 from iris_exporter.backend.origins import parse_origin
 from iris_exporter.backend.server import Backend
 from iris_exporter.backend.service import BackendSettings
+from iris_exporter.commands.arguments import Parser
 from iris_exporter.config import parse_address, values
 from iris_exporter.config.option_types import ADDRESSES
 from iris_exporter.config.reader import Given, Reader
@@ -32,12 +33,14 @@ _ORIGIN = ValueType(
 )
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options of the command; values are checked in `run`, which names all that is wrong at once.
 
-    The epilog is the table of faults, so the parser has to show it as it is.
+    The details are the table of faults, so the parser has to show it as it is.
     """
-    parser.epilog = (
+    parser.example += " --web.listen-address=127.0.0.1:0 --rate=10 --fault=flap=20,40"
+    parser.epilog = "--help-all lists the faults."
+    parser.details = (
         "faults are written [all:|stream:|rest:]NAME[=VALUE]; without a scope they are for streams, and flap for all:\n"
         + describe_faults()
     )
@@ -62,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--fault", action="append", default=[], metavar="FAULT",
-        help="start with this fault, one of those listed below; repeat the flag for several",
+        help="start with this fault, one of those that --help-all lists; repeat the flag for several",
     )  # fmt: skip
     parser.add_argument(
         "--limits", action="store_true",

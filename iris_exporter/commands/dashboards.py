@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from iris_exporter import logs
+from iris_exporter.commands.arguments import Parser
 from iris_exporter.config.option_types import read_key
 from iris_exporter.config.values import BadValueError
 from iris_exporter.core import urls
@@ -16,8 +17,9 @@ from iris_exporter.grafana.client import Grafana
 from iris_exporter.grafana.push import Action, Change, push
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the two commands and their options."""
+    parser.example += " export dashboards"
     commands = parser.add_subparsers(dest="action", required=True, metavar="COMMAND")
     export = commands.add_parser("export", help="write dashboards and provisioning files to a directory")
     export.add_argument(
@@ -32,6 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         description="Create the dashboards in a Grafana, or update those that differ. "
         f"Needs Grafana {versions.NEEDED}; an older one is left alone.",
     )
+    export.example += " dashboards"
+    push.example += " --grafana.url=https://grafana.example.com --grafana.token-file=token --dry-run"
     push.add_argument(
         "--grafana.url", dest="url", required=True, metavar="URL", help="address of the Grafana, as users open it"
     )

@@ -12,7 +12,7 @@ from iris_exporter import config, logs
 from iris_exporter.app import Exporter, ListenError
 from iris_exporter.backend.server import Backend
 from iris_exporter.backend.service import BackendSettings
-from iris_exporter.commands.arguments import reads
+from iris_exporter.commands.arguments import Parser, reads
 from iris_exporter.commands.checks import FILE_CHECKS
 from iris_exporter.config import values
 from iris_exporter.config.option_types import ADDRESSES
@@ -46,8 +46,9 @@ COMPOSE = "docker compose -f deploy/compose/compose.yaml up"
 """All of it in one command: also dashboards, alerts, traces and logs."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options of the command."""
+    parser.example += " --drop --duration=2m"
     address, duration = reads(ADDRESSES), reads(values.duration(0.001, 31 * 86400))
     parser.add_argument(
         "--web.listen-address", dest="sidecar", type=address, metavar="HOST:PORT", default=SIDECAR_ADDRESS,

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from iris_exporter import config, logs
 from iris_exporter.commands import COMMANDS
-from iris_exporter.commands.arguments import PROGRAM
+from iris_exporter.commands.arguments import PROGRAM, Parser
 from iris_exporter.commands.checks import FILE_CHECKS, environment_problems
-from iris_exporter.config.options import GROUPS
+from iris_exporter.config.options import COMMON, GROUPS
 from iris_exporter.errors import ConfigError
 from iris_exporter.otel.settings import OFF, OtelSettings
 from iris_exporter.process.start_signals import requested
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from iris_exporter.app import Exporter
 
 _DESCRIPTION = "Exports what an IRIS backend streams (WebSocket, SSE or REST) to Prometheus and OpenTelemetry."
+_EXAMPLE = f"{PROGRAM} --stream.url=https://iris.example.com/api/stream --stream.api-key-file=/etc/iris/api-key"
 _EPILOG = """\
 Each flag is also a variable, shown as $NAME, and a key of the YAML file: --stream.url is url: below stream:.
 A flag goes before a variable, a variable before the file, the file before the default.
@@ -31,13 +32,14 @@ OpenTelemetry is configured by its own variables, OTEL_EXPORTER_OTLP_ENDPOINT an
 _log = logs.get_logger("app")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare one flag for each option, None where it is not given; the help is that of the whole program."""
     commands = "\n".join(f"  {name:<10} {text}" for name, text in COMMANDS.items())
     parser.prog = PROGRAM
-    parser.usage = f"{PROGRAM} [serve] --stream.url=URL [flags]\n       {PROGRAM} COMMAND [--help]"
+    parser.usage = f"{PROGRAM} [serve] --stream.url=URL [flags]\n       {PROGRAM} COMMAND [--help | --help-all]"
     parser.description = f"{_DESCRIPTION}\n\ncommands:\n{commands}"
-    parser.epilog = _EPILOG
+    parser.epilog, parser.example = _EPILOG, _EXAMPLE
+    parser.uncommon = frozenset(option.flag for option in config.OPTIONS if option.key not in COMMON)
     sections = {group: parser.add_argument_group(title) for group, title in GROUPS.items()}
     for option in config.OPTIONS:
         default = f"default: {option.default}" if option.default else "not set by default"

@@ -27,6 +27,12 @@ GROUPS = {
 }
 """Headings by the first part of a key, in the order in which options are listed."""
 
+COMMON = frozenset({
+    "config.file", "config.check", "stream.url", "stream.protocol", "stream.api-key-file", "stream.tls-ca-file",
+    "web.listen-address", "web.config.file", "log.level", "log.format", "state.dir", "discovery.files",
+})  # fmt: skip
+"""What most people need: the options that `--help` shows, where `--help-all` shows all of them."""
+
 _SECTIONS = frozenset({"web", "fleet", "discovery", "live"})
 """Groups whose values have a class of their own in `Settings`."""
 

@@ -158,7 +158,7 @@ def test_a_mistake_of_the_backend_ends_the_program_with_a_line_that_says_so(
 
 
 async def test_help_lists_all_faults() -> None:
-    code, out, _ = await ended("--help")
+    code, out, _ = await ended("--help-all")
     assert code == 0
     assert [kind for kind in KINDS.values() if kind.usage not in out] == []
 
