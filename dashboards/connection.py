@@ -292,9 +292,6 @@ def subscriptions() -> list[timeseries.Panel]:
     """What streams at /api/stream were granted, and what it brings."""
     granted = f"sum by (extension, $by) ({select(catalog.STREAM_EXTENSION)})"
     share = f"sum by ($by) ({rate(catalog.RECEIVED_BYTES)}) / (sum by ($by) ({rate(catalog.DECODED_BYTES)}) > 0)"
-    batched, batches = (
-        f"sum by ($by) ({rate(catalog.BATCH_MESSAGES, sample=sample)})" for sample in ("_sum", "_count")
-    )
     return [
         common.lines(
             "Extensions in use", "Streams whose source has granted each option of a subscription.",
@@ -305,16 +302,11 @@ def subscriptions() -> list[timeseries.Panel]:
             "Bytes left by compression", "Bytes on the wire as a share of what they inflate to, polls included.",
             common.metrics(share, f"share {SPLIT}"), unit="percentunit", empty=NOTHING, size=THIRD,
         ),
-        common.lines(
-            "Messages in a batch", "Messages that the source sent together, on average.",
-            common.metrics(f"{batched} / ({batches} > 0)", f"mean {SPLIT}"),
-            unit="locale", empty="No batch arrived in this time", size=THIRD,
-        ),
         _compared(
             "Made good",
             "Resync: changes that did not follow, after which everything was asked for anew. Overtaking: urgent events "
             "that came before others. Left out: events that the source dropped, and that were asked for over REST.",
-            size=(24, 8), empty="Nothing had to be made good in this time",
+            empty="Nothing had to be made good in this time",
             resync=catalog.DELTA_RESYNCS, overtaking=catalog.EVENTS_OVERTAKING, left_out=catalog.SOURCE_DROPPED,
         ),
     ]  # fmt: skip
