@@ -54,6 +54,16 @@ class History:
         self.last = 0
         """Offset of the latest event; 0 before the first."""
 
+    def restore(self, entries: Iterable[Entry], last: int) -> None:
+        """Take over what was kept of this epoch; `last` is the offset of its latest event, even if that was not."""
+        self._ring = deque(entries, maxlen=self._ring.maxlen)
+        self.last = last
+
+    def forget_before(self, offset: int) -> None:
+        """Lose the events before an offset."""
+        while self._ring and self._ring[0].offset < offset:
+            self._ring.popleft()
+
     def restart(self, epoch: str) -> None:
         """Lose everything and begin to count again under a new epoch."""
         self._ring.clear()

@@ -56,6 +56,7 @@ class Installation:
     """
 
     trouble: str | None = None
+    has_details = True
     """It always knows how it is."""
 
     def __init__(self, *, seed: int, start: float, rate: float, projects: int = 6) -> None:

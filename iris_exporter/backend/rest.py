@@ -93,7 +93,10 @@ async def project_details(request: web.Request) -> web.Response:
     project = request.query.get("id")
     if not project:
         return error_response(400, "INVALID_REQUEST", "id names the project")
-    details = request.app[SERVICE].feed.installation.details(project)
+    installation = request.app[SERVICE].feed.installation
+    if not installation.has_details:
+        return error_response(404, "INVALID_ENDPOINT")
+    details = installation.details(project)
     if details is None:
         return error_response(404, "PROJECT_NOT_FOUND")
     return json_response(details)

@@ -12,11 +12,16 @@ class Source(Protocol):
     version: int
     """Goes up whenever anything that can be read here has changed."""
 
+    @property
+    def trouble(self) -> str | None:
+        """Why what can be read here is not known or no longer up to date; None when it is."""
+        return None
+
     def advance(self, until: float) -> list[Event]:
         """Move on to `until` (seconds since the Unix epoch) and return the events until then, oldest first."""
 
-    trouble: str | None = None
-    """Why what can be read here is not known or no longer up to date; None when it is."""
+    has_details: bool = True
+    """Whether `details` knows anything at all."""
     description: str = "data of a source"
     """What this is, for people."""
 

@@ -12,21 +12,25 @@ from iris_exporter import logs
 from iris_exporter.backend.access import NO_LIMITS, PROMISED_LIMITS, KeyFile
 from iris_exporter.backend.faults import describe_faults, parse_fault
 from iris_exporter.backend.origins import parse_origin
+from iris_exporter.backend.relay.running import RelaySettings, relaying
 from iris_exporter.backend.server import Backend
 from iris_exporter.backend.service import BackendSettings
 from iris_exporter.commands.arguments import Parser
-from iris_exporter.config import parse_address, values
-from iris_exporter.config.option_types import ADDRESSES
+from iris_exporter.config import load, parse_address, values
+from iris_exporter.config.option_types import ADDRESSES, DIRECTORY, HTTP_URL, KEY_FILE
 from iris_exporter.config.reader import Given, Reader
 from iris_exporter.config.values import ValueType
-from iris_exporter.errors import ConfigError, IrisExporterError
+from iris_exporter.errors import ConfigError, IrisExporterError, Problem
 from iris_exporter.logs import FORMATS, LEVELS
 from iris_exporter.process.standard_streams import stdout
 
 DEFAULT_ADDRESS = "127.0.0.1:14748"
+DEFAULT_RATE = 1.0
+DEFAULT_POLL_INTERVAL = "5s"
 MAX_RATE = 100_000.0
 """More events a second than one process can make."""
 
+POLL_INTERVAL = values.duration(0.1, 3600)
 _SEED = values.matching("a whole number", "NUMBER", "-?[0-9]{1,30}")
 _ORIGIN = ValueType(
     "an origin: http:// or https://, host and port, nothing behind", "ORIGIN", lambda text, _: parse_origin(text)
@@ -61,8 +65,26 @@ def add_arguments(parser: Parser) -> None:
         "--seed", metavar="NUMBER", help="repeat the data of an earlier run with this seed (default: random)"
     )
     parser.add_argument(
-        "--rate", default="1", metavar="NUMBER", help="mean events per second; 0 makes none (default: %(default)s)"
+        "--rate", metavar="NUMBER", help=f"mean events per second; 0 makes none (default: {DEFAULT_RATE:g})"
     )
+    parser.add_argument(
+        "--source", metavar="URL",
+        help="relay the IRIS at this address, which needs no more than REST, in place of synthetic data; "
+        "the address of its overview, or what stands before /api/",
+    )  # fmt: skip
+    parser.add_argument(
+        "--source.api-key-file", dest="source_api_key_file", metavar="FILE",
+        help="file with the key that the source wants; read again for each request (default: no key is sent)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--source.poll-interval", dest="source_poll_interval", metavar="DURATION",
+        help="time between two polls of the source; shorter by itself while it has many events "
+        f"(default: {DEFAULT_POLL_INTERVAL})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--state.dir", dest="state_dir", metavar="DIRECTORY",
+        help="where a relay keeps its history, so that positions outlive a restart (default: in memory)",
+    )  # fmt: skip
     parser.add_argument(
         "--fault", action="append", default=[], metavar="FAULT",
         help="start with this fault, one of those that --help-all lists; repeat the flag for several",
@@ -97,16 +119,49 @@ def run(arguments: argparse.Namespace) -> int:
     logs.setup(arguments.log_level, arguments.log_format)
     # All it has to say is that a client offers no subprotocol of ours, which is no fault, and any client may do often.
     logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)
-    backend = Backend(_read_settings(arguments))
+    settings, relay = _read_settings(arguments)
     try:
-        asyncio.run(_serve(backend))
+        asyncio.run(_serve(settings, relay))
     except OSError as error:
         reason = error.strerror or str(error)
         raise IrisExporterError(f"cannot listen on {arguments.listen_address}: {reason}") from error
     return 0
 
 
-def _read_settings(arguments: argparse.Namespace) -> BackendSettings:
+def _misplaced(arguments: argparse.Namespace) -> list[Problem]:
+    """Flags that make no sense with, or without, a source to relay."""
+    of_relays = {
+        "--source.api-key-file": arguments.source_api_key_file,
+        "--source.poll-interval": arguments.source_poll_interval,
+        "--state.dir": arguments.state_dir,
+    }
+    if arguments.source is None:
+        wrong, expected = of_relays, "this flag only beside --source: without one, nothing is relayed"
+    else:
+        wrong = {"--seed": arguments.seed, "--rate": arguments.rate}
+        expected = "no such flag beside --source: what is relayed is not made here"
+    return [
+        Problem("command line", flag, values.quoted(text), expected) for flag, text in wrong.items() if text is not None
+    ]
+
+
+def _read_relay(arguments: argparse.Namespace, read: Callable[[str, ValueType, str], Any]) -> RelaySettings | None:
+    """The relay that is asked for; None without one, and where a value is wrong. Its source is a polled stream."""
+    given = {
+        "stream.url": ("--source", HTTP_URL, arguments.source),
+        "stream.api-key-file": ("--source.api-key-file", KEY_FILE, arguments.source_api_key_file),
+        "stream.poll-interval": ("--source.poll-interval", POLL_INTERVAL, arguments.source_poll_interval),
+        "state.dir": ("--state.dir", DIRECTORY, arguments.state_dir),
+    }
+    texts = {option: text for option, (_, _, text) in given.items() if text is not None}
+    read_well = [read(*given[option]) is not None for option in texts]
+    if "stream.url" not in texts or not all(read_well):
+        return None
+    found = load({"stream.poll-interval": DEFAULT_POLL_INTERVAL, "stream.protocol": "poll", **texts}, {})
+    return RelaySettings(found.streams[0], found.state_dir)
+
+
+def _read_settings(arguments: argparse.Namespace) -> tuple[BackendSettings, RelaySettings | None]:
     reader = Reader()
 
     def read(flag: str, value_type: ValueType, text: str) -> Any:
@@ -119,17 +174,19 @@ def _read_settings(arguments: argparse.Namespace) -> BackendSettings:
             reader.problems += error.problems
 
     addresses = read("--web.listen-address", ADDRESSES, arguments.listen_address)
-    rate = read("--rate", values.number(0, MAX_RATE), arguments.rate)
+    rate = DEFAULT_RATE if arguments.rate is None else read("--rate", values.number(0, MAX_RATE), arguments.rate)
     seed = None if arguments.seed is None else read("--seed", _SEED, arguments.seed)
     origins = [read("--web.cors.origin", _ORIGIN, text) for text in arguments.cors_origins]
     for spec in arguments.fault:
         check(parse_fault, spec, 0.0)
     if arguments.api_key_file is not None:
         check(KeyFile, arguments.api_key_file)
+    reader.problems += _misplaced(arguments)
+    relay = _read_relay(arguments, read)
     if reader.problems:
         raise ConfigError(reader.problems)
     host, port = parse_address(*addresses)
-    return BackendSettings(
+    settings = BackendSettings(
         host=host or "0.0.0.0",  # noqa: S104 (`:port` is all interfaces, as of exporters)
         port=port,
         api_key_file=arguments.api_key_file,
@@ -140,16 +197,18 @@ def _read_settings(arguments: argparse.Namespace) -> BackendSettings:
         cors_origins=tuple(origins),
         key_in_url=arguments.allow_key_in_url,
     )
+    return settings, relay
 
 
-async def _serve(backend: Backend) -> None:
-    service = backend.service
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, service.ended.set)
-    async with backend:
+async def _serve(settings: BackendSettings, relay: RelaySettings | None) -> None:
+    async with Backend(settings) if relay is None else relaying(relay, settings) as backend:
+        service = backend.service
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, service.ended.set)
         key = "needs the key of the file given" if service.key else "no key needed"
+        what = f"seed {service.seed}" if relay is None else service.feed.installation.description
         stdout.write(
-            f"IRIS reference backend on {backend.url} ({key}, seed {service.seed})\n"
+            f"IRIS reference backend on {backend.url} ({key}, {what})\n"
             f"  streams, WebSocket or SSE: {backend.url}/api/stream, .../overview, .../events, .../telemetry\n"
             f"  REST: {backend.url}/api/overview\n"
             f"  all endpoints and faults: {backend.url}/\n"

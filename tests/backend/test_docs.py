@@ -18,11 +18,15 @@ from iris_exporter.backend.options import (
     parse_options,
     query_options,
 )
+from iris_exporter.backend.relay.journal import MAX_AGE_SECONDS
+from iris_exporter.backend.relay.relayed import LEAST_STALE_SECONDS, STALE_POLLS
+from iris_exporter.backend.relay.stats import RelayStats
+from iris_exporter.backend.relay.upstream import MOST_EVENTS
 from iris_exporter.backend.rest import DEFAULT_EVENTS, GET_ROUTES, MAX_EVENTS
 from iris_exporter.backend.service import BackendSettings
 from iris_exporter.backend.streams import PATHS
 from iris_exporter.backend.wire import CHANGE_TYPES, ERROR_MESSAGES
-from iris_exporter.commands.backend import add_arguments
+from iris_exporter.commands.backend import DEFAULT_POLL_INTERVAL, add_arguments
 from iris_exporter.wire import protobuf
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -47,11 +51,22 @@ def test_every_endpoint_error_code_and_older_message_type_is_described() -> None
     assert [word for word in words if f"`{word}" not in text] == []
 
 
+def test_every_metric_of_a_relay_is_described() -> None:
+    text = (DOCS / "backend.md").read_text()
+    stats = RelayStats(last_success=1.0)
+    names = [f"{family.name}_total" if family.type == "counter" else family.name for family in stats.collect()]
+    assert [name for name in names if f"`{name}`" not in text] == []
+
+
 def test_the_numbers_are_those_of_the_program() -> None:
     settings = BackendSettings()
     text = (DOCS / "backend.md").read_text()
     assert f"The last {settings.history_events:,} events" in text
     assert f"`{settings.host}:{settings.port}`" in text
+    assert f"{settings.history_events:,} events of at most seven days" in text
+    assert (MAX_AGE_SECONDS, STALE_POLLS, LEAST_STALE_SECONDS) == (7 * 86_400, 3, 15)
+    assert f"asks for {MOST_EVENTS:,} events" in text
+    assert f"| {DEFAULT_POLL_INTERVAL} | time between two polls" in text
     protocol = (DOCS / "protocol.md").read_text()
     assert f"`update` carries at most {MAX_UPDATE_EVENTS} events, `telemetry` {MAX_TELEMETRY_EVENTS}" in protocol
     assert f"{DEFAULT_EVENTS} by default, {MAX_EVENTS} at most" in protocol

@@ -115,6 +115,17 @@ async def test_pages_of_all_origins_named_may_read() -> None:
         (["--api-key-file=/nowhere/key"], "--api-key-file"),
         (["--web.cors.origin=http://a", "--web.cors.origin=*"], "--web.cors.origin"),
         (["--web.cors.origin=https://a.example.com/"], "--web.cors.origin"),
+        (["--source="], "--source"),
+        (["--source=iris.example.com"], "the scheme is missing"),
+        (["--source=http://user:secret@iris"], "no user or password in it"),
+        (["--source=http://iris", "--seed=1"], "--seed: got '1', expected no such flag beside --source"),
+        (["--source=http://iris", "--rate=1"], "--rate: got '1', expected no such flag beside --source"),
+        (["--source=http://iris", "--source.poll-interval=5"], "--source.poll-interval: got '5'"),
+        (["--source=http://iris", "--source.api-key-file=/nowhere/key"], "--source.api-key-file"),
+        (["--source=http://iris", "--state.dir=/etc/passwd"], "this is a file"),
+        (["--source=http://iris", "--state.dir=/proc/nothing", "--web.listen-address=127.0.0.1:0"], "--state.dir"),
+        (["--state.dir=/tmp"], "only beside --source"),
+        (["--source.poll-interval=5s"], "only beside --source"),
     ],
 )
 def test_bad_input_is_a_clear_line_and_exit_2(

@@ -1,0 +1,138 @@
+"""The source of a relay over REST: where its documents are, and what has changed in them since they were last read."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+import aiohttp
+
+from iris_exporter.backend.relay.stats import RelayStats
+from iris_exporter.clock import Clock
+from iris_exporter.core.failures import Failure, TransportError
+from iris_exporter.core.limits import DEFAULT_LIMITS
+from iris_exporter.decoding.messages import Anomaly, Event, Overview, Page
+from iris_exporter.errors import DecodeError
+from iris_exporter.http.credentials import Credentials
+from iris_exporter.logs import get_logger
+from iris_exporter.settings import StreamSettings
+from iris_exporter.streams.profile import IRIS
+from iris_exporter.transports.base import Polled
+from iris_exporter.transports.polling import Poller
+
+WINDOW_EVENTS = 100
+"""Events that are asked for again and again, where the overview has none."""
+MOST_EVENTS = 1000
+"""Events that are asked for when the newest ones are all new: the most that the protocol allows."""
+_T = TypeVar("_T")
+
+_log = get_logger(__name__).limited(5)
+
+
+@dataclass(eq=False)
+class Upstream:
+    """Asks for the documents of one source. All methods raise TransportError, for an answer that is of no use, too."""
+
+    settings: StreamSettings
+    session: aiohttp.ClientSession
+    clock: Clock
+    stats: RelayStats
+    _missing: set[str] = field(default_factory=set, init=False)
+    """Documents beside the overview that the source has not."""
+
+    def __post_init__(self) -> None:
+        self._dialect = IRIS.dialect(DEFAULT_LIMITS)
+        credentials = Credentials(self.settings)
+        self._poller = Poller(self.settings, self.session, credentials, self.clock, self._dialect)
+        self._addresses = addresses(self.settings.url)
+
+    def forget(self) -> None:
+        """Take nothing for known: the next answers are whole ones, and all addresses are tried again."""
+        self._poller.forget()
+        self._missing.clear()
+        self._addresses = addresses(self.settings.url)
+
+    async def overview(self) -> Overview | None:
+        """The whole state; None when it has not changed. The first address that has it is kept."""
+        failure = Failure("not_found")
+        for address in self._addresses:
+            try:
+                polled = await self._fetch(address)
+            except TransportError as error:
+                failure = error.failure
+                if failure.reason != "not_found":
+                    raise
+                continue
+            self._addresses = (address,)
+            return None if polled.body is None else self._read(polled.body, self._dialect.decode_document)
+        raise TransportError(failure)
+
+    async def events(self, limit: int) -> tuple[Event, ...] | None:
+        """The newest events; None when they have not changed, or the source has no such list."""
+        found = await self._beside("events", f"limit={limit}")
+        return None if found is None else found.events or ()
+
+    async def anomalies(self) -> tuple[Anomaly, ...] | None:
+        """The anomalies; None when they have not changed, or the source has no such list."""
+        found = await self._beside("anomalies")
+        return None if found is None else found.anomalies or ()
+
+    async def page(self, after: str) -> Page | None:
+        """The events after a position of the source; None when it cannot page."""
+        address = self._dialect.page_address(self._addresses[0], after)
+        if address is None:
+            return None
+        try:
+            polled = await self._fetch(address, remember=False)
+        except TransportError as error:
+            if error.failure.reason in ("not_found", "http_client_error"):
+                return None
+            raise
+        return self._read(polled.body or b"[]", lambda body: self._dialect.decode_page(body, polled.headers))
+
+    async def _beside(self, name: str, query: str = "") -> Overview | None:
+        address = beside(self._addresses[0], name, query)
+        if address is None or name in self._missing:
+            return None
+        try:
+            polled = await self._fetch(address)
+        except TransportError as error:
+            if error.failure.reason != "not_found":
+                raise
+            self._missing.add(name)
+            return None
+        return None if polled.body is None else self._read(polled.body, self._dialect.decode_document)
+
+    async def _fetch(self, address: str, *, remember: bool = True) -> Polled:
+        self.stats.requests += 1
+        polled = await self._poller.fetch(address, remember=remember)
+        self.stats.not_modified += polled.body is None
+        return polled
+
+    def _read(self, body: bytes, decode: Callable[[bytes], _T]) -> _T:
+        try:
+            return decode(body)
+        except DecodeError as error:
+            self._poller.forget()
+            raise TransportError(Failure("decode", str(error))) from error
+        finally:
+            for problem in self._dialect.problems.take():
+                self.stats.problems[problem.reason] += problem.times
+                _log.warning("source.field_unusable", reason=problem.reason, path=problem.path, times=problem.times)
+
+
+def addresses(url: str) -> tuple[str, ...]:
+    """Where the overview of a source is likely to be. An address without `/api/` is what stands before it."""
+    parts = urlsplit(url)
+    if "/api/" not in parts.path:
+        url = urlunsplit(parts._replace(path=parts.path.rstrip("/") + "/api/overview"))
+    return IRIS.dialect(DEFAULT_LIMITS).snapshot_addresses(url)
+
+
+def beside(overview: str, name: str, query: str = "") -> str | None:
+    """Where another document is, beside the overview and with its query; None when that has an address of its own."""
+    parts = urlsplit(overview)
+    base, found, _ = parts.path.rpartition("/overview")
+    if not found:
+        return None
+    return urlunsplit(parts._replace(path=f"{base}/{name}", query="&".join(filter(None, (parts.query, query)))))
