@@ -2,12 +2,14 @@
 
 from typing import Any
 
+from iris_exporter.backend.installation import PROJECT_NAMES
 from iris_exporter.backend.objects import Event, iso_time
 from iris_exporter.backend.server import Backend
 from tests.waiting import until
 
 EXTENSIONS: dict[str, Any] = {
     "channels": ["metrics", "projects", "events", "anomalies"],
+    "projects": sorted(name.lower().replace(" ", "-") for name in PROJECT_NAMES),
     "severities": ["info", "warning", "error", "critical"],
     "fields": {"projects": ["status", "total_runs", "last_run"], "events": ["severity"]},
     "delta": True,
@@ -15,7 +17,7 @@ EXTENSIONS: dict[str, Any] = {
     "debounceMs": 100,
     "priority": True,
 }
-"""Every option that a client may ask for, but for the one that picks projects: that is what it counts by."""
+"""Every option that a client may ask for; the filters let everything pass, so that it can be counted."""
 
 
 class Followed:

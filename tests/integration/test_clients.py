@@ -265,6 +265,25 @@ async def test_a_page_reads_what_its_origin_is_allowed(tmp_path: Path) -> None:
 
 @pytest.mark.needs("chromium", "protobufjs")
 @pytest.mark.slow
+@ASKED
+async def test_eventsource_of_chromium_with_tickets(options: dict[str, Any], tmp_path: Path) -> None:
+    """A page of the allowed origin, where a key is needed: each connection has a ticket of its own."""
+    followed = Followed()
+    (tmp_path / "key").write_text("a-key")
+    async with (
+        origin() as there,
+        Backend(settings(cors_origins=(there,), api_key_file=tmp_path / "key")) as backend,
+        chromium(tmp_path) as browser,
+    ):
+        page = await browser.page(f"{there}/page.html", followed.say)
+        await page.call("window.eventsWithTickets", backend.url, options, "a-key")
+        await travel(backend, followed)
+        await check(backend, followed, options, "sse")
+        assert backend.service.stats.refusals["AUTH_REQUIRED"] == 0
+
+
+@pytest.mark.needs("chromium", "protobufjs")
+@pytest.mark.slow
 async def test_a_page_opens_streams_with_tickets(tmp_path: Path) -> None:
     """A page sends its key in the header of `fetch` alone; a page of another origin opens nothing, ticket or not."""
     (tmp_path / "key").write_text("a-key")

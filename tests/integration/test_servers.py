@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.api_documents import check
 from tests.integration.harness import Scrape, sidecar
 from tests.integration.programs import Program, running
 from tests.tools import NODE_MODULES, ROOT, tool
@@ -47,8 +48,15 @@ async def follows(url: str, *options: str) -> Scrape:
 
 
 @pytest.mark.needs("node", "ws")
-@pytest.mark.parametrize("subprotocols", ["first", "none"])
-@pytest.mark.parametrize("answer", ["nothing", "subscribed"])
+@pytest.mark.parametrize(
+    ("answer", "subprotocols"),
+    [
+        ("subscribed", "none"),
+        ("nothing", "first"),
+        pytest.param("subscribed", "first", marks=pytest.mark.slow),
+        pytest.param("nothing", "none", marks=pytest.mark.slow),
+    ],
+)
 async def test_ws_at_the_path_of_subscriptions(answer: str, subprotocols: str) -> None:
     """All that can be asked for is asked for, nothing is granted: plain JSON on the same, only connection.
 
@@ -61,12 +69,15 @@ async def test_ws_at_the_path_of_subscriptions(answer: str, subprotocols: str) -
         assert len(opened) == 1
         assert opened[0]["offered"] == "iris.v1+protobuf,iris.v1+json"
         assert opened[0]["protocol"] == ("" if subprotocols == "none" else "iris.v1+protobuf")
-        assert said(program, "heard")[0] == {"heard": "subscribe", "isBinary": False}
+        first = said(program, "heard")[0]
+        assert first["isBinary"] is False
+        check("asyncapi.yaml", {"$ref": "#/components/schemas/Subscribe"}, first["message"])
         agreed = "json" if subprotocols == "none" else "protobuf"
         assert scrape.total("iris_stream_info", protocol="websocket", encoding=agreed) == 1
 
 
 @pytest.mark.needs("node", "ws")
+@pytest.mark.slow
 async def test_ws_at_an_old_path() -> None:
     """Nothing is offered and nothing asked for."""
     async with server(tool("node"), SERVERS / "ws.mjs", NODE_MODULES, "nothing", "first") as (program, address):
@@ -76,7 +87,9 @@ async def test_ws_at_an_old_path() -> None:
 
 
 @pytest.mark.needs("node", "express")
-@pytest.mark.parametrize("path", ["/overview", "/events", ""])
+@pytest.mark.parametrize(
+    "path", ["", *(pytest.param(each, marks=pytest.mark.slow) for each in ("/overview", "/events"))]
+)
 async def test_express(path: str) -> None:
     """At the path of subscriptions, the options are in the query, which it does not look at."""
     async with server(tool("node"), SERVERS / "express.mjs", NODE_MODULES) as (program, address):
@@ -88,7 +101,7 @@ async def test_express(path: str) -> None:
 
 
 @pytest.mark.needs("sse-starlette")
-@pytest.mark.parametrize("path", ["overview", "events"])
+@pytest.mark.parametrize("path", ["overview", pytest.param("events", marks=pytest.mark.slow)])
 async def test_sse_starlette(path: str) -> None:
     packages = str(ROOT / ".tools/sse-starlette")
     async with server(sys.executable, SERVERS / "starlette_sse.py", PYTHONPATH=packages) as (program, address):

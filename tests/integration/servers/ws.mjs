@@ -16,7 +16,7 @@ server.on('connection', (socket, request) => {
   const begin = () => sendAll(send, () => socket.readyState === socket.OPEN);
   socket.on('message', (data, isBinary) => {
     const message = JSON.parse(data);
-    say({ heard: message.type, isBinary });
+    say({ heard: message.type, message, isBinary });
     if (answer === 'subscribed' && message.type === 'subscribe') {
       send(subscribed());
       begin();
