@@ -20,6 +20,14 @@ One thing has to be given: the address of a stream.
 iris-exporter --stream.url=https://iris.example.com/api/stream/overview
 ```
 
+`iris-exporter --help` shows the dozen options that most people need, `--help-all` every one. `iris-exporter config
+example` prints a file with all of them, commented out, each with its help and its default:
+
+```sh
+iris-exporter config example > iris-exporter.yaml
+iris-exporter --config.check --config.file=iris-exporter.yaml
+```
+
 ## Three spellings
 
 | As | Example |
@@ -50,7 +58,8 @@ OUTRO = """\
 
 `iris-exporter --config.check` reads flags, variables and the file as the program would, lists everything that is wrong
 with file, line, key, value and expectation, and stops: exit code 0 when all is well, 2 otherwise. Unknown keys, unknown
-variables that start with `IRIS_EXPORTER_`, and keys given twice are errors; variables that Kubernetes sets for a
+variables that start with `IRIS_EXPORTER_`, and keys given twice are errors, which name the nearest known one if one is
+near; variables that Kubernetes sets for a
 Service called `iris-exporter` are ignored. API keys are read from files only, and no message, log line or dump shows
 one.
 
