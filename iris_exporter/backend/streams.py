@@ -152,7 +152,8 @@ async def _serve_websocket(request: web.Request, service: Service, channel: str)
     socket = web.WebSocketResponse(
         timeout=CLOSE_TIMEOUT_SECONDS,
         autoping=False,
-        max_msg_size=MAX_CLIENT_MESSAGE_BYTES,
+        # The library already refuses a message of exactly this size, unless it was compressed.
+        max_msg_size=MAX_CLIENT_MESSAGE_BYTES + 1,
         protocols=() if subprotocol is None else (subprotocol,),
     )
     await socket.prepare(request)
@@ -206,8 +207,8 @@ async def _read_websocket(socket: web.WebSocketResponse, service: Service, conne
             await connection.room.wait()
         message = await socket.receive()
         if message.type is WSMsgType.ERROR:
-            # The library has closed it, with this code (RFC 6455, 7.4.1).
-            large = socket.close_code == WSCloseCode.MESSAGE_TOO_BIG
+            # The library has closed it. What the client answered to that is now the close code of the socket.
+            large = getattr(message.data, "code", None) == WSCloseCode.MESSAGE_TOO_BIG
             service.stats.refusals["MESSAGE_TOO_LARGE" if large else "INVALID_REQUEST"] += 1
         if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING, WSMsgType.PONG):
             return
