@@ -65,8 +65,10 @@ async def iris() -> AsyncIterator[Iris]:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     source.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield source
-    await runner.cleanup()
+    try:
+        yield source
+    finally:
+        await runner.cleanup()
 
 
 @asynccontextmanager
