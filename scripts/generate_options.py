@@ -28,6 +28,9 @@ iris-exporter config example > iris-exporter.yaml
 iris-exporter --config.check --config.file=iris-exporter.yaml
 ```
 
+`iris-exporter check` takes the same options of streams, tries each stream once, and says what is wrong
+([troubleshooting.md](troubleshooting.md)).
+
 ## Three spellings
 
 | As | Example |

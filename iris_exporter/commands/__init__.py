@@ -9,6 +9,7 @@ COMMANDS = {
     "demo": "run the reference backend and the exporter together, with nothing to set up",
     "backend": "run the reference IRIS backend",
     "config": "print a configuration file with every option and its default",
+    "check": "try each stream once, and say what is wrong and what to do",
     "dashboards": "write the Grafana dashboards to files, or push them into a Grafana",
 }
 DEFAULT = "serve"

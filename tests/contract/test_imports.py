@@ -9,7 +9,7 @@ PACKAGE = "iris_exporter"
 
 STAGES = (
     *("http", "wire", "decoding", "transports", "model", "instruments", "otel", "persistence"),
-    *("streams", "fleet", "grafana", "web"),
+    *("streams", "fleet", "grafana", "web", "check"),
 )
 """Data flows from the left to the right; a stage imports nothing of those on its right. `decoding` comes before
 `transports`, which know the seam: a dialect says what they offer and send, and imports nothing of them."""

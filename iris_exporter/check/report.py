@@ -1,0 +1,97 @@
+"""What was seen and found, as text for a person and as plain values for a program. Pure."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from iris_exporter.check.diagnosis import Found, clock_difference, verdict
+from iris_exporter.check.observations import Observation
+from iris_exporter.settings import StreamSettings
+
+_MARKS = {True: "ok", False: "FAILED"}
+
+
+def as_text(seen: Observation, found: list[Found], settings: StreamSettings) -> str:
+    """The steps, what was measured, what else was found, the verdict and what to do."""
+    lines = [f"stream {seen.stream}: {seen.url}"]
+    for step in seen.steps:
+        time = "" if step.seconds is None else f"{step.seconds * 1000:.0f} ms"
+        lines.append(f"  {step.name:<14}{_MARKS[step.is_ok]:<8}{time:>9}  {step.text}")
+    lines += [f"  {name:<14}{'':<19}{text}" for name, text in _measured(seen, settings)]
+    first = verdict(found)
+    for each in found:
+        if each is not first:
+            lines.append(f"  {each.finding.severity}: {each.id}: {_sentence(each)}")
+    if first is None:
+        lines.append("verdict: all is well")
+        return "\n".join(lines)
+    lines.append(f"verdict: {first.id}: {_sentence(first)}")
+    lines.append(f"what to do: {first.finding.advice}")
+    return "\n".join(lines)
+
+
+def as_values(seen: Observation, found: list[Found], settings: StreamSettings) -> dict[str, Any]:
+    """The same for `--format=json`."""
+    first = verdict(found)
+    return {
+        "stream": seen.stream,
+        "url": seen.url,
+        "verdict": "ok" if first is None else first.id,
+        "steps": [{"name": s.name, "ok": s.is_ok, "seconds": s.seconds, "text": s.text} for s in seen.steps],
+        "measured": dict(_measured(seen, settings)),
+        "findings": [
+            {
+                "id": each.id,
+                "severity": str(each.finding.severity),
+                "heading": str(each.finding.heading),
+                "cause": each.finding.cause,
+                "detail": each.detail,
+                "advice": each.finding.advice,
+            }
+            for each in found
+        ],
+    }
+
+
+def _sentence(found: Found) -> str:
+    return f"{found.finding.cause}{f' ({found.detail})' if found.detail else ''}"
+
+
+def _measured(seen: Observation, settings: StreamSettings) -> Iterator[tuple[str, str]]:
+    difference = clock_difference(seen)
+    if difference is not None:
+        yield "clock", f"{difference:+.0f} s against the source (to the second)"
+    if seen.has_snapshot:
+        yield "snapshot", "read"
+    elif seen.snapshot is not None:
+        yield "snapshot", str(seen.snapshot)
+    if seen.extensions is not None:
+        yield "extensions", " ".join(sorted(seen.extensions)) or "none"
+    messages = seen.messages
+    if messages.kinds:
+        yield "messages by type", ", ".join(f"{kind} {count}" for kind, count in messages.kinds.most_common())
+    if messages.fields:
+        yield "figures", ", ".join(sorted(messages.fields))
+    for name, share in messages.shares.items():
+        yield f"{name} share", f"read as {share * 100:g} %"
+    if messages.delays:
+        yield (
+            "delay",
+            f"{sorted(messages.delays)[len(messages.delays) // 2]:.3f} s in the middle, by the source's clock",
+        )
+    heard = seen.heard
+    if heard is None or not heard.seconds:
+        return
+    if heard.first_after is not None:
+        yield "first byte", f"after {heard.first_after:.3f} s"
+    rate = f"{messages.usable / heard.seconds:.1f} messages/s, {heard.wire_bytes / heard.seconds:.0f} bytes/s"
+    yield "rate", f"{rate} over {heard.seconds:.0f} s"
+    if heard.pings:
+        yield "heartbeat", f"{heard.pongs} of {heard.pings} pings answered by a pong"
+    yield (
+        "limits",
+        (
+            f"largest message {heard.largest_bytes} of {settings.max_message_bytes} bytes, "
+            f"{seen.projects} of {settings.max_projects} projects, {seen.anomalies} of {settings.max_anomalies} "
+            "anomalies"
+        ),
+    )
