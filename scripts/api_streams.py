@@ -21,6 +21,9 @@ PATHS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
 """What each path is for, what a backend sends there beside heartbeats and errors, and what a client may send."""
 
 
+_SECURITY = [{"$ref": f"#/components/securitySchemes/{name}"} for name in ("key", "ticket")]
+
+
 def sent(path: str) -> tuple[str, ...]:
     """Names of the schemas of what a backend sends on a path."""
     return (*PATHS[path][1], *HEARTBEATS)
@@ -46,13 +49,13 @@ def document() -> Json:
                 "host": "127.0.0.1:14748",
                 "protocol": "ws",
                 "description": "Subprotocols at /api/stream: iris.v1+json, iris.v1+protobuf. Without one, JSON text.",
-                "security": [{"$ref": "#/components/securitySchemes/key"}],
+                "security": _SECURITY,
             },
             "events": {
                 "host": "127.0.0.1:14748",
                 "protocol": "http",
                 "description": "Server-sent events: GET with Accept text/event-stream. The client sends nothing.",
-                "security": [{"$ref": "#/components/securitySchemes/key"}],
+                "security": _SECURITY,
             },
         },
         "defaultContentType": "application/json",
@@ -61,7 +64,15 @@ def document() -> Json:
         "components": {
             "messages": {name: _message(name, known[name]) for name in sorted(names)},
             "schemas": known,
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "key": {"type": "http", "scheme": "bearer"},
+                "ticket": {
+                    "type": "httpApiKey",
+                    "in": "query",
+                    "name": "ticket",
+                    "description": "For browsers, which cannot send a header there. It opens one connection.",
+                },
+            },
         },
     }
 

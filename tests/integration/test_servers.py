@@ -53,6 +53,7 @@ async def follows(url: str, *options: str) -> Scrape:
     [
         ("subscribed", "none"),
         ("nothing", "first"),
+        ("error", "none"),
         pytest.param("subscribed", "first", marks=pytest.mark.slow),
         pytest.param("nothing", "none", marks=pytest.mark.slow),
     ],
@@ -72,6 +73,7 @@ async def test_ws_at_the_path_of_subscriptions(answer: str, subprotocols: str) -
         first = said(program, "heard")[0]
         assert first["isBinary"] is False
         check("asyncapi.yaml", {"$ref": "#/components/schemas/Subscribe"}, first["message"])
+        assert "pong" in [line["heard"] for line in said(program, "heard")], "its ping was not answered"
         agreed = "json" if subprotocols == "none" else "protobuf"
         assert scrape.total("iris_stream_info", protocol="websocket", encoding=agreed) == 1
 

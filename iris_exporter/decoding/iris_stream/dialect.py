@@ -9,7 +9,7 @@ Source: docs/protocol.md, section 6.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -129,19 +129,22 @@ class IrisStream(IrisJson):
             return super().peek(unpacked(frames))
         from iris_exporter.decoding.iris_protobuf.heads import control_of
 
-        return control_of([frame.data for frame in frames if isinstance(frame, Binary)])
+        found = control_of([frame.data for frame in frames if isinstance(frame, Binary)])
+        # A server whose library takes any subprotocol goes on with text.
+        texts = [frame for frame in frames if not isinstance(frame, Binary)]
+        return chain(found, super().peek(unpacked(texts))) if texts else found
 
     @override
     def urgent(self, frames: Sequence[Frame]) -> Sequence[Frame]:
         """Advance copies; those in a batch wait with the batch."""
         if self._session is None:
             return ()
-        urgent = [frame for frame in frames if isinstance(frame, bytes) and _is_urgent(frame)]
+        urgent: list[Frame] = [frame for frame in frames if isinstance(frame, bytes) and _is_urgent(frame)]
         if self._protobuf is None:
             return urgent
         from iris_exporter.decoding.iris_protobuf.heads import is_urgent
 
-        return [frame for frame in frames if isinstance(frame, Binary) and is_urgent(frame.data)]
+        return urgent + [frame for frame in frames if isinstance(frame, Binary) and is_urgent(frame.data)]
 
 
 def _protobuf_decoder(session: Session) -> "ProtobufDecoder":

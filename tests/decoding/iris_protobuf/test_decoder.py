@@ -214,6 +214,14 @@ def test_signs_of_life_and_urgent_frames_are_found_before_they_are_taken() -> No
     assert list(source.urgent(frames)) == [urgent]
 
 
+def test_signs_of_life_and_urgent_frames_in_text_are_found_on_a_binary_connection_too() -> None:
+    source = binary()
+    urgent = json.dumps({"type": "event", "timestamp": NOW, "priority": "high", "data": EVENT}).encode()
+    frames = [b'{"type":"ping"}', Binary(encode({"type": "pong"})), urgent]
+    assert set(source.peek(frames)) == {Ping(), Pong()}
+    assert list(source.urgent(frames)) == [urgent]
+
+
 @pytest.mark.parametrize(
     "data", [b"\xff", b"\x0a", encode(event())[:-1], b"\x3a\x02\xff\xff", b"\x3a\x04\x0a\x02\xff\xfe"]
 )
