@@ -1,6 +1,5 @@
 """The examples of docs/protocol.md and docs/backend.md: messages are what they should be, and commands work."""
 
-import argparse
 import asyncio
 import json
 import re
@@ -14,6 +13,7 @@ import pytest
 
 from iris_exporter.backend.server import Backend
 from iris_exporter.backend.service import BackendSettings
+from iris_exporter.commands.arguments import Parser
 from iris_exporter.commands.backend import add_arguments
 from iris_exporter.decoding.iris_stream.dialect import IrisStream
 from iris_exporter.decoding.iris_stream.options import Asked
@@ -101,7 +101,7 @@ def test_events_of_the_page_are_server_sent_events() -> None:
 
 
 def test_commands_of_the_backend_have_options_that_there_are() -> None:
-    parser = argparse.ArgumentParser()
+    parser = Parser(prog="backend")
     add_arguments(parser)
     found = [shlex.split(line, comments=True) for line in COMMANDS if line.startswith("iris-exporter backend")]
     assert found
