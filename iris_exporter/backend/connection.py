@@ -51,8 +51,27 @@ class Connection(ABC):
     knows_of_trouble: bool = field(default=False, init=False)
     """Whether it was told that the source of the data is away."""
 
+    room: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    """Set while the client may say more: it has taken nearly all of the answers to what it said before."""
+
     def __post_init__(self) -> None:
         self.last_heartbeat_at = self.last_message_at = self.started_at
+        self.room.set()
+
+    @property
+    def listeners(self) -> "Iterable[Connection]":
+        """Those whom messages of the service are for: others where several share one socket."""
+        return (self,)
+
+    def tick(self, now: float) -> None:  # noqa: B027 (most have nothing to do)
+        """Do what is due by time."""
+
+    def send_away(self, wait_seconds: float) -> None:  # noqa: B027 (older endpoints have no word for it)
+        """Tell the client when to come back, where there is a way to; its connection is about to be ended."""
+
+    def is_stalled(self, seconds: float) -> bool:  # noqa: ARG002
+        """Whether an answer (a heartbeat at least) has waited for longer: the client takes nothing at all."""
+        return False
 
     @abstractmethod
     def say(self, message: Mapping[str, Any], *, urgent: bool = False) -> bool:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -66,9 +67,9 @@ class BackendCollector(Collector):
         )
         now = self._now()
         oldest = dict.fromkeys(QUEUES, now)
-        for connection in self._connections():
-            if isinstance(connection, Subscriber):
-                for queue, since in connection.send_queue.oldest().items():
+        for listener in chain.from_iterable(connection.listeners for connection in self._connections()):
+            if isinstance(listener, Subscriber):
+                for queue, since in listener.send_queue.oldest().items():
                     oldest[queue] = min(oldest[queue], since)
         for queue, since in oldest.items():
             ages.add_metric([queue], now - since)

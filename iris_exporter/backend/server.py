@@ -11,6 +11,8 @@ from aiohttp.typedefs import Handler
 from iris_exporter.backend.authentication import TICKET_PATH, authenticate, give_ticket
 from iris_exporter.backend.compression import compress_body
 from iris_exporter.backend.faults import DEFAULT_RETRY_AFTER_SECONDS, Faults, describe_faults
+from iris_exporter.backend.graphql.route import MISSING, graphql, is_available
+from iris_exporter.backend.graphql.route import PATH as GRAPHQL_PATH
 from iris_exporter.backend.history import History
 from iris_exporter.backend.metrics import BackendCollector, scrape
 from iris_exporter.backend.origins import PREFLIGHT_HEADERS, describe_access
@@ -52,6 +54,8 @@ def make_app(service: Service) -> web.Application:
     for path, handler in GET_ROUTES.items():
         app.router.add_get(path, handler)
     app.router.add_post(TICKET_PATH, give_ticket)
+    app.router.add_get(GRAPHQL_PATH, graphql, allow_head=False)
+    app.router.add_post(GRAPHQL_PATH, graphql)
     app.router.add_get("/", _index)
     app.router.add_get("/metrics", _metrics)
     app.router.add_get("/-/faults", _get_faults)
@@ -76,6 +80,10 @@ async def _shut_down(app: web.Application) -> None:
 def _area(request: web.Request) -> str | None:
     """Which faults can hit a request: `stream`, `rest`, or None for what is not the product's interface."""
     if request.path in PATHS or request.path.startswith("/api/stream/"):
+        return "stream"
+    if request.path == GRAPHQL_PATH and (
+        "Upgrade" in request.headers or "event-stream" in request.headers.get("Accept", "")
+    ):
         return "stream"
     return "rest" if request.path.startswith("/api/") else None
 
@@ -169,6 +177,8 @@ async def _index(request: web.Request) -> web.Response:
         *(f"  {path}" for path in PATHS if path.startswith("/api/stream")),
         "The older socket (WebSocket only):",
         *(f"  {path}" for path in PATHS if not path.startswith("/api/stream")),
+        "GraphQL, as WebSocket, server-sent events or requests:",
+        f"  {GRAPHQL_PATH}{'' if is_available() else f' ({MISSING})'}",
         "REST:",
         *(f"  {path}" for path in GET_ROUTES),
         f"  {TICKET_PATH} (POST: a ticket for one request, used as ?ticket=...)",

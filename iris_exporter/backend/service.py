@@ -19,10 +19,9 @@ from iris_exporter.backend.history import Entry, History
 from iris_exporter.backend.installation import Installation
 from iris_exporter.backend.message_faults import MessageFaults
 from iris_exporter.backend.objects import Event, iso_time
-from iris_exporter.backend.options import EVERYTHING
 from iris_exporter.backend.source import Source
 from iris_exporter.backend.stats import Stats
-from iris_exporter.backend.subscriber import GRACE_SECONDS, Subscriber
+from iris_exporter.backend.subscriber import Subscriber
 from iris_exporter.backend.tickets import Tickets
 from iris_exporter.backend.wire import Frame, error, heartbeat
 from iris_exporter.clock import Clock, SystemClock
@@ -175,7 +174,8 @@ class Service:
                 _log.warning("client.slow", channel=subscriber.channel, protocol=subscriber.protocol)
 
     def _subscribers(self) -> list[Subscriber]:
-        return [connection for connection in self.connections if isinstance(connection, Subscriber)]
+        listeners = (listener for connection in self.connections for listener in connection.listeners)
+        return [listener for listener in listeners if isinstance(listener, Subscriber)]
 
     def _send_to_all(self, channel: str, frames: list[Frame]) -> None:
         for connection in self.connections if frames else ():
@@ -221,12 +221,11 @@ class Service:
             connection.end(Ending(1001, "idle"))
         elif now - connection.last_heartbeat_at >= self.settings.heartbeat_interval_seconds:
             connection.last_heartbeat_at = now
-            if isinstance(connection, Subscriber):
-                self._cut_unless(not connection.is_stalled(2 * self.settings.heartbeat_interval_seconds), connection)
+            self._cut_unless(not connection.is_stalled(2 * self.settings.heartbeat_interval_seconds), connection)
             self.say(connection, heartbeat("ping", iso_time(wall)))
-        if isinstance(connection, Subscriber):
-            self._check_subscriber(connection, now)
-        self._report_trouble(connection)
+        connection.tick(now)
+        for listener in connection.listeners:
+            self._report_trouble(listener)
 
     def _report_trouble(self, connection: Connection) -> None:
         """Say once on each connection that what it is told is no longer up to date; `subscribed` goes before it."""
@@ -238,12 +237,6 @@ class Service:
         ):
             connection.knows_of_trouble = True
             self.say(connection, error("SERVICE_UNAVAILABLE", trouble), urgent=True)
-
-    def _check_subscriber(self, subscriber: Subscriber, now: float) -> None:
-        if subscriber.send_queue.grant is None and now - subscriber.started_at >= GRACE_SECONDS:
-            subscriber.subscribe(EVERYTHING)
-        if not subscriber.wake.is_set():
-            subscriber.wake_when_due(now)
 
     def _is_due(self, name: str, connection: Connection, now: float) -> bool:
         fault = self.faults.get(name)
@@ -267,7 +260,7 @@ class Service:
             start_offset=self.feed.history.last,
             max_queued=self.settings.queue_messages,
         )
-        self._register(connection)
+        self.register(connection)
         if position:
             self.resume(connection, position)
         connection.prepend(self.feed.first(channel, self.clock.wall()))
@@ -276,22 +269,30 @@ class Service:
     def open_subscriber(self, protocol: str, transport: asyncio.BaseTransport | None, encoding: Encoding) -> Subscriber:
         """Register a stream of `/api/stream` that was accepted."""
         subscriber = Subscriber(
-            channel=SUBSCRIPTIONS,
-            protocol=protocol,
-            transport=transport,
-            started_at=self.clock.monotonic(),
-            faults=MessageFaults(self.faults, self.clock, encoding.message, binary=encoding.binary),
-            traffic=self.stats.traffic[protocol, encoding.name],
-            encoding=encoding,
-            feed=self.feed,
-            cache=self._event_cache,
-            clock=self.clock,
-            max_events=self.settings.queue_messages,
+            **self.subscriber_parts(protocol, transport, encoding), traffic=self.stats.traffic[protocol, encoding.name]
         )
-        self._register(subscriber)
+        self.register(subscriber)
         return subscriber
 
-    def _register(self, connection: Connection) -> None:
+    def subscriber_parts(
+        self, protocol: str, transport: asyncio.BaseTransport | None, encoding: Encoding
+    ) -> dict[str, Any]:
+        """What every subscriber is made of beside its traffic."""
+        return {
+            "channel": SUBSCRIPTIONS,
+            "protocol": protocol,
+            "transport": transport,
+            "started_at": self.clock.monotonic(),
+            "faults": MessageFaults(self.faults, self.clock, encoding.message, binary=encoding.binary),
+            "encoding": encoding,
+            "feed": self.feed,
+            "cache": self._event_cache,
+            "clock": self.clock,
+            "max_events": self.settings.queue_messages,
+        }
+
+    def register(self, connection: Connection) -> None:
+        """A stream was accepted."""
         self.connections.add(connection)
         self.opened += 1
         if self.stopping:
@@ -310,6 +311,5 @@ class Service:
         """
         self.stopping = True
         for connection in self.connections:
-            if isinstance(connection, Subscriber):
-                connection.send_away(round(random.uniform(*self.settings.come_back_seconds), 1))
+            connection.send_away(round(random.uniform(*self.settings.come_back_seconds), 1))
             connection.end(GOING_AWAY)

@@ -3,8 +3,11 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-STREAMS = (("websocket", "json"), ("websocket", "protobuf"), ("sse", "json"))
-"""Protocols of streams, with the encodings that there are of them."""
+STREAMS = (
+    *(("websocket", "json"), ("websocket", "protobuf"), ("websocket", "graphql")),
+    *(("sse", "json"), ("sse", "graphql")),
+)
+"""Protocols of streams, with the encodings that there are of them; `graphql` is JSON as GraphQL wraps it."""
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections.abc import Callable
 
 import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -16,7 +17,6 @@ from iris_exporter.backend.objects import iso_time
 from iris_exporter.backend.options import EVERYTHING, OptionError, Request
 from iris_exporter.backend.replies import SERVICE, error_response
 from iris_exporter.backend.service import GOING_AWAY, Service
-from iris_exporter.backend.subscriber import Subscriber
 from iris_exporter.backend.subscribing import answer, read_query, refuse
 from iris_exporter.backend.wire import RECONNECT_HINT, heartbeat
 from iris_exporter.core.subscriptions import STREAM_PATH, SUBPROTOCOLS
@@ -108,7 +108,7 @@ async def _serve_sse(request: web.Request, service: Service, channel: str, wante
     else:
         connection = service.open(channel, "sse", request.transport, request.headers.get("Last-Event-ID"))
     try:
-        await _write_events(response, connection, coding)
+        await write_events(response, connection, coding)
     except ConnectionError:
         _log.debug("client.left", channel=channel)
     finally:
@@ -117,7 +117,7 @@ async def _serve_sse(request: web.Request, service: Service, channel: str, wante
     return response
 
 
-async def _write_events(response: web.StreamResponse, connection: Connection, coding: StreamGzip | None) -> None:
+async def write_events(response: web.StreamResponse, connection: Connection, coding: StreamGzip | None) -> None:
     """Send what is queued; returns once the connection is to be ended and everything before that is sent."""
 
     async def write(data: bytes) -> None:
@@ -160,14 +160,22 @@ async def _serve_websocket(request: web.Request, service: Service, channel: str)
     if service.faults.get("accept-close"):
         await socket.close(code=GOING_AWAY.code, message=GOING_AWAY.reason.encode())
         return socket
-    connection: Connection
     if channel == SUBSCRIPTIONS:
         encoding = JSON if subprotocol is None else ENCODINGS[SUBPROTOCOLS[subprotocol]]
-        connection = service.open_subscriber("websocket", request.transport, encoding)
+        subscriber = service.open_subscriber("websocket", request.transport, encoding)
+        await run_websocket(socket, service, subscriber, lambda data: answer(service, subscriber, data))
     else:
         connection = service.open(channel, "websocket", request.transport)
+        await run_websocket(socket, service, connection, lambda data: _answer(service, connection, data))
+    return socket
+
+
+async def run_websocket(
+    socket: web.WebSocketResponse, service: Service, connection: Connection, take: Callable[[str | bytes], None]
+) -> None:
+    """Write what is queued, and hand what the client says to `take`, until either side ends the connection."""
     meter(socket, connection.traffic)
-    reader = asyncio.create_task(_read_websocket(socket, service, connection))
+    reader = asyncio.create_task(_read_websocket(socket, service, connection, take))
     writer = asyncio.create_task(_write_websocket(socket, connection))
     try:
         await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
@@ -183,8 +191,7 @@ async def _serve_websocket(request: web.Request, service: Service, channel: str)
     if ending is not None and not connection.was_cut:
         # Only now that nobody reads: a close beside a waiting `receive` hangs up without awaiting the answer.
         await socket.close(code=ending.code, message=ending.reason.encode())
-    _log.info("stream.closed", channel=channel, protocol="websocket", code=socket.close_code)
-    return socket
+    _log.info("stream.closed", channel=connection.channel, protocol="websocket", code=socket.close_code)
 
 
 async def _write_websocket(socket: web.WebSocketResponse, connection: Connection) -> None:
@@ -198,13 +205,14 @@ async def _write_websocket(socket: web.WebSocketResponse, connection: Connection
             return
 
 
-async def _read_websocket(socket: web.WebSocketResponse, service: Service, connection: Connection) -> None:
+async def _read_websocket(
+    socket: web.WebSocketResponse, service: Service, connection: Connection, take: Callable[[str | bytes], None]
+) -> None:
     """Answer the client's messages; returns when it has closed the connection."""
     limit = service.settings.limits.messages_per_minute
     window = None if limit is None else RateWindow(limit, 60.0)
     while True:
-        if isinstance(connection, Subscriber):
-            await connection.room.wait()
+        await connection.room.wait()
         message = await socket.receive()
         if message.type is WSMsgType.ERROR:
             # The library has closed it. What the client answered to that is now the close code of the socket.
@@ -222,15 +230,14 @@ async def _read_websocket(socket: web.WebSocketResponse, service: Service, conne
         elif message.type is WSMsgType.PING:
             if not connection.faults.silent:
                 await socket.pong(message.data)
-        elif isinstance(connection, Subscriber):
-            if message.type is not WSMsgType.PONG:
-                answer(service, connection, message.data)
-        elif isinstance(connection, ChannelConnection) and message.type is WSMsgType.TEXT:
-            _answer(service, connection, message.data)
+        elif message.type is not WSMsgType.PONG:
+            take(message.data)
 
 
-def _answer(service: Service, connection: ChannelConnection, text: str) -> None:
-    """Answer a client's message; unknown types are ignored, so that clients can grow first."""
+def _answer(service: Service, connection: ChannelConnection, text: str | bytes) -> None:
+    """Answer a client's message; unknown types are ignored, so that clients can grow first, and binary messages."""
+    if isinstance(text, bytes):
+        return
     try:
         message = _decoder.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -1,7 +1,6 @@
 """One client of `/api/stream`: its subscription, and what it is sent as bytes in its encoding."""
 
-import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -14,7 +13,7 @@ from iris_exporter.backend.encoding import Encoding, EventCache, Head
 from iris_exporter.backend.feed import OVERVIEW_EVENTS, Feed
 from iris_exporter.backend.history import Entry
 from iris_exporter.backend.objects import iso_time
-from iris_exporter.backend.options import Grant, Request
+from iris_exporter.backend.options import EVERYTHING, Grant, Request
 from iris_exporter.backend.send_queue import (
     NOTHING_OFFERED,
     Offered,
@@ -56,15 +55,12 @@ class Subscriber(Connection):
     """Whether the client has said itself what it wants."""
     is_slow: bool = field(default=False, init=False)
     """Whether it has lost events; one line in the log says so."""
-    room: asyncio.Event = field(default_factory=asyncio.Event, init=False)
-    """Set while the client may say more: it has taken nearly all of the answers to what it said before."""
     send_queue: SendQueue = field(init=False)
     _come_back_after: float | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.send_queue = SendQueue(self.max_events, MAX_QUEUED_BYTES)
-        self.room.set()
 
     def subscribe(self, request: Request) -> None:
         """Begin the subscription, or put another in its place."""
@@ -119,8 +115,15 @@ class Subscriber(Connection):
             self.send_queue.mark(changes, self.feed.state, now)
             self.wake_when_due(now)
 
+    @override
+    def tick(self, now: float) -> None:
+        if self.send_queue.grant is None and now - self.started_at >= GRACE_SECONDS:
+            self.subscribe(EVERYTHING)
+        if not self.wake.is_set():
+            self.wake_when_due(now)
+
+    @override
     def send_away(self, wait_seconds: float) -> None:
-        """Tell the client when to come back; its connection is about to be ended."""
         self._come_back_after = wait_seconds
         self.say(error("STREAM_UNAVAILABLE", "the backend is going away", wait_seconds), urgent=True)
 
@@ -136,8 +139,8 @@ class Subscriber(Connection):
         if due is not None and due <= now:
             self.wake.set()
 
+    @override
     def is_stalled(self, seconds: float) -> bool:
-        """Whether an answer (a heartbeat at least) has waited for longer: the client takes nothing at all."""
         oldest = self.send_queue.oldest().get("answers")
         return oldest is not None and self.clock.monotonic() - oldest >= seconds
 
@@ -146,7 +149,7 @@ class Subscriber(Connection):
         now = self.clock.monotonic()
         timestamp = iso_time(self.clock.wall())
         taken = self.send_queue.take(now, self.feed.state, all_of_it=self.ending is not None)
-        frames = [self._frame(item, timestamp) for item in taken]
+        frames = [frame for item in taken for frame in self.frames(item, timestamp)]
         if self.send_queue.answers < ANSWERS_AHEAD:
             self.room.set()
         due = self.send_queue.due_at()
@@ -159,13 +162,14 @@ class Subscriber(Connection):
     def empty(self) -> bool:
         return self.send_queue.empty
 
-    def _frame(self, item: Outgoing, timestamp: str) -> Frame:
+    def frames(self, item: Outgoing, timestamp: str) -> Iterable[Frame]:
+        """How something is written that was taken from the queue."""
         if not isinstance(item, SendBatch):
-            return self._single(item, timestamp)
+            return (self._single(item, timestamp),)
         frames = [self._single(each, timestamp) for each in item.items]
         positions = [frame.position for frame in frames if frame.position]
         body = self.encoding.batch([frame.body for frame in frames])
-        return Frame("batch", body, position=positions[-1] if positions else None, binary=self.encoding.binary)
+        return (Frame("batch", body, position=positions[-1] if positions else None, binary=self.encoding.binary),)
 
     def _single(self, item: Single, timestamp: str) -> Frame:
         epoch = self.feed.history.epoch

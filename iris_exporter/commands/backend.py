@@ -11,6 +11,7 @@ from typing import Any
 from iris_exporter import logs
 from iris_exporter.backend.access import NO_LIMITS, PROMISED_LIMITS, KeyFile
 from iris_exporter.backend.faults import describe_faults, parse_fault
+from iris_exporter.backend.graphql.route import MISSING, PATH, is_available
 from iris_exporter.backend.origins import parse_origin
 from iris_exporter.backend.relay.running import RelaySettings, relaying
 from iris_exporter.backend.server import Backend
@@ -211,6 +212,7 @@ async def _serve(settings: BackendSettings, relay: RelaySettings | None) -> None
             f"IRIS reference backend on {backend.url} ({key}, {what})\n"
             f"  streams, WebSocket or SSE: {backend.url}/api/stream, .../overview, .../events, .../telemetry\n"
             f"  REST: {backend.url}/api/overview\n"
+            f"  GraphQL: {backend.url}{PATH if is_available() else f'{PATH}: {MISSING}'}\n"
             f"  all endpoints and faults: {backend.url}/\n"
         )
         await service.wait_for_end()
