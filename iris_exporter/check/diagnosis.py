@@ -169,9 +169,10 @@ def _of_silence(seen: Observation, heard: Heard, settings: StreamSettings) -> Fo
             return (
                 Found("sse_buffered", f"{for_long}; {between[-1]}") if between else Found("silent_connection", for_long)
             )
+    without_data = heard.seconds if messages.last_data_at is None else heard.ended_at - messages.last_data_at
+    if without_data >= settings.stale_after_seconds and not messages.broken_messages:
+        return Found("silent_data", f"for {without_data:.0f} s")
     if not messages.data and not messages.broken_messages:
-        if heard.seconds >= settings.stale_after_seconds:
-            return Found("silent_data", for_long)
         return Found("not_heard_long_enough", for_long)
     return None
 

@@ -55,6 +55,8 @@ def _between(headers: Mapping[str, str]) -> str:
 
 
 def _date(headers: Mapping[str, str]) -> float | None:
+    if "Age" in headers:  # an answer of a cache, which has the date of long ago
+        return None
     try:
         return parsedate_to_datetime(headers["Date"]).timestamp()
     except (KeyError, ValueError, TypeError):

@@ -41,7 +41,7 @@ class Messages:
     events: int = 0
     errors: list[str] = field(default_factory=list)
     delays: list[float] = field(default_factory=list)
-    first_data_at: float | None = None
+    last_data_at: float | None = None
     fields: set[str] = field(default_factory=set)  # headline figures that were seen
     shares: dict[str, float] = field(default_factory=dict)
 
@@ -61,6 +61,7 @@ class Heard:
     pongs: int = 0
     pings: int = 0
     ended: Failure | None = None  # None: the check closed it
+    ended_at: float = 0.0
 
     @property
     def silent_at_end(self) -> float:

@@ -61,7 +61,7 @@ Progress = Callable[[str], None]
 async def examine(settings: StreamSettings, wait_seconds: float, clock: Clock, progress: Progress) -> Observation:
     """Go the whole way to one stream and listen for `wait_seconds`; never raises for what the way does."""
     seen = Observation(settings.name, without_credentials(settings.url))
-    seen.has_key = settings.api_key_file is not None
+    seen.has_key = bool(settings.api_key_file or settings.headers or settings.headers_file)
     async with open_session([note_heads(seen, settings.url, clock)]) as session:
         examination = _Examination(settings, session, clock, seen, progress)
         try:
@@ -122,7 +122,8 @@ class _Examination:
     def failed(self, failure: Failure) -> None:
         """The way ends here."""
         self._seen.failure, self._seen.failed_step = failure, self._step
-        self._done(str(failure), ok=False)
+        hint = failure.retry_after_seconds
+        self._done(str(failure) + (f"; asks to come back in {hint:g} s" if hint is not None else ""), ok=False)
 
     def _on_event(self, event: ConnectionEvent) -> None:
         if isinstance(event, PollStarted):
@@ -139,7 +140,7 @@ class _Examination:
         self._done(f"{self._seen.url}, protocol {self._settings.protocol}", timed=False)
         self._begin("key", "reading the key and certificates")
         identity = await self._credentials.identity()
-        self._done("read" if self._seen.has_key else "none configured")
+        self._done("read" if self._seen.has_key else "no key configured")
         self._begin("proxy", "looking for a proxy")
         proxy = None if self._settings.proxy == "none" else proxy_for(url, os.environ)
         self._done("none" if proxy is None else proxy.url, timed=False)
@@ -179,8 +180,7 @@ class _Examination:
             except (OSError, TimeoutError) as error:
                 failure = failure_of(error)
                 first = failure if first is None else first
-                # A name such as localhost often has an IPv6 address that nobody uses; it costs nothing.
-                if not ipaddress.ip_address(address.partition("%")[0]).is_loopback:
+                if not _is_harmless(address, failure):
                     seen.bad_addresses.append(f"{address} ({failure.reason})")
                 if address != addresses[-1] or seen.good_addresses:
                     self._done(f"{address}: {failure}", ok=False)
@@ -261,7 +261,7 @@ class _Examination:
                 async with asyncio.timeout(wait_seconds):
                     heard.ended = await LinkSession(link, self._context, self._loader).run()
         finally:
-            heard.seconds = self._clock.monotonic() - opened
+            heard.seconds, heard.ended_at = self._clock.monotonic() - opened, self._clock.wall()
             await link.close()
         waited = 0.0 if self._asked_at is None else self._clock.monotonic() - self._asked_at
         if self._state.has_snapshot:
@@ -350,6 +350,16 @@ class _Examination:
         seen.has_snapshot = self._state.has_snapshot
         seen.projects, seen.anomalies = len(view.projects), len(view.anomalies)
         await self._tasks.wait_ended()
+
+
+def _is_harmless(address: str, failure: Failure) -> bool:
+    """Whether it costs nothing that this address, one of several, does not answer.
+
+    A name such as localhost often has an IPv6 address that nobody uses, and a machine without IPv6 knows at once that
+    it cannot go there.
+    """
+    is_loopback = ipaddress.ip_address(address.partition("%")[0]).is_loopback
+    return is_loopback or (":" in address and failure.reason in ("unreachable", "internal"))
 
 
 async def _close(writer: asyncio.StreamWriter) -> None:

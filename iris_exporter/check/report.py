@@ -23,10 +23,14 @@ def as_text(seen: Observation, found: list[Found], settings: StreamSettings) -> 
             lines.append(f"  {each.finding.severity}: {each.id}: {_sentence(each)}")
     if first is None:
         lines.append("verdict: all is well")
-        return "\n".join(lines)
-    lines.append(f"verdict: {first.id}: {_sentence(first)}")
-    lines.append(f"what to do: {first.finding.advice}")
-    return "\n".join(lines)
+    else:
+        lines += [f"verdict: {first.id}: {_sentence(first)}", f"what to do: {first.finding.advice}"]
+    return "\n".join(map(_printable, lines))
+
+
+def _printable(line: str) -> str:
+    """The line without what a source could do to a terminal with its words."""
+    return "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in line)
 
 
 def as_values(seen: Observation, found: list[Found], settings: StreamSettings) -> dict[str, Any]:

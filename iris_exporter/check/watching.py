@@ -91,7 +91,7 @@ class RecordingState(StreamState):
             notes.data += 1
             if changes.delay_seconds is not None and len(notes.delays) < _MAX_DELAYS:
                 notes.delays.append(changes.delay_seconds)
-            notes.first_data_at = notes.first_data_at or now
+            notes.last_data_at = now
 
     def _note_event(self, message: EventMessage) -> None:
         if message.replay or message.is_advance:

@@ -1,6 +1,7 @@
 """Each cause of trouble with its verdict, and healthy sources without one."""
 
 import asyncio
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import pytest
 from aiohttp import web
 from typing_extensions import override
 
+from iris_exporter.backend.server import Backend
+from iris_exporter.check import report
 from iris_exporter.check.diagnosis import diagnose, exit_code, verdict
 from iris_exporter.check.findings import FINDINGS
 from iris_exporter.check.observations import Observation
@@ -15,6 +18,8 @@ from iris_exporter.check.probes import examine
 from iris_exporter.clock import SystemClock
 from iris_exporter.settings import StreamSettings
 from tests.check.sources import (
+    BACKEND,
+    PATH,
     Source,
     answering,
     at,
@@ -27,7 +32,7 @@ from tests.check.sources import (
     stream,
     through_proxy,
 )
-from tests.faults.proxy import Faults
+from tests.faults.proxy import FaultProxy, Faults
 from tests.ports import free_port
 from tests.transports.support import serve_proxy
 
@@ -108,6 +113,18 @@ async def cut_when_idle(request: web.Request) -> web.StreamResponse:
     return response
 
 
+async def fed_no_more(request: web.Request) -> web.StreamResponse:
+    """A stream with one update, and nothing but signs of life afterwards."""
+    if "text/event-stream" not in request.headers.get("Accept", ""):
+        return await small_stream(request)
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await response.prepare(request)
+    await response.write(b'data: {"type":"update","data":{"metrics":{"totalProjects":3}}}\n\n')
+    while True:
+        await response.write(b": alive\n\n")
+        await asyncio.sleep(0.1)
+
+
 def status(code: int) -> Source:
     async def handler(_: web.Request) -> web.StreamResponse:
         return web.Response(status=code)
@@ -158,6 +175,7 @@ CAUSES = {
     "silent later": Case(backend("silent=0.3", **WS), ("heartbeat_timeout",), wait=1.9),
     "data-silent": Case(backend("data-silent", **WS), ("silent_data",), wait=1.2),
     "data-silent, sse": Case(backend("data-silent", **SSE), ("silent_data",), wait=1.2),
+    "data that stops": Case(answering(fed_no_more, **SSE), ("silent_data",), wait=1.4),
     "REST 503": Case(backend("rest:503", **SSE), ("snapshot_failed",)),
     "REST hangs": Case(backend("rest:hang", **WS), ("snapshot_failed",), wait=1.3),
     "REST answers a page": Case(backend("rest:html", **SSE), ("snapshot_failed",)),
@@ -273,6 +291,34 @@ async def test_https_at_a_port_without_tls(tmp_path: Path) -> None:
         settings = stream(plain.url.replace("http:", "https:"))
         found = diagnose(await examine(settings, 0.2, SystemClock(), lambda _: None), settings)
         assert found[0].id == "tls_not_spoken"
+
+
+@pytest.mark.parametrize("changes", [WS, SSE, {}], ids=["ws", "sse", "auto"])
+async def test_one_connection_at_a_time_and_few_of_them(changes: dict[str, object]) -> None:
+    """TCP, the stream and its snapshot, and one to resume; the snapshot is beside the stream, as for the exporter."""
+    async with Backend(BACKEND) as running, FaultProxy(int(running.url.rpartition(":")[2])) as proxy:
+        settings = stream(proxy.url + PATH, **changes)
+        most = 0
+
+        def look(_: str) -> None:
+            nonlocal most
+            most = max(most, proxy.open_links)
+
+        assert not diagnose(await examine(settings, 0.4, SystemClock(), look), settings)
+        assert most <= 2  # a kept connection, and one that the proxy has not seen the end of
+        assert proxy.accepted <= 4
+
+
+def test_the_words_of_a_source_do_nothing_to_a_terminal() -> None:
+    settings, seen = stream("http://127.0.0.1:1"), Observation("default", "http://127.0.0.1:1")
+    seen.messages.errors.append("\x1b[2J\nverdict: all is well")
+    text = report.as_text(seen, diagnose(seen, settings), settings)
+    assert "\x1b" not in text
+    assert text.count("\nverdict: ") == 1
+    assert (
+        json.loads(json.dumps(report.as_values(seen, diagnose(seen, settings), settings)))["verdict"]
+        == "upstream_error"
+    )
 
 
 async def test_through_a_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
