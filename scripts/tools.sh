@@ -31,6 +31,10 @@ eventsource npm  eventsource@4.1.1
 protobufjs  npm  protobufjs@8.8.1
 @asyncapi/parser npm @asyncapi/parser@3.6.6
 curl        apt  curl
+zsh         apt  zsh
+fish        apt  fish
+man         apt  man-db
+mandoc      apt  mandoc
 sse-starlette pip sse-starlette[uvicorn]==3.7.0
 typescript  npm  typescript@5.9.3
 @grafana/schema npm @grafana/schema@13.2.3

@@ -8,6 +8,7 @@ COMMANDS = {
     "serve": "receive streams and serve their metrics (the default)",
     "demo": "run the reference backend and the exporter together, with nothing to set up",
     "backend": "run the reference IRIS backend",
+    "completion": "print the completion of commands and flags for bash, zsh or fish",
     "config": "print a configuration file with every option and its default",
     "check": "try each stream once, and say what is wrong and what to do",
     "dashboards": "write the Grafana dashboards to files, or push them into a Grafana",

@@ -4,7 +4,7 @@ import argparse
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from typing_extensions import override
@@ -98,12 +98,20 @@ class Parser(argparse.ArgumentParser):
 
     def _flags_for(self, arguments: list[str]) -> list[str]:
         """The flags of this parser and of the command below it that is called."""
-        found = [flag for action in self._actions for flag in action.option_strings]
-        for action in self._actions:
-            if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
-                called = next((word for word in arguments if word in action.choices), None)
-                found += [] if called is None else action.choices[called]._flags_for(arguments)  # noqa: SLF001
-        return found
+        found = [flag for action in self.actions for flag in action.option_strings]
+        called = next((word for word in arguments if word in self.commands), None)
+        return found if called is None else [*found, *self.commands[called]._flags_for(arguments)]  # noqa: SLF001
+
+    @property
+    def actions(self) -> Sequence[argparse.Action]:
+        """Everything that this parser takes, in order."""
+        return self._actions
+
+    @property
+    def commands(self) -> Mapping[str, "Parser"]:
+        """The parsers of commands below, by name."""
+        below = (action for action in self._actions if isinstance(action, argparse._SubParsersAction))  # noqa: SLF001
+        return next((action.choices for action in below), {})
 
 
 class _Help(argparse.Action):
