@@ -16,6 +16,7 @@ from typing import TypeVar, cast
 
 import msgspec
 
+from iris_exporter.core.advances import Advances
 from iris_exporter.core.cursor import Cursor
 from iris_exporter.core.dedup import SeenIds
 from iris_exporter.core.limits import DEFAULT_LIMITS, Limits
@@ -72,8 +73,8 @@ class StreamState:
     """What one stream is believed to be.
 
     Without any message of the source, heartbeats included, for `stale_after_seconds` the state is no longer shown.
-    `seen` and `cursor` are those of a previous process; fresh ones when None. What `limits` leave out is counted by
-    kind in `dropped` until `take_dropped` is called.
+    `seen`, `cursor` and `advances` are those of a previous process; fresh ones when None. What `limits` leave out is
+    counted by kind in `dropped` until `take_dropped` is called.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class StreamState:
         seen: SeenIds | None = None,
         cursor: Cursor | None = None,
         limits: Limits = DEFAULT_LIMITS,
+        advances: Advances | None = None,
     ) -> None:
         self.name = name
         self.limits = limits
@@ -91,7 +93,7 @@ class StreamState:
         self.cursor = Cursor() if cursor is None else cursor
         self.stale_after_seconds = stale_after_seconds
         self.counted = 0
-        self._advances: dict[str, None] = {}  # ids of events that came early, and are still to come in their place
+        self.advances = Advances(limits.max_event_ids) if advances is None else advances
         """Events counted since the start, whatever their labels."""
         self._metrics: Metrics | None = None
         self._projects: dict[str, Project] = {}
@@ -153,7 +155,7 @@ class StreamState:
 
     def _resumed(self, answer: Resumed) -> Changes:
         gap = self.cursor.answered(answer.outcome, answer.replayed, answer.missed, answer.epoch, answer.last_event_id)
-        return Changes(gap=gap) if gap else NO_CHANGES
+        return Changes(gap=self.advances.reported(gap)) if gap else NO_CHANGES
 
     def apply_batch(self, batch: EventBatch, now: float) -> bool:
         """Take a batch at once, when every event is new, live and the next in the numbering, if there is one.
@@ -167,7 +169,7 @@ class StreamState:
         numbered = len(positions) - positions.count(None)
         if numbered and (numbered < len(positions) or not self.cursor.precedes(cast("list[str]", positions))):
             return False
-        if self._advances and not self._advances.keys().isdisjoint(batch.ids):
+        if self.advances and not self.advances.has_none_of(batch.ids):
             return False
         if batch.has_replays or not self.seen.see_all(batch.ids):
             return False
@@ -266,10 +268,9 @@ class StreamState:
                 self.cursor.replayed(position)
             else:
                 self.cursor.live(position, 1)
-        if self._advances and event.id in self._advances:
-            del self._advances[event.id]
+        if self.advances and event.id in self.advances:
             self.seen.see(event.id)
-            return Changes(replayed=int(replay))
+            return Changes(replayed=int(replay), gap=self.advances.take(event.id))
         if not self.seen.see(event.id) or (position is not None and self.cursor.too_late(position, 1)):
             return _DUPLICATE_REPLAY if replay else _DUPLICATE
         self._count((event.project, event.event_type, event.severity))
@@ -285,9 +286,7 @@ class StreamState:
         event, sent = message.event, message.timestamp
         if not self.seen.see(event.id):
             return _DUPLICATE
-        self._advances[event.id] = None
-        if len(self._advances) > self.limits.max_event_ids:
-            del self._advances[next(iter(self._advances))]
+        self.advances.add(event.id)
         self._count((event.project, event.event_type, event.severity))
         self._feed.appendleft(event)
         return Changes((event,), 0, 0, 0, None if sent is None else max(now - sent, 0.0), 1)

@@ -38,7 +38,8 @@ _log = get_logger("store")
 class CursorRecord(msgspec.Struct, frozen=True, rename={"pinned_ids": "held"}):
     """What outlives the process of one stream. `endpoint` is without credentials; `ids` begin with the oldest.
 
-    `pinned_ids` are those of events that came out of order (`core.dedup`); files of early versions have none.
+    `pinned_ids` are those of events that came out of order (`core.dedup`), `early_ids` and `early_lost` are of events
+    that came early (`core.advances`); files of early versions have none.
     """
 
     stream: str
@@ -46,6 +47,8 @@ class CursorRecord(msgspec.Struct, frozen=True, rename={"pinned_ids": "held"}):
     cursor: CursorState
     ids: list[str]
     pinned_ids: list[str] = []
+    early_ids: list[str] = []
+    early_lost: int = 0
 
 
 _encoder = msgspec.json.Encoder()

@@ -314,17 +314,21 @@ class StreamSink(Sink):
             body, headers = page.body or b"", page.headers
             found = self._document(lambda: self.dialect.decode_page(body, headers))
         if not isinstance(found, Page):
-            self._instruments.count(catalog.EVENT_GAPS, cursor.abandon())
+            self._lost(cursor.abandon())
             return False
         changes = self._state.apply_snapshot(found.overview, at, full=False)
         self._count(changes)
         self._notify(changes.events, at)
         self._instruments.count(catalog.EVENTS_REPLAYED, len(changes.events))
         self._report_dropped()
-        self._instruments.count(catalog.EVENT_GAPS, cursor.page(found.cursor, found.missed))
+        self._lost(cursor.page(found.cursor, found.missed))
         if cursor.has_gap and not found.more:
-            self._instruments.count(catalog.EVENT_GAPS, cursor.abandon())
+            self._lost(cursor.abandon())
         return cursor.has_gap
+
+    def _lost(self, events: int) -> None:
+        """Count events that cannot be had, but for those that came early."""
+        self._instruments.count(catalog.EVENT_GAPS, self._state.advances.reported(events))
 
     def _document(self, decode: Callable[[], Document]) -> Document | Failure:
         try:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 
 from iris_exporter.clock import Clock
+from iris_exporter.core.advances import Advances
 from iris_exporter.core.budget import ConnectionBudgets
 from iris_exporter.core.cursor import Cursor
 from iris_exporter.core.dedup import SeenIds
@@ -80,6 +81,7 @@ class Stream:
             SeenIds(limits.max_event_ids, *((record.ids, record.pinned_ids) if record else ())),
             Cursor(record.cursor if record else None),
             limits,
+            Advances(limits.max_event_ids, *((record.early_ids, record.early_lost) if record else ())),
         )
         self._sink = StreamSink(profile.dialect(limits), self._state, self.instruments, self._log, self.telemetry)
         self._sink.configure(settings)
@@ -162,8 +164,11 @@ class Stream:
         if self._pending is None or current != self._recorded:
             self._recorded = current
             name, (_, cursor, endpoint), seen = self.name, current, self._state.seen.copy()
+            early_ids, early_lost = self._state.advances.ids(), self._state.advances.lost
             self._pending = PendingRecord(
-                name, next(_generations), lambda: CursorRecord(name, endpoint, cursor, seen.ids(), list(seen.pinned))
+                name,
+                next(_generations),
+                lambda: CursorRecord(name, endpoint, cursor, seen.ids(), list(seen.pinned), early_ids, early_lost),
             )
         return self._pending
 

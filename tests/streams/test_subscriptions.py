@@ -130,7 +130,7 @@ def test_copies_that_never_come_in_their_place_take_bounded_memory() -> None:
     bench = Bench(limits=Limits(max_event_ids=100))
     bench.subscribed()
     bench.feed(*map(early, range(1000)))
-    assert len(bench.state._advances) == 100
+    assert len(bench.state.advances) == 100
     assert bench.events == 1000
 
 
@@ -196,3 +196,27 @@ def test_changes_lead_to_the_state_that_whole_objects_lead_to() -> None:
     one, other = (bench.state.view(bench.clock.wall()) for bench in (changes, whole))
     assert (one.metrics, one.projects, one.anomalies) == (other.metrics, other.projects, other.anomalies)
     assert changes.count(catalog.DELTA_RESYNCS) == 0
+
+
+def test_an_event_that_came_early_is_not_reported_lost_with_those_that_it_overtook() -> None:
+    bench = Bench()
+    bench.subscribed()
+    bench.feed(early(12))
+    bench.open()
+    resume = {"outcome": "partial", "replayed": 0, "missed": 3, "epoch": "e", "lastEventId": "e-13"}
+    bench.subscribed("e-13", resume=resume)
+    assert bench.events + bench.count(catalog.EVENT_GAPS) == 3
+    bench.feed({"type": "dropped", "data": {"events": 2, "from": "e-13", "to": "e-15"}})
+    bench.sink.page("e-13", None, bench.clock.wall())
+    assert bench.events + bench.count(catalog.EVENT_GAPS) == 5, "once"
+
+
+def test_an_event_that_came_early_and_in_its_place_after_all_was_not_among_the_lost() -> None:
+    bench = Bench()
+    bench.subscribed()
+    bench.feed(early(14))
+    bench.open()
+    resume = {"outcome": "partial", "replayed": 2, "missed": 2, "epoch": "e", "lastEventId": "e-14"}
+    bench.subscribed("e-14", resume=resume)
+    bench.feed(event(13, replay=True), event(14, replay=True))
+    assert (bench.events, bench.count(catalog.EVENT_GAPS), bench.count(catalog.EVENTS_DUPLICATE)) == (2, 2, 0)
