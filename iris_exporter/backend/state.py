@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import msgspec
+
 from iris_exporter.backend.history import Entry
 from iris_exporter.backend.objects import Anomaly, Metrics, Project, members
 from iris_exporter.backend.options import Grant
@@ -18,6 +20,8 @@ from iris_exporter.backend.source import Source
 
 Object = Metrics | Project | Anomaly
 STATE_CHANNELS = ("metrics", "projects", "anomalies")
+MAX_OVER = 1000
+"""Anomalies that are over and remembered, for readers that are slow to hear of it."""
 MAX_CACHED = 200
 """Different data of one step that is kept for others; what is more is made for each subscriber."""
 
@@ -52,6 +56,8 @@ class ReportedState:
 
     def __init__(self) -> None:
         self._objects: dict[str, dict[str, Object]] = {}
+        self._over: dict[str, Anomaly] = {}
+        """Anomalies that have left the source's list, for those who know them as open."""
         self._cached: dict[object, tuple[object, Payload | None]] = {}
 
     def report(self, source: Source) -> list[Change]:
@@ -65,17 +71,31 @@ class ReportedState:
         if anomalies is not None:
             now["anomalies"] = {anomaly.id: anomaly for anomaly in anomalies}
         before, self._objects = self._objects, now
+        self._note_over(before.get("anomalies", {}), now.get("anomalies"))
         self._cached.clear()
-        return [
+        changes = [
             Change(channel, key, before.get(channel, {}).get(key))
             for channel, objects in now.items()
             for key, found in objects.items()
             if before.get(channel, {}).get(key) != found
         ]
+        gone = (key for key in before.get("anomalies", ()) if key in self._over)
+        return changes + [Change("anomalies", key, before["anomalies"][key]) for key in gone]
+
+    def _note_over(self, before: Mapping[str, Object], now: Mapping[str, Object] | None) -> None:
+        """Anomalies that the source lists no more without a word are over: no receiver would learn it otherwise."""
+        if now is None:
+            return
+        for key, found in before.items():
+            if key not in now and isinstance(found, Anomaly) and not found.resolved:
+                self._over[key] = msgspec.structs.replace(found, resolved=True)
+        for key in [key for key in self._over if key in now] + list(self._over)[:-MAX_OVER]:
+            self._over.pop(key, None)
 
     def get(self, channel: str, key: str) -> Object | None:
-        """An object as of the last step; None when it is not there any more."""
-        return self._objects.get(channel, {}).get(key)
+        """An object as of the last step; None when it is not there any more. An anomaly that is over is resolved."""
+        found = self._objects.get(channel, {}).get(key)
+        return self._over.get(key) if found is None and channel == "anomalies" else found
 
     def whole(self, grant: Grant, entries: Sequence[Entry] | None) -> Payload | None:
         """The `update` with all that is granted, with `entries` (newest first) as its events; None: it has none."""

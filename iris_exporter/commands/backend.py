@@ -5,6 +5,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -201,11 +202,23 @@ def _read_settings(arguments: argparse.Namespace) -> tuple[BackendSettings, Rela
     return settings, relay
 
 
+def _on_signal(act: Callable[[], object]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, act)
+
+
 async def _serve(settings: BackendSettings, relay: RelaySettings | None) -> None:
+    if (task := asyncio.current_task()) is not None:
+        _on_signal(task.cancel)
+    # A cancelled start is one that was asked to stop: a relay waits for its source's first answer.
+    with suppress(asyncio.CancelledError):
+        await _serve_until_end(settings, relay)
+
+
+async def _serve_until_end(settings: BackendSettings, relay: RelaySettings | None) -> None:
     async with Backend(settings) if relay is None else relaying(relay, settings) as backend:
         service = backend.service
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, service.ended.set)
+        _on_signal(service.ended.set)
         key = "needs the key of the file given" if service.key else "no key needed"
         what = f"seed {service.seed}" if relay is None else service.feed.installation.description
         stdout.write(

@@ -21,9 +21,10 @@ from tests.fakes import FakeClock
 class Scarce(Source):
     """What a test puts into it, and nothing else."""
 
+    trouble: str | None = None
+
     def __init__(self) -> None:
         self.version = 0
-        self.trouble = None
         self.description = "a test"
         self.events: list[Event] = []
         self.figures: Metrics | None = None

@@ -1,6 +1,8 @@
 """The relay as a process, killed at any moment, between sources that have only REST and clients of its streams."""
 
+import asyncio
 import random
+import signal
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -9,11 +11,12 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.commands.test_backend import ended
+from tests.commands.test_backend import ended, started
 from tests.integration.harness import sidecar
 from tests.integration.programs import wait_until
 from tests.integration.reference import ReferenceBackend, reference_backend
 from tests.ports import free_port
+from tests.waiting import BUSY
 
 pytestmark = [pytest.mark.integration, pytest.mark.time_limit(90)]
 
@@ -146,3 +149,23 @@ async def test_a_second_relay_on_one_directory_ends_with_a_clear_error(tmp_path:
         assert "another relay uses it" in errors
         assert "Traceback" not in errors
         assert await first.program.stop() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_relay_that_waits_for_its_source_can_be_stopped(tmp_path: Path, number: signal.Signals) -> None:
+    asked = asyncio.Event()
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(hang, "127.0.0.1", 0)
+    address = "http://{}:{}".format(*server.sockets[0].getsockname())
+    async with server, started(f"--source={address}", f"--state.dir={tmp_path}") as relay:
+        async with asyncio.timeout(10 * BUSY):
+            await asked.wait()
+            relay.send_signal(number)
+            out, errors = await relay.communicate()
+    assert (relay.returncode, out) == (0, b"")
+    assert b"Traceback" not in errors

@@ -35,6 +35,8 @@ from iris_exporter.process.blocking import STATE, BlockedError
 
 MAX_PAGES = 20
 """Pages of events in one poll; what is left comes with the next one."""
+TIDY_SECONDS = 3600.0
+"""Events that are too old are looked for at least so often."""
 _LINES_PER_MINUTE = 5
 
 _log = get_logger(__name__)
@@ -88,7 +90,8 @@ class Relay:
     _overview: Overview | None = field(default=None, init=False)
     _anomalies: tuple[Anomaly, ...] | None = field(default=None, init=False)
     """Those of a source whose overview has none."""
-    _can_page: bool = field(default=True, init=False)
+    _written_at: float = field(default=0.0, init=False)
+    """When something was last written to the journal, in monotonic seconds."""
 
     async def poll(self) -> float:
         """Ask the source once, deal with all that it answers, and return the seconds until the next time."""
@@ -133,7 +136,9 @@ class Relay:
             None if overview.projects is None else [conversion.project(each) for each in overview.projects],
             await self._current_anomalies(overview),
         )
-        return await self._take_events(overview, has_changed=found is not None)
+        share = await self._take_events(overview, has_changed=found is not None)
+        await self._record((), None)
+        return share
 
     async def _current_anomalies(self, overview: Overview) -> list[SentAnomaly] | None:
         anomalies = overview.anomalies
@@ -144,7 +149,7 @@ class Relay:
 
     async def _take_events(self, overview: Overview, *, has_changed: bool) -> float:
         position = overview.cursor if parse_position(overview.cursor or "") else None
-        if position is not None and self.cursor is not None and self._can_page:
+        if position is not None and self.cursor is not None:
             return 0.0 if position == self.cursor else await self._follow(overview, self.cursor)
         if overview.events:
             return await self._take_window(overview.events, position) if has_changed else 0.0
@@ -171,8 +176,7 @@ class Relay:
         for _ in range(MAX_PAGES):
             page = await self.upstream.page(after)
             if page is None:
-                self._can_page = False
-                return await self._take_window(overview.events or (), None)
+                return await self._take_window(overview.events or (), overview.cursor)
             events = unseen(page.overview.events or (), self.known.__contains__).events
             if not follows(after, page.cursor):
                 # It has another history now. Its list of the newest events may have more than what follows.
@@ -196,11 +200,13 @@ class Relay:
 
     async def _record(self, events: Sequence[Event], position: str | None) -> None:
         """Commit events, oldest first, and let them be sent."""
-        if not events and position in (None, self.cursor):
+        is_due = self.clock.monotonic() - self._written_at >= TIDY_SECONDS  # what is too old has to go
+        if not events and position in (None, self.cursor) and not is_due:
             return
         rows = [(event.id, encode(conversion.event(event))) for event in events]
         now, after = self.clock.wall(), self.last
         committed = await STATE.run(lambda: self.journal.record(after, rows, position, now), self.place)
+        self._written_at = self.clock.monotonic()
         self.cursor = position or self.cursor
         for row in committed:
             self.known.add(row.event_id)

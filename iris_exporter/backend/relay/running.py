@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from iris_exporter.backend.history import History
-from iris_exporter.backend.relay.journal import Journal
+from iris_exporter.backend.relay.journal import Journal, JournalError, Kept
 from iris_exporter.backend.relay.pace import Pace
 from iris_exporter.backend.relay.relay import KnownIds, Relay, entries_of
 from iris_exporter.backend.relay.relayed import Relayed
@@ -58,15 +58,11 @@ async def relaying(
         try:
             journal = await STATE.run(lambda: Journal.open(settings.state_dir, name, capacity), place)
             stack.push_async_callback(_close, journal, place)
-            kept = await STATE.run(lambda: journal.load(clock.wall()), place)
-        except BlockedError as error:
-            expected = f"a directory that this relay can write in ({error.strerror})"
+            kept = STATE.run(lambda: journal.load(clock.wall()), place)
+            history, known, cursor = _restored(journal, await kept, capacity)
+        except (BlockedError, JournalError) as error:
+            expected = f"a directory that this relay can write in ({error.strerror or error})"
             raise ConfigError([Problem("start", "--state.dir", str(place), expected)]) from error
-        history = History(journal.epoch, capacity)
-        known = KnownIds(capacity)
-        for row in kept.rows:
-            known.add(row.event_id)
-        history.restore(entries_of(kept.rows), kept.rows[-1].offset if kept.rows else 0)
         relayed = Relayed(name, history, interval, clock.monotonic)
         stats = RelayStats()
         relay = Relay(
@@ -79,7 +75,7 @@ async def relaying(
             stats=stats,
             clock=clock,
             last=history.last,
-            cursor=kept.cursor,
+            cursor=cursor,
         )
         backend = Backend(backend_settings, clock=clock, source=lambda _: relayed, history=history)
         backend.service.collectors.append(stats)
@@ -89,8 +85,21 @@ async def relaying(
         with suppress(TimeoutError):
             async with asyncio.timeout(FIRST_ANSWER_SECONDS):
                 await polled.wait()
+        # So that the first client finds all that is known.
+        backend.service.feed.advance(clock.wall())
+        backend.service.feed.changes(clock.wall())
         _log.info("relay.started", source=name, epoch=journal.epoch, events=len(history.newest(capacity)))
         yield await stack.enter_async_context(backend)
+
+
+def _restored(journal: Journal, kept: Kept, capacity: int) -> tuple[History, KnownIds, str | None]:
+    """What was kept as a history, the ids that are known, and the source's position."""
+    history = History(journal.epoch, capacity)
+    known = KnownIds(capacity)
+    for row in kept.rows:
+        known.add(row.event_id)
+    history.restore(entries_of(kept.rows), kept.rows[-1].offset if kept.rows else 0)
+    return history, known, kept.cursor
 
 
 async def _poll(relay: Relay, backend: Backend, clock: Clock, polled: asyncio.Event) -> None:

@@ -1,5 +1,6 @@
 """The source of a relay over REST: where its documents are, and what has changed in them since they were last read."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -24,6 +25,10 @@ WINDOW_EVENTS = 100
 """Events that are asked for again and again, where the overview has none."""
 MOST_EVENTS = 1000
 """Events that are asked for when the newest ones are all new: the most that the protocol allows."""
+MISSING_SECONDS = 60.0
+"""A document that is not there is asked for again after this long."""
+# A web application may answer with its page at any address that it does not know.
+_NOT_THERE = frozenset({"not_found", "gone", "http_client_error", "not_json"})
 _T = TypeVar("_T")
 
 _log = get_logger(__name__).limited(5)
@@ -37,8 +42,8 @@ class Upstream:
     session: aiohttp.ClientSession
     clock: Clock
     stats: RelayStats
-    _missing: set[str] = field(default_factory=set, init=False)
-    """Documents beside the overview that the source has not."""
+    _missing: dict[str, float] = field(default_factory=dict, init=False)
+    """Documents beside the overview that the source has not, and when that was found out (monotonic)."""
 
     def __post_init__(self) -> None:
         self._dialect = IRIS.dialect(DEFAULT_LIMITS)
@@ -54,18 +59,19 @@ class Upstream:
 
     async def overview(self) -> Overview | None:
         """The whole state; None when it has not changed. The first address that has it is kept."""
-        failure = Failure("not_found")
+        failures: list[Failure] = []
         for address in self._addresses:
             try:
                 polled = await self._fetch(address)
             except TransportError as error:
-                failure = error.failure
-                if failure.reason != "not_found":
+                if error.failure.reason not in _NOT_THERE:
                     raise
+                failures.append(error.failure)
                 continue
             self._addresses = (address,)
             return None if polled.body is None else self._read(polled.body, self._dialect.decode_document)
-        raise TransportError(failure)
+        # "Not found" says least of what is wrong.
+        raise TransportError(next((each for each in failures if each.reason != "not_found"), failures[0]))
 
     async def events(self, limit: int) -> tuple[Event, ...] | None:
         """The newest events; None when they have not changed, or the source has no such list."""
@@ -85,21 +91,22 @@ class Upstream:
         try:
             polled = await self._fetch(address, remember=False)
         except TransportError as error:
-            if error.failure.reason in ("not_found", "http_client_error"):
+            if error.failure.reason in _NOT_THERE:
                 return None
             raise
         return self._read(polled.body or b"[]", lambda body: self._dialect.decode_page(body, polled.headers))
 
     async def _beside(self, name: str, query: str = "") -> Overview | None:
         address = beside(self._addresses[0], name, query)
-        if address is None or name in self._missing:
+        now = self.clock.monotonic()
+        if address is None or now - self._missing.get(name, -math.inf) < MISSING_SECONDS:
             return None
         try:
             polled = await self._fetch(address)
         except TransportError as error:
-            if error.failure.reason != "not_found":
+            if error.failure.reason not in _NOT_THERE:
                 raise
-            self._missing.add(name)
+            self._missing[name] = now
             return None
         return None if polled.body is None else self._read(polled.body, self._dialect.decode_document)
 

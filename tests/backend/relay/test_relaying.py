@@ -12,11 +12,13 @@ import pytest
 from aiohttp import web
 
 from iris_exporter.backend.objects import Event
+from iris_exporter.backend.relay.journal import MAX_AGE_SECONDS
+from iris_exporter.backend.relay.relay import TIDY_SECONDS
 from iris_exporter.backend.relay.relayed import LEAST_STALE_SECONDS
 from iris_exporter.backend.relay.running import RelaySettings, relaying
 from iris_exporter.backend.server import Backend
 from iris_exporter.backend.service import BackendSettings
-from tests.backend.clients import Bench
+from tests.backend.clients import Bench, SseClient
 from tests.fakes import FakeClock, settle
 from tests.settings import stream_settings
 from tests.waiting import until
@@ -34,6 +36,8 @@ class Iris:
         self.asked: Counter[str] = Counter()
         self.key: str | None = None
         self.url = ""
+        self.pages = False
+        """Whether an unknown address has a page for people, and no 404."""
 
     @property
     def requests(self) -> int:
@@ -46,7 +50,7 @@ class Iris:
             return web.Response(status=self.status, headers=self.headers)
         document = self.documents.get(request.path)
         if document is None:
-            return web.Response(status=404)
+            return web.Response(text="<html>", content_type="text/html") if self.pages else web.Response(status=404)
         if "limit" in request.query and isinstance(document, list):
             document = document[: int(request.query["limit"])]
         body = document if isinstance(document, str) else json.dumps(document)
@@ -222,6 +226,55 @@ async def test_a_project_that_vanishes_is_gone() -> None:
             assert json.loads(body)["projects"] == [{"id": "b"}]
             async with it.connect("sse", "overview") as client:
                 assert (await client.next()).json["data"]["projects"] == [{"id": "b"}]
+
+
+@pytest.mark.parametrize("path", ["/api/stream/overview", "/api/stream?channels=anomalies", "/api/stream?delta=true"])
+async def test_an_anomaly_that_leaves_the_list_is_resolved_for_those_who_know_it(path: str) -> None:
+    async with iris() as source:
+        anomalies = [{"id": "x", "metric": "m"}, {"id": "y", "metric": "m", "resolved": True}]
+        source.documents["/api/overview"] = {"projects": [], "anomalies": anomalies, "events": window(1)}
+        async with relay(source.url) as it, it.http.get(it.backend.url + path) as response:
+            client = SseClient(response)
+            while (await client.next()).type != "update":
+                pass
+            source.documents["/api/overview"]["anomalies"] = []
+            await polled(it, source)
+            found = (await client.next()).json["data"]
+            assert [(each["id"], each["resolved"]) for each in found["anomalies"]] == [("x", True)]
+            _, body = await it.get("/api/anomalies")
+            assert json.loads(body) == []
+            source.documents["/api/overview"]["anomalies"] = anomalies
+            await polled(it, source)
+            again = (await client.next()).json["data"]["anomalies"]
+            assert ("x", False) in [(each["id"], each.get("resolved")) for each in again]
+
+
+async def test_a_page_at_an_unknown_address_is_not_taken_for_the_source() -> None:
+    async with iris() as source:
+        source.pages = True
+        source.documents["/api/iris/overview"] = {"projects": [{"project": "a"}]}
+        async with relay(source.url) as it:
+            _, body = await it.get("/api/overview")
+            assert json.loads(body).keys() == {"projects", "events", "cursor"}
+            source.documents["/api/iris/anomalies"] = [{"id": "x", "metric": "m"}]
+            await polled(it, source, 14)
+            _, body = await it.get("/api/anomalies")
+            assert [each["id"] for each in json.loads(body)] == ["x"], "it is looked for again"
+
+
+async def test_events_grow_old_while_nothing_happens() -> None:
+    async with iris() as source:
+        source.documents["/api/overview"] = {"projects": [], "anomalies": [], "events": window(3)}
+        async with relay(source.url) as it:
+            assert len(ids(it)) == 3
+            it.clock._wall += MAX_AGE_SECONDS + 1
+            it.clock.now += TIDY_SECONDS
+            await polled(it, source, 2)
+            assert ids(it) == []
+            assert it.backend.service.feed.history.last == 3
+            source.documents["/api/overview"]["events"] = window(4)
+            await polled(it, source)
+            assert ids(it) == ["e4"], "what is forgotten is still known"
 
 
 @pytest.mark.parametrize("status", [500, 503, 401, 404])
