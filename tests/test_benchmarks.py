@@ -1,6 +1,7 @@
 """Each benchmark runs and measures what it says; how fast anything is, is not tested."""
 
 import json
+import resource
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -120,7 +121,13 @@ def test_a_histogram_shows_the_busiest_second_of_each_group() -> None:
         ),
         (startup.run, ["ready"]),
         (storm.run, ["after the first", "first minute", "half hour", "real dials in the busiest", "default budget"]),
-        (clients.run, ["processor time", "memory", "each client", "busiest second", "last one is back"]),
+        (
+            clients.run,
+            [
+                *("processor time", "memory", "each client", "busiest second", "last one is back"),
+                *("streams, in the busiest second", "streams, time until the last one is back"),
+            ],
+        ),
         (
             volume.run,
             [
@@ -174,6 +181,22 @@ async def test_ingest_fails_when_events_are_missing(monkeypatch: pytest.MonkeyPa
             await ingest.product(
                 sender, "websocket", 20, lambda: sender.order(do="flood", framing="websocket", count=19)
             )
+
+
+def test_too_few_open_files_are_said_before_anything_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit is raised as far as the system allows; beyond that a line says what is needed."""
+    limits = {"now": (100, 5000)}
+    monkeypatch.setattr(resource, "getrlimit", lambda _: limits["now"])
+    monkeypatch.setattr(resource, "setrlimit", lambda _, wanted: limits.update(now=wanted))
+    clients.make_room(1200)
+    assert limits["now"] == (1200, 5000)
+    clients.make_room(100)
+    assert limits["now"] == (1200, 5000)
+    with pytest.raises(BenchmarkError, match=r"6000 open files are needed and 5000 allowed: .*ulimit -Hn"):
+        clients.make_room(6000)
+    limits["now"] = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    clients.make_room(10**9)
+    assert limits["now"] == (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
 
 
 def test_unknown_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
