@@ -14,43 +14,32 @@ from collections.abc import Iterable
 class Advances:
     """The `ids` of one source's early events, from the oldest on, `max_ids` at most; `lost` are taken for lost."""
 
-    __slots__ = ("_ids", "_max_ids", "lost")
+    __slots__ = ("_max_ids", "lost", "outstanding")
+
+    outstanding: dict[str, None]
+    """The ids; others read it, since the hot path asks whether there are any."""
 
     def __init__(self, max_ids: int, ids: Iterable[str] = (), lost: int = 0) -> None:
-        self._ids = dict.fromkeys(ids)
+        self.outstanding = dict.fromkeys(ids)
         self._max_ids = max_ids
-        self.lost = min(lost, len(self._ids))
-
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    def __contains__(self, event_id: str) -> bool:
-        return event_id in self._ids
-
-    def ids(self) -> list[str]:
-        """All of them, from the oldest on."""
-        return list(self._ids)
-
-    def has_none_of(self, event_ids: Iterable[str]) -> bool:
-        """Whether none of these is outstanding."""
-        return not self._ids or self._ids.keys().isdisjoint(event_ids)
+        self.lost = min(lost, len(self.outstanding))
 
     def add(self, event_id: str) -> None:
         """An event came early; the oldest is forgotten where there are too many."""
-        self._ids[event_id] = None
-        if len(self._ids) > self._max_ids:
-            self.take(next(iter(self._ids)))
+        self.outstanding[event_id] = None
+        if len(self.outstanding) > self._max_ids:
+            self.take(next(iter(self.outstanding)))
 
     def take(self, event_id: str) -> int:
         """An outstanding event came in its place; return how many lost ones are to be reported for it."""
-        del self._ids[event_id]
-        if self.lost <= len(self._ids):
+        del self.outstanding[event_id]
+        if self.lost <= len(self.outstanding):
             return 0
         self.lost -= 1
         return 1
 
     def reported(self, lost: int) -> int:
         """Of so many lost events, those to be reported now."""
-        early = min(lost, len(self._ids) - self.lost)
+        early = min(lost, len(self.outstanding) - self.lost)
         self.lost += early
         return lost - early

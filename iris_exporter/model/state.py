@@ -169,7 +169,7 @@ class StreamState:
         numbered = len(positions) - positions.count(None)
         if numbered and (numbered < len(positions) or not self.cursor.precedes(cast("list[str]", positions))):
             return False
-        if self.advances and not self.advances.has_none_of(batch.ids):
+        if (early := self.advances.outstanding) and not early.keys().isdisjoint(batch.ids):
             return False
         if batch.has_replays or not self.seen.see_all(batch.ids):
             return False
@@ -268,7 +268,7 @@ class StreamState:
                 self.cursor.replayed(position)
             else:
                 self.cursor.live(position, 1)
-        if self.advances and event.id in self.advances:
+        if (early := self.advances.outstanding) and event.id in early:
             self.seen.see(event.id)
             return Changes(replayed=int(replay), gap=self.advances.take(event.id))
         if not self.seen.see(event.id) or (position is not None and self.cursor.too_late(position, 1)):

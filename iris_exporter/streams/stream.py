@@ -164,7 +164,7 @@ class Stream:
         if self._pending is None or current != self._recorded:
             self._recorded = current
             name, (_, cursor, endpoint), seen = self.name, current, self._state.seen.copy()
-            early_ids, early_lost = self._state.advances.ids(), self._state.advances.lost
+            early_ids, early_lost = list(self._state.advances.outstanding), self._state.advances.lost
             self._pending = PendingRecord(
                 name,
                 next(_generations),
