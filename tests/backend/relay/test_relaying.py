@@ -12,12 +12,13 @@ import pytest
 from aiohttp import web
 
 from iris_exporter.backend.objects import Event
-from iris_exporter.backend.relay.journal import MAX_AGE_SECONDS
+from iris_exporter.backend.relay.journal import MAX_AGE_SECONDS, Journal, JournalError, Row
 from iris_exporter.backend.relay.relay import TIDY_SECONDS
 from iris_exporter.backend.relay.relayed import LEAST_STALE_SECONDS
 from iris_exporter.backend.relay.running import RelaySettings, relaying
 from iris_exporter.backend.server import Backend
 from iris_exporter.backend.service import BackendSettings
+from iris_exporter.wire import protobuf
 from tests.backend.clients import Bench, SseClient
 from tests.fakes import FakeClock, settle
 from tests.settings import stream_settings
@@ -430,3 +431,66 @@ async def test_events_of_the_source_are_as_they_were() -> None:
             sent, found = (each.backend.service.feed.history.newest(1)[0].event for each in (source, it))
             assert isinstance(found, Event)
             assert found == sent
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"id": "odd", "metadata": {"n": 123456789012345678901234567890}}',
+        '{"id": "odd", "metadata": {"n": 1e999, "m": NaN, "t": "\\ud800 \\u0000"}}',
+        '{"id": "odd", "metadata": ' + '{"a":' * 300 + "1" + "}" * 300 + "}",
+        '{"id": "odd", "metadata": {"t": "' + "x" * 100_000 + '"}}',
+        '{"id": "odd", "timestamp": 99999999999999999, "severity": "nonsense", "metadata": [1]}',
+        '{"id": "odd", "timestamp": "9999-12-31T23:59:59.9999Z"}',
+        '{"id": "odd", "timestamp": "1969-01-01", "metadata": "text"}',
+    ],
+)
+async def test_events_that_are_odd_are_relayed_as_far_as_they_can_be_read(text: str, tmp_path: Path) -> None:
+    async with iris() as source:
+        head = (
+            '{"anomalies": [], "projects": [{"id": "a", "total_runs": 1e300, "last_run": "2 minutes ago"}], "events": ['
+        )
+        source.documents["/api/overview"] = head + text + "]}"
+        for _ in range(2):
+            async with (
+                relay(source.url, tmp_path) as it,
+                it.http.ws_connect(it.backend.url + "/api/stream", protocols=["iris.v1+protobuf"]) as socket,
+            ):
+                assert ids(it) == ["odd"]
+                _, body = await it.get("/api/overview")
+                json.loads(body)
+                await socket.send_json({"type": "subscribe", "data": {}})
+                await socket.receive(5)
+                found = protobuf.decode((await socket.receive(5)).data)
+                assert [each["id"] for each in found["data"]["events"]] == ["odd"]
+
+
+@pytest.mark.parametrize("commits", [True, False])
+async def test_events_wait_for_a_disk_that_takes_nothing_and_come_once(
+    commits: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when what was thought to have failed was committed."""
+    record = Journal.record
+
+    def fail(self: Journal, *arguments: Any) -> list[Row]:
+        if commits:
+            record(self, *arguments)
+        raise JournalError("database or disk is full")
+
+    async with iris() as source:
+        source.documents["/api/overview"] = {"projects": [], "anomalies": [], "events": window(3)}
+        async with relay(source.url, tmp_path) as it, it.connect("sse") as client:
+            monkeypatch.setattr(Journal, "record", fail)
+            source.documents["/api/overview"] |= {"projects": [{"id": "new"}], "events": window(5)}
+            await polled(it, source)
+            assert ids(it) == ["e1", "e2", "e3"], "nobody is sent what may not be on disk"
+            _, body = await it.get("/api/overview")
+            assert json.loads(body)["projects"] == [{"id": "new"}], "state goes on"
+            assert await value(it, "iris_backend_history_failures_total") == 1
+            await it.clock.advance(LEAST_STALE_SECONDS + INTERVAL)
+            assert "its events cannot be kept" in (await client.next()).json["error"]["message"]
+            monkeypatch.setattr(Journal, "record", record)
+            source.documents["/api/overview"]["events"] = window(6)
+            await polled(it, source, 3)
+            assert ids(it) == [f"e{number}" for number in range(1, 7)]
+            assert await value(it, "iris_backend_source_gaps_total") == 0
