@@ -1,8 +1,11 @@
 """What a client that follows `/api/stream` has been sent, across its connections, and whether it may be so."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from iris_exporter.backend.installation import PROJECT_NAMES
+from typing_extensions import override
+
+from iris_exporter.backend.installation import PROJECT_NAMES, Installation
 from iris_exporter.backend.objects import Event, iso_time
 from iris_exporter.backend.server import Backend
 from tests.waiting import until
@@ -33,7 +36,8 @@ class Followed:
         self.urgent: list[str] = []
         self.problem: BaseException | None = None
         self._seq = 0
-        self._known: set[str] = set()
+        self.runs: dict[str, float] = {}
+        """Total runs by project, of those that are known on this connection."""
         self._positions: set[str] = set()
 
     def say(self, line: dict[str, Any]) -> None:
@@ -60,7 +64,7 @@ class Followed:
         elif kind == "subscribed":
             self.answers.append(message["data"])
             self._seq = 0
-            self._known.clear()
+            self.runs.clear()
         elif kind == "event" and message.get("priority") == "high":
             assert "id" not in message
             self.urgent.append(message["data"]["id"])
@@ -78,11 +82,20 @@ class Followed:
         self._positions.add(message.get("id", ""))
         for project in message["data"].get("projects", []):
             # One that the client does not have is whole, and so has all that was asked for.
-            assert project["id"] in self._known or {"status", "total_runs"} <= project.keys(), (kind, project)
-            self._known.add(project["id"])
+            assert project["id"] in self.runs or {"status", "total_runs"} <= project.keys(), (kind, project)
+            self.runs[project["id"]] = project.get("total_runs", self.runs.get(project["id"]))
 
-    async def until(self, what: str, *, opened: int = 0, event: str = "", closed: int = 0, kind: str = "") -> None:
-        """Wait for so many connections opened and closed, for an event, and for a type of message."""
+    async def until(
+        self,
+        what: str,
+        *,
+        opened: int = 0,
+        event: str = "",
+        closed: int = 0,
+        kind: str = "",
+        runs: Mapping[str, float | None] | None = None,
+    ) -> None:
+        """Wait for so many connections opened and closed, for an event, a type of message, and runs by project."""
 
         def done() -> bool:
             if self.problem is not None:
@@ -93,6 +106,7 @@ class Followed:
                 and len(self.closed) >= closed
                 and (not event or event in self.events.values())
                 and (not kind or kind in self.kinds)
+                and (runs is None or self.runs == runs)
             )
 
         try:
@@ -101,7 +115,8 @@ class Followed:
             raise AssertionError(f"{what}: not seen; {self}") from error
 
     def __str__(self) -> str:
-        return f"opened {self.opened}, closed {self.closed}, answers {self.answers}, {len(self.events)} events"
+        connections = f"opened {self.opened}, closed {self.closed}, answers {self.answers}"
+        return f"{connections}; {len(self.events)} events, runs {self.runs}"
 
 
 class Journal:
@@ -123,8 +138,18 @@ class Journal:
         return f"own-{self._count - 1}"
 
 
-async def travel(backend: Backend, followed: Followed) -> None:
-    """Let events happen around a cut, and hold the client to each of them once."""
+class PausableInstallation(Installation):
+    """An installation that can be brought to rest."""
+
+    at_rest = False
+
+    @override
+    def advance(self, until: float) -> list[Event]:
+        return [] if self.at_rest else super().advance(until)
+
+
+async def follow_through_a_cut(backend: Backend, followed: Followed, options: Mapping[str, Any]) -> None:
+    """Let events happen around a cut; hold the client to each of them once, and to the state in the end."""
     service = backend.service
     journal = Journal(backend)
     await followed.until("the first connection", opened=1)
@@ -136,6 +161,12 @@ async def travel(backend: Backend, followed: Followed) -> None:
     await followed.until("a connection after the cut", opened=2)
     await followed.until("events of the time between", event=missed)
     await followed.until("events after the cut", event=journal.write(20))
+    if options.get("delta"):
+        await followed.until("a change of state", kind="delta")
+    installation = service.feed.installation
+    assert isinstance(installation, PausableInstallation)
+    installation.at_rest = True
+    await followed.until("the last state", runs={project.id: project.total_runs for project in installation.projects()})
     counted = list(followed.events.items())
     sent = {service.feed.history.position(each.offset): each.event.id for each in service.feed.history.newest(10_000)}
     in_order = dict(reversed(sent.items()))
@@ -148,14 +179,13 @@ async def travel(backend: Backend, followed: Followed) -> None:
     assert sum(each["missed"] for each in resumed) == 0
 
 
-async def uses_every_extension(followed: Followed) -> None:
+def uses_every_extension(followed: Followed) -> None:
     """Every option was granted, and what it does was seen."""
     for answer in followed.answers:
         granted = {name: answer[name] for name in EXTENSIONS}
         fields = {name: {"id", *names} for name, names in EXTENSIONS["fields"].items()}
         assert granted == EXTENSIONS | {"fields": granted["fields"]}
         assert {name: set(names) for name, names in granted["fields"].items()} == fields
-    await followed.until("a change of state", kind="delta")
-    assert {"subscribed", "update", "batch", "event"} <= set(followed.kinds)
+    assert {"subscribed", "update", "delta", "batch", "event"} <= set(followed.kinds)
     assert followed.urgent, "no critical event has overtaken others"
     assert set(followed.urgent) <= set(followed.events.values())

@@ -21,7 +21,13 @@ from iris_exporter.backend.service import BackendSettings
 from iris_exporter.backend.tickets import USED
 from iris_exporter.wire import protobuf
 from tests.integration.chromium import chromium
-from tests.integration.following import EXTENSIONS, Followed, travel, uses_every_extension
+from tests.integration.following import (
+    EXTENSIONS,
+    Followed,
+    PausableInstallation,
+    follow_through_a_cut,
+    uses_every_extension,
+)
 from tests.integration.programs import running
 from tests.tools import NODE_MODULES, tool
 from tests.waiting import until
@@ -34,8 +40,10 @@ ASKED = pytest.mark.parametrize("options", [{}, EXTENSIONS], ids=["plain", "ever
 ENCODINGS = pytest.mark.parametrize("encoding", ["json", "protobuf"])
 
 
-def settings(**more: Any) -> BackendSettings:
-    return BackendSettings(port=0, seed=7, rate=20.0, update_interval_seconds=0.1, **more)
+def served(**more: Any) -> Backend:
+    """A backend on a free port in which much happens."""
+    settings = BackendSettings(port=0, seed=7, rate=20.0, update_interval_seconds=0.1, **more)
+    return Backend(settings, source=lambda start: PausableInstallation(seed=7, start=start, rate=20.0))
 
 
 def subprotocols(encoding: str) -> list[str]:
@@ -47,15 +55,13 @@ def socket_url(backend: Backend) -> str:
     return backend.url.replace("http", "ws", 1) + "/api/stream"
 
 
-async def check(
-    backend: Backend, followed: Followed, options: dict[str, Any], protocol: str, encoding: str = "json"
-) -> None:
+def check(backend: Backend, followed: Followed, options: dict[str, Any], protocol: str, encoding: str = "json") -> None:
     """What holds for every client: compression was agreed on, and all that was asked for was used."""
     traffic = backend.service.stats.traffic[protocol, encoding]
     assert 0 < traffic.wire_bytes < traffic.message_bytes
     assert [answer["encoding"] for answer in followed.answers] == [encoding] * len(followed.answers)
     if options:
-        await uses_every_extension(followed)
+        uses_every_extension(followed)
 
 
 @asynccontextmanager
@@ -94,9 +100,9 @@ async def test_websockets(options: dict[str, Any], encoding: str) -> None:
                 pass
             followed.say({"closed": socket.close_code})
 
-    async with Backend(settings()) as backend, following(follow(socket_url(backend))):
-        await travel(backend, followed)
-        await check(backend, followed, options, "websocket", encoding)
+    async with served() as backend, following(follow(socket_url(backend))):
+        await follow_through_a_cut(backend, followed, options)
+        check(backend, followed, options, "websocket", encoding)
     assert {line["subprotocol"] for line in followed.opened} == {f"iris.v1+{encoding}"}
 
 
@@ -106,11 +112,11 @@ async def test_websockets(options: dict[str, Any], encoding: str) -> None:
 async def test_ws_of_node(options: dict[str, Any], encoding: str) -> None:
     """Node's `ws`; binary messages are read by `protobufjs` from the schema."""
     followed = Followed()
-    async with Backend(settings()) as backend:
+    async with served() as backend:
         words = (NODE_MODULES, socket_url(backend), json.dumps(options), json.dumps(subprotocols(encoding)), SCHEMA)
         async with node(followed, "ws.mjs", *words):
-            await travel(backend, followed)
-            await check(backend, followed, options, "websocket", encoding)
+            await follow_through_a_cut(backend, followed, options)
+            check(backend, followed, options, "websocket", encoding)
     assert {line["subprotocol"] for line in followed.opened} == {f"iris.v1+{encoding}"}
     assert {line["extensions"] for line in followed.opened} == {"permessage-deflate"}
 
@@ -122,11 +128,11 @@ async def test_eventsource_of_node(options: dict[str, Any]) -> None:
     """Node's `eventsource`, which connects again by itself, with the last id that it has seen."""
     followed = Followed()
     async with (
-        Backend(settings()) as backend,
+        served() as backend,
         node(followed, "eventsource.mjs", NODE_MODULES, f"{backend.url}/api/stream", json.dumps(options)),
     ):
-        await travel(backend, followed)
-        await check(backend, followed, options, "sse")
+        await follow_through_a_cut(backend, followed, options)
+        check(backend, followed, options, "sse")
     assert {line["closed"] for line in followed.closed} == {"connecting"}
 
 
@@ -162,9 +168,9 @@ async def test_curl(options: dict[str, Any]) -> None:
                 last = reader.last
                 followed.say({"closed": program.exit_code})
 
-    async with Backend(settings()) as backend, following(follow(f"{backend.url}/api/stream?{query(options)}")):
-        await travel(backend, followed)
-        await check(backend, followed, options, "sse")
+    async with served() as backend, following(follow(f"{backend.url}/api/stream?{query(options)}")):
+        await follow_through_a_cut(backend, followed, options)
+        check(backend, followed, options, "sse")
 
 
 class EventReader:
@@ -219,11 +225,11 @@ async def origin() -> AsyncIterator[str]:
 async def test_eventsource_of_chromium(options: dict[str, Any], tmp_path: Path) -> None:
     """A page of the allowed origin: EventSource connects again by itself, with the last id that it has seen."""
     followed = Followed()
-    async with origin() as there, Backend(settings(cors_origins=(there,))) as backend, chromium(tmp_path) as browser:
+    async with origin() as there, served(cors_origins=(there,)) as backend, chromium(tmp_path) as browser:
         page = await browser.page(f"{there}/page.html", followed.say)
         await page.call("window.events", f"{backend.url}/api/stream", options)
-        await travel(backend, followed)
-        await check(backend, followed, options, "sse")
+        await follow_through_a_cut(backend, followed, options)
+        check(backend, followed, options, "sse")
         assert {line["closed"] for line in followed.closed} == {"connecting"}
 
 
@@ -234,11 +240,11 @@ async def test_eventsource_of_chromium(options: dict[str, Any], tmp_path: Path) 
 async def test_websocket_of_chromium(options: dict[str, Any], encoding: str, tmp_path: Path) -> None:
     """A page's WebSocket; binary messages are read by `protobufjs` from the schema."""
     followed = Followed()
-    async with origin() as there, Backend(settings(cors_origins=(there,))) as backend, chromium(tmp_path) as browser:
+    async with origin() as there, served(cors_origins=(there,)) as backend, chromium(tmp_path) as browser:
         page = await browser.page(f"{there}/page.html", followed.say)
         await page.call("window.socket", socket_url(backend), options, subprotocols(encoding))
-        await travel(backend, followed)
-        await check(backend, followed, options, "websocket", encoding)
+        await follow_through_a_cut(backend, followed, options)
+        check(backend, followed, options, "websocket", encoding)
         assert {line["subprotocol"] for line in followed.opened} == {f"iris.v1+{encoding}"}
         assert {line["extensions"] for line in followed.opened} == {"permessage-deflate"}
 
@@ -249,7 +255,7 @@ async def test_a_page_reads_what_its_origin_is_allowed(tmp_path: Path) -> None:
     """With a header that needs a preflight, a page of the allowed origin reads REST; of any other, nothing."""
     async with origin() as there, origin() as elsewhere, chromium(tmp_path) as browser:
         (tmp_path / "key").write_text("a-key")
-        async with Backend(settings(cors_origins=(there,), api_key_file=tmp_path / "key")) as backend:
+        async with served(cors_origins=(there,), api_key_file=tmp_path / "key") as backend:
             url = f"{backend.url}/api/events?limit=3"
             init = {"headers": {"Authorization": "Bearer a-key"}, "credentials": "include"}
             page = await browser.page(f"{there}/page.html", lambda _: None)
@@ -272,13 +278,13 @@ async def test_eventsource_of_chromium_with_tickets(options: dict[str, Any], tmp
     (tmp_path / "key").write_text("a-key")
     async with (
         origin() as there,
-        Backend(settings(cors_origins=(there,), api_key_file=tmp_path / "key")) as backend,
+        served(cors_origins=(there,), api_key_file=tmp_path / "key") as backend,
         chromium(tmp_path) as browser,
     ):
         page = await browser.page(f"{there}/page.html", followed.say)
         await page.call("window.eventsWithTickets", backend.url, options, "a-key")
-        await travel(backend, followed)
-        await check(backend, followed, options, "sse")
+        await follow_through_a_cut(backend, followed, options)
+        check(backend, followed, options, "sse")
         assert backend.service.stats.refusals["AUTH_REQUIRED"] == 0
 
 
@@ -292,7 +298,7 @@ async def test_a_page_opens_streams_with_tickets(tmp_path: Path) -> None:
         origin() as there,
         origin() as elsewhere,
         chromium(tmp_path) as browser,
-        Backend(settings(cors_origins=(there,), api_key_file=tmp_path / "key")) as backend,
+        served(cors_origins=(there,), api_key_file=tmp_path / "key") as backend,
     ):
         page = await browser.page(f"{there}/page.html", allowed.say)
         init = {"method": "POST", "headers": {"Authorization": "Bearer a-key"}, "credentials": "include"}
