@@ -27,6 +27,9 @@ at most one more to tell two causes apart. It listens for `--wait` (5 s); some c
 The exit code is 0 when all is well, 1 for a problem or a warning, 2 for a configuration that cannot be used. No key and
 no query of an address is ever shown.
 
+With `--prometheus.url` it also asks a Prometheus whether it scrapes these streams, and whether the rules are loaded and
+can be evaluated.
+
 The verdict is the worst of the findings below, by its name; among equals, the first on the way. A `note` is no trouble.
 It does not report fields that it does not know, which the exporter ignores, nor how shares were meant that a source
 sends as a number of at most 1: it shows how they were read.

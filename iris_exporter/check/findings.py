@@ -246,6 +246,37 @@ _OWN: dict[str, Finding] = {
         "The source sends more than 10,000 messages a second.",
         "Subscribe to fewer channels (`--stream.channels`), or give the exporter a core of its own.",
     ),
+    # Prometheus
+    "prometheus_unreachable": Finding(
+        _W,
+        _H.NONE,
+        "Prometheus, or the way to it, does not answer as it should.",
+        "Check the address of `--prometheus.url`; a Prometheus that wants a login cannot be asked.",
+    ),
+    "prometheus_not_scraped": Finding(
+        _W,
+        _H.STALE,
+        "This Prometheus scrapes no iris-exporter.",
+        "Add it to `scrape_configs`, or look at its row on Prometheus' page of targets.",
+    ),
+    "prometheus_stream_missing": Finding(
+        _W,
+        _H.STALE,
+        "This Prometheus scrapes an iris-exporter, and a stream of this configuration is in none of them.",
+        "Look whether the exporter that it scrapes has this configuration: `/config` of the exporter shows it.",
+    ),
+    "prometheus_no_rules": Finding(
+        _W,
+        _H.NONE,
+        "The alerts and recording rules are not loaded: nobody would be told.",
+        "Name `alerts/iris.rules.yaml` below `rule_files` and reload Prometheus.",
+    ),
+    "prometheus_rules_fail": Finding(
+        _W,
+        _H.NONE,
+        "Prometheus cannot evaluate some of the rules.",
+        "Look at its page of rules for the error; a limit on series or samples does this.",
+    ),
     # notes
     "resume_not_offered": Finding(
         _N,

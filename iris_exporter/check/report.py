@@ -17,15 +17,25 @@ def as_text(seen: Observation, found: list[Found], settings: StreamSettings) -> 
         time = "" if step.seconds is None else f"{step.seconds * 1000:.0f} ms"
         lines.append(f"  {step.name:<14}{_MARKS[step.is_ok]:<8}{time:>9}  {step.text}")
     lines += [f"  {name:<14}{'':<19}{text}" for name, text in _measured(seen, settings)]
+    return "\n".join(map(_printable, [*lines, *_conclusion(found)]))
+
+
+def findings_as_text(what: str, found: list[Found]) -> str:
+    """Findings about something that is no stream."""
+    return "\n".join(map(_printable, [what, *_conclusion(found)]))
+
+
+def _conclusion(found: list[Found]) -> Iterator[str]:
+    """What else was found, the verdict, and what to do."""
     first = verdict(found)
     for each in found:
         if each is not first:
-            lines.append(f"  {each.finding.severity}: {each.id}: {_sentence(each)}")
+            yield f"  {each.finding.severity}: {each.id}: {_sentence(each)}"
     if first is None:
-        lines.append("verdict: all is well")
+        yield "verdict: all is well"
     else:
-        lines += [f"verdict: {first.id}: {_sentence(first)}", f"what to do: {first.finding.advice}"]
-    return "\n".join(map(_printable, lines))
+        yield f"verdict: {first.id}: {_sentence(first)}"
+        yield f"what to do: {first.finding.advice}"
 
 
 def _printable(line: str) -> str:
@@ -42,18 +52,23 @@ def as_values(seen: Observation, found: list[Found], settings: StreamSettings) -
         "verdict": "ok" if first is None else first.id,
         "steps": [{"name": s.name, "ok": s.is_ok, "seconds": s.seconds, "text": s.text} for s in seen.steps],
         "measured": dict(_measured(seen, settings)),
-        "findings": [
-            {
-                "id": each.id,
-                "severity": str(each.finding.severity),
-                "heading": str(each.finding.heading),
-                "cause": each.finding.cause,
-                "detail": each.detail,
-                "advice": each.finding.advice,
-            }
-            for each in found
-        ],
+        "findings": findings_as_values(found),
     }
+
+
+def findings_as_values(found: list[Found]) -> list[dict[str, str]]:
+    """Findings for a program, the verdict first."""
+    return [
+        {
+            "id": each.id,
+            "severity": str(each.finding.severity),
+            "heading": str(each.finding.heading),
+            "cause": each.finding.cause,
+            "detail": each.detail,
+            "advice": each.finding.advice,
+        }
+        for each in found
+    ]
 
 
 def _sentence(found: Found) -> str:

@@ -12,6 +12,7 @@ from iris_exporter import config, logs
 from iris_exporter.commands.arguments import ArgumentsError, reads
 from iris_exporter.commands.checks import FILE_CHECKS
 from iris_exporter.config import values
+from iris_exporter.core import urls
 from iris_exporter.process.standard_streams import stdout
 from iris_exporter.settings import StreamSettings
 
@@ -29,6 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--wait", type=reads(values.duration(0.1, 86400)), metavar="DURATION", default=_WAIT_SECONDS,
         help="how long to listen to each stream; 60s and more find what shows only with time (default: 5s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--prometheus.url", dest="prometheus", type=_url, metavar="URL",
+        help="also ask this Prometheus whether it scrapes these streams and has the rules loaded",
     )  # fmt: skip
     for option in _KEYS:
         form: dict[str, Any] = {"nargs": "?", "const": "true"} if option.type.switch else {}
@@ -53,12 +58,20 @@ def run(arguments: argparse.Namespace) -> int:
     settings = config.load(flags, os.environ, FILE_CHECKS)
     if not settings.streams:
         raise ArgumentsError("no stream to check: give its URL (discovered ones are not looked up)")
-    return asyncio.run(_check(settings.streams, arguments.wait, arguments.format))
+    return asyncio.run(_check(settings.streams, arguments.wait, arguments.format, arguments.prometheus))
 
 
-async def _check(streams: tuple[StreamSettings, ...], wait_seconds: float, form: str) -> int:
+def _url(text: str) -> str:
+    wrong = urls.problem(text, ("http", "https"))
+    if wrong or "?" in text:
+        raise argparse.ArgumentTypeError("expected http(s)://HOST[:PORT][/PATH], without user and query")
+    return text
+
+
+async def _check(streams: tuple[StreamSettings, ...], wait_seconds: float, form: str, prometheus: str | None) -> int:
     from iris_exporter.check import diagnosis, report
     from iris_exporter.check.probes import examine
+    from iris_exporter.check.prometheus import examine_prometheus
     from iris_exporter.clock import SystemClock
 
     code, results = 0, []
@@ -71,8 +84,17 @@ async def _check(streams: tuple[StreamSettings, ...], wait_seconds: float, form:
             stdout.write(logs.redact(report.as_text(seen, found, settings)) + "\n")
         else:
             results.append(report.as_values(seen, found, settings))
+    document: dict[str, Any] = {"streams": results}
+    if prometheus is not None:
+        _show("prometheus", "asking")
+        found = await examine_prometheus(prometheus, [settings.name for settings in streams])
+        _show("", "")
+        code = max(code, diagnosis.exit_code(found))
+        document["prometheus"] = report.findings_as_values(found)
+        if form == "text":
+            stdout.write(logs.redact(report.findings_as_text("prometheus", found)) + "\n")
     if form == "json":
-        stdout.write(logs.redact(json.dumps({"streams": results}, indent=2)) + "\n")
+        stdout.write(logs.redact(json.dumps(document, indent=2)) + "\n")
     return code
 
 

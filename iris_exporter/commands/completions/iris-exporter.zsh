@@ -170,6 +170,7 @@ _shtab_iris_exporter_check_options=(
   "(- : *)--version[show the version and stop]"
   "--format=[how to write the result (default\: text)]:format:(text json)"
   "--wait=[how long to listen to each stream\; 60s and more find what shows only with time (default\: 5s)]:DURATION:"
+  "--prometheus.url=[also ask this Prometheus whether it scrapes these streams and has the rules loaded]:URL:"
   "--config.file=[YAML file with options\; read again on SIGHUP and on POST \/-\/reload]:FILE:_files"
   "--stream.name=[name of the stream\: the value of the label \`stream\` on all of its metrics]:NAME:"
   "--stream.url=[address of the stream, such as https\:\/\/iris.example.com\/api\/stream or, of an IRIS without subscriptions, https\:\/\/iris.example.com\/api\/stream\/overview\; required, unless a file lists streams or they are discovered]:URL:"
