@@ -82,7 +82,9 @@ class StreamSink(Sink):
         self._state = state
         self._instruments = instruments
         self._log = log
-        self._listener = listener
+        self.listener = listener
+        self.last_outcome: Outcome | None = None
+        """The last outcome of a resume; None before the first."""
         # Of the connection that was opened last:
         self._two_way = False
         self._resumes = False  # whether an outcome of a resume is still to be reported
@@ -145,6 +147,7 @@ class StreamSink(Sink):
     def _report_outcome(self, outcome: Outcome) -> None:
         if self._resumes:
             self._resumes = False
+            self.last_outcome = outcome
             self._instruments.count(catalog.RESUMES, 1, outcome)
             self._log.resumed(outcome)
 
@@ -170,8 +173,8 @@ class StreamSink(Sink):
                 if self._replay_before is None and state.apply_batch(found, at):
                     counts["event"] = counts.get("event", 0) + len(found)
                     self._instruments.delays_since(found.sent, now)
-                    if self._listener is not None:
-                        new += self._listener.wanted(found)
+                    if self.listener is not None:
+                        new += self.listener.wanted(found)
                     del found  # so that the next one is made in its memory, which is in the processor's cache
                     continue
                 messages = found.messages()
@@ -231,8 +234,8 @@ class StreamSink(Sink):
                 self._report_outcome(message.outcome)
             elif isinstance(message, Subscribed):
                 self._log.subscribed(self.dialect.encoding, sorted(message.extensions))
-                if self._listener is not None:
-                    self._listener.granted(message.extensions)
+                if self.listener is not None:
+                    self.listener.granted(message.extensions)
                 if message.resumed is not None:
                     self._report_outcome(message.resumed.outcome)
             elif isinstance(message, Dropped):
@@ -279,8 +282,8 @@ class StreamSink(Sink):
             self._instruments.count(catalog.EVENTS_OVERTAKING, changes.advances)
 
     def _notify(self, events: Sequence[Event], at: float) -> None:
-        if events and self._listener is not None:
-            self._listener.arrived(events, at)
+        if events and self.listener is not None:
+            self.listener.arrived(events, at)
 
     # Documents
 

@@ -13,7 +13,7 @@ from iris_exporter.core.cursor import Cursor
 from iris_exporter.core.dedup import SeenIds
 from iris_exporter.core.limits import Limits
 from iris_exporter.core.negotiation import without_credentials
-from iris_exporter.core.positions import CursorState
+from iris_exporter.core.positions import CursorState, Outcome
 from iris_exporter.core.status import LinkStatus
 from iris_exporter.http.credentials import Credentials
 from iris_exporter.instruments.stream_instruments import StreamInstruments
@@ -21,10 +21,11 @@ from iris_exporter.model.snapshot import Snapshot
 from iris_exporter.persistence.checkpoints import PendingRecord
 from iris_exporter.persistence.cursor_store import CursorRecord
 from iris_exporter.settings import StreamSettings
+from iris_exporter.streams.following import FollowedEvents, Follower
 from iris_exporter.streams.ingest import StreamSink
 from iris_exporter.streams.log import StreamLog
 from iris_exporter.streams.profile import IRIS, Profile
-from iris_exporter.transports.connection_events import Observer
+from iris_exporter.transports.connection_events import ConnectionEvent, Observer, StateChanged
 from iris_exporter.transports.context import StreamContext
 from iris_exporter.transports.dialer import Dialer
 from iris_exporter.transports.polling import Poller
@@ -72,7 +73,8 @@ class Stream:
         limits = Limits.of(settings)
         self.instruments = StreamInstruments(settings.name, limits)
         self.telemetry = None if make_tracer is None else make_tracer(settings.name, settings.url, self.instruments)
-        self._observers: tuple[Observer, ...] = (self.instruments.on_event, self._log.on_event)
+        self._follower: Follower | None = None
+        self._observers: tuple[Observer, ...] = (self.instruments.on_event, self._log.on_event, self._on_event)
         if self.telemetry is not None:
             self._observers += (self.telemetry.on_event,)
         self._state = profile.state(
@@ -138,6 +140,22 @@ class Stream:
         self._supervisor.connect()
 
     # Looking
+
+    def follow(self, follower: Follower | None) -> None:
+        """From now on tell `follower` what happens; None for nobody, which costs nothing."""
+        self._follower = follower
+        self._sink.listener = (
+            self.telemetry if follower is None else FollowedEvents(self.name, follower, self.telemetry)
+        )
+
+    def _on_event(self, event: ConnectionEvent) -> None:
+        if self._follower is not None and isinstance(event, StateChanged):
+            self._follower.state_changed(self.name)
+
+    @property
+    def last_resume(self) -> Outcome | None:
+        """How much the source could replay when it was last asked to go on; None when it never was."""
+        return self._sink.last_outcome
 
     @property
     def name(self) -> str:

@@ -15,6 +15,7 @@ from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.logs import get_logger
 from iris_exporter.process.blocking import CONFIG, BlockedError
 from iris_exporter.settings import WebSettings
+from iris_exporter.web import follow
 from iris_exporter.web.access import AccessControl
 from iris_exporter.web.api import StreamsApi, json_response
 from iris_exporter.web.config.watched import LiveConfig
@@ -59,6 +60,7 @@ class HttpServer:
         self._timer: asyncio.TimerHandle | None = None
         self._swept_at = clock.monotonic()
         self._servers: list[asyncio.Server] = []
+        self._follow = follow.Follow(context, clock, settings.max_connections)
         self.app = self._make_app(context, settings)
         self._runner = web.AppRunner(self.app, handle_signals=False, shutdown_timeout=STOP_SECONDS)
         if self._config.loaded.config.http2:
@@ -79,6 +81,7 @@ class HttpServer:
                 web.post(f"{prefix}/-/reload", handlers.reload),
                 web.put(f"{prefix}/-/reload", handlers.reload),
                 web.get(f"{prefix}/config", handlers.config),
+                web.get(prefix + follow.PATH, self._follow.handle),
                 *StreamsApi(context, prefix).routes(),
             ]
         )
@@ -112,6 +115,7 @@ class HttpServer:
                 task.cancel()
         for server in self._servers:
             server.close()
+        self._follow.close()
         self.connections.close()
         self._access.close()
         await self._runner.cleanup()
@@ -132,6 +136,7 @@ class HttpServer:
         now = self._clock.monotonic()
         self._lag.tick(now)
         self._schedule()
+        self._follow.tick()
         if now - self._swept_at >= min(SWEEP_SECONDS, self.connections.timeouts.head_seconds):
             self._swept_at = now
             self.connections.check_timeouts()
@@ -140,15 +145,17 @@ class HttpServer:
 
     async def _refresh(self) -> None:
         """Take over what has changed in the configuration file and the files that it names."""
-        before = self._config.loaded.context
+        before = self._config.loaded
         try:
             await CONFIG.run(self._config.refresh, self._config.path)
         except BlockedError:
             self._config.not_answered()
         finally:
             self._refreshing = None
-        if self._config.loaded.context is not before:
+        if self._config.loaded.context is not before.context:
             self.connections.retire()
+        if self._config.loaded is not before:
+            self._follow.end_all()  # who may follow is asked anew
 
 
 def _redirect(location: str) -> Handler:

@@ -17,10 +17,12 @@ from iris_exporter.web.context import HttpError
 
 EVENT_LIMIT = 50
 """Events in an answer that names no number: what the activity feed shows. Source: the IRIS wire, section 4."""
-_SEVERITIES = {*catalog.SEVERITIES, "low", "medium", "high"}  # the latter from REST
+SEVERITIES = frozenset({*catalog.SEVERITIES, "low", "medium", "high"})  # the latter from REST
+"""What may be asked for besides what is in the feed."""
 
 
-def _bad_parameter(name: str, value: str, expected: str) -> HttpError:
+def bad_parameter(name: str, value: str, expected: str) -> HttpError:
+    """A parameter of the query that cannot be used."""
     sentence = f"{name}: got {value!r}, expected {expected}"
     return HttpError(400, sentence, details={"parameter": name, "expected": expected})
 
@@ -39,6 +41,7 @@ def timestamp(seconds: float | None) -> str | None:
 def stream_object(stream: Stream) -> dict[str, Any]:
     """One stream with the keys of the contract; all times RFC 3339 or null."""
     status, snapshot = stream.status(), stream.snapshot()
+    delay = stream.instruments.histogram(catalog.MESSAGE_DELAY)
     return {
         "name": stream.name,
         "url": stream.url,
@@ -58,6 +61,11 @@ def stream_object(stream: Stream) -> dict[str, Any]:
         "encoding": status.encoding,
         "compression": status.compression,
         "extensions": None if status.extensions is None else sorted(status.extensions),
+        "last_message": timestamp(status.last_message),
+        "messages_total": stream.instruments.counter(catalog.MESSAGES).total(),
+        "event_gaps_total": stream.instruments.counter(catalog.EVENT_GAPS).total(),
+        "last_resume": stream.last_resume,
+        "delay": {"count": delay.total(), "sum_seconds": delay.sum},
     }
 
 
@@ -92,15 +100,15 @@ def select_events(snapshot: Snapshot, query: Mapping[str, str]) -> list[dict[str
     text = query.get("limit", str(EVENT_LIMIT))
     limit = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(most)) else 0
     if not 1 <= limit <= most:
-        raise _bad_parameter("limit", text, f"a whole number from 1 to {most}")
+        raise bad_parameter("limit", text, f"a whole number from 1 to {most}")
     severity = query.get("severity")
     if severity is not None:
-        known = {*_SEVERITIES, *(event.severity for event in snapshot.events)}
+        known = {*SEVERITIES, *(event.severity for event in snapshot.events)}
         if severity not in known:
-            raise _bad_parameter("severity", severity, f"one of {', '.join(sorted(known))}")
+            raise bad_parameter("severity", severity, f"one of {', '.join(sorted(known))}")
     project = query.get("project")
     if project == "":
-        raise _bad_parameter("project", project, "the id of a project")
+        raise bad_parameter("project", project, "the id of a project")
     chosen = (
         event
         for event in snapshot.events

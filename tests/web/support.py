@@ -8,6 +8,7 @@ import aiohttp
 
 from iris_exporter.clock import SystemClock
 from iris_exporter.core.failures import Failure
+from iris_exporter.core.positions import Outcome
 from iris_exporter.core.status import LinkStatus, State
 from iris_exporter.decoding.messages import Anomaly, Event, Metrics, Project
 from iris_exporter.instruments.exposition import Exposition, Source
@@ -16,6 +17,7 @@ from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.model.snapshot import DataFlow, Snapshot
 from iris_exporter.process.listening import bound_sockets
 from iris_exporter.settings import WebSettings
+from iris_exporter.streams.following import Follower
 from iris_exporter.version import VersionInfo
 from iris_exporter.web.server import HttpServer
 
@@ -72,12 +74,17 @@ class FakeControl:
         self.picture = picture(name)
         self.instruments = StreamInstruments(name)
         self.calls: list[str] = []
+        self.last_resume: Outcome | None = None
+        self.follower: Follower | None = None
 
     def status(self) -> LinkStatus:
         return self.link
 
     def snapshot(self) -> Snapshot:
         return self.picture
+
+    def follow(self, follower: Follower | None) -> None:
+        self.follower = follower
 
     def connect(self) -> None:
         self.calls.append("connect")

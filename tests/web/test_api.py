@@ -18,7 +18,8 @@ from tests.web.support import NOON, Answer, FakeContext, link, picture, serving
 KEYS = [
     "name", "url", "protocol", "state", "is_connected", "is_connecting", "using_fallback", "reconnect_attempt",
     "next_attempt_at", "last_update", "error", "failure", "last_failure_at", "state_changed_at", "data_flow",
-    "encoding", "compression", "extensions",
+    "encoding", "compression", "extensions", "last_message", "messages_total", "event_gaps_total", "last_resume",
+    "delay",
 ]  # fmt: skip
 
 

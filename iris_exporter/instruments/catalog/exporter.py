@@ -161,6 +161,12 @@ LIVE_DROPPED = _counter(
     "Lines for Grafana Live that were not taken, or left out because there were too many events at once.",
     "live",
 )
+FOLLOW_CLIENTS = _gauge("iris_exporter_follow_clients", "Clients that follow the streams at /api/v1/follow.", "web")
+FOLLOW_DROPPED = _counter(
+    "iris_exporter_follow_dropped_events_total",
+    "Events that clients of /api/v1/follow were too slow, or away too long, to get; before their filters.",
+    "web",
+)
 SCRAPE_DURATION = _gauge(
     "iris_exporter_scrape_duration_seconds",
     "Time taken to write the last whole scrape, in seconds, waiting for its turn on the event loop included.",
