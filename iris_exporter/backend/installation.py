@@ -252,6 +252,10 @@ class Installation:
         """Return the open anomalies and the last ten that closed, oldest change first."""
         return list(self._anomalies.values())
 
+    async def document(self, _name: str, _query: str) -> bytes | None:
+        """Nothing is passed on."""
+        return None
+
     def patterns(self) -> list[dict[str, Any]]:
         """Return combinations of expert and task that keep working: for each project, its best expert so far."""
         return [

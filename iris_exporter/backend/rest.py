@@ -1,12 +1,14 @@
 """The REST endpoints: overview, events, anomalies, patterns, project details and health."""
 
 import re
+from urllib.parse import urlencode
 
 from aiohttp import web
 
 from iris_exporter.backend.compression import wants_gzip
 from iris_exporter.backend.objects import deployed_event, iso_time
 from iris_exporter.backend.replies import SERVICE, error_response, json_response
+from iris_exporter.errors import SourceError
 
 DEFAULT_EVENTS = 50
 MAX_EVENTS = 1000
@@ -85,6 +87,14 @@ async def anomalies(request: web.Request) -> web.Response:
 async def patterns(request: web.Request) -> web.Response:
     """Answer with the combinations that keep working."""
     found = request.app[SERVICE].feed.installation.patterns()
+    return await _passed_on(request, "patterns") if found is None else json_response(found)
+
+
+async def _passed_on(request: web.Request, name: str, query: str = "") -> web.Response:
+    try:
+        found = await request.app[SERVICE].feed.installation.document(name, query)
+    except SourceError as error:
+        return error_response(503, "SERVICE_UNAVAILABLE", f"the source does not answer: {error}")
     return error_response(404, "INVALID_ENDPOINT") if found is None else json_response(found)
 
 
@@ -94,8 +104,8 @@ async def project_details(request: web.Request) -> web.Response:
     if not project:
         return error_response(400, "INVALID_REQUEST", "id names the project")
     installation = request.app[SERVICE].feed.installation
-    if not installation.has_details:
-        return error_response(404, "INVALID_ENDPOINT")
+    if not installation.has_details and project in {each.id for each in installation.projects() or ()}:
+        return await _passed_on(request, "project-details", urlencode({"id": project}))
     details = installation.details(project)
     if details is None:
         return error_response(404, "PROJECT_NOT_FOUND")

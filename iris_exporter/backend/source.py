@@ -21,7 +21,7 @@ class Source(Protocol):
         """Move on to `until` (seconds since the Unix epoch) and return the events until then, oldest first."""
 
     has_details: bool = True
-    """Whether `details` knows anything at all."""
+    """Whether `patterns` and `details` know anything; if not, `document` may."""
     description: str = "data of a source"
     """What this is, for people."""
 
@@ -36,6 +36,13 @@ class Source(Protocol):
 
     def patterns(self) -> Sequence[dict[str, Any]] | None:
         """Combinations of expert and task that keep working; None when it has no such list."""
+
+    async def document(self, name: str, query: str) -> bytes | None:  # noqa: ARG002 (for those who override it)
+        """A JSON document of the REST interface that is passed on; None when there is none.
+
+        Raises SourceError when that cannot be found out now.
+        """
+        return None
 
     def details(self, project_id: str) -> dict[str, Any] | None:
         """One project and its recent history; None when there is no such project."""

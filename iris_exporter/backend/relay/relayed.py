@@ -7,6 +7,7 @@ from typing_extensions import override
 
 from iris_exporter.backend.history import Entry, History
 from iris_exporter.backend.objects import Anomaly, Event, Metrics, Project
+from iris_exporter.backend.relay.passing_on import PassingOn
 from iris_exporter.backend.source import Source
 
 STALE_POLLS = 3
@@ -32,6 +33,8 @@ class Relayed(Source):
         self._projects: Sequence[Project] | None = None
         self._anomalies: Sequence[Anomaly] | None = None
         self._pending: list[Entry] = []
+        self.passing_on: PassingOn | None = None
+        """Where documents are had that are not polled."""
 
     # What the relay tells.
 
@@ -89,6 +92,10 @@ class Relayed(Source):
     @override
     def patterns(self) -> Sequence[dict[str, Any]] | None:
         return None
+
+    @override
+    async def document(self, name: str, query: str) -> bytes | None:
+        return None if self.passing_on is None else await self.passing_on.get(name, query)
 
     @override
     def details(self, project_id: str) -> dict[str, Any] | None:

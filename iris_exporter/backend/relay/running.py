@@ -10,6 +10,7 @@ from pathlib import Path
 from iris_exporter.backend.history import History
 from iris_exporter.backend.relay.journal import Journal, JournalError, Kept
 from iris_exporter.backend.relay.pace import Pace
+from iris_exporter.backend.relay.passing_on import PassingOn
 from iris_exporter.backend.relay.relay import KnownIds, Relay, entries_of
 from iris_exporter.backend.relay.relayed import Relayed
 from iris_exporter.backend.relay.stats import RelayStats
@@ -65,8 +66,10 @@ async def relaying(
             raise ConfigError([Problem("start", "--state.dir", str(place), expected)]) from error
         relayed = Relayed(name, history, interval, clock.monotonic)
         stats = RelayStats()
+        upstream = Upstream(settings.source, session, clock, stats)
+        relayed.passing_on = PassingOn(upstream.document, interval, clock)
         relay = Relay(
-            upstream=Upstream(settings.source, session, clock, stats),
+            upstream=upstream,
             journal=journal,
             place=place,
             relayed=relayed,

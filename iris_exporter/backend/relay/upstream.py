@@ -12,6 +12,7 @@ from iris_exporter.backend.relay.stats import RelayStats
 from iris_exporter.clock import Clock
 from iris_exporter.core.failures import Failure, TransportError
 from iris_exporter.core.limits import DEFAULT_LIMITS
+from iris_exporter.decoding.json_text import parse
 from iris_exporter.decoding.messages import Anomaly, Event, Overview, Page
 from iris_exporter.errors import DecodeError
 from iris_exporter.http.credentials import Credentials
@@ -95,6 +96,24 @@ class Upstream:
                 return None
             raise
         return self._read(polled.body or b"[]", lambda body: self._dialect.decode_page(body, polled.headers))
+
+    async def document(self, name: str, query: str) -> bytes | None:
+        """Another document beside the overview, as JSON that was looked at; None when the source has none."""
+        address = beside(self._addresses[0], name, query)
+        if address is None:
+            return None
+        try:
+            polled = await self._fetch(address, remember=False)
+        except TransportError as error:
+            if error.failure.reason in _NOT_THERE:
+                return None
+            raise
+        body = polled.body or b""
+        try:
+            parse(body)
+        except DecodeError as error:
+            raise TransportError(Failure("decode", str(error))) from error
+        return body
 
     async def _beside(self, name: str, query: str = "") -> Overview | None:
         address = beside(self._addresses[0], name, query)

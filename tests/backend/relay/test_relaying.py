@@ -152,7 +152,7 @@ async def test_the_deployed_shape_becomes_that_of_streams_and_nothing_is_invente
             ]
             _, body = await it.get("/api/iris/overview")
             assert json.loads(body)["projects"][0]["avgSuccessRate"] == 91.0
-            for path in ("/api/patterns", "/api/project-details?id=a"):
+            for path in ("/api/patterns", "/api/project-details?id=a", "/api/project-details?id=nobody"):
                 assert (await it.get(path))[0].status == 404
 
 
@@ -261,6 +261,27 @@ async def test_a_page_at_an_unknown_address_is_not_taken_for_the_source() -> Non
             await polled(it, source, 14)
             _, body = await it.get("/api/anomalies")
             assert [each["id"] for each in json.loads(body)] == ["x"], "it is looked for again"
+
+
+async def test_what_is_not_polled_is_asked_for_once_in_an_interval_and_passed_on() -> None:
+    async with iris() as source:
+        source.documents["/api/overview"] = {"projects": [{"id": "a&b"}], "anomalies": [], "events": window(1)}
+        source.documents["/api/patterns"] = [{"anything": 1}]
+        source.documents["/api/project-details"] = {"project": {"id": "a&b"}}
+        async with relay(source.url) as it:
+            for _ in range(3):
+                _, body = await it.get("/api/patterns")
+                assert json.loads(body) == [{"anything": 1}]
+                _, body = await it.get("/api/project-details", params={"id": "a&b"})
+                assert json.loads(body) == {"project": {"id": "a&b"}}
+            assert (await it.get("/api/project-details?id=nobody"))[0].status == 404
+            assert (source.asked["/api/patterns"], source.asked["/api/project-details"]) == (1, 1)
+            source.documents["/api/patterns"] = "{"
+            assert (await it.get("/api/patterns"))[0].status == 200
+            await it.clock.advance(INTERVAL)
+            assert (await it.get("/api/patterns"))[0].status == 503
+            source.status = 500
+            assert (await it.get("/api/patterns"))[0].status == 503
 
 
 async def test_events_grow_old_while_nothing_happens() -> None:
