@@ -35,6 +35,7 @@ zsh         apt  zsh
 fish        apt  fish
 man         apt  man-db
 mandoc      apt  mandoc
+systemd-analyze apt systemd
 sse-starlette pip sse-starlette[uvicorn]==3.7.0
 typescript  npm  typescript@5.9.3
 @grafana/schema npm @grafana/schema@13.2.3
