@@ -15,7 +15,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=100_000, help="how many (default: %(default)s)")
     parser.add_argument("--rate", type=float, default=4000.0, help="how many a second (default: %(default)s)")
-    parser.add_argument("--history", type=int, default=60_000, help="how far a resume reaches (default: %(default)s)")
+    parser.add_argument("--history", type=int, default=120_000, help="how far a resume reaches (default: %(default)s)")
     parser.add_argument("--kill-every", type=float, default=2.5, help="mean seconds of a life (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=random.randrange(2**31), help="repeats an earlier run's choices")
     options = parser.parse_args()
