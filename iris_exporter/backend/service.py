@@ -93,7 +93,7 @@ class Service:
             (source or self._synthetic)(self.clock.wall()),
             history or History(secrets.token_hex(5), settings.history_events),
         )
-        self._keeps_history = history is not None
+        self._is_history_durable = history is not None
         self.stats = Stats()
         self.collectors: list[Collector] = []
         """What `/metrics` shows beside what every backend measures."""
@@ -204,7 +204,7 @@ class Service:
 
     def restart(self) -> None:
         """Behave as a restarted process: all streams cut, and a new epoch without history, unless that is kept."""
-        if not self._keeps_history:
+        if not self._is_history_durable:
             self.feed.restart(secrets.token_hex(5))
         for connection in list(self.connections):
             connection.cut()

@@ -30,7 +30,7 @@ FILE = "relay.db"
 MAX_AGE_SECONDS = 7 * 86_400.0
 """Older events are forgotten, even where there is room."""
 MORE_IDS = 10_000
-"""Ids that are known beyond those of the events that are kept: ten times the longest list of a source."""
+"""Ids that are known beyond those of the events that are stored: ten times the longest list of a source."""
 _APPLICATION = 0x49524953  # IRIS
 _VERSION = 1
 _LOCK = "/relay"
@@ -66,7 +66,7 @@ class _UnusableError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class Stored:
     """What a journal has: the rows in order, and the source's position after the last one."""
 
     rows: list[Row]
@@ -114,9 +114,9 @@ class Journal:
             locks.close()
             raise _no_directory(directory, str(error)) from error
 
-    def load(self, now: float) -> Kept:
+    def load(self, now: float) -> Stored:
         """What is there at that time (Unix seconds). Raises JournalError."""
-        return Kept(self.record(0, (), None, now), self._meta("cursor"))
+        return Stored(self.record(0, (), None, now), self._meta("cursor"))
 
     def _meta(self, key: str) -> str | None:
         found = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
@@ -214,7 +214,7 @@ def _create(path: str, source: str) -> sqlite3.Connection:
 
 def _open_or_create(path: Path, source: str) -> sqlite3.Connection:
     if not path.exists():
-        _put_aside(path)
+        _rename_unusable(path)
         return _create(str(path), source)
     has_log = _log_of(path).exists()
     connection = None
@@ -228,7 +228,7 @@ def _open_or_create(path: Path, source: str) -> sqlite3.Connection:
             raise
         detail = "clients are told that the history begins anew; the file is kept under another name"
         _log.warning("history.unusable", file=str(path), reason=str(error), detail=detail)
-        _put_aside(path)
+        _rename_unusable(path)
         return _create(str(path), source)
     with _transaction(connection) as execute:
         execute("UPDATE meta SET value = '0' WHERE key = 'clean'")
@@ -245,7 +245,7 @@ def _log_of(path: Path) -> Path:
     return path.with_name(path.name + "-wal")
 
 
-def _put_aside(path: Path) -> None:
+def _rename_unusable(path: Path) -> None:
     """Rename a database and what belongs to it; one that was put aside before is lost."""
     for each in (path, _log_of(path)):
         with suppress(FileNotFoundError):

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from iris_exporter.clock import Clock
 
-MAX_KEPT = 16
-"""Answers that are kept, each for one poll interval."""
+MAX_CACHED = 16
+"""Answers that are stored, each for one poll interval."""
 
 Document = bytes | None
 
@@ -19,18 +19,18 @@ class PassingOn:
     ask: Callable[[str, str], Awaitable[Document]]
     seconds: float
     clock: Clock
-    _kept: dict[tuple[str, str], tuple[float, Document]] = field(default_factory=dict, init=False)
+    _cached: dict[tuple[str, str], tuple[float, Document]] = field(default_factory=dict, init=False)
     _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     async def get(self, name: str, query: str) -> Document:
         """The document, as the source has sent it. Raises what `ask` raises."""
         key = (name, query)
         async with self._one_at_a_time:
-            asked_at, document = self._kept.get(key, (None, None))
+            asked_at, document = self._cached.get(key, (None, None))
             if asked_at is None or self.clock.monotonic() - asked_at >= self.seconds:
                 document = await self.ask(name, query)
-                self._kept.pop(key, None)
-                self._kept[key] = self.clock.monotonic(), document
-                if len(self._kept) > MAX_KEPT:
-                    del self._kept[next(iter(self._kept))]
+                self._cached.pop(key, None)
+                self._cached[key] = self.clock.monotonic(), document
+                if len(self._cached) > MAX_CACHED:
+                    del self._cached[next(iter(self._cached))]
         return document

@@ -102,7 +102,7 @@ class Relay:
         except (JournalError, BlockedError) as error:
             self.stats.history_failures += 1
             _limited.warning("history.not_written", error=error, detail="its events are sent once they are written")
-            self.relayed.failed(f"its events cannot be kept: {error.strerror or error}")
+            self.relayed.failed(f"its events cannot be stored: {error.strerror or error}")
             self.upstream.forget()  # the next answers have to be whole ones
             return self.pace.after_failure(None)
         if not self.stats.is_up:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from iris_exporter.backend.history import History
-from iris_exporter.backend.relay.journal import Journal, JournalError, Kept
+from iris_exporter.backend.relay.journal import Journal, JournalError, Stored
 from iris_exporter.backend.relay.pace import Pace
 from iris_exporter.backend.relay.passing_on import PassingOn
 from iris_exporter.backend.relay.relay import KnownIds, Relay, entries_of
@@ -59,8 +59,8 @@ async def relaying(
         try:
             journal = await STATE.run(lambda: Journal.open(settings.state_dir, name, capacity), place)
             stack.push_async_callback(_close, journal, place)
-            kept = STATE.run(lambda: journal.load(clock.wall()), place)
-            history, known, cursor = _restored(journal, await kept, capacity)
+            stored = STATE.run(lambda: journal.load(clock.wall()), place)
+            history, known, cursor = _restored(journal, await stored, capacity)
         except (BlockedError, JournalError) as error:
             expected = f"a directory that this relay can write in ({error.strerror or error})"
             raise ConfigError([Problem("start", "--state.dir", str(place), expected)]) from error
@@ -95,14 +95,14 @@ async def relaying(
         yield await stack.enter_async_context(backend)
 
 
-def _restored(journal: Journal, kept: Kept, capacity: int) -> tuple[History, KnownIds, str | None]:
+def _restored(journal: Journal, stored: Stored, capacity: int) -> tuple[History, KnownIds, str | None]:
     """What was kept as a history, the ids that are known, and the source's position."""
     history = History(journal.epoch, capacity)
     known = KnownIds(capacity)
-    for row in kept.rows:
+    for row in stored.rows:
         known.add(row.event_id)
-    history.restore(entries_of(kept.rows), kept.rows[-1].offset if kept.rows else 0)
-    return history, known, kept.cursor
+    history.restore(entries_of(stored.rows), stored.rows[-1].offset if stored.rows else 0)
+    return history, known, stored.cursor
 
 
 async def _poll(relay: Relay, backend: Backend, clock: Clock, polled: asyncio.Event) -> None:

@@ -41,10 +41,10 @@ def left(tmp_path: Path) -> str:
 
 def test_a_history_goes_on_where_it_was(tmp_path: Path, left: str) -> None:
     journal = opened(tmp_path)
-    kept = journal.load(2.0)
+    stored = journal.load(2.0)
     assert journal.epoch == left
-    assert kept.rows[0] == (1, "a", b'{"id":"a"}')
-    assert kept.cursor == "s-3"
+    assert stored.rows[0] == (1, "a", b'{"id":"a"}')
+    assert stored.cursor == "s-3"
     assert [row[:2] for row in journal.record(3, rows("c", "d"), None, 3.0)] == [(4, "d")]
     journal.close()
 
@@ -62,9 +62,9 @@ def test_count_and_age_bound_it_and_ids_are_known_longer(tmp_path: Path) -> None
     assert journal.first == 2
     journal.record(4, rows("e"), None, MAX_AGE_SECONDS + 1)
     assert journal.first == 5
-    kept = journal.load(MAX_AGE_SECONDS + 1)
-    assert [row.event_id for row in kept.rows] == ["a", "b", "c", "d", "e"]
-    assert [row.body is None for row in kept.rows] == [True, True, True, True, False]
+    stored = journal.load(MAX_AGE_SECONDS + 1)
+    assert [row.event_id for row in stored.rows] == ["a", "b", "c", "d", "e"]
+    assert [row.body is None for row in stored.rows] == [True, True, True, True, False]
     assert journal.record(5, rows("a", "d"), None, MAX_AGE_SECONDS + 1) == []
     many = [f"n{number}" for number in range(MORE_IDS)]
     journal.record(5, rows(*many), None, MAX_AGE_SECONDS + 1)
@@ -80,8 +80,8 @@ def test_a_killed_relay_has_lost_nothing(tmp_path: Path, left: str) -> None:
     journal.record(3, rows("d"), "s-4", 3.0)
     crash(journal, tmp_path)
     journal = opened(tmp_path)
-    kept = journal.load(4.0)
-    assert (journal.epoch, kept.rows[-1].offset, kept.cursor) == (left, 4, "s-4")
+    stored = journal.load(4.0)
+    assert (journal.epoch, stored.rows[-1].offset, stored.cursor) == (left, 4, "s-4")
     crash(journal, tmp_path)
     again = opened(tmp_path)
     assert again.epoch == left, "nothing was written in between"

@@ -509,7 +509,7 @@ async def test_events_wait_for_a_disk_that_takes_nothing_and_come_once(
             assert json.loads(body)["projects"] == [{"id": "new"}], "state goes on"
             assert await value(it, "iris_backend_history_failures_total") == 1
             await it.clock.advance(LEAST_STALE_SECONDS + INTERVAL)
-            assert "its events cannot be kept" in (await client.next()).json["error"]["message"]
+            assert "its events cannot be stored" in (await client.next()).json["error"]["message"]
             monkeypatch.setattr(Journal, "record", record)
             source.documents["/api/overview"]["events"] = window(6)
             await polled(it, source, 3)
