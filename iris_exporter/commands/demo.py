@@ -114,7 +114,8 @@ async def _run(arguments: argparse.Namespace, otel: OtelSettings) -> None:
                 async with asyncio.timeout(arguments.duration):
                     await service.wait_for_end()
             line.cancel()
-            stdout.write("\n")
+            # A short run elsewhere than on a terminal would else show nothing of what it has received.
+            stdout.write("\n" if sys.stdout.isatty() else f"{status_line(stream.status(), stream.snapshot())}\n")
     finally:
         await backend.stop()
 
