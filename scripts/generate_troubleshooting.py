@@ -23,7 +23,8 @@ $ iris-exporter check --format=json URL
 
 It takes every `--stream.*` option, uses the key, the certificates and the proxy that the exporter would use, and makes
 one connection at a time: one to each address of the host, one for TLS, the stream with its snapshot, one to resume, and
-at most one more to tell two causes apart. It listens for `--wait` (5 s); some causes show only after a minute or more.
+at most one more to tell two causes apart. It listens for `--wait`; some causes show only after a minute or more.
+Without `--wait` that is 5 s, and up to `--stream.heartbeat-timeout` for an event stream of which not one byte has come.
 The exit code is 0 when all is well, 1 for a problem or a warning, 2 for a configuration that cannot be used. No key and
 no query of an address is ever shown.
 

@@ -45,6 +45,8 @@ from iris_exporter.transports.polling import Poller
 from iris_exporter.transports.snapshots import SnapshotLoader
 from iris_exporter.transports.stream_tasks import StreamTasks
 
+WAIT_SECONDS = 5.0
+"""How long is listened where nobody says."""
 MAX_ADDRESSES = 8
 """So many addresses of a host are tried."""
 RESUME_SECONDS = 3.0
@@ -58,8 +60,13 @@ Progress = Callable[[str], None]
 """Is told what happens now."""
 
 
-async def examine(settings: StreamSettings, wait_seconds: float, clock: Clock, progress: Progress) -> Observation:
-    """Go the whole way to one stream and listen for `wait_seconds`; never raises for what the way does."""
+async def examine(
+    settings: StreamSettings, wait_seconds: float | None, clock: Clock, progress: Progress
+) -> Observation:
+    """Go the whole way to one stream and listen; never raises for what the way does.
+
+    `wait_seconds` None is `WAIT_SECONDS`, or where not one byte has come by then, until the exporter would give it up.
+    """
     seen = Observation(settings.name, without_credentials(settings.url))
     seen.has_key = bool(settings.api_key_file or settings.headers or settings.headers_file)
     async with open_session([note_heads(seen, settings.url, clock)]) as session:
@@ -218,7 +225,7 @@ class _Examination:
 
     # The link
 
-    async def use(self, wait_seconds: float) -> None:
+    async def use(self, wait_seconds: float | None) -> None:
         """Dial, listen, resume. Raises TransportError where nothing can be had."""
         seen = self._seen
         self._begin("http", "asking for the stream")
@@ -251,15 +258,25 @@ class _Examination:
             raise TransportError(failure)
         self._done(f"a document arrived from {without_credentials(self._loader.url)}")
 
-    async def _listen(self, link: ObservedLink, heard: Heard, wait_seconds: float) -> None:
+    async def _listen(self, link: ObservedLink, heard: Heard, wait: float | None) -> None:
+        wait_seconds = WAIT_SECONDS if wait is None else wait
         self._begin("messages", f"listening for {wait_seconds:g} s")
         opened = self._clock.monotonic()
         try:
             await self._open(link)
             await link.ping()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait_seconds):
-                    heard.ended = await LinkSession(link, self._context, self._loader).run()
+            session = asyncio.ensure_future(LinkSession(link, self._context, self._loader).run())
+            try:
+                await asyncio.wait({session}, timeout=wait_seconds)
+                longest = self._settings.heartbeat_timeout_seconds + 1.0
+                if wait is None and not heard.reads and not link.two_way and not session.done():
+                    self._progress(f"nothing has come yet: listening for {longest:g} s at most")
+                    either: set[asyncio.Future[Any]] = {session, link.first_read}
+                    await asyncio.wait(either, timeout=longest, return_when=asyncio.FIRST_COMPLETED)
+                heard.ended = session.result() if session.done() else None
+            finally:
+                session.cancel()
+                await asyncio.gather(session, return_exceptions=True)
         finally:
             heard.seconds, heard.ended_at = self._clock.monotonic() - opened, self._clock.wall()
             await link.close()

@@ -32,7 +32,9 @@ def _conclusion(found: list[Found]) -> Iterator[str]:
         if each is not first:
             yield f"  {each.finding.severity}: {each.id}: {_sentence(each)}"
     if first is None:
-        yield "verdict: all is well"
+        too_short = any(each.id == "not_heard_long_enough" for each in found)
+        text = "nothing is wrong so far, and no data came: listen longer" if too_short else "all is well"
+        yield f"verdict: {text}"
     else:
         yield f"verdict: {first.id}: {_sentence(first)}"
         yield f"what to do: {first.finding.advice}"

@@ -1,5 +1,6 @@
 """Observers in the exporter's own parts: what a link brings, what the model takes, what the log would be told."""
 
+import asyncio
 from collections.abc import Callable
 
 from typing_extensions import override
@@ -27,6 +28,8 @@ class ObservedLink(Link):
         self._opened_at = clock.monotonic()
         self.protocol, self.two_way = link.protocol, link.two_way
         self.subprotocol, self.compression = link.subprotocol, link.compression
+        self.first_read: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done once the first bytes have come."""
 
     @override
     async def read(self) -> Received:
@@ -35,6 +38,7 @@ class ObservedLink(Link):
         after = self._clock.monotonic() - self._opened_at
         if heard.last_after is None:
             heard.first_after = after
+            self.first_read.set_result(None)
         else:
             heard.longest_pause = max(heard.longest_pause, after - heard.last_after)
         heard.last_after = after

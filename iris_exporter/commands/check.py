@@ -16,7 +16,6 @@ from iris_exporter.core import urls
 from iris_exporter.process.standard_streams import stdout
 from iris_exporter.settings import StreamSettings
 
-_WAIT_SECONDS = 5.0
 _KEYS = [option for option in config.OPTIONS if option.group == "stream" or option.key == "config.file"]
 
 
@@ -28,8 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--format", choices=("text", "json"), default="text", help="how to write the result (default: %(default)s)"
     )
     parser.add_argument(
-        "--wait", type=reads(values.duration(0.1, 86400)), metavar="DURATION", default=_WAIT_SECONDS,
-        help="how long to listen to each stream; 60s and more find what shows only with time (default: 5s)",
+        "--wait", type=reads(values.duration(0.1, 86400)), metavar="DURATION",
+        help="how long to listen to each stream; 60s and more find what shows only with time (default: 5s, and up to "
+        "--stream.heartbeat-timeout where an event stream brings nothing)",
     )  # fmt: skip
     parser.add_argument(
         "--prometheus.url", dest="prometheus", type=_url, metavar="URL",
@@ -68,7 +68,7 @@ def _url(text: str) -> str:
     return text
 
 
-async def _check(streams: tuple[StreamSettings, ...], wait_seconds: float, form: str, prometheus: str | None) -> int:
+async def _check(streams: tuple[StreamSettings, ...], wait: float | None, form: str, prometheus: str | None) -> int:
     from iris_exporter.check import diagnosis, report
     from iris_exporter.check.probes import examine
     from iris_exporter.check.prometheus import examine_prometheus
@@ -76,7 +76,7 @@ async def _check(streams: tuple[StreamSettings, ...], wait_seconds: float, form:
 
     code, results = 0, []
     for settings in streams:
-        seen = await examine(settings, wait_seconds, SystemClock(), partial(_show, settings.name))
+        seen = await examine(settings, wait, SystemClock(), partial(_show, settings.name))
         _show("", "")
         found = diagnosis.diagnose(seen, settings)
         code = max(code, diagnosis.exit_code(found))

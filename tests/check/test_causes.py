@@ -10,7 +10,7 @@ from aiohttp import web
 from typing_extensions import override
 
 from iris_exporter.backend.server import Backend
-from iris_exporter.check import report
+from iris_exporter.check import probes, report
 from iris_exporter.check.diagnosis import diagnose, exit_code, verdict
 from iris_exporter.check.findings import FINDINGS
 from iris_exporter.check.observations import Observation
@@ -47,7 +47,7 @@ class Case:
 
     source: Source
     ids: tuple[str, ...] = ()
-    wait: float = 0.4
+    wait: float | None = 0.4
     clock_seconds: float = 0.0
 
 
@@ -96,6 +96,18 @@ async def buffered(request: web.Request) -> web.StreamResponse:
         return await small_stream(request)
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Via": "1.1 gateway"})
     await response.prepare(request)
+    await left(request)
+    return response
+
+
+async def late(request: web.Request) -> web.StreamResponse:
+    """An event stream whose first sign of life comes after the default time, and before it would be given up."""
+    if "text/event-stream" not in request.headers.get("Accept", ""):
+        return await small_stream(request)
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await response.prepare(request)
+    await asyncio.sleep(0.4)
+    await response.write(b": alive\n\n")
     await left(request)
     return response
 
@@ -197,7 +209,8 @@ CAUSES = {
     "captive portal that redirects, ws": Case(answering(login, **WS), ("login_redirect",)),
     "redirected in a circle": Case(answering(circle), ("redirect",)),
     "the upgrade is eaten": Case(answering(without_upgrade, **WS), ("upgrade_eaten",)),
-    "events are buffered": Case(answering(buffered, **SSE), ("sse_buffered",), wait=0.7),
+    "events are buffered": Case(answering(buffered, **SSE), ("sse_buffered",), wait=1.2),
+    "events are buffered, no time given": Case(answering(buffered, **SSE), ("sse_buffered",), wait=None),
     "cut when idle": Case(answering(cut_when_idle, **SSE), ("idle_cut",), wait=1.6),
     # other answers
     "410": Case(status(410), ("gone",)),
@@ -241,6 +254,7 @@ HEALTHY = {
     "a quiet source, sse": Case(backend(source={"rate": 0, "update_interval_seconds": 60.0}, **SSE), wait=0.8),
     "one event a second": Case(backend(source={"rate": 1}, **SSE), wait=0.8),
     "a small delay": Case(through_proxy(Faults(delay_seconds=0.05), **WS), wait=0.8),
+    "a first byte that comes late": Case(answering(late), wait=None),
     "busy": Case(backend(source={"rate": 500}, **WS), wait=0.5),
 }
 
@@ -254,6 +268,12 @@ class WrongClock(SystemClock):
     @override
     def wall(self) -> float:
         return super().wall() + self._seconds
+
+
+@pytest.fixture(autouse=True)
+def short_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody says how long to listen."""
+    monkeypatch.setattr(probes, "WAIT_SECONDS", 0.2)
 
 
 async def examined(case: Case, directory: Path) -> tuple[Observation, StreamSettings]:

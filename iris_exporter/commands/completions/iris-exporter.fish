@@ -302,7 +302,7 @@ complete -c iris-exporter -n '_shtab_iris_exporter_using check' -s h -l help -d 
 complete -c iris-exporter -n '_shtab_iris_exporter_using check' -l help-all -d 'show all options and stop'
 complete -c iris-exporter -n '_shtab_iris_exporter_using check' -l version -d 'show the version and stop'
 complete -c iris-exporter -n '_shtab_iris_exporter_using check' -l format -xka "text json" -d 'how to write the result (default: text)'
-complete -c iris-exporter -n '_shtab_iris_exporter_using check' -l wait -x -d 'how long to listen to each stream; 60s and more find what shows only with time (default: 5s)'
+complete -c iris-exporter -n '_shtab_iris_exporter_using check' -l wait -x -d 'how long to listen to each stream; 60s and more find what shows only with time (default: 5s, and up to --stream.heartbeat-timeout where an event stream brings nothing)'
 complete -c iris-exporter -n '_shtab_iris_exporter_using check' -l prometheus.url -x -d 'also ask this Prometheus whether it scrapes these streams and has the rules loaded'
 complete -c iris-exporter -n '_shtab_iris_exporter_using check' -l config.file -xka "(__fish_complete_path (string replace --regex -- '^--[^=]*=' '' (commandline -ct)))" -d 'YAML file with options; read again on SIGHUP and on POST /-/reload'
 complete -c iris-exporter -n '_shtab_iris_exporter_using check' -l stream.name -x -d 'name of the stream: the value of the label `stream` on all of its metrics'

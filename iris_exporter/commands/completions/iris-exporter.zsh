@@ -169,7 +169,7 @@ _shtab_iris_exporter_check_options=(
   "--help-all[show all options and stop]"
   "(- : *)--version[show the version and stop]"
   "--format=[how to write the result (default\: text)]:format:(text json)"
-  "--wait=[how long to listen to each stream\; 60s and more find what shows only with time (default\: 5s)]:DURATION:"
+  "--wait=[how long to listen to each stream\; 60s and more find what shows only with time (default\: 5s, and up to --stream.heartbeat-timeout where an event stream brings nothing)]:DURATION:"
   "--prometheus.url=[also ask this Prometheus whether it scrapes these streams and has the rules loaded]:URL:"
   "--config.file=[YAML file with options\; read again on SIGHUP and on POST \/-\/reload]:FILE:_files"
   "--stream.name=[name of the stream\: the value of the label \`stream\` on all of its metrics]:NAME:"
