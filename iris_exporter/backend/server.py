@@ -12,7 +12,6 @@ from iris_exporter.backend.authentication import TICKET_PATH, authenticate, give
 from iris_exporter.backend.compression import compress_body
 from iris_exporter.backend.faults import DEFAULT_RETRY_AFTER_SECONDS, Faults, describe_faults
 from iris_exporter.backend.graphql.route import MISSING, graphql, is_available
-from iris_exporter.backend.graphql.route import PATH as GRAPHQL_PATH
 from iris_exporter.backend.history import History
 from iris_exporter.backend.metrics import BackendCollector, scrape
 from iris_exporter.backend.origins import PREFLIGHT_HEADERS, describe_access
@@ -23,6 +22,7 @@ from iris_exporter.backend.source import Source
 from iris_exporter.backend.streams import MAX_CLIENT_MESSAGE_BYTES, PATHS, stream
 from iris_exporter.backend.wire import encode
 from iris_exporter.clock import Clock
+from iris_exporter.core.negotiation import GRAPHQL_PATH
 from iris_exporter.errors import ConfigError, UsageError
 from iris_exporter.process.listening import bound_sockets
 from iris_exporter.web.auth import is_loopback

@@ -12,7 +12,7 @@ from typing import Any
 from iris_exporter import logs
 from iris_exporter.backend.access import NO_LIMITS, PROMISED_LIMITS, KeyFile
 from iris_exporter.backend.faults import describe_faults, parse_fault
-from iris_exporter.backend.graphql.route import MISSING, PATH, is_available
+from iris_exporter.backend.graphql.route import MISSING, is_available
 from iris_exporter.backend.origins import parse_origin
 from iris_exporter.backend.relay.running import RelaySettings, relaying
 from iris_exporter.backend.server import Backend
@@ -22,6 +22,7 @@ from iris_exporter.config import load, parse_address, values
 from iris_exporter.config.option_types import ADDRESSES, DIRECTORY, HTTP_URL, KEY_FILE
 from iris_exporter.config.reader import Given, Reader
 from iris_exporter.config.values import ValueType
+from iris_exporter.core.negotiation import GRAPHQL_PATH
 from iris_exporter.errors import ConfigError, IrisExporterError, Problem
 from iris_exporter.logs import FORMATS, LEVELS
 from iris_exporter.process.standard_streams import stdout
@@ -225,7 +226,7 @@ async def _serve_until_end(settings: BackendSettings, relay: RelaySettings | Non
             f"IRIS reference backend on {backend.url} ({key}, {what})\n"
             f"  streams, WebSocket or SSE: {backend.url}/api/stream, .../overview, .../events, .../telemetry\n"
             f"  REST: {backend.url}/api/overview\n"
-            f"  GraphQL: {backend.url}{PATH if is_available() else f'{PATH}: {MISSING}'}\n"
+            f"  GraphQL: {backend.url}{GRAPHQL_PATH}{'' if is_available() else f': {MISSING}'}\n"
             f"  all endpoints and faults: {backend.url}/\n"
         )
         await service.wait_for_end()

@@ -136,7 +136,8 @@ _STREAM: tuple[Option, ...] = (
            "https://iris.example.com/api/stream/overview; required, unless a file lists streams or they are discovered",
            "only you know it"),
     Option("stream.protocol", values.choice("auto", *PROTOCOLS), "auto",
-           "transport to use; auto follows the URL and the server's answer",
+           "transport to use; auto follows the URL and the server's answer. graphql subscribes at a URL that ends in "
+           "/graphql, else at /api/graphql of the same IRIS",
            "both are reliable"),
     Option("stream.encoding", values.choice("auto", *ENCODINGS), "auto",
            "encoding to ask for on a WebSocket, where the URL ends in /api/stream; auto prefers protobuf",

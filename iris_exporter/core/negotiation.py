@@ -12,6 +12,9 @@ from urllib.parse import urlsplit, urlunsplit
 UPGRADE_MAY_CURE = frozenset({400, 404, 405, 426})
 """Statuses with which servers that only speak WebSocket answer a plain GET."""
 
+GRAPHQL_PATH = "/api/graphql"
+GRAPHQL_SUBPROTOCOL = "graphql-transport-ws"
+
 _HTTP_SCHEMES = {"ws": "http", "wss": "https"}
 
 MISFITS = frozenset({"not_a_stream", "upgrade_refused", "not_found", "http_client_error", "handshake", "redirect"})
@@ -25,9 +28,10 @@ class Probe(StrEnum):
     STREAM = "stream"  # GET that accepts an event stream only
     NEGOTIATE = "negotiate"  # GET that accepts an event stream, or else a document
     POLL = "poll"  # nothing to dial
+    GRAPHQL = "graphql"  # a WebSocket handshake with GraphQL's subprotocol
 
 
-_CONFIGURED = {"websocket": Probe.UPGRADE, "sse": Probe.STREAM, "poll": Probe.POLL}
+_CONFIGURED = {"websocket": Probe.UPGRADE, "sse": Probe.STREAM, "poll": Probe.POLL, "graphql": Probe.GRAPHQL}
 
 
 class Answer(StrEnum):
@@ -43,13 +47,37 @@ class Answer(StrEnum):
 def first_probe(configured: str, url: str, remembered: str | None) -> Probe:
     """The first request of a dial. `configured` is the option, `remembered` what worked last (None: nothing yet).
 
-    An address shows a WebSocket by `ws(s)://`, by a path with `/ws/` or by one that ends in `/ws`.
+    An address shows a WebSocket by `ws(s)://`, by a path with `/ws/` or by one that ends in `/ws`, and GraphQL by
+    one that ends in `/graphql`.
     """
     if configured in _CONFIGURED:
         return _CONFIGURED[configured]
+    if is_graphql(configured, url):
+        return Probe.GRAPHQL
     parts = urlsplit(url)
     is_websocket = parts.scheme in ("ws", "wss") or "/ws/" in f"{parts.path}/"
     return Probe.UPGRADE if is_websocket or remembered == "websocket" else Probe.NEGOTIATE
+
+
+def is_graphql(configured: str, url: str) -> bool:
+    """Whether GraphQL is to be spoken, by the option or by the address."""
+    return configured == "graphql" or (configured == "auto" and _is_graphql_path(urlsplit(url).path))
+
+
+def _is_graphql_path(path: str) -> bool:
+    return path.rstrip("/").endswith("/graphql")
+
+
+def graphql_address(url: str) -> str:
+    """Where GraphQL is: an address that ends in `/graphql` is it; any other stands for `/api/graphql` of the same IRIS.
+
+    Whatever prefix stands before `/api/` stays, and so does the query, which may have a key.
+    """
+    parts = urlsplit(url)
+    if _is_graphql_path(parts.path):
+        return url
+    prefix, found, _ = parts.path.partition("/api/")
+    return urlunsplit(parts._replace(path=f"{prefix if found else ''}{GRAPHQL_PATH}", fragment=""))
 
 
 def read_answer(probe: Probe, status: int, media_type: str, *, is_document: bool) -> Answer:

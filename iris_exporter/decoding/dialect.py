@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from iris_exporter.core.failures import Failure
 from iris_exporter.decoding.messages import EventBatch, Message, Overview, Page, Ping, Pong
 from iris_exporter.decoding.problems import Problems
 from iris_exporter.errors import DecodeError
@@ -47,12 +48,13 @@ class Noted:
     """What a dialect has noticed beside the messages: the sizes of batches, and how often it lost track of changes.
 
     `request` is the message that brings it back on track; None where a link that takes messages needs none. A link that
-    takes none has to be made anew.
+    takes none has to be made anew. `end` is why the source sends nothing more although the link is open.
     """
 
     batches: Sequence[int] = ()
     losses: int = 0
     request: Outgoing | None = None
+    end: Failure | None = None
 
 
 NOTHING_NOTED = Noted()
@@ -96,6 +98,10 @@ class Dialect(Protocol):
 
     def on_open(self, position: str) -> Sequence[Outgoing]:
         """What to send first. `position` is where to resume; empty where there is none."""
+
+    def request_for(self, frames: Sequence[Frame]) -> Outgoing | None:  # noqa: ARG002 (most have none)
+        """What frames that are decoded later need to be sent at once; it is not asked for again."""
+        return None
 
     def noted(self) -> Noted:
         """What was noticed since the last call."""

@@ -211,6 +211,8 @@ class StreamSink(Sink):
         if noted.losses:
             self._instruments.count(catalog.DELTA_RESYNCS, noted.losses)
             self._log.out_of_sync()
+        if noted.end is not None and reaction.failure is None:
+            return replace(reaction, failure=noted.end)
         if self._two_way:
             return replace(reaction, request=noted.request)
         if noted.losses and reaction.failure is None:
@@ -219,7 +221,9 @@ class StreamSink(Sink):
 
     @override
     def peek(self, received: Received) -> Reaction:
-        return self._react(self.dialect.peek(received.frames))
+        reaction = self._react(self.dialect.peek(received.frames))
+        request = self.dialect.request_for(received.frames)
+        return reaction if request is None else replace(reaction, request=request)
 
     def _react(self, control: Iterable[Message]) -> Reaction:
         """Answer pings and report the outcome of a resume; an error that ends the link ends what is read of a piece."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from iris_exporter.core.limits import Limits
 from iris_exporter.decoding.dialect import Dialect
-from iris_exporter.decoding.iris_stream.dialect import IrisStream
+from iris_exporter.decoding.iris_graphql.dialect import IrisGraphql
 from iris_exporter.model.state import StreamState
 
 
@@ -17,4 +17,4 @@ class Profile:
     state: type[StreamState]
 
 
-IRIS = Profile(IrisStream, StreamState)
+IRIS = Profile(IrisGraphql, StreamState)

@@ -94,16 +94,27 @@ class Dialer:
             async with connect_timeout(self.settings.connect_timeout_seconds):
                 if probe is Probe.UPGRADE:
                     return await self._upgrade()
+                if probe is Probe.GRAPHQL:
+                    return await self._upgrade_to_graphql()
                 return await self._get(probe, last_event_id)
         except LINK_ERRORS as error:
             # Without the cause: the texts of aiohttp quote addresses, whose query may hold a key.
             raise TransportError(failure_of(error)) from None
 
-    async def _upgrade(self) -> WebSocketLink:
+    async def _upgrade_to_graphql(self) -> WebSocketLink:
+        link = await self._upgrade(negotiation.graphql_address(self.settings.url))
+        if link.subprotocol != negotiation.GRAPHQL_SUBPROTOCOL:
+            await link.close()
+            detail = f"the server does not speak {negotiation.GRAPHQL_SUBPROTOCOL}"
+            raise TransportError(Failure("upgrade_refused", detail))
+        link.protocol = "graphql"
+        return link
+
+    async def _upgrade(self, url: str | None = None) -> WebSocketLink:
         try:
             with takeovers():
                 socket = await self._requester.upgrade(
-                    self.settings.url, self.dialect.subprotocols, compress=self.dialect.compresses
+                    url or self.settings.url, self.dialect.subprotocols, compress=self.dialect.compresses
                 )
         except aiohttp.WSServerHandshakeError as error:
             retry_after = error.headers.get("Retry-After") if error.headers is not None else None

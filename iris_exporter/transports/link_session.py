@@ -161,6 +161,8 @@ class LinkSession:
         backlog = self._backlog
         reaction = self._sink.peek(received)
         self._reply(reaction.replies)
+        if reaction.request is not None:
+            self._requesting = self._context.tasks.spawn(self._send_all((reaction.request,)), "request")
         if reaction.pong:
             self._ping_answered()
         if urgent := self._sink.dialect.urgent(received.frames):

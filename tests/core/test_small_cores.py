@@ -258,3 +258,20 @@ def test_a_bomb_is_refused_before_it_exists() -> None:
 def test_an_encoding_nobody_asked_for_is_refused() -> None:
     with pytest.raises(ValueError, match="br"):
         Inflater("br")
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("https://iris.example/api/stream", "https://iris.example/api/graphql"),
+        ("https://iris.example/a/b/api/stream/events?api_key=k#f", "https://iris.example/a/b/api/graphql?api_key=k"),
+        ("wss://iris.example", "wss://iris.example/api/graphql"),
+        ("https://iris.example/graphql", "https://iris.example/graphql"),
+        ("https://iris.example/v2/graphql/", "https://iris.example/v2/graphql/"),
+    ],
+)
+def test_graphql_is_where_the_address_says_or_beside_the_stream(url: str, address: str) -> None:
+    assert negotiation.graphql_address(url) == address
+    assert negotiation.first_probe("graphql", url, None) is negotiation.Probe.GRAPHQL
+    assert negotiation.is_graphql("auto", url) == (url == address)
+    assert not negotiation.is_graphql("sse", url)

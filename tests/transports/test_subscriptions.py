@@ -17,7 +17,7 @@ from iris_exporter.clock import SystemClock
 from iris_exporter.core.budget import ConnectionBudgets
 from iris_exporter.core.failures import Failure, TransportError
 from iris_exporter.decoding.dialect import Binary, Frame
-from iris_exporter.decoding.iris_stream.dialect import IrisStream
+from iris_exporter.decoding.iris_graphql.dialect import IrisGraphql
 from iris_exporter.http.credentials import Credentials
 from iris_exporter.http.session import open_session
 from iris_exporter.transports.base import Link, Received
@@ -50,7 +50,7 @@ async def link_to(
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         url = f"http://127.0.0.1:{runner.addresses[0][1]}{path}"
         chosen = stream_settings(url=url, **{"max_message_bytes": LIMIT, **changes})
-        dialect = IrisStream()
+        dialect = IrisGraphql()
         dialect.configure(chosen)
         async with open_session() as session:
             dialer = Dialer(chosen, session, Credentials(chosen), SystemClock(), ConnectionBudgets(), dialect)
@@ -263,7 +263,7 @@ async def test_an_independent_server_may_compress_and_cut_messages_as_it_likes()
     async with serve(handle, "127.0.0.1", 0, subprotocols=protocols) as server:
         port = next(iter(server.sockets)).getsockname()[1]
         chosen = stream_settings(url=f"ws://127.0.0.1:{port}/api/stream", max_message_bytes=LIMIT)
-        dialect = IrisStream()
+        dialect = IrisGraphql()
         dialect.configure(chosen)
         async with open_session() as session:
             dialer = Dialer(chosen, session, Credentials(chosen), SystemClock(), ConnectionBudgets(), dialect)
@@ -277,3 +277,17 @@ async def test_an_independent_server_may_compress_and_cut_messages_as_it_likes()
     assert failure.reason == "closed"
     assert frames_of(received) == [TEXT.encode(), Binary(TEXT.encode()), TEXT.encode(), TEXT.encode()]
     assert heads == [("iris.v1+json", "/api/stream")]
+
+
+@pytest.mark.parametrize("protocols", [(), ("graphql-transport-ws",)])
+async def test_graphql_needs_its_subprotocol(protocols: tuple[str, ...]) -> None:
+    changes = {"path": "/x/api/stream", "protocol": "graphql"}
+    if not protocols:
+        with pytest.raises(TransportError) as refused:
+            async with link_to(socket_that(protocols=protocols), **changes):
+                pass
+        assert refused.value.failure.reason == "upgrade_refused"
+        return
+    async with link_to(socket_that(protocols=protocols), **changes) as (link, request):
+        assert (link.protocol, link.subprotocol) == ("graphql", "graphql-transport-ws")
+        assert request.path == "/x/api/graphql"

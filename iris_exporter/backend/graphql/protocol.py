@@ -12,7 +12,9 @@ from typing import Any
 
 import msgspec
 
-SUBPROTOCOL = "graphql-transport-ws"
+from iris_exporter.core.negotiation import GRAPHQL_SUBPROTOCOL
+
+SUBPROTOCOL = GRAPHQL_SUBPROTOCOL
 INIT_SECONDS = 5.0
 """How long a client may take for `connection_init`."""
 MAX_OPERATIONS = 20

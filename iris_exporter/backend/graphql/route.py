@@ -6,7 +6,6 @@ from aiohttp import web
 
 from iris_exporter.backend.replies import error_response
 
-PATH = "/api/graphql"
 MISSING = "GraphQL needs what is not installed here: pip install 'iris-exporter[graphql]'"
 
 

@@ -13,6 +13,7 @@ import pytest
 from iris_exporter.backend.access import Limits
 from iris_exporter.backend.graphql import protocol, route
 from iris_exporter.backend.graphql.serving import LEGACY, RESPONSE, choose_media
+from iris_exporter.core.negotiation import GRAPHQL_PATH
 from tests.backend.clients import TIMEOUT_SECONDS, Bench, Ended, bench
 
 EVERYTHING = """{ __typename
@@ -67,7 +68,7 @@ class Socket:
 
 @asynccontextmanager
 async def connected(it: Bench, *, begin: bool = True) -> AsyncIterator[Socket]:
-    async with it.http.ws_connect(it.backend.url + route.PATH, protocols=(protocol.SUBPROTOCOL,)) as socket:
+    async with it.http.ws_connect(it.backend.url + GRAPHQL_PATH, protocols=(protocol.SUBPROTOCOL,)) as socket:
         assert socket.protocol == protocol.SUBPROTOCOL
         client = Socket(socket)
         if begin:
@@ -76,7 +77,7 @@ async def connected(it: Bench, *, begin: bool = True) -> AsyncIterator[Socket]:
 
 
 async def post(it: Bench, query: str, accept: str = RESPONSE, **members: Any) -> tuple[int, str, dict[str, Any]]:
-    url = it.backend.url + route.PATH
+    url = it.backend.url + GRAPHQL_PATH
     async with it.http.post(url, json={"query": query, **members}, headers={"Accept": accept}) as response:
         return response.status, response.content_type, await response.json(content_type=None)
 
@@ -141,11 +142,11 @@ async def test_projects_and_anomalies_by_id() -> None:
 async def test_a_query_over_get() -> None:
     async with bench() as it:
         values = {"query": "query a($n: Int) { events(limit: $n) { missed } }", "operationName": "a"}
-        response, body = await it.get(route.PATH, params={**values, "variables": '{"n": 3}'})
+        response, body = await it.get(GRAPHQL_PATH, params={**values, "variables": '{"n": 3}'})
         assert (response.status, json.loads(body)) == (200, {"data": {"events": {"missed": 0}}})
         assert response.headers["Content-Type"] == f"{RESPONSE}; charset=utf-8"
         for bad in ({**values, "variables": "{"}, {"operationName": "a"}, {**values, "variables": "7"}):
-            response, body = await it.get(route.PATH, params=bad)
+            response, body = await it.get(GRAPHQL_PATH, params=bad)
             assert response.status == 400
             assert json.loads(body)["errors"][0]["extensions"] == {"code": "INVALID_REQUEST"}
 
@@ -199,7 +200,7 @@ async def test_what_cannot_be_answered_has_a_status_and_a_code(
 ) -> None:
     async with (
         bench() as it,
-        it.http.post(it.backend.url + route.PATH, data=io.BytesIO(body), headers=headers) as response,
+        it.http.post(it.backend.url + GRAPHQL_PATH, data=io.BytesIO(body), headers=headers) as response,
     ):
         assert response.status == status
         found = await response.json(content_type=None)
@@ -210,7 +211,7 @@ async def test_what_cannot_be_answered_has_a_status_and_a_code(
 async def test_without_the_extra_the_answer_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(route, "find_spec", lambda _: None)
     async with bench() as it:
-        response, body = await it.get(route.PATH)
+        response, body = await it.get(GRAPHQL_PATH)
         assert response.status == 404
         assert json.loads(body)["error"] == {"code": "INVALID_ENDPOINT", "message": route.MISSING}
 
@@ -218,7 +219,7 @@ async def test_without_the_extra_the_answer_says_what_to_install(monkeypatch: py
 async def test_a_key_is_asked_for(tmp_path: Any) -> None:
     (tmp_path / "key").write_text("secret-key-1")
     async with bench(api_key_file=tmp_path / "key") as it:
-        assert (await it.get(route.PATH))[0].status == 401
+        assert (await it.get(GRAPHQL_PATH))[0].status == 401
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             async with connected(it):
                 pass
@@ -343,7 +344,7 @@ async def test_a_client_that_does_not_begin_is_sent_away() -> None:
 
 
 async def test_a_client_without_the_subprotocol_is_told_so() -> None:
-    async with bench() as it, it.http.ws_connect(it.backend.url + route.PATH, protocols=("graphql-ws",)) as socket:
+    async with bench() as it, it.http.ws_connect(it.backend.url + GRAPHQL_PATH, protocols=("graphql-ws",)) as socket:
         assert socket.protocol is None
         assert await Socket(socket).end() == 4406
 
@@ -480,7 +481,7 @@ async def test_faults_in_messages() -> None:
 @asynccontextmanager
 async def events(it: Bench, query: str, **headers: str) -> AsyncIterator[aiohttp.ClientResponse]:
     all_headers = {"Accept": "text/event-stream", **headers}
-    async with it.http.post(it.backend.url + route.PATH, json={"query": query}, headers=all_headers) as response:
+    async with it.http.post(it.backend.url + GRAPHQL_PATH, json={"query": query}, headers=all_headers) as response:
         assert response.status == 200, await response.text()
         assert response.content_type == "text/event-stream"
         yield response
