@@ -172,7 +172,24 @@ def test_a_release_has_a_bill_of_materials_provenance_and_signatures() -> None:
     arguments = dict(line.split("=", 1) for line in build["build-args"].splitlines())
     assert arguments.keys() <= {argument.partition("=")[0] for keyword, argument in instructions() if keyword == "ARG"}
     assert text.count("cosign sign") == 2
+    attested = [step["uses"].partition("@")[0] for step in workflow["jobs"]["wheel"]["steps"] if "uses" in step]
+    assert {"anchore/sbom-action", "actions/attest-sbom", "actions/attest-build-provenance"} <= set(attested)
+    # Where things go is a variable; of the hosts of actions none is written out.
+    assert re.findall(r"https?://(?!127\.)|\b[a-z0-9-]+\.(?:io|com|org)\b", text) == []
     assert all(job["timeout-minutes"] for job in workflow["jobs"].values())
+
+
+def test_a_release_is_of_one_version() -> None:
+    """Which a job reads from the tag, and all that makes something takes from there."""
+    jobs = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text())["jobs"]
+    for name in ("wheel", "image", "chart"):
+        assert "version" in jobs[name]["needs"]
+        assert "${{ needs.version.outputs.version }}" in yaml.safe_dump(jobs[name], width=1000)
+    assert not [name for name, job in jobs.items() if name != "version" and "GITHUB_REF_NAME#v" in yaml.safe_dump(job)]
+    (build,) = (step["with"] for step in jobs["image"]["steps"] if step.get("id") == "build")
+    assert set(build["platforms"].split(",")) == {"linux/amd64", "linux/arm64"}
+    # All of them, or no release.
+    assert set(jobs["release"]["needs"]) == {"wheel", "image", "chart"}
 
 
 def test_the_release_finds_the_lines_that_it_reads_and_changes() -> None:
@@ -180,5 +197,6 @@ def test_the_release_finds_the_lines_that_it_reads_and_changes() -> None:
     chart = ROOT / "deploy/helm/iris-exporter"
     values = (chart / "values.yaml").read_text().splitlines()
     assert sum(line.startswith(('  registry: ""', '  digest: ""')) for line in values) == 2
-    assert f'appVersion: "{__version__}"' in (chart / "Chart.yaml").read_text().splitlines()
+    lines = (chart / "Chart.yaml").read_text().splitlines()
+    assert {f'appVersion: "{__version__}"', f"version: {__version__}"} <= set(lines)
     assert f'__version__ = "{__version__}"' in (ROOT / "iris_exporter/__init__.py").read_text().splitlines()
