@@ -91,6 +91,14 @@ def test_all_help_of_a_command_has_what_the_short_one_has(capsys: Capture) -> No
         )
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_short_help_of_a_command_has_no_more_than_a_dozen_options(command: str) -> None:
+    parser = cli.parser_for(command)
+    flags = {flag for action in parser.actions for flag in action.option_strings}
+    assert parser.uncommon <= flags
+    assert len(flags - parser.uncommon - {"-h", "--help", "--help-all", "--version"}) <= 12
+
+
 def test_version_names_version_revision_and_python(capsys: Capture) -> None:
     assert cli.main(["--version"]) == 0
     info = version_info()

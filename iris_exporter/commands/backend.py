@@ -46,7 +46,8 @@ def add_arguments(parser: Parser) -> None:
     The details are the table of faults, so the parser has to show it as it is.
     """
     parser.example += " --web.listen-address=127.0.0.1:0 --rate=10 --fault=flap=20,40"
-    parser.epilog = "--help-all lists the faults."
+    parser.epilog = "--help-all shows all options, and the faults."
+    parser.uncommon = frozenset({"--allow-key-in-url", "--source.poll-interval", "--log.format", "--web.cors.origin"})
     parser.details = (
         "faults are written [all:|stream:|rest:]NAME[=VALUE]; without a scope they are for streams, and flap for all:\n"
         + describe_faults()

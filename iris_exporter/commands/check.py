@@ -9,9 +9,10 @@ from functools import partial
 from typing import Any
 
 from iris_exporter import config, logs
-from iris_exporter.commands.arguments import ArgumentsError, reads
+from iris_exporter.commands.arguments import ArgumentsError, Parser, reads
 from iris_exporter.commands.checks import FILE_CHECKS
 from iris_exporter.config import values
+from iris_exporter.config.options import COMMON
 from iris_exporter.core import urls
 from iris_exporter.process.standard_streams import stdout
 from iris_exporter.settings import StreamSettings
@@ -19,8 +20,10 @@ from iris_exporter.settings import StreamSettings
 _KEYS = [option for option in config.OPTIONS if option.group == "stream" or option.key == "config.file"]
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options: those of streams, and how to check."""
+    parser.example += " https://iris.example.com/api/stream --stream.api-key-file=/etc/iris/api-key"
+    parser.uncommon = frozenset(option.flag for option in _KEYS if option.key not in COMMON)
     parser.epilog = "Exit codes: 0 all well, 1 a problem or a warning, 2 a configuration that cannot be used."
     parser.add_argument("url", nargs="?", metavar="URL", help="address of one stream, as --stream.url")
     parser.add_argument(
