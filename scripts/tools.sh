@@ -28,6 +28,9 @@ npm         apt  npm
 express     npm  express@5.1.0
 ws          npm  ws@8.23.0
 eventsource npm  eventsource@4.1.1
+graphql     npm  graphql@16.15.0
+graphql-ws  npm  graphql-ws@6.4.2
+graphql-sse npm  graphql-sse@2.6.1
 protobufjs  npm  protobufjs@8.8.1
 @asyncapi/parser npm @asyncapi/parser@3.6.6
 curl        apt  curl

@@ -5,7 +5,7 @@ an earlier one is a violation. Each result is turned into the envelope that `/ap
 from there on everything is as in `iris_stream`. Pings and pongs have the same form as those of IRIS. When the operation
 ends and the socket stays open, the link is ended: it would bring nothing more.
 
-Source: the "GraphQL over WebSocket Protocol" of graphql-ws; docs/protocol.md, section 7.
+Source: the "GraphQL over WebSocket Protocol" of graphql-ws; docs/protocol.md, section 6.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

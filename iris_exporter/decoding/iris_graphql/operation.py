@@ -1,6 +1,6 @@
 """The subscription that is asked for, and what its results are as envelopes of the IRIS wire. Pure.
 
-Source: iris_exporter/backend/graphql/schema.graphql and docs/protocol.md, section 7.
+Source: iris_exporter/backend/graphql/schema.graphql and docs/protocol.md, section 6.
 """
 
 from collections.abc import Callable, Mapping
