@@ -31,7 +31,7 @@ no query of an address is ever shown.
 With `--prometheus.url` it also asks a Prometheus whether it scrapes these streams, and whether the rules are loaded and
 can be evaluated.
 
-The verdict is the worst of the findings below, by its name; among equals, the first on the way. A `note` is no trouble.
+The diagnosis is the worst of the findings below; among equals, the first on the way. A `note` is no trouble.
 It does not report fields that it does not know, which the exporter ignores, nor how shares were meant that a source
 sends as a number of at most 1: it shows how they were read.
 """

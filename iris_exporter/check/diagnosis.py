@@ -1,7 +1,7 @@
-"""From what was observed to findings and a verdict. Pure: no clock, no socket.
+"""From what was observed to findings and the main one. Pure: no clock, no socket.
 
 The steps of the way come first, since what fails early explains what fails late; of equally bad findings the first one
-is the verdict. What depends on how long the check has listened is called a problem only when the exporter itself would
+is the main one. What depends on how long the check has listened is called a problem only when the exporter itself would
 call it one in that time, so that a source with little to say passes.
 """
 
@@ -54,19 +54,19 @@ class Found:
 
 
 def diagnose(seen: Observation, settings: StreamSettings) -> list[Found]:
-    """What was found, the verdict first; empty for nothing to say."""
+    """What was found, the worst first; empty for nothing to say."""
     found = [*_of_the_way(seen), *_of_the_link(seen, settings), *_of_the_messages(seen, settings)]
     return sorted(found, key=lambda each: _SEVERITIES.index(each.finding.severity))
 
 
-def verdict(found: list[Found]) -> Found | None:
+def main_finding(found: list[Found]) -> Found | None:
     """The one thing to act on; None when all is well."""
     return found[0] if found and found[0].finding.severity is not Severity.NOTE else None
 
 
 def exit_code(found: list[Found]) -> int:
     """0 all well, 1 a problem upstream, 2 a bad configuration."""
-    first = verdict(found)
+    first = main_finding(found)
     if first is None:
         return 0
     return 2 if first.finding.severity is Severity.CONFIGURATION else 1

@@ -152,12 +152,12 @@ class _Examination:
         proxy = None if self._settings.proxy == "none" else proxy_for(url, os.environ)
         self._done("none" if proxy is None else proxy.url, timed=False)
         scheme, host, port = origin(url if proxy is None else proxy.url)
-        addresses = await self._look_up(host, port)
+        addresses = await self._resolve(host, port)
         await self._connect(addresses, port, to_proxy=proxy is not None)
         if scheme == "https" and proxy is None:
             await self._handshake(host, port, identity)
 
-    async def _look_up(self, host: str, port: int) -> list[str]:
+    async def _resolve(self, host: str, port: int) -> list[str]:
         self._begin("dns", f"looking up {host}")
         with contextlib.suppress(ValueError):
             self._done(f"{ipaddress.ip_address(host)} (an address)", timed=False)

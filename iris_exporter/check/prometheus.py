@@ -87,12 +87,12 @@ async def examine_prometheus(url: str, streams: Sequence[str]) -> list[Found]:
 
 def read_answers(exporters: Vector, up: Vector, rules: Rules) -> Answers:
     """The answers as values, with our rules alone."""
-    ours = [rule for group in rules.groups if group.name.startswith(GROUP) for rule in group.rules]
+    owned = [rule for group in rules.groups if group.name.startswith(GROUP) for rule in group.rules]
     return Answers(
         exporters=len(exporters.result),
         streams=frozenset(each.metric.get("stream", "") for each in up.result),
-        rules=len(ours),
-        failing=tuple(rule.name[:80] for rule in ours if rule.health == "err"),
+        rules=len(owned),
+        failing=tuple(rule.name[:80] for rule in owned if rule.health == "err"),
     )
 
 

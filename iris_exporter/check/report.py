@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from iris_exporter.check.diagnosis import Found, clock_difference, verdict
+from iris_exporter.check.diagnosis import Found, clock_difference, main_finding
 from iris_exporter.check.observations import Observation
 from iris_exporter.settings import StreamSettings
 
@@ -11,7 +11,7 @@ _MARKS = {True: "ok", False: "FAILED"}
 
 
 def as_text(seen: Observation, found: list[Found], settings: StreamSettings) -> str:
-    """The steps, what was measured, what else was found, the verdict and what to do."""
+    """The steps, what was measured, what else was found, the diagnosis and what to do."""
     lines = [f"stream {seen.stream}: {seen.url}"]
     for step in seen.steps:
         time = "" if step.seconds is None else f"{step.seconds * 1000:.0f} ms"
@@ -26,17 +26,17 @@ def findings_as_text(what: str, found: list[Found]) -> str:
 
 
 def _conclusion(found: list[Found]) -> Iterator[str]:
-    """What else was found, the verdict, and what to do."""
-    first = verdict(found)
+    """What else was found, the diagnosis, and what to do."""
+    first = main_finding(found)
     for each in found:
         if each is not first:
             yield f"  {each.finding.severity}: {each.id}: {_sentence(each)}"
     if first is None:
         too_short = any(each.id == "not_heard_long_enough" for each in found)
         text = "nothing is wrong so far, and no data came: listen longer" if too_short else "all is well"
-        yield f"verdict: {text}"
+        yield f"diagnosis: {text}"
     else:
-        yield f"verdict: {first.id}: {_sentence(first)}"
+        yield f"diagnosis: {first.id}: {_sentence(first)}"
         yield f"what to do: {first.finding.advice}"
 
 
@@ -47,11 +47,11 @@ def _printable(line: str) -> str:
 
 def as_values(seen: Observation, found: list[Found], settings: StreamSettings) -> dict[str, Any]:
     """The same for `--format=json`."""
-    first = verdict(found)
+    first = main_finding(found)
     return {
         "stream": seen.stream,
         "url": seen.url,
-        "verdict": "ok" if first is None else first.id,
+        "diagnosis": "ok" if first is None else first.id,
         "steps": [{"name": s.name, "ok": s.is_ok, "seconds": s.seconds, "text": s.text} for s in seen.steps],
         "measured": dict(_measured(seen, settings)),
         "findings": findings_as_values(found),
@@ -59,7 +59,7 @@ def as_values(seen: Observation, found: list[Found], settings: StreamSettings) -
 
 
 def findings_as_values(found: list[Found]) -> list[dict[str, str]]:
-    """Findings for a program, the verdict first."""
+    """Findings for a program, the worst first."""
     return [
         {
             "id": each.id,

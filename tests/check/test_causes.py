@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from iris_exporter.backend.server import Backend
 from iris_exporter.check import probes, report
-from iris_exporter.check.diagnosis import diagnose, exit_code, verdict
+from iris_exporter.check.diagnosis import diagnose, exit_code, main_finding
 from iris_exporter.check.findings import FINDINGS
 from iris_exporter.check.observations import Observation
 from iris_exporter.check.probes import examine
@@ -286,7 +286,7 @@ async def test_the_verdict_names_the_cause(name: str, tmp_path: Path) -> None:
     case = CAUSES[name]
     seen, settings = await examined(case, tmp_path)
     found = diagnose(seen, settings)
-    first = verdict(found)
+    first = main_finding(found)
     assert first is not None, seen
     assert first.id in case.ids, (found, seen)
     assert exit_code(found) == (2 if first.id == "credentials" else 1)
@@ -296,7 +296,7 @@ async def test_the_verdict_names_the_cause(name: str, tmp_path: Path) -> None:
 async def test_a_healthy_source_gets_no_warning(name: str, tmp_path: Path) -> None:
     seen, settings = await examined(HEALTHY[name], tmp_path)
     found = diagnose(seen, settings)
-    assert verdict(found) is None, (found, seen)
+    assert main_finding(found) is None, (found, seen)
     assert exit_code(found) == 0
 
 
@@ -331,12 +331,12 @@ async def test_one_connection_at_a_time_and_few_of_them(changes: dict[str, objec
 
 def test_the_words_of_a_source_do_nothing_to_a_terminal() -> None:
     settings, seen = stream("http://127.0.0.1:1"), Observation("default", "http://127.0.0.1:1")
-    seen.messages.errors.append("\x1b[2J\nverdict: all is well")
+    seen.messages.errors.append("\x1b[2J\ndiagnosis: all is well")
     text = report.as_text(seen, diagnose(seen, settings), settings)
     assert "\x1b" not in text
-    assert text.count("\nverdict: ") == 1
+    assert text.count("\ndiagnosis: ") == 1
     assert (
-        json.loads(json.dumps(report.as_values(seen, diagnose(seen, settings), settings)))["verdict"]
+        json.loads(json.dumps(report.as_values(seen, diagnose(seen, settings), settings)))["diagnosis"]
         == "upstream_error"
     )
 
@@ -346,7 +346,7 @@ async def test_through_a_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     async with serve_proxy() as proxy, backend(**SSE)(tmp_path) as settings:
         monkeypatch.setenv("HTTP_PROXY", f"http://user:secret-of-proxy@127.0.0.1:{proxy.port}")
         seen = await examine(settings, 0.4, SystemClock(), lambda _: None)
-        assert verdict(diagnose(seen, settings)) is None
+        assert main_finding(diagnose(seen, settings)) is None
         assert "secret-of-proxy" not in repr(seen)
         proxy.refusal = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
         assert diagnose(await examine(settings, 0.4, SystemClock(), lambda _: None), settings)[0].id == "proxy_refused"

@@ -1,6 +1,6 @@
 """The table of findings, and the document that is made of it."""
 
-from iris_exporter.check.diagnosis import Found, exit_code, verdict
+from iris_exporter.check.diagnosis import Found, exit_code, main_finding
 from iris_exporter.check.findings import FINDINGS, Heading, Severity
 from iris_exporter.core.reasons import REASONS
 from scripts import generate_troubleshooting
@@ -29,5 +29,5 @@ def test_the_document_has_every_finding_once() -> None:
 def test_notes_are_no_trouble() -> None:
     notes = [Found(name) for name, finding in FINDINGS.items() if finding.severity is Severity.NOTE]
     assert notes
-    assert verdict(notes) is None
+    assert main_finding(notes) is None
     assert exit_code(notes) == 0

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from iris_exporter.check.diagnosis import diagnose, verdict
+from iris_exporter.check.diagnosis import diagnose, main_finding
 from iris_exporter.check.probes import examine
 from iris_exporter.clock import SystemClock
 from tests.check.sources import stream
@@ -25,7 +25,7 @@ async def found_by(url: str, wait: float, **changes: object) -> str:
     """The verdict of a stream behind nginx."""
     settings = stream(f"{url}/api/stream/overview", **changes)
     found = diagnose(await examine(settings, wait, SystemClock(), lambda _: None), settings)
-    first = verdict(found)
+    first = main_finding(found)
     return "ok" if first is None else first.id
 
 

@@ -61,7 +61,7 @@ def test_all_is_well(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None
     with source() as url:
         code, out, err = check(capsys, f"{url}?token=query-secret", f"--stream.api-key-file={key}")
     assert (code, err) == (0, "")
-    assert "verdict: all is well" in out
+    assert "diagnosis: all is well" in out
     assert "success share" in out
     assert "50 %" in out
 
@@ -70,7 +70,7 @@ def test_a_problem_upstream(capsys: pytest.CaptureFixture[str]) -> None:
     with source() as url:
         code, out, _ = check(capsys, url)
     assert code == 1
-    assert "verdict: key_missing: " in out
+    assert "diagnosis: key_missing: " in out
     assert "what to do: " in out
 
 
@@ -85,7 +85,7 @@ def test_json_has_every_stream_of_a_file(capsys: pytest.CaptureFixture[str], tmp
         code, out, _ = check(capsys, f"--config.file={file}", "--format=json")
     streams = json.loads(out)["streams"]
     assert code == 1  # the worst
-    assert [each["verdict"] for each in streams] == ["ok", "connection_refused"]
+    assert [each["diagnosis"] for each in streams] == ["ok", "connection_refused"]
     assert streams[1]["findings"][0]["advice"] == FINDINGS["connection_refused"].advice
     assert [step["name"] for step in streams[1]["steps"]] == ["configuration", "key", "proxy", "dns", "tcp"]
 
