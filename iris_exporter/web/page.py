@@ -1,8 +1,12 @@
-"""The landing page: one self-contained HTML document, without script, that shows the streams and switches them."""
+"""The landing page: an HTML document that shows the streams and switches them.
+
+It is complete without its script, which is a file beside it and makes it move by what `/api/v1/follow` says.
+"""
 
 from collections.abc import Iterable, Mapping
 from html import escape
-from itertools import chain
+from importlib.resources import files
+from itertools import chain, islice
 from typing import Any
 
 from iris_exporter.core import palette
@@ -11,6 +15,10 @@ from iris_exporter.core.reasons import REASONS
 from iris_exporter.version import VersionInfo
 
 REFRESH_SECONDS = 10
+"""Between two loads of the page, where there is no script."""
+EVENTS = 10
+SCRIPT = "page.js"
+"""The path of the script, relative to the page."""
 
 _STYLE = """
 :root { color-scheme: light dark; --text: #1c1e21; --back: #fff; --line: #d8dbe0; --soft: #5b6270 }
@@ -21,11 +29,15 @@ h1 { font-size: 1.5rem; margin-bottom: 0 }
 p.version, small { color: var(--soft) }
 p.version { margin-top: 0 }
 a { color: inherit }
-nav a { margin-right: 1.2rem }
-.wide { overflow-x: auto }
-table { border-collapse: collapse; width: 100%; margin: 1.5rem 0 }
-th, td { text-align: left; vertical-align: top; padding: .5rem .7rem; border-bottom: 1px solid var(--line) }
-td.text { overflow-wrap: anywhere }
+nav a { display: inline-block; margin-right: 1.2rem }
+section { margin: 1.5rem 0; padding: .8rem 1rem; border: 1px solid var(--line); border-radius: .5rem;
+  overflow-wrap: anywhere }
+h2 { font-size: 1.1rem; margin: 0 0 .4rem }
+dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); gap: .5rem 1rem; margin: .8rem 0 }
+dt { color: var(--soft); font-size: .85em }
+dd { margin: 0; font-variant-numeric: tabular-nums }
+ol { list-style: none; margin: .4rem 0; padding: 0 }
+ol li { padding: .15rem 0; border-top: 1px solid var(--line) }
 time { white-space: nowrap }
 form { display: inline }
 button { font: inherit; padding: .1rem .6rem; cursor: pointer }
@@ -36,25 +48,31 @@ button { font: inherit; padding: .1rem .6rem; cursor: pointer }
 )
 
 CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'self'; connect-src 'self'; form-action 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'"
 )
-"""Sent with the page: nothing is loaded, nothing is run, and nobody may put it in a frame."""
+"""Sent with the page: it loads and runs its own script alone, asks this server alone, and is in nobody's frame."""
+
+
+def script() -> str:
+    """The script of the page."""
+    return files("iris_exporter.web").joinpath("static", SCRIPT).read_text("utf-8")
 
 
 def landing_page(
     version: VersionInfo,
     telemetry_path: str,
-    streams: Iterable[Mapping[str, Any]],
+    streams: Iterable[tuple[Mapping[str, Any], Iterable[Mapping[str, Any]]]],
     read_only: str | None = None,
     warning: str | None = None,
     failures: Mapping[str, str] | None = None,
 ) -> str:
-    """The page; `streams` are the objects that the API answers. Everything in them is escaped.
+    """The page; `streams` are the objects that the API answers, and their events. Everything in them is escaped.
 
     `read_only` says why the reader may switch nothing, and leaves out the buttons. `warning` and `failures`, from parts
     of the exporter that fail now to their reasons, are shown above the streams.
     """
-    rows = "".join(_row(stream, buttons=read_only is None) for stream in streams)
+    rows = "".join(_section(stream, events, buttons=read_only is None) for stream, events in streams)
     # All relative to the page: a proxy may keep or strip the path before it.
     links = (
         (telemetry_path.removeprefix("/"), "Metrics"),
@@ -64,22 +82,21 @@ def landing_page(
         ("-/ready", "Readiness"),
     )
     navigation = "".join(f'<a href="{escape(path)}">{escape(text)}</a>' for path, text in links)
-    table = f"""<div class="wide"><table>
-<thead><tr><th>Stream</th><th>State</th><th>Last update</th><th>Problem</th>\
-{"<th>Switch</th>" if read_only is None else ""}</tr></thead>
-<tbody>{rows}</tbody></table></div>{f"<p><small>Read-only: {escape(read_only)}.</small></p>" if read_only else ""}"""
+    note = f"<p><small>Read-only: {escape(read_only)}.</small></p>" if read_only else ""
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>IRIS exporter</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="refresh" content="{REFRESH_SECONDS}">
-<style>{_STYLE}</style></head><body>
+<noscript><meta http-equiv="refresh" content="{REFRESH_SECONDS}"></noscript>
+<style>{_STYLE}</style><script src="{SCRIPT}" defer></script></head><body>
 <h1>IRIS exporter</h1>
 <p class="version">Version {escape(version.version)}, revision {escape(version.revision)}, \
 Python {escape(version.python)}</p>
 <nav>{navigation}</nav>
+<main>
 {f"<p><strong>Warning:</strong> {escape(warning)}</p>" if warning else ""}
 {_exporter_failures(failures or {})}
-{table if rows else "<p>No stream is configured.</p>"}
+{rows + note if rows else "<p>No stream is configured.</p>"}
+</main>
 </body></html>
 """
 
@@ -95,20 +112,46 @@ def _exporter_failures(failures: Mapping[str, str]) -> str:
     return f"<p><strong>Problems of the exporter itself:</strong></p><ul>{items}</ul>"
 
 
-def _row(stream: Mapping[str, Any], *, buttons: bool) -> str:
+def _section(stream: Mapping[str, Any], events: Iterable[Mapping[str, Any]], *, buttons: bool) -> str:
     name = str(stream["name"])
     base = f"api/v1/streams/{name}"
     forms = " ".join(
         f'<form method="post" action="{escape(f"{base}/{action}")}"><button>{action.capitalize()}</button></form>'
         for action in ("connect", "disconnect", "reset")
     )
-    url = escape(str(stream["url"]))
-    return f"""<tr id="{escape(f"stream-{name}")}">
-<td class="text"><a href="{escape(base)}/overview">{escape(name)}</a><br><small>{url}</small></td>
-<td>{_state(stream)}</td>
-<td>{_time(stream["last_update"])}</td>
-<td class="text">{_problem(stream)}</td>
-{f"<td>{forms}</td>" if buttons else ""}</tr>"""
+    shown = "".join(f'<li class="event">{_event(event)}</li>' for event in islice(events, EVENTS))
+    return f"""<section id="{escape(f"stream-{name}")}">
+<h2><a href="{escape(base)}/overview">{escape(name)}</a> {_state(stream)}
+<small>{escape(str(stream["url"]))}</small>
+<div class="problem">{_problem(stream)}</div>
+<dl>
+<div><dt>Last message</dt><dd class="message">{_time(stream["last_message"])}</dd></div>
+<div><dt>Last update</dt><dd class="update">{_time(stream["last_update"])}</dd></div>
+<div><dt>Rate</dt><dd class="rate">{stream["messages_total"]} messages so far</dd></div>
+<div><dt>Delay</dt><dd class="mean-delay">{_delay(stream["delay"])}</dd></div>
+<div><dt>Last resume</dt><dd>{_RESUMES[stream["last_resume"]]}</dd></div>
+<div><dt>Events missing</dt><dd class="gaps">{stream["event_gaps_total"]}</dd></div>
+</dl>
+<ol class="events">{shown or '<li class="none">No event yet.</li>'}</ol>
+{forms if buttons else ""}</section>"""
+
+
+_RESUMES = {
+    None: "none was needed",
+    "full": "full: nothing is missing",
+    "partial": "partial: the source had lost some events",
+    "none": "none: what was missed is not known",
+}
+
+
+def _delay(delay: Mapping[str, Any]) -> str:
+    return f"{delay['sum_seconds'] / delay['count']:.3f} s on average" if delay["count"] else "not known"
+
+
+def _event(event: Mapping[str, Any]) -> str:
+    words = f"{event['project']} {event['event_type']}: {event['message']}"
+    at = f" {_time(event['timestamp'])}" if event["timestamp"] else ""
+    return f"<strong>{escape(event['severity'])}</strong> {escape(words)}{at}"
 
 
 def _in_use(stream: Mapping[str, Any]) -> str:
@@ -125,12 +168,12 @@ def _state(stream: Mapping[str, Any]) -> str:
     notes = [escape(_in_use(stream)), f"since {_time(stream['state_changed_at'])}"]
     if stream["next_attempt_at"] is not None and state != "live":
         notes.append(f"next attempt {_time(stream['next_attempt_at'])}")
-    return f"{_badge(state, text)}{''.join(f'<br><small>{note}</small>' for note in notes)}"
+    return f"{_badge(state, text)}</h2><p><small>{'; '.join(notes)}</small></p>"
 
 
 def _time(text: str | None) -> str:
     """A time of the API, or never."""
-    return f"<time>{escape(text)}</time>" if text else "never"
+    return f'<time datetime="{escape(text)}">{escape(text)}</time>' if text else "never"
 
 
 def _badge(name: str, text: str) -> str:

@@ -21,10 +21,10 @@ from iris_exporter.web.api import StreamsApi, json_response
 from iris_exporter.web.config.watched import LiveConfig
 from iris_exporter.web.connection_filter import ConnectionFilter, Security
 from iris_exporter.web.context import HttpError, WebContext
-from iris_exporter.web.page import CONTENT_SECURITY_POLICY, landing_page
+from iris_exporter.web.page import CONTENT_SECURITY_POLICY, SCRIPT, landing_page, script
 from iris_exporter.web.rate_limits import MAX_BODY_BYTES, TICK_SECONDS, EventLoopLag, Timeouts
 from iris_exporter.web.scrape import Scrapes
-from iris_exporter.web.views import stream_object
+from iris_exporter.web.views import event_object, stream_object
 
 STOP_SECONDS = 1.0
 """For requests under way when the server closes; a client that reads slower is cut."""
@@ -67,7 +67,7 @@ class HttpServer:
             _log.info("web.http2_not_spoken", file=settings.config_file, spoken="HTTP/1.1")
 
     def _make_app(self, context: WebContext, settings: WebSettings) -> web.Application:
-        handlers = _Handlers(context, settings.telemetry_path, self._access, self._trouble)
+        handlers = _Handlers(context, settings.telemetry_path, self._access, self._trouble, script())
         answer_errors = _answer_errors(self._metrics, f"{settings.route_prefix}/api/")
         middlewares = [self.connections.middleware, answer_errors, self._access.middleware]
         app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_BYTES)
@@ -87,6 +87,7 @@ class HttpServer:
         )
         if telemetry_path != "/":
             app.router.add_get(f"{prefix}/", handlers.landing)
+            app.router.add_get(f"{prefix}/{SCRIPT}", handlers.script)
         if prefix:
             app.router.add_get("/", _redirect(f"{prefix[1:]}/"))
             app.router.add_get(prefix, _redirect(f"{prefix.rpartition('/')[2]}/"))
@@ -175,6 +176,7 @@ class _Handlers:
     telemetry_path: str
     access: AccessControl
     trouble: Callable[[], str | None]
+    script_text: str
 
     async def healthy(self, _: web.Request) -> web.Response:
         trouble = self.trouble()
@@ -197,8 +199,14 @@ class _Handlers:
     async def config(self, _: web.Request) -> web.Response:
         return web.Response(text=self.context.config_text())
 
+    async def script(self, _: web.Request) -> web.Response:
+        return web.Response(text=self.script_text, content_type="text/javascript")
+
     async def landing(self, request: web.Request) -> web.Response:
-        streams = [stream_object(stream) for stream in self.context.streams().values()]
+        streams = [
+            (stream_object(stream), map(event_object, stream.snapshot().events))
+            for stream in self.context.streams().values()
+        ]
         refusal = self.access.control_refusal(request)
         checkpoints = self.context.checkpoints
         warning = None if checkpoints is None else checkpoints.trouble()
