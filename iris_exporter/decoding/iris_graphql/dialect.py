@@ -105,12 +105,12 @@ class IrisGraphql(IrisStream):
 
     @override
     def decode(self, frames: Sequence[Frame]) -> Iterator[EventBatch | Message | DecodeError]:
-        if self._graphql is None:
-            yield from super().decode(frames)
-            return
+        return super().decode(frames) if self._graphql is None else self._decode_each(frames, self._graphql)
+
+    def _decode_each(self, frames: Sequence[Frame], session: Session) -> Iterator[Message | DecodeError]:
         for frame in frames:
             try:
-                yield from self._messages_in(_object_of(frame), self._graphql)
+                yield from self._messages_in(_object_of(frame), session)
             except DecodeError as error:
                 yield error
 
