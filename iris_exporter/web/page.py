@@ -89,7 +89,7 @@ def landing_page(
 <noscript><meta http-equiv="refresh" content="{REFRESH_SECONDS}"></noscript>
 <style>{_STYLE}</style><script src="{SCRIPT}" defer></script></head><body>
 <h1>IRIS exporter</h1>
-<p class="version">Version {escape(version.version)}, revision {escape(version.revision)}, \
+<p class="version">Version {escape(version.version)}{_revision(version)}, \
 Python {escape(version.python)}</p>
 <nav>{navigation}</nav>
 <main>
@@ -99,6 +99,10 @@ Python {escape(version.python)}</p>
 </main>
 </body></html>
 """
+
+
+def _revision(version: VersionInfo) -> str:
+    return "" if version.revision == "unknown" else f", revision {escape(version.revision)}"
 
 
 def _exporter_failures(failures: Mapping[str, str]) -> str:
@@ -165,7 +169,8 @@ def _state(stream: Mapping[str, Any]) -> str:
     text = state.capitalize()
     if state == "connecting" and attempt:
         text += f" (attempt {attempt})"
-    notes = [escape(_in_use(stream)), f"since {_time(stream['state_changed_at'])}"]
+    in_use = _in_use(stream)
+    notes = [*([] if in_use == "none" else [escape(in_use)]), f"since {_time(stream['state_changed_at'])}"]
     if stream["next_attempt_at"] is not None and state != "live":
         notes.append(f"next attempt {_time(stream['next_attempt_at'])}")
     return f"{_badge(state, text)}</h2><p><small>{'; '.join(notes)}</small></p>"

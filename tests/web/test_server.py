@@ -15,6 +15,7 @@ from iris_exporter.core.own_failures import PARTS
 from iris_exporter.core.reasons import REASONS
 from iris_exporter.core.status import State
 from iris_exporter.errors import ConfigError, Problem
+from iris_exporter.version import VersionInfo
 from tests.web.support import NOON, FakeCheckpoints, FakeContext, FakeControl, link, serving
 
 
@@ -263,6 +264,16 @@ async def test_with_the_telemetry_path_at_the_root_there_is_no_page() -> None:
     context = FakeContext()
     async with serving(context, telemetry_path="/") as get:
         assert (await get("/")).text.startswith("# HELP iris_up")
+
+
+async def test_what_is_not_known_or_not_in_use_is_not_on_the_page() -> None:
+    context = FakeContext()
+    context.version = VersionInfo("1.2.3", "unknown", "3.11.7")
+    context.controls["main"].link = link(State.DISCONNECTED, protocol="none")
+    async with serving(context) as get:
+        page = (await get("/")).text
+    assert "Version 1.2.3, Python 3.11.7" in page
+    assert "<small>none" not in page
 
 
 async def test_a_page_without_streams_says_so() -> None:
