@@ -13,11 +13,14 @@ import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
 from iris_exporter.backend.encoding import JSON, PROTOBUF
+from iris_exporter.backend.graphql.operations import Parameters, RequestError, prepare
+from iris_exporter.backend.graphql.protocol import Machine
 from iris_exporter.backend.options import OptionError, parse_options
 from iris_exporter.core import negotiation, reasons
 from iris_exporter.core.failures import from_close_code, from_error_code, from_status
 from iris_exporter.core.positions import parse_position
 from iris_exporter.decoding.dialect import Binary, Frame
+from iris_exporter.decoding.iris_graphql.dialect import IrisGraphql
 from iris_exporter.decoding.iris_json.dialect import IrisJson
 from iris_exporter.decoding.iris_stream.dialect import IrisStream
 from iris_exporter.decoding.messages import MESSAGE_TYPES, EventBatch, Unknown
@@ -211,10 +214,35 @@ def protobuf(data: bytes) -> None:
     assert msgspec.json.encode(once, order="sorted") == msgspec.json.encode(twice, order="sorted")
 
 
+def graphql(data: bytes) -> None:
+    """GraphQL, both ends: what a client sends is an action or a refusal, what a source sends messages or errors."""
+    text = data.decode("utf-8", "replace")
+    machine = Machine()
+    machine.feed('{"type":"connection_init"}')
+    machine.feed(text)
+    try:
+        operation = prepare(Parameters(text))
+    except RequestError as problem:
+        msgspec.json.encode(problem.errors)
+    else:
+        msgspec.json.encode(operation.result({}))
+    dialect = IrisGraphql()
+    dialect.configure(stream_settings(url="http://iris.example/graphql"))
+    dialect.request_for((data,))
+    for found in dialect.decode((data,)):
+        if isinstance(found, DecodeError):
+            assert found.reason in REASONS
+            continue
+        for message in found.messages() if isinstance(found, EventBatch) else (found,):
+            assert message.message_type in MESSAGE_TYPES
+            if not isinstance(message, Unknown):
+                check_printable(message)
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     target.__name__: target
     for target in (
         *(sse, envelope, subscription, document, websocket, headers, inflate, framing),
-        *(client_message, protobuf),
+        *(client_message, protobuf, graphql),
     )
 }
