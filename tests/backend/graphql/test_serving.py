@@ -127,6 +127,17 @@ async def test_pages_of_events() -> None:
         assert found["errors"][0]["extensions"]["code"] == "INVALID_REQUEST"
 
 
+async def test_one_query_does_not_list_everything_many_times() -> None:
+    async with bench() as it:
+        it.happen(1500)
+        pages = [f"a{number}: events(limit: 1000) {{ events {{ id }} }}" for number in range(4)]
+        found = (await post(it, "{" + " ".join(pages[:3]) + "}"))[2]
+        assert "errors" not in found
+        status, _, found = await post(it, "{" + " ".join(pages) + "}")
+        assert status == 200
+        assert found["errors"][0]["extensions"]["code"] == "INVALID_REQUEST"
+
+
 async def test_projects_and_anomalies_by_id() -> None:
     async with bench() as it:
         found = (await post(it, '{ projects { id } a: project(id: "nobody") { id } anomalies(project: "x") { id } }'))[
