@@ -11,6 +11,7 @@ from typing import Any
 
 from iris_exporter.core import palette
 from iris_exporter.core.own_failures import ALL_REASONS, PARTS
+from iris_exporter.core.positions import Outcome
 from iris_exporter.core.reasons import REASONS
 from iris_exporter.version import VersionInfo
 
@@ -142,9 +143,10 @@ def _section(stream: Mapping[str, Any], events: Iterable[Mapping[str, Any]], *, 
 
 _RESUMES = {
     None: "none was needed",
-    "full": "full: nothing is missing",
-    "partial": "partial: the source had lost some events",
-    "none": "none: what was missed is not known",
+    Outcome.FULL: "full: nothing is missing",
+    Outcome.PARTIAL: "partial: the source had lost some events",
+    Outcome.NONE: "none: what was missed is not known",
+    Outcome.RESTARTED: "restarted: the source has lost its history, and what was missed is not known",
 }
 
 

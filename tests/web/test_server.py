@@ -12,6 +12,7 @@ from iris_exporter import logs
 from iris_exporter.core import palette
 from iris_exporter.core.failures import Failure
 from iris_exporter.core.own_failures import PARTS
+from iris_exporter.core.positions import Outcome
 from iris_exporter.core.reasons import REASONS
 from iris_exporter.core.status import State
 from iris_exporter.errors import ConfigError, Problem
@@ -274,6 +275,16 @@ async def test_what_is_not_known_or_not_in_use_is_not_on_the_page() -> None:
         page = (await get("/")).text
     assert "Version 1.2.3, Python 3.11.7" in page
     assert "<small>none" not in page
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+async def test_every_outcome_of_a_resume_is_on_the_page(outcome: Outcome) -> None:
+    context = FakeContext()
+    context.controls["main"].last_resume = outcome
+    async with serving(context) as get:
+        answer = await get("/")
+    assert answer.status == 200
+    assert f"<dd>{outcome.value}: " in answer.text
 
 
 async def test_a_page_without_streams_says_so() -> None:
