@@ -33,7 +33,7 @@ COMMANDS = [
     line.removeprefix("$ ")
     for page in ("protocol.md", "backend.md")
     for block in re.findall(r"```console\n(.+?)```", (DOCS / page).read_text(), re.DOTALL)
-    for line in block.splitlines()
+    for line in block.replace("\\\n", " ").splitlines()
     if line.startswith("$ ")
 ]
 
@@ -123,7 +123,8 @@ async def test_curl(command: str) -> None:
                 if " -N " in command:
                     while not (text := await process.stdout.readline()).startswith(b"data: "):
                         assert text, "the stream ended"
-                    assert json.loads(text[6:])["type"]
+                    message = json.loads(text[6:])
+                    assert message.get("type") or message["data"]
                 else:
                     text, _ = await process.communicate()
                     assert process.returncode == 0
