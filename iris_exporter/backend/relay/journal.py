@@ -164,10 +164,13 @@ class Journal:
 
     def close(self) -> None:
         """Leave the file as one that lacks nothing, and let another relay have it."""
-        with self._mutex, suppress(sqlite3.Error):
-            with _transaction(self._connection) as execute:
-                execute("UPDATE meta SET value = '1' WHERE key = 'clean'")
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with self._mutex:
+            try:
+                with _transaction(self._connection) as execute:
+                    execute("UPDATE meta SET value = '1' WHERE key = 'clean'")
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            except sqlite3.Error as error:
+                _log.warning("history.not_closed", error=error, detail="the next start may begin a new epoch")
         self._connection.close()
         if self._locks is not None:
             self._locks.close()

@@ -121,8 +121,10 @@ async def _poll(relay: Relay, backend: Backend, clock: Clock, polled: asyncio.Ev
 
 async def _close(journal: Journal, place: Hashable) -> None:
     """Close the history; a disk that hangs does not keep the program from ending."""
-    with suppress(BlockedError):
+    try:
         await STATE.run(journal.close, place)
+    except BlockedError as error:
+        _log.warning("history.not_closed", error=error, detail="the next start may begin a new epoch")
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

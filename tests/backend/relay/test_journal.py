@@ -1,11 +1,13 @@
 """The history of a relay on disk."""
 
+import io
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from iris_exporter import logs
 from iris_exporter.backend.relay.journal import FILE, MAX_AGE_SECONDS, MORE_IDS, Journal, JournalError
 from iris_exporter.errors import ConfigError
 
@@ -188,3 +190,15 @@ def test_without_a_directory_it_is_in_memory() -> None:
     journal = opened(None)
     assert journal.record(0, rows("a"), None, 1.0)[0].offset == 1
     journal.close()
+
+
+def test_a_history_that_cannot_be_closed_says_so(tmp_path: Path) -> None:
+    log = io.StringIO()
+    logs.setup("info", "logfmt", log)
+    try:
+        journal = opened(tmp_path)
+        journal._connection.close()
+        journal.close()
+        assert "event=history.not_closed" in log.getvalue()
+    finally:
+        logs.setup("error", "logfmt", io.StringIO())
