@@ -14,7 +14,9 @@ STAGES = (
 """Data flows from the left to the right; a stage imports nothing of those on its right. `decoding` comes before
 `transports`, which know the seam: a dialect says what they offer and send, and imports nothing of them."""
 
-SHARED = frozenset({"", "errors", "clock", "units", "version", "core", "logs", "settings", "process", "config"})
+SHARED = frozenset(
+    {"", "errors", "clock", "units", "version", "core", "logs", "settings", "process", "config", "mapping"}
+)
 """Any room may import these, and they import one another alone; "" is the package itself, with its version."""
 
 PURE = frozenset({"core", "errors", "units"})

@@ -1,0 +1,98 @@
+"""What is sent to a source: text or JSON in which `${name}` stands for what is only known when it is sent.
+
+Names are `secret` (the key file), `secret.NAME`, `param.NAME`, `cursor`, `next` (1, 2, ... on one connection), `origin`
+(scheme and host of the stream's address). `$${` is `${`.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+_PLACEHOLDER = re.compile(r"\$\$\{|\$\{([^{}]*)\}")
+_WHOLE = re.compile(r"\$\{([^{}]*)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """A JSON object of a template, in its order."""
+
+    items: tuple[tuple[str, "Part"], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """A JSON array of a template."""
+
+    items: tuple["Part", ...]
+
+
+Part = str | int | float | bool | None | Fields | Items
+Resolve = Callable[[str], object]
+"""The value for a name: text, number, or any JSON value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """What is sent; `content` is a text, which is sent as it is, or `Fields` or `Items`, which become JSON.
+
+    `repr` leaves the content out: somebody may have written a secret into it.
+    """
+
+    content: Part
+
+    def __repr__(self) -> str:
+        return "Template(...)"
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names that it uses."""
+        return frozenset(_names(self.content))
+
+    def render(self, resolve: Resolve) -> str:
+        """Return what is sent.
+
+        A string of JSON that is one name and nothing else becomes the value as it is (`"${next}"` a number); within a
+        text it becomes its text. A key is a text always.
+        """
+        if isinstance(self.content, Fields | Items):
+            return json.dumps(_filled(self.content, resolve), ensure_ascii=False, separators=(",", ":"))
+        return _text(str(self.content), resolve)
+
+
+def names_in(text: str) -> Iterator[str]:
+    """Yield the names that a text uses."""
+    return (match.group(1) for match in _PLACEHOLDER.finditer(text) if match.group(1) is not None)
+
+
+def _names(part: Part) -> Iterator[str]:
+    if isinstance(part, str):
+        yield from names_in(part)
+    elif isinstance(part, Items):
+        for item in part.items:
+            yield from _names(item)
+    elif isinstance(part, Fields):
+        for key, value in part.items:
+            yield from names_in(key)
+            yield from _names(value)
+
+
+def _filled(part: Part, resolve: Resolve) -> object:
+    if isinstance(part, Fields):
+        return {_text(key, resolve): _filled(value, resolve) for key, value in part.items}
+    if isinstance(part, Items):
+        return [_filled(item, resolve) for item in part.items]
+    if not isinstance(part, str):
+        return part
+    whole = _WHOLE.fullmatch(part)
+    return _text(part, resolve) if whole is None else resolve(whole.group(1))
+
+
+def _text(text: str, resolve: Resolve) -> str:
+    def value(match: re.Match[str]) -> str:
+        if match.group(1) is None:
+            return "${"
+        found = resolve(match.group(1))
+        return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
+
+    return _PLACEHOLDER.sub(value, text)

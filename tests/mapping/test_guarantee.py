@@ -1,0 +1,91 @@
+"""What the counters of a source can promise."""
+
+import re
+
+import pytest
+
+from iris_exporter.mapping.guarantee import Counted, guarantee
+from iris_exporter.mapping.paths import read_path
+from iris_exporter.mapping.spec import (
+    CursorSpec,
+    Entry,
+    Mapping,
+    MetricKind,
+    MetricSpec,
+    Order,
+    PartSpec,
+    Resume,
+    Rewind,
+    Role,
+    ValueSpec,
+)
+from iris_exporter.mapping.templates import Template
+
+COUNTER = MetricSpec("a_total", MetricKind.COUNTER, "A.", ValueSpec(constant=1))
+GAUGE = MetricSpec("a", MetricKind.GAUGE, "A.", ValueSpec(constant=1))
+ID = ((read_path("$.id"),),)
+
+
+def mapping(*parts: PartSpec, cursor: CursorSpec | None = None) -> Mapping:
+    return Mapping("a", "a", entries=(Entry("event", Role.EVENT, parts=parts),), cursor=cursor)
+
+
+def cursor(order: Order, *, rewind: bool = False, resume: bool = True, **options: object) -> CursorSpec:
+    return CursorSpec(
+        read_path("$.n"),
+        order,
+        rewind=Rewind(re.compile("([0-9]+)"), 5) if rewind else None,
+        resume=Resume(query=(("since", Template("${cursor}")),)) if resume else None,
+        **options,  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected", "why"),
+    [
+        (mapping(PartSpec(metrics=(GAUGE,))), Counted.NONE, "no metric counts"),
+        (mapping(PartSpec(metrics=(COUNTER,))), Counted.NONE, "have no id, and the mapping has no cursor"),
+        (mapping(PartSpec(metrics=(COUNTER,), id=ID)), Counted.AT_MOST_ONCE, "no cursor"),
+        (mapping(PartSpec(metrics=(COUNTER,)), cursor=cursor(Order.OPAQUE)), Counted.AT_LEAST_ONCE, "counted again"),
+        (mapping(PartSpec(metrics=(COUNTER,), id=ID), cursor=cursor(Order.OPAQUE)), Counted.EXACTLY_ONCE, "reach"),
+        (mapping(PartSpec(metrics=(COUNTER,), id=ID), cursor=cursor(Order.NUMBER)), Counted.AT_MOST_ONCE, "no rewind"),
+        (
+            mapping(PartSpec(metrics=(COUNTER,), id=ID), cursor=cursor(Order.NUMBER, rewind=True)),
+            Counted.EXACTLY_ONCE,
+            "a little earlier",
+        ),
+        (
+            mapping(PartSpec(metrics=(COUNTER,), id=ID), cursor=cursor(Order.OPAQUE, resume=False)),
+            Counted.AT_MOST_ONCE,
+            "no resume",
+        ),
+        (
+            mapping(PartSpec(metrics=(COUNTER,), id=ID), cursor=cursor(Order.NUMBER, by=(read_path("$.p"),))),
+            Counted.AT_MOST_ONCE,
+            "each key",
+        ),
+        (
+            mapping(PartSpec(metrics=(COUNTER,), id=ID), PartSpec(metrics=(COUNTER,)), cursor=cursor(Order.OPAQUE)),
+            Counted.AT_LEAST_ONCE,
+            "no id",
+        ),
+    ],
+)
+def test_identity_and_resume_decide(spec: Mapping, expected: Counted, why: str) -> None:
+    result = guarantee(spec, "websocket")
+    assert result.counted is expected
+    assert why in result.why
+
+
+def test_a_message_can_only_be_sent_where_there_is_a_way() -> None:
+    by_message = CursorSpec(read_path("$.n"), Order.OPAQUE, resume=Resume(message=Template("${cursor}")))
+    spec = mapping(PartSpec(metrics=(COUNTER,), id=ID), cursor=by_message)
+    assert guarantee(spec, "websocket").counted is Counted.EXACTLY_ONCE
+    assert guarantee(spec, "sse").counted is Counted.AT_MOST_ONCE
+
+
+def test_the_fingerprint_is_of_identity_and_cursor() -> None:
+    one = mapping(PartSpec(metrics=(COUNTER,), id=ID))
+    assert one.fingerprint == mapping(PartSpec(metrics=(GAUGE,), id=ID)).fingerprint
+    assert one.fingerprint != mapping(PartSpec(metrics=(COUNTER,))).fingerprint
+    assert one.fingerprint != mapping(PartSpec(metrics=(COUNTER,), id=ID), cursor=cursor(Order.OPAQUE)).fingerprint
