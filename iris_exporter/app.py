@@ -23,7 +23,6 @@ from iris_exporter.core.negotiation import without_credentials
 from iris_exporter.core.own_failures import disk_reason
 from iris_exporter.errors import ConfigError, IrisExporterError, Problem
 from iris_exporter.fleet.manager import Fleet
-from iris_exporter.grafana.live import LivePush
 from iris_exporter.http.session import open_session
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.exposition import Exposition, Source
@@ -128,6 +127,8 @@ class Exporter:
                 stack.push_async_callback(self._state.checkpoints.write)
                 stack.callback(self.tasks.start("checkpoints", self._state.checkpoints.run).cancel)
             if self.settings.live.client.url:
+                from iris_exporter.grafana.live import LivePush
+
                 live = LivePush(self.settings.live, self._session, self.streams, self.self_metrics, self._clock)
                 stack.callback(self.tasks.start("live", live.run).cancel)
             if self._watch is not None:

@@ -27,6 +27,10 @@ DATA = Path(__file__).parent / "data" / "config"
 ROOT = Path(__file__).parent.parent
 URL = "http://one.example.com/api/stream/overview"
 HEAVY = {"aiohttp", "opentelemetry", "prometheus_client", "google", "requests", "bcrypt"}
+UNWANTED = {
+    *("yaml", "difflib", "zipfile", "opentelemetry", "google", "bcrypt", "iris_exporter.backend"),
+    *("iris_exporter.fleet.discovery.source", "iris_exporter.fleet.kubernetes", "iris_exporter.grafana.live"),
+}
 Capture = pytest.CaptureFixture[str]
 
 
@@ -275,6 +279,22 @@ def test_quick_answers_import_nothing_heavy(arguments: list[str]) -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert result.stderr.splitlines()[-1] == "[]"
+
+
+def test_a_sidecar_imports_nothing_for_what_it_was_not_asked_to_do() -> None:
+    """Each of these is a part of the memory of a process that only receives a stream and shows its metrics."""
+    code = (
+        "import asyncio, sys\n"
+        "from iris_exporter import app, config\n"
+        "async def main():\n"
+        f"    given = {{'stream.url': {URL!r}, 'web.listen-address': ['127.0.0.1:0']}}\n"
+        "    async with app.Exporter(config.load(given, {}), lambda: None):\n"
+        "        print(sorted(sys.modules.keys() & unwanted))\n"
+        f"unwanted = {UNWANTED!r}\n"
+        "asyncio.run(main())"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert result.stdout.splitlines() == ["[]"]
 
 
 @pytest.mark.parametrize("argument", ["--help", "--version"])

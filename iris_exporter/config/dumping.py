@@ -3,8 +3,6 @@
 from operator import attrgetter
 from typing import Any
 
-import yaml
-
 from iris_exporter.config.options import OPTIONS, STREAM_OPTIONS, Option
 from iris_exporter.core import urls
 from iris_exporter.settings import Settings
@@ -12,6 +10,8 @@ from iris_exporter.settings import Settings
 
 def dump(settings: Settings) -> str:
     """Return `settings` as a YAML file that `load` would accept, with secrets masked; files are only named."""
+    from iris_exporter.config import yaml_text
+
     result: dict[str, Any] = {}
     for option in OPTIONS:
         if option.in_file and option.group != "stream":
@@ -22,20 +22,13 @@ def dump(settings: Settings) -> str:
         for name, option in STREAM_OPTIONS.items():
             _put(entry, [name], option, getattr(stream, option.path))
         result["streams"].append(entry)
-    return str(yaml.dump(result, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000))
+    return yaml_text.write(result)
 
 
 def needs_restart(old: Settings, new: Settings) -> tuple[str, ...]:
     """Return the keys of the options whose change only a restart applies."""
     changing = [option for option in OPTIONS if option.restart]
     return tuple(option.key for option in changing if attrgetter(option.path)(old) != attrgetter(option.path)(new))
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes no anchors: a file for people repeats itself."""
-
-    def ignore_aliases(self, _data: Any) -> bool:
-        return True
 
 
 def _put(target: dict[str, Any], path: list[str], option: Option, value: Any) -> None:

@@ -185,7 +185,9 @@ class _Loader:
 
     def _take_file(self, path: Path) -> tuple[dict[str, Given], list[_Stream] | None]:
         """Take over the file's options; return its `defaults:` and its `streams:` (None: it has none)."""
-        table, problems = yaml_tree.read(path)
+        from iris_exporter.config import yaml_text
+
+        table, problems = yaml_text.read(path)
         reader = self._reader
         reader.problems += problems
         reader.file = path

@@ -4,7 +4,6 @@ Names of options have a group in front (`stream.url`, `STREAM_URL`), which many 
 `stream.xyz` would be near to `stream.url` for the sake of the group alone; so group and rest are compared apart.
 """
 
-import difflib
 import re
 from collections.abc import Iterable
 
@@ -67,4 +66,6 @@ def _closeness(given: str, known: str) -> float:
 
 
 def _ratio(one: str, other: str) -> float:
+    import difflib  # for mistakes alone
+
     return difflib.SequenceMatcher(None, one, other).ratio()

@@ -8,26 +8,26 @@ import os
 import socket
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from functools import partial
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import aiohttp
 
 from iris_exporter.clock import Clock
 from iris_exporter.core.sharding import owner
 from iris_exporter.core.urls import endpoint
-from iris_exporter.fleet.discovery.files import FileDiscovery
-from iris_exporter.fleet.discovery.http import HttpDiscovery
-from iris_exporter.fleet.discovery.kubernetes import KubernetesDiscovery
-from iris_exporter.fleet.discovery.source import Source
-from iris_exporter.fleet.election import LeaderElection
 from iris_exporter.fleet.handover import Handover
-from iris_exporter.fleet.kubernetes import Access, Kubernetes, access_from
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.logs import get_logger
 from iris_exporter.persistence.stream_locks import StreamLocks
 from iris_exporter.process.tasks import TaskOwner
 from iris_exporter.settings import Settings, StreamSettings
+
+if TYPE_CHECKING:
+    # Imported where streams are discovered or a leader is elected, and not otherwise.
+    from iris_exporter.fleet.discovery.source import Source
+    from iris_exporter.fleet.election import LeaderElection
+    from iris_exporter.fleet.kubernetes import Access
 
 _log = get_logger("fleet")
 
@@ -178,19 +178,28 @@ class Fleet(Generic[Applied]):
     def _start_sources(self) -> list[asyncio.Task[None]]:
         return [self._task_owner.start(f"discovery_{source.name}", source.run) for source in self._sources()]
 
-    def _sources(self) -> list[Source]:
+    def _sources(self) -> "list[Source]":
         discovery = self._settings.discovery
         common = discovery, self._metrics, self._clock, self._discovered
         sources: list[Source] = []
         if discovery.files:
+            from iris_exporter.fleet.discovery.files import FileDiscovery
+
             sources.append(FileDiscovery(*common))
         if discovery.http.url:
+            from iris_exporter.fleet.discovery.http import HttpDiscovery
+
             sources.append(HttpDiscovery(*common, self._session))
         if discovery.kubernetes != "none":
+            from iris_exporter.fleet.discovery.kubernetes import KubernetesDiscovery
+            from iris_exporter.fleet.kubernetes import Kubernetes
+
             sources.append(KubernetesDiscovery(*common, Kubernetes(self._access(), self._session)))
         return sources
 
-    def _access(self) -> Access:
+    def _access(self) -> "Access":
+        from iris_exporter.fleet.kubernetes import Access, access_from
+
         fleet = self._settings.fleet
         if fleet.kubernetes_url is None:
             return access_from(os.environ)
@@ -198,7 +207,10 @@ class Fleet(Generic[Applied]):
         url = fleet.kubernetes_url.rstrip("/")
         return Access(url, namespace, fleet.kubernetes_token_file, fleet.kubernetes_ca_file)
 
-    def _election(self) -> LeaderElection:
+    def _election(self) -> "LeaderElection":
+        from iris_exporter.fleet.election import LeaderElection
+        from iris_exporter.fleet.kubernetes import Kubernetes
+
         fleet, access = self._settings.fleet, self._access()
         name = fleet.lease_name if fleet.total_shards == 1 else f"{fleet.lease_name}-{fleet.shard}"
         return LeaderElection(

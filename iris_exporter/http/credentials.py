@@ -21,17 +21,18 @@ from iris_exporter.settings import ClientSettings, StreamSettings
 _log = logs.get_logger(__name__)
 
 _T = TypeVar("_T")
-Trust = ssl.SSLContext | bool
-"""What aiohttp takes: True stands for the system's authorities as they were at the start, without a certificate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What one request sends and trusts. `elsewhere` is the trust for an origin that must not learn the credentials."""
+    """What one request sends and trusts. `elsewhere` is the trust for an origin that must not learn the credentials.
+
+    None stands for `system_trust`: the address has no TLS, and nothing was loaded in case that a redirect leads to it.
+    """
 
     headers: tuple[Header, ...] = field(repr=False)
-    trust: Trust
-    elsewhere: Trust
+    trust: ssl.SSLContext | None
+    elsewhere: ssl.SSLContext | None
 
 
 class Credentials:
@@ -86,16 +87,21 @@ class Credentials:
             headers[request_headers.AUTHORIZATION] = ("Authorization", f"Bearer {key}")
         return Identity(tuple(headers.values()), await self._trust(), await self._trust_elsewhere())
 
-    async def _trust(self) -> Trust:
+    async def _trust(self) -> ssl.SSLContext | None:
         if self._verify and self._files == tls.Files() and self._is_plain:
-            return True  # used only when a redirect leads to TLS
+            return None
         return await _context(self._files, verify=self._verify)
 
-    async def _trust_elsewhere(self) -> Trust:
+    async def _trust_elsewhere(self) -> ssl.SSLContext | None:
         """The operator's own authorities apply to every origin; our certificate and skipped verification do not."""
         if self._files.authorities is None and self._is_plain:
-            return True
+            return None
         return await _context(tls.Files(self._files.authorities), verify=True)
+
+
+async def system_trust() -> ssl.SSLContext:
+    """The authorities of the system, without a certificate of ours. Raises TransportError: they cannot be read."""
+    return await _context(tls.Files(), verify=True)
 
 
 async def _context(files: tls.Files, *, verify: bool) -> ssl.SSLContext:

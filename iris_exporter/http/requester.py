@@ -15,7 +15,7 @@ from iris_exporter.core.failures import Failure, TransportError, from_status
 from iris_exporter.core.negotiation import as_http
 from iris_exporter.http import redirects
 from iris_exporter.http.addresses import as_written
-from iris_exporter.http.credentials import Credentials, Identity
+from iris_exporter.http.credentials import Credentials, Identity, system_trust
 from iris_exporter.http.proxies import is_of_proxy, proxy_for
 from iris_exporter.http.session import RedirectedError, Sent, end_with_connection, sent_once
 from iris_exporter.settings import ClientSettings
@@ -90,7 +90,7 @@ class Requester:
             TransportError: The credentials cannot be read.
             RedirectedError: The answer is a redirect.
         """
-        call = self._call(as_http(url), await self.credentials.identity(), known=True)
+        call = await self._call(as_http(url), await self.credentials.identity(), known=True)
         response = await self.session.request(
             method,
             as_written(call.url),
@@ -141,7 +141,7 @@ class Requester:
         known = True
         paid: set[str] = set()
         while True:
-            call = self._call(hops[-1], identity, known=known)
+            call = await self._call(hops[-1], identity, known=known)
             try:
                 with self._paying(call, paid) as sent:
                     answer = await send(call)
@@ -187,13 +187,16 @@ class Requester:
                 paid.add(origin)
             self.budget.settle(call.url, connections)
 
-    def _call(self, url: str, identity: Identity, *, known: bool) -> _Call:
+    async def _call(self, url: str, identity: Identity, *, known: bool) -> _Call:
         """`known` says whether the origin may receive the credentials."""
         headers = dict(identity.headers) if known else {}
-        options: dict[str, Any] = {"ssl": identity.trust if known else identity.elsewhere}
+        options: dict[str, Any] = {}
         if known and url.startswith("https:") and self.settings.tls_server_name is not None:
             options["server_hostname"] = self.settings.tls_server_name
         proxy = None if self.settings.proxy == "none" else proxy_for(url, os.environ)
+        trust = identity.trust if known else identity.elsewhere
+        if url.startswith("https:") or (proxy is not None and proxy.url.startswith("https:")):
+            options["ssl"] = trust or await system_trust()
         if proxy is not None:
             options["proxy"] = proxy.url
             if proxy.authorization is not None:

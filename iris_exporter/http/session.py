@@ -1,7 +1,6 @@
 """The HTTP session that all streams share: one connector, no cookies, and no redirect or retry of aiohttp's own."""
 
 import asyncio
-import ssl
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -109,7 +108,8 @@ def open_session(trace_configs: Sequence[aiohttp.TraceConfig] = ()) -> aiohttp.C
     """A client session without a limit on connections, since the configuration names each stream.
 
     Names are looked up by an asynchronous resolver (c-ares), which occupies no thread. `trace_configs` receive the
-    phases of each request, `handshakes` those of TLS.
+    phases of each request, `handshakes` those of TLS. A request over TLS names its own context, as `Requester` does:
+    the handshakes of aiohttp's are not watched.
 
     A redirect raises `RedirectedError`. The environment is not read: with its proxies aiohttp would take passwords from
     .netrc.
@@ -120,7 +120,6 @@ def open_session(trace_configs: Sequence[aiohttp.TraceConfig] = ()) -> aiohttp.C
             limit=0,
             keepalive_timeout=75,
             resolver=Resolver(),
-            ssl=handshakes.watch(ssl.create_default_context()),
         ),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None, sock_read=None),

@@ -90,6 +90,44 @@ async def test_the_systems_authorities_are_read_again_when_they_change(
         assert await ask(server.url, protocol) == (b"{}" if protocol == "poll" else protocol)
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_a_redirect_to_tls_trusts_the_systems_authorities(
+    protocol: str, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are loaded then: a stream without TLS costs no memory for them."""
+
+    async def lead_on(_: web.Request) -> web.StreamResponse:
+        return web.Response(status=307, headers={"Location": f"{secure.url}/s"})
+
+    bundle = place.directory / "bundle.pem"
+    bundle.write_text(Authority("Stranger").pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    async with serve(stream_or_socket, place.server()) as secure, serve(lead_on) as plain:
+        async with client(f"{plain.url}/s", protocol=protocol) as made:
+            outcome = await (made.polled() if protocol == "poll" else made.outcome())
+            assert reason(outcome) == "tls_certificate"
+            bundle.write_text(place.authority.pem)
+            outcome = await (made.polled() if protocol == "poll" else made.outcome())
+        assert outcome == (b"{}" if protocol == "poll" else protocol)
+
+
+@pytest.mark.parametrize("protocol", ["sse", "poll"])
+async def test_a_proxy_over_tls_needs_a_certificate_of_the_systems_authorities(
+    protocol: str, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also for an address without TLS, which it is asked for without a tunnel."""
+    bundle = place.directory / "bundle.pem"
+    bundle.write_text(Authority("Stranger").pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    async with serve(stream_or_socket, place.server()) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        assert isinstance(await ask("http://source.invalid", protocol), Failure)
+        assert proxy.requests == []
+        bundle.write_text(place.authority.pem)
+        assert not isinstance(await ask("http://source.invalid", protocol), Failure)
+        assert proxy.sent("Host") == ["source.invalid"]
+
+
 async def test_without_verification_any_certificate_is_accepted_with_a_warning(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:

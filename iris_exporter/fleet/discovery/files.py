@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from iris_exporter.config import yaml_tree
+from iris_exporter.config import yaml_text
 from iris_exporter.core.own_failures import disk_reason
 from iris_exporter.errors import ConfigError, Problem
 from iris_exporter.fleet.discovery.source import MAX_BYTES, Entry, Source, StreamList
@@ -94,7 +94,7 @@ class FileDiscovery(Source):
             raise ConfigError([Problem(str(path), "(file)", f"more than {MAX_BYTES >> 20} MiB", _SHAPE)])
         streams, file.refused = self.read(
             Entry(node, f"{path}:{node.line}", f"[{index}]", path, problems)
-            for index, (node, problems) in enumerate(yaml_tree.read_list(content, path, _SHAPE))
+            for index, (node, problems) in enumerate(yaml_text.read_list(content, path, _SHAPE))
         )
         for problems in file.refused:
             if problems not in reported:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from iris_exporter.config import values, yaml_tree
+from iris_exporter.config import values
 from iris_exporter.config.reader import Reader
 from iris_exporter.config.values import BadValueError, ValueType, plain
 from iris_exporter.config.yaml_tree import Scalar, Table
@@ -157,7 +157,9 @@ class _Loader:
 
     def load(self, path: Path) -> WebConfig:
         """Return what could be read."""
-        root, problems = yaml_tree.read(path, "web.config.file", _EXAMPLE)
+        from iris_exporter.config import yaml_text
+
+        root, problems = yaml_text.read(path, "web.config.file", _EXAMPLE)
         self.problems += problems
         for name in root.entries:
             if name not in _SECTIONS:
