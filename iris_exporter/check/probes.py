@@ -256,7 +256,7 @@ class _Examination:
         self._seen.connect_seconds = self._clock.monotonic() - self._begun
         if failure is not None:
             raise TransportError(failure)
-        self._done(f"a document arrived from {without_credentials(self._loader.url)}")
+        self._done(f"a document arrived from {without_credentials(self._loader.url or '')}")
 
     async def _listen(self, link: ObservedLink, heard: Heard, wait: float | None) -> None:
         wait_seconds = WAIT_SECONDS if wait is None else wait

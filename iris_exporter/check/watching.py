@@ -9,7 +9,8 @@ from iris_exporter.check.observations import Heard, Messages
 from iris_exporter.clock import Clock
 from iris_exporter.decoding.dialect import Outgoing
 from iris_exporter.decoding.messages import EventBatch, EventMessage, Message, Metrics, Overview, Update, UpstreamError
-from iris_exporter.model.state import Changes, StreamState
+from iris_exporter.model.source_state import Changes
+from iris_exporter.model.state import StreamState
 from iris_exporter.streams.log import StreamLog
 from iris_exporter.transports.base import Link, Received
 from iris_exporter.transports.connection_events import ConnectionEvent

@@ -8,7 +8,8 @@ attempts already used decide between trying again, polling, and giving up for a 
 Phases are finer than the states of the contract, because "polling" and "polling while a dial is under way" need
 different reactions; `STATES` maps each phase to its state. From POLLING and REFUSED the live transport is dialled
 again on a slow schedule, so no operator has to press a button. While a dial from POLLING is under way polling goes
-on, and stops only when the link is open.
+on, and stops only when the link is open. A source without an address to poll has no polling phase: when no attempts
+are left it is in REFUSED, as if it had refused.
 
 Attempts. The count of failed attempts goes back to zero only when a link has been up for `stable_after_seconds`; a
 server that accepts and closes at once therefore drives the backoff up and ends in polling, like one that refuses.
@@ -248,7 +249,7 @@ class Connection:
         self._opened_at = now
         return self._advance(Input.OPENED)
 
-    def failed(self, failure: Failure, now: float, *, key_changed: bool = False) -> Step:
+    def failed(self, failure: Failure, now: float, *, key_changed: bool = False, can_poll: bool = True) -> Step:
         """The dial or the link failed at monotonic time `now`.
 
         Args:
@@ -256,6 +257,7 @@ class Connection:
             now: When; a link that lived for `stable_after_seconds` starts the count of attempts again.
             key_changed: Whether the key on disk is another one than the one that was refused; then it is tried
                 once, like any failed attempt, before the refusal counts.
+            can_poll: Whether there is something to poll; without, a source that fails for too long is one that refuses.
         """
         if self._opened_at is not None and now - self._opened_at >= self._rules.stable_after_seconds:
             self.attempt = 0
@@ -263,10 +265,10 @@ class Connection:
             self._key_renewed = False
         self._opened_at = None
         self.attempt += 1
-        what = self._classify(failure.remedy, key_changed=key_changed)
+        what = self._classify(failure.remedy, key_changed=key_changed, can_poll=can_poll)
         return self._advance(what, failure)
 
-    def _classify(self, remedy: Remedy, *, key_changed: bool) -> Input:
+    def _classify(self, remedy: Remedy, *, key_changed: bool, can_poll: bool) -> Input:
         match remedy:
             case Remedy.STOP:
                 return Input.STOPPED
@@ -276,11 +278,13 @@ class Connection:
                 return Input.REFUSED
             case Remedy.RENEW:
                 self._key_renewed = True
-            case Remedy.POLL:
+            case Remedy.POLL if can_poll:
                 return Input.UNAVAILABLE
-            case Remedy.RETRY | Remedy.RETRY_LATER:
+            case Remedy.POLL | Remedy.RETRY | Remedy.RETRY_LATER:
                 pass
-        return Input.EXHAUSTED if self.attempt > self._rules.reconnect_attempts else Input.FAILED
+        if self.attempt <= self._rules.reconnect_attempts:
+            return Input.FAILED
+        return Input.EXHAUSTED if can_poll else Input.REFUSED
 
     def _advance(self, what: Input, failure: Failure | None = None) -> Step:
         previous = self.phase

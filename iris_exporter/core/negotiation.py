@@ -44,15 +44,15 @@ class Answer(StrEnum):
     FAILED = "failed"  # for the reason in the status
 
 
-def first_probe(configured: str, url: str, remembered: str | None) -> Probe:
+def first_probe(configured: str, url: str, remembered: str | None, *, graphql: bool = True) -> Probe:
     """The first request of a dial. `configured` is the option, `remembered` what worked last (None: nothing yet).
 
     An address shows a WebSocket by `ws(s)://`, by a path with `/ws/` or by one that ends in `/ws`, and GraphQL by
-    one that ends in `/graphql`.
+    one that ends in `/graphql`, unless the source is none that speaks IRIS's `graphql`.
     """
     if configured in _CONFIGURED:
         return _CONFIGURED[configured]
-    if is_graphql(configured, url):
+    if graphql and is_graphql(configured, url):
         return Probe.GRAPHQL
     parts = urlsplit(url)
     is_websocket = parts.scheme in ("ws", "wss") or "/ws/" in f"{parts.path}/"

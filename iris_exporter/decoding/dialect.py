@@ -6,10 +6,12 @@ one; docs/development.md describes how to add another.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from iris_exporter.core import negotiation
 from iris_exporter.core.failures import Failure
+from iris_exporter.core.negotiation import Probe
 from iris_exporter.decoding.messages import EventBatch, Message, Overview, Page, Ping, Pong
 from iris_exporter.decoding.problems import Problems
 from iris_exporter.errors import DecodeError
@@ -49,12 +51,19 @@ class Noted:
 
     `request` is the message that brings it back on track; None where a link that takes messages needs none. A link that
     takes none has to be made anew. `end` is why the source sends nothing more although the link is open.
+
+    `messages` counts what was decoded by the values of `message_type`, where the messages do not have them themselves;
+    `filtered` counts elements that a mapping leaves out, and `problems` what it could not read, by kind of message,
+    metric (empty for none) and reason.
     """
 
     batches: Sequence[int] = ()
     losses: int = 0
     request: Outgoing | None = None
     end: Failure | None = None
+    messages: Mapping[str, int] | None = None
+    filtered: int = 0
+    problems: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
 
 
 NOTHING_NOTED = Noted()
@@ -85,6 +94,12 @@ class Dialect(Protocol):
     event_names: frozenset[str]
     """Names of server-sent events (in lower case) that mean something; all other names are dropped."""
     problems: Problems
+    documents_are_messages: bool = False
+    """Whether a document is one more frame, to be decoded as those of a stream are, and not an `Overview`."""
+
+    def first_probe(self, settings: StreamSettings, remembered: str | None) -> Probe:
+        """The first request of a dial; `remembered` is the protocol that worked last, None for none."""
+        return negotiation.first_probe(settings.protocol, settings.url, remembered)
 
     def configure(self, settings: StreamSettings) -> None:
         """Follow the settings of the stream, from its next connection on."""
@@ -127,7 +142,7 @@ class Dialect(Protocol):
         """A page of events; None from a source that cannot page. Raises DecodeError as `decode_document` does."""
 
     def snapshot_addresses(self, url: str) -> tuple[str, ...]:
-        """Where the documents of a stream may be, the likeliest one first."""
+        """Where the documents of a stream may be, the likeliest one first; empty for a source that has none."""
 
     def page_address(self, snapshot_url: str, after: str) -> str | None:
         """Where the events after a position are, beside the document at `snapshot_url`; None when not known."""

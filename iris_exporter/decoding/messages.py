@@ -195,11 +195,16 @@ class Pong(msgspec.Struct, frozen=True, gc=False):
 
 
 class UpstreamError(msgspec.Struct, frozen=True, gc=False):
-    """The source reports a failure. `code` is as sent, empty when absent; `core.failures` knows what it asks for."""
+    """The source reports a failure. `code` is as sent, empty when absent.
+
+    `reason` is the one of `core.reasons` for which the link has to end, empty for a report that ends nothing; None
+    where `core.failures` knows what the code asks for.
+    """
 
     code: str
     message: str = ""
     retry_after_seconds: float | None = None
+    reason: str | None = None
     message_type: ClassVar[str] = "error"
 
 
@@ -244,7 +249,17 @@ class Unknown(msgspec.Struct, frozen=True, gc=False):
     message_type: ClassVar[str] = "unknown"
 
 
-Message = Update | EventMessage | Ping | Pong | UpstreamError | Resumed | Subscribed | Dropped | Unknown
+class Elements:
+    """What a mapping finds in messages: elements of one kind, read, so that nothing can fail any more.
+
+    The base of what a dialect with a mapping makes, and the state of a mapping takes.
+    """
+
+    __slots__ = ()
+    message_type: str
+
+
+Message = Update | EventMessage | Ping | Pong | UpstreamError | Resumed | Subscribed | Dropped | Unknown | Elements
 """What one message of a stream can be. `message_type` is bounded, so it can be a label value."""
 
 OLDER_EVENT_TYPES = (

@@ -1,6 +1,7 @@
 """What happens to one stream, counted where it happens; what the source says is in `entities`."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter as Counts
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from iris_exporter.core.limits import DEFAULT_LIMITS, Limits
@@ -40,6 +41,10 @@ class StreamInstruments:
         self._counters = {metric: Counter(metric) for metric in own if metric.kind is Kind.COUNTER}
         self._histograms = {metric: Histogram(metric) for metric in own if metric.kind is Kind.HISTOGRAM}
         self._instruments: dict[Metric, Instrument] = {**self._counters, **self._histograms}
+        self.filtered = 0
+        """Elements that a mapping has left out by a condition."""
+        self.problems: Counts[tuple[str, str, str]] = Counts()
+        """What a mapping could not read, by kind of message, metric (empty for none) and reason."""
         # The hot path goes without a lookup by name.
         self._messages = self._counters[catalog.MESSAGES]
         self._received = self._counters[catalog.RECEIVED_BYTES]
@@ -94,6 +99,11 @@ class StreamInstruments:
         self._decoded.inc(inflated_bytes, protocol)
 
     # Messages.
+
+    def mapped(self, filtered: int, problems: Mapping[tuple[str, str, str], int]) -> None:
+        """Add what a mapping has left out and could not read: see the attributes of these names."""
+        self.filtered += filtered
+        self.problems.update(problems)
 
     def message(self, message_type: str, count: int = 1) -> None:
         """`count` messages of a type, in the wire's spelling; an unknown type is counted as `other`."""

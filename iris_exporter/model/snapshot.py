@@ -48,6 +48,24 @@ class Feed(Collection[Event]):
         return event in tuple(self)
 
 
+LabelValues = tuple[str, ...]
+"""The values of a mapped metric's labels, in the order in which the mapping has them."""
+
+Shown = float | str | tuple[float, ...] | None
+"""What a mapped series shows: a number; of a stateset the state that holds, None for none of its states; of a histogram
+how many observations are in each bucket alone, the infinite one last, and then their sum."""
+
+
+@dataclass(frozen=True, slots=True)
+class MappedView:
+    """The series of a stream with a mapping, by name of metric and by labels; each is replaced rather than changed.
+
+    A metric whose series are those of the view before has the same object as there, and so has a value.
+    """
+
+    series: Mapping[str, Mapping[LabelValues, Shown]]
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """The state of one stream at one time.
@@ -55,7 +73,8 @@ class Snapshot:
     `metrics` None, and `projects` and `anomalies` empty, when nothing was heard yet or what was heard is stale.
     A project keeps its identity (`is`) from one snapshot to the next as long as nothing about it changed, so that
     readers can cache what they made of it. `events` is the feed, newest first, at most `max_events`. `event_counts`
-    never loses a key and no value ever falls. Times are Unix seconds, None for never.
+    never loses a key and no value ever falls. Times are Unix seconds, None for never. `mapped` is what a stream with a
+    mapping has, in the place of all of that.
     """
 
     stream: str
@@ -67,6 +86,7 @@ class Snapshot:
     last_data_timestamp: float | None
     flow: DataFlow
     max_events: int = DEFAULT_LIMITS.max_events
+    mapped: MappedView | None = None
 
     @property
     def stale(self) -> bool:

@@ -14,7 +14,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from typing import TypeVar, cast
 
-import msgspec
+from typing_extensions import override
 
 from iris_exporter.core.advances import Advances
 from iris_exporter.core.cursor import Cursor
@@ -39,37 +39,18 @@ from iris_exporter.decoding.messages import (
 )
 from iris_exporter.model.merging import merged, merged_anomaly
 from iris_exporter.model.snapshot import DataFlow, EventKey, Feed, Snapshot
+from iris_exporter.model.source_state import NO_CHANGES, Changes, SourceState
 
 Entity = TypeVar("Entity", Project, Anomaly)
 
 OVERFLOW_KEY: EventKey = ("other", "other", "other")
 """What events are counted under when no further label set may be: the sum stays right."""
 
-
-class Changes(msgspec.Struct, frozen=True, gc=False):
-    """What one message or one document changed.
-
-    `events` are those seen for the first time, oldest first. `duplicates` counts events seen before, `replayed` those
-    that a resumed stream marked as sent again (new or not), `gap` events that the source reports as lost.
-    `delay_seconds` is how long the message was under way, at least 0; None for replays, events seen before (they may be
-    unmarked replays), documents and messages without a timestamp. `advances` counts events that overtook others at the
-    source.
-    """
-
-    events: tuple[Event, ...] = ()
-    duplicates: int = 0
-    replayed: int = 0
-    gap: int = 0
-    delay_seconds: float | None = None
-    advances: int = 0
-
-
-NO_CHANGES = Changes()
 _DUPLICATE = Changes(duplicates=1)
 _DUPLICATE_REPLAY = Changes(duplicates=1, replayed=1)
 
 
-class StreamState:
+class StreamState(SourceState):
     """What one stream is believed to be.
 
     Without any message of the source, heartbeats included, for `stale_after_seconds` the state is no longer shown.
@@ -90,11 +71,11 @@ class StreamState:
         self.limits = limits
         self.dropped: dict[str, int] = {}
         self.seen = SeenIds(limits.max_event_ids) if seen is None else seen
-        self.cursor = Cursor() if cursor is None else cursor
+        self.cursor: Cursor = Cursor() if cursor is None else cursor
         self.stale_after_seconds = stale_after_seconds
         self.counted = 0
-        self.advances = Advances(limits.max_event_ids) if advances is None else advances
         """Events counted since the start, whatever their labels."""
+        self.advances = Advances(limits.max_event_ids) if advances is None else advances
         self._metrics: Metrics | None = None
         self._projects: dict[str, Project] = {}
         self._anomalies: dict[str, Anomaly] = {}
@@ -107,6 +88,7 @@ class StreamState:
         self._projects_view: tuple[Project, ...] | None = None
         self._anomalies_view: tuple[Anomaly, ...] | None = None
 
+    @override
     def limit(self, limits: Limits) -> None:
         """Set other limits; of what is there already only the feed and the ids shrink."""
         self.limits = limits
@@ -114,6 +96,7 @@ class StreamState:
         self.seen.resize(limits.max_event_ids)
         self._view = None
 
+    @override
     def take_dropped(self) -> dict[str, int]:
         """How much was left out since the last call, by the kinds of `iris_stream_dropped_total`."""
         dropped, self.dropped = self.dropped, {}
@@ -126,6 +109,7 @@ class StreamState:
     def _drop(self, kind: str, count: int = 1) -> None:
         self.dropped[kind] = self.dropped.get(kind, 0) + count
 
+    @override
     def apply(self, message: Message, now: float) -> Changes:
         """Take one message of the stream; `now` is when it arrived.
 
@@ -157,6 +141,7 @@ class StreamState:
         gap = self.cursor.answered(answer.outcome, answer.replayed, answer.missed, answer.epoch, answer.last_event_id)
         return Changes(gap=self.advances.reported(gap)) if gap else NO_CHANGES
 
+    @override
     def apply_batch(self, batch: EventBatch, now: float) -> bool:
         """Take a batch at once, when every event is new, live and the next in the numbering, if there is one.
 
@@ -181,6 +166,7 @@ class StreamState:
         self._feed.extendleft(batch.deferred[-self.limits.max_events :])
         return True
 
+    @override
     def apply_snapshot(self, overview: Overview, now: float, *, full: bool = True, polling: bool = False) -> Changes:
         """Take a REST document that arrived at `now`.
 
@@ -210,10 +196,12 @@ class StreamState:
         if self.seen.pinned and not self.cursor.is_behind:
             self.seen.unpin()
 
+    @override
     def heard(self, now: float) -> None:
         """Note that the source lives without data: a heartbeat, or an answer that nothing has changed."""
         self._heard_at = now
 
+    @override
     def forget(self) -> None:
         """Clear the state, the feed and the position. Counters and seen ids stay: no event counts twice."""
         self.cursor.forget()
@@ -224,6 +212,7 @@ class StreamState:
         self._heard_at = self._data_at = None
         self._view = self._projects_view = self._anomalies_view = None
 
+    @override
     def view(self, now: float) -> Snapshot:
         """The state for readers; the same object as long as nothing has changed."""
         flow = self._flow(now)

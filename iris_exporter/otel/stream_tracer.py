@@ -172,7 +172,7 @@ class StreamTracer:
             return self._connection
         return operation.context
 
-    # Events: see `streams.ingest.EventListener`.
+    # Events: see `streams.listener.EventListener`.
 
     def wanted(self, batch: EventBatch) -> Sequence[Event]:
         """All events for the log, else those with a trace context (`EventListener`)."""

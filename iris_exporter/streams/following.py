@@ -6,7 +6,7 @@ from typing import Protocol
 from typing_extensions import override
 
 from iris_exporter.decoding.messages import Event, EventBatch
-from iris_exporter.streams.ingest import EventListener
+from iris_exporter.streams.listener import EventListener
 
 
 class Follower(Protocol):

@@ -4,19 +4,20 @@ It also looks after the position: what a connection resumes from, what the sourc
 to be asked for.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from typing_extensions import override
 
-from iris_exporter.core.failures import Failure, from_error_code
+from iris_exporter.core.failures import Failure
 from iris_exporter.core.limits import Limits
 from iris_exporter.core.positions import Outcome
 from iris_exporter.decoding.dialect import NOTHING_NOTED, Dialect, Noted, Outgoing
 from iris_exporter.decoding.messages import (
     Dropped,
+    Elements,
     Event,
     EventBatch,
     EventMessage,
@@ -31,11 +32,13 @@ from iris_exporter.decoding.messages import (
 )
 from iris_exporter.errors import DecodeError
 from iris_exporter.instruments import catalog
+from iris_exporter.instruments.metric import OTHER
 from iris_exporter.instruments.stream_instruments import StreamInstruments
-from iris_exporter.logs import redact
-from iris_exporter.model.state import Changes, StreamState
+from iris_exporter.model.source_state import Changes, SourceState
 from iris_exporter.settings import StreamSettings
+from iris_exporter.streams.listener import EventListener
 from iris_exporter.streams.log import StreamLog
+from iris_exporter.streams.piece import Piece, failure_of
 from iris_exporter.transports.base import NO_REACTION, Polled, Reaction, Received, Sink
 
 _SILENT = Reaction(silent=True)
@@ -48,22 +51,6 @@ ANSWER_SECONDS = 10.0
 never will."""
 
 
-class EventListener(Protocol):
-    """Receives events that are seen for the first time."""
-
-    def wanted(self, batch: EventBatch) -> Sequence[Event]:
-        """The events of a batch that it wants; the others are not made into objects."""
-
-    def granted(self, extensions: frozenset[str]) -> None:
-        """The source has answered a subscription."""
-
-    def arrived(self, events: Sequence[Event], at: float) -> None:
-        """Events seen for the first time, oldest first, by whichever transport, at wall time `at`.
-
-        Called once for each piece of the stream and each document; it must be quick and never raise.
-        """
-
-
 class StreamSink(Sink):
     """Takes what a connection brings: decodes it, applies it to the model, counts it.
 
@@ -73,7 +60,7 @@ class StreamSink(Sink):
     def __init__(
         self,
         dialect: Dialect,
-        state: StreamState,
+        state: SourceState,
         instruments: StreamInstruments,
         log: StreamLog,
         listener: EventListener | None = None,
@@ -93,6 +80,7 @@ class StreamSink(Sink):
         self._refusal_pending = False  # whether that is still to be reported
         self._opened_at = 0.0
         self._replay_before: float | None = None  # messages older than this may be replays that are not marked
+        self._understood = False  # whether the last frames had a message that the mapping knows
 
     def configure(self, settings: StreamSettings) -> None:
         """Follow the settings of the stream, here and in all that it gives things to."""
@@ -157,57 +145,67 @@ class StreamSink(Sink):
     def receive(self, received: Received, at: float) -> Reaction:
         state = self._state
         now = datetime.fromtimestamp(at, UTC)
-        counts: dict[str, int] = {}
-        delays: list[float] = []
-        new: list[Event] = []
-        control: list[Message] = []
-        messages: Sequence[Message]
+        taken = Piece()
         is_silent = True
         for found in self.dialect.decode(received.frames):
             is_silent = False
-            if isinstance(found, DecodeError):
-                self._broken(found.reason, found.path, 1, found.detail)
-                continue
             if isinstance(found, EventBatch):
                 # Nearly everything ends here; what is below does the same, one by one, for what is not so simple.
                 if self._replay_before is None and state.apply_batch(found, at):
-                    counts["event"] = counts.get("event", 0) + len(found)
+                    taken.count("event", len(found))
                     self._instruments.delays_since(found.sent, now)
                     if self.listener is not None:
-                        new += self.listener.wanted(found)
+                        taken.events += self.listener.wanted(found)
                     del found  # so that the next one is made in its memory, which is in the processor's cache
                     continue
-                messages = found.messages()
+                for message in found.messages():
+                    self._apply(message, at, taken)
+            elif isinstance(found, DecodeError):
+                self._broken(found.reason, found.path, 1, found.detail)
             else:
-                messages = (found,)
-            for message in messages:
-                counts[message.message_type] = counts.get(message.message_type, 0) + 1
-                changes = state.apply(message, at)
-                new += changes.events
-                self._count(changes)
-                delay = changes.delay_seconds
-                if delay is not None and (self._replay_before is None or not self._is_old(message, changes)):
-                    delays.append(delay)
-                if message.message_type in _CONTROL:
-                    control.append(message)
-        for kind, count in counts.items():
-            self._instruments.message(kind, count)
-        self._instruments.delays(delays)
-        reaction = self._react(control) if control else NO_REACTION
-        if self._refused and reaction.failure is None and counts:
-            self._refused = False
-        self._notify(new, at)
-        self._finish(received, at)
+                self._apply(found, at, taken)
         noted = self.dialect.noted()
-        if noted is NOTHING_NOTED and is_silent:  # no frame had a message in it
+        self._report_messages(taken, noted)
+        reaction = self._react(taken.control) if taken.control else NO_REACTION
+        if self._refused and reaction.failure is None and taken.counts:
+            self._refused = False
+        self._notify(taken.events, at)
+        self._finish(received, at)
+        if is_silent:  # no frame had a message in it that says something of the source
             state.heard(at)
-            return _SILENT
+            if noted is NOTHING_NOTED:
+                return _SILENT
         reaction = reaction if noted is NOTHING_NOTED else self._with_noted(reaction, noted)
         return replace(reaction, fill=True) if state.cursor.gap_after is not None else reaction
+
+    def _apply(self, message: Message, at: float, taken: Piece) -> None:
+        """Take one message, and note what has to be done about it at the end of its piece."""
+        taken.count(message.message_type)
+        changes = self._state.apply(message, at)
+        taken.events += changes.events
+        self._count(changes)
+        if isinstance(message, Elements):
+            taken.delays += self._element_delays(changes, at)
+            return
+        delay = changes.delay_seconds
+        if delay is not None and (self._replay_before is None or not self._is_old(message, changes)):
+            taken.delays.append(delay)
+        if message.message_type in _CONTROL:
+            taken.control.append(message)
+
+    def _report_messages(self, taken: Piece, noted: Noted) -> None:
+        counts: Mapping[str, int] = taken.counts
+        if noted.messages is not None:
+            counts = noted.messages
+            self._understood = any(kind != OTHER for kind, count in counts.items() if count)
+        for kind, count in counts.items():
+            self._instruments.message(kind, count)
+        self._instruments.delays(taken.delays)
 
     def _with_noted(self, reaction: Reaction, noted: Noted) -> Reaction:
         """Count what the dialect has noticed, and ask for what it needs: a link that takes no messages is made anew."""
         self._instruments.histogram(catalog.BATCH_MESSAGES).observe_many(noted.batches)
+        self._instruments.mapped(noted.filtered, noted.problems)
         if noted.losses:
             self._instruments.count(catalog.DELTA_RESYNCS, noted.losses)
             self._log.out_of_sync()
@@ -247,8 +245,7 @@ class StreamSink(Sink):
             elif isinstance(message, UpstreamError):
                 self._instruments.count(catalog.UPSTREAM_ERRORS, 1, message.code)
                 self._log.upstream_error(message.code, message.message)
-                # A source that quotes the key it refuses must not make us show it.
-                failure = from_error_code(message.code, redact(message.message), message.retry_after_seconds)
+                failure = failure_of(message)
                 if failure is not None:
                     return Reaction(replies, failure, pong)
         return Reaction(replies, None, pong)
@@ -289,10 +286,38 @@ class StreamSink(Sink):
         if events and self.listener is not None:
             self.listener.arrived(events, at)
 
+    # Messages of a mapping
+
+    def _element_delays(self, changes: Changes, at: float) -> list[float]:
+        """The delays of new elements, without those that were sent before this connection began to go on.
+
+        An element that is known already shows that the source reaches back to where the last connection ended.
+        """
+        if changes.duplicates:
+            self._report_outcome(Outcome.FULL)
+        sent, since = changes.sent, self._replay_before
+        if since is not None:
+            live = next((index for index, each in enumerate(sent) if each >= since), len(sent))
+            self._instruments.count(catalog.EVENTS_REPLAYED, live)
+            sent = sent[live:]
+            if sent:
+                self._replay_before = None
+        return [max(at - each, 0.0) for each in sent]
+
+    def _take_messages(self, body: bytes, at: float) -> Failure | None:
+        """Take a document that is one more frame; a failure when no message in it is one that is known."""
+        self._understood = False
+        failure = self.receive(Received([body], 0), at).failure
+        if failure is not None or self._understood:
+            return failure
+        return Failure("unknown_shape", "the document has no message that the mapping knows")
+
     # Documents
 
     @override
     def snapshot(self, body: bytes, at: float, *, polling: bool) -> Failure | None:
+        if self.dialect.documents_are_messages:
+            return self._take_messages(body, at)
         overview = self._document(lambda: self.dialect.decode_document(body))
         if isinstance(overview, Failure):
             return overview

@@ -3,18 +3,40 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from iris_exporter.core.advances import Advances
+from iris_exporter.core.cursor import Cursor
+from iris_exporter.core.dedup import SeenIds
 from iris_exporter.core.limits import Limits
 from iris_exporter.decoding.dialect import Dialect
 from iris_exporter.decoding.iris_graphql.dialect import IrisGraphql
+from iris_exporter.model.source_state import SourceState
 from iris_exporter.model.state import StreamState
+from iris_exporter.persistence.cursor_store import CursorRecord
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What is particular to one kind of source; everything else of a stream is the same for all of them."""
+    """What is particular to one kind of source; everything else of a stream is the same for all of them.
+
+    `state` makes the state of a stream: of its name, the seconds until it is stale, the limits, and the cursor record
+    of an earlier process, None for a fresh start.
+    """
 
     dialect: Callable[[Limits], Dialect]
-    state: type[StreamState]
+    state: Callable[[str, float, Limits, CursorRecord | None], SourceState]
 
 
-IRIS = Profile(IrisGraphql, StreamState)
+def _iris_state(name: str, stale_after_seconds: float, limits: Limits, record: CursorRecord | None) -> SourceState:
+    if record is None:
+        return StreamState(name, stale_after_seconds, limits=limits)
+    return StreamState(
+        name,
+        stale_after_seconds,
+        SeenIds(limits.max_event_ids, record.ids, record.pinned_ids),
+        Cursor(record.cursor),
+        limits,
+        Advances(limits.max_event_ids, record.early_ids, record.early_lost),
+    )
+
+
+IRIS = Profile(IrisGraphql, _iris_state)

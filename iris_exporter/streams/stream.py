@@ -7,10 +7,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 
 from iris_exporter.clock import Clock
-from iris_exporter.core.advances import Advances
 from iris_exporter.core.budget import ConnectionBudgets
-from iris_exporter.core.cursor import Cursor
-from iris_exporter.core.dedup import SeenIds
 from iris_exporter.core.limits import Limits
 from iris_exporter.core.negotiation import without_credentials
 from iris_exporter.core.positions import CursorState, Outcome
@@ -77,14 +74,7 @@ class Stream:
         self._observers: tuple[Observer, ...] = (self.instruments.on_event, self._log.on_event, self._on_event)
         if self.telemetry is not None:
             self._observers += (self.telemetry.on_event,)
-        self._state = profile.state(
-            settings.name,
-            settings.stale_after_seconds,
-            SeenIds(limits.max_event_ids, *((record.ids, record.pinned_ids) if record else ())),
-            Cursor(record.cursor if record else None),
-            limits,
-            Advances(limits.max_event_ids, *((record.early_ids, record.early_lost) if record else ())),
-        )
+        self._state = profile.state(settings.name, settings.stale_after_seconds, limits, record)
         self._sink = StreamSink(profile.dialect(limits), self._state, self.instruments, self._log, self.telemetry)
         self._sink.configure(settings)
         self._supervisor = self._supervise(settings)

@@ -58,7 +58,7 @@ class Dialer:
     @property
     def needs_network(self) -> bool:
         """Whether a dial makes a request at all; a stream that is configured to be polled has nothing to dial."""
-        return self.settings.protocol != "poll"
+        return self.dialect.first_probe(self.settings, None) is not Probe.POLL
 
     def forget(self) -> None:
         """Forget which protocol worked."""
@@ -77,7 +77,7 @@ class Dialer:
         Raises:
             TransportError: Neither; what was remembered is forgotten when the answer did not fit it.
         """
-        probe = negotiation.first_probe(self.settings.protocol, self.settings.url, self._remembered)
+        probe = self.dialect.first_probe(self.settings, self._remembered)
         if probe is Probe.POLL:
             return PollInstead(negotiation.as_http(self.settings.url), None, 0)
         try:

@@ -2,6 +2,7 @@
 
 from iris_exporter.core import negotiation
 from iris_exporter.core.failures import Failure, TransportError
+from iris_exporter.core.negotiation import Probe
 from iris_exporter.core.reasons import Remedy
 from iris_exporter.decoding.dialect import Dialect
 from iris_exporter.settings import StreamSettings
@@ -27,9 +28,9 @@ class SnapshotLoader:
         self._is_loaded = False  # whether a dial found a snapshot that polling can begin with
 
     @property
-    def url(self) -> str:
-        """Where the snapshot is, or is likely to be."""
-        return self._urls[0]
+    def url(self) -> str | None:
+        """Where the snapshot is, or is likely to be; None for a source that has none."""
+        return self._urls[0] if self._urls else None
 
     def forget(self) -> None:
         """Forget what was found out about the source."""
@@ -57,7 +58,8 @@ class SnapshotLoader:
     async def load(self, *, polling: bool) -> Failure | None:
         """Load the snapshot from the first address that has one; only that address is asked from then on.
 
-        `polling` says that there is no link whose messages follow. Returns why it could not be had.
+        `polling` says that there is no link whose messages follow. Returns why it could not be had; None, and nothing
+        is done, where the source has no such address.
         """
         failure: Failure | None = None
         for url in self._urls:
@@ -95,7 +97,7 @@ class SnapshotLoader:
             after = self._sink.missing_after()
             if after is None:
                 return
-            address = self._sink.dialect.page_address(url, after)
+            address = None if url is None else self._sink.dialect.page_address(url, after)
             page = None
             if address is not None:
                 self._emit(PollStarted(page=True))
@@ -115,6 +117,6 @@ class SnapshotLoader:
 def _likely_urls(settings: StreamSettings, dialect: Dialect) -> tuple[str, ...]:
     if settings.snapshot_url is not None:
         return (negotiation.as_http(settings.snapshot_url),)
-    if settings.protocol == "poll":
+    if dialect.first_probe(settings, None) is Probe.POLL:
         return (negotiation.as_http(settings.url),)
     return dialect.snapshot_addresses(settings.url)

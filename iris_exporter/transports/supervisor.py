@@ -121,7 +121,7 @@ class Supervisor:
             self._act(action, step.delay_seconds or 0.0)
         state = self._connection.state
         if step.phase in (Phase.POLLING, Phase.POLLING_DIALING):
-            self._protocol, self._endpoint = "poll", negotiation.without_credentials(self._snapshots.url)
+            self._protocol, self._endpoint = "poll", negotiation.without_credentials(self._snapshots.url or "")
         elif state is not State.LIVE:
             self._protocol, self._endpoint = "none", ""
         self._record_times(before, failure)
@@ -238,7 +238,9 @@ class Supervisor:
 
     async def _failed(self, failure: Failure) -> None:
         key_changed = failure.remedy is Remedy.RENEW and await self._dialer.key_changed()
-        self._carry_out(self._connection.failed(failure, self._clock.monotonic(), key_changed=key_changed), failure)
+        can_poll = self._snapshots.url is not None
+        step = self._connection.failed(failure, self._clock.monotonic(), key_changed=key_changed, can_poll=can_poll)
+        self._carry_out(step, failure)
 
     # The polls
 

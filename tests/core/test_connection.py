@@ -167,6 +167,24 @@ def test_a_key_that_changed_on_disk_is_tried_once_before_the_refusal_counts() ->
     assert machine.phase is Phase.REFUSED
 
 
+@pytest.mark.parametrize("reason", ["connection_refused", "unavailable"])
+def test_a_source_with_nothing_to_poll_has_no_polling_phase(reason: str) -> None:
+    """Its attempts are used up first, also where it asks to be polled; then the slow schedule goes on for ever."""
+    machine = connection(attempts=3)
+    machine.feed(Input.CONNECT)
+    phases = []
+    for _ in range(6):
+        step = machine.failed(Failure(reason), 0.0, can_poll=False)
+        phases.append(machine.phase)
+        assert Action.START_POLLS not in step.actions
+        machine.feed(Input.DUE)
+    assert phases == [Phase.WAITING] * 3 + [Phase.REFUSED] * 3
+    assert (machine.state, step.delay_seconds) == (State.ERROR, 300.0)
+    machine.opened(10.0)
+    machine.failed(Failure(reason), 100.0, can_poll=False)
+    assert machine.phase is Phase.WAITING, "a link that was stable starts the count again"
+
+
 def test_a_hint_is_a_lower_bound_within_a_cap() -> None:
     machine = connection(random=0.0)
     machine.feed(Input.CONNECT)

@@ -275,3 +275,4 @@ def test_graphql_is_where_the_address_says_or_beside_the_stream(url: str, addres
     assert negotiation.first_probe("graphql", url, None) is negotiation.Probe.GRAPHQL
     assert negotiation.is_graphql("auto", url) == (url == address)
     assert not negotiation.is_graphql("sse", url)
+    assert negotiation.first_probe("auto", url, None, graphql=False) is not negotiation.Probe.GRAPHQL

@@ -10,7 +10,8 @@ from iris_exporter.core.dedup import SeenIds
 from iris_exporter.core.limits import DEFAULT_LIMITS, Limits
 from iris_exporter.core.positions import CursorState, Outcome
 from iris_exporter.decoding.messages import Anomaly, EventMessage, Metrics, Overview, Project, Resumed, Update
-from iris_exporter.model.state import NO_CHANGES, OVERFLOW_KEY, Changes, StreamState
+from iris_exporter.model.source_state import NO_CHANGES, Changes
+from iris_exporter.model.state import OVERFLOW_KEY, StreamState
 from tests.model.short import NOW, STALE_AFTER, counted, event, feed, message, update
 
 

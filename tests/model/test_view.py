@@ -22,7 +22,8 @@ from iris_exporter.decoding.messages import (
     UpstreamError,
 )
 from iris_exporter.model.snapshot import DataFlow
-from iris_exporter.model.state import NO_CHANGES, Changes, StreamState
+from iris_exporter.model.source_state import NO_CHANGES, Changes
+from iris_exporter.model.state import StreamState
 from tests.decoding.envelopes import decode_one
 from tests.model.short import NOW, STALE_AFTER, counted, event, feed, message, update
 

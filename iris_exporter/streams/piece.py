@@ -1,0 +1,31 @@
+"""What the messages of one piece of a stream were, and what their errors ask for."""
+
+from dataclasses import dataclass, field
+
+from iris_exporter.core.failures import Failure, from_error_code
+from iris_exporter.decoding.messages import Event, Message, UpstreamError
+from iris_exporter.logs import redact
+
+
+@dataclass(slots=True)
+class Piece:
+    """Filled message by message: how many of each type, the delays of live ones, new events, and control messages."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    delays: list[float] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    control: list[Message] = field(default_factory=list)
+
+    def count(self, message_type: str, messages: int = 1) -> None:
+        """Note that so many messages were of a type."""
+        self.counts[message_type] = self.counts.get(message_type, 0) + messages
+
+
+def failure_of(error: UpstreamError) -> Failure | None:
+    """Why a link has to end after an error of the source; None for a report that ends nothing."""
+    # A source that quotes the key it refuses must not make us show it.
+    text = redact(error.message)
+    if error.reason is None:
+        return from_error_code(error.code, text, error.retry_after_seconds)
+    detail = ": ".join(filter(None, (redact(error.code), text)))
+    return Failure(error.reason, detail, error.retry_after_seconds) if error.reason else None
