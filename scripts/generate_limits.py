@@ -78,14 +78,14 @@ SECTIONS: dict[str, tuple[Limit, ...]] = {
         Limit(
             "what a compressed piece of an event stream inflates to, beside its own size, in largest messages (1 MiB "
             "at least)",
-            "transports.sse:_INFLATED_MESSAGES",
+            "transports.body:_INFLATED_MESSAGES",
             "the connection is closed and made again",
             _DISCONNECTED,
             _BOUNDS,
         ),
         Limit(
             "bytes of an event stream that are parsed before other streams get their turn",
-            "transports.sse:_PART_BYTES",
+            "transports.body:_PART_BYTES",
             "the rest waits",
             "none: nothing is lost",
             _BOUNDS,

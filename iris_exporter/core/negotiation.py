@@ -29,15 +29,30 @@ class Probe(StrEnum):
     NEGOTIATE = "negotiate"  # GET that accepts an event stream, or else a document
     POLL = "poll"  # nothing to dial
     GRAPHQL = "graphql"  # a WebSocket handshake with GraphQL's subprotocol
+    LINES = "lines"  # GET that accepts JSON texts one after another
 
 
-_CONFIGURED = {"websocket": Probe.UPGRADE, "sse": Probe.STREAM, "poll": Probe.POLL, "graphql": Probe.GRAPHQL}
+_CONFIGURED = {
+    "websocket": Probe.UPGRADE,
+    "sse": Probe.STREAM,
+    "poll": Probe.POLL,
+    "graphql": Probe.GRAPHQL,
+    "ndjson": Probe.LINES,
+}
+
+JSON_SEQUENCE = "application/json-seq"
+_LINE_TYPES = frozenset(
+    {"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines", JSON_SEQUENCE}
+    | {"application/jsonlines", "application/stream+json", "application/x-json-stream"}
+)
+_ACCEPT_LINES = f"application/x-ndjson, {JSON_SEQUENCE};q=0.9, application/json;q=0.5"
 
 
 class Answer(StrEnum):
     """What the answer to a GET means."""
 
     EVENT_STREAM = "event-stream"
+    LINES = "lines"
     DOCUMENT = "document"
     TRY_UPGRADE = "try-upgrade"
     NOT_A_STREAM = "not-a-stream"
@@ -80,14 +95,18 @@ def graphql_address(url: str) -> str:
     return urlunsplit(parts._replace(path=f"{prefix if found else ''}{GRAPHQL_PATH}", fragment=""))
 
 
-def read_answer(probe: Probe, status: int, media_type: str, *, is_document: bool) -> Answer:
+def read_answer(probe: Probe, status: int, media_type: str, *, is_document: bool, is_endless: bool = False) -> Answer:
     """What an HTTP answer to a GET of `probe` means.
 
-    `media_type` is without parameters, in lower case; `is_document`: the dialect reads it.
+    `media_type` is without parameters, in lower case; `is_document`: the dialect reads it. `is_endless`: what looks
+    like a document is a stream of them, as the dialect knows; no media type says so.
     """
     if status == 200:
         if media_type == "text/event-stream":
             return Answer.EVENT_STREAM
+        may_be_lines = probe is Probe.LINES or (probe is Probe.NEGOTIATE and is_endless)
+        if media_type in _LINE_TYPES or (may_be_lines and is_document):
+            return Answer.LINES if probe is not Probe.STREAM else Answer.NOT_A_STREAM
         if probe is Probe.NEGOTIATE and is_document:
             return Answer.DOCUMENT
         return Answer.NOT_A_STREAM
@@ -98,6 +117,8 @@ def read_answer(probe: Probe, status: int, media_type: str, *, is_document: bool
 
 def accept_header(probe: Probe, document_type: str) -> str:
     """The Accept header of a GET of `probe`."""
+    if probe is Probe.LINES:
+        return _ACCEPT_LINES
     return "text/event-stream" if probe is Probe.STREAM else f"text/event-stream, {document_type};q=0.5"
 
 

@@ -16,8 +16,8 @@ class State(StrEnum):
     ERROR = "error"  # polling fails too, or upstream refuses us
 
 
-PROTOCOLS = ("websocket", "sse", "poll", "graphql")
-"""How a source is heard, `graphql` over a WebSocket; `none` stands for nothing in use."""
+PROTOCOLS = ("websocket", "sse", "poll", "graphql", "ndjson")
+"""How a source is heard, `graphql` over a WebSocket, `ndjson` in an endless body; `none` stands for nothing in use."""
 ENCODINGS = ("json", "protobuf")
 """How messages are written; `none` stands for no connection."""
 COMPRESSIONS = ("deflate", "gzip")

@@ -69,6 +69,22 @@ class Noted:
 NOTHING_NOTED = Noted()
 
 
+class Opening(Protocol):
+    """What is said and heard before a link counts as live, step by step; one for each connection.
+
+    `step` counts the messages that have been waited for.
+    """
+
+    step: int
+
+    @property
+    def timeout_seconds(self) -> float | None:
+        """How long the message that is waited for may take; None when nothing is left to wait for."""
+
+    def take(self, frames: Sequence[Frame]) -> tuple[Sequence[Outgoing], Failure | None]:
+        """What to send after these frames, which are decoded later; a failure when they end it."""
+
+
 class Dialect(Protocol):
     """What one source speaks. Each stream has its own, which may have a state for each connection.
 
@@ -91,6 +107,8 @@ class Dialect(Protocol):
     """The message to send at each heartbeat interval."""
     answer: Outgoing | None
     """The answer to a `Ping` of the source."""
+    separator: bytes = b""
+    """What separates the messages in a body that looks like a document and does not end; empty where none is one."""
     event_names: frozenset[str]
     """Names of server-sent events (in lower case) that mean something; all other names are dropped."""
     problems: Problems
@@ -113,6 +131,11 @@ class Dialect(Protocol):
 
     def on_open(self, position: str) -> Sequence[Outgoing]:
         """What to send first. `position` is where to resume; empty where there is none."""
+
+    @property
+    def opening(self) -> Opening | None:
+        """What has to follow what `on_open` sends, on a link that takes messages; None where nothing has to."""
+        return None
 
     def request_for(self, frames: Sequence[Frame]) -> Outgoing | None:  # noqa: ARG002 (most have none)
         """What frames that are decoded later need to be sent at once; it is not asked for again."""

@@ -19,6 +19,8 @@ from iris_exporter.http.retry_after import retry_after_seconds
 from iris_exporter.http.takeover import takeovers
 from iris_exporter.settings import StreamSettings
 from iris_exporter.transports.base import Link
+from iris_exporter.transports.lines import LINE_FEED, RECORD_SEPARATOR
+from iris_exporter.transports.ndjson import NdjsonLink
 from iris_exporter.transports.polling import read_body
 from iris_exporter.transports.sse import SseLink
 from iris_exporter.transports.websocket import WebSocketLink
@@ -141,14 +143,22 @@ class Dialer:
                 # It may not know one of the options: the stream as it is without any is better than none.
                 response.close()
                 response = await self._requester.get(url, headers)
-        link: SseLink | None = None
+        link: SseLink | NdjsonLink | None = None
         try:
             media_type = response.content_type.lower()
             is_document = self.dialect.reads(media_type)
-            match negotiation.read_answer(probe, response.status, media_type, is_document=is_document):
+            separator = self.dialect.separator
+            match negotiation.read_answer(
+                probe, response.status, media_type, is_document=is_document, is_endless=bool(separator)
+            ):
                 case Answer.EVENT_STREAM:
                     limit, names = self.settings.max_message_bytes, self.dialect.event_names
                     link = SseLink(response, limit, last_event_id, names)
+                    return link
+                case Answer.LINES:
+                    if media_type == negotiation.JSON_SEQUENCE:
+                        separator = RECORD_SEPARATOR
+                    link = NdjsonLink(response, self.settings.max_message_bytes, separator or LINE_FEED)
                     return link
                 case Answer.DOCUMENT:
                     body, wire_bytes = await read_body(response, self.settings.max_body_bytes)

@@ -1,4 +1,6 @@
-"""The use of one link, from its opening to its end: snapshot, reading, heartbeat, answers.
+"""The use of one link, from its opening to its end: handshake, snapshot, reading, heartbeat, answers.
+
+Some sources want to be talked to before they send anything: see `Opening`. What arrives meanwhile is taken afterwards.
 
 The link is read from its opening on, so that pings are answered and its end is seen. What it brings while the snapshot
 is being loaded waits (`Backlog`) and is taken after it, in the order of arrival, so updates are merged in the order in
@@ -8,11 +10,11 @@ what waits is taken at once: an event that arrived counts.
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from iris_exporter.core.failures import Failure, TransportError
 from iris_exporter.core.heartbeat import Heartbeat
-from iris_exporter.decoding.dialect import Outgoing
+from iris_exporter.decoding.dialect import Opening, Outgoing
 from iris_exporter.transports.base import Link, Received
 from iris_exporter.transports.connection_events import FirstRead, PingAnswered, PollFailed
 from iris_exporter.transports.context import StreamContext
@@ -70,10 +72,16 @@ class Backlog:
 
 
 class LinkSession:
-    """Uses one open link. Call `run` once; the link is closed by whoever opened it."""
+    """Uses one open link. Call `run` once; the link is closed by whoever opened it.
 
-    def __init__(self, link: Link, context: StreamContext, snapshots: SnapshotLoader) -> None:
+    `on_live` is called when everything that has to come first was said and heard.
+    """
+
+    def __init__(
+        self, link: Link, context: StreamContext, snapshots: SnapshotLoader, on_live: Callable[[], None] = lambda: None
+    ) -> None:
         self._link = link
+        self._on_live = on_live
         self._context = context
         self._sink, self._clock, self._emit = context.sink, context.clock, context.emit
         self._snapshots = snapshots
@@ -88,7 +96,11 @@ class LinkSession:
         context.oldest_waiting = lambda: self._backlog.oldest
 
     async def run(self) -> Failure:
-        """Load the snapshot and read until the link ends or is found dead; return why."""
+        """Complete the handshake, load the snapshot and read until the link ends or is found dead; return why."""
+        opening = self._sink.dialect.opening if self._link.two_way else None
+        if opening is not None and (failure := await self._open(opening)) is not None:
+            return self._take_all() or failure
+        self._on_live()
         name = self._context.settings.name
         loading = asyncio.create_task(self._load_snapshot(), name=f"{name}: snapshot")
         reading = asyncio.create_task(self._read(loading), name=f"{name}: read")
@@ -105,6 +117,36 @@ class LinkSession:
             self._context.tasks.end(self._replying)
             self._context.tasks.end(self._requesting)
         return reported or failure
+
+    async def _open(self, opening: Opening) -> Failure | None:
+        """Say and hear what has to come first; the pieces that are read wait with those that follow."""
+        step, deadline = -1, 0.0
+        while (timeout := opening.timeout_seconds) is not None:
+            if opening.step != step:  # other messages in between do not prolong it
+                step, deadline = opening.step, asyncio.get_running_loop().time() + timeout
+            try:
+                async with asyncio.timeout_at(deadline):
+                    received = await self._link.read()
+            except TransportError as error:
+                return error.failure
+            except TimeoutError:
+                return Failure("handshake", f"no answer that it waits for within {timeout:g} s")
+            self._count_read(received)
+            messages, failure = opening.take(received.frames)
+            fits = self._backlog.put(received, self._clock.wall())
+            if failure is not None:
+                return failure
+            if not fits:
+                return Failure("handshake", "more came than may wait before the answer that it waits for")
+            for message in messages:
+                await self._link.send(message)
+        return None
+
+    def _count_read(self, received: Received) -> None:
+        self._heartbeat.heard = self._clock.monotonic()
+        wire_bytes, inflated_bytes = received.wire_bytes, received.inflated_bytes
+        inflated_bytes = wire_bytes if inflated_bytes is None else inflated_bytes
+        self._context.on_read(self._link.protocol, wire_bytes, inflated_bytes)
 
     async def _load_snapshot(self) -> Failure | None:
         """Load the snapshot, then take what has come since the link was opened."""
@@ -130,19 +172,15 @@ class LinkSession:
         return failure
 
     async def _read(self, loading: asyncio.Task[Failure | None]) -> Failure | None:
-        link, protocol, backlog = self._link, self._link.protocol, self._backlog
-        monotonic, wall = self._clock.monotonic, self._clock.wall
-        on_read, heartbeat = self._context.on_read, self._heartbeat
+        link, backlog, wall = self._link, self._backlog, self._clock.wall
         is_first = True
         while True:
             try:
                 received = await link.read()
             except TransportError as error:
                 return error.failure
-            heartbeat.heard = monotonic()
             now = wall()
-            wire_bytes, inflated_bytes = received.wire_bytes, received.inflated_bytes
-            on_read(protocol, wire_bytes, wire_bytes if inflated_bytes is None else inflated_bytes)
+            self._count_read(received)
             if is_first:
                 is_first = False
                 self._emit(FirstRead())

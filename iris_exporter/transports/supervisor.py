@@ -188,7 +188,8 @@ class Supervisor:
             return
         failure = _CLOSED_BY_US
         try:
-            failure = self._of_the_position(link, await LinkSession(link, self._context, self._snapshots).run())
+            session = LinkSession(link, self._context, self._snapshots, self._opened)
+            failure = self._of_the_position(link, await session.run())
         finally:
             await link.close(self._close_code)
             self._connected_at = None
@@ -232,9 +233,11 @@ class Supervisor:
         )
         for message in first:
             await link.send(message)
-        self._carry_out(self._connection.opened(now), None)
-        self._tasks.works()
         return link
+
+    def _opened(self) -> None:
+        self._carry_out(self._connection.opened(self._clock.monotonic()), None)
+        self._tasks.works()
 
     async def _failed(self, failure: Failure) -> None:
         key_changed = failure.remedy is Remedy.RENEW and await self._dialer.key_changed()

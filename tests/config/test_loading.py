@@ -342,7 +342,7 @@ def test_all_problems_of_flags_variables_and_file_come_at_once(tmp_path: Path) -
                 "(did you mean IRIS_EXPORTER_STREAM_URL?)"
             ),
             "--log.level: log.level: got 'loud', expected one of debug, info, warn, error",
-            "IRIS_EXPORTER_STREAM_PROTOCOL: stream.protocol: got 'x', expected one of auto, websocket, sse, poll, graphql",  # noqa: E501
+            "IRIS_EXPORTER_STREAM_PROTOCOL: stream.protocol: got 'x', expected one of auto, websocket, sse, poll, graphql, ndjson",  # noqa: E501
             f"{file}:1: web.max-requests: got 'x', expected a whole number between 0 and 100000",
             f"{file}:2: stream.poll-interval: got '1', expected {duration}",
         ]

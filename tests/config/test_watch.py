@@ -157,10 +157,10 @@ async def test_a_change_between_start_and_first_check_is_seen(tmp_path: Path) ->
     """The mark is that of what was read, not of what is there when the watch begins."""
     path = tmp_path / "iris.yaml"
     path.write_text(text("a"))
-    loaded = config.load({"config.file": str(path), "config.watch": "true"}, {})
+    flags: dict[str, object] = {"config.file": str(path), "config.watch": "true", "web.listen-address": ["127.0.0.1:0"]}
+    loaded = config.load(flags, {})
     path.write_text(text("a", "b"))
     clock = Clock()
-    flags: dict[str, object] = {"config.file": str(path), "config.watch": "true", "web.listen-address": ["127.0.0.1:0"]}
     async with Exporter(loaded, lambda: config.load(flags, {}), clock=clock) as exporter:
         sidecar = Watched(exporter, clock, [])
         await sidecar.checks(2)

@@ -221,7 +221,7 @@ async def test_who_does_not_read_slows_the_source_down_and_loses_nothing(protoco
     """Between a socket and the model there is one bounded queue: all else waits at the source."""
     sent = [0]
     async with link_to(endless(protocol, sent), protocol) as link:
-        await until(lambda: link._incoming._is_paused, 5.0)  # type: ignore[attr-defined]
+        await until(lambda: getattr(link, "_body", link)._incoming._is_paused, 5.0)
         for _ in range(3):  # whatever is still on its way to a kernel's buffer
             before = -1
             while before != sent[0]:

@@ -204,6 +204,6 @@ async def test_streams_over_tls_and_under_gzip_are_taken_over(
             while len(frames) < 2:
                 frames += (await link.read()).frames
             assert frames == [b"1", b"2"]
-            assert link._incoming is not None  # type: ignore[attr-defined]
+            assert getattr(link, "_body", link)._incoming is not None
             streams.done.set()
             await link.close()

@@ -293,7 +293,7 @@ async def test_whole_events_before_an_error_count(head: bytes, body: bytes, reas
     async with serve_bytes(handle) as port, client(f"http://127.0.0.1:{port}/s", max_message_bytes=1024) as made:
         link = await made.dial()
         dialed.set()
-        content = link._response.content  # type: ignore[union-attr]
+        content = link._body._response.content  # type: ignore[union-attr]
         await until(lambda: content.is_eof() or content.exception() is not None or content.total_bytes >= 5000)
         messages, failure = await drain(link)  # type: ignore[arg-type]
         assert messages[:1] == [b"1"]
