@@ -84,6 +84,19 @@ def test_the_status_decides_whether_to_try_again(
     assert (answer.reason, answer.failure) == (f"status {status}", failure)
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(status: int) -> None:
+    """As a GET it would be answered by any page, and other hosts would get the headers."""
+    with http_receiver() as elsewhere, http_receiver() as receiver:
+        receiver.behaviour.status = status
+        receiver.behaviour.headers["Location"] = f"{elsewhere.url}/v1/logs"
+        exporter = http(receiver.url, headers={"x-key": "abc"})
+        answer = exporter.export(log_records(1))
+        exporter.close()
+        assert (answer.rejected, answer.failure) == (ALL, "redirect")
+        assert elsewhere.received.paths == []
+
+
 def test_retry_after_is_a_hint() -> None:
     with http_receiver() as receiver:
         receiver.behaviour.status = 503

@@ -16,6 +16,9 @@ MAX_REQUEST_BYTES = 3 * 1024 * 1024
 
 
 ALL = sys.maxsize
+MAX_WORDS = 300
+NOT_OTLP = "not an answer of OTLP"
+"""What `Answer.words` begin with for a success with another content, which the specification takes for a success."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,8 @@ class Answer:
     `rejected` of its records, `ALL` for all, were refused for good; with `retry` none was taken, and all may be sent
     again after `retry_after_seconds` (None: not given). `too_large`: the batch should be sent again in
     smaller pieces, and `rejected` counts when that is not possible. `reason` is for our own log, without secrets;
-    `failure` is the one of `core.own_failures` that it is.
+    `failure` is the one of `core.own_failures` that it is. `words` is what the library or the collector itself has to
+    say, at most `MAX_WORDS` characters: it is never logged.
     """
 
     rejected: int = 0
@@ -34,6 +38,7 @@ class Answer:
     too_large: bool = False
     reason: str = ""
     failure: str = field(default="other", compare=False)
+    words: str = field(default="", compare=False)
 
 
 ACCEPTED = Answer()
@@ -55,4 +60,7 @@ def accepted(signal: str, response: Any) -> Answer:
     """The answer of a collector that has taken a batch, but for those records that `response` counts."""
     partial = response.partial_success
     rejected = partial.rejected_spans if signal == TRACES else partial.rejected_log_records
-    return Answer(rejected, reason="partly rejected", failure="rejected") if rejected > 0 else ACCEPTED
+    words = partial.error_message[:MAX_WORDS]
+    if rejected > 0:
+        return Answer(rejected, reason="partly rejected", failure="rejected", words=words)
+    return Answer(words=words) if words else ACCEPTED

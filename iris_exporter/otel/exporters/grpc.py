@@ -28,6 +28,7 @@ from iris_exporter.http import tls
 from iris_exporter.http.proxies import proxy_for_grpc
 from iris_exporter.otel.exporters.base import (
     ALL,
+    MAX_WORDS,
     UNENCODABLE,
     Answer,
     Exporter,
@@ -147,10 +148,12 @@ def _refused(call: Any) -> Answer:
     code = call.code()
     details = next((value for key, value in call.trailing_metadata() or () if key == _DETAILS), b"")
     delay, failure = _retry_delay(details), _FAILURES.get(code, "other")
+    words = (call.details() or "")[:MAX_WORDS]
     if code in _RETRY or (code is StatusCode.RESOURCE_EXHAUSTED and delay is not None):
-        return Answer(retry=True, retry_after_seconds=delay, reason=code.name, failure=failure)
+        return Answer(retry=True, retry_after_seconds=delay, reason=code.name, failure=failure, words=words)
     # Without a time this status means that the message was too large, or that a quota is used up.
-    return Answer(ALL, too_large=code is StatusCode.RESOURCE_EXHAUSTED, reason=code.name, failure=failure)
+    is_large = code is StatusCode.RESOURCE_EXHAUSTED
+    return Answer(ALL, too_large=is_large, reason=code.name, failure=failure, words=words)
 
 
 def _retry_delay(status: bytes) -> float | None:

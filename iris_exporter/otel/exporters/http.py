@@ -12,6 +12,7 @@ from typing import Any
 
 import requests
 from google.protobuf.message import DecodeError
+from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -29,6 +30,8 @@ from iris_exporter.otel.exporters.base import (
     ACCEPTED,
     ALL,
     MAX_REQUEST_BYTES,
+    MAX_WORDS,
+    NOT_OTLP,
     UNENCODABLE,
     Answer,
     Exporter,
@@ -51,7 +54,7 @@ class HttpExporter(Exporter):
 
     def __init__(self, signal: str, endpoint: Endpoint, user_agent: str, context: ssl.SSLContext | None) -> None:
         self._adapter = _Adapter(signal, endpoint.url, context)
-        session = requests.Session()
+        session = _Session()
         # The library reads proxy variables differently, and would send passwords from .netrc.
         session.trust_env = False
         if proxy := proxy_for(endpoint.url, os.environ):
@@ -78,6 +81,17 @@ class HttpExporter(Exporter):
     def close(self) -> None:
         """A request under way goes on until its time is up."""
         self._exporter.shutdown()
+
+
+class _Session(requests.Session):
+    """Follows no redirect.
+
+    The library would repeat most requests as a GET, without the records, and take its 200 for theirs; and would send
+    all headers but `Authorization` to whatever host the answer names.
+    """
+
+    def get_redirect_target(self, _: requests.Response) -> None:
+        """None, as for an answer that is no redirect."""
 
 
 class _Adapter(HTTPAdapter):
@@ -114,7 +128,10 @@ class _Adapter(HTTPAdapter):
                 body = response.raw.read(_MAX_ANSWER_BYTES, decode_content=True)
         except Exception as error:  # whatever it is, the collector has taken nothing
             cause = _innermost(error)
-            self.answer = Answer(retry=True, reason=type(cause).__name__, failure=failure_of(cause).listed_reason)
+            failure = failure_of(cause)
+            self.answer = Answer(
+                retry=True, reason=type(cause).__name__, failure=failure.listed_reason, words=failure.detail[:MAX_WORDS]
+            )
             raise requests.RequestException from error
         self.answer = self._read(response, body)
         if not response.ok:
@@ -128,12 +145,32 @@ class _Adapter(HTTPAdapter):
             try:
                 return accepted(self._signal, kind.FromString(body))
             except DecodeError:
-                return ACCEPTED
-        reason, failure = f"status {status}", from_status(status).listed_reason
+                return Answer(words=f"{NOT_OTLP}: {_media_type(response)}")
+        reason, failure, words = f"status {status}", from_status(status).listed_reason, _words(response, body)
         if status in _RETRY:
             hint = retry_after_seconds(response.headers.get("Retry-After"), time.time())
-            return Answer(retry=True, retry_after_seconds=hint, reason=reason, failure=failure)
-        return Answer(ALL, too_large=status == _TOO_LARGE, reason=reason, failure=failure)
+            return Answer(retry=True, retry_after_seconds=hint, reason=reason, failure=failure, words=words)
+        return Answer(ALL, too_large=status == _TOO_LARGE, reason=reason, failure=failure, words=words)
+
+
+def _media_type(response: requests.Response) -> str:
+    return response.headers.get("Content-Type", "").partition(";")[0].strip()[:80] or "of no media type"
+
+
+def _words(response: requests.Response, body: bytes) -> str:
+    """Why a request was refused, or what the answer is instead of OTLP's `Status`."""
+    location = f", to {_host(response.headers['Location'])}" if "Location" in response.headers else ""
+    if not _media_type(response).endswith("protobuf"):
+        return f"{_media_type(response)}{location}"
+    try:
+        return str(Status.FromString(body).message)[:MAX_WORDS]
+    except DecodeError:
+        return ""
+
+
+def _host(location: str) -> str:
+    """The host of an address; its path and query may hold a secret."""
+    return location.partition("://")[2].partition("/")[0].rpartition("@")[2][:80] or "another path"
 
 
 def _innermost(error: BaseException) -> BaseException:

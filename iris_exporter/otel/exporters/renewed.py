@@ -17,7 +17,7 @@ from iris_exporter.process import standard_streams
 _log = get_logger("otlp").limited(per_minute=6)
 
 
-def _trusted_files(endpoint: Endpoint) -> tls.Files:
+def trusted_files(endpoint: Endpoint) -> tls.Files:
     """The authorities that an endpoint is checked with, and the certificate that it is shown.
 
     The authorities are the endpoint's own, or else the system's (SSL_CERT_FILE, as OpenSSL has it), or on a system
@@ -61,7 +61,7 @@ class RenewedExporter(Exporter):
     def _renew(self) -> None:
         """Make the exporter when there is none, or when a file has changed."""
         endpoint, before = self._endpoint, self._exporter
-        files = None if endpoint is None or endpoint.insecure else _trusted_files(endpoint)
+        files = None if endpoint is None or endpoint.insecure else trusted_files(endpoint)
         stamps = () if files is None else tls.stamps(files)
         if before is not None and stamps == self._stamps:
             return
