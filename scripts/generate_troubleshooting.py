@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from iris_exporter.check.findings import FINDINGS, Heading, Severity
+from iris_exporter.check.finding import Heading, Severity
+from iris_exporter.check.findings import FINDINGS
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs" / "troubleshooting.md"
@@ -23,13 +24,19 @@ $ iris-exporter check --format=json URL
 
 It takes every `--stream.*` option, uses the key, the certificates and the proxy that the exporter would use, and makes
 one connection at a time: one to each address of the host, one for TLS, the stream with its snapshot, one to resume, and
-at most one more to tell two causes apart. It listens for `--wait`; some causes show only after a minute or more.
-Without `--wait` that is 5 s, and up to `--stream.heartbeat-timeout` for an event stream of which not one byte has come.
-The exit code is 0 when all is well, 1 for a problem or a warning, 2 for a configuration that cannot be used. No key and
-no query of an address is ever shown.
+at most one more to tell two causes apart, or to read the certificates that were refused. It listens for `--wait`; some
+causes show only after a minute or more. Without `--wait` that is 5 s, and up to `--stream.heartbeat-timeout` for an
+event stream of which not one byte has come. The exit code is 0 when all is well, 1 for a problem or a warning, 2 for a
+configuration that cannot be used. No key and no query of an address is ever shown.
 
-With `--prometheus.url` it also asks a Prometheus whether it scrapes these streams, and whether the rules are loaded and
-can be evaluated.
+Given their addresses, it also asks what is around the exporter:
+
+- `--prometheus.url`: whether it scrapes these streams, and whether the rules are loaded and can be evaluated;
+- `--otlp.endpoint`, or the `OTEL_*` variables of the exporter: whether it takes a span and a log record, both called
+  `iris.check`, with the protocol, headers, certificates, compression, timeout and proxy that the exporter would use;
+- `--grafana.url` and `--grafana.token-file`: whether the dashboards are there as shipped, and whether their data source
+  answers Grafana's own test. This needs the extra `grafana`, and only reads. Another folder, links to another copy of
+  the runbooks and a button to reset a stream make no dashboard a different one.
 
 The diagnosis is the worst of the findings below; among equals, the first on the way. A `note` is no trouble.
 It does not report fields that it does not know, which the exporter ignores, nor how shares were meant that a source

@@ -6,10 +6,11 @@ call it one in that time, so that a source with little to say passes.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from iris_exporter.check.findings import FINDINGS, Finding, Severity
+from iris_exporter.check.finding import Severity
+from iris_exporter.check.findings import Found
 from iris_exporter.check.observations import Heard, Observation
+from iris_exporter.check.ways import kind_of
 from iris_exporter.core.failures import Failure
 from iris_exporter.settings import StreamSettings
 
@@ -26,42 +27,21 @@ _IDLE_SECONDS = 0.5
 _CUTS = frozenset({"connection_reset", "abnormal_closure", "closed", "going_away", "network"})
 _SEVERITIES = (Severity.CONFIGURATION, Severity.PROBLEM, Severity.WARNING, Severity.NOTE)
 
-# Texts of OpenSSL; they are the same whether the handshake was with the source or through a proxy's tunnel.
-_CERTIFICATES = (
-    ("has expired", "tls_expired"),
-    ("not yet valid", "tls_not_yet_valid"),
-    ("mismatch", "tls_wrong_name"),
-    ("self-signed certificate in certificate chain", "tls_unknown_authority"),
-    ("self signed certificate in certificate chain", "tls_unknown_authority"),
-    ("self-signed certificate", "tls_self_signed"),
-    ("self signed certificate", "tls_self_signed"),
-    ("unable to get", "tls_unknown_authority"),
-    ("unable to verify", "tls_unknown_authority"),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A finding with what was seen; `detail` holds no secret and may be empty."""
-
-    id: str
-    detail: str = ""
-
-    @property
-    def finding(self) -> Finding:
-        """Its row in the table."""
-        return FINDINGS[self.id]
-
 
 def diagnose(seen: Observation, settings: StreamSettings) -> list[Found]:
     """What was found, the worst first; empty for nothing to say."""
-    found = [*_of_the_way(seen), *_of_the_link(seen, settings), *_of_the_messages(seen, settings)]
+    return worst_first([*_of_the_way(seen), *_of_the_link(seen, settings), *_of_the_messages(seen, settings)])
+
+
+def worst_first(found: list[Found]) -> list[Found]:
+    """The findings by severity; equals stay in their order."""
     return sorted(found, key=lambda each: _SEVERITIES.index(each.finding.severity))
 
 
 def main_finding(found: list[Found]) -> Found | None:
     """The one thing to act on; None when all is well."""
-    return found[0] if found and found[0].finding.severity is not Severity.NOTE else None
+    first = next(iter(worst_first(found)), None)
+    return None if first is None or first.finding.severity is Severity.NOTE else first
 
 
 def exit_code(found: list[Found]) -> int:
@@ -75,10 +55,10 @@ def exit_code(found: list[Found]) -> int:
 def _of_the_way(seen: Observation) -> Iterator[Found]:
     if seen.failure is not None:
         yield _of_failure(seen, seen.failure)
-    elif seen.bad_addresses:
-        yield Found("some_addresses_fail", ", ".join(seen.bad_addresses))
-    if seen.certificate_days is not None and seen.certificate_days < EXPIRES_SOON_DAYS:
-        yield Found("tls_expires_soon", f"in {seen.certificate_days:.0f} days")
+    elif seen.way.bad_addresses:
+        yield Found("some_addresses_fail", ", ".join(seen.way.bad_addresses))
+    if seen.way.certificate_days is not None and seen.way.certificate_days < EXPIRES_SOON_DAYS:
+        yield Found("tls_expires_soon", f"in {seen.way.certificate_days:.0f} days")
     difference = clock_difference(seen)
     if difference is not None and abs(difference) > CLOCK_SECONDS:
         side = "behind" if difference > 0 else "ahead of"
@@ -95,22 +75,21 @@ def _of_failure(seen: Observation, failure: Failure) -> Found:
     """The finding of what ended the way to the first message."""
     reason, detail = failure.listed_reason, failure.detail
     answer = seen.heads[-1] if seen.heads else None
-    if reason == "tls_certificate":
-        kind = next((found for text, found in _CERTIFICATES if text in detail.lower()), None)
-        return Found(kind or reason, detail)
-    if reason == "tls" and _is_plain(detail):
-        return Found("tls_not_spoken", detail)
+    if (kind := kind_of(failure, seen.failed_step)) is not None:
+        return Found(kind, detail)
     if seen.tls_speaks_on_plain_port:
         return Found("tls_expected", str(failure))
     if reason == "timeout" and seen.rest_through:
         return Found("sse_buffered", f"no head within the limit, while REST answers through {seen.rest_through}")
     if reason == "timeout":
-        return Found("connect_timeout" if seen.failed_step == "tcp" else "no_answer", detail)
+        return Found("no_answer", detail)
     is_page = answer is not None and answer.media_type in ("text/html", "application/xhtml+xml")
     if seen.redirected_to and (is_page or reason in ("redirect", "not_a_stream", "not_found")):
         return Found("login_redirect", f"to {seen.redirected_to[-1]}; {failure}")
     if reason in ("not_a_stream", "not_json", "upgrade_refused") and is_page and answer and answer.status == 200:
         return Found("web_page", detail)
+    if reason in _CUTS and seen.way.asks_for_certificate and not seen.has_certificate:
+        return Found("client_certificate", f"{failure}, after asking for a certificate")
     if seen.sse_works_instead:
         return Found("upgrade_eaten", str(failure))
     return Found(_with_key(seen, reason), detail)
@@ -118,10 +97,6 @@ def _of_failure(seen: Observation, failure: Failure) -> Found:
 
 def _with_key(seen: Observation, reason: str) -> str:
     return "key_missing" if reason == "unauthorized" and not seen.has_key else reason
-
-
-def _is_plain(detail: str) -> bool:
-    return any(text in detail for text in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"))
 
 
 def _of_the_link(seen: Observation, settings: StreamSettings) -> Iterator[Found]:

@@ -5,38 +5,10 @@ at the whole way can tell apart.
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 
+from iris_exporter.check.finding import Finding, Heading, Severity
+from iris_exporter.check.service_findings import OF_SERVICES
 from iris_exporter.core.reasons import REASONS
-
-
-class Severity(StrEnum):
-    """How bad a finding is. A problem or a warning gives exit code 1, a bad configuration 2, a note 0."""
-
-    CONFIGURATION = "configuration"  # a file or option of ours cannot be used
-    PROBLEM = "problem"  # the stream does not work
-    WARNING = "warning"  # it works, and something will go wrong or is missing
-    NOTE = "note"  # worth knowing, nothing to do
-
-
-class Heading(StrEnum):
-    """Where an operator looks for it: the complaint that it explains."""
-
-    DISCONNECTS = "keeps disconnecting"
-    MEMORY = "high memory"
-    STALE = "stale data"
-    NONE = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that can be found. `cause` is a sentence; `advice` says what an operator should do."""
-
-    severity: Severity
-    heading: Heading
-    cause: str
-    advice: str
-
 
 _P, _W, _N = Severity.PROBLEM, Severity.WARNING, Severity.NOTE
 _H = Heading
@@ -246,37 +218,6 @@ _OWN: dict[str, Finding] = {
         "The source sends more than 10,000 messages a second.",
         "Subscribe to fewer channels (`--stream.channels`), or give the exporter a core of its own.",
     ),
-    # Prometheus
-    "prometheus_unreachable": Finding(
-        _W,
-        _H.NONE,
-        "Prometheus, or the way to it, does not answer as it should.",
-        "Check the address of `--prometheus.url`; a Prometheus that wants a login cannot be asked.",
-    ),
-    "prometheus_not_scraped": Finding(
-        _W,
-        _H.STALE,
-        "This Prometheus scrapes no iris-exporter.",
-        "Add it to `scrape_configs`, or look at its row on Prometheus' page of targets.",
-    ),
-    "prometheus_stream_missing": Finding(
-        _W,
-        _H.STALE,
-        "This Prometheus scrapes an iris-exporter, and a stream of this configuration is in none of them.",
-        "Look whether the exporter that it scrapes has this configuration: `/config` of the exporter shows it.",
-    ),
-    "prometheus_no_rules": Finding(
-        _W,
-        _H.NONE,
-        "The alerts and recording rules are not loaded: nobody would be told.",
-        "Name `alerts/iris.rules.yaml` below `rule_files` and reload Prometheus.",
-    ),
-    "prometheus_rules_fail": Finding(
-        _W,
-        _H.NONE,
-        "Prometheus cannot evaluate some of the rules.",
-        "Look at its page of rules for the error; a limit on series or samples does this.",
-    ),
     # notes
     "resume_not_offered": Finding(
         _N,
@@ -312,5 +253,18 @@ def _of_reason(name: str) -> Finding:
     return Finding(severity, _HEADING_OF.get(name, Heading.NONE), cause, reason.advice)
 
 
-FINDINGS: dict[str, Finding] = _OWN | {name: _of_reason(name) for name in REASONS if name != "requested"}
+FINDINGS: dict[str, Finding] = _OWN | OF_SERVICES | {name: _of_reason(name) for name in REASONS if name != "requested"}
 """Every finding by its id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A finding with what was seen; `detail` holds no secret and may be empty."""
+
+    id: str
+    detail: str = ""
+
+    @property
+    def finding(self) -> Finding:
+        """Its row in the table."""
+        return FINDINGS[self.id]

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+from iris_exporter.check.findings import Found
 from iris_exporter.core.failures import Failure
 
 
@@ -70,6 +71,19 @@ class Heard:
 
 
 @dataclass(slots=True)
+class Way:
+    """What the way to a host has: addresses that answer and that do not, and the first expiry in its certificates.
+
+    `asks_for_certificate`: the server wants to see one of ours; over TLS 1.3 it refuses only after the handshake.
+    """
+
+    bad_addresses: list[str] = field(default_factory=list)
+    good_addresses: list[str] = field(default_factory=list)
+    certificate_days: float | None = None
+    asks_for_certificate: bool = False
+
+
+@dataclass(slots=True)
 class Observation:
     """Everything seen of one stream. `failed_step` is where `failure` ended the way."""
 
@@ -79,12 +93,11 @@ class Observation:
     failed_step: str = ""
     failure: Failure | None = None
     has_key: bool = False
+    has_certificate: bool = False  # one of ours
     tls_speaks_on_plain_port: bool = False
     sse_works_instead: bool = False
     rest_through: str = ""  # what stands before REST, which answers while the event stream does not
-    bad_addresses: list[str] = field(default_factory=list)
-    good_addresses: list[str] = field(default_factory=list)
-    certificate_days: float | None = None
+    way: Way = field(default_factory=Way)
     heads: list[Head] = field(default_factory=list)
     redirected_to: list[str] = field(default_factory=list)  # other hosts
     connect_seconds: float | None = None
@@ -97,3 +110,13 @@ class Observation:
     anomalies: int = 0
     has_positions: bool = False
     resumed: str | None = None  # the outcome, None when it was not tried or nothing was said
+
+
+@dataclass(slots=True)
+class Service:
+    """Everything seen of something beside the streams that was asked; `url` is without query."""
+
+    name: str
+    url: str
+    steps: list[Step] = field(default_factory=list)
+    found: list[Found] = field(default_factory=list)

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from iris_exporter.check.diagnosis import Found
+from iris_exporter.check.findings import Found
 from iris_exporter.core.failures import Failure, TransportError, from_status
 from iris_exporter.http.classify import LINK_ERRORS, failure_of
 from iris_exporter.http.credentials import Credentials

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-from iris_exporter.check.diagnosis import Found, clock_difference, main_finding
-from iris_exporter.check.observations import Observation
+from iris_exporter.check.diagnosis import clock_difference, main_finding, worst_first
+from iris_exporter.check.findings import Found
+from iris_exporter.check.observations import Observation, Service, Step
 from iris_exporter.settings import StreamSettings
 
 _MARKS = {True: "ok", False: "FAILED"}
@@ -12,12 +13,21 @@ _MARKS = {True: "ok", False: "FAILED"}
 
 def as_text(seen: Observation, found: list[Found], settings: StreamSettings) -> str:
     """The steps, what was measured, what else was found, the diagnosis and what to do."""
-    lines = [f"stream {seen.stream}: {seen.url}"]
-    for step in seen.steps:
-        time = "" if step.seconds is None else f"{step.seconds * 1000:.0f} ms"
-        lines.append(f"  {step.name:<14}{_MARKS[step.is_ok]:<8}{time:>9}  {step.text}")
+    lines = [f"stream {seen.stream}: {seen.url}", *_steps(seen.steps)]
     lines += [f"  {name:<14}{'':<19}{text}" for name, text in _measured(seen, settings)]
     return "\n".join(map(_printable, [*lines, *_conclusion(found)]))
+
+
+def service_as_text(service: Service) -> str:
+    """The steps, the diagnosis and what to do for something that is no stream."""
+    lines = [f"{service.name}: {service.url}", *_steps(service.steps), *_conclusion(service.found)]
+    return "\n".join(map(_printable, lines))
+
+
+def _steps(steps: list[Step]) -> Iterator[str]:
+    for step in steps:
+        time = "" if step.seconds is None else f"{step.seconds * 1000:.0f} ms"
+        yield f"  {step.name:<14}{_MARKS[step.is_ok]:<8}{time:>9}  {step.text}"
 
 
 def findings_as_text(what: str, found: list[Found]) -> str:
@@ -52,10 +62,26 @@ def as_values(seen: Observation, found: list[Found], settings: StreamSettings) -
         "stream": seen.stream,
         "url": seen.url,
         "diagnosis": "ok" if first is None else first.id,
-        "steps": [{"name": s.name, "ok": s.is_ok, "seconds": s.seconds, "text": s.text} for s in seen.steps],
+        "steps": _steps_as_values(seen.steps),
         "measured": dict(_measured(seen, settings)),
         "findings": findings_as_values(found),
     }
+
+
+def service_as_values(service: Service) -> dict[str, Any]:
+    """The same of something that is no stream."""
+    first = main_finding(service.found)
+    return {
+        "name": service.name,
+        "url": service.url,
+        "diagnosis": "ok" if first is None else first.id,
+        "steps": _steps_as_values(service.steps),
+        "findings": findings_as_values(worst_first(service.found)),
+    }
+
+
+def _steps_as_values(steps: list[Step]) -> list[dict[str, Any]]:
+    return [{"name": step.name, "ok": step.is_ok, "seconds": step.seconds, "text": step.text} for step in steps]
 
 
 def findings_as_values(found: list[Found]) -> list[dict[str, str]]:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from iris_exporter import logs
 from iris_exporter.commands.arguments import Parser
-from iris_exporter.config.option_types import read_key
-from iris_exporter.config.values import BadValueError
+from iris_exporter.commands.grafana import add_grafana, grafana_token
 from iris_exporter.core import urls
 from iris_exporter.errors import UsageError
 from iris_exporter.grafana import files, versions
@@ -36,17 +35,7 @@ def add_arguments(parser: Parser) -> None:
     )
     export.example += " dashboards"
     push.example += " --grafana.url=https://grafana.example.com --grafana.token-file=token --dry-run"
-    push.add_argument(
-        "--grafana.url", dest="url", required=True, metavar="URL", help="address of the Grafana, as users open it"
-    )
-    push.add_argument(
-        "--grafana.token-file", dest="token_file", required=True, type=Path, metavar="FILE",
-        help="file with the token of a service account (role Editor; Admin for data sources)",
-    )  # fmt: skip
-    push.add_argument(
-        "--grafana.ca-file", dest="ca_file", type=Path, metavar="FILE",
-        help="PEM file with the certificate authorities to trust (default: those of the system)",
-    )  # fmt: skip
+    add_grafana(push, "address of the Grafana, as users open it", "Editor; Admin for data sources", required=True)
     push.add_argument(
         "--folder", default="IRIS", metavar="TITLE",
         help="title of the folder, if it has to be created (default: %(default)s)",
@@ -116,7 +105,7 @@ def _exported(reset_url: str | None) -> Iterator[tuple[Path, str]]:
 
 def _push(arguments: argparse.Namespace, reset_url: str | None) -> int:
     datasources = [_datasource(text) for text in arguments.datasource]
-    api = Grafana(arguments.url, _token(arguments.token_file), arguments.ca_file)
+    api = Grafana(arguments.grafana_url, grafana_token(arguments.grafana_token_file), arguments.grafana_ca_file)
     wanted = list(files.dashboards().values())
     if reset_url is not None:
         wanted = [files.with_reset(dashboard, reset_url) for dashboard in wanted]
@@ -152,12 +141,3 @@ def _datasource(text: str) -> files.Json:
             f"--datasource: expected KIND=URL with a kind of {', '.join(files.KINDS)} and an http(s) address"
         )
     return files.datasource(kind, url)
-
-
-def _token(path: Path) -> str:
-    try:
-        return read_key(path, "the token")
-    except BadValueError as error:
-        raise UsageError(f"--grafana.token-file: got {error.shown}, expected {error.expected}") from None
-    except ValueError as error:
-        raise UsageError(f"--grafana.token-file: cannot read {str(path)!r}: {error}") from None

@@ -6,6 +6,7 @@ whole environment, which a daemon must not have. Its errors, and those of the HT
 """
 
 import importlib
+import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,11 +39,16 @@ _ADVICE = {
 
 @dataclass(eq=False)
 class GrafanaError(IrisExporterError):
-    """Grafana, or the way to it, did not do what was asked. `status` is 0 where there was no answer."""
+    """Grafana, or the way to it, did not do what was asked. `status` is 0 where there was no answer.
+
+    `is_foreign`: what answered is no Grafana. `is_timeout`: no answer came in time.
+    """
 
     what: str
     status: int
     detail: str
+    is_foreign: bool = False
+    is_timeout: bool = False
 
     def __str__(self) -> str:
         if not self.status:
@@ -79,7 +85,7 @@ class Grafana:
             self._transport_error = importlib.import_module("niquests.exceptions").RequestException
         except ImportError as error:
             raise UsageError(
-                "dashboards push needs the extra `grafana`: pip install 'iris-exporter[grafana]', best in an "
+                "asking Grafana needs the extra `grafana`: pip install 'iris-exporter[grafana]', best in an "
                 f"environment of its own ({error})"
             ) from error
         logs.protect(token)
@@ -152,6 +158,25 @@ class Grafana:
         uid = source["uid"]
         self._ask(f"change data source {uid}", self._api.datasource.update_datasource_by_uid, uid, source)
 
+    def datasources(self) -> list[Json]:
+        """All data sources that the token may see."""
+        found = self._answer("data sources", self._api.datasource.list_datasources)
+        if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+            raise self._foreign("data sources")
+        return found
+
+    def datasource_health(self, uid: str) -> tuple[bool | None, str]:
+        """Whether a data source answers Grafana's own test, and what it says; None where there is no test of it."""
+        try:
+            answer = self._ask(f"test of data source {uid}", self._api.datasource.health, uid)
+        except GrafanaError as error:
+            if error.status in (404, 501) and not error.is_foreign:
+                return None, error.detail
+            if error.status in (400, 500, 502, 503, 504) and not error.is_foreign:
+                return False, error.detail
+            raise
+        return answer.get("status") == "OK", str(answer.get("message", ""))
+
     def _find(self, what: str, call: Callable[..., Any], uid: str) -> Json | None:
         try:
             return self._ask(what, call, uid)
@@ -162,24 +187,40 @@ class Grafana:
             raise
 
     def _ask(self, what: str, call: Callable[..., Any], *arguments: object) -> Json:
-        try:
-            answer = call(*arguments)
-        except self._errors.GrafanaException as error:
-            if not error.status_code:
-                raise GrafanaError(what, 0, f"no answer from {self._url}: {error.message}") from error
-            response = error.response
-            detail = response.get("message") if isinstance(response, dict) else "not an answer of Grafana's API"
-            raise GrafanaError(what, error.status_code, str(detail)) from error
-        except (self._transport_error, OSError, ValueError) as error:
-            # The client does not wrap everything: a name that cannot be encoded, a proxy's address, a broken answer.
-            raise GrafanaError(what, 0, f"no answer from {self._url}: {_innermost(error)}") from error
+        answer = self._answer(what, call, *arguments)
         if not isinstance(answer, dict):
-            raise GrafanaError(what, 0, f"{self._url} does not answer like Grafana: is it a login page or a proxy?")
+            raise self._foreign(what)
         return answer
 
+    def _foreign(self, what: str) -> GrafanaError:
+        detail = f"{self._url} does not answer like Grafana: is it a login page or a proxy?"
+        return GrafanaError(what, 0, detail, is_foreign=True)
 
-def _innermost(error: BaseException) -> str:
-    """The sentence of the error below all wrappers, which are longer and mean the same."""
+    def _answer(self, what: str, call: Callable[..., Any], *arguments: object) -> Any:
+        try:
+            return call(*arguments)
+        except self._errors.GrafanaException as error:
+            if not error.status_code:
+                is_timeout = isinstance(error, self._errors.GrafanaTimeoutError)
+                detail = f"no answer from {self._url}: {error.message}"
+                raise GrafanaError(what, 0, detail, is_timeout=is_timeout) from error
+            response = error.response
+            is_foreign = not isinstance(response, dict)
+            detail = "not an answer of Grafana's API" if is_foreign else response.get("message")
+            raise GrafanaError(what, error.status_code, str(detail), is_foreign=is_foreign) from error
+        except (self._transport_error, OSError, ValueError) as error:
+            inner = _innermost(error)
+            if isinstance(inner, json.JSONDecodeError):
+                raise self._foreign(what) from error
+            # The client does not wrap everything: a name that cannot be encoded, a proxy's address, a broken answer.
+            words = str(inner) or type(inner).__name__
+            is_timeout = isinstance(inner, TimeoutError) or "timed out" in words
+            detail = f"no answer from {self._url}: {words}"
+            raise GrafanaError(what, 0, detail, is_timeout=is_timeout) from error
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """The error below all wrappers, whose texts are longer and mean the same."""
     while error.__cause__ or error.__context__:
         error = error.__cause__ or error.__context__ or error
-    return str(error) or type(error).__name__
+    return error

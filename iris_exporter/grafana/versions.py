@@ -29,3 +29,9 @@ def checked(version: str | None) -> str:
     if numbers[0] > NEWEST_MAJOR:
         return f"{version}, newer than what the dashboards were written for ({NEEDED})"
     return f"{version} (needed: {NEEDED})"
+
+
+def is_newer(version: str) -> bool:
+    """Whether it is newer than what the dashboards were written for."""
+    found = re.match(r"v?(\d+)\.", version)
+    return found is not None and int(found[1]) > NEWEST_MAJOR

@@ -180,7 +180,13 @@ EVENT_SPAN = SpanType(
     (STREAM, EVENT_ID, PROJECT, EVENT_TYPE),
     links="the span that the event names",
 )
-SPANS = (CONNECT, DNS, TCP, TLS, HANDSHAKE, FIRST_MESSAGE, REQUEST_SPAN, SUMMARY, EVENT_SPAN)
+CHECK_SPAN = SpanType(
+    "iris.check",
+    "INTERNAL",
+    "The span by which `iris-exporter check` tries whether spans are taken; the exporter itself sends none.",
+    (),
+)
+SPANS = (CONNECT, DNS, TCP, TLS, HANDSHAKE, FIRST_MESSAGE, REQUEST_SPAN, SUMMARY, EVENT_SPAN, CHECK_SPAN)
 """All spans, in the order of the reference."""
 
 EVENT_LOG = LogType(
@@ -197,7 +203,14 @@ STATE_LOG = LogType(
     "INFO; WARN when something broke; ERROR on the way into the state `error`",
     (STREAM, FROM, TO, REASON, ATTEMPT, DELAY),
 )
-LOGS = (EVENT_LOG, STATE_LOG)
+CHECK_LOG = LogType(
+    "iris.check",
+    "The record by which `iris-exporter check` tries whether log records are taken; the exporter itself sends none.",
+    "`iris-exporter check`",
+    "INFO",
+    (),
+)
+LOGS = (EVENT_LOG, STATE_LOG, CHECK_LOG)
 """All log records, in the order of the reference."""
 
 SEVERITY = {"debug": 5, "low": 9, "info": 9, "medium": 13, "warning": 13, "error": 17, "high": 17, "critical": 21}

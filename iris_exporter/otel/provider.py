@@ -68,7 +68,7 @@ class Telemetry:
             make_sampler(sampling),
             self._resource,
             shutdown_on_exit=False,
-            span_limits=_span_limits(settings.limits),
+            span_limits=span_limits(settings.limits),
             # Without one, the SDK would choose one by a variable.
             meter_provider=NoOpMeterProvider(),
         )
@@ -145,7 +145,7 @@ class Telemetry:
         return {pipeline.signal: pipeline.counts() for pipeline in self._pipelines}
 
 
-def _span_limits(limits: Limits) -> SpanLimits:
+def span_limits(limits: Limits) -> SpanLimits:
     """The SDK's limits; off for events and attributes of links, which we do not use, or it would read variables."""
     count, text = limits.attributes, limits.text
     return SpanLimits(

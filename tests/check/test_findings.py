@@ -1,7 +1,8 @@
 """The table of findings, and the document that is made of it."""
 
-from iris_exporter.check.diagnosis import Found, exit_code, main_finding
-from iris_exporter.check.findings import FINDINGS, Heading, Severity
+from iris_exporter.check.diagnosis import exit_code, main_finding
+from iris_exporter.check.finding import Heading, Severity
+from iris_exporter.check.findings import FINDINGS, Found
 from iris_exporter.core.reasons import REASONS
 from scripts import generate_troubleshooting
 

@@ -1,13 +1,14 @@
 """A stub of Grafana, strict about what its HTTP API documents for folders, dashboards and data sources.
 
 It is not Grafana: it was written from the API's documentation (Folder, Dashboard and Data source HTTP API), holds
-everything in memory, and knows the addresses that a push uses and no other. What the documentation requires it refuses
-when it is missing: the token, the content type, fields, versions, unique titles within a folder.
+everything in memory, and knows the addresses that a push and a check use and no other. What the documentation requires
+it refuses when it is missing: the token, the content type, fields, versions, unique titles within a folder.
 """
 
 import copy
 import json
 import secrets
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -34,6 +35,7 @@ class GrafanaStub:
         self.folders: dict[str, Document] = {}
         self.dashboards: dict[str, Document] = {}
         self.datasources: dict[str, Document] = {}
+        self.health: Callable[[str], web.Response] = lambda _: web.json_response({"status": "OK", "message": "works"})
         self.writes: list[str] = []
         self.requests = 0
         self.answer_instead: Callable[[web.Request], web.Response | None] = lambda _: None
@@ -55,7 +57,9 @@ class GrafanaStub:
         app.router.add_post(f"{api}/folders", self._create_folder)
         app.router.add_get(f"{api}/dashboards/uid/{{uid}}", self._get_dashboard)
         app.router.add_post(f"{api}/dashboards/db", self._save_dashboard)
+        app.router.add_get(f"{api}/datasources", self._list_datasources)
         app.router.add_get(f"{api}/datasources/uid/{{uid}}", self._get_datasource)
+        app.router.add_get(f"{api}/datasources/uid/{{uid}}/health", self._check_health)
         app.router.add_post(f"{api}/datasources", self._create_datasource)
         app.router.add_put(f"{api}/datasources/uid/{{uid}}", self._update_datasource)
         return app
@@ -155,6 +159,16 @@ class GrafanaStub:
         found = self.datasources.get(request.match_info["uid"])
         return _said(404, "Data source not found") if found is None else web.json_response(found)
 
+    async def _list_datasources(self, _: web.Request) -> web.Response:
+        """What `datasources:read` allows, which Viewers and Editors do not have by themselves."""
+        if self.role != "Admin":
+            return _said(403, "You'll need additional permissions to perform this action.")
+        return web.json_response(list(self.datasources.values()))
+
+    async def _check_health(self, request: web.Request) -> web.Response:
+        uid = request.match_info["uid"]
+        return self.health(uid) if uid in self.datasources else _said(404, "Data source not found")
+
     async def _create_datasource(self, request: web.Request) -> web.Response:
         body = await request.json()
         if not all(isinstance(body.get(field), str) for field in ("name", "type", "access")):
@@ -205,14 +219,14 @@ def _refused(reason: str, message: str) -> web.Response:
 
 
 @asynccontextmanager
-async def serving(stub: GrafanaStub) -> AsyncIterator[GrafanaStub]:
+async def serving(stub: GrafanaStub, tls: ssl.SSLContext | None = None) -> AsyncIterator[GrafanaStub]:
     """Serve the stub on a free port; its `url` is set."""
     runner = web.AppRunner(stub.application(), access_log=None)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
     port = runner.addresses[0][1]
-    stub.url = f"http://127.0.0.1:{port}{stub._prefix}"
+    stub.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}{stub._prefix}"
     try:
         yield stub
     finally:
