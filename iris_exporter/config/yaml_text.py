@@ -128,7 +128,8 @@ class _Tree:
         else:
             if not node.tag.startswith(_STANDARD_TAGS):
                 self._report(line, key, "a value with a tag of its own (!...)", "a plain value")
-            result = Scalar(None if node.tag == _NULL else node.value, line)
+            is_quoted = isinstance(node, yaml.ScalarNode) and node.style is not None
+            result = Scalar(None if node.tag == _NULL else node.value, line, is_quoted)
         self._open.discard(id(node))
         self._done[id(node)] = result
         return result

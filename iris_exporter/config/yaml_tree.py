@@ -13,10 +13,11 @@ MAX_FILE_BYTES = 16 * 1024 * 1024  # a thousand streams need a hundredth of it
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """Text as it is written in the file; None for nothing (`key:`, `~`, `null`)."""
+    """Text as it is written in the file; None for nothing (`key:`, `~`, `null`). `quoted`: it is text in any case."""
 
     text: str | None
     line: int
+    quoted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

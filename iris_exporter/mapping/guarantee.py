@@ -31,7 +31,7 @@ class Guarantee:
 def guarantee(mapping: Mapping, protocol: str) -> Guarantee:
     """Return what can be promised over a protocol (`websocket`, `sse`, `poll`, `ndjson`, or `auto` while unknown)."""
     parts = [(entry.kind, part) for entry in mapping.entries if entry.role is Role.EVENT for part in entry.parts]
-    counting = [(kind, part) for kind, part in parts if _counts(part)]
+    counting = [(kind, part) for kind, part in parts if counts_events(part)]
     if not counting:
         return Guarantee(Counted.NONE, "no metric counts events; values are the last ones that arrived")
     nameless = next((kind for kind, part in counting if not part.id), None)
@@ -51,7 +51,7 @@ def guarantee(mapping: Mapping, protocol: str) -> Guarantee:
     return Guarantee(Counted.EXACTLY_ONCE, f"events have ids, and {how}; {reach}")
 
 
-def _counts(part: PartSpec) -> bool:
+def counts_events(part: PartSpec) -> bool:
     """Whether a part has a metric that grows with each event."""
     return any(
         metric.kind is MetricKind.HISTOGRAM or (metric.kind is MetricKind.COUNTER and not metric.total)

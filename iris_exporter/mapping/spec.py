@@ -230,8 +230,9 @@ class Mapping:
     expect_every_seconds: float | None = None  # silence for longer is a reason to alert
     tests: tuple[TestCase, ...] = ()
     extends: str | None = None
-    secrets: frozenset[str] = frozenset()  # names that templates use, apart from the key file
-    parameters: frozenset[str] = frozenset()
+    needs_key: bool = False  # templates use the key file (`${secret}`)
+    secrets: frozenset[str] = frozenset()  # names that templates use: `${secret.NAME}`
+    parameters: frozenset[str] = frozenset()  # `${param.NAME}`
 
     @property
     def parts(self) -> Iterator[PartSpec]:

@@ -1,0 +1,269 @@
+"""The mapping itself, and what of it is neither a message nor the link: `language` and `link_language` have those."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from typing_extensions import override
+
+from iris_exporter.config.values import duration
+from iris_exporter.config.yaml_tree import Node, Scalar, Table
+from iris_exporter.core import request_headers
+from iris_exporter.core.request_headers import BadHeaderError
+from iris_exporter.mapping import lint
+from iris_exporter.mapping.conditions import CONDITIONS, PATH
+from iris_exporter.mapping.fields import (
+    Choice,
+    Entries,
+    Many,
+    Number,
+    Option,
+    Schema,
+    Text,
+    Type,
+    named,
+)
+from iris_exporter.mapping.language import MESSAGES
+from iris_exporter.mapping.link_language import CURSOR, HEADER_NAME, HEARTBEAT, OPEN_STEP, PLANNED_END, SECRET_HEADERS
+from iris_exporter.mapping.notes import Here
+from iris_exporter.mapping.objects import Key, Object, Values
+from iris_exporter.mapping.spec import (
+    Authorize,
+    CursorSpec,
+    Format,
+    Mapping,
+    MappingLimits,
+    PollSpec,
+    SnapshotSpec,
+    TestCase,
+)
+from iris_exporter.mapping.template_types import URL_TEXT
+from iris_exporter.mapping.templates import Template
+
+# Beside the stream
+
+HISTORY = Object(
+    "history",
+    (Key("until", CONDITIONS, "what the message has that ends the history", required=True),),
+    lambda values: values.get("until"),
+)
+
+
+def _check_snapshot(values: Values) -> None:
+    url: Template | None = values.get("url")
+    if url is not None and not str(url.content).startswith("${origin}/"):
+        values.at("url").problem("another address", "${origin}/..., since no other host than the stream's is asked")
+
+
+SNAPSHOT = Object(
+    "snapshot",
+    (
+        Key("url", URL_TEXT, "its address, which begins with ${origin}/", required=True),
+        Key("messages", MESSAGES, "what the document is", required=True),
+        Key("cursor", PATH, "where it has the cursor that it stands for"),
+    ),
+    lambda values: SnapshotSpec(values.get("url"), values.get("messages"), values.get("cursor")),
+    _check_snapshot,
+)
+
+
+class SnapshotType(Type):
+    """A snapshot, or none."""
+
+    @override
+    def read(self, node: Node, here: Here) -> SnapshotSpec | None:
+        if isinstance(node, Scalar) and node.text == "none":
+            return None
+        snapshot: SnapshotSpec = SNAPSHOT.read(node, here)
+        return snapshot
+
+    @override
+    def schema(self, definitions: Schema) -> Schema:
+        return {"anyOf": [{"const": "none"}, SNAPSHOT.schema(definitions)]}
+
+
+POLL = Object(
+    "poll",
+    (
+        Key("interval-from", HEADER_NAME, "the header that says how many seconds to wait"),
+        Key("pages", Choice({"link": True, "none": False}), "link: follow the next page of the header Link", "none"),
+        Key("max-pages", Number(1, 100, whole=True), "how many pages, with pages: link", "3"),
+    ),
+    lambda values: PollSpec(values.get("interval-from"), values.get("max-pages", 3) if values.get("pages") else 1),
+    lambda values: values.needs("max-pages", "pages"),
+)
+LIMITS = Object(
+    "limits",
+    (
+        Key("series", Number(1, 1_000_000, whole=True), "series of one stream", "10000"),
+        Key("label-values", Number(1, 1_000_000, whole=True), "values of one label", "1000"),
+        Key("label-length", Number(1, 10_000, whole=True), "characters of one value of a label", "200"),
+        Key("ids", Number(1, 1_000_000, whole=True), "identities that are remembered", "10000"),
+    ),
+    lambda values: MappingLimits(**values.pick("series", "label-values", "label-length", "ids")),
+)
+EXPECT = Object(
+    "expect",
+    (Key("every", Option(duration(1, 31_536_000)), "silence for longer is a reason to alert", required=True),),
+    lambda values: values.get("every"),
+)
+TEST = Object(
+    "test",
+    (
+        Key("sample", Text("a file"), "what the source sends", required=True),
+        Key("expect", Text("a file"), "the exposition that has to come of it", required=True),
+    ),
+    lambda values: TestCase(values.get("sample"), values.get("expect")),
+)
+
+
+# The mapping
+
+
+def _namespace(text: str) -> str:
+    first = text.partition("_")[0]
+    if first in lint.RESERVED_NAMESPACES:
+        raise ValueError(f"a namespace of its own: {first} is of the exporter's own metrics")
+    _NAMESPACE.check(text)
+    return text
+
+
+_NAMESPACE = named("a prefix of lower-case letters, digits and underscores", "[a-z][a-z0-9]*(?:_[a-z0-9]+)*", 50)
+
+
+_AUTHORIZE = "header, query:NAME, header:NAME, message or none"
+_PROTOCOLS = ("auto", "websocket", "sse", "ndjson", "poll")
+_TOKEN = named("a token", "[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+def _authorize(text: str) -> Authorize:
+    scheme, _, name = text.partition(":")
+    is_named = scheme in ("query", "header") and request_headers.is_name(name)
+    if not is_named and text not in ("header", "message", "none"):
+        raise ValueError(_AUTHORIZE)
+    return Authorize(scheme, name)
+
+
+class HeadersType(Type):
+    """Headers by name."""
+
+    _entries = Entries(Text("a name", most=256), Text("a text"), "headers", 50)
+
+    @override
+    def read(self, node: Node, here: Here) -> tuple[tuple[str, str], ...]:
+        given: dict[str, str] = self._entries.read(node, here)
+        for name, text in given.items():
+            try:
+                request_headers.parse(f"{name}: {text}")
+            except BadHeaderError as error:
+                raise here.problem("a header", f"one that can be sent ({error})") from None
+            if name.lower() in SECRET_HEADERS:
+                raise here.problem(name, "no secret here: it belongs to the stream (headers-file, api-key-file)")
+        return tuple(given.items())
+
+    @override
+    def schema(self, definitions: Schema) -> Schema:
+        return self._entries.schema(definitions)
+
+
+def _inside(table: Table, here: Here) -> Here:
+    """What all metrics of a mapping need to know; what is wrong with it is reported where it stands."""
+    namespace, limits = table.entries.get("namespace"), table.entries.get("limits")
+    values = limits.entries.get("label-values") if isinstance(limits, Table) else None
+    name = _quietly(_namespace, namespace)
+    label_values = _quietly(int, values)
+    return replace(
+        here,
+        namespace="" if name is None else name,
+        label_values=here.label_values if label_values is None else label_values,
+    )
+
+
+def _quietly(read: Callable[[str], Any], node: Node | None) -> Any:
+    try:
+        return read(node.text) if isinstance(node, Scalar) and node.text is not None else None
+    except ValueError:
+        return None
+
+
+def _check_mapping(values: Values) -> None:
+    here, notes = values.here, values.here.notes
+    limits = values.get("limits") or MappingLimits()
+    entries = values.get("messages") or ()
+    snapshot: SnapshotSpec | None = values.get("snapshot")
+    lint.check_entries(entries, limits, notes, here)
+    if snapshot is not None:
+        lint.check_entries(snapshot.entries, limits, notes, values.at("snapshot"))
+    cursor: CursorSpec | None = values.get("cursor")
+    if cursor is not None and cursor.rewind is not None and "messages" not in values.broken:
+        lint.check_rewind(entries, notes, values.at("cursor"))
+    if "cursor" not in values:
+        for name in ("open", "heartbeat"):
+            if name in values and "cursor" in lint.names_of(values.get(name)):
+                values.at(name).problem("'${cursor}'", "a cursor: in the mapping, or another name")
+
+
+def _make_mapping(values: Values) -> Mapping:
+    given = values.pick(
+        *("namespace", "format", "protocol", "subprotocols", "headers", "authorize", "open", "heartbeat"),
+        *("planned-end", "cursor", "history", "snapshot", "poll", "limits", "tests", "extends"),
+        entries="messages",
+        unmatched_is_error="unmatched",
+        expect_every_seconds="expect",
+    )
+    names = lint.names_of(tuple(given.values()))
+    return Mapping(
+        name=values.here.key.rpartition(".")[2],
+        secrets=frozenset(name.removeprefix("secret.") for name in names if name.startswith("secret.")),
+        parameters=frozenset(name.removeprefix("param.") for name in names if name.startswith("param.")),
+        needs_key="secret" in names,
+        **given,
+    )
+
+
+MAPPING = Object(
+    "mapping",
+    (
+        Key("extends", Text("the name of a preset or of another mapping", most=64), "what this one changes"),
+        Key(
+            "namespace",
+            Text(_NAMESPACE.syntax, _namespace, 50, _NAMESPACE.pattern),
+            "what the names of all its metrics begin with",
+            required=True,
+        ),
+        Key("format", Choice({each.value: each for each in Format}), "how a piece becomes messages", "json"),
+        Key(
+            "protocol",
+            Choice({name: name for name in ("auto", "websocket", "sse", "ndjson", "poll")}),
+            "for streams of protocol auto",
+            "auto",
+        ),
+        Key(
+            "subprotocols",
+            Many(named("a token", "[!#$%&'*+.^_`|~0-9A-Za-z-]+"), "tokens", single=True, most=10),
+            "subprotocols of the WebSocket",
+        ),
+        Key("headers", HeadersType(), "headers that the source demands of everybody"),
+        Key(
+            "authorize",
+            Text("header, query:NAME, header:NAME, message or none", _authorize, 200),
+            "how the key is sent",
+            "header",
+        ),
+        Key("open", Many(OPEN_STEP, "steps", most=50), "the handshake behind that of the WebSocket, in order"),
+        Key("heartbeat", HEARTBEAT, "what is sent while nothing arrives", "pings of the WebSocket alone"),
+        Key("planned-end", PLANNED_END, "an end that is no failure"),
+        Key("cursor", CURSOR, "where in the stream we are, and how to go on from there"),
+        Key("history", HISTORY, "messages at first that are known, not new"),
+        Key("snapshot", SnapshotType(), "the state beside the stream, by HTTP", "none"),
+        Key("poll", POLL, "how the source wants to be polled"),
+        Key("messages", MESSAGES, "kinds of messages; the first that fits takes one", required=True),
+        Key("unmatched", Choice({"count": False, "error": True}), "messages that no entry takes", "count"),
+        Key("limits", LIMITS, "bounds"),
+        Key("expect", EXPECT, "what is expected of the source"),
+        Key("tests", Many(TEST, "tests", most=100), "samples and what has to come of them, for map --test"),
+    ),
+    _make_mapping,
+    _check_mapping,
+    _inside,
+)

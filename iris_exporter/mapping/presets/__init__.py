@@ -1,0 +1,31 @@
+"""Presets: mappings of well-known sources, as YAML beside this file. Nothing is downloaded.
+
+A preset is a file `NAME.yaml` with a section `mappings:` that has one mapping, NAME. Its first line is a comment that
+says what it is for.
+"""
+
+from functools import cache
+from pathlib import Path
+
+_DIRECTORY = Path(__file__).parent
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """Return the names of all presets, sorted."""
+    return tuple(sorted(file.stem for file in _DIRECTORY.glob("*.yaml")))
+
+
+def path(name: str) -> Path:
+    """Return the file of a preset."""
+    return _DIRECTORY / f"{name}.yaml"
+
+
+def text(name: str) -> str:
+    """Return a preset as it is written."""
+    return path(name).read_text("utf-8")
+
+
+def summary(name: str) -> str:
+    """Return what a preset is for, from its first line."""
+    return text(name).partition("\n")[0].removeprefix("#").strip()
