@@ -35,10 +35,12 @@ class _Generation:
         self.order = order
         self.largest = max(order, default="")
         self.looked_up = 0
-        self._known: set[str] = set()
+        self._known: set[str] | None = None
 
     def known(self) -> set[str]:
         """The ids to look up; costs as much as ids have come since the last time. Whoever adds to it says so."""
+        if self._known is None:
+            self._known = set()
         if self.looked_up < len(self.order):
             self._known.update(self.order[self.looked_up :])
             self.looked_up = len(self.order)

@@ -25,6 +25,11 @@ from iris_exporter.transports.connection_events import (
 MAX_EVENT_EXEMPLARS = 1000
 """Label sets of the event counter whose last exemplar is stored, some 300 bytes each."""
 
+_COUNTED = [metric for metric in catalog.CATALOG if metric.subject is Subject.STREAM and metric.value is None]
+# Where each is in the lists of a stream: a thousand streams share these, and have no dictionary of their own.
+_COUNTERS = {metric: index for index, metric in enumerate(each for each in _COUNTED if each.kind is Kind.COUNTER)}
+_HISTOGRAMS = {metric: index for index, metric in enumerate(each for each in _COUNTED if each.kind is Kind.HISTOGRAM)}
+
 
 class StreamInstruments:
     """The counters of one stream: its connection (`on_event`), and what decoding and the model report.
@@ -37,19 +42,17 @@ class StreamInstruments:
         self.limits = limits
         self.stream = clean_label(stream)
         self.tail = f"{pairs_text([('stream', self.stream)])}}} "
-        own = [metric for metric in catalog.CATALOG if metric.subject is Subject.STREAM and metric.value is None]
-        self._counters = {metric: Counter(metric) for metric in own if metric.kind is Kind.COUNTER}
-        self._histograms = {metric: Histogram(metric) for metric in own if metric.kind is Kind.HISTOGRAM}
-        self._instruments: dict[Metric, Instrument] = {**self._counters, **self._histograms}
+        self._counters = [Counter(metric) for metric in _COUNTERS]
+        self._histograms = [Histogram(metric) for metric in _HISTOGRAMS]
         self.filtered = 0
         """Elements that a mapping has left out by a condition."""
         self.problems: Counts[tuple[str, str, str]] = Counts()
         """What a mapping could not read, by kind of message, metric (empty for none) and reason."""
         # The hot path goes without a lookup by name.
-        self._messages = self._counters[catalog.MESSAGES]
-        self._received = self._counters[catalog.RECEIVED_BYTES]
-        self._decoded = self._counters[catalog.DECODED_BYTES]
-        self._delay = self._histograms[catalog.MESSAGE_DELAY]
+        self._messages = self.counter(catalog.MESSAGES)
+        self._received = self.counter(catalog.RECEIVED_BYTES)
+        self._decoded = self.counter(catalog.DECODED_BYTES)
+        self._delay = self.histogram(catalog.MESSAGE_DELAY)
         self.exemplify: Callable[[float], Exemplar | None] | None = None
         """Makes the exemplar of a delay that is being counted; None where there are no traces."""
         self.event_exemplars: dict[EventKey, Exemplar] = {}
@@ -57,19 +60,19 @@ class StreamInstruments:
 
     def counter(self, metric: Metric) -> Counter:
         """The counter of a metric of the catalogue; KeyError for one that is not counted here."""
-        return self._counters[metric]
+        return self._counters[_COUNTERS[metric]]
 
     def histogram(self, metric: Metric) -> Histogram:
         """The histogram of a metric of the catalogue; KeyError for one that is not one."""
-        return self._histograms[metric]
+        return self._histograms[_HISTOGRAMS[metric]]
 
     def instrument(self, metric: Metric) -> Instrument:
         """What counts a metric of the catalogue; KeyError for one that is not counted here."""
-        return self._instruments[metric]
+        return self.counter(metric) if metric.kind is Kind.COUNTER else self.histogram(metric)
 
     def count(self, metric: Metric, amount: int = 1, label: str = "") -> None:
         """Add to a counter; `label` is the value of its own label, `other` where the catalogue does not know it."""
-        self._counters[metric].inc(amount, label)
+        self.counter(metric).inc(amount, label)
 
     # The connection.
 

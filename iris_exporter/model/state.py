@@ -79,7 +79,8 @@ class StreamState(SourceState):
         self._metrics: Metrics | None = None
         self._projects: dict[str, Project] = {}
         self._anomalies: dict[str, Anomaly] = {}
-        self._feed: deque[Event | DeferredMessage] = deque(maxlen=limits.max_events)
+        # Newest first; made with the first event, since an empty deque has room for 64 already.
+        self._feed: deque[Event | DeferredMessage] | None = None
         self._counts: Counter[EventKey] = Counter()
         self._heard_at: float | None = None
         self._data_at: float | None = None
@@ -92,7 +93,8 @@ class StreamState(SourceState):
     def limit(self, limits: Limits) -> None:
         """Set other limits; of what is there already only the feed and the ids shrink."""
         self.limits = limits
-        self._feed = deque(list(self._feed)[: limits.max_events], maxlen=limits.max_events)
+        if self._feed is not None:
+            self._feed = deque(list(self._feed)[: limits.max_events], maxlen=limits.max_events)
         self.seen.resize(limits.max_event_ids)
         self._view = None
 
@@ -163,7 +165,7 @@ class StreamState(SourceState):
         self._heard_at = self._data_at = now
         self._view = None
         self._count_all(batch)
-        self._feed.extendleft(batch.deferred[-self.limits.max_events :])
+        self._feed_to_extend().extendleft(batch.deferred[-self.limits.max_events :])
         return True
 
     @override
@@ -208,7 +210,7 @@ class StreamState(SourceState):
         self._metrics = None
         self._projects.clear()
         self._anomalies.clear()
-        self._feed.clear()
+        self._feed = None
         self._heard_at = self._data_at = None
         self._view = self._projects_view = self._anomalies_view = None
 
@@ -263,7 +265,7 @@ class StreamState(SourceState):
         if not self.seen.see(event.id) or (position is not None and self.cursor.too_late(position, 1)):
             return _DUPLICATE_REPLAY if replay else _DUPLICATE
         self._count((event.project, event.event_type, event.severity))
-        self._feed.appendleft(event)
+        self._feed_to_extend().appendleft(event)
         if replay:
             return Changes((event,), 0, 1)
         self._pin_ids((event,))
@@ -277,8 +279,13 @@ class StreamState(SourceState):
             return _DUPLICATE
         self.advances.add(event.id)
         self._count((event.project, event.event_type, event.severity))
-        self._feed.appendleft(event)
+        self._feed_to_extend().appendleft(event)
         return Changes((event,), 0, 0, 0, None if sent is None else max(now - sent, 0.0), 1)
+
+    def _feed_to_extend(self) -> deque[Event | DeferredMessage]:
+        if self._feed is None:
+            self._feed = deque(maxlen=self.limits.max_events)
+        return self._feed
 
     def _count(self, key: EventKey) -> None:
         self.counted += 1
@@ -371,5 +378,5 @@ class StreamState(SourceState):
             new.sort(key=lambda event: event.timestamp or 0.0)
         for event in new:
             self._count((event.project, event.event_type, event.severity))
-            self._feed.appendleft(event)
+            self._feed_to_extend().appendleft(event)
         return tuple(new), duplicates

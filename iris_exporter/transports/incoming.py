@@ -27,7 +27,8 @@ class Incoming(StreamProtocol, Generic[_T]):
     """A queue between the socket and the one who reads the stream."""
 
     def __init__(self) -> None:
-        self._items: deque[tuple[_T, int]] = deque()
+        # Made with the first item: an empty deque has room for 64 already, and many streams are silent.
+        self._items: deque[tuple[_T, int]] | None = None
         self._waiting_bytes = 0
         self._is_paused = False
         self._waiter: asyncio.Future[None] | None = None
@@ -56,6 +57,8 @@ class Incoming(StreamProtocol, Generic[_T]):
         return item
 
     def _put(self, item: _T, wire_bytes: int) -> None:
+        if self._items is None:
+            self._items = deque()
         self._items.append((item, wire_bytes))
         self._waiting_bytes += wire_bytes
         if self._waiting_bytes > _PAUSE_BYTES and not self._is_paused:

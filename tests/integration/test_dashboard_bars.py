@@ -173,7 +173,6 @@ async def test_bars_add_up_to_the_true_increase(tmp_path: Path) -> None:
     await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True)
     wrong = []
     async with prometheus(tmp_path) as (server, _):
-        await server.ready()
         for (query, (found, rest)), interval, bar in product(grown.items(), SCRAPE_INTERVALS, BARS):
             assert found
             assert "_total" not in rest

@@ -52,7 +52,7 @@ scrape_configs:
 # The same things in a hurry.
 OPTIONS = (
     "--stream.protocol=websocket",
-    "--stream.reconnect-initial=500ms", "--stream.reconnect-max=1s", "--stream.reconnect-attempts=3",
+    "--stream.reconnect-initial=500ms", "--stream.reconnect-max=1s", "--stream.reconnect-attempts=4",
     "--stream.heartbeat-interval=500ms", "--stream.heartbeat-timeout=2s", "--stream.poll-interval=500ms",
     "--stream.live-retry-interval=2s", "--stream.stable-after=1s",
 )  # fmt: skip
@@ -104,20 +104,25 @@ def split_by(query: Query, by: str) -> set[str]:
 
 
 class Answers:
-    """A Prometheus that is asked for the whole run."""
+    """A Prometheus that is asked for the whole run, in steps that count from `start`.
+
+    What a step has found it finds again: a test that waits for an answer over the run finds it in every later one.
+    """
 
     def __init__(self, url: str, http: aiohttp.ClientSession) -> None:
         self.url = url
+        self.start = 0.0
         self._http = http
 
     async def ready(self) -> None:
-        """Return once it answers queries."""
+        """Return once it answers queries; the run begins."""
 
         async def check() -> bool:
             async with self._http.get(f"{self.url}/-/ready") as response:
                 return response.status == 200
 
         await wait_until(check, "Prometheus is ready", 15)
+        self.start = await self.now()
 
     async def get(self, path: str, **parameters: str | float) -> Any:
         """The data of an answer; fails on an error."""
@@ -126,22 +131,26 @@ class Answers:
             assert answer["status"] == "success", f"{parameters}: {answer}"
             return answer["data"]
 
-    async def over(self, expr: str, start: float, end: float) -> list[dict[str, Any]]:
-        """The series of a query that have a number at some moment."""
-        data = await self.get("query_range", query=expr, start=start, end=end, step=STEP_SECONDS)
+    async def now(self) -> float:
+        """Its clock, in seconds."""
+        return float((await self.get("query", query="time()"))["result"][1])
+
+    async def over(self, expr: str, end: float) -> list[dict[str, Any]]:
+        """The series of a query that have a number in some step until then."""
+        data = await self.get("query_range", query=expr, start=self.start, end=end, step=STEP_SECONDS)
         return [series for series in data["result"] if any(not math.isnan(float(v)) for _, v in series["values"])]
 
-    async def holds(self, expr: str) -> None:
-        """Return once a query finds something."""
+    async def finds(self, expr: str) -> None:
+        """Return once a step has found something; what has passed by now counts."""
 
         async def check() -> bool:
-            return bool((await self.get("query", query=expr))["result"])
+            return bool(await self.over(expr, await self.now()))
 
         await wait_until(check, f"Prometheus finds {expr}", 15)
 
     async def sees(self, state: State) -> None:
-        """Return once the stream is in that state for Prometheus too."""
-        await self.holds(f'iris_stream_state{{state="{state.value}"}} == 1')
+        """Return once the stream was seen in that state."""
+        await self.finds(f'iris_stream_state{{state="{state.value}"}} == 1')
 
 
 @asynccontextmanager
@@ -163,7 +172,9 @@ async def prometheus(directory: Path) -> AsyncIterator[tuple[Answers, Path]]:
         return match and match[1]
 
     async with running(*command) as program, aiohttp.ClientSession() as http:
-        yield Answers(f"http://{await program.printed(listening)}", http), targets
+        server = Answers(f"http://{await program.printed(listening)}", http)
+        await server.ready()
+        yield server, targets
 
 
 async def scraped_from(server: Answers, targets: Path, exporter: Sidecar) -> None:
@@ -180,31 +191,42 @@ async def scraped_from(server: Answers, targets: Path, exporter: Sidecar) -> Non
 
 
 async def everything_happens(backend: ReferenceBackend, exporter: Sidecar, server: Answers) -> None:
-    """Faults one after the other, each until its trace is on the page."""
-    await server.holds("iris_runs_today and iris_runs_today offset 5s")
+    """Faults one after the other, each until its trace is there: on the page, or where it passes, in Prometheus.
+
+    Each query has something here that makes its data. What only may happen, as an urgent event that overtakes others,
+    is not enough.
+    """
+    await server.finds("iris_runs_today and iris_runs_today offset 5s")
     await exporter.counts("iris_stream_heartbeat_rtt_seconds_count", 2)
-    await backend.faults(garbage=True, duplicate=True)
-    await exporter.counts("iris_stream_decode_errors_total", 2)
-    await exporter.counts("iris_stream_events_duplicate_total", 2)
-    await backend.faults(garbage=False, duplicate=False, error="SOMETHING_NEW", drop=1)
-    await exporter.counts("iris_stream_upstream_errors_total", 1)
-    await exporter.counts("iris_stream_disconnects_total", 2)
-    await exporter.counts("iris_stream_resumes_total", 2)
+    async with grown(exporter, "decode_errors_total", "delta_resyncs_total", "events_duplicate_total"):
+        await backend.faults(garbage=True, duplicate=True)
+    async with grown(exporter, "upstream_errors_total", "disconnects_total", "resumes_total", by=2):
+        await backend.faults(garbage=False, duplicate=False, error="SOMETHING_NEW", drop=1)
     await backend.faults(error=False, drop=False)
     await exporter.reaches("live")
-    await backend.faults(refuse=True, drop=0.2)
-    await server.sees(State.CONNECTING)
-    await server.sees(State.POLLING)
-    await backend.faults(**{"all:refuse": True})
-    await exporter.counts("iris_stream_poll_failures_total", 1)
-    await server.sees(State.ERROR)
-    await server.holds('ALERTS{alertstate="firing", severity="critical"}')
-    await server.holds('ALERTS{alertstate="firing", severity="warning"}')
+    async with grown(exporter, "connect_failures_total", "polls_total"):
+        await backend.faults(refuse=True, drop=0.2)
+        await server.sees(State.CONNECTING)
+        await server.finds("iris_stream_next_attempt_timestamp_seconds > time()")
+        await server.sees(State.POLLING)
+    async with grown(exporter, "poll_failures_total"):
+        await backend.faults(**{"all:refuse": True})
+        await server.sees(State.ERROR)
+    for severity in ("critical", "warning"):
+        await server.finds(f'ALERTS{{alertstate="firing", severity="{severity}"}}')
     await exporter.post("/api/v1/streams/default/disconnect")
     await server.sees(State.DISCONNECTED)
-    # For longer than a step, or no step would see it.
-    await server.holds('count_over_time(ALERTS{alertstate="firing", severity="info"}[15s]) > 4')
+    await server.finds('ALERTS{alertstate="firing", severity="info"}')
     await backend.faults(**{"refuse": False, "all:refuse": False}, drop=False)
+
+
+@asynccontextmanager
+async def grown(exporter: Sidecar, *names: str, by: float = 1) -> AsyncIterator[None]:
+    """Return from the block once these counters of the stream are larger by that much than when it began."""
+    before = await exporter.scrape()
+    yield
+    for name in (f"iris_stream_{name}" for name in names):
+        await exporter.counts(name, before.total(name) + by)
 
 
 @pytest.mark.slow
@@ -223,19 +245,17 @@ async def test_every_query_returns_data_or_is_listed_with_the_reason(tmp_path: P
         options = (f"--stream.url={backend.stream('overview').removesuffix('/overview')}", *files, *OPTIONS)
         async with sidecar(*options) as exporter:
             await scraped_from(server, targets, exporter)
-            start = float((await server.get("query", query="time()"))["result"][1])
             await everything_happens(backend, exporter, server)
         # Another process in its place, as after a restart.
         async with sidecar(*options) as exporter:
             await scraped_from(server, targets, exporter)
             await exporter.reaches("live")
-            await server.holds("changes(process_start_time_seconds[15s]) > 0")
-            # One step more, so that the last one is not before what was just seen.
-            end = float((await server.get("query", query="time()"))["result"][1]) + STEP_SECONDS
+            await server.finds("changes(process_start_time_seconds[15s]) > 0")
+            end = await server.now()
             projects = await server.get("label/project/values")
         empty, misnamed = set(), set()
         for query, by in [(each, by) for each in boards.queries() for by in choices(each)]:
-            found = await server.over(compressed(query, projects, by), start, end)
+            found = await server.over(compressed(query, projects, by), end)
             wanted = {
                 label for label in re.findall(r"{{(\w+)}}", query.legend) if label not in split_by(query, by)
             } - sometimes(query)
@@ -243,7 +263,7 @@ async def test_every_query_returns_data_or_is_listed_with_the_reason(tmp_path: P
                 empty.add(query.where)
                 if boards.growths(query.expr)[0]:
                     zeros = compressed(query, projects, by).replace(" > 0", "")
-                    assert await server.over(zeros, start, end), f"not even zeros: {query.where}"
+                    assert await server.over(zeros, end), f"not even zeros: {query.where}"
             if not all(wanted <= set(series["metric"]) for series in found):
                 misnamed.add(query.where)
     assert misnamed == set(), "a legend names labels that the series do not have"
