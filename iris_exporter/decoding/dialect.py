@@ -30,10 +30,14 @@ class Binary:
 
 @dataclass(frozen=True, slots=True)
 class NamedEvent:
-    """A server-sent event that has one of the dialect's `event_names`."""
+    """A server-sent event that has one of the dialect's `event_names`.
+
+    `id` is the last one in force, where the dialect wants it (`names_events`).
+    """
 
     name: str
     data: bytes
+    id: str = ""
 
     def __len__(self) -> int:
         return len(self.data)
@@ -111,6 +115,8 @@ class Dialect(Protocol):
     """What separates the messages in a body that looks like a document and does not end; empty where none is one."""
     event_names: frozenset[str]
     """Names of server-sent events (in lower case) that mean something; all other names are dropped."""
+    names_events: bool = False
+    """Whether every server-sent event is to be a `NamedEvent`, with its name as sent and its id."""
     problems: Problems
     documents_are_messages: bool = False
     """Whether a document is one more frame, to be decoded as those of a stream are, and not an `Overview`."""
