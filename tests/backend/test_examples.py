@@ -1,10 +1,7 @@
-"""The examples of docs/protocol.md and docs/backend.md: messages are what they should be, and commands work."""
+"""The messages of docs/protocol.md are what they should be."""
 
-import asyncio
 import json
 import re
-import shlex
-from asyncio.subprocess import PIPE
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +10,6 @@ import pytest
 
 from iris_exporter.backend.server import Backend
 from iris_exporter.backend.service import BackendSettings
-from iris_exporter.commands.arguments import Parser
-from iris_exporter.commands.backend import add_arguments
 from iris_exporter.decoding.iris_stream.dialect import IrisStream
 from iris_exporter.decoding.iris_stream.options import Asked
 from iris_exporter.errors import DecodeError
@@ -29,13 +24,6 @@ MESSAGES = [json.loads(text) for text in re.findall(r"```json\n(.+?)\n```", PROT
 # In the text, without those that leave something out.
 MESSAGES += [json.loads(text) for text in re.findall(r'`(\{"type".+?\})`', PROTOCOL) if "..." not in text]
 FROM_CLIENTS = {"subscribe": "Subscribe", "resume": "Resume", "ping": "ClientPing", "pong": "ClientPong"}
-COMMANDS = [
-    line.removeprefix("$ ")
-    for page in ("protocol.md", "backend.md")
-    for block in re.findall(r"```console\n(.+?)```", (DOCS / page).read_text(), re.DOTALL)
-    for line in block.replace("\\\n", " ").splitlines()
-    if line.startswith("$ ")
-]
 
 
 def of_clients(message: dict[str, Any]) -> bool:
@@ -98,41 +86,6 @@ def test_events_of_the_page_are_server_sent_events() -> None:
         message = json.loads(event.data)
         assert (event.name, event.id) == (message["type"], message["id"])
         check_message("/api/stream", message)
-
-
-def test_commands_of_the_backend_have_options_that_there_are() -> None:
-    parser = Parser(prog="backend")
-    add_arguments(parser)
-    found = [shlex.split(line, comments=True) for line in COMMANDS if line.startswith("iris-exporter backend")]
-    assert found
-    for words in found:
-        parser.parse_args(words[2:])
-
-
-@pytest.mark.needs("curl")
-@pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("curl")])
-async def test_curl(command: str) -> None:
-    """Each ends well; one that follows a stream (`-N`) is sent a message."""
-    async with Backend(BackendSettings(port=0, seed=7, rate=20.0)) as backend:
-        line = command.replace("http://127.0.0.1:14748", backend.url).replace("curl ", "exec curl -s --fail ", 1)
-        assert backend.url in line
-        process = await asyncio.create_subprocess_exec("bash", "-c", line, stdout=PIPE, stderr=PIPE, limit=2**24)
-        assert process.stdout is not None
-        try:
-            async with asyncio.timeout(10 * BUSY):
-                if " -N " in command:
-                    while not (text := await process.stdout.readline()).startswith(b"data: "):
-                        assert text, "the stream ended"
-                    message = json.loads(text[6:])
-                    assert message.get("type") or message["data"]
-                else:
-                    text, _ = await process.communicate()
-                    assert process.returncode == 0
-                    assert text
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.communicate()
 
 
 def test_documents_are_linked() -> None:

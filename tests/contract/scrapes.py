@@ -1,31 +1,19 @@
 """The scrape configurations that the repository ships, in files and in the text of pages."""
 
-import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import yaml
 
+from tests.docs.pages import all_blocks
 from tests.tools import ROOT
-
-FENCED = re.compile(r"^```ya?ml\n(.*?)^```", re.MULTILINE | re.DOTALL)
-
-
-def pages() -> Iterator[Path]:
-    """Everything that people read."""
-    yield from sorted(ROOT.glob("*.md"))
-    yield from sorted((ROOT / "docs").rglob("*.md"))
-    yield from sorted((ROOT / "deploy").rglob("*.md"))
 
 
 def shipped_scrapes() -> dict[str, list[dict[str, Any]]]:
     """Path of a file to its scrape configurations of the exporter."""
     documents = [
-        (path, yaml.safe_load(text))
-        for path in pages()
-        for text in FENCED.findall(path.read_text())
-        if "scrape_configs:" in text
+        (ROOT / block.page, yaml.safe_load(block.text))
+        for block in all_blocks()
+        if block.language == "yaml" and "scrape_configs:" in block.text
     ]
     files = [*(ROOT / "deploy").rglob("*.yml"), *(ROOT / "deploy/compose").glob("*.yaml")]
     documents += [

@@ -94,22 +94,6 @@ def test_the_loader_finds_a_mistake(tmp_path: Path) -> None:
     assert "healthchek" in output
 
 
-@pytest.mark.needs("compose-spec")
-def test_the_readme_shows_an_override_that_works(tmp_path: Path) -> None:
-    """With a source of one's own there is no backend, and nobody waits for one."""
-    blocks = re.findall(
-        r"^```yaml\n(# compose\.override\.yaml\n.*?)^```", (STACK / "README.md").read_text(), re.MULTILINE | re.DOTALL
-    )
-    assert len(blocks) == 1
-    override = tmp_path / "compose.override.yaml"
-    override.write_text(blocks[0])
-    code, output = run(tool("compose-spec"), "compose.yaml", override)
-    assert code == 0, output
-    services = yaml.safe_load(output)["services"]
-    assert "backend" not in services
-    assert not services["exporter"].get("depends_on")
-
-
 @pytest.mark.needs("promtool")
 def test_prometheus_accepts_its_configuration_where_the_container_has_it(tmp_path: Path) -> None:
     """And finds the rules."""

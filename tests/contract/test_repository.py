@@ -74,18 +74,6 @@ def test_the_readme_begins_with_the_two_commands() -> None:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
 
 
-def test_links_between_documents_lead_somewhere() -> None:
-    """A relative link in a Markdown file names a file that exists."""
-    broken = [
-        (path, target)
-        for path, text in texts().items()
-        if path.endswith(".md")
-        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text)
-        if "://" not in target and not (ROOT / path).parent.joinpath(target).exists()
-    ]
-    assert broken == []
-
-
 def test_generated_files_are_up_to_date() -> None:
     """`make generate` would change nothing."""
     result = run(sys.executable, "scripts/generate.py", "--check")

@@ -28,7 +28,8 @@ from tests.contract.chart import (
     values_file,
     with_values,
 )
-from tests.contract.scrapes import FENCED, pages, shipped_scrapes
+from tests.contract.scrapes import shipped_scrapes
+from tests.docs.pages import all_blocks, pages
 from tests.tools import ROOT, tool
 
 ALERTS = [alert for group in GROUPS for alert in group.alerts]
@@ -39,9 +40,9 @@ DASHBOARDS = {path.stem: json.loads(path.read_text()) for path in (ROOT / "dashb
 
 
 def test_every_scrape_configuration_uses_one_job_name() -> None:
-    """README's, that of the pages, and those of the files."""
+    """That of the quick start, and those of the files."""
     found = shipped_scrapes()
-    assert {"README.md", "deploy/prometheus/prometheus.yml", "deploy/compose/prometheus.yml"} <= set(found)
+    assert {"docs/quickstart.md", "deploy/prometheus/prometheus.yml", "deploy/compose/prometheus.yml"} <= set(found)
     assert {scrape["job_name"] for scrapes in found.values() for scrape in scrapes} == {"iris-exporter"}
     assert re.fullmatch(thresholds.JOB, "iris-exporter")
 
@@ -457,8 +458,7 @@ def test_a_dashboard_chooses_all_of_ours_and_nobody_elses() -> None:
 
 def test_pages_name_objects_and_jobs_that_exist() -> None:
     """A snippet of YAML with the labels of our objects has their names."""
-    for path in pages():
-        for text in FENCED.findall(path.read_text()):
-            for job in re.findall(r"job_name: (\S+)", text):
-                assert job == "iris-exporter", path
+    for block in all_blocks():
+        for job in re.findall(r"job_name: (\S+)", block.text if block.language == "yaml" else ""):
+            assert job == "iris-exporter", block
     assert KNOWN.name in DOWN.expr
