@@ -82,6 +82,7 @@ class Text(Type):
     check: Callable[[str], Any] = str
     most: int = 1_000
     pattern: str | None = None  # for JSON Schema alone
+    hidden: bool = False  # it may be a secret
 
     @override
     def read(self, node: Node, here: Here) -> Any:
@@ -92,7 +93,7 @@ class Text(Type):
         try:
             return self.check(node.text)
         except ValueError as error:
-            raise here.problem(shown(node), str(error) or self.syntax) from None
+            raise here.problem("a text" if self.hidden else shown(node), str(error) or self.syntax) from None
 
     @override
     def schema(self, definitions: Schema) -> Schema:

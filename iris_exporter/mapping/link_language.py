@@ -141,7 +141,7 @@ def _check_cursor(values: Values) -> None:
     if values.get("gaps") and order is not Order.NUMBER:
         values.at("gaps").problem("count", "order: number beside it")
     if "rewind" in values and order is Order.POSITION:
-        values.at("rewind").problem("it", "none with order: position, which begins behind the position anyway")
+        values.at("rewind").problem("rewind", "none with order: position, which begins behind the position anyway")
     rewind: Rewind | None = values.get("rewind")
     if rewind is not None and rewind.pattern is None and order is Order.OPAQUE:
         values.at("rewind").problem("no pattern", "a pattern that finds the numbers of an opaque cursor")

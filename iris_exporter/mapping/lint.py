@@ -49,7 +49,7 @@ def name_problems(name: str, kind: MetricKind, unit: str | None = None) -> Itera
         elif kind is not owner and name.endswith(suffix):
             yield f"a name without {suffix} at its end, which says {owner}, as it is of type {kind}"
     stem = name.removesuffix(_SUFFIXES.get(kind, ""))
-    if stem.endswith(("_count", "_sum", "_bucket", "_created", "_total", "_info")):
+    if stem.endswith(("_count", "_sum", "_bucket", "_created")):
         yield f"a name without _{stem.rpartition('_')[2]} at the end, which is a part of other metrics"
     words = stem.split("_")
     if "" in words:
@@ -114,7 +114,7 @@ def check_metric(values: Values) -> None:
         for key, kinds in _ONLY.items():
             if key in values and kind not in kinds:
                 values.at(key).problem(
-                    f"{key} of a metric of type {kind}", f"it with {' or '.join(sorted(kinds))} alone"
+                    f"{key} of a metric of type {kind}", f"it with type {' or '.join(sorted(kinds))} alone"
                 )
         for key in _NEEDED.get(kind, ()):
             if key not in values:

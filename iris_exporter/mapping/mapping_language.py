@@ -13,6 +13,7 @@ from iris_exporter.core.request_headers import BadHeaderError
 from iris_exporter.mapping import lint
 from iris_exporter.mapping.conditions import CONDITIONS, PATH
 from iris_exporter.mapping.fields import (
+    Changed,
     Choice,
     Entries,
     Many,
@@ -144,26 +145,30 @@ def _authorize(text: str) -> Authorize:
     return Authorize(scheme, name)
 
 
-class HeadersType(Type):
-    """Headers by name."""
+def _header_text(text: str) -> str:
+    """The value of a header; the name is checked by its own type."""
+    try:
+        request_headers.parse(f"X: {text}")
+    except BadHeaderError as error:
+        raise ValueError(f"a value of a header ({error})") from None
+    return text
 
-    _entries = Entries(Text("a name", most=256), Text("a text"), "headers", 50)
 
-    @override
-    def read(self, node: Node, here: Here) -> tuple[tuple[str, str], ...]:
-        given: dict[str, str] = self._entries.read(node, here)
-        for name, text in given.items():
-            try:
-                request_headers.parse(f"{name}: {text}")
-            except BadHeaderError as error:
-                raise here.problem("a header", f"one that can be sent ({error})") from None
-            if name.lower() in SECRET_HEADERS:
-                raise here.problem(name, "no secret here: it belongs to the stream (headers-file, api-key-file)")
-        return tuple(given.items())
+def _header_key(text: str) -> str:
+    try:
+        request_headers.parse(f"{text}: x")
+    except BadHeaderError as error:
+        raise ValueError(f"a header that can be given ({error})") from None
+    if text.lower() in SECRET_HEADERS:
+        raise ValueError("no secret here: it belongs to the stream (api-key-file, headers-file)")
+    return text
 
-    @override
-    def schema(self, definitions: Schema) -> Schema:
-        return self._entries.schema(definitions)
+
+_HEADER_KEY = Text("the name of a header", _header_key, 256)
+_HEADERS = Changed(
+    Entries(_HEADER_KEY, Text("a text", _header_text, 8_192, hidden=True), "headers", 50),
+    lambda headers: tuple(headers.items()),
+)
 
 
 def _inside(table: Table, here: Here) -> Here:
@@ -243,7 +248,7 @@ MAPPING = Object(
             Many(named("a token", "[!#$%&'*+.^_`|~0-9A-Za-z-]+"), "tokens", single=True, most=10),
             "subprotocols of the WebSocket",
         ),
-        Key("headers", HeadersType(), "headers that the source demands of everybody"),
+        Key("headers", _HEADERS, "headers that the source demands of everybody"),
         Key(
             "authorize",
             Text("header, query:NAME, header:NAME, message or none", _authorize, 200),

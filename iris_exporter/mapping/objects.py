@@ -60,13 +60,13 @@ class Values:
         """Refuse a key beside others that exclude it; whether there was nothing to refuse."""
         beside = [other for other in others if other in self]
         if name in self and beside:
-            self.at(name).problem("it", f"not both {name} and {' or '.join(beside)}")
+            self.at(name).problem(f"{name} beside {beside[0]}", f"not both {name} and {' or '.join(beside)}")
         return not (name in self and beside)
 
     def needs(self, name: str, *others: str) -> None:
         """Refuse a key without one of the others."""
         if name in self and not any(other in self for other in others):
-            self.at(name).problem("it", f"{' or '.join(others)} beside it")
+            self.at(name).problem(f"{name} alone", f"{' or '.join(others)} beside it")
 
 
 def _nothing(_values: Values) -> None:

@@ -100,10 +100,10 @@ TIME_FORMATS = {
 _TEXT_KEY = Text("a text", most=200)
 
 
-def _check_value(values: Values) -> None:
+def _check_operators(values: Values) -> None:
     readers = [name for name in ("length", "map", "base", "format") if values.get(name)]
     if len(readers) > 1:
-        values.at(readers[1]).problem("it", f"one of length, map, base and format, not {readers[0]} beside it")
+        values.at(readers[1]).problem(readers[1], f"one of length, map, base and format, not {readers[0]} beside it")
     values.together("unit", "scale")
     values.needs("other", "map")
     if values.get("age"):
@@ -146,7 +146,7 @@ VALUE = Object(
         Key("default", Number(), "the value where there is none; without it there is no sample"),
     ),
     _make_value,
-    _check_value,
+    _check_operators,
 )
 
 

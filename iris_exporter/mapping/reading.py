@@ -31,9 +31,10 @@ _MERGED_BY = {"messages": "kind", "metrics": "name"}
 
 @dataclass(slots=True)
 class Mappings:
-    """What was read: mappings by name, what is wrong and what is doubtful."""
+    """What was read: mappings by name, what is wrong and what is doubtful. `names` are those of broken ones, too."""
 
     by_name: dict[str, Mapping] = field(default_factory=dict)
+    names: frozenset[str] = frozenset()
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
 
@@ -64,15 +65,8 @@ def read_files(paths: Iterable[Path]) -> Mappings:
         if not wrong and SECTION not in table.entries:
             problems.append(Problem(str(path), SECTION, "nothing", "mappings by their names (mappings: ...)"))
     result = read_mappings(sections)
-    return Mappings(result.by_name, [*problems, *result.problems], result.warnings)
-
-
-def load_preset(name: str) -> Mapping:
-    """Return a preset of the package; KeyError for an unknown name."""
-    if name not in presets.names():
-        raise KeyError(name)
-    read = read_files([presets.path(name)])
-    return read.by_name[name]
+    result.problems = [*problems, *result.problems]
+    return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +109,7 @@ class _Reader:
 
     def read(self) -> Mappings:
         """Read what was taken."""
-        result = Mappings()
+        result = Mappings(names=frozenset(self._declared))
         for name, declared in self._declared.items():
             here = Here(self._notes, declared.file, f"{SECTION}.{name}", declared.line)
             try:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from iris_exporter.mapping.reading import load_preset, read_files
+from iris_exporter.mapping import presets
+from iris_exporter.mapping.reading import read_files
 from iris_exporter.mapping.spec import Mapping
 
 DIRECTORY = Path(__file__).parents[1] / "data" / "mappings"
@@ -42,7 +43,7 @@ def mapping_of(name: str) -> Mapping:
     """Return the mapping of a sample."""
     file = DIRECTORY / name / "mapping.yaml"
     if not file.exists():
-        return load_preset(name)
+        return presets.load(name)
     read = read_files([file])
     assert read.problems == []
     return read.by_name[name]

@@ -1,6 +1,9 @@
 """Paths: a strict subset of JSONPath."""
 
+import jsonpath_rfc9535
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from iris_exporter.mapping.paths import (
     MISSING,
@@ -91,3 +94,48 @@ def test_what_is_not_there_is_missing_and_null_is_not() -> None:
     assert find(value, ()) is value
     for steps in (("b",), ("a", 1), ("a", -2), ("a", "0"), (1,), ("a", 0, "b", "c")):
         assert find(value, steps) is MISSING
+
+
+# Against the standard
+
+KEYS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=4) | st.sampled_from(["a", "b1", "_c"])
+STEPS = st.lists(KEYS | st.integers(-3, 3), max_size=5).map(tuple)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from(["a", ""]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(KEYS | st.sampled_from(["a", "b1", "_c"]), inner, max_size=3)
+    ),
+    max_leaves=20,
+)
+
+
+@given(STEPS)
+def test_a_path_that_is_written_is_one_of_the_standard(steps: tuple[str | int, ...]) -> None:
+    text = written(Root.MESSAGE, steps)
+    assert read_path(text).steps == steps
+    jsonpath_rfc9535.compile(text)
+
+
+@given(JSON, STEPS, st.data())
+def test_a_path_finds_what_the_standard_finds(value: object, steps: tuple[str | int, ...], data: st.DataObject) -> None:
+    """Also along what is there: random steps alone hardly ever lead anywhere."""
+    inner, along = value, []
+    while isinstance(inner, dict | list) and inner and data.draw(st.booleans()):
+        step = data.draw(st.sampled_from(sorted(inner) if isinstance(inner, dict) else range(-len(inner), len(inner))))
+        along.append(step)
+        inner = inner[step]
+    for each in (steps, tuple(along)):
+        found = jsonpath_rfc9535.find(written(Root.MESSAGE, each), value)
+        ours = find(value, each)
+        assert [node.value for node in found] == ([] if ours is MISSING else [ours])
+
+
+@given(st.text("$@.[]'\"*ab0-1\\u \n", max_size=12).map(lambda text: f"${text}"))
+def test_what_we_read_the_standard_reads(text: str) -> None:
+    """A strict subset: every path that we take is a path of the standard, with the same meaning."""
+    try:
+        path = read_path(text)
+    except PathError:
+        return
+    jsonpath_rfc9535.compile(text)
+    assert read_path(written(path.root, path.steps)).steps == path.steps

@@ -3,14 +3,14 @@
 import pytest
 
 from iris_exporter.mapping import presets
-from iris_exporter.mapping.reading import load_preset, read_files
+from iris_exporter.mapping.reading import read_files
 from tests.mapping import samples
 
 
 def test_there_are_presets() -> None:
     assert len(presets.names()) >= 15
     with pytest.raises(KeyError):
-        load_preset("no-such-thing")
+        presets.load("no-such-thing")
 
 
 @pytest.mark.parametrize("name", presets.names())

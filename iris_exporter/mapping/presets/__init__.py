@@ -6,6 +6,10 @@ says what it is for.
 
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from iris_exporter.mapping.spec import Mapping
 
 _DIRECTORY = Path(__file__).parent
 
@@ -29,3 +33,13 @@ def text(name: str) -> str:
 def summary(name: str) -> str:
     """Return what a preset is for, from its first line."""
     return text(name).partition("\n")[0].removeprefix("#").strip()
+
+
+@cache
+def load(name: str) -> "Mapping":
+    """Return the mapping of a preset; KeyError for an unknown name."""
+    from iris_exporter.mapping.reading import read_files  # which reads presets for `extends`
+
+    if name not in names():
+        raise KeyError(name)
+    return read_files([path(name)]).by_name[name]
