@@ -64,6 +64,7 @@ class StreamSettings(ClientSettings):
     max_label_values: int
     max_label_length: int
     max_connections_per_hour: int  # 0: no limit
+    secrets: tuple[tuple[str, Path], ...] = ()  # by name, the files that hold them
 
 
 @dataclass(frozen=True, slots=True)

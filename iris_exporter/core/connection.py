@@ -254,12 +254,15 @@ class Connection:
 
         Args:
             failure: What happened.
-            now: When; a link that lived for `stable_after_seconds` starts the count of attempts again.
+            now: When; a link that lived for `stable_after_seconds`, or ended as planned, starts the count of attempts
+                again.
             key_changed: Whether the key on disk is another one than the one that was refused; then it is tried
                 once, like any failed attempt, before the refusal counts.
             can_poll: Whether there is something to poll; without, a source that fails for too long is one that refuses.
         """
-        if self._opened_at is not None and now - self._opened_at >= self._rules.stable_after_seconds:
+        if self._opened_at is not None and (
+            failure.reason == "planned_end" or now - self._opened_at >= self._rules.stable_after_seconds
+        ):
             self.attempt = 0
         if self._opened_at is not None:
             self._key_renewed = False

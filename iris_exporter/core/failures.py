@@ -7,7 +7,7 @@ DNS and TLS errors. What is unknown is retried: a source that invents a status m
 Source: the IRIS wire, sections 2 and 4; RFC 9110 section 15; RFC 6455 section 7.4 and IANA's registry of close codes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from iris_exporter.core.reasons import REASONS, Reason, Remedy
 from iris_exporter.errors import SourceError
@@ -94,11 +94,15 @@ _HTTP_CLOSE_CODES = range(4400, 4600)
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One failure. `detail` is for people and never holds a secret; `retry_after_seconds` is the source's hint."""
+    """One failure. `detail` is for people and never holds a secret; `retry_after_seconds` is the source's hint.
+
+    `close_code` is that of a WebSocket which the source has closed.
+    """
 
     reason: str
     detail: str = ""
     retry_after_seconds: float | None = None
+    close_code: int | None = field(default=None, compare=False, repr=False)
 
     @property
     def remedy(self) -> Remedy:
@@ -134,7 +138,7 @@ def from_close_code(code: int | None, text: str = "") -> Failure:
     reason = CLOSE_CODE.get(number, "other")
     if number in _HTTP_CLOSE_CODES:
         reason = _status_reason(number - 4000)
-    return Failure(reason, f"close code {number}" + (f" ({text})" if text else ""))
+    return Failure(reason, f"close code {number}" + (f" ({text})" if text else ""), close_code=code)
 
 
 def from_error_code(code: str, message: str = "", retry_after_seconds: float | None = None) -> Failure | None:

@@ -70,6 +70,7 @@ REASONS: dict[str, str] = {
     "policy_violation": "#a973a0",
     "credentials": "#f246b3",
     "position_refused": "#ce6277",
+    "misconfigured": "#f25486",
     # broken
     "http_server_error": "#95693b",
     "tls": "#978a70",
@@ -92,6 +93,7 @@ REASONS: dict[str, str] = {
     # ended
     "closed": OFF,
     "going_away": "#9c8788",
+    "planned_end": "#7b7c9e",
     "service_restart": "#858f83",
     "requested": "#6f715f",
 }

@@ -209,6 +209,12 @@ REASONS: dict[str, Reason] = {
         "the answer to the WebSocket handshake breaks the protocol, or an upgrade came that nobody asked for",
         "Look for a proxy that rewrites answers, or report it to whoever makes the source.",
     ),
+    "misconfigured": Reason(
+        _R.REFUSE,
+        _C.REFUSED,
+        "the source does not accept what it was asked for after connecting: a subscription or a command",
+        "Check the `open` steps of the mapping and the stream's `parameters`; the detail may have the source's words.",
+    ),
     # the link
     "closed": Reason(_R.RETRY, _C.ENDED, "the source ended the stream in an orderly way", _NOTHING),
     "going_away": Reason(_R.RETRY, _C.ENDED, "the source stops or restarts", _NOTHING),
@@ -237,6 +243,9 @@ REASONS: dict[str, Reason] = {
         "Raise `--stream.max-message-bytes` where such messages are meant to be.",
     ),
     "server_error": Reason(_R.RETRY, _C.BROKEN, "the source failed while the stream was open", "Look at its logs."),
+    "planned_end": Reason(
+        _R.RETRY, _C.ENDED, "the source ended the stream as its mapping says that it does from time to time", _NOTHING
+    ),
     "service_restart": Reason(_R.RETRY, _C.ENDED, "the source restarts", _NOTHING),
     "heartbeat_timeout": Reason(
         _R.RETRY,

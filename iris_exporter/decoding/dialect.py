@@ -7,6 +7,7 @@ one; docs/development.md describes how to add another.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Protocol
 
 from iris_exporter.core import negotiation
@@ -30,14 +31,10 @@ class Binary:
 
 @dataclass(frozen=True, slots=True)
 class NamedEvent:
-    """A server-sent event that has one of the dialect's `event_names`.
-
-    `id` is the last one in force, where the dialect wants it (`names_events`).
-    """
+    """A server-sent event that has one of the dialect's `event_names`."""
 
     name: str
     data: bytes
-    id: str = ""
 
     def __len__(self) -> int:
         return len(self.data)
@@ -71,6 +68,17 @@ class Noted:
 
 
 NOTHING_NOTED = Noted()
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Where to ask, and with which headers beside those of every request. Both may hold a key: `repr` has neither."""
+
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+_OF_THE_POSITION = frozenset({400, 404, 410, 412, 416, 422})
 
 
 class Opening(Protocol):
@@ -115,9 +123,18 @@ class Dialect(Protocol):
     """What separates the messages in a body that looks like a document and does not end; empty where none is one."""
     event_names: frozenset[str]
     """Names of server-sent events (in lower case) that mean something; all other names are dropped."""
-    names_events: bool = False
-    """Whether every server-sent event is to be a `NamedEvent`, with its name as sent and its id."""
+    uses_event_ids: bool = True
+    """Whether the id of the last server-sent event is where to go on from."""
     problems: Problems
+    key_header: str | None = "Authorization"
+    """The header that the key goes into, in this one as a bearer token, in any other as it is; None for no header."""
+    needs_secrets: bool = False
+    """Whether `secrets` has to be set before each request."""
+    secrets: Mapping[str, str] = MappingProxyType({})
+    """The content of the stream's files with secrets by name, the key's by no name."""
+    heartbeat_interval_seconds: float | None = None
+    heartbeat_timeout_seconds: float | None = None
+    """What the source wants instead of what the stream's settings say; None where it does not matter to it."""
     documents_are_messages: bool = False
     """Whether a document is one more frame, to be decoded as those of a stream are, and not an `Overview`."""
 
@@ -131,6 +148,32 @@ class Dialect(Protocol):
     def stream_address(self, url: str) -> str:
         """The address of the event stream for that of the stream, with what it takes to be asked for."""
         return url
+
+    def stream_call(self, url: str, position: str, *, two_way: bool) -> Call:
+        """The request that dials the stream at `url`, to go on from a position; empty for now."""
+        if two_way:
+            return Call(url)
+        return Call(self.stream_address(url), {"Last-Event-ID": position} if position else {})
+
+    def document_call(self, url: str, position: str = "") -> Call:  # noqa: ARG002 (most have no use for it)
+        """The request for the document at `url`; `position` is where a stream that is polled goes on, empty for now."""
+        return Call(url)
+
+    def refuses_position(self, status: int) -> bool:
+        """Whether a source that was asked to go on from a position refuses the position by this status."""
+        return status in _OF_THE_POSITION
+
+    def ends_as_planned(self, failure: Failure, seconds: float) -> bool:  # noqa: ARG002 (most have no such plan)
+        """Whether it is no failure that a link which was open for so long has ended like this."""
+        return False
+
+    def poll_pause_seconds(self, headers: Mapping[str, str]) -> float | None:  # noqa: ARG002 (most do not say)
+        """How long the source wants to be left alone after this answer; None where it does not say."""
+        return None
+
+    def next_page(self, url: str, headers: Mapping[str, str], page: int) -> str | None:  # noqa: ARG002 (most have one)
+        """Where the page after this answer to `url` is, which was the `page`th, from 1; None without another one."""
+        return None
 
     def reset(self, subprotocol: str = "") -> None:
         """A connection begins, with this subprotocol: forget the state of the one before."""

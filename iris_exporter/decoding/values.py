@@ -157,11 +157,10 @@ def timestamp(value: object) -> float | None:
         return _epoch(float(stripped))
     if stripped.lower() in ABSENT_WORDS:
         return None
-    return iso_timestamp(stripped)
+    return _iso(stripped)
 
 
-def iso_timestamp(text: str) -> float | None:
-    """A point in time in ISO 8601, in Unix seconds, as `timestamp` reads it. Raises as it does."""
+def _iso(text: str) -> float | None:
     text = text.upper()
     if text.endswith("UTC"):
         text = text[:-3] + "Z"

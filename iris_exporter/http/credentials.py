@@ -4,7 +4,7 @@ Files with credentials are read at each request, so that rotated ones are used w
 """
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -36,11 +36,20 @@ class Identity:
 
 
 class Credentials:
-    """The credentials of one stream or client. Each secret that is read is hidden from the log before it is used."""
+    """The credentials of one stream or client. Each secret that is read is hidden from the log before it is used.
 
-    def __init__(self, settings: ClientSettings) -> None:
+    `key_header` is where the key goes: `Authorization`, as a bearer token, another header, as it is, or None for none.
+    """
+
+    def __init__(self, settings: ClientSettings, key_header: str | None = "Authorization") -> None:
+        self._key_header = key_header
         self._key_file = settings.api_key_file
         self._headers = settings.headers
+        self._secret_files: tuple[tuple[str, Path], ...] = ()
+        if settings.api_key_file is not None:
+            self._secret_files += (("", settings.api_key_file),)
+        if isinstance(settings, StreamSettings):
+            self._secret_files += settings.secrets
         self._headers_file = settings.headers_file
         self._files = tls.Files(settings.tls_ca_file, settings.tls_cert_file, settings.tls_key_file)
         self._verify = not settings.tls_insecure_skip_verify
@@ -83,9 +92,22 @@ class Credentials:
         for _, value in headers.values():
             if len(value) >= request_headers.SHORTEST_SECRET:
                 logs.protect(value)
-        if key is not None:
-            headers[request_headers.AUTHORIZATION] = ("Authorization", f"Bearer {key}")
+        if key is not None and (name := self._key_header) is not None:
+            value = f"Bearer {key}" if name.lower() == request_headers.AUTHORIZATION else key
+            headers[name.lower()] = (name, value)
         return Identity(tuple(headers.values()), await self._trust(), await self._trust_elsewhere())
+
+    async def secrets(self) -> Mapping[str, str]:
+        """The content of each file with a secret by its name, that of the key by the empty name.
+
+        Raises:
+            TransportError: A file cannot be read, or what it holds is no key.
+        """
+        found = {}
+        for name, path in self._secret_files:
+            found[name] = await _read(path, keys.MAX_BYTES, keys.parse)
+            logs.protect(found[name])
+        return found
 
     async def _trust(self) -> ssl.SSLContext | None:
         if self._verify and self._files == tls.Files() and self._is_plain:

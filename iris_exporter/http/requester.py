@@ -103,9 +103,16 @@ class Requester:
         return response
 
     async def upgrade(
-        self, url: str, subprotocols: Sequence[str] = (), *, compress: bool = False
+        self,
+        url: str,
+        subprotocols: Sequence[str] = (),
+        *,
+        compress: bool = False,
+        headers: Mapping[str, str] | None = None,
     ) -> aiohttp.ClientWebSocketResponse[bool]:
         """Make a WebSocket at `url`, or where it leads; `compress` offers permessage-deflate.
+
+        `headers` go to every hop, the credentials to the origin of `url` alone.
 
         Raises:
             TransportError: As `get` does.
@@ -116,7 +123,7 @@ class Requester:
             try:
                 socket: aiohttp.ClientWebSocketResponse[bool] = await self.session.ws_connect(
                     as_written(call.url),
-                    headers=call.headers,
+                    headers={**call.headers, **(headers or {})},
                     protocols=subprotocols,
                     autoping=False,
                     max_msg_size=self.settings.max_message_bytes,

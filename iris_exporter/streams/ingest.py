@@ -253,7 +253,8 @@ class StreamSink(Sink):
     def _finish(self, received: Received, at: float) -> None:
         """What is due once for each piece, and not for each message."""
         self._report_problems()
-        if received.last_event_id is not None and not self._state.cursor.note_id(received.last_event_id):
+        event_id = received.last_event_id if self.dialect.uses_event_ids else None
+        if event_id is not None and not self._state.cursor.note_id(event_id):
             self._instruments.count(catalog.STREAM_DROPPED, 1, "positions")
         if self._resumes and at - self._opened_at >= ANSWER_SECONDS:
             self._state.cursor.give_up()

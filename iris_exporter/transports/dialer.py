@@ -21,12 +21,10 @@ from iris_exporter.settings import StreamSettings
 from iris_exporter.transports.base import Link
 from iris_exporter.transports.lines import LINE_FEED, RECORD_SEPARATOR
 from iris_exporter.transports.ndjson import NdjsonLink
-from iris_exporter.transports.polling import read_body
+from iris_exporter.transports.polling import position_refused, read_body
 from iris_exporter.transports.sse import SseLink
 from iris_exporter.transports.websocket import WebSocketLink
 
-# Statuses with which sources refuse a `Last-Event-ID` that they do not know, or no longer.
-_OF_THE_POSITION = frozenset({400, 404, 410, 412, 416, 422})
 # Where the upgrade after a refused GET has a better reason than the refusal.
 _OF_THE_UPGRADE = ("unauthorized", "forbidden", "rate_limited", "connection_budget")
 
@@ -94,8 +92,10 @@ class Dialer:
     async def _probe(self, probe: Probe, last_event_id: str) -> Link | PollInstead:
         try:
             async with connect_timeout(self.settings.connect_timeout_seconds):
+                if self.dialect.needs_secrets:
+                    self.dialect.secrets = await self.credentials.secrets()
                 if probe is Probe.UPGRADE:
-                    return await self._upgrade()
+                    return await self._upgrade(self.settings.url, last_event_id)
                 if probe is Probe.GRAPHQL:
                     return await self._upgrade_to_graphql()
                 return await self._get(probe, last_event_id)
@@ -112,11 +112,14 @@ class Dialer:
         link.protocol = "graphql"
         return link
 
-    async def _upgrade(self, url: str | None = None) -> WebSocketLink:
+    async def _upgrade(self, url: str, position: str = "") -> WebSocketLink:
+        dialect = self.dialect
+        call = dialect.stream_call(url, position, two_way=True)
+        is_asked = call != dialect.stream_call(url, "", two_way=True)
         try:
             with takeovers():
                 socket = await self._requester.upgrade(
-                    url or self.settings.url, self.dialect.subprotocols, compress=self.dialect.compresses
+                    call.url, dialect.subprotocols, compress=dialect.compresses, headers=call.headers
                 )
         except aiohttp.WSServerHandshakeError as error:
             retry_after = error.headers.get("Retry-After") if error.headers is not None else None
@@ -125,6 +128,8 @@ class Dialer:
                 raise TransportError(Failure("handshake", error.message)) from None
             if error.status == 200:
                 raise TransportError(Failure("upgrade_refused", "the answer is not a WebSocket")) from None
+            if is_asked and dialect.refuses_position(error.status):
+                raise TransportError(position_refused(error.status)) from None
             raise TransportError(self._from_status(error.status, hint)) from None
         return WebSocketLink(socket, self.settings.max_message_bytes)
 
@@ -135,14 +140,13 @@ class Dialer:
             "Accept-Encoding": "gzip" if self.dialect.compresses else "identity",
             "Cache-Control": "no-store",
         }
-        if last_event_id:
-            headers["Last-Event-ID"] = last_event_id
+        call = self.dialect.stream_call(url, last_event_id, two_way=False)
         with takeovers():
-            response = await self._requester.get(self.dialect.stream_address(url), headers)
+            response = await self._requester.get(call.url, {**headers, **call.headers})
             if response.status == HTTPStatus.BAD_REQUEST and self.dialect.stream_address(url) != url:
                 # It may not know one of the options: the stream as it is without any is better than none.
                 response.close()
-                response = await self._requester.get(url, headers)
+                response = await self._requester.get(url, {**headers, **call.headers})
         link: SseLink | NdjsonLink | None = None
         try:
             media_type = response.content_type.lower()
@@ -153,7 +157,7 @@ class Dialer:
             ):
                 case Answer.EVENT_STREAM:
                     limit, names = self.settings.max_message_bytes, self.dialect.event_names
-                    link = SseLink(response, limit, last_event_id, names, names_events=self.dialect.names_events)
+                    link = SseLink(response, limit, last_event_id, names)
                     return link
                 case Answer.LINES:
                     if media_type == negotiation.JSON_SEQUENCE:
@@ -177,7 +181,7 @@ class Dialer:
     async def _upgrade_instead(self, response: aiohttp.ClientResponse, last_event_id: str) -> Link:
         """Try the upgrade that may cure the refusal; when it does not, the first answer is the one that counts."""
         try:
-            return await self._upgrade()
+            return await self._upgrade(self.settings.url, last_event_id)
         except TransportError as error:
             status_of_get = self._refusal(response, last_event_id)
             if response.status == 426 or error.failure.reason in _OF_THE_UPGRADE:
@@ -185,8 +189,8 @@ class Dialer:
             raise TransportError(status_of_get) from None
 
     def _refusal(self, response: aiohttp.ClientResponse, last_event_id: str) -> Failure:
-        if last_event_id and response.status in _OF_THE_POSITION:
-            return Failure("position_refused", f"HTTP status {response.status} to a request with a Last-Event-ID")
+        if last_event_id and self.dialect.refuses_position(response.status):
+            return position_refused(response.status)
         hint = retry_after_seconds(response.headers.get("Retry-After"), self.clock.wall())
         return self._from_status(response.status, hint)
 

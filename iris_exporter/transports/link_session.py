@@ -86,8 +86,12 @@ class LinkSession:
         self._sink, self._clock, self._emit = context.sink, context.clock, context.emit
         self._snapshots = snapshots
         settings = context.settings
+        dialect = self._sink.dialect
+        self._dead_after_seconds = dialect.heartbeat_timeout_seconds or settings.heartbeat_timeout_seconds
         self._heartbeat = Heartbeat(
-            settings.heartbeat_interval_seconds, settings.heartbeat_timeout_seconds, self._clock.monotonic()
+            dialect.heartbeat_interval_seconds or settings.heartbeat_interval_seconds,
+            self._dead_after_seconds,
+            self._clock.monotonic(),
         )
         self._backlog = Backlog()
         self._filling: asyncio.Task[None] | None = None
@@ -132,6 +136,7 @@ class LinkSession:
             except TimeoutError:
                 return Failure("handshake", f"no answer that it waits for within {timeout:g} s")
             self._count_read(received)
+            self._reply(self._sink.peek(received).replies)
             messages, failure = opening.take(received.frames)
             fits = self._backlog.put(received, self._clock.wall())
             if failure is not None:
@@ -249,7 +254,7 @@ class LinkSession:
 
     async def _beat(self) -> Failure | None:
         """Send the pings; return when nothing was heard for too long."""
-        timeout = self._context.settings.heartbeat_timeout_seconds
+        timeout = self._dead_after_seconds
         while True:
             now = self._clock.monotonic()
             if self._heartbeat.is_dead(now):

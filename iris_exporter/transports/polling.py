@@ -10,7 +10,7 @@ import aiohttp
 
 from iris_exporter.clock import Clock
 from iris_exporter.core.failures import Failure, TransportError, from_status
-from iris_exporter.decoding.dialect import Dialect
+from iris_exporter.decoding.dialect import Call, Dialect
 from iris_exporter.http.classify import LINK_ERRORS, failure_of
 from iris_exporter.http.credentials import Credentials
 from iris_exporter.http.decompress import Inflater
@@ -35,8 +35,10 @@ class Poller:
     dialect: Dialect
     _tags: dict[str, str] = field(default_factory=dict, init=False)
 
-    async def fetch(self, url: str, *, remember: bool = True) -> Polled:
+    async def fetch(self, url: str, position: str = "", *, remember: bool = True) -> Polled:
         """GET `url`; the body is returned whole, inflated and unread. `remember` keeps its entity tag for later.
+
+        `position` is where a stream that is polled goes on, empty for now.
 
         Raises:
             TransportError: No usable answer; a 429 or 503 carries the source's hint.
@@ -47,8 +49,13 @@ class Poller:
         requester = Requester(self.settings, self.session, self.credentials)
         try:
             async with connect_timeout(self.settings.connect_timeout_seconds):
-                response = await requester.get(url, headers)
+                if self.dialect.needs_secrets:
+                    self.dialect.secrets = await self.credentials.secrets()
+                call = self.dialect.document_call(url, position)
+                response = await requester.get(call.url, {**headers, **call.headers})
             try:
+                if position and self.dialect.refuses_position(response.status) and call != Call(url):
+                    raise TransportError(position_refused(response.status))
                 return await self._read(url, response, remember=remember)
             finally:
                 # A body that was read to its end has given the connection back already; one that was not is in doubt.
@@ -78,6 +85,11 @@ class Poller:
         elif remember:
             self._tags.pop(url, None)
         return Polled(body, wire_bytes, response.headers)
+
+
+def position_refused(status: int) -> Failure:
+    """The failure of a request to go on from a position that was answered by this status."""
+    return Failure("position_refused", f"HTTP status {status} to a request to go on from a position")
 
 
 async def read_body(response: aiohttp.ClientResponse, limit_bytes: int) -> tuple[bytes, int]:

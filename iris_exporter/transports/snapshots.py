@@ -1,7 +1,7 @@
 """Loads what a stream has over REST: its snapshot, and the events that its numbering shows to be missing."""
 
 from iris_exporter.core import negotiation
-from iris_exporter.core.failures import Failure, TransportError
+from iris_exporter.core.failures import REQUEST_REFUSED, Failure, TransportError
 from iris_exporter.core.negotiation import Probe
 from iris_exporter.core.reasons import Remedy
 from iris_exporter.decoding.dialect import Dialect
@@ -26,6 +26,8 @@ class SnapshotLoader:
         self._poller = poller
         self._urls = _likely_urls(context.settings, context.sink.dialect)
         self._is_loaded = False  # whether a dial found a snapshot that polling can begin with
+        self.pause_seconds: float | None = None
+        """How long the source wants to be left alone before the next poll; None where it has not said so."""
 
     @property
     def url(self) -> str | None:
@@ -74,18 +76,34 @@ class SnapshotLoader:
         return failure
 
     async def _load(self, url: str, *, polling: bool) -> Failure | None:
-        self._emit(PollStarted())
-        try:
-            polled = await self._poller.fetch(url)
-        except TransportError as error:
-            return error.failure
-        self._emit(PollAnswered(polled.wire_bytes, len(polled.body or b"")))
-        if polled.body is None:
-            self._sink.unchanged(self._clock.wall())
-            return None
-        if (failure := self._sink.snapshot(polled.body, self._clock.wall(), polling=polling)) is not None:
-            self._poller.forget()  # its entity tag would bring "not modified", which passes for a success
-        return failure
+        position = self._sink.resume_from() if polling else ""
+        address, page = url, 1
+        while True:
+            self._emit(PollStarted(page=page > 1))
+            try:
+                polled = await self._poller.fetch(address, position, remember=page == 1)
+            except TransportError as error:
+                self._refused(error.failure)
+                return error.failure
+            self._emit(PollAnswered(polled.wire_bytes, len(polled.body or b"")))
+            if page == 1:
+                self.pause_seconds = self._sink.dialect.poll_pause_seconds(polled.headers)
+            if polled.body is None:
+                self._sink.unchanged(self._clock.wall())
+                return None
+            if (failure := self._sink.snapshot(polled.body, self._clock.wall(), polling=polling)) is not None:
+                self._poller.forget()  # its entity tag would bring "not modified", which passes for a success
+                return failure
+            following = self._sink.dialect.next_page(address, polled.headers, page)
+            if following is None:
+                return None
+            address, page = following, page + 1
+
+    def _refused(self, failure: Failure) -> None:
+        if failure.reason == "position_refused":
+            self._sink.position_refused(refused=True)
+        elif failure.reason in REQUEST_REFUSED:
+            self._sink.position_refused(refused=False)
 
     async def fill_gaps(self) -> None:
         """Load the events that the numbering shows to be missing, page by page, from beside the snapshot.

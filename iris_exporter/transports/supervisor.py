@@ -187,9 +187,12 @@ class Supervisor:
         if link is None:
             return
         failure = _CLOSED_BY_US
+        started = self._clock.monotonic()
         try:
             session = LinkSession(link, self._context, self._snapshots, self._opened)
             failure = self._of_the_position(link, await session.run())
+            if self._sink.dialect.ends_as_planned(failure, self._clock.monotonic() - started):
+                failure = replace(failure, reason="planned_end")
         finally:
             await link.close(self._close_code)
             self._connected_at = None
@@ -200,6 +203,8 @@ class Supervisor:
 
     def _of_the_position(self, link: Link, failure: Failure) -> Failure:
         """A two-way link is asked to resume after its dial, and so refuses a position by the way it ends."""
+        if failure.reason == "position_refused":  # as a message says
+            self._sink.position_refused(refused=True)
         if not link.two_way or failure.reason not in REQUEST_REFUSED:
             return failure
         refused = self._sink.awaits_answer()
@@ -250,11 +255,11 @@ class Supervisor:
     async def _poll_for_ever(self) -> None:
         while True:
             failure = await self._poll_safely()
-            hint = None
+            hint = self._snapshots.pause_seconds
             if failure is None:
                 self._carry_out(self._connection.feed(Input.POLLED), None)
             else:
-                hint = failure.retry_after_seconds
+                hint = hint if failure.retry_after_seconds is None else failure.retry_after_seconds
                 self._carry_out(self._connection.feed(Input.POLL_FAILED, failure), failure)
             if self._connection.phase is Phase.LIVE or self._poll_task is not asyncio.current_task():
                 return

@@ -7,7 +7,7 @@ import pytest
 
 from iris_exporter import config
 from iris_exporter.backend.access import KeyFile
-from iris_exporter.commands import dashboards as grafana
+from iris_exporter.commands import grafana
 from iris_exporter.config.option_types import read_key
 from iris_exporter.core import keys
 from iris_exporter.core.failures import TransportError
@@ -52,7 +52,7 @@ def at_start(option: str) -> Callable[[Path], str]:
 
 def in_a_push(file: Path) -> str:
     try:
-        return grafana._token(file)
+        return grafana.grafana_token(file)
     except UsageError as error:
         return refused(str(error))
 

@@ -1,1 +1,0 @@
-"""The dialect of a source that a mapping describes."""
