@@ -39,8 +39,12 @@ Given their addresses, it also asks what is around the exporter:
   the runbooks and a button to reset a stream make no dashboard a different one.
 
 The diagnosis is the worst of the findings below; among equals, the first on the way. A `note` is no trouble.
-It does not report fields that it does not know, which the exporter ignores, nor how shares were meant that a source
-sends as a number of at most 1: it shows how they were read.
+
+Above it stands how well the messages fit: their shape, how many fields of each kind of object are known and were sent,
+which fields are not known (by name, with the number of messages that had them; JSON has all, and names what is
+missing), the range of each share and the scale that it was read on, and how near the source comes to each configured
+limit. No value of an unknown field is shown. A field that is not known is no trouble, unless it looks like a slip: it
+has nearly the name of one that is read, which never comes.
 """
 
 SECTIONS = {

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 
 from iris_exporter.check.finding import Severity
 from iris_exporter.check.findings import Found
+from iris_exporter.check.fit import Fit
 from iris_exporter.check.observations import Heard, Observation
+from iris_exporter.check.usage import limits_used
 from iris_exporter.check.ways import kind_of
 from iris_exporter.core.failures import Failure
 from iris_exporter.settings import StreamSettings
@@ -17,13 +19,12 @@ from iris_exporter.settings import StreamSettings
 EXPIRES_SOON_DAYS = 14
 CLOCK_SECONDS = 30.0
 """Half of the default heartbeat timeout; the Date header counts whole seconds, and a cached answer may be older."""
-NEAR = 0.8
-"""Share of a limit from which it is near."""
 HIGH_RATE = 10_000
 _AT_ONCE_SECONDS = 1.0
 _PONG_SECONDS = 3.0
 _NEARLY = 0.95  # the exporter calls a link dead at its timeout, and both begin to count at slightly different moments
 _IDLE_SECONDS = 0.5
+_MAX_NAMES = 5
 _CUTS = frozenset({"connection_reset", "abnormal_closure", "closed", "going_away", "network"})
 _SEVERITIES = (Severity.CONFIGURATION, Severity.PROBLEM, Severity.WARNING, Severity.NOTE)
 
@@ -160,19 +161,26 @@ def _of_the_messages(seen: Observation, settings: StreamSettings) -> Iterator[Fo
         yield Found("unusable_messages" if messages.data or seen.has_snapshot else "not_iris", places)
     elif messages.kinds and set(messages.kinds) == {"unknown"}:
         yield Found("not_iris", f"{messages.kinds['unknown']} messages of unknown types")
+    yield from _of_the_fit(messages.fit)
     if messages.repeated_events >= 2:
         yield Found("duplicate_events", f"{messages.repeated_events} of {messages.events} events")
     if messages.errors:
         yield Found("upstream_error", ", ".join(dict.fromkeys(messages.errors)))
-    if heard is None:
-        return
-    if heard.largest_bytes >= NEAR * settings.max_message_bytes and heard.ended is None:
-        yield Found("near_message_limit", f"{heard.largest_bytes} of {settings.max_message_bytes} bytes")
-    for what, count, limit in (
-        ("projects", seen.projects, settings.max_projects),
-        ("anomalies", seen.anomalies, settings.max_anomalies),
-    ):
-        if count >= NEAR * limit:
-            yield Found("near_entity_limit", f"{count} of {limit} {what}")
-    if heard.seconds >= 1 and messages.usable / heard.seconds > HIGH_RATE:
+    near = [each for each in limits_used(seen, settings) if each.is_near]
+    has_ended = heard is not None and heard.ended is not None
+    if sizes := [f"{each}, --stream.{each.option}" for each in near if each.is_size and not has_ended]:
+        yield Found("near_message_limit", ", ".join(sizes))
+    if entities := [f"{each}, --stream.{each.option}" for each in near if not each.is_size]:
+        yield Found("near_entity_limit", ", ".join(entities))
+    if heard is not None and heard.seconds >= 1 and messages.usable / heard.seconds > HIGH_RATE:
         yield Found("high_rate", f"{messages.usable / heard.seconds:.0f} a second")
+
+
+def _of_the_fit(fit: Fit) -> Iterator[Found]:
+    misspelled = list(fit.misspelled())
+    if misspelled:
+        names = (f"{place}.{name} for {known} ({n} messages)" for place, name, known, n in misspelled[:_MAX_NAMES])
+        yield Found("misspelled_field", ", ".join(names))
+    mixed = [f"{place}.{name}" for (place, name), scale in fit.scales.items() if scale.is_mixed]
+    if mixed:
+        yield Found("share_scale", ", ".join(mixed[:_MAX_NAMES]))

@@ -168,6 +168,19 @@ _OWN: dict[str, Finding] = {
         "Some messages cannot be read; they are counted by `iris_stream_decode_errors_total` and left out.",
         "Report the reasons and places named here to whoever makes the source.",
     ),
+    "misspelled_field": Finding(
+        _W,
+        _H.STALE,
+        "The source sends a field that is not read, and that has nearly the name of one that is read and never comes.",
+        "Have it compared with the names in docs/protocol.md; what the field says is on no dashboard until then.",
+    ),
+    "share_scale": Finding(
+        _W,
+        _H.NONE,
+        "The source sends the same share as 0 to 100 in some messages and as at most 1 in others, which is read as 0 "
+        "to 1.",
+        "Have it send one scale; figures at or below 1 % are shown a hundred times too large until then.",
+    ),
     "duplicate_events": Finding(
         _W,
         _H.NONE,
@@ -203,14 +216,15 @@ _OWN: dict[str, Finding] = {
     "near_message_limit": Finding(
         _W,
         _H.MEMORY,
-        "Messages come close to `--stream.max-message-bytes`; larger ones end the stream.",
-        "Raise the limit, or have the source send smaller messages.",
+        "Messages, events or documents come close to a limit of their size; larger messages end the stream, larger "
+        "events are cut.",
+        "Raise the option that the detail names, or have the source send less at a time.",
     ),
     "near_entity_limit": Finding(
         _W,
         _H.MEMORY,
-        "The source has nearly as many projects or anomalies as a limit of the stream allows, or more.",
-        "Raise `--stream.max-projects` or `--stream.max-anomalies` where there is memory for it.",
+        "The source has nearly as much of something as a limit of the stream allows, or more.",
+        "Raise the option that the detail names where there is memory for it.",
     ),
     "high_rate": Finding(
         _W,

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from iris_exporter.check.findings import Found
+from iris_exporter.check.fit import Fit
 from iris_exporter.core.failures import Failure
 
 
@@ -40,11 +41,14 @@ class Messages:
     broken_messages: int = 0
     repeated_events: int = 0
     events: int = 0
+    largest_event: int = 0  # bytes of metadata, or characters of the message
     errors: list[str] = field(default_factory=list)
     delays: list[float] = field(default_factory=list)
     last_data_at: float | None = None
     fields: set[str] = field(default_factory=set)  # headline figures that were seen
     shares: dict[str, float] = field(default_factory=dict)
+    unknown_types: Counter[str] = field(default_factory=Counter)
+    fit: Fit = field(default_factory=Fit)
 
 
 @dataclass(slots=True)
@@ -106,8 +110,13 @@ class Observation:
     extensions: frozenset[str] | None = None
     snapshot: Failure | None = None
     has_snapshot: bool = False
+    snapshot_url: str = ""  # without credentials
+    document_bytes: int = 0
     projects: int = 0
     anomalies: int = 0
+    event_types: int = 0
+    severities: int = 0
+    event_series: int = 0
     has_positions: bool = False
     resumed: str | None = None  # the outcome, None when it was not tried or nothing was said
 

@@ -16,7 +16,7 @@ import aiohttp
 from iris_exporter.check.heads import note_heads
 from iris_exporter.check.observations import Heard, Observation
 from iris_exporter.check.reaching import Progress, Reaching, Steps
-from iris_exporter.check.watching import Notes, ObservedLink, RecordingState
+from iris_exporter.check.watching import Notes, ObservedLink, RecordingState, note_documents
 from iris_exporter.clock import Clock
 from iris_exporter.core import negotiation
 from iris_exporter.core.budget import ConnectionBudgets
@@ -97,6 +97,7 @@ class _Examination:
         instruments = StreamInstruments(settings.name, limits)
         self._sink = StreamSink(IRIS.dialect(limits), self._state, instruments, self._notes)
         self._sink.configure(settings)
+        note_documents(self._sink.dialect, seen)
         self._tasks = StreamTasks(settings.name, lambda: None)
         self._context = StreamContext(
             settings, self._sink, clock, (self._notes.on_event,), lambda *_: None, self._tasks
@@ -159,9 +160,11 @@ class _Examination:
             return
         status = f"HTTP status {seen.heads[-1].status}, " if seen.heads else ""
         between = next((f"; between: {head.between}" for head in seen.heads if head.between), "")
-        self._steps.done(f"{status}{dialled.protocol}, compression {dialled.compression}{between}")
+        protocol = f"{dialled.protocol}{f' ({dialled.subprotocol})' if dialled.subprotocol else ''}"
+        self._steps.done(f"{status}{protocol}, compression {dialled.compression}{between}")
         heard = seen.heard = Heard(dialled.protocol)
-        await self._listen(ObservedLink(dialled, heard, self._clock), heard, wait_seconds)
+        link = ObservedLink(dialled, heard, self._clock, self._sink.dialect, seen.messages.fit)
+        await self._listen(link, heard, wait_seconds)
         seen.extensions = self._sink.dialect.extensions
         seen.has_positions = self._state.cursor.state.epoch is not None
         if heard.ended is None and seen.has_positions and seen.messages.data:
@@ -277,4 +280,8 @@ class _Examination:
         seen, view = self._seen, self._state.view(self._clock.wall())
         seen.has_snapshot = self._state.has_snapshot
         seen.projects, seen.anomalies = len(view.projects), len(view.anomalies)
+        seen.snapshot_url = without_credentials(self._loader.url or "")
+        seen.event_series = len(view.event_counts)
+        seen.event_types = len({kind for _, kind, _ in view.event_counts})
+        seen.severities = len({severity for _, _, severity in view.event_counts})
         await self._tasks.wait_ended()

@@ -1,11 +1,15 @@
 """What was seen and found, as text for a person and as plain values for a program. Pure."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
-from iris_exporter.check.diagnosis import clock_difference, main_finding, worst_first
+from iris_exporter.check.diagnosis import main_finding, worst_first
 from iris_exporter.check.findings import Found
+from iris_exporter.check.fit import Fit
+from iris_exporter.check.measured import measured
 from iris_exporter.check.observations import Observation, Service, Step
+from iris_exporter.check.usage import limits_used
 from iris_exporter.settings import StreamSettings
 
 _MARKS = {True: "ok", False: "FAILED"}
@@ -14,7 +18,7 @@ _MARKS = {True: "ok", False: "FAILED"}
 def as_text(seen: Observation, found: list[Found], settings: StreamSettings) -> str:
     """The steps, what was measured, what else was found, the diagnosis and what to do."""
     lines = [f"stream {seen.stream}: {seen.url}", *_steps(seen.steps)]
-    lines += [f"  {name:<14}{'':<19}{text}" for name, text in _measured(seen, settings)]
+    lines += [f"  {name:<17}{'':<19}{text}" for name, text in measured(seen, settings)]
     return "\n".join(map(_printable, [*lines, *_conclusion(found)]))
 
 
@@ -27,7 +31,7 @@ def service_as_text(service: Service) -> str:
 def _steps(steps: list[Step]) -> Iterator[str]:
     for step in steps:
         time = "" if step.seconds is None else f"{step.seconds * 1000:.0f} ms"
-        yield f"  {step.name:<14}{_MARKS[step.is_ok]:<8}{time:>9}  {step.text}"
+        yield f"  {step.name:<17}{_MARKS[step.is_ok]:<8}{time:>9}  {step.text}"
 
 
 def findings_as_text(what: str, found: list[Found]) -> str:
@@ -63,7 +67,9 @@ def as_values(seen: Observation, found: list[Found], settings: StreamSettings) -
         "url": seen.url,
         "diagnosis": "ok" if first is None else first.id,
         "steps": _steps_as_values(seen.steps),
-        "measured": dict(_measured(seen, settings)),
+        "measured": dict(measured(seen, settings)),
+        "limits": [asdict(each) for each in limits_used(seen, settings)],
+        "fit": _fit_as_values(seen.messages.fit),
         "findings": findings_as_values(found),
     }
 
@@ -103,42 +109,23 @@ def _sentence(found: Found) -> str:
     return f"{found.finding.cause}{f' ({found.detail})' if found.detail else ''}"
 
 
-def _measured(seen: Observation, settings: StreamSettings) -> Iterator[tuple[str, str]]:
-    difference = clock_difference(seen)
-    if difference is not None:
-        yield "clock", f"{difference:+.0f} s against the source (to the second)"
-    if seen.has_snapshot:
-        yield "snapshot", "read"
-    elif seen.snapshot is not None:
-        yield "snapshot", str(seen.snapshot)
-    if seen.extensions is not None:
-        yield "extensions", " ".join(sorted(seen.extensions)) or "none"
-    messages = seen.messages
-    if messages.kinds:
-        yield "messages by type", ", ".join(f"{kind} {count}" for kind, count in messages.kinds.most_common())
-    if messages.fields:
-        yield "figures", ", ".join(sorted(messages.fields))
-    for name, share in messages.shares.items():
-        yield f"{name} share", f"read as {share * 100:g} %"
-    if messages.delays:
-        yield (
-            "delay",
-            f"{sorted(messages.delays)[len(messages.delays) // 2]:.3f} s in the middle, by the source's clock",
-        )
-    heard = seen.heard
-    if heard is None or not heard.seconds:
-        return
-    if heard.first_after is not None:
-        yield "first byte", f"after {heard.first_after:.3f} s"
-    rate = f"{messages.usable / heard.seconds:.1f} messages/s, {heard.wire_bytes / heard.seconds:.0f} bytes/s"
-    yield "rate", f"{rate} over {heard.seconds:.0f} s"
-    if heard.pings:
-        yield "heartbeat", f"{heard.pongs} of {heard.pings} pings answered by a pong"
-    yield (
-        "limits",
-        (
-            f"largest message {heard.largest_bytes} of {settings.max_message_bytes} bytes, "
-            f"{seen.projects} of {settings.max_projects} projects, {seen.anomalies} of {settings.max_anomalies} "
-            "anomalies"
-        ),
-    )
+def _fit_as_values(fit: Fit) -> dict[str, Any]:
+    """The same for a program; `messages` of an unknown field are those that had it."""
+    return {
+        "messages": fit.messages,
+        "shapes": dict(fit.shapes),
+        "fields": {
+            place: {"read": sorted(fit.read[place]), "missing": fit.missing(place)} for place in fit.places()
+        },
+        "unknown": [
+            {"place": place, "name": name, "messages": count} for (place, name), count in fit.unread.most_common()
+        ],
+        "unknown_not_listed": fit.unlisted,
+        "shares": {
+            f"{place}.{name}": {
+                "lowest": scale.lowest, "highest": scale.highest,
+                "scale": "mixed" if scale.is_mixed else "0-100" if scale.percentages else "0-1",
+            }
+            for (place, name), scale in fit.scales.items()
+        },
+    }  # fmt: skip

@@ -5,10 +5,20 @@ from collections.abc import Callable
 
 from typing_extensions import override
 
-from iris_exporter.check.observations import Heard, Messages
+from iris_exporter.check.fit import Fit
+from iris_exporter.check.observations import Heard, Messages, Observation
 from iris_exporter.clock import Clock
-from iris_exporter.decoding.dialect import Outgoing
-from iris_exporter.decoding.messages import EventBatch, EventMessage, Message, Metrics, Overview, Update, UpstreamError
+from iris_exporter.decoding.dialect import Dialect, Outgoing
+from iris_exporter.decoding.messages import (
+    EventBatch,
+    EventMessage,
+    Message,
+    Metrics,
+    Overview,
+    Unknown,
+    Update,
+    UpstreamError,
+)
 from iris_exporter.model.source_state import Changes
 from iris_exporter.model.state import StreamState
 from iris_exporter.streams.log import StreamLog
@@ -19,13 +29,14 @@ _MAX_IDS = 10_000
 _MAX_PLACES = 100
 _MAX_DELAYS = 1000
 _MAX_ERRORS = 20
+_MAX_TYPES = 20
 
 
 class ObservedLink(Link):
-    """A link whose reads are noted in `heard`."""
+    """A link whose reads are noted in `heard`, and what their messages are made of in `fit`."""
 
-    def __init__(self, link: Link, heard: Heard, clock: Clock) -> None:
-        self._link, self._heard, self._clock = link, heard, clock
+    def __init__(self, link: Link, heard: Heard, clock: Clock, dialect: Dialect, fit: Fit) -> None:
+        self._link, self._heard, self._clock, self._dialect, self._fit = link, heard, clock, dialect, fit
         self._opened_at = clock.monotonic()
         self.protocol, self.two_way = link.protocol, link.two_way
         self.subprotocol, self.compression = link.subprotocol, link.compression
@@ -47,6 +58,12 @@ class ObservedLink(Link):
         heard.wire_bytes += received.wire_bytes
         heard.pongs += received.pongs
         heard.largest_bytes = max(heard.largest_bytes, *map(len, received.frames), 0)
+        for frame in received.frames:
+            if self._fit.is_full:
+                self._fit.left_out += 1
+            else:
+                for message in self._dialect.fields(frame):
+                    self._fit.add(message)
         return received
 
     @override
@@ -62,6 +79,20 @@ class ObservedLink(Link):
     @override
     async def close(self, code: int = 1000) -> None:
         await self._link.close(code)
+
+
+def note_documents(dialect: Dialect, seen: Observation) -> None:
+    """Note in `seen` what the documents are made of that `dialect` decodes from now on."""
+    decode = dialect.decode_document
+
+    def decode_document(body: bytes) -> Overview:
+        seen.document_bytes = max(seen.document_bytes, len(body))
+        found = dialect.document_fields(body)
+        if found is not None:
+            seen.messages.fit.add(found)
+        return decode(body)
+
+    dialect.decode_document = decode_document  # type: ignore[method-assign]  # whoever asks for documents has this one
 
 
 class RecordingState(StreamState):
@@ -92,6 +123,8 @@ class RecordingState(StreamState):
             self._note_metrics(message.overview.metrics)
         if isinstance(message, UpstreamError) and len(notes.errors) < _MAX_ERRORS:
             notes.errors.append(message.code[:64] or "without a code")
+        if isinstance(message, Unknown) and len(notes.unknown_types) < _MAX_TYPES:
+            notes.unknown_types[message.type] += 1
         if isinstance(message, EventMessage | Update):
             notes.data += 1
             if changes.delay_seconds is not None and len(notes.delays) < _MAX_DELAYS:
@@ -103,6 +136,7 @@ class RecordingState(StreamState):
             return
         notes, sent = self.messages, self._sent
         notes.events += 1
+        notes.largest_event = max(notes.largest_event, len(message.event.metadata), len(message.event.message))
         if message.event.id in sent:
             notes.repeated_events += 1
         elif len(sent) < _MAX_IDS:

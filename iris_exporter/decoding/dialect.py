@@ -13,6 +13,7 @@ from typing import Protocol
 from iris_exporter.core import negotiation
 from iris_exporter.core.failures import Failure
 from iris_exporter.core.negotiation import Probe
+from iris_exporter.decoding.fields import MessageFields
 from iris_exporter.decoding.messages import EventBatch, Message, Overview, Page, Ping, Pong
 from iris_exporter.decoding.problems import Problems
 from iris_exporter.errors import DecodeError
@@ -203,6 +204,14 @@ class Dialect(Protocol):
 
     def peek(self, frames: Sequence[Frame]) -> Iterator[Ping | Pong]:
         """The pings and pongs among frames that are decoded later. Changes nothing."""
+
+    def fields(self, frame: Frame) -> Iterator[MessageFields]:  # noqa: ARG002 (most cannot say)
+        """What the messages of a frame are made of, for a diagnosis. Changes nothing; slow."""
+        return iter(())
+
+    def document_fields(self, body: bytes) -> MessageFields | None:  # noqa: ARG002 (most cannot say)
+        """What a document is made of, for a diagnosis; None for one that is unusable."""
+        return None
 
     def reads(self, media_type: str) -> bool:
         """Whether `decode_document` reads bodies of this type, which is in lower case and without parameters."""

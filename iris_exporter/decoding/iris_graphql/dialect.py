@@ -107,6 +107,15 @@ class IrisGraphql(IrisStream):
     def decode(self, frames: Sequence[Frame]) -> Iterator[EventBatch | Message | DecodeError]:
         return super().decode(frames) if self._graphql is None else self._decode_each(frames, self._graphql)
 
+    @override
+    def _envelope_in(self, message: Any) -> Any:
+        if self._graphql is None:
+            return message
+        try:
+            return operation.envelope_of(message["payload"]["data"]["stream"])
+        except (KeyError, TypeError, AttributeError):
+            return None
+
     def _decode_each(self, frames: Sequence[Frame], session: Session) -> Iterator[Message | DecodeError]:
         for frame in frames:
             try:

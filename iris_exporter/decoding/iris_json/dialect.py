@@ -20,6 +20,7 @@ from typing_extensions import override
 
 from iris_exporter.core.limits import DEFAULT_LIMITS, Limits
 from iris_exporter.decoding.dialect import Binary, Dialect, Frame, NamedEvent, Outgoing
+from iris_exporter.decoding.fields import MessageFields
 from iris_exporter.decoding.iris_json import outgoing
 from iris_exporter.decoding.iris_json.decoder import message_from
 from iris_exporter.decoding.iris_json.documents import overview_of
@@ -93,6 +94,31 @@ class IrisJson(Dialect):
             missed=int(missed) if missed.isascii() and missed.isdigit() and len(missed) <= 18 else 0,
             more=headers.get("Iris-More", "").lower() == "true",
         )
+
+    # For a diagnosis
+
+    @override
+    def fields(self, frame: Frame) -> Iterator[MessageFields]:
+        from iris_exporter.decoding.iris_json.fields import message_fields  # for a diagnosis alone
+
+        text = frame.data if isinstance(frame, NamedEvent) else frame
+        if not isinstance(text, bytes):
+            return
+        with suppress(DecodeError):
+            yield from message_fields(self._envelope_in(parse(text)))
+
+    def _envelope_in(self, message: Any) -> Any:
+        """The envelope that a parsed message carries."""
+        return message
+
+    @override
+    def document_fields(self, body: bytes) -> MessageFields | None:
+        from iris_exporter.decoding.iris_json.fields import document_fields  # for a diagnosis alone
+
+        try:
+            return document_fields(parse(body))
+        except DecodeError:
+            return None
 
     # The stream
 

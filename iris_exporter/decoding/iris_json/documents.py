@@ -32,11 +32,20 @@ def overview_of(document: Any, problems: Problems) -> Overview:
         DecodeError: `not_an_object`, `unknown_shape` (it has content, and nothing of it can be used), `upstream_error`
             (`success` or `ok` is false).
     """
+    payload, _ = payload_of(document, problems)
+    overview = overview_from(payload, problems)
+    problems.base = "$"
+    if not _is_of_use(payload, overview):
+        raise DecodeError("unknown_shape", "$", "nothing in it is a figure, a project, an event or an anomaly")
+    return overview
+
+
+def payload_of(document: Any, problems: Problems) -> tuple[dict[str, Any], str]:
+    """What of a document is the overview, in the form of one, and a word for its shape. Raises DecodeError."""
     problems.base = "$"
     if not isinstance(document, (dict, list)):
         raise DecodeError("not_an_object", "$", "neither an object nor a list")
-    cursor = None
-    payload = document
+    cursor, payload, shape = None, document, "overview"
     if isinstance(document, dict):
         for name in ("success", "ok"):
             if document.get(name) is False:
@@ -44,8 +53,9 @@ def overview_of(document: Any, problems: Problems) -> Overview:
         if _OVERVIEW.isdisjoint(document) and isinstance(document.get("data"), (dict, list)):
             payload = document["data"]
             cursor = document.get("cursor")
-            problems.base = "$.data"
+            problems.base, shape = "$.data", "overview in data"
     if isinstance(payload, list):
+        shape = "list in data" if payload is not document else "list"
         elements = payload
         payload = _sorted_by_kind(elements, problems)
         if elements and not payload:
@@ -54,14 +64,10 @@ def overview_of(document: Any, problems: Problems) -> Overview:
         single = _kind_of(payload)
         if single is None or (single == "events" and _IDENTIFIED.isdisjoint(payload)):
             raise DecodeError("unknown_shape", problems.base, "no metrics, projects, events or anomalies")
-        payload = {single: [payload]}
+        payload, shape = {single: [payload]}, "single object"
     if cursor is not None:
         payload = {**payload, "cursor": cursor}
-    overview = overview_from(payload, problems)
-    problems.base = "$"
-    if not _is_of_use(payload, overview):
-        raise DecodeError("unknown_shape", "$", "nothing in it is a figure, a project, an event or an anomaly")
-    return overview
+    return payload, shape
 
 
 def _is_of_use(payload: Mapping[str, Any], overview: Overview) -> bool:

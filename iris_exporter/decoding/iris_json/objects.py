@@ -34,13 +34,14 @@ _BY_TYPE: dict[object, Callable[[object], object]] = {
 }
 """How the fields of messages that are nothing else are read (`fields_of`)."""
 
+METRICS_SHARES = ("avg_success_rate", "avgSuccessRate")
 _METRICS: tuple[Field, ...] = (
     ("projects", ("total_projects", "totalProjects"), values.count),
     ("healthy_projects", ("healthy_projects", "healthyProjects"), values.count),
     ("warning_projects", ("warning_projects", "warningProjects"), values.count),
     ("critical_projects", ("critical_projects", "criticalProjects"), values.count),
     ("runs_today", ("total_runs_today", "totalRunsToday"), values.count),
-    ("success_ratio", ("avg_success_rate", "avgSuccessRate"), values.ratio),
+    ("success_ratio", METRICS_SHARES, values.ratio),
     ("active_experts", ("active_experts", "activeExperts"), values.count),
     ("reflexions", ("total_reflexions", "totalReflexions"), values.count),
 )
@@ -48,7 +49,7 @@ _METRICS: tuple[Field, ...] = (
 PROJECT_ID = ("id", "project", "project_id", "projectId")
 _HEALTH = ("health_score", "latestHealthScore", "healthScore")
 _SUCCESS = ("success_rate", "avgSuccessRate", "successRate")
-_SHARES = ("overallHealth", *_HEALTH, *_SUCCESS)
+SHARES = ("overallHealth", *_HEALTH, *_SUCCESS)
 
 _PROJECT: tuple[Field, ...] = (
     ("name", ("name", "projectName"), values.text),
@@ -59,7 +60,7 @@ _PROJECT: tuple[Field, ...] = (
     ("last_run_timestamp", ("last_run", "lastReportDate", "lastRun"), values.timestamp_if_any),
 )
 
-_EVENT_LISTS = ("events", "recentEvents", "recent_events")
+EVENT_LISTS = ("events", "recentEvents", "recent_events")
 _EVENT_ID = ("id", "event_id", "eventId")
 _EVENT: tuple[Field, ...] = (
     ("project", ("project", "project_id", "projectId"), values.text),
@@ -83,10 +84,23 @@ _ANOMALY: tuple[Field, ...] = (
 )
 
 
+READ_NAMES: dict[str, tuple[tuple[str, ...], ...]] = {
+    "overview": (("metrics",), ("projects",), EVENT_LISTS, ("anomalies",), ("cursor",)),
+    "metrics": tuple(names for _, names, _ in _METRICS),
+    "projects": (
+        *(PROJECT_ID, ("status",), ("overallHealth",), _HEALTH, _SUCCESS),
+        *(names for _, names, _ in _PROJECT),
+    ),
+    "events": (_EVENT_ID, _TIMESTAMP, ("metadata", "details"), *(names for _, names, _ in _EVENT)),
+    "anomalies": (("id",), *(names for _, names, _ in _ANOMALY)),
+}
+"""Every field that is read of each kind of object, with all the names that it may have."""
+
+
 def project_from(data: JsonObject, problems: Problems, percent: frozenset[str] = frozenset()) -> Project | None:
     """One project; None, and a note, when nothing identifies it.
 
-    `percent` names the wire fields that are percentages elsewhere in the document (see `_percentages`).
+    `percent` names the wire fields that are percentages elsewhere in the document (see `percentages`).
     """
     project_id = _identifier(data, PROJECT_ID, problems)
     if project_id is None:
@@ -110,14 +124,14 @@ def project_from(data: JsonObject, problems: Problems, percent: frozenset[str] =
     return Project(id=project_id, **known)
 
 
-def _percentages(projects: object) -> frozenset[str]:
+def percentages(projects: object) -> frozenset[str]:
     """The share fields that count from 0 to 100 in these projects, by wire name.
 
     One source writes a field one way in all objects of a document, so one value above 1 shows what the others mean:
     health scores of 87, 92 and 1 are 87 %, 92 % and 1 %. Different fields may well differ.
     """
     objects = [project for project in projects if isinstance(project, dict)] if isinstance(projects, list) else []
-    return frozenset(name for data in objects for name in _SHARES if name in data and values.is_percentage(data[name]))
+    return frozenset(name for data in objects for name in SHARES if name in data and values.is_percentage(data[name]))
 
 
 def event_from(
@@ -176,11 +190,11 @@ def overview_from(data: JsonObject, problems: Problems, timestamp: float | None 
         figures = None
         if metrics is not None:
             problems.add("not_an_object", "metrics")
-    percent = _percentages(data.get("projects"))
+    percent = percentages(data.get("projects"))
     return Overview(
         metrics=figures,
         projects=_each(data, ("projects",), lambda element: project_from(element, problems, percent), problems),
-        events=_each(data, _EVENT_LISTS, lambda element: event_from(element, problems, timestamp), problems),
+        events=_each(data, EVENT_LISTS, lambda element: event_from(element, problems, timestamp), problems),
         anomalies=_each(data, ("anomalies",), lambda element: anomaly_from(element, problems), problems),
         cursor=_identifier(data, ("cursor",), problems),
     )

@@ -18,6 +18,7 @@ from typing_extensions import override
 from iris_exporter.core.limits import DEFAULT_LIMITS, Limits
 from iris_exporter.core.subscriptions import CHANNELS, SUBPROTOCOLS
 from iris_exporter.decoding.dialect import NOTHING_NOTED, Binary, Frame, Noted, Outgoing
+from iris_exporter.decoding.fields import MessageFields
 from iris_exporter.decoding.iris_json.dialect import IrisJson
 from iris_exporter.decoding.iris_stream.batches import unpacked
 from iris_exporter.decoding.iris_stream.options import Asked, subscribe, with_options
@@ -133,6 +134,14 @@ class IrisStream(IrisJson):
         # A server whose library takes any subprotocol goes on with text.
         texts = [frame for frame in frames if not isinstance(frame, Binary)]
         return chain(found, super().peek(unpacked(texts))) if texts else found
+
+    @override
+    def fields(self, frame: Frame) -> Iterator[MessageFields]:
+        if not isinstance(frame, Binary) or self._protobuf is None:
+            return super().fields(frame)
+        from iris_exporter.decoding.iris_protobuf.fields import envelope_fields
+
+        return envelope_fields(frame.data)
 
     @override
     def urgent(self, frames: Sequence[Frame]) -> Sequence[Frame]:
