@@ -32,10 +32,14 @@ class Binary:
 
 @dataclass(frozen=True, slots=True)
 class NamedEvent:
-    """A server-sent event that has one of the dialect's `event_names`."""
+    """A server-sent event that has one of the dialect's `event_names`.
+
+    `id` is the last one in force, where the dialect wants it (`names_events`).
+    """
 
     name: str
     data: bytes
+    id: str = ""
 
     def __len__(self) -> int:
         return len(self.data)
@@ -126,6 +130,8 @@ class Dialect(Protocol):
     """Names of server-sent events (in lower case) that mean something; all other names are dropped."""
     uses_event_ids: bool = True
     """Whether the id of the last server-sent event is where to go on from."""
+    names_events: bool = False
+    """Whether every server-sent event is to be a `NamedEvent`, with its name as sent and its id."""
     problems: Problems
     key_header: str | None = "Authorization"
     """The header that the key goes into, in this one as a bearer token, in any other as it is; None for no header."""

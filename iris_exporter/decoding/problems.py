@@ -29,6 +29,23 @@ REASONS: dict[str, str] = {
 }
 """Every reason a message or a field can be refused for; a label value, so renaming one is a breaking change."""
 
+MAPPING_REASONS: dict[str, str] = {
+    "wrong_type": "a value of another JSON type than can be read as the mapping says",
+    "not_a_number": "text that is not a number",
+    "not_finite": "NaN, an infinity or a number too large to hold",
+    "not_a_timestamp": "not written as the format says",
+    "out_of_range": "a time before 1970 or after the year 9999",
+    "not_json": "no JSON in a text that should hold some",
+    "not_in_map": "a text that `map` does not have, without `other`",
+    "no_match": "a text in which `pattern` is not found",
+    "division_by_zero": "`per` is 0",
+    "negative": "a counter that would fall",
+    "not_a_state": "a text that is none of the states",
+    "missing": "a `required` value, or the first part of `id`, that is not there",
+    "cursor": "no number where the cursor is one, or nothing that can be a cursor",
+}
+"""Why a sample, an id or a time is left out of a message of a mapping; a label value, as above."""
+
 MAX_PATHS = 100
 """Paths remembered between two calls of `take`. More come from one huge broken document, whose log nobody reads."""
 

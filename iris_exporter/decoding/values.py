@@ -157,10 +157,11 @@ def timestamp(value: object) -> float | None:
         return _epoch(float(stripped))
     if stripped.lower() in ABSENT_WORDS:
         return None
-    return _iso(stripped)
+    return iso_timestamp(stripped)
 
 
-def _iso(text: str) -> float | None:
+def iso_timestamp(text: str) -> float | None:
+    """A point in time in ISO 8601, in Unix seconds, as `timestamp` reads it. Raises as it does."""
     text = text.upper()
     if text.endswith("UTC"):
         text = text[:-3] + "Z"

@@ -17,12 +17,13 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 
+from iris_exporter.core.labels import clean_label
 from iris_exporter.decoding.messages import Anomaly, Project
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.metric import OTHER, Metric, Value
 from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.instruments.table import Column
-from iris_exporter.instruments.text import clean_label, escape_label, exemplar_text, format_value, format_values
+from iris_exporter.instruments.text import escape_label, exemplar_text, format_value, format_values
 from iris_exporter.instruments.view import NO_ENTITIES, EntityView, ProjectView
 from iris_exporter.model.snapshot import EventKey, Snapshot
 

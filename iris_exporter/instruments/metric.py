@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Any
 
-from iris_exporter.instruments.text import Format, clean_label, escape_help, escape_label, format_value
+from iris_exporter.core.labels import clean_label
+from iris_exporter.instruments.text import Format, escape_help, escape_label, format_value
 
 OTHER = "other"
 """What a label says when the value is not one of the known ones, or when there are too many of them."""

@@ -4,11 +4,12 @@ from collections import Counter as Counts
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
+from iris_exporter.core.labels import clean_label
 from iris_exporter.core.limits import DEFAULT_LIMITS, Limits
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.metric import Kind, Metric, Subject
 from iris_exporter.instruments.primitives import Counter, Histogram, Instrument
-from iris_exporter.instruments.text import Exemplar, clean_label, pairs_text
+from iris_exporter.instruments.text import Exemplar, pairs_text
 from iris_exporter.model.snapshot import EventKey
 from iris_exporter.transports.connection_events import (
     Connected,

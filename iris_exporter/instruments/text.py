@@ -4,26 +4,13 @@ The spelling is that of `prometheus_client` (labels in alphabetical order, `1.0`
 so that both print the same bytes for the same families: a test holds us to it. Text of version 0.0.4 and of 1.0.0 has
 the same bytes for our names. Neither format gets timestamps or `_created` series: a sample with a timestamp gets no
 staleness marker, and `_created` doubles the counters. Source: Prometheus docs, "Exposition formats"; OpenMetrics 1.0.0.
-
-What stands in a label (`clean_label`). Letters of every script and every sign that is seen stay as they are. What is
-not seen and changes how its neighbours are shown becomes U+FFFD: control characters except line feed (which the formats
-escape) and tab, marks and overrides of the writing direction, line and paragraph separators, invisible blanks, lone
-surrogates (which no UTF-8 can hold). Joiners (U+200C, U+200D) and variation selectors stay, because Persian, Indic
-scripts and emoji are spelled with them. A value that was changed or cut ends in `~` and its hash, so that two
-different names stay two series.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from math import isnan
-
-from iris_exporter.core.shorten import marked
-
-MAX_LABEL_CHARS = 200
-"""Longer label values are cut: identifiers are shorter, and a scraper drops a whole scrape over one value too long."""
 
 MAX_EXEMPLAR_CHARS = 128
 """All label names and values of an exemplar together. Source: OpenMetrics 1.0.0, "Exemplars"."""
@@ -33,11 +20,6 @@ MAX_CACHED_HEADS = 4096
 
 _EXPONENT_FROM = 1_000_000.0
 _NOT_FINITE = {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}
-# Categories Cc (less tab and line feed), Cs, Zl and Zp, and those of Cf that are not seen and join nothing.
-_UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff"
-    "\ufff9-\ufffb\U0001d173-\U0001d17a\U000e0001\U000e0020-\U000e007f]"
-)
 
 
 class Format(Enum):
@@ -72,14 +54,6 @@ class Exemplar:
     def fits(self) -> bool:
         """Whether it is short enough for OpenMetrics; one that is not has to be left out."""
         return sum(len(name) + len(value) for name, value in self.labels) <= MAX_EXEMPLAR_CHARS
-
-
-def clean_label(value: str, limit: int = MAX_LABEL_CHARS) -> str:
-    """Return `value` as it may stand in a label: at most `limit` characters (17 or more), none of them unseen."""
-    if len(value) <= limit and value.isprintable():
-        return value
-    clean = _UNSEEN.sub("\N{REPLACEMENT CHARACTER}", value)
-    return clean if len(clean) <= limit and clean == value else marked(clean, value, limit)
 
 
 def escape_label(value: str) -> str:

@@ -7,8 +7,12 @@ from iris_exporter.core.advances import Advances
 from iris_exporter.core.cursor import Cursor
 from iris_exporter.core.dedup import SeenIds
 from iris_exporter.core.limits import Limits
+from iris_exporter.core.places import Place, PlaceCursor, PositionPlace
 from iris_exporter.decoding.dialect import Dialect
 from iris_exporter.decoding.iris_graphql.dialect import IrisGraphql
+from iris_exporter.decoding.mapped.dialect import MappedDialect
+from iris_exporter.mapping.spec import Mapping, Order
+from iris_exporter.model.mapped_state import MappedState
 from iris_exporter.model.source_state import SourceState
 from iris_exporter.model.state import StreamState
 from iris_exporter.persistence.cursor_store import CursorRecord
@@ -40,3 +44,19 @@ def _iris_state(name: str, stale_after_seconds: float, limits: Limits, record: C
 
 
 IRIS = Profile(IrisGraphql, _iris_state)
+
+
+def profile_for(mapping: Mapping) -> Profile:
+    """What is particular to a source that a mapping describes."""
+
+    def state(name: str, stale_after_seconds: float, limits: Limits, record: CursorRecord | None) -> SourceState:
+        seen = None if record is None else SeenIds(mapping.limits.ids, record.ids, record.pinned_ids)
+        return MappedState(mapping, name, stale_after_seconds, _cursor(mapping, record), seen, limits)
+
+    return Profile(lambda limits: MappedDialect(mapping, limits), state)
+
+
+def _cursor(mapping: Mapping, record: CursorRecord | None) -> PlaceCursor:
+    order = Order.OPAQUE if mapping.cursor is None else mapping.cursor.order
+    state = None if record is None else record.cursor
+    return PositionPlace(state) if order is Order.POSITION else Place(state, is_number=order is Order.NUMBER)

@@ -157,7 +157,7 @@ class Dialer:
             ):
                 case Answer.EVENT_STREAM:
                     limit, names = self.settings.max_message_bytes, self.dialect.event_names
-                    link = SseLink(response, limit, last_event_id, names)
+                    link = SseLink(response, limit, last_event_id, names, names_events=self.dialect.names_events)
                     return link
                 case Answer.LINES:
                     if media_type == negotiation.JSON_SEQUENCE:

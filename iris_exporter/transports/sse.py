@@ -27,8 +27,10 @@ class SseLink(Link):
         max_message_bytes: int,
         last_event_id: str,
         event_names: frozenset[str] = frozenset(),
+        *,
+        names_events: bool = False,
     ) -> None:
-        self._parser = SseParser(max_message_bytes, last_event_id, event_names)
+        self._parser = SseParser(max_message_bytes, last_event_id, event_names, names_events=names_events)
         self._body = Body(response, max_message_bytes)
         self.compression = self._body.compression
 

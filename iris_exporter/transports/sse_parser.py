@@ -65,7 +65,8 @@ class SseEvent(NamedTuple):
 class SseParser:
     """Feed bytes, take events or frames; then read `closed`, `last_event_id` and `retry_milliseconds`.
 
-    `event_names`, in lower case, are those that become `NamedEvent` frames; every other event is its data.
+    `event_names`, in lower case, are those that become `NamedEvent` frames; every other event is its data. With
+    `names_events` all become such frames, with their names as sent and their ids.
     `last_event_id` is what a reconnect sends as `Last-Event-ID`: it moves when an event is dispatched or an empty
     block with an id ends, not when an id line is read. `retry_milliseconds` is None until the stream says so.
     `closed` is True once more than `max_event_bytes` were pending for one event (a line can be as long as an event,
@@ -73,13 +74,19 @@ class SseParser:
     """
 
     def __init__(
-        self, max_event_bytes: int, last_event_id: str = "", event_names: frozenset[str] = frozenset()
+        self,
+        max_event_bytes: int,
+        last_event_id: str = "",
+        event_names: frozenset[str] = frozenset(),
+        *,
+        names_events: bool = False,
     ) -> None:
         self.last_event_id = last_event_id
         self.retry_milliseconds: int | None = None
         self.closed = False
         self._limit = max_event_bytes
         self._event_names = event_names
+        self._names_events = names_events
         self._plain_event = _plain_event(event_names)
         self._pending: list[bytes] = []  # pieces of one incomplete line, joined only when its end has come
         self._pending_bytes = 0
@@ -139,6 +146,8 @@ class SseParser:
         Raises:
             LimitExceededError: The parser was closed by an earlier feed.
         """
+        if self._names_events:
+            return [NamedEvent(event.name, event.data, event.id) for event in self.feed(chunk)]
         start = 0
         found: list[Frame] = []
         if not self._between_events():

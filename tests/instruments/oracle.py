@@ -9,12 +9,13 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Exemplar as ClientExemplar
 from prometheus_client.utils import floatToGoString
 
+from iris_exporter.core.labels import clean_label
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.entities import EntitySeries
 from iris_exporter.instruments.exposition import Exposition
 from iris_exporter.instruments.metric import Kind, Metric, Subject, Value
 from iris_exporter.instruments.stream_instruments import StreamInstruments
-from iris_exporter.instruments.text import Exemplar, clean_label
+from iris_exporter.instruments.text import Exemplar
 from iris_exporter.instruments.view import StreamView
 
 Result = TypeVar("Result")

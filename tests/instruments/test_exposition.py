@@ -12,6 +12,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from iris_exporter.core.failures import Failure
+from iris_exporter.core.labels import clean_label
 from iris_exporter.core.limits import Limits
 from iris_exporter.core.status import State
 from iris_exporter.decoding.messages import Anomaly, Metrics, Project
@@ -22,7 +23,7 @@ from iris_exporter.instruments.exposition import Exposition, Source
 from iris_exporter.instruments.metric import STREAM, Kind, Metric, Subject
 from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.instruments.signals import ExportCounts
-from iris_exporter.instruments.text import Format, clean_label
+from iris_exporter.instruments.text import Format
 from tests.instruments.oracle import prometheus_registry
 from tests.instruments.support import NOON, busy_exposition, exposition, link, picture, series, source, text
 

@@ -1,0 +1,171 @@
+"""Where in a source's stream we are, for sources whose cursor is a number or means nothing to us. Pure.
+
+A number is the highest that came; of cursors that mean nothing it is the last. `PositionPlace` is the cursor of
+`core.cursor`, for sources whose positions are `<epoch>-<offset>`.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from typing_extensions import override
+
+from iris_exporter.core.cursor import Cursor
+from iris_exporter.core.positions import CursorState, Outcome, is_sendable
+from iris_exporter.core.source_cursor import SourceCursor
+
+
+class PlaceCursor(SourceCursor, Protocol):
+    """The cursor of a source with a mapping: what its state needs."""
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether events are still to come that lie before handled ones."""
+
+    def take(self, position: str, events: int, key: str | None = None) -> int:
+        """A message arrived that carries so many events; return how many before them are lost for good.
+
+        `key` is whose cursor it is, where there is one for each.
+        """
+
+    def precedes(self, positions: Sequence[str]) -> bool:
+        """Whether `take` for each of these, with one event each, would notice nothing; then `pass_all` may follow."""
+
+    def pass_all(self, positions: Sequence[str]) -> None:
+        """Messages arrived for which `precedes` is true: the same as `take` for each."""
+
+    def too_late(self, position: str, events: int) -> int:
+        """How many of the events that end at a position, the oldest ones, have been reported lost."""
+
+    def answered(
+        self, outcome: Outcome, replayed: int, missed: int, epoch: str | None, last_event_id: str | None
+    ) -> int:
+        """The source answered a resume; return how many events are lost."""
+
+
+class PositionPlace(Cursor, PlaceCursor):
+    """Positions that grow by one."""
+
+    __slots__ = ()
+
+    @override
+    def take(self, position: str, events: int, key: str | None = None) -> int:
+        """A message without events stands for one; gaps are first asked for."""
+        self.live(position, max(1, events))
+        return 0
+
+    @override
+    def pass_all(self, positions: Sequence[str]) -> None:
+        self.advance(len(positions))
+
+
+class Place(PlaceCursor):
+    """A cursor that is a number (`is_number`), the highest, or any text, the last; `state.opaque` holds it."""
+
+    __slots__ = ("_refused", "_state", "awaiting_answer", "dropped", "is_number")
+
+    def __init__(self, state: CursorState | None = None, *, is_number: bool = False) -> None:
+        self.is_number = is_number
+        self.dropped = 0
+        self.awaiting_answer = False
+        self._state = CursorState()
+        self._refused = ""
+        if state is not None and state.epoch is None and is_sendable(state.opaque):
+            self._state = state
+
+    @property
+    @override
+    def state(self) -> CursorState:
+        return self._state
+
+    @property
+    @override
+    def state_to_record(self) -> CursorState:
+        return CursorState() if self._refused and self._refused == self._state.opaque else self._state
+
+    @property
+    @override
+    def resume_from(self) -> str:
+        return "" if self._state.opaque == self._refused else self._state.opaque
+
+    @property
+    @override
+    def has_gap(self) -> bool:
+        return False
+
+    @property
+    @override
+    def gap_after(self) -> str | None:
+        return None
+
+    @property
+    @override
+    def is_behind(self) -> bool:
+        return False
+
+    @override
+    def begin(self, *, asked: bool) -> None:
+        """Nothing is waited for."""
+
+    @override
+    def refuse(self) -> None:
+        self._refused = self._state.opaque
+
+    @override
+    def allow(self) -> None:
+        self._refused = ""
+
+    @override
+    def forget(self) -> None:
+        self._state, self._refused = CursorState(), ""
+
+    @override
+    def note_id(self, identifier: str) -> bool:
+        if self.is_number and not (identifier.isascii() and identifier.isdigit()):
+            return True
+        if not is_sendable(identifier):
+            return False
+        self.take(identifier, 0)
+        return True
+
+    @override
+    def take(self, position: str, events: int, key: str | None = None) -> int:
+        """Nothing is known of what lies between two cursors."""
+        if key is None and position != self._state.opaque and self._is_later(position):
+            if is_sendable(position):
+                self._state = CursorState(opaque=position)
+            else:
+                self.dropped += 1
+        return 0
+
+    def _is_later(self, position: str) -> bool:
+        return not self.is_number or not self._state.opaque or int(position) > int(self._state.opaque)
+
+    @override
+    def precedes(self, positions: Sequence[str]) -> bool:
+        return True
+
+    @override
+    def pass_all(self, positions: Sequence[str]) -> None:
+        self.take(max(positions, key=int) if self.is_number else positions[-1], 0)
+
+    @override
+    def too_late(self, position: str, events: int) -> int:
+        return 0
+
+    @override
+    def answered(
+        self, outcome: Outcome, replayed: int, missed: int, epoch: str | None, last_event_id: str | None
+    ) -> int:
+        return 0
+
+    @override
+    def give_up(self) -> int:
+        return 0
+
+    @override
+    def page(self, cursor: str, missed: int) -> int:
+        return missed
+
+    @override
+    def abandon(self) -> int:
+        return 0

@@ -1,0 +1,72 @@
+"""What a mapping finds in messages, as columns: everything that can fail has happened.
+
+A dialect with a mapping makes these, and the state of a mapping takes them. They stand beside `messages`, since the
+model knows no dialect.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from iris_exporter.decoding.messages import Elements
+
+LabelValues = tuple[str, ...]
+"""The values of a metric's labels, in the order of `Mapping.metrics`."""
+
+
+@dataclass(slots=True)
+class Samples:
+    """Samples of one metric, in the order of arrival.
+
+    `rows` says to which element of the batch each belongs, rising; None: one for each element. `values` are numbers, of
+    a stateset the state that holds (None for none of its states); None: 1 each. Where `scale` is not None they are
+    Unix times, whose age on arrival is the value, times the first of the two numbers, plus the second.
+    """
+
+    metric: str
+    keys: list[LabelValues]
+    values: list[float] | list[str | None] | None = None
+    rows: list[int] | None = None
+    scale: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """Series of one metric that go: those that have these values at these places of their labels."""
+
+    metric: str
+    places: tuple[int, ...]
+    values: LabelValues
+
+
+@dataclass(slots=True)
+class MappedBatch(Elements):
+    """Elements of one part of one kind of message that came one after another.
+
+    `part` is the number of the part in `Mapping.parts`, -1 for messages without one, which may have a position all the
+    same. `count` elements have `ids` (None: the mapping names none; an element may have none by mistake), and `times`
+    in Unix seconds, and `forgotten` is what goes with each. `positions` are those of the messages that have one, with
+    `position_keys` where the cursor is one for each key; `elements_each` says how many elements belong to each position
+    (None: one). `cut` counts label values that were changed so that they can be shown.
+
+    A batch is `plain` where no id is None and no two samples of an element are of the same metric, so that it can be
+    taken column by column. `follows` says that the batch before is of the same message, and that elements are left out
+    where that was a duplicate. `replaces` says that the series that the elements name are all there are of the part.
+    `is_history` marks what is known already: ids are noted, counters stay. `is_data` is false for signs of life.
+    """
+
+    message_type: str
+    part: int
+    count: int
+    ids: Sequence[str | None] | None = None
+    times: Sequence[float | None] | None = None
+    samples: Sequence[Samples] = ()
+    forgotten: Sequence[Sequence[Forgotten]] = ()
+    positions: Sequence[str] = ()
+    position_keys: Sequence[str] | None = None
+    elements_each: Sequence[int] | None = None
+    cut: int = 0
+    plain: bool = False
+    follows: bool = False
+    replaces: bool = False
+    is_history: bool = False
+    is_data: bool = True

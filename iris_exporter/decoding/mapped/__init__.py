@@ -1,0 +1,1 @@
+"""The dialect of a source that a mapping describes."""

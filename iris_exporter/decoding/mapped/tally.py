@@ -1,0 +1,46 @@
+"""What a mapping's dialect has noticed beside the samples, until somebody takes it."""
+
+from collections import Counter
+from typing import NamedTuple
+
+from iris_exporter.decoding.dialect import NOTHING_NOTED, Noted
+from iris_exporter.mapping.spec import JsonType
+
+
+class MappingProblem(NamedTuple):
+    """Something that was left out: of which kind of message and metric (empty: none), why, where, and what stood there.
+
+    All of these come from the mapping or from closed lists, so there can only be so many. `found` is None for null.
+    """
+
+    kind: str
+    metric: str
+    reason: str
+    path: str = ""
+    found: JsonType | None = None
+
+
+class Tally:
+    """Counts of messages by kind, of filtered elements, and of problems."""
+
+    __slots__ = ("filtered", "messages", "problems")
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all."""
+        self.messages: Counter[str] = Counter()
+        self.problems: Counter[MappingProblem] = Counter()
+        self.filtered = 0
+
+    def take(self) -> Noted:
+        """What was noticed since the last call."""
+        if not self.messages and not self.problems and not self.filtered:
+            return NOTHING_NOTED
+        problems: Counter[tuple[str, str, str]] = Counter()
+        for problem, count in self.problems.items():
+            problems[problem[:3]] += count
+        noted = Noted(messages=self.messages, filtered=self.filtered, problems=problems)
+        self.clear()
+        return noted
