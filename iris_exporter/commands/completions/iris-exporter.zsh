@@ -16,6 +16,7 @@ _shtab_iris_exporter_commands() {
     config:'Print a configuration file with every option and its default.'
     dashboards:'Write the Grafana dashboards to files, or push them into a Grafana.'
     demo:'Run the reference backend and the exporter together, with nothing to set up.'
+    map:'List and show the mappings of sources that are not IRIS.'
     serve:'Exports what an IRIS backend streams (WebSocket, SSE or REST) to Prometheus and OpenTelemetry.'
   )
   _describe 'iris-exporter commands' _commands
@@ -305,6 +306,18 @@ _shtab_iris_exporter_demo_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_iris_exporter_demo_defaults_added=0
 
+_shtab_iris_exporter_map_options=(
+  {-h,--help}"[show the options that most people need, and stop]"
+  "--help-all[show all options and stop]"
+  "(- : *)--version[show the version and stop]"
+  "--list[list the presets, and what each is for]"
+  "--show=[print a preset, as YAML to start from]:PRESET:"
+  "--schema[print the JSON Schema of the section mappings\:, for editors]"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_iris_exporter_map_defaults_added=0
+
 _shtab_iris_exporter_serve_options=(
   {-h,--help}"[show the options that most people need, and stop]"
   "--help-all[show all options and stop]"
@@ -435,6 +448,7 @@ _shtab_iris_exporter() {
         config) _shtab_iris_exporter_config ;;
         dashboards) _shtab_iris_exporter_dashboards ;;
         demo) _arguments -C -s $_shtab_iris_exporter_demo_options ;;
+        map) _arguments -C -s $_shtab_iris_exporter_map_options ;;
         serve) _arguments -C -s $_shtab_iris_exporter_serve_options ;;
       esac
   esac
