@@ -146,3 +146,24 @@ def test_ids_above_all_others_are_not_looked_up() -> None:
     assert not seen.see_all(["event-0306", "event-0306"])
     assert seen.see_all(["event-0304", "event-0303"])
     assert not seen.see_all(["event-0304"])
+
+
+def test_ids_that_grow_are_stored_in_runs_however_they_come() -> None:
+    """One by one they would take five times the memory, and batches would be made in memory that is not at hand."""
+    together, single = SeenIds(1000), SeenIds(1000)
+    ids = [f"event-{number:04}" for number in range(1100)]
+    assert together.see_all(ids[:500])
+    assert together.see_all(ids[500:])
+    assert all(single.see_all([event_id]) for event_id in ids)
+    assert together.ids() == single.ids() == ids
+    assert len(together._old.order) + len(together._young.order) == 3
+    assert len(single._old.order) == 1
+    assert not any(map(together.see, ids[100:]))
+
+
+@given(st.lists(st.text(st.sampled_from("\0ab"), max_size=4), min_size=21, max_size=60, unique=True))
+def test_no_character_of_an_id_is_mistaken_for_the_end_of_one(ids: list[str]) -> None:
+    seen = SeenIds(1000, sorted(ids)[:20])
+    assert seen.see_all(sorted(ids)[20:])
+    assert seen.copy().ids() == sorted(ids)
+    assert not any(map(seen.see, ids))
