@@ -13,11 +13,10 @@ still between two scrapes, and the hot path need not know of it.
 from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache, lru_cache
 from itertools import accumulate
 from types import MappingProxyType
-from typing import TypeVar
 
 from typing_extensions import override
 
@@ -25,7 +24,6 @@ from iris_exporter.instruments.metric import OTHER, Metric
 from iris_exporter.instruments.text import Exemplar, Pairs, exemplar_text, format_value, head
 
 _ZERO = timedelta()
-_T = TypeVar("_T", float, timedelta)
 MAX_TEMPLATES = 1024
 """Texts of counters that are shared: by metric and the label values that were counted, in their order."""
 
@@ -128,18 +126,26 @@ class Histogram(Instrument):
         ordered = sorted([value for value in everything if value > 0.0])
         self._counts[0] += len(everything) - len(ordered)
         self._sum += sum(ordered)
-        self._count(ordered, self._bounds)
+        self._count(ordered)
 
-    def observe_durations(self, durations: Iterable[timedelta]) -> None:
-        """Count several durations at once, each as `observe` does its seconds."""
-        ordered = sorted(durations)
-        self._sum += sum(ordered[bisect_right(ordered, _ZERO) :], _ZERO).total_seconds()
-        self._count(ordered, _durations(self._bounds))
+    def observe_since(self, times: Sequence[datetime], now: datetime) -> None:
+        """Count what has passed since several times, the earliest first, each as `observe` does its seconds.
 
-    def _count(self, ordered: Sequence[_T], bounds: Iterable[_T]) -> None:
+        A bound is a time, too, and what lies before it is found by one search.
+        """
+        past = times[: bisect_left(times, now)]
+        self._sum += sum([now - time for time in past], _ZERO).total_seconds()
+        end = len(times)
+        for index, bound in enumerate(_durations(self._bounds)):
+            start = bisect_left(times, now - bound, 0, end)
+            self._counts[index] += end - start
+            end = start
+        self._counts[-1] += end
+
+    def _count(self, ordered: Sequence[float]) -> None:
         """Neighbours in a batch are nearly in order already, so sorting costs less than a search for each."""
         start = 0
-        for index, bound in enumerate(bounds):
+        for index, bound in enumerate(self._bounds):
             if start == len(ordered):
                 return
             end = bisect_right(ordered, bound, start)

@@ -129,7 +129,7 @@ class StreamInstruments:
         Differences of two times are exact to the microsecond, and take a third of what seconds take.
         """
         if sent:
-            self._delay.observe_durations([now - timestamp for timestamp in sent])
+            self._delay.observe_since(sent, now)
             self._exemplify((now - sent[0]).total_seconds())
 
     def _exemplify(self, slowest: float) -> None:
