@@ -15,7 +15,7 @@ PARTS: dict[str, str] = {
     "otlp_traces": "spans cannot be exported: they queue up, and are dropped when the queue is full",
     "otlp_logs": "log records cannot be exported: they queue up, and are dropped when the queue is full",
     "discovery_files": "a file of `--discovery.files`, or an entry in one, cannot be used",
-    "discovery_http": "the endpoint of `--discovery.http.url`, or an entry of it, cannot be used",
+    "discovery_http": "the endpoint of `--discovery.http-url`, or an entry of it, cannot be used",
     "discovery_kubernetes": "the Kubernetes API, or an annotated object, cannot be used",
     "streams": "two streams have one name or address: the second one is left out",
     "election": "the lease of leader election cannot be read or written",

@@ -7,9 +7,11 @@ import pytest
 
 from iris_exporter import __version__
 from iris_exporter.backend.relay import journal
+from iris_exporter.config import OPTIONS
 from iris_exporter.core.positions import CursorState
 from iris_exporter.persistence.cursor_store import CursorRecord, CursorStore
-from tests.docs.pages import all_blocks
+from scripts import whole_parser
+from tests.docs.pages import all_blocks, name, pages
 from tests.tools import ROOT
 
 DOCS = ROOT / "docs"
@@ -82,3 +84,43 @@ def test_queries_name_attributes_that_there_are() -> None:
 def test_the_readme_is_short() -> None:
     """What it leads to is in docs/."""
     assert len((ROOT / "README.md").read_text().splitlines()) <= 100
+
+
+FLAG = re.compile(r"(?<![\w-])--[a-z][a-z.-]*[a-z]")
+OF_OTHERS = {"--web.enable-otlp-receiver"}
+"""Flags with a dot that Prometheus has."""
+
+
+def inline_code() -> list[tuple[str, str]]:
+    """Page and text of all code in sentences and tables; the changelog tells what things were called."""
+    return [
+        (name(path), found[1])
+        for path in pages()
+        if path.name != "CHANGELOG.md"
+        for found in re.findall(r"(`+)(.+?)\1", path.read_text("utf-8"), re.DOTALL)
+    ]
+
+
+def test_flags_and_variables_in_sentences_are_those_of_the_program() -> None:
+    parsers = list(whole_parser.parsers(whole_parser.whole_parser()))
+    known = {flag for parser in parsers for flag in parser._option_string_actions} | OF_OTHERS
+    known |= {option.variable for option in OPTIONS}
+    unknown = [
+        (page, word)
+        for page, text in inline_code()
+        for word in [*FLAG.findall(text), *re.findall(r"\bIRIS_EXPORTER_[A-Z_]+\b(?!\*)", text)]
+        if ("." in word or not word.startswith("--") or text.startswith("iris-exporter ")) and word not in known
+    ]
+    assert unknown == []
+
+
+def test_commands_in_sentences_are_commands_of_the_program() -> None:
+    parser = whole_parser.whole_parser()
+    words = {
+        re.split(r"[\s>]", text.split("iris-exporter ", 1)[1])[0]
+        for _, text in inline_code()
+        if "iris-exporter " in text
+    }
+    commands = {word for word in words if re.fullmatch(r"[a-z]+", word)}
+    assert {"check", "demo", "backend", "completion"} <= commands
+    assert commands - parser.commands.keys() == set()
