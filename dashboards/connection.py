@@ -54,7 +54,12 @@ def board() -> build.Dashboard:
         found.with_row(build.Row(title))
         for panel in panels:
             found.with_panel(panel)
-    details = build.Row("Logs and traces (need Loki and Tempo)")
+    mapped = build.Row("Streams with a mapping")
+    for index, panel in enumerate(mappings()):
+        mapped.with_panel(panel.grid_pos(model.GridPos(x=8 * index, y=90, w=8, h=8)))
+    found.with_row(mapped)
+    # Right below: the builder takes the row before it for an open one.
+    details = build.Row("Logs and traces (need Loki and Tempo)").grid_pos(model.GridPos(x=0, y=95, w=24, h=1))
     details.with_panel(state_log().grid_pos(model.GridPos(x=0, y=100, w=12, h=10)))
     details.with_panel(attempt_traces().grid_pos(model.GridPos(x=12, y=100, w=12, h=10)))
     return found.with_row(details)
@@ -336,6 +341,31 @@ def continuity() -> list[timeseries.Panel]:
             "Messages that could not be read, by reason, and errors that the source reported, by code.",
             common.metrics(unread, f"{{{{series}}}}: {{{{reason}}}}{{{{code}}}} {SPLIT}"),
             empty="Everything could be read in this time", size=THIRD, colours=common.REASON_COLOURS,
+        ),
+    ]  # fmt: skip
+
+
+def mappings() -> list[timeseries.Panel]:
+    """What streams with a mapping promise, leave out and cannot read."""
+    promised = f"sum by (guarantee, $by) ({select(catalog.GUARANTEE)})"
+    return [
+        common.lines(
+            "Guarantee", "Streams with a mapping, by how often each event is counted over drops and restarts.",
+            common.metrics(promised, f"{{{{guarantee}}}} {SPLIT}"),
+            unit="locale", empty="No stream has a mapping", size=THIRD,
+        ),
+        _compared(
+            "Elements left out", "Elements of messages that a condition of the mapping left out.",
+            empty="Nothing was left out in this time", filtered=catalog.EVENTS_FILTERED,
+        ),
+        common.bars(
+            "Mapping problems", "Samples, ids and times that a mapping could not read, by metric and reason.",
+            common.metrics(
+                counted(catalog.MAPPING_PROBLEMS, "kind, metric, reason, $by"),
+                f"{{{{kind}}}} {{{{metric}}}}: {{{{reason}}}} {SPLIT}",
+            ),
+            empty="Everything that a mapping names could be read in this time", size=THIRD,
+            colours=common.REASON_COLOURS,
         ),
     ]  # fmt: skip
 

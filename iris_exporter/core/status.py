@@ -23,6 +23,9 @@ ENCODINGS = ("json", "protobuf")
 COMPRESSIONS = ("deflate", "gzip")
 """How a live stream is compressed: permessage-deflate on a WebSocket, gzip or deflate on SSE; `none` for not at all."""
 
+GUARANTEES = ("exactly_once", "at_most_once", "at_least_once", "none")
+"""How often an event is counted, over drops and restarts: what `mapping.guarantee` works out."""
+
 
 @dataclass(frozen=True, slots=True)
 class LinkStatus:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.metrics_core import Metric as ClientMetric
@@ -10,14 +11,18 @@ from iris_exporter.core.status import LinkStatus
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.catalog import CATALOG
 from iris_exporter.instruments.entities import EntitySeries
+from iris_exporter.instruments.mapped import MappedSeries, mapped_families
 from iris_exporter.instruments.metric import Kind, Label, Metric, Subject, Value
 from iris_exporter.instruments.primitives import Instrument
 from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.instruments.table import Column
 from iris_exporter.instruments.text import Format, escape_label, format_value
-from iris_exporter.instruments.view import NO_ENTITIES, StreamView
+from iris_exporter.instruments.view import NO_ENTITIES, MappedView, StreamView
 from iris_exporter.model.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from iris_exporter.mapping import spec
 
 STREAMS_PER_PIECE = 50
 """Streams printed before the caller may let others run: a histogram of that many takes about a millisecond."""
@@ -62,6 +67,7 @@ class Exposition:
             PlatformCollector(registry=self.process)
             GCCollector(registry=self.process)
         self._streams: dict[str, EntitySeries] = {}
+        self._mapped: dict[str, MappedSeries] = {}
         self._table = StreamTable(())
         self._series: int | None = None
         self.self_metrics = self_metrics
@@ -73,8 +79,8 @@ class Exposition:
         printed later is what is true later, each series whole.
         """
         wanted = None if names is None else frozenset(names)
-        metrics = [metric for metric in CATALOG if wanted is None or _is_wanted(metric, wanted)]
-        views = yield from self.views(metrics)
+        metrics = [metric for metric in CATALOG if metric.is_wanted(wanted)]
+        views = yield from self.views(metrics, wanted)
         count = 0
         for metric, pieces in self._families(metrics, views, form, wanted):
             started = False
@@ -91,10 +97,13 @@ class Exposition:
             yield f"{catalog.SERIES.name} {format_value(self._series)}\n".encode()
         yield form.end
 
-    def views(self, metrics: Collection[Metric] = CATALOG) -> Generator[bytes, None, Views]:
-        """Every stream, as far as these metrics need it; the empty pieces are pauses."""
+    def views(
+        self, metrics: Collection[Metric] = CATALOG, wanted: frozenset[str] | None = None
+    ) -> Generator[bytes, None, Views]:
+        """Every stream, as far as these metrics need it, and mapped ones by their names; empty pieces are pauses."""
         entities = any(map(is_many, metrics))
         streams: dict[str, EntitySeries] = {}
+        mapped: dict[str, MappedSeries] = {}
         views: Views = []
         for index, source in enumerate(list(self._sources())):
             if index % STREAMS_PER_PIECE == 0:
@@ -105,12 +114,21 @@ class Exposition:
                 stream = EntitySeries(source.instruments)
             streams[name] = stream
             found = (yield from stream.view(source.snapshot)) if entities else NO_ENTITIES
-            views.append((stream, StreamView(source.status, source.snapshot, found)))
-        self._streams = streams
+            view = StreamView(source.status, source.snapshot, found)
+            if (counts := source.instruments.mapped) is not None:
+                view.mapped = MappedView(counts.guarantee, counts.filtered, counts.problems.copy())
+                mapped[name] = series = self._series_of(name, counts.mapping)
+                view.rows = yield from series.view(source.snapshot, wanted)
+            views.append((stream, view))
+        self._streams, self._mapped = streams, mapped
         rows = tuple(streams.values())
         if rows != self._table.rows:
             self._table = StreamTable(rows)
         return views
+
+    def _series_of(self, stream: str, mapping: "spec.Mapping") -> MappedSeries:
+        found = self._mapped.get(stream)
+        return found if found is not None and found.mapping is mapping else MappedSeries(mapping, stream, found)
 
     def _families(
         self, metrics: list[Metric], views: Views, form: Format, wanted: frozenset[str] | None
@@ -118,6 +136,9 @@ class Exposition:
         table = self._table  # that of `views`: another scrape may bring another one
         for metric in metrics:
             pieces = self._pieces(metric, views, table, exemplars=form.exemplars)
+            yield metric, pieces if wanted is None or metric.name in wanted else _only(pieces, wanted)
+        for metric, texts in mapped_families(rows for _, view in views for rows in view.rows.values()):
+            pieces = _joined(texts)
             yield metric, pieces if wanted is None or metric.name in wanted else _only(pieces, wanted)
         process = self.process if wanted is None else self.process.restricted_registry(wanted)
         for family in process.collect():
@@ -207,10 +228,6 @@ def _joined(streams: Iterable[tuple[Sequence[bytes], int]]) -> Pieces:
 def is_many(metric: Metric) -> bool:
     """Whether a metric can have more series than there are streams, so that it comes in pieces."""
     return metric in COLUMNS or metric is catalog.EVENTS
-
-
-def _is_wanted(metric: Metric, wanted: frozenset[str]) -> bool:
-    return metric.name in wanted or not wanted.isdisjoint(metric.sample_names)
 
 
 def _only(pieces: Pieces, names: frozenset[str]) -> Pieces:

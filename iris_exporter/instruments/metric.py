@@ -110,6 +110,10 @@ class Metric:
             return tuple(f"{self.name}_{suffix}" for suffix in ("bucket", "count", "sum"))
         return (self.name,)
 
+    def is_wanted(self, names: frozenset[str] | None) -> bool:
+        """Whether one of these names is that of the metric or of a sample of it; None: all are wanted."""
+        return names is None or self.name in names or not names.isdisjoint(self.sample_names)
+
     @property
     def own_labels(self) -> tuple[Label, ...]:
         """The labels that do not name the subject."""

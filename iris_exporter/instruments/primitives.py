@@ -64,6 +64,12 @@ class Counter(Instrument):
         self._known = own[0].values if own else ("",)
         self._values = _zeros(metric)  # of all streams until something is counted: most counters stay at 0
 
+    def know(self, values: tuple[str, ...]) -> None:
+        """Let these be the values of the label, in the place of the catalogue's; what was counted stays."""
+        self._known = values
+        counted = {value: count for value, count in self._values.items() if count}
+        self._values = {**dict.fromkeys(values, 0), **counted}
+
     def inc(self, amount: int = 1, value: str = "") -> None:
         """Add `amount` (not negative) for this label value; an unknown one counts as `other`."""
         values = self._values

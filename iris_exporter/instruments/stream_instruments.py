@@ -1,12 +1,13 @@
 """What happens to one stream, counted where it happens; what the source says is in `entities`."""
 
-from collections import Counter as Counts
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from iris_exporter.core.labels import clean_label
 from iris_exporter.core.limits import DEFAULT_LIMITS, Limits
 from iris_exporter.instruments import catalog
+from iris_exporter.instruments.mapped import MappedCounts, label_values
 from iris_exporter.instruments.metric import Kind, Metric, Subject
 from iris_exporter.instruments.primitives import Counter, Histogram, Instrument
 from iris_exporter.instruments.text import Exemplar, pairs_text
@@ -22,6 +23,9 @@ from iris_exporter.transports.connection_events import (
     PollFailed,
     PollStarted,
 )
+
+if TYPE_CHECKING:
+    from iris_exporter.mapping import spec
 
 MAX_EVENT_EXEMPLARS = 1000
 """Label sets of the event counter whose last exemplar is stored, some 300 bytes each."""
@@ -45,10 +49,8 @@ class StreamInstruments:
         self.tail = f"{pairs_text([('stream', self.stream)])}}} "
         self._counters = [Counter(metric) for metric in _COUNTERS]
         self._histograms = [Histogram(metric) for metric in _HISTOGRAMS]
-        self.filtered = 0
-        """Elements that a mapping has left out by a condition."""
-        self.problems: Counts[tuple[str, str, str]] = Counts()
-        """What a mapping could not read, by kind of message, metric (empty for none) and reason."""
+        self.mapped: MappedCounts | None = None
+        """What is counted of a stream with a mapping alone; `follow` sets it."""
         # The hot path goes without a lookup by name.
         self._messages = self.counter(catalog.MESSAGES)
         self._received = self.counter(catalog.RECEIVED_BYTES)
@@ -74,6 +76,15 @@ class StreamInstruments:
     def count(self, metric: Metric, amount: int = 1, label: str = "") -> None:
         """Add to a counter; `label` is the value of its own label, `other` where the catalogue does not know it."""
         self.counter(metric).inc(amount, label)
+
+    def follow(self, mapping: "spec.Mapping", guarantee: str) -> None:
+        """Count for a stream with this mapping from now on; what was counted for another one stays."""
+        counts = MappedCounts(mapping, guarantee)
+        if self.mapped is not None:
+            counts.filtered, counts.problems = self.mapped.filtered, self.mapped.problems
+        self.mapped = counts
+        for metric, values in label_values(mapping).items():
+            self.counter(metric).know(values)
 
     # The connection.
 
@@ -103,11 +114,6 @@ class StreamInstruments:
         self._decoded.inc(inflated_bytes, protocol)
 
     # Messages.
-
-    def mapped(self, filtered: int, problems: Mapping[tuple[str, str, str], int]) -> None:
-        """Add what a mapping has left out and could not read: see the attributes of these names."""
-        self.filtered += filtered
-        self.problems.update(problems)
 
     def message(self, message_type: str, count: int = 1) -> None:
         """`count` messages of a type, in the wire's spelling; an unknown type is counted as `other`."""

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -9,6 +11,11 @@ from iris_exporter.core.status import LinkStatus, State
 from iris_exporter.decoding.messages import Metrics, Project
 from iris_exporter.instruments.table import Column
 from iris_exporter.model.snapshot import DataFlow, EventKey, Snapshot
+
+if TYPE_CHECKING:
+    from iris_exporter.instruments.mapped import Rows
+
+NO_ROWS: "Mapping[str, Rows]" = MappingProxyType({})
 
 NO_FIGURES = Metrics()
 """The headline figures of a source that has sent none."""
@@ -45,12 +52,26 @@ class EntityView:
 NO_ENTITIES = EntityView()
 
 
-class StreamView:
-    """One stream. `figures` are the headline figures, each None when it is not known or too old."""
+@dataclass(frozen=True, slots=True)
+class MappedView:
+    """What was counted of a stream with a mapping beside its series: see `mapped.MappedCounts`."""
 
-    __slots__ = ("entities", "figures", "flow", "status")
+    guarantee: str
+    filtered: int
+    problems: Mapping[tuple[str, str, str], int]
+
+
+class StreamView:
+    """One stream. `figures` are the headline figures, each None when it is not known or too old.
+
+    `mapped` is None for a stream without a mapping; `rows` are the texts of the metrics of one that has.
+    """
+
+    __slots__ = ("entities", "figures", "flow", "mapped", "rows", "status")
 
     def __init__(self, status: LinkStatus, snapshot: Snapshot, entities: EntityView = NO_ENTITIES) -> None:
+        self.mapped: MappedView | None = None
+        self.rows: Mapping[str, Rows] = NO_ROWS
         self.status = status
         self.flow = snapshot.flow
         self.figures = NO_FIGURES if snapshot.stale or snapshot.metrics is None else snapshot.metrics

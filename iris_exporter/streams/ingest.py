@@ -205,7 +205,9 @@ class StreamSink(Sink):
     def _with_noted(self, reaction: Reaction, noted: Noted) -> Reaction:
         """Count what the dialect has noticed, and ask for what it needs: a link that takes no messages is made anew."""
         self._instruments.histogram(catalog.BATCH_MESSAGES).observe_many(noted.batches)
-        self._instruments.mapped(noted.filtered, noted.problems)
+        if (mapped := self._instruments.mapped) is not None:
+            mapped.filtered += noted.filtered
+            mapped.problems.update(noted.problems)
         if noted.losses:
             self._instruments.count(catalog.DELTA_RESYNCS, noted.losses)
             self._log.out_of_sync()

@@ -228,7 +228,7 @@ def test_a_reason_has_its_colour_in_bars_whatever_stands_beside_it(name: str, pa
 
 
 def test_there_are_bars_by_reason() -> None:
-    assert len(REASONED) == 3
+    assert len(REASONED) == 4
 
 
 # How much a dashboard asks.

@@ -1,6 +1,7 @@
 """The sink with a dialect and a state that are none of IRIS's: what it counts, what it sends, what a document is."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import abc
+from collections.abc import Iterator, Sequence
 
 from typing_extensions import override
 
@@ -12,6 +13,7 @@ from iris_exporter.decoding.problems import Problems
 from iris_exporter.errors import DecodeError
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.stream_instruments import StreamInstruments
+from iris_exporter.mapping.spec import Entry, Mapping, Role
 from iris_exporter.model.source_state import Changes
 from iris_exporter.model.state import StreamState
 from iris_exporter.settings import StreamSettings
@@ -70,7 +72,7 @@ class Scripted(Dialect):
         raise AssertionError
 
     @override
-    def decode_page(self, body: bytes, headers: Mapping[str, str]) -> Page | None:
+    def decode_page(self, body: bytes, headers: abc.Mapping[str, str]) -> Page | None:
         return None
 
     @override
@@ -104,15 +106,18 @@ class Rig:
 
 def test_messages_are_counted_as_the_dialect_counts_them() -> None:
     rig = Rig()
+    rig.instruments.follow(Mapping("m", "m", entries=(Entry("change", Role.EVENT),)), "none")
+    mapped = rig.instruments.mapped
+    assert mapped is not None
     rig.dialect.script[b"x"] = Some(Changes(duplicates=2, gap=3))
-    rig.dialect.note = Noted(messages={"event": 5, "other": 1}, filtered=4, problems={("event", "m", "wrong_type"): 2})
+    rig.dialect.note = Noted(messages={"change": 5, "other": 1}, filtered=4, problems={("event", "m", "wrong_type"): 2})
     rig.feed(b"x")
     rig.feed(b"x")
-    assert rig.instruments.counter(catalog.MESSAGES).counts()["event"] == 10
+    assert rig.instruments.counter(catalog.MESSAGES).counts() == {"change": 10, "other": 2}
     assert rig.instruments.counter(catalog.EVENTS_DUPLICATE).total() == 4
     assert rig.instruments.counter(catalog.EVENT_GAPS).total() == 6
-    assert rig.instruments.filtered == 8
-    assert rig.instruments.problems == {("event", "m", "wrong_type"): 4}
+    assert mapped.filtered == 8
+    assert mapped.problems == {("event", "m", "wrong_type"): 4}
 
 
 def test_delays_are_those_of_live_elements() -> None:

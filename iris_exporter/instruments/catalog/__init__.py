@@ -5,16 +5,17 @@ it is a breaking change. Wire fields are those of the IRIS wire, section 3. "Add
 says what else there is to do.
 """
 
-from iris_exporter.instruments.catalog import exporter, iris, link, traffic
+from iris_exporter.instruments.catalog import exporter, iris, link, mapping, traffic
 from iris_exporter.instruments.catalog.exporter import *  # noqa: F403
 from iris_exporter.instruments.catalog.iris import *  # noqa: F403
 from iris_exporter.instruments.catalog.link import *  # noqa: F403
+from iris_exporter.instruments.catalog.mapping import *  # noqa: F403
 from iris_exporter.instruments.catalog.traffic import *  # noqa: F403
 from iris_exporter.instruments.metric import Metric, Subject
 
 CATALOG: tuple[Metric, ...] = tuple(
     metric
-    for subject in (link, traffic, iris, exporter)
+    for subject in (link, traffic, mapping, iris, exporter)
     for metric in vars(subject).values()
     if isinstance(metric, Metric)
 )

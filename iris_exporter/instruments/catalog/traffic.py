@@ -18,6 +18,16 @@ DROPPED: dict[str, str] = {
 }
 """What `iris_stream_dropped_total` counts, by its label `kind`; lost messages and fields are decode errors."""
 
+MAPPED_DROPPED: dict[str, str] = {
+    "series": "samples of series beyond a limit of the mapping: counted under `other`, or not shown",
+    "label_values": "samples with label values beyond `max-values` of their label: counted under `other`, or not shown",
+    "label_text": DROPPED["label_text"],
+    "event_ids": "ids of elements forgotten, because twice the mapping's `ids` were remembered",
+    "positions": DROPPED["positions"],
+    "cursor_keys": "cursors of keys beyond those that are remembered",
+}
+"""The same for streams with a mapping."""
+
 _MESSAGE_TYPES = (*(name for name in messages.MESSAGE_TYPES if name != messages.Unknown.message_type), OTHER)
 _OUTCOMES = tuple(Outcome)
 
@@ -32,7 +42,7 @@ def _timing(name: str, text: str, source: str, *buckets: float) -> Metric:
 
 MESSAGES = _counter(
     "iris_stream_messages_total",
-    "Messages received on the stream, by type; unknown types are counted as other.",
+    "Messages received on the stream, by type, or by the kinds of its mapping; unknown ones are counted as other.",
     "envelope type",
     Label("message_type", _MESSAGE_TYPES, ("update", "telemetry", "event", "ping", "pong", "error")),
 )
@@ -90,7 +100,7 @@ STREAM_DROPPED = _counter(
     "iris_stream_dropped_total",
     "What the source said and a limit kept from being believed, told apart or shown as it is; see docs/limits.md.",
     "limits",
-    Label("kind", (*DROPPED, OTHER), tuple(DROPPED)),
+    Label("kind", tuple(dict.fromkeys((*DROPPED, *MAPPED_DROPPED, OTHER))), tuple(DROPPED)),
 )
 # From a socket in the same rack (milliseconds) to the default connect timeout (10 s).
 CONNECT_DURATION = _timing(
