@@ -93,7 +93,7 @@ class Exporter:
         self._watch: ConfigWatch | None = None
         if settings.config_watch and (file := settings.config_file) is not None:
             reload = partial(self.reload, log_again=False)
-            self._watch = ConfigWatch(file, settings.config_mark, self._clock, reload)
+            self._watch = ConfigWatch(file, settings.config_mark, self._clock, reload, settings.mapping_files)
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
@@ -255,6 +255,8 @@ class Exporter:
                     self.self_metrics.report("config", "hangs")
                 raise
             await self._apply(settings)
+            if self._watch is not None and self._watch.patterns != settings.mapping_files:
+                self._watch.patterns, mark = settings.mapping_files, settings.config_mark
             self._reloaded(mark, [])
 
     def _reloaded(self, mark: str | None, problems: list[str], *, log_again: bool = True) -> None:

@@ -3,8 +3,14 @@
 How they are read, checked and explained is `iris_exporter.config`; the defaults live there, beside each option.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from iris_exporter.config.yaml_tree import Node
+    from iris_exporter.mapping import spec  # read where a stream has a mapping, and not otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +37,14 @@ class ClientSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamSettings(ClientSettings):
-    """One source. Option names are `stream.<field>` with dashes and without the unit suffix."""
+    """One source. Option names are `stream.<field>` with dashes and without the unit suffix.
 
+    `mapped` is what the mapping of the name `mapping` says; None for `iris`.
+    """
+
+    mapping: str  # iris, or the name of a mapping
+    parameters: tuple[tuple[str, str], ...] = field(repr=False)
+    secrets: tuple[tuple[str, Path], ...]  # by name, the files that hold them
     protocol: str  # auto | websocket | sse | poll
     encoding: str  # auto | json | protobuf
     channels: tuple[str, ...]  # auto alone, or names
@@ -64,7 +76,7 @@ class StreamSettings(ClientSettings):
     max_label_values: int
     max_label_length: int
     max_connections_per_hour: int  # 0: no limit
-    secrets: tuple[tuple[str, Path], ...] = ()  # by name, the files that hold them
+    mapped: "spec.Mapping | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +121,7 @@ class DiscoverySettings:
     namespace: str | None  # None: the pod's
     secrets_dir: Path | None
     defaults: StreamSettings
+    mappings: "Mapping[str, spec.Mapping]" = field(default_factory=dict, compare=False)  # those of the configuration
 
     @property
     def is_on(self) -> bool:
@@ -141,5 +154,9 @@ class Settings:
     config_file: Path | None
     config_watch: bool
     config_check: bool
+    mapping_files: tuple[str, ...]  # globs
+    # By name; `mapping_tree` is what the file of the configuration has below `mappings:`, as it is written.
+    mappings: "Mapping[str, spec.Mapping]" = field(default_factory=dict)
+    mapping_tree: "Node | None" = field(default=None, repr=False)
     # A hash of the content that was read, which is no part of what the settings are.
     config_mark: str | None = field(default=None, compare=False, repr=False)

@@ -3,6 +3,7 @@
 from operator import attrgetter
 from typing import Any
 
+from iris_exporter.config.mappings import plain_tree
 from iris_exporter.config.options import OPTIONS, STREAM_OPTIONS, Option
 from iris_exporter.core import urls
 from iris_exporter.settings import Settings
@@ -16,6 +17,8 @@ def dump(settings: Settings) -> str:
     for option in OPTIONS:
         if option.in_file and option.group != "stream":
             _put(result, option.key.split("."), option, attrgetter(option.path)(settings))
+    if settings.mapping_tree is not None:
+        result["mappings"] = plain_tree(settings.mapping_tree)
     result["streams"] = []
     for stream in settings.streams:
         entry: dict[str, Any] = {}
@@ -43,7 +46,7 @@ def _put(target: dict[str, Any], path: list[str], option: Option, value: Any) ->
 def _written(option: Option, value: Any) -> Any:
     """Return what YAML should show; numbers and switches unquoted, all else as text."""
     if option.type.mapping:
-        return {name: urls.MASK for name, _ in value}
+        return {pair[0]: option.type.entry(pair) for pair in value}
     if option.type.many:
         return list(value)
     if isinstance(value, bool | float) and not option.type.suffix:

@@ -25,6 +25,19 @@ them, and takes the same keys but for name and url.
 #    url: https://two.example.com/api/stream
 #defaults:
 #  poll-interval: 1m"""
+_MAPPINGS = """\
+What streams of JSON mean that are not IRIS, by names that streams take as mapping: (`iris-exporter map --list` shows
+those that are shipped, `--schema` the language).
+
+#mappings:
+#  parcels:
+#    namespace: parcels
+#    messages:
+#      - kind: delivered
+#        when: {$.type: delivered}
+#        id: $.id
+#        metrics:
+#          - {name: delivered_total, type: counter, help: Parcels delivered., labels: {town: $.town}}"""
 _WIDTH = 110
 
 
@@ -43,6 +56,7 @@ def example() -> str:
             parts.append(f"\n{group}:\n")
             parts.append("\n".join(_entry(option, option.name, 2) for option in below))
     parts.append("\n" + _comment(_STREAMS))
+    parts.append("\n" + _comment(_MAPPINGS))
     return "".join(parts)
 
 

@@ -8,14 +8,14 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from iris_exporter.config import rules, yaml_tree
+from iris_exporter.config import mappings, rules, yaml_tree
 from iris_exporter.config.option_types import STREAM_URL, prefix_of
 from iris_exporter.config.options import BY_KEY, CLIENTS, OPTIONS, PREFIX, STREAM_OPTIONS, Option
 from iris_exporter.config.reader import Given, Reader, split, without_line_end
 from iris_exporter.config.rules import FileChecks
-from iris_exporter.config.values import plain
+from iris_exporter.config.values import BadValueError, plain
 from iris_exporter.config.yaml_tree import Node, Scalar, Sequence, Table
 from iris_exporter.core import urls
 from iris_exporter.core.suggestions import nearest
@@ -30,6 +30,9 @@ from iris_exporter.settings import (
     WebSettings,
 )
 
+if TYPE_CHECKING:
+    from iris_exporter.mapping import spec
+
 # Kubernetes describes a Service called iris-exporter to every container of its namespace in variables that start as
 # ours do; they are not ours.
 _SERVICE_VARIABLE = re.compile(
@@ -37,7 +40,7 @@ _SERVICE_VARIABLE = re.compile(
 )
 _STREAM_TYPES = {name: option.type for name, option in STREAM_OPTIONS.items()}
 _DEFAULTS_TYPES = {name: each for name, each in _STREAM_TYPES.items() if name not in ("name", "url")}
-_SECTIONS = {option.group for option in OPTIONS if option.in_file}
+_SECTIONS = {option.group for option in OPTIONS if option.in_file and "." in option.key}
 # Keys of a file that are in no section, and the options that they are.
 _TOP_LEVEL = {option.key: option for option in OPTIONS if "." not in option.key} | {
     "streams_files": BY_KEY["discovery.files"]
@@ -85,7 +88,7 @@ def _stream(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _build(
-    values: Mapping[str, Any], streams: Iterable[StreamSettings], template: StreamSettings, mark: str | None
+    values: Mapping[str, Any], streams: Iterable[StreamSettings], template: StreamSettings, found: mappings.Found
 ) -> Settings:
     """All settings. `values` are by key, without those of streams; `template` is what discovered streams begin with."""
     fields: dict[str, dict[str, Any]] = {}
@@ -105,9 +108,13 @@ def _build(
         streams=tuple(streams),
         web=WebSettings(**web),
         fleet=FleetSettings(**fields["fleet"]),
-        discovery=DiscoverySettings(**fields["discovery"], http=client("discovery.http"), defaults=template),
+        discovery=DiscoverySettings(
+            **fields["discovery"], http=client("discovery.http"), defaults=template, mappings=found.by_name
+        ),
         live=LiveSettings(**fields["live"], client=client("live.client")),
-        config_mark=mark,
+        config_mark=found.mark,
+        mappings=found.by_name,
+        mapping_tree=found.tree,
         **fields[""],
     )
 
@@ -120,6 +127,7 @@ class _Stream:
     key: str  # what messages about the stream as a whole call it
     given: dict[str, Given]
     values: dict[str, Any]
+    mapped: "spec.Mapping | None" = None
 
 
 class _Loader:
@@ -130,6 +138,7 @@ class _Loader:
         self._check_tls = None if checks is None else checks.tls
         self._reader = Reader()
         self._general: dict[str, Given] = {}
+        self._mappings = mappings.Found()
         self._file_is_broken = False
         self._take_environment(environment)
         self._take_flags(flags)
@@ -137,19 +146,20 @@ class _Loader:
     def load(self) -> Settings:
         streams: list[_Stream] | None = None
         defaults: dict[str, Given] = {}
-        mark: str | None = None
         if "config.file" in self._general:
             if (file := self._reader.read(self._general["config.file"])) is None:
                 self._file_is_broken = True
             else:
                 # Before the file is read: a change in between is then seen as one.
-                mark = yaml_tree.mark(file)
+                self._mappings.mark = yaml_tree.mark(file)
                 defaults, streams = self._take_file(file)
         values = {
             key: self._reader.read(given) for key, given in self._general.items() if BY_KEY[key].group != "stream"
         }
         if streams is None:
             streams = self._single_stream()
+        self._mappings.read(self._reader.file, values.get("mapping-files") or ())
+        self._reader.problems += self._mappings.problems
         self._read_streams(streams, defaults)
         self._check_streams(streams)
         self._check_general(values)
@@ -157,7 +167,8 @@ class _Loader:
             # Once each: what is wrong in `defaults:` shows up again for every stream.
             raise ConfigError(list(dict.fromkeys(self._reader.problems)))
         template = StreamSettings(**_stream({**_DEFAULTS, "url": "", **self._reader.read_all(defaults)}))
-        return _build(values, (StreamSettings(**_stream(stream.values)) for stream in streams), template, mark)
+        found = (StreamSettings(**_stream(stream.values), mapped=stream.mapped) for stream in streams)
+        return _build(values, found, template, self._mappings)
 
     # Collecting
 
@@ -202,6 +213,8 @@ class _Loader:
                 defaults = reader.given(node, name, where, _DEFAULTS_TYPES)
             elif name == "streams":
                 streams = self._streams(node, where)
+            elif name == "mappings":
+                self._mappings.tree = node
             elif name in _TOP_LEVEL:
                 option = _TOP_LEVEL[name]
                 if (given := reader.value(node, option.type, name, where)) is not None:
@@ -211,7 +224,7 @@ class _Loader:
                 for key, given in reader.given(node, name, where, known).items():
                     found.setdefault(f"{name}.{key}", given)
             else:
-                keys = sorted({*_SECTIONS, *_TOP_LEVEL, "streams", "defaults"})
+                keys = sorted({*_SECTIONS, *_TOP_LEVEL, "streams", "defaults", "mappings"})
                 reader.unknown(where, name, name, keys, f"one of {', '.join(keys)}")
         if streams is not None:
             single = {key: found.pop(key) for key in list(found) if BY_KEY[key].group == "stream"}
@@ -271,27 +284,47 @@ class _Loader:
             broken = (stream.given.keys() - own.keys()) | (defaults.keys() - common.keys() - stream.given.keys())
             stream.values = {name: v for name, v in {**_DEFAULTS, **common, **own}.items() if name not in broken}
             stream.given = {**defaults, **stream.given}
+            if (name := stream.values.get("mapping")) is not None:
+                stream.mapped = self._mapping(name, stream)
             if "url" not in stream.given:
                 self._reader.report(stream.where, f"{stream.key}.url", "nothing", STREAM_URL.syntax)
             if len(streams) > 1 and "name" not in stream.given:
                 self._reader.report(stream.where, f"{stream.key}.name", "nothing", "a name that no other stream has")
                 del stream.values["name"]
 
+    def _mapping(self, name: str, stream: _Stream) -> "spec.Mapping | None":
+        try:
+            return self._mappings.find(name)
+        except BadValueError as error:
+            self._reader.refuse(stream.given["mapping"], error.expected)
+            return None
+
     # Checking what belongs together
 
     def _check_streams(self, streams: list[_Stream]) -> None:
+        self._check_metrics(streams)
         names: dict[str, _Stream] = {}
-        endpoints: dict[tuple[str, str, int, str, str], _Stream] = {}
+        endpoints: dict[object, _Stream] = {}
         for stream in streams:
-            for option, expected in rules.stream_problems(stream.values, stream.given, self._check_tls):
+            for option, expected in rules.stream_problems(stream.values, stream.given, self._check_tls, stream.mapped):
                 self._reader.refuse(stream.given[option], expected)
             name, url = stream.values.get("name"), stream.values.get("url")
             if name is not None and (first := names.setdefault(name, stream)) is not stream:
                 expected = f"a name that no other stream has ({first.key}.name, {first.where})"
                 self._reader.refuse(stream.given["name"], expected)
-            if url is not None and (first := endpoints.setdefault(urls.endpoint(url), stream)) is not stream:
+            # With a mapping one address may bring what a parameter asks for.
+            asked = stream.values.get("mapping"), stream.values.get("parameters")
+            endpoint = None if url is None else (urls.endpoint(url), asked)
+            if endpoint is not None and (first := endpoints.setdefault(endpoint, stream)) is not stream:
                 expected = f"an endpoint that no other stream has ({first.key}.url, {first.where})"
                 self._reader.refuse(stream.given["url"], expected)
+
+    def _check_metrics(self, streams: list[_Stream]) -> None:
+        """A name of a metric means one thing, in whatever mapping it stands."""
+        presets = {stream.mapped.name: stream.mapped for stream in streams if stream.mapped is not None}
+        for name, wrong in mappings.conflicts({**self._mappings.by_name, **presets}.values()):
+            where = str(self._reader.file or "mapping-files")
+            self._reader.report(where, f"mappings.{name}", "a metric that means two things", wrong)
 
     def _check_general(self, values: Mapping[str, Any]) -> None:
         def refuse(key: str, expected: str) -> None:

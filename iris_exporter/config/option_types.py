@@ -31,6 +31,9 @@ from iris_exporter.core.urls import is_host
 
 _ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[A-Za-z0-9._-]*):(?P<port>\d{1,5})", re.ASCII)
 _MAX_PREFIX_CHARS = 200
+_MAX_NAME_CHARS = 64
+_ENTRY_NAME = f"[A-Za-z0-9_-]{{1,{_MAX_NAME_CHARS}}}"
+_MAX_PARAMETER_CHARS = 4096
 # Served beside the metrics: a telemetry path there would hide them.
 _TAKEN = ("/-/", "/api/", "/config/")
 
@@ -190,6 +193,39 @@ def _show_header(text: str) -> str:
     return quoted(f"{name}: ...") if colon else "something without a colon (not shown: it could be a secret)"
 
 
+def _entry(text: str) -> tuple[str, str]:
+    """Name and value of `NAME: VALUE`."""
+    name, colon, value = text.partition(":")
+    if not colon:
+        raise ReasonError("there is no colon after the name")
+    if not re.fullmatch(_ENTRY_NAME, name):
+        raise ReasonError("the name is none of letters, digits, dashes and underscores")
+    return name, value.strip()
+
+
+def _parse_parameter(text: str, _base: Path) -> tuple[str, str]:
+    name, value = _entry(text)
+    if not value.isprintable() or len(value) > _MAX_PARAMETER_CHARS:
+        raise ReasonError(f"its value is longer than {_MAX_PARAMETER_CHARS} characters, or cannot be printed")
+    if urls.is_secret(name):
+        _hide([value])
+    return name, value
+
+
+def _parse_secret(text: str, base: Path) -> tuple[str, Path]:
+    name, value = _entry(text)
+    try:
+        path: Path = SECRET_FILE.read(value, base)
+    except BadValueError as error:
+        raise BadValueError(error.expected, f"{name}: {error.shown}" if error.shown else None) from error
+    return name, path
+
+
+def _show_entry(text: str) -> str:
+    name, colon, _ = text.partition(":")
+    return quoted(f"{name}: ...") if colon and len(name) <= _MAX_NAME_CHARS else "something without a name and a colon"
+
+
 def _parse_shard(text: str, _base: Path) -> int:
     if text != "auto":
         return int(matched("[0-9]{1,4}", text))
@@ -241,6 +277,28 @@ HEADERS = ValueType(
     many=True,
     separator="\n",
     mapping=True,
+)
+MAPPING = matching("iris, or the name of a mapping or preset", "NAME", "[A-Za-z0-9_.-]{1,64}")
+SECRET_FILE = key_file("the secret")
+PARAMETERS = ValueType(
+    "a parameter such as `station: 7`",
+    "PARAMETER",
+    _parse_parameter,
+    show=_show_entry,
+    many=True,
+    separator="\n",
+    mapping=True,
+    entry=lambda pair: urls.MASK if urls.is_secret(pair[0]) else pair[1],
+)
+SECRETS = ValueType(
+    "a name and a readable file with the secret alone, such as `token: /etc/token`",
+    "SECRET",
+    _parse_secret,
+    show=_show_entry,
+    many=True,
+    separator="\n",
+    mapping=True,
+    entry=lambda pair: str(pair[1]),
 )
 HEADERS_FILE = ValueType("a readable file with one header in each line", "FILE", _parse_headers_file)
 SHARD = ValueType("a number from 0, or auto", "NUMBER|auto", _parse_shard)

@@ -33,6 +33,9 @@ COMMON = frozenset({
 })  # fmt: skip
 """What most people need: the options that `--help` shows, where `--help-all` shows all of them."""
 
+_GROUPS_OF_WORDS = {"mapping-files": "config"}
+"""The groups of options that are written without one, where it is not the fleet."""
+
 _SECTIONS = frozenset({"web", "fleet", "discovery", "live"})
 """Groups whose values have a class of their own in `Settings`."""
 
@@ -67,8 +70,8 @@ class Option:
 
     @property
     def group(self) -> str:
-        """The first part of the key; a key of `GROUPS`. An option of one word belongs to the fleet."""
-        return self.key.partition(".")[0] if "." in self.key else "fleet"
+        """The first part of the key; a key of `GROUPS`. Most options without a part in front belong to the fleet."""
+        return self.key.partition(".")[0] if "." in self.key else _GROUPS_OF_WORDS.get(self.key, "fleet")
 
     @property
     def name(self) -> str:
@@ -139,6 +142,18 @@ _STREAM: tuple[Option, ...] = (
            "transport to use; auto follows the URL and the server's answer. graphql subscribes at a URL that ends in "
            "/graphql, else at /api/graphql of the same IRIS",
            "both are reliable"),
+    Option("stream.mapping", types.MAPPING, "iris",
+           "what the messages of the source mean: iris, the name of a mapping below mappings: in the file of "
+           "--config.file, or that of a preset (`iris-exporter map --list` shows them)",
+           "most sources here are IRIS"),
+    Option("stream.parameters", types.PARAMETERS, None,
+           "value for `${param.NAME}` in the mapping, as `NAME: VALUE`; repeat the flag for several, or write keys "
+           "with values",
+           "few mappings have parameters, and a stream is refused where one is missing"),
+    Option("stream.secrets", types.SECRETS, None,
+           "file with the secret for `${secret.NAME}` in the mapping, as `NAME: FILE`; repeat the flag for several, or "
+           "write keys with values; read again for each connection",
+           "one key is enough for most sources: `${secret}` is that of stream.api-key-file"),
     Option("stream.encoding", values.choice("auto", *ENCODINGS), "auto",
            "encoding to ask for on a WebSocket, where the URL ends in /api/stream; auto prefers protobuf",
            "a message takes about half of the bytes; what the source does not speak is JSON"),
@@ -250,6 +265,10 @@ OPTIONS: tuple[Option, ...] = (
     Option("config.check", values.SWITCH, "false",
            "check the configuration, print everything that is wrong with it, and stop",
            "for deployment pipelines; exit code 0 or 2", in_file=False),
+    Option("mapping-files", types.GLOBS, None,
+           "further YAML files with mappings:, as paths or globs, such as those of a ConfigMap; read again, and "
+           "watched, with the file of --config.file",
+           "most people write their mappings into one file"),
     *_STREAM,
     Option("web.listen-address", types.ADDRESSES, ":14747",
            "address to serve on; repeat the flag for several",

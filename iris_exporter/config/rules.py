@@ -3,11 +3,15 @@
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from iris_exporter.config import mappings
 from iris_exporter.config.options import STREAM_OPTIONS
 from iris_exporter.core import request_headers
 from iris_exporter.errors import Problem
+
+if TYPE_CHECKING:
+    from iris_exporter.mapping import spec
 
 TlsCheck = Callable[[Path | None, Path | None, Path | None], tuple[Path, str] | None]
 """Reads the files with authorities, certificate and key; returns the broken one and what is expected of it."""
@@ -28,7 +32,10 @@ class FileChecks:
 
 
 def stream_problems(
-    values: Mapping[str, Any], given: Container[str], tls: TlsCheck | None = None
+    values: Mapping[str, Any],
+    given: Container[str],
+    tls: TlsCheck | None = None,
+    mapped: "spec.Mapping | None" = None,
 ) -> Iterator[tuple[str, str]]:
     """Yield option name and expectation for each option of a stream that does not fit the others.
 
@@ -36,7 +43,9 @@ def stream_problems(
         values: By option name, without those that could not be read.
         given: The options that are not defaults of ours; of two that do not fit, the complaint goes to one of these.
         tls: None leaves the files with certificates unread.
+        mapped: The mapping of the stream; None for IRIS, and for one that could not be read.
     """
+    yield from mappings.stream_problems(values, given, mapped)
     for lower, upper, may_be_equal in _PAIRS:
         low, high = values.get(lower), values.get(upper)
         if low is None or high is None or low < high or (may_be_equal and low == high):

@@ -59,6 +59,7 @@ class ValueType:
         suffix: What the attribute's name has and the option's has not: its unit.
         many: Takes a list: repeated as a flag, a sequence in a file, separated by `separator` in a variable.
         mapping: Of a list: in a file it may be a mapping as well, each entry of which is the text `key: value`.
+        entry: Of such a mapping: the value of an entry, key and value, as a dump may have it.
         switch: A flag that needs no value.
     """
 
@@ -71,6 +72,7 @@ class ValueType:
     many: bool = False
     separator: str = ","
     mapping: bool = False
+    entry: Callable[[Any], str] = lambda _: urls.MASK
     switch: bool = False
 
     def read(self, text: str, base: Path = Path()) -> Any:

@@ -77,7 +77,7 @@ def secrets(url: str) -> list[str]:
     Each comes decoded and as it is written, because there are several ways to escape the same text.
     """
     parameters = [piece.partition("=") for piece in urlsplit(url).query.split("&")]
-    values = [value for name, _, value in parameters if value and _is_secret(name)]
+    values = [value for name, _, value in parameters if value and is_secret(name)]
     return list(dict.fromkeys(text for value in values for text in (unquote_plus(value), value)))
 
 
@@ -93,9 +93,10 @@ def _redact_query(query: str) -> str:
     pieces = []
     for piece in query.split("&"):
         name, equals, value = piece.partition("=")
-        pieces.append(f"{name}={MASK}" if equals and value and _is_secret(name) else piece)
+        pieces.append(f"{name}={MASK}" if equals and value and is_secret(name) else piece)
     return "&".join(pieces)
 
 
-def _is_secret(name: str) -> bool:
+def is_secret(name: str) -> bool:
+    """Whether the name of a parameter suggests that its value is a secret."""
     return _SECRET.search(unquote_plus(name)) is not None

@@ -7,12 +7,14 @@ import asyncio
 import os
 import socket
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import aiohttp
 
 from iris_exporter.clock import Clock
+from iris_exporter.config.mappings import Mappings
 from iris_exporter.core.sharding import owner
 from iris_exporter.core.urls import endpoint
 from iris_exporter.fleet.handover import Handover
@@ -110,6 +112,10 @@ class Fleet(Generic[Applied]):
                 self._metrics.report(f"discovery_{source}", None)
             self._found = {}
             self._source_tasks = self._start_sources()
+        elif before.mappings != settings.mappings:
+            await _end(self._source_tasks)
+            self._found = {source: _with_mappings(found, settings.mappings) for source, found in self._found.items()}
+            self._source_tasks = self._start_sources()
         return await self.refresh()
 
     async def refresh(self) -> Applied:
@@ -140,7 +146,7 @@ class Fleet(Generic[Applied]):
         result = []
         refused = False
         for source, stream in self._configured_and_discovered():
-            address = endpoint(stream.url)
+            address = endpoint(stream.url), stream.mapping, stream.parameters
             if stream.name in names or address in endpoints:
                 self._refuse_duplicate(source, stream, address)
                 refused = True
@@ -236,6 +242,11 @@ class Fleet(Generic[Applied]):
         self._metrics.set(catalog.LEADER, False)
         self._handover.want(())
         await self._reconcile()
+
+
+def _with_mappings(streams: Iterable[StreamSettings], mappings: Mappings) -> tuple[StreamSettings, ...]:
+    """Streams with the mappings of their names; a name that is gone is refused where its entry is read again."""
+    return tuple(replace(stream, mapped=mappings.get(stream.mapping, stream.mapped)) for stream in streams)
 
 
 async def _end(tasks: list["asyncio.Task[None]"]) -> None:

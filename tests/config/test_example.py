@@ -77,7 +77,7 @@ def test_it_has_the_help_of_every_option_and_says_what_is_no_key() -> None:
 
 
 def test_the_streams_that_it_shows_can_be_used(tmp_path: Path) -> None:
-    several = _OPTION.sub(r"\2", example().partition("\n#streams:")[2])
+    several = _OPTION.sub(r"\2", example().partition("\n#streams:")[2].partition("\n# What streams of JSON")[0])
     loaded = settings("streams:" + re.sub(r"^#", "", several, flags=re.MULTILINE), tmp_path)
     assert [stream.name for stream in loaded.streams] == ["one", "two"]
     assert {stream.poll_interval_seconds for stream in loaded.streams} == {60.0}

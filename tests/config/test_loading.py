@@ -18,6 +18,7 @@ from iris_exporter.config.loading import _SERVICE_VARIABLE
 from iris_exporter.config.options import BY_KEY, GROUPS, STREAM_OPTIONS
 from iris_exporter.core.redaction import Redactor
 from iris_exporter.errors import ConfigError
+from iris_exporter.mapping import spec
 from iris_exporter.settings import Settings, StreamSettings
 from tests.settings import stream_settings
 from tests.web.config.certificates import Authority
@@ -101,9 +102,11 @@ VALUES = {
     "config.file": ("minimal.good.yaml", Path("minimal.good.yaml")),
     "config.watch": ("true", True),
     "config.check": ("true", True),
+    "mapping-files": ("mappings.yml", ("mappings.yml",)),
     "stream.name": ("x", "x"),
     "stream.url": (URL, URL),
     "stream.protocol": ("sse", "sse"),
+    "stream.mapping": ("wikimedia", "wikimedia"),
     "stream.encoding": ("protobuf", "protobuf"),
     "stream.channels": ("events", ("events",)),
     "stream.fields": ("off", "off"),
@@ -196,6 +199,9 @@ VALUES = {
     "live.interval": ("1s", 1.0),
 }
 
+OF_MAPPINGS = ["stream.parameters", "stream.secrets"]
+"""What needs a mapping that has such names: see test_mappings."""
+
 NEEDS = {
     "config.watch": "config.file",
     "stream.tls-key-file": "stream.tls-cert-file",
@@ -213,6 +219,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("a.key", "web.yml", "minimal.good.yaml"):
         (tmp_path / name).write_text((DATA / name).read_text())
     (tmp_path / "headers.txt").write_text("X-Tenant: a\n")
+    (tmp_path / "mappings.yml").write_text("mappings: {}\n")
     authority = Authority()
     (tmp_path / "authority.pem").write_text(authority.pem)
     authority.issue(tmp_path / "pair.pem", tmp_path / "own.pem")
@@ -227,7 +234,7 @@ def value_of(settings: Settings, key: str) -> object:
 
 
 def test_the_table_above_covers_every_option() -> None:
-    assert list(VALUES) == [option.key for option in config.OPTIONS]
+    assert list(VALUES) == [option.key for option in config.OPTIONS if option.key not in OF_MAPPINGS]
 
 
 @pytest.mark.parametrize("key", VALUES)
@@ -285,7 +292,8 @@ def test_defaults_need_only_the_address_and_have_the_documented_values() -> None
 
 def test_every_field_has_an_option_and_the_type_it_declares() -> None:
     stream = stream_settings()
-    hints = typing.get_type_hints(StreamSettings)
+    hints = typing.get_type_hints(StreamSettings, localns={"spec": spec})
+    assert hints.pop("mapped") == spec.Mapping | None, "found by the option mapping"
     assert {option.path for option in STREAM_OPTIONS.values()} == set(hints)
     for name, hint in hints.items():
         assert isinstance(getattr(stream, name), tuple if typing.get_origin(hint) is tuple else hint), name

@@ -8,12 +8,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from iris_exporter.clock import Clock
 from iris_exporter.config import rules, yaml_tree
+from iris_exporter.config.mappings import Mappings, conflicts, find
 from iris_exporter.config.options import STREAM_OPTIONS
-from iris_exporter.config.reader import Reader, split
+from iris_exporter.config.reader import Given, Reader, split
+from iris_exporter.config.values import BadValueError, quoted
 from iris_exporter.config.yaml_tree import Node, Table
 from iris_exporter.core.own_failures import disk_reason
 from iris_exporter.errors import ConfigError, Problem
@@ -23,6 +25,9 @@ from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.logs import EventLogger, get_logger
 from iris_exporter.process.blocking import PARSING, BlockedError
 from iris_exporter.settings import DiscoverySettings, StreamSettings
+
+if TYPE_CHECKING:
+    from iris_exporter.mapping import spec
 
 MAX_BYTES = 4 * 1024 * 1024
 """Of a file or an answer."""
@@ -65,8 +70,8 @@ def _listed(name: str, value: object) -> object:
     return list(split(option.type, value))
 
 
-def read_entry(entry: Entry, defaults: StreamSettings) -> StreamSettings:
-    """The settings of an entry, with `defaults` for what it lacks.
+def read_entry(entry: Entry, defaults: StreamSettings, mappings: Mappings) -> StreamSettings:
+    """The settings of an entry, with `defaults` for what it lacks; `mappings` are those of the configuration.
 
     Raises:
         ConfigError: With every problem of the entry.
@@ -85,13 +90,37 @@ def read_entry(entry: Entry, defaults: StreamSettings) -> StreamSettings:
     common = {name: getattr(defaults, option.path) for name, option in STREAM_OPTIONS.items() if name != "url"}
     # A broken value must not be replaced by a default in checks of what belongs together.
     values = {name: value for name, value in {**common, **read}.items() if name in read or name not in table.entries}
-    for name, expected in rules.stream_problems(values, given, unusable_file):
+    mapped = _mapping(values.get("mapping"), mappings, given, reader)
+    for name, expected in rules.stream_problems(values, given, unusable_file, mapped):
         value_type = STREAM_OPTIONS[name].type
         shown = value_type.show(given[name].texts[0] if name in given else value_type.write(values[name]))
         reader.report(where, f"{key}.{name}", shown, expected)
     if reader.problems:
         raise ConfigError(reader.problems)
-    return StreamSettings(**{STREAM_OPTIONS[name].path: value for name, value in values.items()})
+    return StreamSettings(**{STREAM_OPTIONS[name].path: value for name, value in values.items()}, mapped=mapped)
+
+
+def _mapping(name: str | None, known: Mappings, given: Mapping[str, Given], reader: Reader) -> "spec.Mapping | None":
+    """The mapping of a name; None, after noting a problem, where there is none."""
+    if name is None:
+        return None
+    try:
+        mapped = find(name, known)
+    except BadValueError as error:
+        _refuse_mapping(name, error.expected, given, reader)
+        return None
+    wrong = None if mapped is None else next(conflicts([*known.values(), mapped]), None)
+    if wrong is None:
+        return mapped
+    _refuse_mapping(name, f"a mapping whose metrics mean what they mean elsewhere: {wrong[1]}", given, reader)
+    return None
+
+
+def _refuse_mapping(name: str, expected: str, given: Mapping[str, Given], reader: Reader) -> None:
+    if "mapping" in given:
+        reader.refuse(given["mapping"], expected)
+    else:
+        reader.report("defaults", "mapping", quoted(name), expected)
 
 
 @dataclass(slots=True)
@@ -129,7 +158,7 @@ class Source(ABC):
         streams, refused = [], []
         for entry in entries:
             try:
-                streams.append(read_entry(entry, self.settings.defaults))
+                streams.append(read_entry(entry, self.settings.defaults, self.settings.mappings))
             except ConfigError as error:
                 refused.append(error.problems)
         return tuple(streams), refused

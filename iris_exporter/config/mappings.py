@@ -1,0 +1,195 @@
+"""The mappings of a configuration: read from its file and from further ones, found by their names, fit for streams.
+
+The language is `iris_exporter.mapping`, which is imported where somebody has a mapping, and not otherwise.
+"""
+
+import glob
+import hashlib
+import json
+import re
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from iris_exporter.config import yaml_tree
+from iris_exporter.config.reader import did_you_mean
+from iris_exporter.config.values import BadValueError, plain, quoted
+from iris_exporter.config.yaml_tree import Node, Table
+from iris_exporter.core import urls
+from iris_exporter.errors import Problem
+
+if TYPE_CHECKING:
+    from iris_exporter.mapping import spec
+
+IRIS = "iris"
+"""The name that stands for no mapping."""
+SECTION = "mappings"
+_SHAPE = "mappings by their names (mappings: ...)"
+
+Mappings = Mapping[str, "spec.Mapping"]
+
+
+def find(name: str, known: Mappings) -> "spec.Mapping | None":
+    """Return the mapping of a name: of those of the configuration, or a preset; None for `iris`.
+
+    Raises:
+        BadValueError: There is none of this name.
+    """
+    if name == IRIS:
+        return None
+    if name in known:
+        return known[name]
+    from iris_exporter.mapping import presets
+
+    if name in presets.names():
+        return presets.load(name)
+    hint = did_you_mean(name, [IRIS, *known, *presets.names()])
+    raise BadValueError(f"iris, a name below mappings:, or a preset{hint}")
+
+
+def files(patterns: Iterable[str]) -> list[Path]:
+    """Return the files that the globs of `mapping-files` name now, in the order of their names."""
+    return sorted({Path(name) for pattern in patterns for name in glob.glob(pattern)})  # noqa: PTH207 (absolute ones)
+
+
+def mark(config: str | None, patterns: Sequence[str]) -> str | None:
+    """Stands for the content of the file of the configuration, whose own mark is given, and the files with mappings."""
+    if config is None or not patterns:
+        return config
+    marks = [f"{path} {yaml_tree.mark(path)}" for path in files(patterns)]
+    return hashlib.sha256("\n".join([config, *marks]).encode()).hexdigest()
+
+
+@dataclass(slots=True)
+class Found:
+    """What a configuration has of mappings, and everything that is wrong with them.
+
+    `names` are those of broken ones, too; `tree` is what stands below `mappings:` in the file itself, and `mark` stands
+    for the content of all files.
+    """
+
+    by_name: "Mappings" = field(default_factory=dict)
+    names: set[str] = field(default_factory=set)
+    problems: list[Problem] = field(default_factory=list)
+    warnings: tuple[Problem, ...] = ()
+    tree: Node | None = None
+    mark: str | None = None
+
+    def read(self, file: Path | None, patterns: Sequence[str]) -> None:
+        """Read the mappings in `tree`, which is from `file`, and in the files of `mapping-files`."""
+        self.mark = mark(self.mark, patterns)
+        sections = [] if self.tree is None else [(self.tree, str(file))]
+        further = [(self._section(path), str(path)) for path in self._files(patterns)]
+        sections += [(node, path) for node, path in further if node is not None]
+        if not sections:
+            return
+        from iris_exporter.mapping import reading
+
+        read = reading.read_mappings(sections)
+        self.by_name, self.warnings = read.by_name, tuple(read.warnings)
+        self.problems += read.problems
+        for node, _ in sections:
+            self.names.update(node.entries if isinstance(node, Table) else ())
+
+    def _files(self, patterns: Sequence[str]) -> list[Path]:
+        for pattern in patterns:
+            if not files([pattern]):
+                self.problems.append(Problem("mapping-files", "mapping-files", quoted(pattern), "a file that is there"))
+        return files(patterns)
+
+    def _section(self, path: Path) -> Node | None:
+        """What a further file has below `mappings:`, which is all that it may have."""
+        from iris_exporter.config import yaml_text
+
+        table, problems = yaml_text.read(path, "mapping-files", _SHAPE)
+        self.problems += problems
+        for name in table.entries:
+            if name != SECTION:
+                where = f"{path}:{table.lines[name]}"
+                self.problems.append(Problem(where, plain(name), "an unknown key", f"one of {SECTION}"))
+        if not problems and SECTION not in table.entries:
+            self.problems.append(Problem(str(path), SECTION, "nothing", _SHAPE))
+        return table.entries.get(SECTION)
+
+    def find(self, name: str) -> "spec.Mapping | None":
+        """Return the mapping of a name; None for `iris`, and for one that is reported as broken.
+
+        Raises:
+            BadValueError: There is none of this name.
+        """
+        return None if name in self.names - self.by_name.keys() else find(name, self.by_name)
+
+
+def conflicts(mappings: "Iterable[spec.Mapping]") -> Iterator[tuple[str, str]]:
+    """Yield the name of a mapping, and what is wrong, for metrics that an earlier one has with another meaning.
+
+    A name stands once in an exposition, with one type, one help text and one set of labels.
+    """
+    first: dict[str, tuple[str, spec.MetricSpec]] = {}
+    for mapping in mappings:
+        for metric in mapping.metrics:
+            owner, other = first.setdefault(metric.name, (mapping.name, metric))
+            if owner != mapping.name and (differs := _difference(metric, other)):
+                yield mapping.name, f"{metric.name} with the {differs} that it has in the mapping {owner}"
+
+
+def _difference(one: "spec.MetricSpec", other: "spec.MetricSpec") -> str:
+    if one.kind is not other.kind:
+        return "type"
+    if {label.name for label in one.labels} != {label.name for label in other.labels}:
+        return "labels"
+    return "help" if one.help != other.help else ""
+
+
+def stream_problems(
+    values: Mapping[str, Any], given: Container[str], mapped: "spec.Mapping | None"
+) -> Iterator[tuple[str, str]]:
+    """Yield option name and expectation for each option of a stream that does not fit its mapping."""
+    for option, noun in (("parameters", "param"), ("secrets", "secret")):
+        names = [name for name, _ in values.get(option) or ()]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            yield option, f"each name once ({', '.join(twice)})"
+        if mapped is None:
+            if names and values.get("mapping") == IRIS:
+                yield option, "none without a mapping, because only mappings have such names"
+            continue
+        needed: frozenset[str] = getattr(mapped, option)
+        if option in values and (missing := sorted(needed - set(names))):
+            missing_names = ", ".join(f"${{{noun}.{name}}}" for name in missing)
+            expected = f"{option} with {', '.join(missing)} beside the mapping {mapped.name}, which has {missing_names}"
+            yield (option if option in given else "mapping"), expected
+        if surplus := sorted(set(names) - needed):
+            hint = did_you_mean(surplus[0], needed)
+            yield option, f"names that the mapping {mapped.name} has ({', '.join(surplus)}: it has none such){hint}"
+    if mapped is not None and values.get("protocol") == "graphql":
+        yield "protocol", "another protocol, because graphql is that of IRIS: a mapping subscribes by itself"
+
+
+_SENT = frozenset({"send", "message", "reply", "query"})
+_JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?", re.ASCII)
+_WORDS = {"true": True, "false": False}
+
+
+def plain_tree(node: Node | None, *, key: str = "", sent: bool = False) -> object:
+    """Return the plain values of what stands below `mappings:`, for a dump; secrets that somebody wrote are masked.
+
+    Every header is taken for one, and so is what is sent under a name that suggests it. `key` is the one of the node.
+    """
+    if isinstance(node, Table):
+        below = sent or key in _SENT
+        return {
+            name: urls.MASK if key == "headers" else plain_tree(item, key=name, sent=below)
+            for name, item in node.entries.items()
+        }
+    if isinstance(node, yaml_tree.Sequence):
+        return [plain_tree(item, key=key, sent=sent) for item in node.items]
+    if node is None or node.text is None:
+        return None
+    if (sent or key in _SENT) and "${" not in node.text and (urls.is_secret(key) or urls.is_secret(node.text)):
+        return urls.MASK
+    if node.quoted:
+        return node.text
+    if _JSON_NUMBER.fullmatch(node.text):
+        return json.loads(node.text)
+    return _WORDS.get(node.text, urls.redact(node.text) if key == "url" else node.text)
