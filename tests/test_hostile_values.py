@@ -14,6 +14,7 @@ from iris_exporter import cli, config, logs
 from iris_exporter.commands import serve
 from iris_exporter.commands.arguments import Parser
 from iris_exporter.core.redaction import Redactor
+from tests.waiting import BUSY
 
 URLS = [
     "http://g:3000x", "http://g:99999", "http://g:-1", "http://g:80:80/", "http://h:\u0663/", "http://[::1", "http://[zz]:80/",
@@ -154,7 +155,7 @@ def program(*arguments: str, **variables: str) -> subprocess.CompletedProcess[st
     environment = {**os.environ, **variables}
     return subprocess.run(
         [sys.executable, "-m", "iris_exporter", *arguments],
-        env=environment, capture_output=True, text=True, check=False, timeout=30,
+        env=environment, capture_output=True, text=True, check=False, timeout=30 * BUSY,
     )  # fmt: skip
 
 

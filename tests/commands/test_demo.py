@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from iris_exporter import cli
+from tests.waiting import BUSY
 
 
 def demo(**variables: str) -> subprocess.CompletedProcess[str]:
@@ -16,7 +17,7 @@ def demo(**variables: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
     return subprocess.run(
         [sys.executable, "-m", "iris_exporter", "demo", *addresses, "--duration=1s"],
-        env={**environment, **variables}, capture_output=True, text=True, check=False, timeout=30,
+        env={**environment, **variables}, capture_output=True, text=True, check=False, timeout=30 * BUSY,
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from tests.tools import ROOT, tool
+from tests.waiting import BUSY
 
 CHART = ROOT / "deploy/helm/iris-exporter"
 EXPECTED = ROOT / "tests/data/expected/chart"
@@ -33,7 +34,7 @@ def helm(program: str, *arguments: str | Path) -> subprocess.CompletedProcess[st
         check=False,
         text=True,
         capture_output=True,
-        timeout=60,
+        timeout=60 * BUSY,
         env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "KUBECONFIG": "/nonexistent"},
     )
 

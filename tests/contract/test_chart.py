@@ -34,6 +34,7 @@ from tests.contract.chart import (
 )
 from tests.contract.mounts import mounted_arguments
 from tests.tools import tool
+from tests.waiting import BUSY
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs(*HELMS)]
 
@@ -55,7 +56,7 @@ def test_helm_lint_finds_nothing(program: str) -> None:
 def test_the_tests_of_the_chart_pass() -> None:
     """Those beside the templates, with warnings about what they do not use being errors."""
     command = [tool("helm-unittest"), "--strict", CHART]
-    result = subprocess.run(command, check=False, text=True, capture_output=True, timeout=240)
+    result = subprocess.run(command, check=False, text=True, capture_output=True, timeout=240 * BUSY)
     assert result.returncode == 0, result.stdout + result.stderr
     suites = len(list((CHART / "tests").glob("*_test.yaml")))
     assert f"{suites} passed, {suites} total" in result.stdout
@@ -68,7 +69,7 @@ def test_the_tests_of_the_chart_can_fail(tmp_path: Path) -> None:
     template = tmp_path / "chart/templates/networkpolicy.yaml"
     template.write_text(template.read_text().replace("egress: []", "egress: [{}]", 1))
     command = [tool("helm-unittest"), "--strict", "--file", "tests/networkpolicy_test.yaml", tmp_path / "chart"]
-    result = subprocess.run(command, check=False, text=True, capture_output=True, timeout=60)
+    result = subprocess.run(command, check=False, text=True, capture_output=True, timeout=60 * BUSY)
     assert result.returncode == 1
     assert "lets the exporter reach the demo, and nobody else" in result.stdout
 
@@ -118,7 +119,7 @@ def kubeconform(version: str, directory: Path) -> dict[str, dict[str, int]]:
     # The grafana-operator publishes its definition where no tool of ours can get it; see below.
     options += ["-skip", "GrafanaDashboard"]
     command = [tool("kubeconform"), "-strict", "-summary", "-output=json", "-kubernetes-version", version, *options]
-    result = subprocess.run([*command, str(directory)], check=False, text=True, capture_output=True, timeout=60)
+    result = subprocess.run([*command, str(directory)], check=False, text=True, capture_output=True, timeout=60 * BUSY)
     return dict(json.loads(result.stdout))
 
 
@@ -158,7 +159,7 @@ def test_a_grafana_dashboard_is_what_the_operator_defines(tmp_path: Path) -> Non
     command = ["node", modules / "typescript/bin/tsc", "--noEmit", "--strict", "--skipLibCheck"]
     options = ["--module", "preserve", "--target", "es2022", "--pretty", "false", "dashboards.ts"]
     checked = subprocess.run(
-        [*command, *options], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+        [*command, *options], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60 * BUSY
     )
     # The second mistake is one of a pattern, and all text to a type.
     first = len(dashboards) + 2
@@ -168,7 +169,7 @@ def test_a_grafana_dashboard_is_what_the_operator_defines(tmp_path: Path) -> Non
     (tmp_path / "dashboards.json").write_text(json.dumps([*dashboards, *wrong]))
     (tmp_path / "validate.mjs").write_text(VALIDATE)
     result = subprocess.run(
-        ["node", "validate.mjs"], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60
+        ["node", "validate.mjs"], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60 * BUSY
     )
     *accepted, pattern, required = json.loads(result.stdout)
     assert set(accepted) == {""}
@@ -197,7 +198,9 @@ ACCEPTED = {
 def test_the_linter_finds_nothing_without_a_reason(name: str) -> None:
     """Nothing at all in the feature `hardened`."""
     command = [tool("kube-score"), "score", "--kubernetes-version", "v1.37", "--output-format", "json", "-"]
-    result = subprocess.run(command, check=False, text=True, input=feature_text(name), capture_output=True, timeout=60)
+    result = subprocess.run(
+        command, check=False, text=True, input=feature_text(name), capture_output=True, timeout=60 * BUSY
+    )
     found = {
         (each["object_name"], check["check"]["id"])
         for each in json.loads(result.stdout) or ()
@@ -239,7 +242,7 @@ def test_another_linter_finds_nothing_without_a_reason(tmp_path: Path) -> None:
     options = ["--skip-download", "--compact", "--quiet", "--output", "json"]
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PYTHONPATH": str(ROOT / ".tools/checkov")}
     result = subprocess.run(
-        [*command, *options], check=False, text=True, capture_output=True, env=environment, timeout=240
+        [*command, *options], check=False, text=True, capture_output=True, env=environment, timeout=240 * BUSY
     )
     report = json.loads(result.stdout)
     assert report["summary"]["resource_count"] > 100

@@ -18,6 +18,7 @@ from packaging.version import Version
 from iris_exporter import __version__
 from tests.integration import images
 from tests.tools import ROOT
+from tests.waiting import BUSY
 
 DOCKER = ROOT / "deploy/docker"
 
@@ -134,7 +135,7 @@ def test_the_steps_build_a_program_that_knows_its_revision(tmp_path: Path) -> No
         check=False,
         text=True,
         capture_output=True,
-        timeout=120,
+        timeout=120 * BUSY,
     )
     assert built.returncode == 0, built.stderr
     (wheel,) = tmp_path.glob("*.whl")
@@ -145,7 +146,7 @@ def test_the_steps_build_a_program_that_knows_its_revision(tmp_path: Path) -> No
         check=True,
         text=True,
         capture_output=True,
-        timeout=60,
+        timeout=60 * BUSY,
         cwd=tmp_path,
         env={"PYTHONPATH": str(tmp_path / "unpacked"), "PATH": "/nonexistent"},
     )

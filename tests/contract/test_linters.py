@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.tools import ROOT, tool
+from tests.waiting import BUSY
 
 DOCKERFILES = sorted(ROOT.glob("deploy/*/Dockerfile"))
 WORKFLOWS = sorted(ROOT.glob(".github/workflows/*.yml"))
@@ -16,7 +17,7 @@ SCRIPTS = [*sorted(ROOT.glob("scripts/**/*.sh")), *sorted(ROOT.glob("deploy/**/*
 def findings(*command: str | Path) -> list[str]:
     """The lines that a linter prints; fails when it breaks."""
     result = subprocess.run(
-        [str(word) for word in command], check=False, text=True, capture_output=True, timeout=60, cwd=ROOT
+        [str(word) for word in command], check=False, text=True, capture_output=True, timeout=60 * BUSY, cwd=ROOT
     )
     assert result.stderr == ""
     assert (result.returncode == 0) == (result.stdout == "")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from scripts.generate import outdated
+from tests.waiting import BUSY
 
 ROOT = Path(__file__).resolve().parents[2]
 # In pieces, so that this file does not name them either.
@@ -37,7 +38,7 @@ def run(*command: str | Path, cwd: Path = ROOT, **variables: str) -> subprocess.
         env={**os.environ, **variables},
         text=True,
         capture_output=True,
-        timeout=120,
+        timeout=120 * BUSY,
     )
 
 

@@ -31,6 +31,7 @@ from tests.contract.chart import (
 from tests.contract.scrapes import shipped_scrapes
 from tests.docs.pages import all_blocks, pages
 from tests.tools import ROOT, tool
+from tests.waiting import BUSY
 
 ALERTS = [alert for group in GROUPS for alert in group.alerts]
 DASHBOARDS = {path.stem: json.loads(path.read_text()) for path in (ROOT / "dashboards/json").glob("*.json")}
@@ -59,7 +60,7 @@ def promtool_test(directory: Path, cases: list[dict[str, Any]]) -> str:
     path = directory / "cases.yaml"
     path.write_text(yaml.safe_dump(document))
     result = subprocess.run(
-        [tool("promtool"), "test", "rules", path], check=False, capture_output=True, text=True, timeout=60
+        [tool("promtool"), "test", "rules", path], check=False, capture_output=True, text=True, timeout=60 * BUSY
     )
     return "" if result.returncode == 0 else result.stdout + result.stderr
 

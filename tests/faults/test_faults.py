@@ -15,7 +15,7 @@ import pytest
 
 from tests.faults.proxy import Faults
 from tests.faults.rig import TRANSPORTS, Rig, most_attempts, rig
-from tests.waiting import until
+from tests.waiting import BUSY, until
 
 EVENTS_DURING = 120
 """Events that happen during a fault. A snapshot shows the last 50 and a stream that starts anew none of these, so that
@@ -210,7 +210,7 @@ async def test_a_fault_is_seen_and_nothing_is_lost(name: str, transport: str) ->
 
 async def until_seen(running: Rig, seen: Seen) -> None:
     """Wait for a scrape that shows all of `seen`."""
-    deadline = asyncio.get_running_loop().time() + 10
+    deadline = asyncio.get_running_loop().time() + 10 * BUSY
     while True:
         scrape = await running.scrape()
         counted = {

@@ -22,6 +22,7 @@ from typing import Any
 
 from iris_exporter import __version__
 from tests.tools import ROOT, tool
+from tests.waiting import BUSY
 
 NEEDS = ("podman", "runc", "python-image", "image-wheels")
 REVISION = "0123456789abcdef0123456789abcdef01234567"
@@ -137,7 +138,7 @@ class Engine:
             check=False,
             text=True,
             capture_output=True,
-            timeout=seconds,
+            timeout=seconds * BUSY,
             env={**os.environ, **self.environment},
         )
         assert result.returncode == 0, f"podman {words}: {result.returncode}\n{result.stdout}\n{result.stderr}"

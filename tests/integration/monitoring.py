@@ -209,8 +209,10 @@ async def _webhooks(told: list[Notification]) -> AsyncIterator[str]:
 def _alertmanager_file(directory: Path, receiver: str) -> Path:
     document = yaml.safe_load((ROOT / "deploy/prometheus/alertmanager.yml").read_text())
     route = document["route"]
-    for name in ("group_wait", "group_interval", "repeat_interval"):
+    for name in ("group_interval", "repeat_interval"):
         route[name] = faster(route[name])
+    # Not half a second, which is one scrape here: two streams that fall together are not always in the same one.
+    route["group_wait"] = "2s"
     for one in document["receivers"]:
         one["webhook_configs"] = [{"url": f"{receiver}/{one['name']}", "send_resolved": True}]
     path = directory / "alertmanager.yml"

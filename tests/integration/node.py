@@ -40,6 +40,7 @@ from tests.integration.kubernetes import (
 )
 from tests.integration.programs import POLL_SECONDS, wait_until
 from tests.tools import tool
+from tests.waiting import BUSY
 
 # A plugin that Debian does not have on PATH; the others lie beside it.
 CNI = "/usr/lib/cni/ptp"
@@ -119,7 +120,7 @@ class Machine:
     def run(self, *command: str | Path, seconds: float = 60.0) -> str:
         """What a command prints that has to succeed in there."""
         words = [*self.entrance, *map(str, command)]
-        result = subprocess.run(words, capture_output=True, text=True, timeout=seconds, check=False)
+        result = subprocess.run(words, capture_output=True, text=True, timeout=seconds * BUSY, check=False)
         assert result.returncode == 0, f"{words}: {result.stdout}{result.stderr}"
         return result.stdout
 
@@ -139,7 +140,7 @@ class Machine:
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
-            code = self._process.wait(STOP_SECONDS)
+            code = self._process.wait(STOP_SECONDS * BUSY)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -154,7 +155,7 @@ def _enter(descriptor: int) -> None:
 
 def wait(check: Callable[[], Any], what: str, seconds: float) -> None:
     """Wait until something is true; outside of an event loop."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * BUSY
     while not check():
         assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
         time.sleep(POLL_SECONDS)
@@ -270,7 +271,7 @@ class Pods(Cluster):
 
     async def get(self, url: str, **headers: str) -> tuple[int, str]:
         """Status and body of what a pod or Service answers."""
-        async with self._http.get(url, headers=headers, timeout=aiohttp.ClientTimeout(total=5)) as response:
+        async with self._http.get(url, headers=headers, timeout=aiohttp.ClientTimeout(total=5 * BUSY)) as response:
             return response.status, await response.text()
 
 

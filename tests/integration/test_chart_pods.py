@@ -154,7 +154,7 @@ async def test_the_demo_has_something_to_see_in_two_minutes(cluster: Node, progr
                 assert int(process.status["CapEff"], 16) == int(process.status["CapBnd"], 16) == 0
                 assert (process.status["NoNewPrivs"], process.status["Seccomp"]) == ("1", "2")
                 assert "ro" in process.root_options
-        text = await helm(program, server, "test", "iris-exporter", "--timeout=60s", namespace=program, seconds=70)
+        text = await helm(program, server, "test", "iris-exporter", "--timeout=5m", namespace=program, seconds=70)
         assert "Phase:          Succeeded" in text
         await uninstall(server, program)
 
@@ -238,7 +238,7 @@ async def test_a_fleet_grows_and_shrinks_with_each_stream_on_one_pod(cluster: No
     state = {"kind": "claim", "accessModes": ["ReadWriteMany"], "storageClassName": "-", "keep": False}
     chosen = {"mode": "statefulset", "demo": {"enabled": True}, "state": state, "streams": streams}
     values.write_text(yaml.safe_dump(chosen))
-    given = (*RELEASE, "--values", values, "--wait", "--timeout=60s")
+    given = (*RELEASE, "--values", values, "--wait", "--timeout=5m")
     names = {"demo", *(each["name"] for each in streams)}
     looks = 0
 
@@ -395,11 +395,11 @@ async def test_a_port_with_tls_and_a_password_is_probed_and_tested(cluster: Node
             values.write_text(
                 yaml.safe_dump({"demo": {"enabled": True}, "web": {"tlsSecret": "tls", "config": config}})
             )
-            arguments = ("upgrade", "--install", *RELEASE, "--values", values, "--wait", "--timeout=60s")
+            arguments = ("upgrade", "--install", *RELEASE, "--values", values, "--wait", "--timeout=5m")
             await helm("helm4", server, *arguments, namespace="web", seconds=70)
             (pod,) = await ready_pods(server, "web", 1)
             assert handler in pod["spec"]["containers"][0]["readinessProbe"]
-            text = await helm("helm4", server, "test", "iris-exporter", "--timeout=60s", namespace="web", seconds=70)
+            text = await helm("helm4", server, "test", "iris-exporter", "--timeout=5m", namespace="web", seconds=70)
             assert "Phase:          Succeeded" in text
             assert container(pod)["restartCount"] == 0
         await uninstall(server, "web")
@@ -409,7 +409,7 @@ APPLICATION = """\
 import signal, subprocess, time, urllib.request
 
 def asked(when):
-    with urllib.request.urlopen("http://127.0.0.1:14747/-/ready", timeout=5) as answer:
+    with urllib.request.urlopen("http://127.0.0.1:14747/-/ready", timeout=5 * BUSY) as answer:
         print(when, answer.status, flush=True)
 
 asked("sidecar at the start:")

@@ -18,6 +18,7 @@ from tests.integration.collector import READY, Collector, collector
 from tests.integration.programs import Program, running, wait_until
 from tests.ports import free_ports
 from tests.tools import ROOT, tool
+from tests.waiting import BUSY
 
 CONFIGURATION = ROOT / "deploy/collector/otelcol.yaml"
 
@@ -27,7 +28,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.needs("otelcol")]
 def validate(configuration: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """What the collector itself says of a configuration."""
     command = [tool("otelcol"), "validate", f"--config={configuration}"]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=30)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=30 * BUSY)
 
 
 def test_the_configuration_is_valid() -> None:

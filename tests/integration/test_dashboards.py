@@ -141,10 +141,14 @@ class Answers:
         return [series for series in data["result"] if any(not math.isnan(float(v)) for _, v in series["values"])]
 
     async def finds(self, expr: str) -> None:
-        """Return once a step has found something; what has passed by now counts."""
+        """Return once a step has found something; what has passed by now counts.
+
+        The steps of the last half second are left out: a scrape under way is written down with the time when it began,
+        and could take back what they have found.
+        """
 
         async def check() -> bool:
-            return bool(await self.over(expr, await self.now()))
+            return bool(await self.over(expr, max(self.start, await self.now() - STEP_SECONDS)))
 
         await wait_until(check, f"Prometheus finds {expr}", 15)
 

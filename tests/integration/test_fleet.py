@@ -26,6 +26,7 @@ from iris_exporter.backend.service import BackendSettings
 from iris_exporter.core.sharding import owner
 from tests.fleet.api import FakeApi, fake_api
 from tests.integration.programs import POLL_SECONDS, Program, running, wait_until
+from tests.waiting import BUSY
 
 STREAMS = 1000
 _STREAM_LABEL = re.compile(r'stream="([^"]*)"')
@@ -266,7 +267,7 @@ async def test_a_killed_leader_is_followed_and_nothing_is_counted_twice(tmp_path
         await wait_until(lambda: _is_live(second), "the second one leads", 8)
         took = loop.time() - killed
         print(f"taken over after {took:.1f} s under a lease of 3 s")
-        assert took < 3, "within a lease time"
+        assert took < 3 * BUSY, "within a lease time, on a quiet machine"
         send(50)
         await wait_until(lambda: _has(second, sent - shown), "what no scrape has shown is counted")
         assert shown + await second.counted() == sent

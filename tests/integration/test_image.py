@@ -26,6 +26,7 @@ from tests.integration.images import CREATED, NAME, REVISION, SOURCE, Engine
 from tests.integration.programs import wait_until
 from tests.integration.reference import reference_backend
 from tests.tools import ROOT, tool
+from tests.waiting import BUSY
 
 HOME = "opt/iris-exporter"
 PYTHON = f"/{HOME}/bin/python"
@@ -263,7 +264,7 @@ def test_its_bill_of_materials_lists_every_locked_package(archive: Path, tmp_pat
             *(f"--output={form}={path}" for form, path in forms.items()),
         ],
         check=True,
-        timeout=120,
+        timeout=120 * BUSY,
         env={"PATH": "/nonexistent", "HOME": str(tmp_path), "SYFT_CHECK_FOR_APP_UPDATE": "false"},
     )
     lock = (ROOT / "deploy/docker/requirements.txt").read_text()

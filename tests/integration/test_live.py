@@ -20,11 +20,13 @@ from iris_exporter.backend.server import Backend
 from iris_exporter.backend.service import BackendSettings
 from tests.integration.harness import sidecar
 from tests.integration.programs import wait_until
+from tests.waiting import BUSY
 
 pytestmark = pytest.mark.integration
 
 TOKEN = "glsa_0123456789abcdef"
 TARGET_SECONDS = 0.2
+"""On a quiet machine."""
 EVENTS = 40
 
 # Names and tags: no line end, and comma, equals sign and space only behind a backslash. Fields: what their type says.
@@ -93,11 +95,13 @@ async def receiver() -> AsyncIterator[Receiver]:
         await runner.cleanup()
 
 
-def publish(backend: Backend, number: int) -> None:
-    """An event, now, with a text that a careless writer of lines would stumble over."""
+def publish(backend: Backend, number: int) -> float:
+    """An event, now, with a text that a careless writer of lines would stumble over; when that was, in Unix seconds."""
     text = f'run {number}, "late"=true \\ done'
-    moment = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    now = datetime.now(UTC)
+    moment = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     backend.service.publish([Event(f"n{number}", moment, "p, q=1", "info", "info", text, {})])
+    return now.timestamp()
 
 
 @pytest.mark.parametrize(
@@ -118,8 +122,7 @@ async def test_a_message_is_pushed_within_200_milliseconds(tmp_path: Path) -> No
             sent: dict[str, float] = {}
             # Each event leaves just after the push of the one before it: it waits for a whole interval, the longest.
             for number in range(EVENTS):
-                sent[f'"n{number}"'] = time.time()
-                publish(backend, number)
+                sent[f'"n{number}"'] = publish(backend, number)
 
                 async def pushed(number: int = number) -> bool:
                     return any(point.fields["id"] == f'"n{number}"' for point in grafana.named("iris_event"))
@@ -130,9 +133,9 @@ async def test_a_message_is_pushed_within_200_milliseconds(tmp_path: Path) -> No
             delays = [point.arrived - sent[point.fields["id"]] for point in events]
             median, worst = statistics.median(delays), max(delays)
             print(f"source to Grafana: median {median * 1000:.0f} ms, longest {worst * 1000:.0f} ms of {len(delays)}")
-            assert median < TARGET_SECONDS
+            assert median < TARGET_SECONDS * BUSY
             # The event's own timestamp is the point's time; it has milliseconds on the wire.
-            assert all(abs(point.at - sent[point.fields["id"]]) < 0.05 for point in events)
+            assert all(abs(point.at - sent[point.fields["id"]]) < 0.0011 for point in events)
             assert events[3].fields["message"] == r'"run 3, \"late\"=true \\ done"'
             assert events[3].fields["project"] == '"p, q=1"'
             assert '"live"' in {point.fields["state"] for point in grafana.named("iris_state")}

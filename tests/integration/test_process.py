@@ -20,7 +20,7 @@ import pytest
 from _pytest.mark import ParameterSet
 
 from iris_exporter.process.start_signals import StartSignals
-from tests.waiting import until
+from tests.waiting import BUSY, until
 
 pytestmark = pytest.mark.integration
 PROGRAM = (sys.executable, "-m", "iris_exporter")
@@ -38,7 +38,7 @@ def free_port() -> int:
 def get(port: int, path: str, seconds: float = 5.0) -> str | None:
     """The body of an answer, of whatever status; None when there is none in time."""
     try:
-        with urlopen(f"http://127.0.0.1:{port}{path}", timeout=seconds) as answer:
+        with urlopen(f"http://127.0.0.1:{port}{path}", timeout=seconds * BUSY) as answer:
             return str(answer.read().decode())
     except HTTPError as error:
         return error.read().decode()
@@ -64,7 +64,7 @@ def started(*arguments: str, **options: object) -> Iterator[subprocess.Popen[byt
 def stop(process: subprocess.Popen[bytes]) -> int:
     """Send SIGTERM, and return the exit code of a program that ends in time."""
     process.send_signal(signal.SIGTERM)
-    return process.wait(STOP_SECONDS)
+    return process.wait(STOP_SECONDS * BUSY)
 
 
 @pytest.mark.parametrize("level", ["info", "debug"])
@@ -160,7 +160,7 @@ async def test_what_grpcs_c_library_writes_to_stderr_is_part_of_the_log() -> Non
             grpc = 'iris_exporter_library_messages_total{library="grpc"}'
             await until(lambda: value(get(port, "/metrics"), grpc) >= 2, 25)
             process.send_signal(signal.SIGTERM)
-            _, log = process.communicate(timeout=STOP_SECONDS)
+            _, log = process.communicate(timeout=STOP_SECONDS * BUSY)
             assert process.returncode == 0
         server.shutdown(socket.SHUT_RDWR)
     events = [json.loads(line) for line in log.splitlines()]
@@ -207,7 +207,7 @@ def test_a_command_with_a_closed_standard_stream_does_its_work(command: str, clo
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with started(*ANSWERS[command], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd=tmp_path, env=environment,
                  preexec_fn=closing(CLOSED[closed])) as process:  # fmt: skip
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=60 * BUSY)
     assert (process.returncode, errors) == (0, b"")
 
 
@@ -242,7 +242,7 @@ def test_an_output_that_is_full_is_said_in_one_line() -> None:
         Path("/dev/full").open("wb") as full,
         started("--config.check", STREAM, stdout=full, stderr=subprocess.PIPE, env=buffered) as process,
     ):
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=60 * BUSY)
     assert (process.returncode, errors) == (
         1, b"iris-exporter: cannot write to standard output: No space left on device\n"
     )  # fmt: skip

@@ -30,7 +30,7 @@ from iris_exporter.settings import Settings
 from tests.otel.receivers import GrpcReceiver, HttpReceiver, attributes, grpc_receiver, http_receiver
 from tests.settings import stream_settings
 from tests.transports.support import serve, serve_bytes
-from tests.waiting import until
+from tests.waiting import BUSY, until
 from tests.web.config.certificates import Authority
 
 KEY = "k3y-that-nobody-may-see"
@@ -382,5 +382,7 @@ async def main():
 asyncio.run(main())
 print(sorted({{name.split(".")[0] for name in sys.modules}} & set({forbidden!r})), "requests" in sys.modules)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30 * BUSY
+    )
     assert done.stdout.strip() == f"[] {bool(variables)}"

@@ -10,6 +10,7 @@ import pytest
 from iris_exporter.errors import ConfigError
 from iris_exporter.otel.environment import LOG_QUEUE_RECORDS, SPAN_QUEUE_RECORDS, read_otel
 from iris_exporter.otel.settings import Endpoint, OtelSettings
+from tests.waiting import BUSY
 from tests.web.config.certificates import Authority
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
@@ -286,7 +287,9 @@ def test_environment_imports_neither_opentelemetry_nor_a_client() -> None:
         "print([name for name in sys.modules if name.split('.')[0] in"
         " ('opentelemetry', 'grpc', 'requests', 'google', 'urllib3')])"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30 * BUSY
+    )
     assert done.stdout.strip() == "[]"
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from iris_exporter.process.blocking import BlockedError, Pool
-from tests.waiting import until
+from tests.waiting import BUSY, until
 
 
 @pytest.fixture
@@ -98,5 +98,7 @@ async def main():
         print(error.strerror)
 asyncio.run(main())
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60 * BUSY, check=True
+    )
     assert done.stdout == "no answer within 0.05 s\n"
