@@ -56,7 +56,8 @@ class Noted:
     """What a dialect has noticed beside the messages: the sizes of batches, and how often it lost track of changes.
 
     `request` is the message that brings it back on track; None where a link that takes messages needs none. A link that
-    takes none has to be made anew. `end` is why the source sends nothing more although the link is open.
+    takes none has to be made anew. `reply` answers one of the messages. `end` is why the source sends nothing more
+    although the link is open.
 
     `messages` counts what was decoded by the values of `message_type`, where the messages do not have them themselves;
     `filtered` counts elements that a mapping leaves out, and `problems` what it could not read, by kind of message,
@@ -67,6 +68,7 @@ class Noted:
     losses: int = 0
     request: Outgoing | None = None
     end: Failure | None = None
+    reply: Outgoing | None = None
     messages: Mapping[str, int] | None = None
     filtered: int = 0
     problems: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
@@ -120,14 +122,14 @@ class Dialect(Protocol):
     """What an operator should know when the source has nothing at the address of the stream."""
     accept: str
     """The media type of documents, for an `Accept` header."""
-    heartbeat: Outgoing | None
-    """The message to send at each heartbeat interval."""
     answer: Outgoing | None
     """The answer to a `Ping` of the source."""
     separator: bytes = b""
     """What separates the messages in a body that looks like a document and does not end; empty where none is one."""
     event_names: frozenset[str]
     """Names of server-sent events (in lower case) that mean something; all other names are dropped."""
+    resumes_by_id: bool = False
+    """Whether a link that takes messages can go on from any id, and not from a position alone."""
     uses_event_ids: bool = True
     """Whether the id of the last server-sent event is where to go on from."""
     names_events: bool = False
@@ -189,9 +191,17 @@ class Dialect(Protocol):
         """What to send first. `position` is where to resume; empty where there is none."""
 
     @property
+    def heartbeat(self) -> Outgoing | None:
+        """The message to send at this heartbeat interval."""
+
+    @property
     def opening(self) -> Opening | None:
         """What has to follow what `on_open` sends, on a link that takes messages; None where nothing has to."""
         return None
+
+    def replies_to(self, frames: Sequence[Frame]) -> Sequence[Outgoing]:  # noqa: ARG002 (most have none)
+        """What frames that are decoded later are answered by at once. Changes nothing that decoding needs."""
+        return ()
 
     def request_for(self, frames: Sequence[Frame]) -> Outgoing | None:  # noqa: ARG002 (most have none)
         """What frames that are decoded later need to be sent at once; it is not asked for again."""

@@ -105,7 +105,7 @@ class StreamSink(Sink):
         """A message resumes from a position alone, a dial from any id."""
         cursor = self._state.cursor
         resume_from = self.resume_from()
-        position = resume_from if cursor.state.epoch is not None else ""
+        position = resume_from if cursor.state.epoch is not None or self.dialect.resumes_by_id else ""
         asked = bool(position if two_way else resume_from)
         self.dialect.reset(subprotocol)
         self._two_way = two_way
@@ -211,6 +211,8 @@ class StreamSink(Sink):
         if noted.losses:
             self._instruments.count(catalog.DELTA_RESYNCS, noted.losses)
             self._log.out_of_sync()
+        if noted.reply is not None:
+            reaction = replace(reaction, replies=(*reaction.replies, noted.reply))
         if noted.end is not None and reaction.failure is None:
             return replace(reaction, failure=noted.end)
         if self._two_way:
@@ -222,6 +224,8 @@ class StreamSink(Sink):
     @override
     def peek(self, received: Received) -> Reaction:
         reaction = self._react(self.dialect.peek(received.frames))
+        if replies := self.dialect.replies_to(received.frames):
+            reaction = replace(reaction, replies=(*reaction.replies, *replies))
         request = self.dialect.request_for(received.frames)
         return reaction if request is None else replace(reaction, request=request)
 

@@ -83,7 +83,8 @@ class Stream:
         self._recorded: tuple[int, CursorState, str] | None = None
 
     def _supervise(self, settings: StreamSettings) -> Supervisor:
-        credentials, dialect = Credentials(settings), self._sink.dialect
+        dialect = self._sink.dialect
+        credentials = Credentials(settings, dialect.key_header)
         tasks, on_read = StreamTasks(settings.name, self._on_crash), self.instruments.received
         return Supervisor(
             StreamContext(settings, self._sink, self._clock, self._observers, on_read, tasks),

@@ -1,11 +1,14 @@
 """The dialect of a source that a mapping describes."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from typing_extensions import override
 
+from iris_exporter.core.failures import Failure
 from iris_exporter.core.limits import DEFAULT_LIMITS, Limits
-from iris_exporter.decoding.dialect import Binary, Dialect, Frame, Noted, Outgoing
+from iris_exporter.decoding.dialect import Binary, Frame, Noted, Outgoing
+from iris_exporter.decoding.mapped.link import MappedLink
 from iris_exporter.decoding.mapped.patient import Patient
 from iris_exporter.decoding.mapped.pieces import pieces_of
 from iris_exporter.decoding.mapped.places import paths_of
@@ -14,33 +17,26 @@ from iris_exporter.decoding.messages import EventBatch, Message, Overview, Page,
 from iris_exporter.decoding.problems import Problems
 from iris_exporter.errors import DecodeError
 from iris_exporter.mapping.paths import Root
-from iris_exporter.mapping.spec import Entry, Format
+from iris_exporter.mapping.spec import Entry
 from iris_exporter.mapping.spec import Mapping as SourceMapping
 from iris_exporter.settings import StreamSettings
 
-SEPARATORS = {Format.NDJSON: b"\n", Format.JSON_SEQ: b"\x1e"}
 
-
-class MappedDialect(Dialect):
+class MappedDialect(MappedLink):
     """Messages as a mapping describes them. Not for use by two threads at a time."""
 
-    accept = "application/json"
-    heartbeat: Outgoing | None = None
-    answer: Outgoing | None = None
-    event_names: frozenset[str] = frozenset()
     documents_are_messages = True
 
     def __init__(self, mapping: SourceMapping, limits: Limits = DEFAULT_LIMITS) -> None:
-        self.mapping = mapping
+        super().__init__(mapping)
         self.problems = Problems(limits)
         self.tally = Tally()
-        self.subprotocols = mapping.subprotocols
-        self.separator = SEPARATORS.get(mapping.format, b"")
         self.names_events = reads_names(mapping)
         self._patient = Patient(mapping, self.tally)
 
     @override
     def configure(self, settings: StreamSettings) -> None:
+        super().configure(settings)
         self._patient.stream = settings.name
 
     @override
@@ -52,11 +48,20 @@ class MappedDialect(Dialect):
         """What was known before is not sent again to who resumes."""
         if position:
             self._patient.in_history = False
-        return ()
+        return super().on_open(position)
 
     @override
     def noted(self) -> Noted:
-        return self.tally.take()
+        reply, has_ended = self.tally.reply, self.tally.has_ended
+        noted = self.tally.take()
+        if reply is None and not has_ended:
+            return noted
+        self.tally.clear()
+        return replace(
+            noted,
+            reply=None if reply is None else self.said(reply),
+            end=Failure("planned_end", "the source ends the stream") if has_ended else None,
+        )
 
     @override
     def decode(self, frames: Sequence[Frame]) -> Iterator[EventBatch | Message | DecodeError]:

@@ -70,11 +70,16 @@ class Patient:
         ]
         self.stream = ""
         self.in_history = False
+        self._ends = frozenset(text.encode() for text in mapping.planned_end.texts)
+        self._invalid = () if mapping.cursor is None else mapping.cursor.invalid.when
         self._mapping = mapping
         self._tally = tally
 
     def read(self, piece: Piece) -> Iterator[Message | DecodeError]:
         """The messages of a piece; batches are among them."""
+        if piece.text in self._ends:
+            self._tally.has_ended = True
+            return
         error = None
         scope = Scope(MISSING, piece.event, piece.id, self.stream)
         try:
@@ -90,6 +95,7 @@ class Patient:
             return
         self._note_history(scope)
         yield from self._position_alone(OTHER, scope)
+        yield from self._refusal(scope)
         if self._mapping.unmatched_is_error:
             yield DecodeError("unknown_shape", "$", "no entry of the mapping takes the message")
         else:
@@ -102,10 +108,15 @@ class Patient:
         if scope.message is MISSING:
             scope.message = None  # an entry of a text has no paths
         self._note_history(scope)
+        if entry.reply is not None:
+            self._tally.reply = entry.reply
+        if entry.role is Role.END:
+            self._tally.has_ended = True
         for path in scope.broken:
             self._tally.problems[MappingProblem(entry.kind, "", "not_json", path.text)] += 1
         if entry.role not in (Role.EVENT, Role.STATE):
             yield from self._position_alone(entry.kind, scope)
+            yield from self._refusal(scope)
             yield sign(entry, scope)
         elif not reader.parts:
             yield from self._position_alone(entry.kind, scope, is_data=True)
@@ -123,6 +134,11 @@ class Patient:
             self.in_history = False
 
     # The position
+
+    def _refusal(self, scope: Scope) -> Iterator[UpstreamError]:
+        """The source says that the cursor is too old."""
+        if self._invalid and all_hold(self._invalid, scope):
+            yield UpstreamError("", "the source does not go on from the cursor", reason="position_refused")
 
     def _position(self, kind: str, scope: Scope) -> tuple[str, Sequence[str] | None] | None:
         """The cursor after a message, and its key where there is one for each."""

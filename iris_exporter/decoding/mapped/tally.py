@@ -4,7 +4,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from iris_exporter.decoding.dialect import NOTHING_NOTED, Noted
-from iris_exporter.mapping.spec import JsonType
+from iris_exporter.mapping.spec import JsonType, Template
 
 
 class MappingProblem(NamedTuple):
@@ -21,9 +21,13 @@ class MappingProblem(NamedTuple):
 
 
 class Tally:
-    """Counts of messages by kind, of filtered elements, and of problems."""
+    """Counts of messages by kind, of filtered elements, and of problems.
 
-    __slots__ = ("filtered", "messages", "problems")
+    `reply` is what the last message that wants one is answered by; `has_ended` that the source ends the stream on
+    purpose.
+    """
+
+    __slots__ = ("filtered", "has_ended", "messages", "problems", "reply")
 
     def __init__(self) -> None:
         self.clear()
@@ -33,9 +37,11 @@ class Tally:
         self.messages: Counter[str] = Counter()
         self.problems: Counter[MappingProblem] = Counter()
         self.filtered = 0
+        self.reply: Template | None = None
+        self.has_ended = False
 
     def take(self) -> Noted:
-        """What was noticed since the last call."""
+        """What was noticed since the last call; the reply and the end are for whoever can say them."""
         if not self.messages and not self.problems and not self.filtered:
             return NOTHING_NOTED
         problems: Counter[tuple[str, str, str]] = Counter()
