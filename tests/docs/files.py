@@ -9,13 +9,10 @@ from pathlib import Path
 import yaml
 
 from iris_exporter import config
-from iris_exporter.config import yaml_text
-from iris_exporter.fleet.discovery.source import Entry, read_entry
 from iris_exporter.web.config import loading
 from tests.contract.chart import CHART, helm
 from tests.contract.test_chart import KUBERNETES, kubeconform
 from tests.contract.test_compose import STACK
-from tests.settings import stream_settings
 from tests.tools import ROOT, tool
 from tests.web.config.certificates import Authority
 
@@ -57,15 +54,11 @@ def exporter(text: str, directory: Path) -> None:
 
 
 def discovered(text: str, directory: Path) -> None:
-    """A list of streams, as discovery reads a file."""
-    file = directory / "streams.yaml"
+    """A list of streams, which discovery reads as it is read after `streams:`."""
     (directory / "keys").mkdir()
     for name in re.findall(r"keys/[\w-]+", text):
         (directory / name).write_text("a-long-enough-key\n")
-    entries = yaml_text.read_list(text.encode(), file, "streams")
-    assert entries
-    for node, problems in entries:
-        read_entry(Entry(node, f"{file}:{node.line}", "stream", file, problems), stream_settings())
+    exporter(f"streams:\n{text}", directory)
 
 
 def web(text: str, directory: Path) -> None:

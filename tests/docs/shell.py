@@ -43,6 +43,8 @@ class Shell:
         self.place = directory
         """Where commands run; `cd` changes it."""
         self.exporter = exporter
+        self.limit_seconds = LIMIT_SECONDS
+        """How long a command may take on a quiet machine."""
         self.servers: list[Program] = []
         self.stack = AsyncExitStack()
         self.stand_ins: Sequence[StandIn] = STAND_INS
@@ -55,8 +57,8 @@ class Shell:
             (r"https?://(?:\w+\.)?iris\.example(?:\.com)?|http://127\.0\.0\.1:14748", backend),
             (r"wss?://(?:(?:\w+\.)?iris\.example\.com|backend:14748)", backend.replace("http", "ws")),
             (r"https?://(?:grafana\.example\.com|(?:collector|prometheus|loki|tempo):\d+)", NOWHERE),
-            (r"(?<=iris-exporter check )(?!.*--wait)", "--wait=1s "),
-            (r"(?<=--wait=)\w+", "1s"),
+            (r"(?<=iris-exporter check )(?!.*--wait)", "--wait=3s "),
+            (r"(?<=--wait=)\w+", "3s"),
             (r"(?<= )URL\b", f"{backend}/api/stream"),
             (r"--config\.file=\.\.\.", "--config.file=iris.yaml"),
             (r"(?<=/api/v1/streams/)NAME\b", "default"),
@@ -108,7 +110,7 @@ class Shell:
             async def code() -> tuple[int] | None:
                 return None if it.exit_code is None else (it.exit_code,)
 
-            found = await wait_until(code, f"the end of {text}", LIMIT_SECONDS)
+            found = await wait_until(code, f"the end of {text}", self.limit_seconds)
             await it.stop()
             return (found or (1,))[0], it.output
 
@@ -116,7 +118,7 @@ class Shell:
         """Start a server on free ports, and wait until it shows what the page shows; a demo, until it has ended."""
         demo = re.search(r"\bdemo\b", text) is not None
         options = ["--web.listen-address=127.0.0.1:0"]
-        options += ["--backend.listen-address=127.0.0.1:0", "--duration=3s"] if demo else []
+        options += ["--backend.listen-address=127.0.0.1:0", "--duration=5s"] if demo else []
         line = f"exec env {text.partition(' #')[0]} {' '.join(options)}"
         program = await self.stack.enter_async_context(
             running("bash", "-c", line, directory=self.place, environment=self.environment)
@@ -127,7 +129,7 @@ class Shell:
             assert demo or program.exit_code is None, f"{command.text}: it has ended:\n{program.output}"
             return ready and not self.missing(command, program.output)
 
-        await wait_until(check, f"what the page shows of {command.text}", LIMIT_SECONDS)
+        await wait_until(check, f"what the page shows of {command.text}", self.limit_seconds)
         if demo:
             assert await program.stop() == 0, program.output
         else:

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from iris_exporter.transports.sse_parser import SseParser
 from tests.backend import test_examples
 from tests.contract import test_openapi_exporter
 from tests.docs import files, shell
-from tests.docs.pages import Block, all_blocks, blocks, commands
+from tests.docs.pages import Block, all_blocks, blocks, commands, name, pages, prose
 from tests.integration.test_nginx import LOCATION
 from tests.tools import ROOT
 
@@ -56,6 +57,20 @@ def of(*languages: str) -> list[Any]:
 def test_every_block_is_covered() -> None:
     """Commands run, files are loaded, data fit their schemas, and text that nothing can check says why."""
     assert {str(block): block.language for block in BLOCKS if not how(block)} == {}
+
+
+def other_blocks(text: str) -> list[str]:
+    """The first lines of code without a fence, which no test would see: indented, or in HTML."""
+    lines = prose(text).splitlines()
+    indented = [
+        line for before, line in pairwise(["", *lines]) if re.match(r"( {4}|\t)\s*\S", line) and not before.strip()
+    ]
+    return [*indented, *(line for line in lines if re.search(r"<(pre|code)\b", line))]
+
+
+def test_code_has_a_fence() -> None:
+    assert {name(path): found for path in pages() if (found := other_blocks(path.read_text("utf-8")))} == {}
+    assert len(other_blocks("words\n\n    $ true\n\n\tfalse\n<pre>\n")) == 3
 
 
 @pytest.mark.parametrize(
