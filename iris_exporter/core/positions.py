@@ -17,7 +17,7 @@ MAX_OFFSET = 10**MAX_OFFSET_DIGITS
 _BELOW_100 = tuple(map(str, range(100)))
 _LAST_TWO_DIGITS = tuple(f"{number:02}" for number in range(100))
 
-MAX_POSITION_CHARS = 1024
+MAX_POSITION_CHARS = 4096
 """A longer position is not sent back: it would have to go into a header, of which servers take 8 KB."""
 
 # What a header cannot carry unchanged: controls but the tab, halves of surrogate pairs, and blanks at either end.

@@ -30,7 +30,8 @@ _BOM = b"\xef\xbb\xbf"
 _BLANK_LINES = re.compile(rb"[\r\n]*")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _BLANK_LINE = b"\n\n"
-_PLAIN_FIELD_BYTES = 255
+_PLAIN_FIELD_BYTES = 4096
+"""Longer ids or names go line by line. Wikimedia's ids take some 80 bytes for each topic that is asked for."""
 _AT_ONCE_BYTES = 128 * 1024
 """How much is plain or not as a whole: one event that is not plain makes so much slower."""
 _COLUMNS_BYTES = 4096
@@ -52,6 +53,13 @@ def _plain_event(names: frozenset[str]) -> re.Pattern[bytes]:
         rb"(?:id:.{0,%(n)d}\n)?(?:event:%(name)b.{0,%(n)d}\n)?(?:id:.{0,%(n)d}\n)?data: ?(.*)\n\n|(?s:.+)"
         % {b"n": _PLAIN_FIELD_BYTES, b"name": name}
     )
+
+
+_NAMED_EVENT = re.compile(
+    rb"(id:.{0,%(n)d}\n)?(?:event: ?(.{0,%(n)d})\n)?(id:.{0,%(n)d}\n)?data: ?(.*)\n\n|((?s:.+))"
+    % {b"n": _PLAIN_FIELD_BYTES}
+)
+"""The same with names and ids: an event in the plain form, or everything that follows when the next one is not."""
 
 
 class SseEvent(NamedTuple):
@@ -146,8 +154,6 @@ class SseParser:
         Raises:
             LimitExceededError: The parser was closed by an earlier feed.
         """
-        if self._names_events:
-            return [NamedEvent(event.name, event.data, event.id) for event in self.feed(chunk)]
         start = 0
         found: list[Frame] = []
         if not self._between_events():
@@ -162,13 +168,15 @@ class SseParser:
             if end < 2:
                 return found + self._frames_of(chunk[start:])
             part = chunk[start:end]
-            plain = self._plain_data(part)
+            plain = self._plain_named(part) if self._names_events else self._plain_data(part)
             found += self._frames_of(part) if plain is None else plain
             start = end
         return found
 
     def _frames_of(self, chunk: bytes) -> list[Frame]:
         names = self._event_names
+        if self._names_events:
+            return [NamedEvent(event.name, event.data, event.id) for event in self.feed(chunk)]
         return [
             NamedEvent(name, event.data) if (name := event.name.lower()) in names else event.data
             for event in self.feed(chunk)
@@ -179,9 +187,34 @@ class SseParser:
         pending = self._pending or self._data or self._name
         return not (self.closed or self._start_of_stream or self._after_cr or pending)
 
+    def _may_be_plain(self, events: bytes) -> bool:
+        if b"\r" in events or b"\0" in events:
+            return False
+        # Ids and names count, too, where an event may be smaller than they.
+        return self._limit >= _PLAIN_FIELD_BYTES or max(map(len, events.split(b"\n"))) <= self._limit
+
+    def _plain_named(self, events: bytes) -> Sequence[Frame] | None:
+        """Whole events with names and ids when all of them are plain; None, and no change, otherwise."""
+        if not self._may_be_plain(events):
+            return None
+        rows = _NAMED_EVENT.findall(events)
+        if rows[-1][4] or (len(events) > self._limit and max(len(row[3]) for row in rows) > self._limit):
+            return None
+        frames: list[Frame] = []
+        last_id = self._id_buffer
+        names: dict[bytes, str] = {b"": "message"}
+        for first, name, second, data, _ in rows:
+            if id_line := second or first:
+                last_id = id_line[len(b"id:") : -1].removeprefix(b" ").decode("utf-8", "replace")
+            if (text := names.get(name)) is None:
+                text = names[name] = name.decode("utf-8", "replace")
+            frames.append(NamedEvent(text, data, last_id))
+        self.last_event_id = self._id_buffer = last_id
+        return frames
+
     def _plain_data(self, events: bytes) -> Sequence[bytes] | None:
         """The data of whole events when all of them are plain; None, and no change, otherwise."""
-        if b"\r" in events or b"\0" in events or self._limit < _PLAIN_FIELD_BYTES:
+        if not self._may_be_plain(events):
             return None
         if len(events) >= _COLUMNS_BYTES and (columns := columns_of(events, self._limit)) is not None:
             if not self._event_names.isdisjoint(columns.names):

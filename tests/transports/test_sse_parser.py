@@ -208,6 +208,7 @@ PARTS = [
     b"data: " + b"x" * 300 + b"\n\n",
     b"data: " + b"x" * 301 + b"\n\n",
     b"id: " + b"9" * 256 + b"\ndata: a\n\n",
+    b"id:\nevent:\ndata: no name\n\n",
     b"data: a\ndata: b\n\n",
     b"id: \xff\ndata: \xff\n\n",
     b"event: beat\ndata: {}\n\n",
@@ -227,19 +228,22 @@ PARTS = [
     st.lists(st.integers(0, 1000), max_size=3),
     st.sampled_from([0, 40, 4096]),
     st.sampled_from([1, 100, 131072]),
+    st.booleans(),
 )
-@example(b"\n\n" + PARTS[0] * 3, [], 4096, 131072)
-@example(PARTS[0] * 3 + PARTS[1], [], 0, 131072)
-@example(PARTS[0] * 3 + PARTS[15], [], 0, 1)
-@example(PARTS[3] + PARTS[4] + PARTS[5] + PARTS[3], [], 4096, 131072)
-@example(PARTS[3] + b"data: a\rdata: b\n\n", [], 4096, 131072)
-@example(PARTS[3] + b"id: a\0\ndata: b\n\n", [], 0, 131072)
-@example(PARTS[3] + b"event: x\n" + PARTS[3], [len(PARTS[3] + b"event: x\n")], 4096, 131072)
-@examples(3)
+@example(b"\n\n" + PARTS[0] * 3, [], 4096, 131072, False)
+@example(PARTS[0] * 3 + PARTS[1], [], 0, 131072, False)
+@example(PARTS[0] * 3 + PARTS[15], [], 0, 1, False)
+@example(PARTS[3] + PARTS[4] + PARTS[5] + PARTS[3], [], 4096, 131072, False)
+@example(PARTS[3] + b"data: a\rdata: b\n\n", [], 4096, 131072, False)
+@example(PARTS[3] + b"id: a\0\ndata: b\n\n", [], 0, 131072, False)
+@example(PARTS[3] + b"event: x\n" + PARTS[3], [len(PARTS[3] + b"event: x\n")], 4096, 131072, False)
+@example(PARTS[0] * 3 + PARTS[7] + PARTS[3], [], 0, 131072, True)
+@examples(4)
 def test_frames_are_the_data_of_the_events_for_any_stream_and_any_cuts(
-    stream: bytes, cuts: list[int], columns_from: int, at_once: int
+    stream: bytes, cuts: list[int], columns_from: int, at_once: int, names_events: bool
 ) -> None:
-    quick, patient = SseParser(300, "0", frozenset({"beat"})), SseParser(300, "0")
+    quick = SseParser(300, "0", frozenset({"beat"}), names_events=names_events)
+    patient = SseParser(300, "0")
     edges = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
     data: list[Frame] = []
     with pytest.MonkeyPatch.context() as patch:
@@ -249,6 +253,10 @@ def test_frames_are_the_data_of_the_events_for_any_stream_and_any_cuts(
             if not quick.closed:
                 data += quick.feed_frames(stream[start:stop])
     events = byte_by_byte_until_closed(patient, stream)
+    if names_events:
+        assert data == [NamedEvent(event.name, event.data, event.id) for event in events]
+        assert quick.last_event_id == patient.last_event_id
+        return
     assert data == [NamedEvent("beat", event.data) if event.name.lower() == "beat" else event.data for event in events]
     assert (quick.closed, quick.retry_milliseconds) == (patient.closed, patient.retry_milliseconds)
     assert quick.last_event_id == patient.last_event_id
