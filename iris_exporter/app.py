@@ -189,7 +189,8 @@ class Exporter:
     async def _make(self, settings: StreamSettings) -> Stream:
         assert self._session is not None  # noqa: S101 (set before any stream is made)
         name, endpoint = settings.name, without_credentials(settings.url)
-        record = None if self._state is None else await self._state.load(name, endpoint)
+        fingerprint = "" if settings.mapped is None else settings.mapped.fingerprint
+        record = None if self._state is None else await self._state.load(name, endpoint, fingerprint)
         stream = Stream(
             settings,
             self._session,

@@ -22,7 +22,7 @@ OTHER = "other"
 class Room:
     """How many series there are of one stream, and what was left out, by the kinds of `iris_stream_dropped_total`.
 
-    `by_metric` counts samples of gauges and the like that are not shown.
+    `by_metric` counts by metric the samples that were left out or counted under another label set.
     """
 
     __slots__ = ("by_metric", "dropped", "left")
@@ -62,8 +62,8 @@ class Family:
         allowed = self._within_labels(key)
         if allowed != key:
             self._room.dropped["label_values"] += samples
+            self._room.by_metric[self.spec.name] += samples
             if not self.is_counted:
-                self._room.by_metric[self.spec.name] += samples
                 return None
             if allowed in self.keys:
                 return allowed
@@ -71,8 +71,9 @@ class Family:
             self._create(allowed)
             return allowed
         self._room.dropped["series"] += samples
-        if not self.is_counted:
+        if allowed == key:
             self._room.by_metric[self.spec.name] += samples
+        if not self.is_counted:
             return None
         allowed = (OTHER,) * len(key)
         if allowed not in self.keys:
@@ -100,6 +101,12 @@ class Family:
             if not known[value]:
                 del known[value]
 
+    def continues(self, before: "Family") -> bool:
+        """Whether the series of another one, of the mapping before a change, are series of this one."""
+        one, other = self.spec, before.spec
+        names, others = ([label.name for label in spec.labels] for spec in (one, other))
+        return type(self) is type(before) and (one.kind, one.buckets, names) == (other.kind, other.buckets, others)
+
 
 class CounterFamily(Family):
     """A counter that grows with each sample."""
@@ -114,6 +121,12 @@ class CounterFamily(Family):
     @override
     def keys(self) -> Mapping[LabelValues, object]:
         return self._counts
+
+    def take_over(self, before: "CounterFamily") -> None:
+        """Go on with the series of another one, which it `continues`."""
+        for key in before._counts:  # noqa: SLF001 (its own kind)
+            self._create(key)
+        self._counts = before._counts  # noqa: SLF001 (its own kind)
 
     def add(self, key: LabelValues, value: float = 1) -> None:
         """Count one sample."""
@@ -160,6 +173,12 @@ class HistogramFamily(Family):
     @override
     def keys(self) -> Mapping[LabelValues, object]:
         return self._buckets
+
+    def take_over(self, before: "HistogramFamily") -> None:
+        """Go on with the series of another one, which it `continues`."""
+        for key in before._buckets:  # noqa: SLF001 (its own kind)
+            self._create(key)
+        self._buckets, self._sums = before._buckets, before._sums  # noqa: SLF001 (its own kind)
 
     def add(self, key: LabelValues, value: float) -> None:
         """Count one observation."""
@@ -220,6 +239,11 @@ class ValueFamily(Family):
     @override
     def keys(self) -> Mapping[LabelValues, object]:
         return self._series
+
+    def take_over(self, before: "ValueFamily", now: float) -> None:
+        """Go on with the series of another one, which it `continues`."""
+        for key, value in before._series.items():  # noqa: SLF001 (its own kind)
+            self.set(key, value, before._times.get(key), before._set_at.get(key, now))  # noqa: SLF001 (its own kind)
 
     def set(self, key: LabelValues, value: Shown, time: float | None, now: float) -> None:
         """Take one sample of an element that happened at `time`."""

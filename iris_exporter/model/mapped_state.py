@@ -50,10 +50,10 @@ class MappedState(SourceState):
         self.seen = SeenIds(mapping.limits.ids) if seen is None else seen
         self.cursor = cursor
         self.counted = 0
-        self.dropped = {}
         self.advances = Advances(1)
         self._mapping = mapping
         self._room = Room(mapping.limits.series)
+        self.dropped = self._room.dropped
         self._families = families_of(mapping, self._room)
         self._parts = [tuple(dict.fromkeys(metric.name for metric in part.metrics)) for part in mapping.parts]
         self._named: dict[int, dict[str, set[LabelValues]]] = {}  # of parts that replace
@@ -65,23 +65,40 @@ class MappedState(SourceState):
         self._series: dict[str, FamilyMapping[LabelValues, Shown]] = {}
 
     @override
+    def take_over(self, before: SourceState, now: float) -> None:
+        """Series stay whose name, type and labels do."""
+        if not isinstance(before, MappedState):
+            return
+        self.counted = before.counted
+        self._heard_at, self._data_at = before._heard_at, before._data_at  # noqa: SLF001 (its own kind)
+        for name, family in self._families.items():
+            old = before._families.get(name)  # noqa: SLF001 (its own kind)
+            if old is None or not family.continues(old):
+                continue
+            if isinstance(family, ValueFamily):
+                family.take_over(cast("ValueFamily", old), now)
+            elif isinstance(family, CounterFamily):
+                family.take_over(cast("CounterFamily", old))
+            else:
+                family.take_over(cast("HistogramFamily", old))
+
+    @override
     def limit(self, limits: Limits) -> None:
         """The limits of series are those of the mapping."""
         self.limits = limits
 
     @override
     def take_dropped(self) -> dict[str, int]:
-        dropped = {**self.dropped, **self._room.dropped}
-        self.dropped = {}
-        self._room.dropped.clear()
+        dropped = dict(self.dropped)
+        self.dropped.clear()
         if self.seen.forgotten:
             dropped["event_ids"], self.seen.forgotten = self.seen.forgotten, 0
         if self.cursor.dropped:
             dropped["positions"], self.cursor.dropped = self.cursor.dropped, 0
         return dropped
 
+    @override
     def take_dropped_series(self) -> dict[str, int]:
-        """How many samples of a metric were not shown since the last call, for want of room."""
         dropped = dict(self._room.by_metric)
         self._room.by_metric.clear()
         return dropped

@@ -55,11 +55,19 @@ class SourceState(Protocol):
     advances: Advances
     """Events that came early and are expected once more; a source without such has none."""
 
+    def take_over(self, before: "SourceState", now: float) -> None:  # noqa: ARG002 (IRIS has no mapping)
+        """Go on after the state of a mapping that was changed; seen ids and the cursor are here already."""
+        return
+
     def limit(self, limits: Limits) -> None:
         """Follow other limits."""
 
     def take_dropped(self) -> dict[str, int]:
         """How much was left out since the last call, by the kinds of `iris_stream_dropped_total`."""
+
+    def take_dropped_series(self) -> dict[str, int]:
+        """How many samples of a mapped metric limits have left out since the last call; some are in `dropped`, too."""
+        return {}
 
     def apply(self, message: Message, now: float) -> Changes:
         """Take one message of the stream, which arrived at `now`."""

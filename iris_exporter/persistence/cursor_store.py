@@ -39,7 +39,8 @@ class CursorRecord(msgspec.Struct, frozen=True, rename={"pinned_ids": "held"}):
     """What outlives the process of one stream. `endpoint` is without credentials; `ids` begin with the oldest.
 
     `pinned_ids` are those of events that came out of order (`core.dedup`), `early_ids` and `early_lost` are of events
-    that came early (`core.advances`); files of early versions have none.
+    that came early (`core.advances`); files of early versions have none. `mapping` and `fingerprint` say what ids and
+    cursor mean; both are empty for IRIS.
     """
 
     stream: str
@@ -49,6 +50,8 @@ class CursorRecord(msgspec.Struct, frozen=True, rename={"pinned_ids": "held"}):
     pinned_ids: list[str] = []
     early_ids: list[str] = []
     early_lost: int = 0
+    mapping: str = ""
+    fingerprint: str = ""
 
 
 _encoder = msgspec.json.Encoder()
@@ -115,8 +118,10 @@ class CursorStore:
                 [Problem("start", "state.dir", str(directory), f"a directory to write in ({reason})")]
             ) from error
 
-    def load(self, stream: str, endpoint: str) -> CursorRecord | None:
+    def load(self, stream: str, endpoint: str, fingerprint: str = "") -> CursorRecord | None:
         """The record of a stream; None for a first start and for a file that cannot be used.
+
+        One with another `fingerprint` is of no use: its ids and its cursor mean something else.
 
         Call it before anything of the stream is staged: a file that a killed process left staged is removed.
         """
@@ -142,6 +147,9 @@ class CursorStore:
         # One cursor for all transports: ws://h/x and http://h/x are one endpoint.
         if (record.stream, as_http(record.endpoint)) != (stream, as_http(endpoint)):
             return self._quarantine(path, stream, f"it belongs to {record.stream} at {record.endpoint}")
+        if record.fingerprint != fingerprint:
+            what = f"the mapping {record.mapping}, as it was," if record.mapping else "IRIS"
+            return self._quarantine(path, stream, f"it has ids and a cursor of {what} and the stream has other ones")
         return record
 
     def stage(self, records: Iterable[CursorRecord]) -> StagedRecords:

@@ -43,10 +43,10 @@ class StateDirectory:
             raise ConfigError([Problem("start", "state.dir", str(directory), expected)]) from error
         return cls(store, locks, Checkpoints(store, pending, report, interval_seconds))
 
-    async def load(self, stream: str, endpoint: str) -> CursorRecord | None:
+    async def load(self, stream: str, endpoint: str, fingerprint: str = "") -> CursorRecord | None:
         """The record of a stream; None, after a warning, also where the disk does not answer."""
         try:
-            return await STATE.run(lambda: self.store.load(stream, endpoint), self.store.directory)
+            return await STATE.run(lambda: self.store.load(stream, endpoint, fingerprint), self.store.directory)
         except BlockedError as error:
             detail = "the stream starts without its cursor, and may count or miss events"
             _log.warning("state.unreadable", stream=stream, error=error, detail=detail)

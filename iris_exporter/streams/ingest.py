@@ -38,7 +38,7 @@ from iris_exporter.model.source_state import Changes, SourceState
 from iris_exporter.settings import StreamSettings
 from iris_exporter.streams.listener import EventListener
 from iris_exporter.streams.log import StreamLog
-from iris_exporter.streams.piece import Piece, failure_of
+from iris_exporter.streams.piece import Piece, failure_of, live_of
 from iris_exporter.transports.base import NO_REACTION, Polled, Reaction, Received, Sink
 
 _SILENT = Reaction(silent=True)
@@ -302,13 +302,11 @@ class StreamSink(Sink):
         """
         if changes.duplicates:
             self._report_outcome(Outcome.FULL)
-        sent, since = changes.sent, self._replay_before
-        if since is not None:
-            live = next((index for index, each in enumerate(sent) if each >= since), len(sent))
-            self._instruments.count(catalog.EVENTS_REPLAYED, live)
-            sent = sent[live:]
-            if sent:
-                self._replay_before = None
+        sent = changes.sent
+        if self._replay_before is not None and sent:
+            sent, replayed = live_of(sent, self._replay_before)
+            self._instruments.count(catalog.EVENTS_REPLAYED, replayed)
+            self._replay_before = None if sent else self._replay_before
         return [max(at - each, 0.0) for each in sent]
 
     def _take_messages(self, body: bytes, at: float) -> Failure | None:
@@ -394,8 +392,10 @@ class StreamSink(Sink):
         """Count what limits have left out of the model; never with a log line for each."""
         state = self._state
         if state.dropped or state.seen.forgotten or state.cursor.dropped:
-            for kind, count in self._state.take_dropped().items():
+            for kind, count in state.take_dropped().items():
                 self._instruments.count(catalog.STREAM_DROPPED, count, kind)
+            for metric, count in state.take_dropped_series().items():
+                self._instruments.count(catalog.SERIES_DROPPED, count, metric)
 
     def _report_problems(self) -> None:
         if self.dialect.problems:

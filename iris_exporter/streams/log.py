@@ -73,3 +73,12 @@ class StreamLog:
     def upstream_error(self, code: str, message: str) -> None:
         """The source sent an `error`."""
         self._broken.warning("upstream.error", stream=self._name, code=code, detail=message or None)
+
+    def guarantee(self, counted: str, why: str) -> None:
+        """How often events of a stream with a mapping are counted, over the protocol that it has now."""
+        _log.info("stream.guarantee", stream=self._name, guarantee=counted, detail=why)
+
+    def cursor_forgotten(self, mapping: str) -> None:
+        """The mapping of the stream was changed so that ids or positions mean something else."""
+        detail = "its ids or its cursor are other ones now: the stream starts afresh, and may count or miss events"
+        _log.warning("stream.cursor_forgotten", stream=self._name, mapping=mapping, detail=detail)

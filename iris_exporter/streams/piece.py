@@ -1,5 +1,6 @@
 """What the messages of one piece of a stream were, and what their errors ask for."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from iris_exporter.core.failures import Failure, from_error_code
@@ -19,6 +20,12 @@ class Piece:
     def count(self, message_type: str, messages: int = 1) -> None:
         """Note that so many messages were of a type."""
         self.counts[message_type] = self.counts.get(message_type, 0) + messages
+
+
+def live_of(sent: Sequence[float], since: float) -> tuple[Sequence[float], int]:
+    """Of times at which elements were sent, those from the first on that is not before `since`, and how many are."""
+    replayed = next((index for index, each in enumerate(sent) if each >= since), len(sent))
+    return sent[replayed:], replayed
 
 
 def failure_of(error: UpstreamError) -> Failure | None:

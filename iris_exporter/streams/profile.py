@@ -2,20 +2,22 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from iris_exporter.core.advances import Advances
 from iris_exporter.core.cursor import Cursor
 from iris_exporter.core.dedup import SeenIds
 from iris_exporter.core.limits import Limits
-from iris_exporter.core.places import Place, PlaceCursor, PositionPlace
 from iris_exporter.decoding.dialect import Dialect
 from iris_exporter.decoding.iris_graphql.dialect import IrisGraphql
-from iris_exporter.decoding.mapped.dialect import MappedDialect
-from iris_exporter.mapping.spec import Mapping, Order
-from iris_exporter.model.mapped_state import MappedState
 from iris_exporter.model.source_state import SourceState
 from iris_exporter.model.state import StreamState
 from iris_exporter.persistence.cursor_store import CursorRecord
+
+if TYPE_CHECKING:
+    from iris_exporter.core.places import PlaceCursor
+    from iris_exporter.mapping import guarantee
+    from iris_exporter.mapping.spec import Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +25,20 @@ class Profile:
     """What is particular to one kind of source; everything else of a stream is the same for all of them.
 
     `state` makes the state of a stream: of its name, the seconds until it is stale, the limits, and the cursor record
-    of an earlier process, None for a fresh start.
+    of an earlier process, None for a fresh start. `mapping` is what describes the source, None for IRIS.
     """
 
     dialect: Callable[[Limits], Dialect]
     state: Callable[[str, float, Limits, CursorRecord | None], SourceState]
+    mapping: "Mapping | None" = None
+
+    def guarantee(self, protocol: str) -> "guarantee.Guarantee | None":
+        """How often events are counted over a protocol (`auto` while it is not known); None for IRIS."""
+        if self.mapping is None:
+            return None
+        from iris_exporter.mapping import guarantee
+
+        return guarantee.guarantee(self.mapping, self.mapping.protocol if protocol == "auto" else protocol)
 
 
 def _iris_state(name: str, stale_after_seconds: float, limits: Limits, record: CursorRecord | None) -> SourceState:
@@ -46,17 +57,25 @@ def _iris_state(name: str, stale_after_seconds: float, limits: Limits, record: C
 IRIS = Profile(IrisGraphql, _iris_state)
 
 
-def profile_for(mapping: Mapping) -> Profile:
-    """What is particular to a source that a mapping describes."""
+def profile_for(mapping: "Mapping | None") -> Profile:
+    """What is particular to a source that a mapping describes; IRIS without one."""
+    if mapping is None:
+        return IRIS
+    # Only a process with a mapping needs the memory for these.
+    from iris_exporter.decoding.mapped.dialect import MappedDialect
+    from iris_exporter.model.mapped_state import MappedState
 
     def state(name: str, stale_after_seconds: float, limits: Limits, record: CursorRecord | None) -> SourceState:
         seen = None if record is None else SeenIds(mapping.limits.ids, record.ids, record.pinned_ids)
         return MappedState(mapping, name, stale_after_seconds, _cursor(mapping, record), seen, limits)
 
-    return Profile(lambda limits: MappedDialect(mapping, limits), state)
+    return Profile(lambda limits: MappedDialect(mapping, limits), state, mapping)
 
 
-def _cursor(mapping: Mapping, record: CursorRecord | None) -> PlaceCursor:
+def _cursor(mapping: "Mapping", record: CursorRecord | None) -> "PlaceCursor":
+    from iris_exporter.core.places import Place, PositionPlace
+    from iris_exporter.mapping.spec import Order
+
     order = Order.OPAQUE if mapping.cursor is None else mapping.cursor.order
     state = None if record is None else record.cursor
     return PositionPlace(state) if order is Order.POSITION else Place(state, is_number=order is Order.NUMBER)

@@ -46,12 +46,13 @@ class Streams:
         """
         async with self._lock:
             running = self._running
-            names = {settings.name for settings in wanted}
-            removed = [stream for name, stream in running.items() if name not in names]
-            changing = [s for s in wanted if s.name in running and running[s.name].settings != s]
-            arriving = [s for s in wanted if s.name not in running]
+            # One that is IRIS and has a mapping now, or the other way round, has nothing to go on with.
+            same = {s.name for s in wanted if s.name in running and _is_same_kind(running[s.name].settings, s)}
+            removed = [stream for name, stream in running.items() if name not in same]
+            changing = [s for s in wanted if s.name in same and running[s.name].settings != s]
+            arriving = [s for s in wanted if s.name not in same]
             await _stop(removed)
-            staying = {name: stream for name, stream in running.items() if name in names}
+            staying = {name: stream for name, stream in running.items() if name in same}
             self._running = staying
             for settings in changing:
                 await staying[settings.name].reconfigure(settings)
@@ -97,6 +98,10 @@ class Streams:
         """Name the streams whose tasks have crashed; None without any. No failure of a source ends its tasks."""
         dead = [stream.name for stream in self._running.values() if stream.has_crashed]
         return f"mistakes of the exporter keep these streams from going on: {', '.join(dead)}" if dead else None
+
+
+def _is_same_kind(before: StreamSettings, now: StreamSettings) -> bool:
+    return (before.mapped is None) == (now.mapped is None)
 
 
 async def _stop(streams: Sequence[Stream]) -> None:

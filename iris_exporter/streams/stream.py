@@ -10,8 +10,8 @@ from iris_exporter.clock import Clock
 from iris_exporter.core.budget import ConnectionBudgets
 from iris_exporter.core.limits import Limits
 from iris_exporter.core.negotiation import without_credentials
-from iris_exporter.core.positions import CursorState, Outcome
-from iris_exporter.core.status import LinkStatus
+from iris_exporter.core.positions import Outcome
+from iris_exporter.core.status import LinkStatus, State
 from iris_exporter.http.credentials import Credentials
 from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.model.snapshot import Snapshot
@@ -21,8 +21,8 @@ from iris_exporter.settings import StreamSettings
 from iris_exporter.streams.following import FollowedEvents, Follower
 from iris_exporter.streams.ingest import StreamSink
 from iris_exporter.streams.log import StreamLog
-from iris_exporter.streams.profile import IRIS, Profile
-from iris_exporter.transports.connection_events import ConnectionEvent, Observer, StateChanged
+from iris_exporter.streams.profile import Profile, profile_for
+from iris_exporter.transports.connection_events import Connected, ConnectionEvent, Observer, StateChanged
 from iris_exporter.transports.context import StreamContext
 from iris_exporter.transports.dialer import Dialer
 from iris_exporter.transports.polling import Poller
@@ -40,7 +40,7 @@ _generations = itertools.count()
 class Stream:
     """A stream of the configuration, from socket to numbers. Call `connect` to begin and `stop` at the end.
 
-    `profile` is what its source is.
+    `profile` is what its source is; None for what the settings say.
 
     `record` is the cursor record of an earlier process, None for a fresh start. `budgets` is shared by all streams of
     the process. `make_tracer` is `Telemetry.stream`, None where nothing is exported over OTLP. `on_crash` is called for
@@ -59,7 +59,7 @@ class Stream:
         record: CursorRecord | None = None,
         make_tracer: "Callable[[str, str, StreamInstruments], StreamTracer] | None" = None,
         on_crash: Callable[[], None] = lambda: None,
-        profile: Profile = IRIS,
+        profile: Profile | None = None,
     ) -> None:
         self._on_crash = on_crash
         self._session = session
@@ -74,13 +74,25 @@ class Stream:
         self._observers: tuple[Observer, ...] = (self.instruments.on_event, self._log.on_event, self._on_event)
         if self.telemetry is not None:
             self._observers += (self.telemetry.on_event,)
+        self._profile = profile = profile or profile_for(settings.mapped)
         self._state = profile.state(settings.name, settings.stale_after_seconds, limits, record)
         self._sink = StreamSink(profile.dialect(limits), self._state, self.instruments, self._log, self.telemetry)
         self._sink.configure(settings)
+        self._promise(settings.protocol)
         self._supervisor = self._supervise(settings)
         self.settings = settings
         self._pending: PendingRecord | None = None
-        self._recorded: tuple[int, CursorState, str] | None = None
+        self._recorded: tuple[object, ...] | None = None
+
+    def _promise(self, protocol: str) -> None:
+        """Show and log how often events are counted over a protocol, where a mapping says what they are."""
+        found, mapping = self._profile.guarantee(protocol), self._profile.mapping
+        if found is None or mapping is None:
+            return
+        counts = self.instruments.mapped
+        if counts is None or (counts.mapping, counts.guarantee) != (mapping, found.counted):
+            self.instruments.follow(mapping, found.counted)
+            self._log.guarantee(found.counted, found.why)
 
     def _supervise(self, settings: StreamSettings) -> Supervisor:
         dialect = self._sink.dialect
@@ -120,6 +132,8 @@ class Stream:
     async def reconfigure(self, settings: StreamSettings) -> None:
         """Close the link and start again with `settings`, whose name is the same."""
         await self._supervisor.stop()
+        if settings.mapped != self.settings.mapped:
+            self._follow_mapping(settings)
         self.settings = settings
         self._state.stale_after_seconds = settings.stale_after_seconds
         self._sink.configure(settings)
@@ -129,6 +143,21 @@ class Stream:
         self._supervisor = self._supervise(settings)
         self._supervisor.last_failure_at = last_failure_at
         self._supervisor.connect()
+
+    def _follow_mapping(self, settings: StreamSettings) -> None:
+        """Go on with a mapping that was changed: metrics go on from their values, and ids that were seen are known."""
+        before, profile, limits = self._profile, profile_for(settings.mapped), Limits.of(settings)
+        record = None
+        if _fingerprint(before) == _fingerprint(profile):
+            record = self.pending_record().build()
+        else:
+            self._log.cursor_forgotten(settings.mapping)
+        state = profile.state(settings.name, settings.stale_after_seconds, limits, record)
+        state.take_over(self._state, self._clock.wall())
+        sink = StreamSink(profile.dialect(limits), state, self.instruments, self._log, self._sink.listener)
+        sink.last_outcome = self._sink.last_outcome
+        self._profile, self._state, self._sink = profile, state, sink
+        self._promise(settings.protocol)
 
     # Looking
 
@@ -140,8 +169,13 @@ class Stream:
         )
 
     def _on_event(self, event: ConnectionEvent) -> None:
-        if self._follower is not None and isinstance(event, StateChanged):
-            self._follower.state_changed(self.name)
+        if isinstance(event, Connected):
+            self._promise(event.protocol)
+        elif isinstance(event, StateChanged):
+            if event.state is State.POLLING:
+                self._promise("poll")
+            if self._follower is not None:
+                self._follower.state_changed(self.name)
 
     @property
     def last_resume(self) -> Outcome | None:
@@ -169,18 +203,35 @@ class Stream:
 
     def pending_record(self) -> PendingRecord:
         """The cursor record as it is now; the same object as long as nothing has changed."""
-        current = (self._state.counted, self._state.cursor.state_to_record, self.url)
+        cursor, endpoint, mapping = self._state.cursor.state_to_record, self.url, self._profile.mapping
+        current = (self._state.counted, cursor, endpoint, mapping)
         if self._pending is None or current != self._recorded:
             self._recorded = current
-            name, (_, cursor, endpoint), seen = self.name, current, self._state.seen.copy()
+            name, seen, fingerprint = self.name, self._state.seen.copy(), _fingerprint(self._profile)
+            mapping_name = "" if mapping is None else mapping.name
             early_ids, early_lost = list(self._state.advances.outstanding), self._state.advances.lost
             self._pending = PendingRecord(
                 name,
                 next(_generations),
-                lambda: CursorRecord(name, endpoint, cursor, seen.ids(), list(seen.pinned), early_ids, early_lost),
+                lambda: CursorRecord(
+                    name,
+                    endpoint,
+                    cursor,
+                    seen.ids(),
+                    list(seen.pinned),
+                    early_ids,
+                    early_lost,
+                    mapping_name,
+                    fingerprint,
+                ),
             )
         return self._pending
 
     def snapshot(self) -> Snapshot:
         """What the source is believed to be now."""
         return self._state.view(self._clock.wall())
+
+
+def _fingerprint(profile: Profile) -> str:
+    """Stands for the identities and the cursor of a mapping; empty for IRIS."""
+    return "" if profile.mapping is None else profile.mapping.fingerprint

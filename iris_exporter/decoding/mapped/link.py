@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from typing_extensions import override
 
+from iris_exporter.core import negotiation
 from iris_exporter.core.failures import Failure
+from iris_exporter.core.negotiation import Probe
 from iris_exporter.decoding.dialect import Call, Dialect, Frame, Opening, Outgoing
 from iris_exporter.decoding.mapped import requests
 from iris_exporter.decoding.mapped.conversation import Conversation
@@ -46,6 +48,12 @@ class MappedLink(Dialect):
     def configure(self, settings: StreamSettings) -> None:
         self._stream, self._origin = settings.name, requests.origin(settings.url)
         self._parameters = dict(settings.parameters)
+
+    @override
+    def first_probe(self, settings: StreamSettings, remembered: str | None) -> Probe:
+        """As the stream says, else as the mapping; nothing is taken for IRIS's GraphQL."""
+        protocol = self.mapping.protocol if settings.protocol == "auto" else settings.protocol
+        return negotiation.first_probe(protocol, settings.url, remembered, graphql=False)
 
     # Where to ask
 
