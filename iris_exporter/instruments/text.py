@@ -10,7 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from math import isnan
+from math import inf
+
+import msgspec
 
 MAX_EXEMPLAR_CHARS = 128
 """All label names and values of an exemplar together. Source: OpenMetrics 1.0.0, "Exemplars"."""
@@ -18,7 +20,10 @@ MAX_EXEMPLAR_CHARS = 128
 MAX_CACHED_HEADS = 4096
 """Beginnings of series that `head` caches: some hundred for all streams together, and the endpoint of each."""
 
+_encode = msgspec.json.Encoder().encode
 _EXPONENT_FROM = 1_000_000.0
+_EXPONENTS = tuple(f"e+{digits - 1:02d}" for digits in range(18))
+"""By the number of digits before the point."""
 _NOT_FINITE = {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}
 
 
@@ -78,20 +83,34 @@ def format_value(value: float) -> str:
 
 
 def format_values(values: Sequence[float]) -> list[str]:
-    """`format_value` of each of some floats: one call where none of them needs an exponent or a name."""
-    if min(values) > -_EXPONENT_FROM and max(values) < _EXPONENT_FROM and not isnan(sum(values)):
-        return list(map(repr, values))
+    """`format_value` of each of some floats, at least one.
+
+    The encoder of JSON finds the same digits as `repr`, of all at once, three to ten times faster. Its exponents
+    differ, those of small numbers begin elsewhere, and it has no text for what is not finite.
+    """
+    text = _encode(values).decode()[1:-1]
+    if "e" in text or "null" in text or "0.0000" in text:
+        return list(map(format_value, values))
+    texts = text.split(",")
+    if max(values) < _EXPONENT_FROM:
+        return texts
+    if min(values) >= _EXPONENT_FROM:  # times
+        return list(map(_with_exponent, texts))
     return list(map(format_value, values))
 
 
 def _format_unusual(value: float) -> str:
     text = repr(value)
-    point = text.find(".")
-    # repr itself changes to an exponent at 1e16 and then has its point elsewhere; the digits of negative numbers stay.
-    if value > 0 and point > 6:
-        digits = f"{text[0]}.{text[1:point]}{text[point + 1 :]}".rstrip("0.")
-        return f"{digits}e+{point - 1:02d}"
+    # repr itself changes to an exponent at 1e16; the digits of negative numbers stay.
+    if value > 0 and "e" not in text and value != inf:
+        return _with_exponent(text)
     return _NOT_FINITE.get(text, text)
+
+
+def _with_exponent(text: str) -> str:
+    """The digits of a number from a million on, as Go writes them."""
+    whole, _, rest = text.partition(".")
+    return f"{whole[0]}.{whole[1:]}{rest}".rstrip("0.") + _EXPONENTS[len(whole)]
 
 
 def pairs_text(pairs: Iterable[tuple[str, str]]) -> str:
