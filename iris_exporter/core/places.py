@@ -27,11 +27,11 @@ class PlaceCursor(SourceCursor, Protocol):
         `key` is whose cursor it is, where there is one for each.
         """
 
-    def precedes(self, positions: Sequence[str]) -> bool:
-        """Whether `take` for each of these, with one event each, would notice nothing; then `pass_all` may follow."""
+    def joins(self, positions: Sequence[str], most: int) -> bool:
+        """Whether `take` for each of these, with so many events at most, would notice nothing."""
 
     def pass_all(self, positions: Sequence[str]) -> None:
-        """Messages arrived for which `precedes` is true: the same as `take` for each."""
+        """Messages arrived for which `joins` is true: the same as `take` for each."""
 
     def too_late(self, position: str, events: int) -> int:
         """How many of the events that end at a position, the oldest ones, have been reported lost."""
@@ -52,6 +52,10 @@ class PositionPlace(Cursor, PlaceCursor):
         """A message without events stands for one; gaps are first asked for."""
         self.live(position, max(1, events))
         return 0
+
+    @override
+    def joins(self, positions: Sequence[str], most: int) -> bool:
+        return most <= 1 and self.precedes(positions)
 
     @override
     def pass_all(self, positions: Sequence[str]) -> None:
@@ -141,7 +145,7 @@ class Place(PlaceCursor):
         return not self.is_number or not self._state.opaque or int(position) > int(self._state.opaque)
 
     @override
-    def precedes(self, positions: Sequence[str]) -> bool:
+    def joins(self, positions: Sequence[str], most: int) -> bool:
         return True
 
     @override

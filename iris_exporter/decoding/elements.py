@@ -48,10 +48,11 @@ class MappedBatch(Elements):
     `position_keys` where the cursor is one for each key; `elements_each` says how many elements belong to each position
     (None: one). `cut` counts label values that were changed so that they can be shown.
 
-    A batch is `plain` where no id is None and no two samples of an element are of the same metric, so that it can be
-    taken column by column. `follows` says that the batch before is of the same message, and that elements are left out
-    where that was a duplicate. `replaces` says that the series that the elements name are all there are of the part.
-    `is_history` marks what is known already: ids are noted, counters stay. `is_data` is false for signs of life.
+    A batch is `plain` where no two samples of an element are of the same metric, so that it can be taken column by
+    column; it may be of messages of several kinds, of which some have no ids. `follows` says that the batch before is
+    of the same message, and that elements are left out where that was a duplicate. `replaces` says that the series that
+    the elements name are all there are of the part. `is_history` marks what is known already: ids are noted, counters
+    stay. `is_data` is false for signs of life.
     """
 
     message_type: str

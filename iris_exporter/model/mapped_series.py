@@ -45,7 +45,7 @@ class Family:
         self.is_changed = True
         self._room = room
         self._most = [(label.max_values, label.other) for label in spec.labels]
-        # How many label sets have a value, for each label.
+        # How many label sets have a value, for each label; the mapping's word for others may always be.
         self._values: list[dict[str, int]] = [{} for _ in spec.labels]
 
     @property
@@ -84,22 +84,24 @@ class Family:
         """The key, with the mapping's word in the place of values that are too many."""
         return tuple(
             [
-                value if value in known or value == other or len(known) < most else other
+                value if value in known or value in (other, OTHER) or len(known) < most else other
                 for value, known, (most, other) in zip(key, self._values, self._most, strict=True)
             ]
         )
 
     def _create(self, key: LabelValues) -> None:
         self._room.left -= self.width
-        for value, known in zip(key, self._values, strict=True):
-            known[value] = known.get(value, 0) + 1
+        for value, known, (_, other) in zip(key, self._values, self._most, strict=True):
+            if value not in (other, OTHER):
+                known[value] = known.get(value, 0) + 1
 
     def _removed(self, key: LabelValues) -> None:
         self._room.left += self.width
         for value, known in zip(key, self._values, strict=True):
-            known[value] -= 1
-            if not known[value]:
-                del known[value]
+            if value in known:
+                known[value] -= 1
+                if not known[value]:
+                    del known[value]
 
     def continues(self, before: "Family") -> bool:
         """Whether the series of another one, of the mapping before a change, are series of this one."""

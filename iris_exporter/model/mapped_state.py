@@ -157,9 +157,13 @@ class MappedState(SourceState):
         if not batch.plain or batch.is_history or batch.replaces or batch.forgotten or not self._has_room_for(batch):
             return False
         positions = batch.positions
-        if positions and (batch.elements_each or batch.position_keys or not self.cursor.precedes(positions)):
+        most = max(batch.elements_each, default=0) if batch.elements_each is not None else 1
+        if positions and (batch.position_keys or not self.cursor.joins(positions, most)):
             return False
-        if batch.ids is not None and batch.ids and not self.seen.see_all(cast("Sequence[str]", batch.ids)):
+        ids = batch.ids or ()
+        if None in ids:
+            ids = [event_id for event_id in ids if event_id is not None]
+        if ids and not self.seen.see_all(cast("Sequence[str]", ids)):
             return False
         if positions:
             self.cursor.pass_all(positions)

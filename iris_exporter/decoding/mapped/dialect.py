@@ -1,38 +1,49 @@
 """The dialect of a source that a mapping describes."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from typing import cast
 
 from typing_extensions import override
 
 from iris_exporter.core.failures import Failure
 from iris_exporter.core.limits import DEFAULT_LIMITS, Limits
 from iris_exporter.decoding.dialect import Binary, Frame, Noted, Outgoing
+from iris_exporter.decoding.mapped.compiled import Compiled, Pieces
 from iris_exporter.decoding.mapped.link import MappedLink
 from iris_exporter.decoding.mapped.patient import Patient
 from iris_exporter.decoding.mapped.pieces import pieces_of
 from iris_exporter.decoding.mapped.places import paths_of
+from iris_exporter.decoding.mapped.shapes import Conflict
 from iris_exporter.decoding.mapped.tally import Tally
 from iris_exporter.decoding.messages import EventBatch, Message, Overview, Page, Ping, Pong
 from iris_exporter.decoding.problems import Problems
 from iris_exporter.errors import DecodeError
 from iris_exporter.mapping.paths import Root
-from iris_exporter.mapping.spec import Entry
+from iris_exporter.mapping.spec import Entry, Format
 from iris_exporter.mapping.spec import Mapping as SourceMapping
 from iris_exporter.settings import StreamSettings
 
 
 class MappedDialect(MappedLink):
-    """Messages as a mapping describes them. Not for use by two threads at a time."""
+    """Messages as a mapping describes them. Not for use by two threads at a time.
+
+    `is_patient` reads each message by itself, which gives the same and is slower.
+    """
 
     documents_are_messages = True
 
-    def __init__(self, mapping: SourceMapping, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(self, mapping: SourceMapping, limits: Limits = DEFAULT_LIMITS, *, is_patient: bool = False) -> None:
         super().__init__(mapping)
         self.problems = Problems(limits)
         self.tally = Tally()
         self.names_events = reads_names(mapping)
         self._patient = Patient(mapping, self.tally)
+        self._compiled: Compiled | None = None
+        if not is_patient:
+            with suppress(Conflict):
+                self._compiled = Compiled(mapping, self._patient, self.tally)
 
     @override
     def configure(self, settings: StreamSettings) -> None:
@@ -65,12 +76,23 @@ class MappedDialect(MappedLink):
 
     @override
     def decode(self, frames: Sequence[Frame]) -> Iterator[EventBatch | Message | DecodeError]:
-        for frame in frames:
-            if isinstance(frame, Binary):
-                yield DecodeError("binary", "$", "")
-                continue
-            for piece in pieces_of(frame, self.mapping.format):
-                yield from self._patient.read(piece)
+        if self._compiled is None or self._patient.in_history:
+            for frame in frames:
+                yield from self._one_by_one(frame)
+        elif self.mapping.format is Format.JSON and set(map(type, frames)) == {bytes}:
+            yield from self._compiled.read(Pieces(cast("Sequence[bytes]", frames)))
+        elif any(isinstance(frame, Binary) for frame in frames):
+            for frame in frames:
+                yield from self._one_by_one(frame)
+        else:
+            pieces = [piece for frame in frames for piece in pieces_of(frame, self.mapping.format)]
+            yield from self._compiled.read(Pieces([piece.json for piece in pieces], pieces))
+
+    def _one_by_one(self, frame: Frame) -> Iterator[Message | DecodeError]:
+        if isinstance(frame, Binary):
+            yield DecodeError("binary", "$", "")
+        for piece in pieces_of(frame, self.mapping.format):
+            yield from self._patient.read(piece)
 
     @override
     def peek(self, frames: Sequence[Frame]) -> Iterator[Ping | Pong]:

@@ -11,7 +11,7 @@ from iris_exporter.core.places import Place, PlaceCursor, PositionPlace
 from iris_exporter.decoding.dialect import Frame
 from iris_exporter.decoding.elements import MappedBatch
 from iris_exporter.decoding.mapped.dialect import MappedDialect
-from iris_exporter.decoding.messages import EventBatch
+from iris_exporter.decoding.messages import EventBatch, Unknown
 from iris_exporter.errors import DecodeError
 from iris_exporter.mapping.paths import Paths, read_each, read_path
 from iris_exporter.mapping.spec import (
@@ -121,10 +121,11 @@ def frame(document: object) -> bytes:
 
 @dataclass
 class Run:
-    """What became of frames."""
+    """What became of frames; `twin` takes the same frames the patient way, and has to come to the same."""
 
     state: MappedState
     dialect: MappedDialect
+    twin: "Run | None" = None
     errors: Counter[str] = field(default_factory=Counter)
     problems: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     messages: Counter[str] = field(default_factory=Counter)
@@ -142,7 +143,7 @@ class Run:
             if isinstance(found, DecodeError):
                 self.errors[found.reason] += 1
                 continue
-            if not isinstance(found, MappedBatch):
+            if not isinstance(found, MappedBatch | Unknown):
                 self.others.append(found)
             changes = self.state.apply(found, now)
             self.sent += changes.sent
@@ -153,7 +154,27 @@ class Run:
         self.problems.update(noted.problems)
         self.filtered += noted.filtered
         self.dropped.update(self.state.take_dropped())
+        if self.twin is not None:
+            self.twin.feed(*frames, now=now)
+            self.compare(self.twin, now)
         return self
+
+    def reset(self) -> None:
+        """A connection begins."""
+        self.dialect.reset()
+        if self.twin is not None:
+            self.twin.reset()
+
+    def compare(self, twin: "Run", now: float) -> None:
+        """Raise AssertionError where the two ways have come to something else."""
+        assert rounded(self.series(now)) == rounded(twin.series(now))
+        for name in ("errors", "problems", "messages", "others", "duplicates", "filtered", "gap", "dropped"):
+            assert getattr(self, name) == getattr(twin, name), name
+        assert rounded(self.sent) == rounded(twin.sent)
+        assert self.state.cursor.state == twin.state.cursor.state
+        assert self.state.seen.ids() == twin.state.seen.ids()
+        assert self.state.take_dropped_series() == twin.state.take_dropped_series()
+        assert self.state.view(now).flow is twin.state.view(now).flow
 
     def series(self, now: float = NOW) -> dict[str, dict[tuple[str, ...], Any]]:
         """All series that are there."""
@@ -162,13 +183,23 @@ class Run:
         return {name: dict(series) for name, series in view.series.items() if series}
 
 
+def rounded(value: Any) -> Any:
+    """Numbers with 12 digits: sums differ in their last ones, as they are added up in another order."""
+    if isinstance(value, dict):
+        return {key: rounded(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(each) for each in value]
+    return float(f"{value:.11e}") if isinstance(value, float) else value
+
+
 def cursor_of(spec: Mapping) -> PlaceCursor:
     order = spec.cursor.order if spec.cursor is not None else Order.OPAQUE
     return PositionPlace() if order is Order.POSITION else Place(is_number=order is Order.NUMBER)
 
 
 def start(spec: Mapping) -> Run:
-    return Run(MappedState(spec, "m", 300.0, cursor_of(spec)), MappedDialect(spec))
+    twin = Run(MappedState(spec, "m", 300.0, cursor_of(spec)), MappedDialect(spec, is_patient=True))
+    return Run(MappedState(spec, "m", 300.0, cursor_of(spec)), MappedDialect(spec), twin)
 
 
 def run(spec: Mapping, *documents: object) -> Run:

@@ -3,7 +3,7 @@
 import pytest
 
 from iris_exporter.decoding.dialect import Binary, NamedEvent
-from iris_exporter.decoding.messages import Ping, Pong, Resumed, Unknown, UpstreamError
+from iris_exporter.decoding.messages import Ping, Pong, Resumed, UpstreamError
 from iris_exporter.mapping.spec import ErrorSpec, Format, JsonType, Order, Role, TimeFormat
 from tests.decoding.mapped.specs import (
     NOW,
@@ -412,7 +412,7 @@ def test_roles_say_what_a_message_is_for() -> None:
         cursor="$.c",
     )
     found = run(spec, *({"t": role, "c": "at-" + role} for role in ("heartbeat", "pong", "ack", "resumed", "ignore")))
-    assert list(map(type, found.others)) == [Ping, Pong, Unknown, Resumed, Unknown]
+    assert list(map(type, found.others)) == [Ping, Pong, Resumed]
     assert found.state.cursor.state.opaque == "at-ignore"
     found = run(spec, {"t": "error", "code": 7, "msg": "slow down", "wait": 3}, {"t": "error", "code": []}, {"t": "?"})
     assert found.others[:2] == [
@@ -557,14 +557,14 @@ def test_history_is_known_and_not_new() -> None:
         history=(when("$[0]", equals="EOSE"),),
     )
     found = start(spec)
-    found.dialect.reset()
+    found.reset()
     at = "2025-10-09T08:53:20Z"
     found.feed(
         *map(frame, (["E", {"id": 1, "n": 1, "at": at}], ["EOSE"], ["E", {"id": 1, "n": 3}], ["E", {"id": 2, "n": 4}]))
     )
     assert found.series() == {"a_total": {(): 1}, "b": {(): 4}}
     assert (found.duplicates, found.sent) == (1, [])
-    found.dialect.reset()
+    found.reset()
     found.feed(*map(frame, (["E", {"id": 2, "n": 5}], ["EOSE"])))
     assert found.series() == {"a_total": {(): 1}, "b": {(): 5}}
     assert found.duplicates == 1

@@ -1,0 +1,130 @@
+"""What a mapping reads, as one tree: which entries fit into it, and what can be asked of their messages."""
+
+from collections.abc import Iterable
+from copy import deepcopy
+
+from iris_exporter.decoding.mapped.places import paths_of_metric, paths_of_part
+from iris_exporter.decoding.mapped.shapes import Conflict, Node
+from iris_exporter.decoding.mapped.views import segments_of
+from iris_exporter.mapping.paths import Each, Path, Paths
+from iris_exporter.mapping.spec import Condition, Entry, Mapping, PartSpec, Role, TimeFormat
+
+
+class Registry:
+    """The tree below `root`, `known` entries whose conditions are in it, and `quick` ones that are all in it.
+
+    Entries that give ages and other numbers for one metric cannot be put together, so the later one is not quick.
+
+    Raises Conflict when the cursor cannot be in it.
+    """
+
+    def __init__(self, mapping: Mapping) -> None:
+        self.root = Node()
+        self.known: frozenset[int] = frozenset()
+        self.quick: frozenset[int] = frozenset()
+        self._scales: dict[str, object] = {}
+        if mapping.cursor is not None:
+            _read(self.root, (mapping.cursor.path,), None)
+            _conditions(self.root, mapping.cursor.when, None)
+        for number, entry in enumerate(mapping.entries):
+            if entry.text is not None:
+                continue
+            self._try_entry(number, entry)
+        if not self.root.below:
+            self.root.is_read = self.root.is_measured = True
+
+    def _try_entry(self, number: int, entry: Entry) -> None:
+        tree = deepcopy(self.root)
+        flat = [condition for condition in entry.when if not _is_within(condition.path, entry.json_text)]
+        try:
+            _conditions(tree, flat, None)
+        except Conflict:
+            return
+        self.root, self.known = deepcopy(tree), self.known | {number}
+        try:
+            if is_quick(entry) and self._has_same_scales(entry):
+                for part in entry.parts:
+                    _part(tree, part)
+                tree.typed()
+                self.root, self.quick = tree, self.quick | {number}
+        except Conflict:
+            pass
+
+    def _has_same_scales(self, entry: Entry) -> bool:
+        metrics = [metric for part in entry.parts for metric in part.metrics]
+        scales = {
+            metric.name: metric.value is not None and metric.value.age and (metric.value.factor, metric.value.offset)
+            for metric in metrics
+        }
+        return all(self._scales.setdefault(name, scale) == scale for name, scale in scales.items())
+
+
+def is_quick(entry: Entry) -> bool:
+    """Whether the fast way knows what an entry asks for."""
+    if entry.json_text or entry.text is not None or entry.reply is not None:
+        return False
+    if entry.role in (Role.ACK, Role.IGNORE):
+        return True
+    if entry.role not in (Role.EVENT, Role.STATE) or len(entry.parts) != 1:
+        return False
+    [part] = entry.parts
+    names = [metric.name for metric in part.metrics]
+    is_plain = not (part.replace or part.forget or part.log or part.trace)
+    return is_plain and len(set(names)) == len(names)
+
+
+def _part(tree: Node, part: PartSpec) -> None:
+    each = part.each
+    if each is not None:
+        element = tree.at(each.segments)
+        if not any(path.root.value in ("@", "@parent") for path in paths_of_part(part)):
+            element.is_read = element.is_measured = True
+    _conditions(tree, part.where, each)
+    for paths in part.id:
+        _read(tree, paths, each)
+    if part.time is not None:
+        _read(tree, part.time.path, each, is_time=part.time.format is TimeFormat.ISO)
+    for metric in part.metrics:
+        _conditions(tree, metric.where, each)
+        for paths in paths_of_metric(metric):
+            _read(tree, paths, each)
+        value = metric.value
+        if value is not None and value.length:
+            for measured in (value.path, value.minus, value.per):
+                _measure(tree, measured or (), each)
+
+
+def _read(tree: Node, paths: Paths, each: Each | None, *, is_time: bool = False) -> None:
+    for node in _nodes(tree, paths, each):
+        if is_time:
+            node.is_time = True
+        else:
+            node.is_read = True
+
+
+def _measure(tree: Node, paths: Paths, each: Each | None) -> None:
+    for node in _nodes(tree, paths, each):
+        node.is_measured = True
+
+
+def _conditions(tree: Node, conditions: Iterable[Condition], each: Each | None) -> None:
+    for condition in conditions:
+        for node in _nodes(tree, condition.path, each):
+            node.is_read = True
+            if condition.exists is not None or condition.type is not None or _names_null(condition):
+                node.is_measured = True
+            if condition.type is not None:
+                node.is_typed = True
+
+
+def _names_null(condition: Condition) -> bool:
+    return None in (condition.equals or ()) or None in (condition.unequal or ())
+
+
+def _nodes(tree: Node, paths: Paths, each: Each | None) -> list[Node]:
+    found = (segments_of(path, each) for path in paths)
+    return [tree.at(segments) for segments in found if segments is not None]
+
+
+def _is_within(paths: Paths, places: tuple[Path, ...]) -> bool:
+    return any(path.steps[: len(place.steps)] == place.steps for path in paths for place in places)
