@@ -3,11 +3,8 @@
 from alerts import thresholds as t
 from alerts.model import Alert, Cause, Concern, Dashboard, Group, Record, Severity
 from alerts.promql import KEY, grew, in_state, most_frequent_reason, of_the_alert, series
-from iris_exporter.core.reasons import REASONS, Remedy
+from iris_exporter.core.reasons import AUTH_REASONS
 from iris_exporter.instruments import catalog
-
-AUTH_REASONS = (*(name for name, reason in REASONS.items() if reason.remedy is Remedy.RENEW), "credentials")
-"""Failures that another key, another permission or another certificate of ours mends."""
 
 _STREAM = "Stream {{ $labels.stream }} of {{ $labels.instance }}"
 # A refusal can come at the attempt, on the open stream (close code 1008) or at a poll.

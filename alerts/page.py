@@ -29,7 +29,8 @@ All names are an API: changes to them are listed in the changelog.
 
 1. Change `alerts/thresholds.py`. `RUNBOOKS` and `DASHBOARDS` are what the links begin with, in each of these files and
    on the dashboards: put your own addresses there. The chart has `alerts.runbookBaseUrl` and `alerts.grafanaUrl` for
-   them. Without that a runbook is `{runbooks}`, and a dashboard's link leads
+   them, and the exporter's page `--web.runbook-base-url` and `--web.grafana-url`.
+   Without that a runbook is `{runbooks}`, and a dashboard's link leads
    somewhere in Grafana alone; alerts that Grafana evaluates name their dashboard and panel by Grafana's own annotations
    (`__dashboardUid__`, `__panelId__`) as well. The rules go by metric names, whatever the job is called; `JOB`
    (`{job}`) is for targets that have never answered, which have no other name.

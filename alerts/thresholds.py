@@ -13,10 +13,10 @@ rule goes by metric names, which are ours alone, and so follows a job of any oth
 RUNBOOKS = "https://example.com/iris-exporter/docs/runbooks.md"
 """What every link to a runbook begins with, in rules of each form and on the dashboards; `#` and an alert's anchor are
 added. The page in the project's documentation, below `home` of the chart; put in the address of your own copy, if your
-people read one. The chart's value for it is `alerts.runbookBaseUrl`."""
+people read one. The chart's value for it is `alerts.runbookBaseUrl`, the exporter's option `--web.runbook-base-url`."""
 DASHBOARDS = "/d"
 """What `dashboard_url` begins with; a dashboard's uid is added. Relative to Grafana, whose address only you know: put
-it in front. The chart's value for it is `alerts.grafanaUrl`."""
+it in front. The chart's value for it is `alerts.grafanaUrl`, the exporter's option `--web.grafana-url`."""
 GRAFANA_DATASOURCE = "iris-prometheus"
 """The uid of the Prometheus data source that Grafana-managed rules query, as in deploy/grafana/provisioning."""
 

@@ -3,6 +3,7 @@
 from alerts import thresholds as t
 from alerts.model import Alert, Cause, Concern, Dashboard, Group, Record, Severity
 from alerts.promql import KEY, TARGET_LABELS, buckets, in_state, most_frequent_reason, series
+from iris_exporter.core.reasons import RATE_REASONS
 from iris_exporter.instruments import catalog
 
 _STREAM = "Stream {{ $labels.stream }} of {{ $labels.instance }}"
@@ -85,7 +86,7 @@ RATE_LIMITED = Alert(
     "\nor\n".join(
         _more_than(selector, label, t.RATE_LIMITS, t.RATE_LIMIT_WINDOW)
         for selector, label in (
-            (series(catalog.CONNECT_FAILURES, reason=("rate_limited", "connection_budget")), "reason"),
+            (series(catalog.CONNECT_FAILURES, reason=RATE_REASONS), "reason"),
             (series(catalog.DISCONNECTS, reason="rate_limited"), "reason"),
             (series(catalog.POLL_FAILURES, reason="rate_limited"), "reason"),
             (series(catalog.UPSTREAM_ERRORS, code="RATE_LIMIT_EXCEEDED"), "code"),

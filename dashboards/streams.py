@@ -15,6 +15,7 @@ from alerts.model import Alert, Severity
 from dashboards import base, common, shared_panels, tables
 from dashboards.queries import BY_STREAM, TARGET_UP, age, any_of, equals, firing, left, quantile, rate, select
 from dashboards.tables import Column
+from iris_exporter.core.reasons import AUTH_REASONS
 from iris_exporter.core.status import State
 from iris_exporter.instruments import catalog
 from iris_exporter.model.snapshot import DataFlow
@@ -49,7 +50,7 @@ def _lost() -> str:
 
 
 _POLLED = f"({_in(State.POLLING)} unless {_failing()})"
-_KEY_REFUSED = any_of("reason", link.AUTH_REASONS)
+_KEY_REFUSED = any_of("reason", AUTH_REASONS)
 
 
 @dataclass(frozen=True, slots=True)

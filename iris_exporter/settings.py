@@ -87,6 +87,8 @@ class WebSettings:
     telemetry_path: str
     route_prefix: str  # "" or /a/b: in front of every path
     external_url: str | None
+    grafana_url: str | None  # the page has no links without it; so with the next one
+    runbook_base_url: str | None
     config_file: Path | None
     max_requests: int
     disable_exporter_metrics: bool

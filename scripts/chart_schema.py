@@ -103,6 +103,8 @@ _ELSEWHERE = {
     "web.telemetry-path": "web.telemetryPath",
     "web.external-url": "web.externalUrl",
     "web.route-prefix": "web.routePrefix",
+    "web.grafana-url": "alerts.grafanaUrl",
+    "web.runbook-base-url": "alerts.runbookBaseUrl",
     "web.enable-control": "web.enableControl",
     "web.config.file": "web.config",
 }

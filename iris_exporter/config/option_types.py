@@ -79,6 +79,13 @@ def _parse_external(text: str, base: Path) -> str:
     return text
 
 
+def _parse_base(text: str, base: Path) -> str:
+    HTTP_URL.parse(text, base)
+    if "?" in text or "#" in text:
+        raise ValueError(text)
+    return text
+
+
 def _parse_listen_address(text: str, _base: Path) -> str:
     parse_address(text)
     return text
@@ -263,6 +270,7 @@ ROUTE_PREFIX = ValueType(
 EXTERNAL_URL = ValueType(
     "an http:// or https:// URL without user, query and fragment", "URL", _parse_external, show=_show_url
 )
+BASE_URL = ValueType("an http:// or https:// URL without user, query and fragment", "URL", _parse_base, show=_show_url)
 STREAM_URL = url("http", "https", "ws", "wss")
 HTTP_URL = url("http", "https")
 DIRECTORY = ValueType("a directory", "DIRECTORY", _parse_directory)

@@ -282,6 +282,13 @@ OPTIONS: tuple[Option, ...] = (
     Option("web.route-prefix", types.ROUTE_PREFIX, None,
            "path in front of every path served, also of the metrics, probes and API; use / if a proxy strips the path",
            "then the path of web.external-url", restart=True),
+    Option("web.grafana-url", types.BASE_URL, None,
+           "address of Grafana, as users open it: the page at / links to the dashboards there",
+           "then the page has no such links", restart=True),
+    Option("web.runbook-base-url", types.BASE_URL, None,
+           "address of the page with the runbooks, to which # and an alert's name in lower case are added: the page at "
+           "/ links to the one that helps with a failure",
+           "then the page has no such links", restart=True),
     Option("web.config.file", values.FILE, None,
            "file that turns on TLS, passwords or a rate limit, in the format of Prometheus's exporter-toolkit",
            "then plain HTTP without passwords", restart=True),

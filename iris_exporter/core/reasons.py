@@ -299,3 +299,8 @@ REASONS: dict[str, Reason] = {
     ),
     "other": Reason(_R.RETRY, _C.BROKEN, "a reason that is not in this list", "The detail says more."),
 }
+
+AUTH_REASONS = (*(name for name, reason in REASONS.items() if reason.remedy is Remedy.RENEW), "credentials")
+"""Failures that another key, another permission or another certificate of ours mends."""
+RATE_REASONS = ("rate_limited", "connection_budget")
+"""Reasons for which a source is asked less often."""

@@ -9,14 +9,18 @@ from html import escape
 from itertools import chain, islice
 from typing import Any
 
-from iris_exporter.core import palette
+from iris_exporter.core import palette, runbooks
 from iris_exporter.core.own_failures import ALL_REASONS, PARTS
 from iris_exporter.core.positions import Outcome
 from iris_exporter.core.reasons import REASONS
+from iris_exporter.core.status import State
+from iris_exporter.model.snapshot import DataFlow
 from iris_exporter.version import VersionInfo
+from iris_exporter.web.links import Link, Links
 
 REFRESH_SECONDS = 10
 """Between two loads of the page, where there is no script."""
+NO_LINKS = Links()
 EVENTS = 10
 SCRIPT = "page.js"
 """The path of the script, relative to the page."""
@@ -30,7 +34,8 @@ h1 { font-size: 1.5rem; margin-bottom: 0 }
 p.version, small { color: var(--soft) }
 p.version { margin-top: 0 }
 a { color: inherit }
-nav a { display: inline-block; margin-right: 1.2rem }
+nav a, .links { display: inline-block; margin-right: 1.2rem }
+.links a { margin: 0 .5rem 0 0 }
 section { margin: 1.5rem 0; padding: .8rem 1rem; border: 1px solid var(--line); border-radius: .5rem;
   overflow-wrap: anywhere }
 h2 { font-size: 1.1rem; margin: 0 0 .4rem }
@@ -70,13 +75,15 @@ def landing_page(
     read_only: str | None = None,
     warning: str | None = None,
     failures: Mapping[str, str] | None = None,
+    external: Links = NO_LINKS,
 ) -> str:
     """The page; `streams` are the objects that the API answers, and their events. Everything in them is escaped.
 
     `read_only` says why the reader may switch nothing, and leaves out the buttons. `warning` and `failures`, from parts
-    of the exporter that fail now to their reasons, are shown above the streams.
+    of the exporter that fail now to their reasons, are shown above the streams. `external` is where links lead to that
+    leave the exporter.
     """
-    rows = "".join(_section(stream, events, buttons=read_only is None) for stream, events in streams)
+    rows = "".join(_section(stream, events, external, buttons=read_only is None) for stream, events in streams)
     # All relative to the page: a proxy may keep or strip the path before it.
     links = (
         (telemetry_path.removeprefix("/"), "Metrics"),
@@ -86,6 +93,7 @@ def landing_page(
         ("-/ready", "Readiness"),
     )
     navigation = "".join(f'<a href="{escape(path)}">{escape(text)}</a>' for path, text in links)
+    dashboards = _links("Dashboards", external.dashboards())
     note = f"<p><small>Read-only: {escape(read_only)}.</small></p>" if read_only else ""
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>IRIS exporter</title>
@@ -95,10 +103,10 @@ def landing_page(
 <h1>IRIS exporter</h1>
 <p class="version">Version {escape(version.version)}{_revision(version)}, \
 Python {escape(version.python)}</p>
-<nav>{navigation}</nav>
+<nav>{navigation}{dashboards}</nav>
 <main>
 {f"<p><strong>Warning:</strong> {escape(warning)}</p>" if warning else ""}
-{_exporter_failures(failures or {})}
+{_exporter_failures(failures or {}, external)}
 {rows + note if rows else "<p>No stream is configured.</p>"}
 </main>
 </body></html>
@@ -109,18 +117,24 @@ def _revision(version: VersionInfo) -> str:
     return "" if version.revision == "unknown" else f", revision {escape(version.revision)}"
 
 
-def _exporter_failures(failures: Mapping[str, str]) -> str:
+def _links(title: str, links: Iterable[Link]) -> str:
+    """Links that leave the exporter, after a word; nothing without one."""
+    shown = " ".join(f'<a href="{escape(url)}" rel="noreferrer">{escape(text)}</a>' for url, text in links)
+    return f'<span class="links">{title}: {shown}</span>' if shown else ""
+
+
+def _exporter_failures(failures: Mapping[str, str], external: Links) -> str:
     if not failures:
         return ""
     items = "".join(
         f"<li>{_prose(_sentence(PARTS[part]))}<br><small><code>{escape(part)}</code>, {escape(reason)}: "
-        f"{_prose(ALL_REASONS[reason])}</small></li>"
+        f"{_prose(ALL_REASONS[reason])} {_links('Runbook', external.runbook(runbooks.BY_PART.get(part)))}</small></li>"
         for part, reason in failures.items()
     )
     return f"<p><strong>Problems of the exporter itself:</strong></p><ul>{items}</ul>"
 
 
-def _section(stream: Mapping[str, Any], events: Iterable[Mapping[str, Any]], *, buttons: bool) -> str:
+def _section(stream: Mapping[str, Any], events: Iterable[Mapping[str, Any]], external: Links, *, buttons: bool) -> str:
     name = str(stream["name"])
     base = f"api/v1/streams/{name}"
     forms = " ".join(
@@ -132,6 +146,7 @@ def _section(stream: Mapping[str, Any], events: Iterable[Mapping[str, Any]], *, 
 <h2><a href="{escape(base)}/overview">{escape(name)}</a> {_state(stream)}
 <small>{escape(str(stream["url"]))}</small>
 <div class="problem">{_problem(stream)}</div>
+<p>{_links("Runbook", external.runbook(_alert(stream)))}{_links("Dashboards", external.dashboards(name))}</p>
 <dl>
 <div><dt>Last message</dt><dd class="message">{_time(stream["last_message"])}</dd></div>
 <div><dt>Last update</dt><dd class="update">{_time(stream["last_update"])}</dd></div>
@@ -161,6 +176,13 @@ def _event(event: Mapping[str, Any]) -> str:
     words = f"{event['project']} {event['event_type']}: {event['message']}"
     at = f" {_time(event['timestamp'])}" if event["timestamp"] else ""
     return f"<strong>{escape(event['severity'])}</strong> {escape(words)}{at}"
+
+
+def _alert(stream: Mapping[str, Any]) -> str | None:
+    """The alert that would be raised for what is wrong with the stream now."""
+    failure = stream["failure"]
+    reason = None if failure is None else failure["reason"]
+    return runbooks.for_stream(State(stream["state"]), reason, is_silent=stream["data_flow"] == DataFlow.SILENT)
 
 
 def _in_use(stream: Mapping[str, Any]) -> str:

@@ -21,6 +21,7 @@ from iris_exporter.web.api import StreamsApi, json_response
 from iris_exporter.web.config.watched import LiveConfig
 from iris_exporter.web.connection_filter import ConnectionFilter, Security
 from iris_exporter.web.context import HttpError, WebContext
+from iris_exporter.web.links import Links
 from iris_exporter.web.page import CONTENT_SECURITY_POLICY, SCRIPT, landing_page, script
 from iris_exporter.web.rate_limits import MAX_BODY_BYTES, TICK_SECONDS, EventLoopLag, Timeouts
 from iris_exporter.web.scrape import Scrapes
@@ -67,7 +68,8 @@ class HttpServer:
             _log.info("web.http2_not_spoken", file=settings.config_file, spoken="HTTP/1.1")
 
     def _make_app(self, context: WebContext, settings: WebSettings) -> web.Application:
-        handlers = _Handlers(context, settings.telemetry_path, self._access, self._trouble, script())
+        links = Links(settings.grafana_url, settings.runbook_base_url)
+        handlers = _Handlers(context, settings.telemetry_path, self._access, self._trouble, script(), links)
         answer_errors = _answer_errors(self._metrics, f"{settings.route_prefix}/api/")
         middlewares = [self.connections.middleware, answer_errors, self._access.middleware]
         app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_BYTES)
@@ -177,6 +179,7 @@ class _Handlers:
     access: AccessControl
     trouble: Callable[[], str | None]
     script_text: str
+    links: Links
 
     async def healthy(self, _: web.Request) -> web.Response:
         trouble = self.trouble()
@@ -211,7 +214,7 @@ class _Handlers:
         checkpoints = self.context.checkpoints
         warning = None if checkpoints is None else checkpoints.trouble()
         failures = self.context.exposition.self_metrics.failures()
-        page = landing_page(self.context.version, self.telemetry_path, streams, refusal, warning, failures)
+        page = landing_page(self.context.version, self.telemetry_path, streams, refusal, warning, failures, self.links)
         headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
         return web.Response(text=page, content_type="text/html", headers=headers)
 

@@ -151,6 +151,8 @@ VALUES = {
     "web.telemetry-path": ("/m/x", "/m/x"),
     "web.external-url": ("https://p.test/iris/", "https://p.test/iris/"),
     "web.route-prefix": ("/a/b/", "/a/b"),
+    "web.grafana-url": ("https://g.test/team/", "https://g.test/team/"),
+    "web.runbook-base-url": ("https://w.test/runbooks", "https://w.test/runbooks"),
     "web.config.file": ("web.yml", Path("web.yml")),
     "web.max-requests": ("0", 0),
     "web.max-connections": ("7", 7),

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
-from alerts import forms, link, promql, thresholds
+from alerts import forms, promql, thresholds
 from alerts.inhibition import INHIBITIONS
 from alerts.main import GROUPS, files
 from alerts.model import Alert, Record
 from iris_exporter.core.own_failures import PARTS
+from iris_exporter.core.reasons import AUTH_REASONS
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.metric import Kind
 from tests.contract import boards
@@ -314,9 +315,7 @@ def test_the_burn_rates_can_be_reached() -> None:
 
 def test_refusals_that_a_key_mends_are_told_apart() -> None:
     """They follow from the table of failures."""
-    assert {"unauthorized", "forbidden", "client_certificate", "policy_violation", "credentials"} == set(
-        link.AUTH_REASONS
-    )
+    assert {"unauthorized", "forbidden", "client_certificate", "policy_violation", "credentials"} == set(AUTH_REASONS)
 
 
 # Inhibition and the other forms.

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from alerts import link, source
+from alerts import source
+from iris_exporter.core.reasons import AUTH_REASONS
 from tests.contract.scrapes import shipped_scrapes
 from tests.integration.monitoring import ROOT, Monitoring, Notification, monitoring
 from tests.integration.programs import Program, running, wait_until
@@ -38,7 +39,7 @@ DATA = ("--seed=3", "--rate=5")
 OF_THE_SOURCE = {alert.name for alert in source.GROUP.alerts}
 """What the backend's projects are up to is another story."""
 
-_REFUSED = f'{{reason=~"{"|".join(link.AUTH_REASONS)}"}}'
+_REFUSED = f'{{reason=~"{"|".join(AUTH_REASONS)}"}}'
 NO_DATA = {
     'iris_stream_connect_failures_total{reason=~"rate_limited|connection_budget"}': "nobody was told to wait",
     'iris_stream_disconnects_total{reason="rate_limited"}': "nobody was told to wait",

@@ -27,7 +27,7 @@ NOON = 1_700_000_000.0
 def web_settings(**changes: Any) -> WebSettings:
     values: dict[str, Any] = {
         "listen_addresses": ("127.0.0.1:0",), "telemetry_path": "/metrics", "config_file": None, "max_requests": 40,
-        "route_prefix": "", "external_url": None,
+        "route_prefix": "", "external_url": None, "grafana_url": None, "runbook_base_url": None,
         "disable_exporter_metrics": True, "enable_control": "auto", "max_connections": 512,
     }  # fmt: skip
     return WebSettings(**{**values, **changes})

@@ -85,6 +85,12 @@ args:
   {{- with $v.web.routePrefix }}
   - --web.route-prefix={{ . }}
   {{- end }}
+  {{- with $v.alerts.grafanaUrl }}
+  - --web.grafana-url={{ . }}
+  {{- end }}
+  {{- with $v.alerts.runbookBaseUrl }}
+  - --web.runbook-base-url={{ . }}
+  {{- end }}
   - --web.enable-control={{ $v.web.enableControl }}
   {{- if include "iris-exporter.webConfigSecretName" $root }}
   - --web.config.file=/etc/iris-exporter/web/{{ empty $v.web.existingConfigSecret.name | ternary "web.yaml" $v.web.existingConfigSecret.key }}
