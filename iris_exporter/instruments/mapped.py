@@ -12,8 +12,8 @@ Label names stand in alphabetical order, `stream` among them, as `prometheus_cli
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from io import BytesIO
-from itertools import accumulate
+from itertools import accumulate, compress
+from operator import ne
 from typing import TYPE_CHECKING, Any
 
 from iris_exporter.instruments import catalog
@@ -24,11 +24,11 @@ from iris_exporter.model.snapshot import LabelValues, Shown, Snapshot
 if TYPE_CHECKING:
     from iris_exporter.mapping import spec
 
-STEP = 200
-"""Series written before the caller may let others run: less than a millisecond of work."""
+LINES_PER_STEP = 500
+"""Lines written before the caller may let others run: less than a millisecond of work."""
 
 KEYS_PER_STEP = 5_000
-"""Series looked up before the caller may let others run, where some have come or gone in the midst of others."""
+"""Series compared, or looked up, before the caller may let others run."""
 
 _BELIEVED = (Kind.GAUGE, Kind.INFO, Kind.STATESET)
 """What is shown while its source is heard; what is counted always is."""
@@ -71,67 +71,67 @@ def metric_of(described: "spec.MetricSpec") -> Metric:
 class SeriesTable:
     """A row for each series of one metric of one stream: its labels, what it shows, and its text.
 
-    `view` is what the rows are of. `heads` are the texts without the numbers, as `Lines` makes them.
+    `view` is what the rows are of.
     """
 
     view: Mapping[LabelValues, Shown]
     keys: list[LabelValues]
     values: list[Any]
-    heads: list[str]
     texts: list[bytes]
 
     def successor(self, view: Mapping[LabelValues, Shown], lines: "Lines") -> Generator[bytes, None, "SeriesTable"]:
         """The table of another view, with the lines of what it has in common with this one."""
         if view is self.view:
             return self
+        yield b""
         keys, values = list(view), list(view.values())
+        yield b""
         before = self if keys == self.keys else (yield from self._reordered(keys))
-        if before.values == values:
-            return SeriesTable(view, keys, values, before.heads, before.texts)
         texts = before.texts.copy()
-        for start in range(0, len(keys), STEP):
+        step = max(1, LINES_PER_STEP // lines.per_series)
+        for start in range(0, len(keys), KEYS_PER_STEP):
             yield b""
-            end = start + STEP
+            end = start + KEYS_PER_STEP
             new, old = values[start:end], before.values[start:end]
             if new == old:
                 continue
-            rows = [row for row, pair in enumerate(zip(new, old, strict=True), start) if _differ(*pair)]
-            for row in rows:
-                before.heads[row] = before.heads[row] or lines.head(keys[row])
-            written = lines.write([before.heads[row] for row in rows], [values[row] for row in rows])
-            for row, text in zip(rows, written, strict=True):
-                texts[row] = text
-        return SeriesTable(view, keys, values, before.heads, texts)
+            rows = list(compress(range(start, end), map(ne, new, old)))
+            for first in range(0, len(rows), step):
+                yield b""
+                some = rows[first : first + step]
+                written = lines.write(
+                    [keys[row] for row in some], [values[row] for row in some], [texts[row] for row in some]
+                )
+                if some[-1] - some[0] < len(some):  # neighbours
+                    texts[some[0] : some[-1] + 1] = written
+                    continue
+                for row, text in zip(some, written, strict=True):
+                    texts[row] = text
+        return SeriesTable(view, keys, values, texts)
 
     def _reordered(self, keys: list[LabelValues]) -> Generator[bytes, None, "SeriesTable"]:
         """What this table shows in the rows of other keys; a new row shows nothing."""
         count = len(self.keys)
         if keys[:count] == self.keys:
             new = len(keys) - count
-            return SeriesTable(
-                {}, keys, self.values + [_NOTHING] * new, self.heads + [""] * new, self.texts + [b""] * new
-            )
+            return SeriesTable({}, keys, self.values + [_NOTHING] * new, self.texts + [b""] * new)
         index: dict[LabelValues, int] = {}
         for start in range(0, count, KEYS_PER_STEP):
             yield b""
             index.update(zip(self.keys[start : start + KEYS_PER_STEP], range(start, count), strict=False))
-        rows: list[int] = []
+        values, texts = [*self.values, _NOTHING], [*self.texts, b""]
+        found: tuple[list[Any], list[bytes]] = ([], [])
         for start in range(0, len(keys), KEYS_PER_STEP):
             yield b""
-            rows += [index.get(key, -1) for key in keys[start : start + KEYS_PER_STEP]]
-        values = list(map([*self.values, _NOTHING].__getitem__, rows))
-        yield b""
-        heads = list(map([*self.heads, ""].__getitem__, rows))
-        return SeriesTable({}, keys, values, heads, list(map([*self.texts, b""].__getitem__, rows)))
+            rows = [index.get(key, -1) for key in keys[start : start + KEYS_PER_STEP]]
+            found[0].extend(map(values.__getitem__, rows))
+            found[1].extend(map(texts.__getitem__, rows))
+        return SeriesTable({}, keys, *found)
 
 
 _NOTHING = object()
-EMPTY = SeriesTable({}, [], [], [], [])
+EMPTY = SeriesTable({}, [], [], [])
 """The table of no series."""
-
-
-def _differ(new: object, old: object) -> bool:
-    return new is not old and new != old
 
 
 class Lines:
@@ -148,22 +148,25 @@ class Lines:
         order = [self._names.index(name) for name in sorted(self._names)]
         self._order = order * self.per_series
 
-    def head(self, key: LabelValues) -> str:
+    def _head(self, key: LabelValues) -> str:
         """The lines of a series with `%s` in the place of each number."""
         labels = [escape_label(value).replace("%", "%%") for value in key]
         return self._template % tuple([labels[place] for place in self._order])
 
-    def write(self, heads: Sequence[str], values: Sequence[Any]) -> list[bytes]:
-        """The text of some series, at least one."""
-        if self.metric.kind in (Kind.COUNTER, Kind.GAUGE):
-            numbers = format_values(list(map(float, values)))
-            text = "".join([head % number for head, number in zip(heads, numbers, strict=True)])
-            return list(BytesIO(text.encode()))
-        numbers_of = self._numbers
-        return [
-            (head % tuple(map(format_value, numbers_of(value)))).encode()
-            for head, value in zip(heads, values, strict=True)
+    def write(self, keys: Sequence[LabelValues], values: Sequence[Any], before: Sequence[bytes]) -> list[bytes]:
+        """The text of some series, at least one; `before` are their texts so far, empty for new ones."""
+        if self.metric.kind not in (Kind.COUNTER, Kind.GAUGE):
+            return [
+                (self._head(key) % tuple(map(format_value, self._numbers(value)))).encode()
+                for key, value in zip(keys, values, strict=True)
+            ]
+        numbers = "\n".join(format_values(list(map(float, values)))).encode().split(b"\n")
+        # What stands in front of the number stays, and need not be put together again.
+        heads = [
+            text.rpartition(b" ")[0] or (self._head(key) % "").encode()[:-2]
+            for key, text in zip(keys, before, strict=True)
         ]
+        return [b"%b %b\n" % line for line in zip(heads, numbers, strict=True)]
 
     def _numbers(self, value: Any) -> Iterable[float]:
         """The numbers of a series of several lines, in their order."""

@@ -157,7 +157,7 @@ class CounterFamily(Family):
 
     def shown(self) -> Mapping[LabelValues, Shown]:
         """The series, frozen."""
-        return self._counts.copy()
+        return dict.copy(self._counts)  # as a plain dictionary: a copy of the table, and not of each entry
 
 
 class HistogramFamily(Family):

@@ -216,9 +216,9 @@ def test_only_what_has_changed_is_written_again(monkeypatch: pytest.MonkeyPatch)
     written: list[int] = []
     write = Lines.write
 
-    def noting(self: Lines, heads: list[str], values: list[object]) -> list[bytes]:
-        written.append(len(heads))
-        return write(self, heads, values)
+    def noting(self: Lines, keys: list[tuple[str, ...]], values: list[object], before: list[bytes]) -> list[bytes]:
+        written.append(len(keys))
+        return write(self, keys, values, before)
 
     monkeypatch.setattr(mapped.Lines, "write", noting)
     lines = Lines(metric_of(COUNTER), "s")
