@@ -11,7 +11,7 @@ COMMANDS = {
     "completion": "print the completion of commands and flags for bash, zsh or fish",
     "config": "print a configuration file with every option and its default",
     "check": "try each stream once, and say what is wrong and what to do",
-    "map": "list and show the mappings of sources that are not IRIS",
+    "map": "try a mapping of a source that is not IRIS, run its tests, list presets",
     "dashboards": "write the Grafana dashboards to files, or push them into a Grafana",
 }
 DEFAULT = "serve"

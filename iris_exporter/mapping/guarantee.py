@@ -47,8 +47,8 @@ def guarantee(mapping: Mapping, protocol: str) -> Guarantee:
     if cursor is not None and cursor.order is Order.NUMBER and cursor.rewind is None:
         why = "events have ids, but cursor has no rewind: of events with the same number some may be lost"
         return Guarantee(Counted.AT_MOST_ONCE, why)
-    reach = f"while the source's history and the last {mapping.limits.ids} ids reach"
-    return Guarantee(Counted.EXACTLY_ONCE, f"events have ids, and {how}; {reach}")
+    reach = f"as far as the source's history and the last {mapping.limits.ids} ids reach"
+    return Guarantee(Counted.EXACTLY_ONCE, f"events have ids, and {how}, {reach}")
 
 
 def counts_events(part: PartSpec) -> bool:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from typing_extensions import override
@@ -103,18 +105,36 @@ LIMITS = Object(
     ),
     lambda values: MappingLimits(**values.pick("series", "label-values", "label-length", "ids")),
 )
+
+
+def _time(text: str) -> float:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("a time such as 2025-10-09T08:53:20Z") from None
+    return (time if time.tzinfo is not None else time.replace(tzinfo=UTC)).timestamp()
+
+
 EXPECT = Object(
     "expect",
     (Key("every", Option(duration(1, 31_536_000)), "silence for longer is a reason to alert", required=True),),
     lambda values: values.get("every"),
 )
+
+
+def _make_test(values: Values) -> TestCase:
+    directory = Path(values.here.file).parent
+    return TestCase(str(directory / values.get("sample")), str(directory / values.get("expect")), values.get("at"))
+
+
 TEST = Object(
     "test",
     (
-        Key("sample", Text("a file"), "what the source sends", required=True),
+        Key("sample", Text("a file"), "what the source sends; a path from where the mapping stands", required=True),
         Key("expect", Text("a file"), "the exposition that has to come of it", required=True),
+        Key("at", Text("a time", _time, 40), "when it arrives", "now"),
     ),
-    lambda values: TestCase(values.get("sample"), values.get("expect")),
+    _make_test,
 )
 
 

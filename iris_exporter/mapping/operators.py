@@ -230,7 +230,7 @@ LABEL_NAME = Text("the name of a label", check_label_name, 100, "^[a-z_][a-z0-9_
 
 
 # What a path ends in that has as many values as there are things or people.
-_UNBOUNDED = frozenset({"id", "uuid", "ip", "email", "user", "hash", "token", "url"})
+UNBOUNDED = frozenset({"id", "uuid", "ip", "email", "user", "hash", "token", "url"})
 
 
 class LabelType(Type):
@@ -255,7 +255,7 @@ class LabelType(Type):
 def _is_unbounded(paths: Paths) -> bool:
     last = str(paths[0].steps[-1]) if paths[0].steps else ""
     words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", last)
-    return bool(words) and words[-1].lower() in _UNBOUNDED
+    return bool(words) and words[-1].lower() in UNBOUNDED
 
 
 _STATE = Object(

@@ -142,7 +142,7 @@ def read_each(text: str) -> Each:
 
 
 def written(root: Root, steps: tuple[Segment, ...]) -> str:
-    """Return a path as people write it: `.name` where that is possible, else `['name']`."""
+    """Return a path as people write it: `.name` where it has ASCII letters alone, else `['name']`."""
     return root.value + "".join(map(_written, steps))
 
 
@@ -238,7 +238,7 @@ def _written(segment: Segment) -> str:
         return segment.value
     if isinstance(segment, int):
         return f"[{segment}]"
-    if _NAME.fullmatch(segment):
+    if segment.isascii() and _NAME.fullmatch(segment):
         return f".{segment}"
     return "['" + "".join(_escaped(character) for character in segment) + "']"
 

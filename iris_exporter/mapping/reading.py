@@ -5,6 +5,7 @@ messages by their kind, metrics by their name; other lists and values replace wh
 takes it away. Kinds that the other one lacks come first, so that its own catch no messages of theirs.
 """
 
+import glob
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from iris_exporter.mapping.notes import Here, Notes, Unreadable
 from iris_exporter.mapping.spec import Mapping
 
 SECTION = "mappings"
+FILES = "mapping-files"
 BUILT_IN = "iris"
 """The name for what needs no mapping."""
 
@@ -67,6 +69,36 @@ def read_files(paths: Iterable[Path]) -> Mappings:
     result = read_mappings(sections)
     result.problems = [*problems, *result.problems]
     return result
+
+
+def read_config(path: Path) -> Mappings:
+    """Return the mappings of a file of the configuration, and of those that it names; all else is left alone."""
+    table, problems = yaml_text.read(path, "config.file", "mappings by their names (mappings: ...)")
+    sections = [(table.entries[SECTION], str(path))] if SECTION in table.entries else []
+    for pattern in _texts(table.entries.get(FILES)):
+        for file in sorted(glob.glob(str(path.parent / pattern))):  # noqa: PTH207 (it may be absolute)
+            other, wrong = yaml_text.read(Path(file), FILES)
+            problems += wrong
+            if SECTION in other.entries:
+                sections.append((other.entries[SECTION], file))
+    result = read_mappings(sections)
+    result.problems = [*problems, *result.problems]
+    return result
+
+
+def mapping_of_stream(path: Path, stream: str) -> str | None:
+    """Return the name of the mapping that a stream of a configuration has; None where there is no such stream."""
+    table, _ = yaml_text.read(path)
+    streams, defaults = table.entries.get("streams"), table.entries.get("defaults")
+    for each in streams.items if isinstance(streams, Sequence) else (table.entries.get("stream"),):
+        if isinstance(each, Table) and _text(each, "name") == stream:
+            return _text(each, "mapping") or (_text(defaults, "mapping") if defaults is not None else None)
+    return None
+
+
+def _texts(node: Node | None) -> list[str]:
+    items = node.items if isinstance(node, Sequence) else (node,)
+    return [item.text for item in items if isinstance(item, Scalar) and item.text is not None]
 
 
 @dataclass(frozen=True, slots=True)

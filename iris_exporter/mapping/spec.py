@@ -200,10 +200,11 @@ class MappingLimits:
 
 @dataclass(frozen=True, slots=True)
 class TestCase:
-    """A sample and the exposition that it must give; file names as written."""
+    """A sample and the exposition that it must give, as files; when it arrives, None for now (Unix seconds)."""
 
     sample: str
     expect: str
+    at: float | None = None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ PACKAGE = "iris_exporter"
 
 STAGES = (
     *("http", "wire", "decoding", "transports", "model", "instruments", "otel", "persistence"),
-    *("streams", "fleet", "grafana", "web", "check"),
+    *("streams", "fleet", "grafana", "web", "check", "trial"),
 )
 """Data flows from the left to the right; a stage imports nothing of those on its right. `decoding` comes before
 `transports`, which know the seam: a dialect says what they offer and send, and imports nothing of them."""

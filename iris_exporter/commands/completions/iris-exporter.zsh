@@ -16,7 +16,7 @@ _shtab_iris_exporter_commands() {
     config:'Print a configuration file with every option and its default.'
     dashboards:'Write the Grafana dashboards to files, or push them into a Grafana.'
     demo:'Run the reference backend and the exporter together, with nothing to set up.'
-    map:'List and show the mappings of sources that are not IRIS.'
+    map:'Try a mapping of a source that is not IRIS, run its tests, list presets.'
     serve:'Exports what an IRIS backend streams (WebSocket, SSE or REST) to Prometheus and OpenTelemetry.'
   )
   _describe 'iris-exporter commands' _commands
@@ -319,9 +319,17 @@ _shtab_iris_exporter_map_options=(
   {-h,--help}"[show the options that most people need, and stop]"
   "--help-all[show all options and stop]"
   "(- : *)--version[show the version and stop]"
+  "--try=[print what a mapping makes of this file (- is stdin)\: event streams, JSON, a message in each line]:SAMPLE:"
+  "--test[run the tests\: of mappings, as promtool does for rules]"
+  "--suggest=[print a first mapping for this file (- is standard input)]:SAMPLE:"
   "--list[list the presets, and what each is for]"
   "--show=[print a preset, as YAML to start from]:PRESET:"
   "--schema[print the JSON Schema of the section mappings\:, for editors]"
+  "--mapping=[the mapping\: a preset, or one of --config.file (default\: its only one)]:NAME:"
+  "--config.file=[file with mappings\:, and streams\:]:FILE:_files"
+  "--stream=[a stream of --config.file\: its mapping\; without --try, listen to its source for --seconds]:NAME:"
+  "--seconds=[how long to listen (default\: 20)]:NUMBER:"
+  "--save=[also write what was heard, with its values replaced, as a sample for a test]:DIR:_files -/"
 )
 
 # guard to ensure default positional specs are added only once per session

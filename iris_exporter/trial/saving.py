@@ -1,0 +1,151 @@
+"""Samples that can be given away: messages of a source with their values replaced.
+
+Structure, types, keys, times, and every text that the mapping names stay; other texts and numbers become others of the
+same length, the same ones always the same, so that ids still repeat where they did.
+"""
+
+import hashlib
+import json
+import re
+import secrets
+from collections.abc import Iterable, Iterator
+from dataclasses import fields, is_dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from iris_exporter.decoding.dialect import NamedEvent
+from iris_exporter.errors import UsageError
+from iris_exporter.mapping.paths import MISSING
+from iris_exporter.mapping.spec import Condition, Entry, Format, LabelSpec, Mapping, MetricSpec, StateSpec, ValueSpec
+from iris_exporter.trial.coverage import message_of
+from iris_exporter.trial.running import text_of
+from iris_exporter.trial.samples import Arrival
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_UNIX_TIMES = ((1e9, 4e9), (1e12, 4e12), (1e15, 4e15), (1e18, 4e18))
+_PREFIX = re.compile(rb"\d+-?(?:/[^,]*,)?\d*")
+
+
+def save(directory: Path, mapping: Mapping, arrivals: Iterable[Arrival]) -> Path:
+    """Write messages to a sample in a directory, which is made where it is missing; return the file.
+
+    Raises:
+        UsageError: It cannot be written.
+    """
+    messages = tuple(arrivals)
+    named = any(isinstance(arrival.frame, NamedEvent) for arrival in messages)
+    path = directory / ("sample.sse" if named else "sample.ndjson")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(Disguise(mapping).sample(messages))
+    except OSError as error:
+        raise UsageError(f"cannot write {str(path)!r}: {error.strerror}") from error
+    return path
+
+
+class Disguise:
+    """Replaces values; `salt` makes the replacements of one run its own."""
+
+    def __init__(self, mapping: Mapping, salt: bytes | None = None) -> None:
+        self._mapping = mapping
+        self._salt = secrets.token_bytes(16) if salt is None else salt
+        self._named = frozenset(_named(mapping))
+
+    def sample(self, arrivals: Iterable[Arrival]) -> bytes:
+        """Return messages as a sample: an event stream where they have names, else a message in each line."""
+        return b"".join(map(self._message, arrivals))
+
+    def _message(self, arrival: Arrival) -> bytes:
+        frame = arrival.frame
+        text = self.text(text_of(frame))
+        if isinstance(frame, NamedEvent):
+            identifier = self._replaced_text(frame.id)
+            lines = [f"event: {frame.name}".encode(), *([f"id: {identifier}".encode()] if identifier else [])]
+            return b"\n".join([*lines, b"data: " + text, b"", b""])
+        return text + b"\n"
+
+    def text(self, text: bytes) -> bytes:
+        """One message in one line, with its values replaced; a text that is no JSON becomes letters, too."""
+        prefix = b""
+        if self._mapping.format is Format.ENGINE_IO and (match := _PREFIX.match(text)):
+            prefix, text = match.group(), text[match.end() :]
+        value = message_of(text, Format.JSON)
+        if value is MISSING:
+            return prefix + self._replaced_text(text.decode("utf-8", "replace").replace("\n", " ")).encode()
+        return prefix + json.dumps(self._replaced(value), ensure_ascii=False, separators=(",", ":")).encode()
+
+    def _replaced(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: self._replaced(inner) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [self._replaced(item) for item in value]
+        if isinstance(value, str):
+            return self._replaced_text(value)
+        if isinstance(value, bool) or value is None or not isinstance(value, int | float):
+            return value
+        return self._replaced_number(value)
+
+    def _replaced_text(self, text: str) -> str:
+        if text in self._named or _is_time(text):
+            return text
+        inner = message_of(text.encode("utf-8", "replace"), Format.JSON)
+        if isinstance(inner, dict | list):
+            return json.dumps(self._replaced(inner), ensure_ascii=False, separators=(",", ":"))
+        draw = self._draws(text)
+        return "".join(_other(character, draw) for character in text)
+
+    def _replaced_number(self, number: float) -> float:
+        if number in self._named or any(least <= abs(number) < most for least, most in _UNIX_TIMES):
+            return number
+        text = repr(number)
+        draw = self._draws(text)
+        # The first digit is never 0, so that the number stays one.
+        digits = [str(1 + next(draw) % 9) if c in "123456789" else c for c in text.partition("e")[0]]
+        other = "".join(digits) + "".join(text.partition("e")[1:])
+        return int(other) if isinstance(number, int) else float(other)
+
+    def _draws(self, text: str) -> Iterator[int]:
+        block = self._salt + text.encode("utf-8", "replace")
+        while True:
+            block = hashlib.sha256(block).digest()
+            yield from block
+
+
+def _other(character: str, draw: Iterator[int]) -> str:
+    if character.isdigit():
+        return str(next(draw) % 10)
+    if character.isalpha():
+        letter = _LETTERS[next(draw) % len(_LETTERS)]
+        return letter.upper() if character.isupper() else letter
+    return character
+
+
+def _is_time(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return len(text) >= 10
+
+
+def _named(thing: object) -> Iterator[object]:
+    """Yield every constant that a mapping compares a value with."""
+    if isinstance(thing, Condition):
+        yield from thing.equals or ()
+        yield from thing.unequal or ()
+    elif isinstance(thing, ValueSpec | StateSpec):
+        yield from thing.map or ()
+    elif isinstance(thing, LabelSpec):
+        yield from thing.map or ()
+        yield from thing.keep or ()
+    elif isinstance(thing, tuple):
+        for item in thing:
+            yield from _named(item)
+    if isinstance(thing, MetricSpec):
+        yield from thing.states
+    if isinstance(thing, Entry) and thing.text is not None:
+        yield thing.text
+    if is_dataclass(thing) and not isinstance(thing, type | Condition):
+        for each in fields(thing):
+            yield from _named(getattr(thing, each.name))

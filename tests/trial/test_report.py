@@ -1,0 +1,115 @@
+"""What a person reads of a trial."""
+
+from pathlib import Path
+
+import pytest
+
+from iris_exporter.mapping.reading import read_files
+from iris_exporter.mapping.spec import Mapping
+from iris_exporter.trial.report import report
+from iris_exporter.trial.running import Result
+from iris_exporter.trial.testing import read_arrivals, series, try_arrivals
+
+MAPPING = """
+mappings:
+  a:
+    namespace: a
+    cursor: {path: $.n, order: number, rewind: {by: 5}, resume: {query: {since: "${cursor}"}}}
+    limits: {series: 100}
+    messages:
+      - {kind: bad, when: {$.type: error}, role: error, error: {code: $.code, as: rate_limited}}
+      - {kind: never, when: {$.type: never}, role: ack}
+      - kind: sample
+        when: {$.type: sample}
+        each: $.items[*]
+        where: {"@.skip": null}
+        id: ["@.id"]
+        metrics:
+          - {name: items_total, type: counter, help: Items., labels: {host: $.host, zone: $.zone}}
+          - {name: load_ratio, type: gauge, help: Load., value: "@.load"}
+          - {name: words, type: gauge, help: Words., value: {path: "@.words", length: true}}
+          - {name: unseen, type: gauge, help: Nothing., value: "@.unseen"}
+"""
+SAMPLE = b"""{"type":"sample","n":10,"host":"h","items":[{"id":1,"words":["a","b"],"extra":1},{"id":2,"load":"x"}]}
+{"type":"sample","n":11,"host":"h","items":[{"id":1},{"id":3,"skip":true},{"load":0.1,"id":4}],"more":{"deep":1}}
+{"type":"error","code":"E1"}
+{"type":"unknown","text":"\\u001b[31mred"}
+{"type":"unknown","text":"another of this shape"}
+[1,2]
+nonsense
+"""
+
+
+@pytest.fixture
+def mapping(tmp_path: Path) -> Mapping:
+    file = tmp_path / "a.yaml"
+    file.write_text(MAPPING)
+    read = read_files([file])
+    assert read.problems == []
+    return read.by_name["a"]
+
+
+@pytest.fixture
+def result(mapping: Mapping) -> Result:
+    return try_arrivals(mapping, read_arrivals(mapping, SAMPLE), 1000.0)
+
+
+def test_everything_that_came_of_it_is_counted(result: Result) -> None:
+    assert result.messages == {"sample": 2, "bad": 1, "other": 3}
+    assert (result.filtered, result.duplicates) == (1, 1)
+    assert [tuple(found)[:4] for found in result.problems] == [
+        ("sample", "a_load_ratio", "not_a_number", "@.load"),
+        ("", "", "not_json", "$"),
+    ]
+    assert result.errors == {("E1", "rate_limited"): 1}
+    assert len(result.unmatched) == 2
+    assert not result.is_clean
+
+
+def test_paths_that_found_nothing_and_fields_that_nobody_reads(result: Result) -> None:
+    assert result.coverage.missed() == {"sample": ["$.zone", "@.unseen"]}
+    assert result.coverage.unread()["sample"] == ["$.items[*].extra", "$.more.deep"]
+
+
+def test_the_report_says_all_of_it(result: Result) -> None:
+    text = report(result)
+    for part in (
+        "# messages: 6 (sample 2, bad 1, other 3)",
+        "# elements filtered: 1; duplicates: 1; gaps: 0",
+        "# kinds without a message: never",
+        "# error of the source: E1, which is the reason rate_limited (1)",
+        "# no entry takes 3; the first of each shape:",
+        "sample a_load_ratio: not_a_number at @.load, found text (1): text that is not a number",
+        "a message: not_json at $ (1): the text is not JSON",
+        "#   sample: $.zone, @.unseen",
+        "#   sample: $.items[*].extra, $.more.deep",
+        "a_unseen: 0 of 1000  <- nothing came",
+        "# guarantee: exactly_once: ",
+        "# cursor: 11",
+    ):
+        assert part in text, part
+
+
+def test_the_report_is_an_exposition(result: Result) -> None:
+    lines = report(result).splitlines()
+    assert all(line.startswith(("#", "a_")) for line in lines)
+    assert series(lines) == series(result.exposition.splitlines())
+
+
+def test_nothing_of_a_message_reaches_the_terminal_as_it_is(result: Result) -> None:
+    assert "\x1b" not in report(result)
+
+
+def test_lists_and_long_messages_are_cut(mapping: Mapping) -> None:
+    many = b'{"type":"sample","items":[{"id":1}],' + b",".join(b'"f%d":1' % n for n in range(500)) + b"}\n"
+    long = b'{"other":"' + b"x" * 10_000 + b'"}\n'
+    text = report(try_arrivals(mapping, read_arrivals(mapping, many + long), 1000.0))
+    assert "and 470 more" in text
+    assert max(map(len, text.splitlines())) < 300
+
+
+def test_a_mapping_that_takes_nothing_is_no_success(mapping: Mapping) -> None:
+    assert not try_arrivals(mapping, read_arrivals(mapping, b'{"a":1}\n'), 1000.0).is_clean
+    assert not try_arrivals(mapping, read_arrivals(mapping, b""), 1000.0).is_clean
+    clean = b'{"type":"sample","items":[{"id":1,"load":1}]}\n'
+    assert try_arrivals(mapping, read_arrivals(mapping, clean), 1000.0).is_clean

@@ -1,0 +1,86 @@
+"""First mappings for samples."""
+
+from pathlib import Path
+
+import pytest
+
+from iris_exporter.mapping.reading import Mappings, read_files
+from iris_exporter.mapping.spec import Role
+from iris_exporter.trial.samples import read_sample
+from iris_exporter.trial.suggest import suggest
+from iris_exporter.trial.testing import read_arrivals, try_arrivals
+from tests.mapping import samples
+
+
+def suggested(content: bytes, directory: Path) -> Mappings:
+    recording = read_sample(content, names_events=True, lines=False)
+    file = directory / "suggested.yaml"
+    file.write_text(suggest("My source", recording.arrivals, form=recording.form), encoding="utf-8")
+    return read_files([file])
+
+
+@pytest.mark.parametrize("name", [name for name in samples.NAMES if name != "socketio"])
+def test_what_is_suggested_for_a_real_stream_can_be_used(name: str, tmp_path: Path) -> None:
+    """It is accepted, and takes every message of the sample that is JSON."""
+    sample = samples.load(name)
+    read = suggested(sample.content, tmp_path)
+    assert [str(problem) for problem in read.problems] == []
+    mapping = read.by_name["my-source"]
+    result = try_arrivals(mapping, read_arrivals(mapping, sample.content), samples.NOW)
+    assert result.is_clean or {found.reason for found in result.problems} <= {"not_json", "missing", "wrong_type"}
+    assert result.exposition
+
+
+def test_kinds_ids_times_numbers_and_labels_are_found(tmp_path: Path) -> None:
+    content = (
+        b"".join(
+            b'{"type":"%s","id":"e%d","created_at":"2025-10-09T08:53:%02dZ","region":"%s","took_ms":%d,"price":"1.5"}\n'
+            % ((b"open", b"close")[n % 2], n, n, (b"eu", b"us")[n // 2 % 2], n)
+            for n in range(12)
+        )
+        + b'{"type":"heartbeat"}\n'
+    )
+    mapping = suggested(content, tmp_path).by_name["my-source"]
+    kinds = {entry.kind: entry for entry in mapping.entries}
+    assert kinds["heartbeat"].role is Role.HEARTBEAT
+    # `open` could be an acknowledgement.
+    part = kinds["close"].parts[0]
+    assert [path.text for paths in part.id for path in paths] == ["$.id"]
+    assert part.time is not None
+    assert (part.time.path[0].text, part.time.format) == ("$.created_at", "iso")
+    metrics = {metric.name: metric for metric in part.metrics}
+    assert metrics.keys() == {"my_source_close_total", "my_source_close_took_seconds", "my_source_close_price"}
+    assert [label.name for label in metrics["my_source_close_total"].labels] == ["region"]
+    took = metrics["my_source_close_took_seconds"].value
+    assert took is not None
+    assert took.factor == 0.001
+
+
+def test_elements_of_lists_and_values_of_objects_are_found(tmp_path: Path) -> None:
+    listed = suggested(b'[{"id":1,"n":2},{"id":2,"n":3}]', tmp_path).by_name["my-source"].entries[0].parts[0]
+    assert str(listed.each) == "$[*]"
+    keyed = suggested(b'{"apps":{"a":{"load":1,"up":true},"b":{"load":2,"up":false}}}', tmp_path).by_name["my-source"]
+    part = keyed.entries[0].parts[0]
+    assert str(part.each) == "$.apps.*"
+    assert part.metrics[0].labels[0].name == "name"
+    assert str((part.metrics[0].labels[0].path or ())[0]) == "@key"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"1\n2\n",
+        b'"a"\n',
+        b"{}\n{}\n",
+        b"null\n",
+        b"not json\n",
+        b'{"a b":{"c-d":1,"1":2,"":3},"le":"x","\xc3\xa4":4}\n',
+        b'{"ms":1,"count":2,"total":3,"info":4,"gauge":5,"a_sum":6}\n',
+        b'{"type":"other"}\n{"type":"Other!"}\n{"type":"a\\"b"}\n',
+        b'{"type":"","n":1}\n{"type":"\\u4e2d","n":1}\n',
+    ],
+)
+def test_whatever_the_sample_what_is_suggested_is_a_mapping(content: bytes, tmp_path: Path) -> None:
+    read = suggested(content, tmp_path)
+    assert [str(problem) for problem in read.problems] == []
+    assert list(read.by_name) == ["my-source"]
