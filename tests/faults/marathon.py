@@ -14,9 +14,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 import aiohttp
+from typing_extensions import override
 
 from iris_exporter.backend.server import Backend
 from iris_exporter.backend.service import BackendSettings
@@ -124,6 +125,62 @@ class Outcome:
         )
 
 
+class Source(Protocol):
+    """Where the events come from; `events` is the counter that has them at the sidecar."""
+
+    events: str
+    url: str
+
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(self, *error: object) -> None: ...
+
+    async def publish(self, first: int, count: int) -> None:
+        """Send `count` events, of which the first has the number `first`."""
+
+    def drawn_life(self) -> Life:
+        """The protocol and the options of the next life."""
+
+    def options(self, life: Life, url: str) -> tuple[str, ...]:
+        """The sidecar's options for a life that receives by way of `url`."""
+
+
+class ReferenceBackend(Source):
+    """The reference IRIS, with every extension."""
+
+    events = EVENTS
+
+    def __init__(self, plan: Plan, draw: random.Random) -> None:
+        self._random = draw
+        self._path = "/api/stream/events" if draw.random() < OLDER_PATH_SHARE else "/api/stream"
+        self._backend = Backend(
+            BackendSettings(port=0, rate=0, seed=plan.seed, heartbeat_interval_seconds=0.5, history_events=plan.history)
+        )
+
+    @override
+    async def __aenter__(self) -> Self:
+        await self._backend.__aenter__()
+        self.url = self._backend.url
+        return self
+
+    @override
+    async def __aexit__(self, *error: object) -> None:
+        await self._backend.__aexit__(None, None, None)
+
+    @override
+    async def publish(self, first: int, count: int) -> None:
+        self._backend.service.publish(numbered_events(first, count))
+
+    @override
+    def drawn_life(self) -> Life:
+        protocol = self._random.choice(("websocket", "sse"))
+        drawn = (f"--stream.{name}={self._random.choice(values)}" for name, values in SUBSCRIPTION.items())
+        return Life(protocol, self._path, tuple(drawn))  # which ask for nothing at the older address
+
+    @override
+    def options(self, life: Life, url: str) -> tuple[str, ...]:
+        return (f"--stream.url={url}{life.path}", f"--stream.protocol={life.protocol}", *life.asked)
+
+
 class Watcher(Protocol):
     """A scraper other than the run's own, such as a Prometheus."""
 
@@ -137,17 +194,18 @@ class Watcher(Protocol):
 class Marathon:
     """One run: `await Marathon(plan, directory).run()`. `port` is the sidecar's.
 
-    With a `watcher`, it is the one that scrapes; the run's own scrapes only look, as a person with curl.
+    With a `watcher`, it is the one that scrapes; the run's own scrapes only look, as a person with curl. `source` is
+    the reference backend where there is no other one.
     """
 
-    def __init__(self, plan: Plan, state_dir: Path) -> None:
+    def __init__(self, plan: Plan, state_dir: Path, source: Source | None = None) -> None:
         self.port = free_port()
         self.outcome = Outcome(plan)
         self.watcher: Watcher | None = None
         self._plan = plan
         self._state_dir = state_dir
         self._random = random.Random(plan.seed)
-        self._path = "/api/stream/events" if self._random.random() < OLDER_PATH_SHARE else "/api/stream"
+        self._source = ReferenceBackend(plan, self._random) if source is None else source
         self._http: aiohttp.ClientSession
         self._sent_all = asyncio.Event()
 
@@ -155,18 +213,15 @@ class Marathon:
         """Send everything, wait until the sums are right or stand still, end everything."""
         plan, draw = self._plan, self._random.uniform
         began = time.monotonic()
-        backend_settings = BackendSettings(
-            port=0, rate=0, seed=plan.seed, heartbeat_interval_seconds=0.5, history_events=plan.history
-        )
         timeout = aiohttp.ClientTimeout(total=10)
         async with (
-            Backend(backend_settings) as backend,
-            FaultProxy(int(backend.url.rpartition(":")[2])) as proxy,
+            self._source as source,
+            FaultProxy(int(source.url.rpartition(":")[2])) as proxy,
             aiohttp.ClientSession(timeout=timeout) as self._http,
         ):
             async with self._life(proxy) as (program, life):
                 await self._scraped_live(life)
-                publishing = asyncio.create_task(self._publish(backend))
+                publishing = asyncio.create_task(self._publish())
                 await proxy.flap(lambda: draw(*plan.up), lambda: draw(*plan.down))
                 finished = await self._live_until_killed(life)
             while not finished:
@@ -181,22 +236,22 @@ class Marathon:
         self.outcome.seconds = time.monotonic() - began
         return self.outcome
 
-    async def _publish(self, backend: Backend) -> None:
+    async def _publish(self) -> None:
         began = time.monotonic()
         while self.outcome.sent < self._plan.events:
             await asyncio.sleep(PUBLISH_EVERY_SECONDS)
             due = min(self._plan.events, int((time.monotonic() - began) * self._plan.rate)) - self.outcome.sent
-            backend.service.publish(numbered_events(self.outcome.sent, due))
+            await self._source.publish(self.outcome.sent, due)
             self.outcome.sent += due
         self._sent_all.set()
 
     @asynccontextmanager
     async def _life(self, proxy: FaultProxy) -> AsyncIterator[tuple[Program, Life]]:
         """A sidecar process, scraped all the time until the block ends; then it is killed."""
-        life = self._drawn_life()
+        life = self._source.drawn_life()
         self.outcome.lives.append(life)
         command = (sys.executable, "-m", "iris_exporter", f"--web.listen-address=127.0.0.1:{self.port}", *OPTIONS)
-        stream = (f"--stream.url={proxy.url}{life.path}", f"--stream.protocol={life.protocol}", *life.asked)
+        stream = self._source.options(life, proxy.url)
         async with running(*command, *stream, f"--state.dir={self._state_dir}") as program:
             await program.printed(_is_listening)
             scraping = asyncio.create_task(self._scrape_for_ever(life))
@@ -209,11 +264,6 @@ class Marathon:
                 with suppress(asyncio.CancelledError):
                     await scraping
         self.outcome.problems += [line for line in program.stderr if "raceback" in line or not line.startswith("{")]
-
-    def _drawn_life(self) -> Life:
-        protocol = self._random.choice(("websocket", "sse"))
-        drawn = (f"--stream.{name}={self._random.choice(values)}" for name, values in SUBSCRIPTION.items())
-        return Life(protocol, self._path, tuple(drawn))  # which ask for nothing at the older address
 
     async def _live_until_killed(self, life: Life) -> bool:
         """Wait for the moment of the kill; True when all events were sent before it.
@@ -254,10 +304,10 @@ class Marathon:
         now: dict[object, float] = {key: scrape.samples[key] for key in scrape.cumulative}
         self.outcome.problems += [f"{key} fell" for key, value in life.kept.items() if now.get(key, -1.0) < value]
         life.kept = now
-        life.events, life.gaps = scrape.total(EVENTS), scrape.total(GAPS)
+        life.events, life.gaps = scrape.total(self._source.events), scrape.total(GAPS)
         life.duplicates = scrape.total("iris_stream_events_duplicate_total")
         life.scrapes += 1
-        life.was_live = life.was_live or scrape.state() == "live"
+        life.was_live = life.was_live or scrape.state() in ("live", "polling")
 
     async def _scraped_live(self, life: Life) -> None:
         """Events may begin once a scrape has shown, and kept, where the stream stood before the first one."""

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.faults.mapped_source import TRANSPORTS, MappedSource
 from tests.faults.marathon import Marathon, Plan
 
 
@@ -18,12 +19,16 @@ def main() -> int:
     parser.add_argument("--history", type=int, default=120_000, help="how far a resume reaches (default: %(default)s)")
     parser.add_argument("--kill-every", type=float, default=2.5, help="mean seconds of a life (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=random.randrange(2**31), help="repeats an earlier run's choices")
+    mapped = f"{', '.join(TRANSPORTS)}: a source with a mapping instead of an IRIS"
+    parser.add_argument("--mapped", choices=TRANSPORTS, help=mapped)
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
     lives = (0.4 * options.kill_every, 1.6 * options.kill_every)
     plan = Plan(options.seed, options.events, options.rate, options.history, lives)
     with tempfile.TemporaryDirectory() as directory:
-        outcome = asyncio.run(Marathon(plan, Path(directory)).run())
+        state = Path(directory, "state")
+        source = MappedSource(options.mapped, Path(directory)) if options.mapped else None
+        outcome = asyncio.run(Marathon(plan, state, source).run())
     print(outcome)
     for number, life in enumerate(outcome.lives, 1):
         print(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.faults.mapped_source import TRANSPORTS, MappedSource
 from tests.faults.marathon import Marathon, Outcome, Plan
 from tests.integration.test_prometheus import Prometheus, prometheus
 
@@ -48,6 +49,19 @@ async def test_what_a_source_has_forgotten_is_missing_to_the_event(tmp_path: Pat
 @pytest.mark.time_limit(120)
 async def test_a_hundred_thousand_events_are_counted_once(tmp_path: Path) -> None:
     check(await Marathon(Plan(seed()), tmp_path).run())
+
+
+@pytest.mark.integration
+@pytest.mark.slow
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.time_limit(60)
+async def test_events_of_a_mapped_source_are_counted_once(transport: str, tmp_path: Path) -> None:
+    """Where the guarantee says exactly_once."""
+    plan = Plan(seed(), events=10_000, rate=1500.0, kill_every=(0.6, 1.8))
+    source = MappedSource(transport, tmp_path)
+    outcome = await Marathon(plan, tmp_path / "state", source).run()
+    check(outcome)
+    assert len(outcome.lives) > 2, "nothing was killed"
 
 
 SCRAPE_LASTS_SECONDS = 1.0
