@@ -62,7 +62,7 @@ class Program:
             source.instruments.message("event")
             source.instruments.delays([0.02])
             projects = tuple(
-                msgspec.structs.replace(project, runs=(project.runs or 0) + 1) if number % step == 0 else project
+                msgspec.structs.replace(project, runs=(project.runs or 0.0) + 1) if number % step == 0 else project
                 for number, project in enumerate(source.snapshot.projects)
             )
             status = replace(source.status, last_message=(source.status.last_message or 0) + 1)

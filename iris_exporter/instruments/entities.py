@@ -1,11 +1,9 @@
-"""The projects, anomalies and events of one stream as lines of text, written again only for what has changed.
+"""The projects, anomalies and events of one stream within its limits, and the lines of its events.
 
-Theory of operation. A scrape of 100,000 series must not take the event loop from the stream, and between two scrapes
-few projects change. The lines of projects are therefore a table with the values that they show (`table`); a scrape
-writes those of the projects that are other objects than before and show other values. `view` is a generator that
-yields an empty piece every few hundred projects, where the caller may let others run, and returns the view. Two scrapes
-at once share the table, so that one may print what the other has just written. Events are not shared, since what is
-recorded of a scrape (`persistence.checkpoints`) stands for exactly the events that it shows.
+`view` is a generator that yields an empty piece every few hundred projects, where the caller may let others run, and
+returns the view. The lines of projects are in tables that several streams, and two scrapes at once, share (`projects`).
+Those of events are not shared, since what is recorded of a scrape (`persistence.checkpoints`) stands for exactly the
+events that it shows.
 
 Everything here is bounded by the limits of the stream, and what is beyond them is counted: projects, unlisted projects
 (which only events or anomalies name), event label sets, event types, severities, the length of a label. No two series
@@ -14,30 +12,21 @@ anomalies are added up.
 """
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from io import BytesIO
 
 from iris_exporter.core.labels import clean_label
 from iris_exporter.decoding.messages import Anomaly, Project
 from iris_exporter.instruments import catalog
-from iris_exporter.instruments.metric import OTHER, Metric, Value
+from iris_exporter.instruments.metric import OTHER
+from iris_exporter.instruments.projects import NO_ANOMALIES, STEP
 from iris_exporter.instruments.stream_instruments import StreamInstruments
-from iris_exporter.instruments.table import Column
-from iris_exporter.instruments.text import escape_label, exemplar_text, format_value, format_values
+from iris_exporter.instruments.text import escape_label, exemplar_text, format_value
 from iris_exporter.instruments.view import NO_ENTITIES, EntityView, ProjectView
 from iris_exporter.model.snapshot import EventKey, Snapshot
 
-STEP = 100
-"""Projects written, or event series read, before the caller may let others run: about a millisecond of work."""
-
-_MANY = 16
-"""From so many numbers on it is quicker to spell and encode all of them at once."""
-
 _OTHERS: EventKey = (OTHER, OTHER, OTHER)
-_NO_ANOMALIES: Mapping[str, int] = dict.fromkeys(catalog.ANOMALY_SEVERITIES, 0)
-_VALUES = [metric.value for metric in catalog.PROJECT_METRICS if metric.value is not None]
-_ANY_PROJECT = "\0"
-"""Stands for a project in lines that many share: no clean label has this character."""
+
+Projects = tuple[Sequence[str], Sequence[ProjectView]]
+"""Clean names, and what there is to be shown of each."""
 
 
 class Bounded:
@@ -62,56 +51,26 @@ class Bounded:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectTable:
-    """A row for each project, a column for each of `catalog.PROJECT_METRICS`.
-
-    `views` are what it has to show, `shown` what its columns show; these two it shares with the table before, where
-    the names are the same.
-    """
-
-    names: Sequence[str]
-    views: Sequence[ProjectView]
-    shown: list[ProjectView | None]
-    columns: Sequence[Column[bytes]]
-
-    def successor(self, names: Sequence[str], views: Sequence[ProjectView]) -> Generator[bytes, None, "ProjectTable"]:
-        """A table of other projects, with the lines of those that are here."""
-        index = {name: row for row, name in enumerate(self.names)}
-        rows = [index.get(name, -1) for name in names]
-        # First what is shown: of what another scrape writes meanwhile it must not say that it is shown already.
-        shown = list(map([*self.shown, None].__getitem__, rows))
-        columns = []
-        for column in self.columns:
-            yield b""
-            columns.append(column.reordered(rows, b""))
-        return ProjectTable(names, views, shown, columns)
-
-
-_NO_PROJECTS = ProjectTable((), (), [], [Column(0, b"") for _ in catalog.PROJECT_METRICS])
-
-
 class EntitySeries:
-    """Caches the lines of one stream's projects and events between scrapes."""
+    """Caches the view of one stream, and the lines of its events, between scrapes."""
 
     def __init__(self, instruments: StreamInstruments) -> None:
         self.instruments = instruments
         self._limits = limits = instruments.limits
         self._names: dict[str, str] = {}  # of the projects shown last: raw and clean
-        self._table = _NO_PROJECTS
-        self._ids: list[str] | None = None  # raw ones of the table, where it has all of them
-        self._anomalies: tuple[Anomaly, ...] = ()  # that the table shows
-        self._templates: dict[tuple[Metric, str], str] = {}
+        self._projects: Projects = ((), ())
+        self._ids: list[str] | None = None  # raw ones of the projects, where all of them are shown
+        self._anomalies: tuple[Anomaly, ...] = ()  # that the projects show
         # What the last view was made of. Not the snapshot, whose feed would then live twice.
         self._last: tuple[Sequence[Project], Sequence[Anomaly], Mapping[EventKey, int], bool, EntityView] | None = None
         self._left_out: set[str] = set()
         self._unlisted_left_out: set[str] = set()
         self._event_keys: dict[EventKey, EventKey] = {}  # raw and clean; it never changes
         self._event_lines: dict[EventKey, tuple[int, bytes]] = {}
-        self._event_projects = Bounded((), limits.max_projects, self._clean)
-        self._event_types = Bounded((), limits.max_label_values, self._clean)
-        self._severities = Bounded(catalog.SEVERITIES, limits.max_label_values, self._clean)
-        self._anomaly_severities = Bounded(catalog.ANOMALY_SEVERITIES, limits.max_label_values, self._clean)
+        self._event_projects = Bounded((), limits.max_projects, self.clean)
+        self._event_types = Bounded((), limits.max_label_values, self.clean)
+        self._severities = Bounded(catalog.SEVERITIES, limits.max_label_values, self.clean)
+        self._anomaly_severities = Bounded(catalog.ANOMALY_SEVERITIES, limits.max_label_values, self.clean)
 
     def view(self, snapshot: Snapshot) -> Generator[bytes, None, EntityView]:
         """The view of a snapshot, the last one where it shows the same; of a stale one only the events are left."""
@@ -123,17 +82,20 @@ class EntitySeries:
         self._last = None
         self._take_limits()
         totals = yield from self._count_events(snapshot.event_counts)
-        events = (list(totals), list(totals.values()), (yield from self._write_events(totals)))
-        if snapshot.stale:
-            view = EntityView((), (), (), *events)
-        else:
-            table = self._same_projects(snapshot) or (yield from self._list_projects(snapshot))
-            yield from self._write_projects(table)
-            view = EntityView(table.names, table.views, table.columns, *events)
+        lines = yield from self._write_events(totals)
+        names, views = (), ()  # type: Projects
+        if not snapshot.stale:
+            names, views = self._projects = self._same_projects(snapshot) or (yield from self._list_projects(snapshot))
+        view = EntityView(names, views, list(totals), list(totals.values()), lines)
         if not view.names and not view.event_keys:
             view = NO_ENTITIES
         self._last = snapshot.projects, snapshot.anomalies, snapshot.event_counts, snapshot.stale, view
         return view
+
+    @property
+    def tail(self) -> str:
+        """See `projects.Owner`."""
+        return self.instruments.tail
 
     def event_lines(self, view: EntityView, *, exemplars: bool) -> Sequence[bytes]:
         """The lines of the event counter; their exemplars are found by the same labels."""
@@ -151,32 +113,32 @@ class EntitySeries:
         if limits is self._limits:
             return
         self._limits = limits
-        self._names, self._ids, self._table = {}, None, _NO_PROJECTS
+        self._names, self._ids, self._projects = {}, None, ((), ())
         self._event_projects.limit = limits.max_projects
         for bounded in (self._event_types, self._severities, self._anomaly_severities):
             bounded.limit = limits.max_label_values
 
-    def _clean(self, value: str) -> str:
+    def clean(self, value: str) -> str:
+        """See `projects.Owner`; what is changed is counted."""
         clean = clean_label(value, self._limits.max_label_length)
         if clean != value:
             self.instruments.count(catalog.STREAM_DROPPED, 1, "label_text")
         return clean
 
-    def _same_projects(self, snapshot: Snapshot) -> ProjectTable | None:
-        """The table where no project has come or gone, which is nearly always."""
+    def _same_projects(self, snapshot: Snapshot) -> Projects | None:
+        """The projects where none has come or gone, which is nearly always."""
         if snapshot.anomalies is not self._anomalies or [project.id for project in snapshot.projects] != self._ids:
             return None
-        before = self._table
+        names, before = self._projects
         views = [
             old if old.project is project else ProjectView(project, old.anomalies)
-            for project, old in zip(snapshot.projects, before.views, strict=False)  # the unlisted ones come last
+            for project, old in zip(snapshot.projects, before, strict=False)  # the unlisted ones come last
         ]
-        views += before.views[len(views) :]
-        self._table = ProjectTable(before.names, views, before.shown, before.columns)
-        return self._table
+        views += before[len(views) :]
+        return names, views
 
-    def _list_projects(self, snapshot: Snapshot) -> Generator[bytes, None, ProjectTable]:
-        """The table of all projects that are shown, with the lines from before."""
+    def _list_projects(self, snapshot: Snapshot) -> Generator[bytes, None, Projects]:
+        """All projects that are shown."""
         listed, names = yield from self._list_listed(snapshot.projects)
         anomalies = yield from self._count_anomalies(names, snapshot.anomalies)
         self._names = names
@@ -184,17 +146,12 @@ class EntitySeries:
         for name, project in listed.items():
             if len(views) % STEP == 0:
                 yield b""
-            views.append(ProjectView(project, anomalies.get(name, _NO_ANOMALIES)))
+            views.append(ProjectView(project, anomalies.get(name, NO_ANOMALIES)))
         unlisted = [name for name in anomalies if name not in listed]
         views += [ProjectView(Project(id=name), anomalies[name]) for name in unlisted]
-        yield b""
-        if views:
-            self._table = yield from self._table.successor([*listed, *unlisted], views)
-        else:
-            self._table = _NO_PROJECTS
         self._anomalies = snapshot.anomalies
         self._ids = [project.id for project in snapshot.projects] if len(listed) == len(snapshot.projects) else None
-        return self._table
+        return [*listed, *unlisted], views
 
     def _list_listed(
         self, projects: tuple[Project, ...]
@@ -211,7 +168,7 @@ class EntitySeries:
             if len(listed) >= most:
                 left_out.add(raw)
                 continue
-            name = self._names.get(raw) or self._clean(raw)
+            name = self._names.get(raw) or self.clean(raw)
             if name in listed:
                 left_out.add(raw)
                 continue
@@ -238,71 +195,17 @@ class EntitySeries:
             raw = anomaly.project
             name = names.get(raw)
             if name is None and len(names) < self._limits.max_projects:
-                name = names[raw] = self._names.get(raw) or self._clean(raw)
+                name = names[raw] = self._names.get(raw) or self.clean(raw)
             if name is None:
                 left_out.add(raw)
                 name = OTHER
             if name not in counts:
-                counts[name] = dict(_NO_ANOMALIES)
+                counts[name] = dict(NO_ANOMALIES)
             severity = self._anomaly_severities.admit(anomaly.severity)
             counts[name][severity] = counts[name].get(severity, 0) + 1
         self.instruments.count(catalog.SERIES_DROPPED, len(left_out - self._unlisted_left_out), catalog.ANOMALIES.name)
         self._unlisted_left_out = left_out
         return counts
-
-    def _write_projects(self, table: ProjectTable) -> Generator[bytes, None, None]:
-        """Write the rows whose project is another object than before; each of them where its value is another one."""
-        for start in range(0, len(table.names), STEP):
-            yield b""
-            views = table.views[start : start + STEP]
-            pairs = zip(views, table.shown[start : start + STEP], strict=True)
-            rows = [row for row, (view, shown) in enumerate(pairs, start) if view is not shown]
-            if rows:
-                self._write_rows(table, rows)
-                table.shown[start : start + STEP] = views
-
-    def _write_rows(self, table: ProjectTable, rows: list[int]) -> None:
-        views = [table.views[row] for row in rows]
-        labels: dict[int, str] = {}
-        for metric, find, column in zip(catalog.PROJECT_METRICS, _VALUES, table.columns, strict=True):
-            changes = column.differing(rows, list(map(find, views)))
-            if not changes:
-                continue
-            if not labels:
-                tail = self.instruments.tail
-                labels = {row: f'{{project="{escape_label(table.names[row])}",{tail}' for row in rows}
-            name = metric.name
-            numbers = [value for _, value in changes]
-            if len(changes) >= _MANY and set(map(type, numbers)) == {float}:
-                column.write(changes, _number_lines(name, [labels[row] for row, _ in changes], numbers))
-                continue
-            column.write(
-                changes,
-                [
-                    f"{name}{labels[row]}{format_value(value)}\n".encode()
-                    if type(value) is float
-                    else self._unusual(metric, value, table.names[row])
-                    for row, value in changes
-                ],
-            )
-
-    def _unusual(self, metric: Metric, value: Value, name: str) -> bytes:
-        """The lines of what is not one number."""
-        project = escape_label(name)
-        if isinstance(value, str) or value is _NO_ANOMALIES:
-            return self._template(metric, value).replace(_ANY_PROJECT, project).encode()
-        tail = self.instruments.tail
-        if isinstance(value, tuple):
-            return metric.line((project, *[escape_label(self._clean(text)) for text in value]), 1, tail).encode()
-        return metric.lines(value, tail, (project,), self._clean).encode()
-
-    def _template(self, metric: Metric, value: Value) -> str:
-        """The lines of a value that many projects share, written once."""
-        key = metric, value if isinstance(value, str) else ""
-        found = self._templates.get(key)
-        if found is None:
-            found = self._templates[key] = metric.lines(value, self.instruments.tail, (_ANY_PROJECT,))
-        return found
 
     def _count_events(self, counts: Mapping[EventKey, int]) -> Generator[bytes, None, dict[EventKey, int]]:
         """Sum the counts by the labels they are shown under; a key never changes its labels, so no sum ever falls."""
@@ -344,9 +247,3 @@ class EntitySeries:
                 self.instruments.count(catalog.SERIES_DROPPED, 1, catalog.EVENTS.name)
         self._event_keys[raw] = key
         return key
-
-
-def _number_lines(name: str, labels: Iterable[str], values: Sequence[float]) -> list[bytes]:
-    """A line for each value, all encoded at once."""
-    lines = [f"{name}{label}{value}\n" for label, value in zip(labels, format_values(values), strict=True)]
-    return list(BytesIO("".join(lines).encode()))

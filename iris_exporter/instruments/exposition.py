@@ -14,6 +14,7 @@ from iris_exporter.instruments.entities import EntitySeries
 from iris_exporter.instruments.mapped import MappedSeries, mapped_families
 from iris_exporter.instruments.metric import Kind, Label, Metric, Subject, Value
 from iris_exporter.instruments.primitives import Instrument
+from iris_exporter.instruments.projects import Part, ProjectTable, ProjectTables
 from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.instruments.table import Column
@@ -31,7 +32,7 @@ LINES_PER_PIECE = 1000
 """Lines that were written before are joined in pieces of this many: some 100 KB, a fraction of a millisecond."""
 
 COLUMNS = {metric: index for index, metric in enumerate(catalog.PROJECT_METRICS)}
-"""Where the texts of each project metric are in `EntityView.columns`."""
+"""Where the texts of each project metric are in `ProjectTable.columns`."""
 
 Views = list[tuple[EntitySeries, StreamView]]
 """What a scrape shows of each stream."""
@@ -69,6 +70,7 @@ class Exposition:
         self._streams: dict[str, EntitySeries] = {}
         self._mapped: dict[str, MappedSeries] = {}
         self._table = StreamTable(())
+        self._projects = ProjectTables()
         self._series: int | None = None
         self.self_metrics = self_metrics
 
@@ -120,6 +122,12 @@ class Exposition:
                 mapped[name] = series = self._series_of(name, counts.mapping)
                 view.rows = yield from series.view(source.snapshot, wanted)
             views.append((stream, view))
+        if entities:
+            parts = [
+                Part(stream, stream.instruments.limits, view.entities.names, view.entities.projects)
+                for stream, view in views
+            ]
+            yield from self._projects.show(parts)
         self._streams, self._mapped = streams, mapped
         rows = tuple(streams.values())
         if rows != self._table.rows:
@@ -133,9 +141,10 @@ class Exposition:
     def _families(
         self, metrics: list[Metric], views: Views, form: Format, wanted: frozenset[str] | None
     ) -> Iterator[tuple[Metric, Pieces]]:
-        table = self._table  # that of `views`: another scrape may bring another one
+        # Those of `views`: another scrape may bring others.
+        table, projects = self._table, self._projects.tables
         for metric in metrics:
-            pieces = self._pieces(metric, views, table, exemplars=form.exemplars)
+            pieces = self._pieces(metric, views, table, projects, exemplars=form.exemplars)
             yield metric, pieces if wanted is None or metric.name in wanted else _only(pieces, wanted)
         for metric, texts in mapped_families(rows for _, view in views for rows in view.rows.values()):
             pieces = _joined(texts)
@@ -144,12 +153,14 @@ class Exposition:
         for family in process.collect():
             yield _process_family(family)
 
-    def _pieces(self, metric: Metric, views: Views, table: "StreamTable", *, exemplars: bool) -> Pieces:
+    def _pieces(
+        self, metric: Metric, views: Views, table: "StreamTable", projects: Sequence[ProjectTable], *, exemplars: bool
+    ) -> Pieces:
         if metric.subject is Subject.EXPORTER:
             text = metric.lines(self.self_metrics.shown(metric))
             return iter(((text.encode(), text.count("\n")),))
         if metric in COLUMNS:
-            return _joined(_project_texts(views, COLUMNS[metric]))
+            return _joined(_project_texts(metric, projects))
         if metric is catalog.EVENTS:
             events = [stream.event_lines(view.entities, exemplars=exemplars) for stream, view in views]
             return _joined((lines, len(lines)) for lines in events if lines)
@@ -202,12 +213,13 @@ class StreamTable:
         return column
 
 
-def _project_texts(views: Views, index: int) -> Iterator[tuple[list[bytes], int]]:
-    """The texts of a column of projects, stream by stream, and the number of lines in them."""
-    for _, view in views:
-        columns = view.entities.columns
-        if columns:
-            yield columns[index].texts, columns[index].lines(b"\n")
+def _project_texts(metric: Metric, tables: Iterable[ProjectTable]) -> Iterator[tuple[list[bytes], int]]:
+    """The texts of a column of projects, table by table, and the number of lines in them."""
+    index, has_one_line = COLUMNS[metric], not metric.own_labels
+    for table in tables:
+        column = table.columns[index]
+        texts = column.texts
+        yield texts, len(texts) - texts.count(b"") if has_one_line else column.lines(b"\n")
 
 
 def _joined(streams: Iterable[tuple[Sequence[bytes], int]]) -> Pieces:

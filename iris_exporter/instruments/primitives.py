@@ -21,7 +21,7 @@ from types import MappingProxyType
 from typing_extensions import override
 
 from iris_exporter.instruments.metric import OTHER, Metric
-from iris_exporter.instruments.text import Exemplar, Pairs, exemplar_text, format_value, head
+from iris_exporter.instruments.text import Exemplar, Pairs, exemplar_text, format_value, format_values, head
 
 _ZERO = timedelta()
 MAX_TEMPLATES = 1024
@@ -192,7 +192,7 @@ _TAIL = "\0"
 
 def _text(template: str, numbers: Iterable[float], tail: str) -> str:
     """The lines of a template. The tail comes last, since it may have a percent sign."""
-    return (template % tuple(map(format_value, numbers))).replace(_TAIL, tail)
+    return (template % tuple(format_values(list(map(float, numbers))))).replace(_TAIL, tail)
 
 
 @lru_cache(maxsize=MAX_TEMPLATES)

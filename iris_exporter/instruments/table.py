@@ -5,6 +5,7 @@ shows; a scrape hands in the values of now, writes those that differ, and joins 
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, AnyStr, Final, Generic
 
 _NOTHING: Final = float("nan")
@@ -55,12 +56,23 @@ class Column(Generic[AnyStr]):
             count = self._counts[start] = line_feed[:0].join(self.texts[start:end]).count(line_feed)
         return count
 
-    def reordered(self, rows: Sequence[int], empty: AnyStr) -> "Column[AnyStr]":
-        """A column whose rows are these of this one, -1 for a new row."""
-        other = Column(0, empty)
-        values = [*self._values, _NOTHING]
-        texts = self.texts.copy()
+    def shows(self, start: int, values: list[Any]) -> bool:
+        """Whether these neighbours show these values."""
+        return self._values[start : start + len(values)] == values
+
+    def replace(self, start: int, values: Sequence[Any], texts: Sequence[AnyStr]) -> None:
+        """Let neighbours show other values as these texts."""
+        self._counts.clear()
+        self._values[start : start + len(values)] = values
+        self.texts[start : start + len(values)] = texts
+
+    @classmethod
+    def of_rows(cls, columns: Sequence["Column[AnyStr]"], rows: Sequence[int], empty: AnyStr) -> "Column[AnyStr]":
+        """A column whose rows are these of the given ones, one behind another; -1 for a new row."""
+        made = cls(0, empty)
+        values = [*chain.from_iterable(column._values for column in columns), _NOTHING]  # noqa: SLF001 (its own kind)
+        texts = list(chain.from_iterable(column.texts for column in columns))
         texts.append(empty)
-        other._values = [values[row] for row in rows]
-        other.texts = [texts[row] for row in rows]
-        return other
+        made._values = [values[row] for row in rows]
+        made.texts = [texts[row] for row in rows]
+        return made

@@ -9,7 +9,6 @@ import msgspec
 
 from iris_exporter.core.status import LinkStatus, State
 from iris_exporter.decoding.messages import Metrics, Project
-from iris_exporter.instruments.table import Column
 from iris_exporter.model.snapshot import DataFlow, EventKey, Snapshot
 
 if TYPE_CHECKING:
@@ -30,15 +29,13 @@ class ProjectView(msgspec.Struct, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class EntityView:
-    """The projects and events of one stream within its limits, by clean labels, and their text.
+    """The projects and events of one stream within its limits, by clean labels.
 
-    `projects` has a row for each of `names`, `columns` the text of each of `catalog.PROJECT_METRICS` in the same rows.
-    `event_lines` has a line for each of `event_keys`.
+    `projects` has an element for each of `names`, `event_lines` a line for each of `event_keys`.
     """
 
     names: Sequence[str] = ()
     projects: Sequence[ProjectView] = ()
-    columns: Sequence[Column[bytes]] = ()
     event_keys: Sequence[EventKey] = ()
     event_counts: Sequence[int] = ()
     event_lines: Sequence[bytes] = ()

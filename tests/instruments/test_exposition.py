@@ -18,12 +18,13 @@ from iris_exporter.core.status import State
 from iris_exporter.decoding.messages import Anomaly, Metrics, Project
 from iris_exporter.instruments import catalog, entities
 from iris_exporter.instruments import exposition as exposition_module
-from iris_exporter.instruments.entities import STEP, EntitySeries, ProjectTable
 from iris_exporter.instruments.exposition import Exposition, Source
 from iris_exporter.instruments.metric import STREAM, Kind, Metric, Subject
+from iris_exporter.instruments.projects import STEP, ProjectTable
 from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.instruments.signals import ExportCounts
 from iris_exporter.instruments.text import Format
+from iris_exporter.instruments.view import ProjectView
 from tests.instruments.oracle import prometheus_registry
 from tests.instruments.support import NOON, busy_exposition, exposition, link, picture, series, source, text
 
@@ -198,13 +199,13 @@ def test_a_stream_that_is_gone_leaves_nothing_and_a_new_one_of_its_name_starts_a
 
 def test_lines_of_a_project_are_written_once_while_it_is_the_same_object(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
-    original = EntitySeries._write_rows
+    original = ProjectTable.write
 
-    def counting(series: EntitySeries, table: ProjectTable, rows: list[int]) -> None:
+    def counting(table: ProjectTable, rows: list[int], views: list[ProjectView]) -> None:
         written.extend(table.names[row] for row in rows)
-        original(series, table, rows)
+        original(table, rows, views)
 
-    monkeypatch.setattr(EntitySeries, "_write_rows", counting)
+    monkeypatch.setattr(ProjectTable, "write", counting)
     stream = Changing(projects=(ALPHA, BETA))
     text(stream.printer)
     text(stream.printer, Format.OPENMETRICS)
@@ -359,7 +360,7 @@ def test_a_scrape_that_is_given_up_half_way_leaves_nothing_stale_behind() -> Non
 
 
 def test_a_filter_that_wants_no_project_reads_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(EntitySeries, "_write_rows", None)
+    monkeypatch.setattr(ProjectTable, "write", None)
     assert text(exposition(source(projects=(ALPHA,))), names=["iris_up"]).endswith('iris_up{stream="main"} 1.0\n')
 
 
