@@ -120,6 +120,10 @@ def _option(option: Option) -> Schema:
         return {**_or_say(_text("^[A-Za-z0-9_.-]{1,64}$"), syntax), **described}
     if syntax == "an http:// or https:// URL":
         return {**_url("https?", "https://iris.example.com/api/telemetry"), **described}
+    if option.key == "stream.secrets":
+        secret = _or_say({"type": ["string", "object"]}, "a path, or a map such as {name: iris, key: token}")
+        reference = {"if": _OBJECT, "then": _reference("token")["then"]}
+        return {"type": ["object", "array"], "additionalProperties": {"allOf": [secret, reference]}, **described}
     if option.type.many:
         return {"type": ["object", "array", "string"], **described}
     if syntax.startswith("one of "):
@@ -171,7 +175,7 @@ def _config() -> Schema:
     """The rest of the configuration file: the program's sections without what the chart sets."""
     sections: dict[str, Schema] = {}
     for option in OPTIONS:
-        if option.in_file and option.group not in ("stream", "fleet", "discovery"):
+        if option.in_file and option.group not in ("config", "stream", "fleet", "discovery"):
             elsewhere = _ELSEWHERE.get(option.key)
             schema = _one_of(f"(not here: say it by {elsewhere})") if elsewhere else _option(option)
             sections.setdefault(option.group, {})[option.name] = schema
@@ -181,6 +185,8 @@ def _config() -> Schema:
             "log": _one_of("(not here: log is a value of its own)"),
             "state": _one_of("(not here: say it by state.kind and state.mountPath)"),
             "streams": _one_of("(not here: streams is a value of its own)"),
+            "mappings": _one_of("(not here: mappings is a value of its own)"),
+            **{option.key: _option(option) for option in OPTIONS if option.in_file and option.group == "config"},
             "defaults": _one_of("(not here: they are the value streamDefaults)"),
             "stream": _one_of("(not here: streams is a value of its own)"),
             "discovery": _one_of("(not here: discovery is a value of its own)"),
@@ -206,6 +212,13 @@ _SPECIAL: dict[str, Schema] = {
         _list_of(_or_say(_OBJECT, f"a map such as {_EXAMPLE}", _stream("name", "url"))),
     ),
     "streamDefaults": _stream(),
+    "mappings": {
+        "type": "object",
+        "additionalProperties": _or_say(_OBJECT, "a map such as {namespace: rooms, messages: [...]}"),
+    },
+    "mappingConfigMaps": _list_of(
+        _or_say(_OBJECT, "a map such as {name: iris-mappings}", _object({"name": _NAME}, "name"))
+    ),
     "config": _config(),
     "existingConfigMap.name": _or_say({"anyOf": [_NAME["if"], _one_of("")]}, "the name of a ConfigMap"),
     "log.level": _one_of("debug", "info", "warn", "error"),

@@ -65,6 +65,8 @@ def _files(objects: list[Manifest], volume: Mapping[str, Any]) -> dict[str, str]
     if "configMap" in volume:
         name = volume["configMap"]["name"]
         own = _data(objects, "ConfigMap", name)
+        if volume["name"].startswith("iris-exporter-mappings"):
+            return {"more.yaml": "mappings: {more: {extends: ntfy}}"}
         return dict(own) if own else {"iris.yaml": "stream: {url: 'http://127.0.0.1:1/'}", "streams.yaml": "[]"}
     if "secret" in volume:
         name = volume["secret"]["secretName"]

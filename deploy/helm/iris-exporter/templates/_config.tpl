@@ -49,6 +49,19 @@ credentials. Takes a dict: root, stream, and key, which names the inline key of 
 {{- $_ := set $stream "tls-cert-file" (printf "%s/%s/tls.crt" $base .name) }}
 {{- $_ := set $stream "tls-key-file" (printf "%s/%s/tls.key" $base .name) }}
 {{- end }}
+{{- with .stream.secrets }}
+{{- if kindIs "map" . }}
+{{- $secrets := dict }}
+{{- range $name, $secret := . }}
+{{- if kindIs "map" $secret }}
+{{- $_ := set $secrets $name (printf "%s/%s/%s" $base $secret.name ($secret.key | default $name)) }}
+{{- else }}
+{{- $_ := set $secrets $name $secret }}
+{{- end }}
+{{- end }}
+{{- $_ := set $stream "secrets" $secrets }}
+{{- end }}
+{{- end }}
 {{- toYaml $stream }}
 {{- end }}
 
@@ -66,6 +79,9 @@ credentials. Takes a dict: root, stream, and key, which names the inline key of 
 {{- end }}
 {{- with $streams }}
 {{- $_ := set $config "streams" . }}
+{{- end }}
+{{- with .Values.mappings }}
+{{- $_ := set $config "mappings" . }}
 {{- end }}
 {{- with .Values.live }}
 {{- $_ := set $config "live" (include "iris-exporter.stream" (dict "root" $ "stream" . "key" "live") | fromYaml) }}
@@ -103,6 +119,11 @@ credentials. Takes a dict: root, stream, and key, which names the inline key of 
 {{- with .tlsClientSecret }}
 {{- $_ := set $secrets (printf "%s/tls.crt" .name) .name }}
 {{- $_ := set $secrets (printf "%s/tls.key" .name) .name }}
+{{- end }}
+{{- if kindIs "map" .secrets }}
+{{- range $key, $secret := .secrets }}
+{{- if kindIs "map" $secret }}{{ $_ := set $secrets (printf "%s/%s" $secret.name ($secret.key | default $key)) $secret.name }}{{ end }}
+{{- end }}
 {{- end }}
 {{- with .tlsCaConfigMap }}{{ $_ := set $configMaps (printf "%s/%s" .name (.key | default "ca.crt")) .name }}{{ end }}
 {{- end }}
@@ -160,6 +181,7 @@ watched what that does not take over.
 {{- if ne $v.discovery.kubernetes.role "none" }}
 {{- range $v.discovery.kubernetes.secrets }}{{ $secrets = append $secrets .name }}{{ end }}
 {{- end }}
+{{- range $v.mappingConfigMaps }}{{ $configMaps = append $configMaps .name }}{{ end }}
 {{- range $v.discovery.configMaps }}
 {{- if not .optional }}{{ $configMaps = append $configMaps .name }}{{ end }}
 {{- end }}

@@ -77,6 +77,9 @@ args:
   {{- if $v.configWatch }}
   - --config.watch
   {{- end }}
+  {{- range $v.mappingConfigMaps }}
+  - --mapping-files=/etc/iris-exporter/mappings/{{ .name }}/*
+  {{- end }}
   - --web.listen-address=:{{ include "iris-exporter.scalar" $v.web.port }}
   - --web.telemetry-path={{ $v.web.telemetryPath }}
   {{- with $v.web.externalUrl }}
@@ -176,6 +179,11 @@ volumeMounts:
     mountPath: /etc/iris-exporter/tls
     readOnly: true
   {{- end }}
+  {{- range $index, $_ := $v.mappingConfigMaps }}
+  - name: iris-exporter-mappings-{{ $index }}
+    mountPath: /etc/iris-exporter/mappings/{{ .name }}
+    readOnly: true
+  {{- end }}
   {{- range $index, $_ := $v.discovery.configMaps }}
   - name: iris-exporter-discovery-{{ $index }}
     mountPath: /etc/iris-exporter/discovery/{{ .name }}
@@ -222,6 +230,11 @@ volumeMounts:
   secret:
     secretName: {{ . }}
     defaultMode: {{ $mode }}
+{{- end }}
+{{- range $index, $_ := $v.mappingConfigMaps }}
+- name: iris-exporter-mappings-{{ $index }}
+  configMap:
+    name: {{ .name }}
 {{- end }}
 {{- range $index, $_ := $v.discovery.configMaps }}
 - name: iris-exporter-discovery-{{ $index }}

@@ -98,8 +98,8 @@ schemas are skipped, and says what to do in full.
 {{- fail "a stream has apiKey, which would be kept in the values and in the release's history: put it into a Secret and name that in apiKeySecret (name, key), or set allowInlineApiKeys=true." }}
 {{- end }}
 {{- end }}
-{{- if and $v.existingConfigMap.name (or $v.streams $v.streamDefaults $v.config $v.demo.enabled $v.live $v.discovery.httpClient) }}
-{{- fail "existingConfigMap.name is the whole configuration: streams, streamDefaults, config, live, discovery.httpClient and demo.enabled cannot be used beside it." }}
+{{- if and $v.existingConfigMap.name (or $v.streams $v.streamDefaults $v.config $v.mappings $v.demo.enabled $v.live $v.discovery.httpClient) }}
+{{- fail "existingConfigMap.name is the whole configuration: streams, streamDefaults, config, mappings, live, discovery.httpClient and demo.enabled cannot be used beside it." }}
 {{- end }}
 {{- if and $v.web.existingConfigSecret.name $v.web.config }}
 {{- fail "web.existingConfigSecret.name and web.config are two web configurations: choose one." }}
@@ -153,7 +153,9 @@ schemas are skipped, and says what to do in full.
 {{- $_ := set $names .name true }}
 {{- $url := urlParse (regexReplaceAll "^ws" .url "http") }}
 {{- $port := eq $url.scheme "https" | ternary ":443" ":80" }}
-{{- $endpoint := printf "%s://%s%s?%s" $url.scheme (trimSuffix $port $url.host) ($url.path | default "/") $url.query }}
+{{- /* With a mapping one address may bring what a parameter asks for. */}}
+{{- $asked := printf "%s %s" (get . "mapping" | default (get $v.streamDefaults "mapping") | default "iris") (get . "parameters" | default dict | toJson) }}
+{{- $endpoint := printf "%s://%s%s?%s %s" $url.scheme (trimSuffix $port $url.host) ($url.path | default "/") $url.query $asked }}
 {{- if hasKey $endpoints $endpoint }}
 {{- fail (printf "the streams %s and %s have the same url, and its events would be counted twice: remove one of them." (get $endpoints $endpoint) .name) }}
 {{- end }}
