@@ -307,33 +307,65 @@ async def test_annotated_services_are_listed_and_watched(tmp_path: Path) -> None
             assert reported.names == ["two", "ops.third"]
 
 
-def pod(name: str, phase: str, address: str | None) -> dict[str, object]:
+def pod(name: str, phase: str, address: str | None, **annotations: str) -> dict[str, object]:
+    full = {f"iris-exporter.io/{key}": value for key, value in {"scrape": "true", **annotations}.items()}
     return {
-        "metadata": {"name": name, "namespace": "ops", "annotations": {"iris-exporter.io/scrape": "true"}},
+        "metadata": {"name": name, "namespace": "ops", "annotations": full},
         "spec": {"containers": [{"ports": [{"containerPort": 8080}]}]},
         "status": {"phase": phase, "podIP": address},
     }
 
 
+class Pods:
+    """An API that has these pods."""
+
+    access = Access("http://h", "ops", None, None)
+
+    def __init__(self, *items: dict[str, object]) -> None:
+        self.items = items
+
+    async def get(self, path: str) -> dict[str, object]:
+        assert path == "/api/v1/namespaces/ops/pods"
+        return {"items": list(self.items), "metadata": {"resourceVersion": "1"}}
+
+
+async def test_a_pod_names_its_mapping_with_parameters_and_secrets(tmp_path: Path) -> None:
+    (tmp_path / "house").mkdir()
+    (tmp_path / "house/api-key").write_text("s3cr3t-token")
+    file = tmp_path / "iris.yaml"
+    file.write_text(
+        "mappings: {rooms: {namespace: rooms, open: [{send: '${secret.token} ${param.station} ${param.floor}'}], "
+        "messages: [{kind: reading, metrics: [{name: t, type: gauge, help: T., value: $.t}]}]}}\n"
+        f"stream: {{url: 'http://127.0.0.1:1/'}}\ndiscovery: {{kubernetes: pods, secrets-dir: '{tmp_path}'}}\n"
+    )
+    reported = Reported()
+    annotations = {"mapping": "rooms", "parameters": "station: north\nfloor: 2\n", "path": "/feed"}
+    pods = Pods(
+        pod("good", "Running", "10.1.2.3", secrets="token: house", **annotations),
+        pod("evil", "Running", "10.1.2.4", secrets="token: ../../etc/passwd", **annotations),
+        pod("unknown", "Running", "10.1.2.5", mapping="room"),
+    )
+    settings = config.load({"config.file": str(file)}, {}).discovery
+    source = KubernetesDiscovery(settings, reported.metrics, SystemClock(), reported, pods)  # type: ignore[arg-type]
+    await source._list()
+    (found,) = reported.lists[-1]
+    assert (found.name, found.mapped) == ("ops.good", settings.mappings["rooms"])
+    assert found.parameters == (("station", "north"), ("floor", "2"))
+    assert found.secrets == (("token", tmp_path / "house/api-key"),)
+    assert reported.failures == 2
+
+
 async def test_a_pod_is_a_stream_while_it_runs_and_has_an_address() -> None:
     reported = Reported()
-
-    class Pods:
-        access = Access("http://h", "ops", None, None)
-
-        async def get(self, path: str) -> dict[str, object]:
-            assert path == "/api/v1/namespaces/ops/pods"
-            items = [
-                pod("runs", "Running", "10.1.2.3"),
-                pod("six", "Running", "fd00::7"),
-                pod("starts", "Pending", None),
-                pod("ended", "Succeeded", "10.1.2.4"),
-                pod("broke", "Failed", "10.1.2.5"),
-            ]
-            return {"items": items, "metadata": {"resourceVersion": "1"}}
-
+    pods = Pods(
+        pod("runs", "Running", "10.1.2.3"),
+        pod("six", "Running", "fd00::7"),
+        pod("starts", "Pending", None),
+        pod("ended", "Succeeded", "10.1.2.4"),
+        pod("broke", "Failed", "10.1.2.5"),
+    )
     settings = replace(OFF, kubernetes="pods")
-    source = KubernetesDiscovery(settings, reported.metrics, SystemClock(), reported, Pods())  # type: ignore[arg-type]
+    source = KubernetesDiscovery(settings, reported.metrics, SystemClock(), reported, pods)  # type: ignore[arg-type]
     assert await source._list() == "1"
     assert [(stream.name, stream.url) for stream in reported.lists[-1]] == [
         ("ops.runs", "http://10.1.2.3:8080/api/stream/overview"),

@@ -22,9 +22,10 @@ class KubernetesDiscovery(Source):
     """Services or Pods with the annotation `iris-exporter.io/scrape: "true"`.
 
     Further annotations: `path` (`/api/stream/overview`), `port` (the first one), `scheme` (`http`), `protocol`, `name`
-    (namespace and name), `secret`: a Secret that is mounted below `--discovery.secrets-dir`, whose file `api-key` is
-    the key. The API is never asked for a Secret, so the permission to list Services or Pods is enough. A pod without an
-    address is no stream yet.
+    (namespace and name), `mapping`, `parameters` (one in each line), `secret`: a Secret that is mounted below
+    `--discovery.secrets-dir`, whose file `api-key` is the key, `secrets`: a line `NAME: SECRET` for each further one.
+    The API is never asked for a Secret, so the permission to list Services or Pods is enough. A pod without an address
+    is no stream yet.
     """
 
     name = "kubernetes"
@@ -111,12 +112,18 @@ class KubernetesDiscovery(Source):
             + (f":{port}" if port else "")
             + (annotations.get("path") or DEFAULT_PATH),
         }
-        if protocol := annotations.get("protocol"):
-            options["protocol"] = protocol
+        options |= {key: annotations[key] for key in ("protocol", "mapping", "parameters") if annotations.get(key)}
         if secret := annotations.get("secret"):
-            directory = self.settings.secrets_dir or Path("(--discovery.secrets-dir is not set)")
-            options["api-key-file"] = str(directory / Path(secret).name / "api-key")
+            options["api-key-file"] = self._mounted(secret)
+        if secrets := annotations.get("secrets"):
+            pairs = [line.partition(":") for line in secrets.strip().splitlines()]
+            options["secrets"] = [f"{name}{colon} {self._mounted(secret.strip())}" for name, colon, secret in pairs]
         return options
+
+    def _mounted(self, secret: str) -> str:
+        """The file of a Secret, which can be none outside of the directory of the Secrets."""
+        directory = self.settings.secrets_dir or Path("(--discovery.secrets-dir is not set)")
+        return str(directory / Path(secret).name / "api-key")
 
 
 def _key(item: Mapping[str, Any]) -> str:
