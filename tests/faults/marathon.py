@@ -213,7 +213,8 @@ class Marathon:
         """Send everything, wait until the sums are right or stand still, end everything."""
         plan, draw = self._plan, self._random.uniform
         began = time.monotonic()
-        timeout = aiohttp.ClientTimeout(total=10)
+        # A scrape that the scraper gives up after it was answered would be counted by nobody.
+        timeout = aiohttp.ClientTimeout(total=10 * BUSY)
         async with (
             self._source as source,
             FaultProxy(int(source.url.rpartition(":")[2])) as proxy,

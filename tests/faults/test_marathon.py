@@ -27,8 +27,9 @@ def seed() -> int:
 
 
 @pytest.mark.integration
+@pytest.mark.time_limit(60)
 async def test_a_short_run_with_kills_counts_every_event_once(tmp_path: Path) -> None:
-    plan = Plan(seed(), events=5_000, rate=1500.0, kill_every=(0.3, 0.9))
+    plan = Plan(seed(), events=3_000, rate=1500.0, kill_every=(0.3, 0.6))
     outcome = await Marathon(plan, tmp_path).run()
     check(outcome)
     assert len(outcome.lives) > 2, "nothing was killed"
@@ -36,6 +37,7 @@ async def test_a_short_run_with_kills_counts_every_event_once(tmp_path: Path) ->
 
 @pytest.mark.slow
 @pytest.mark.integration
+@pytest.mark.time_limit(60)
 async def test_what_a_source_has_forgotten_is_missing_to_the_event(tmp_path: Path) -> None:
     """The source remembers 300 events, a fifth of a second: less than a restart takes."""
     plan = Plan(seed(), events=5_000, rate=1500.0, history=300, kill_every=(0.5, 1.2))
