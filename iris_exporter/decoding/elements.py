@@ -4,13 +4,45 @@ A dialect with a mapping makes these, and the state of a mapping takes them. The
 model knows no dialect.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeGuard, overload
+
+from typing_extensions import override
 
 from iris_exporter.decoding.messages import Elements
 
 LabelValues = tuple[str, ...]
 """The values of a metric's labels, in the order of `Mapping.metrics`."""
+
+
+Times = Sequence[float | None] | Sequence[datetime]
+"""When elements happened: all as they were decoded, with an offset; or in Unix seconds, None for those without one."""
+
+
+class LazyKeys(Sequence[LabelValues]):
+    """Label values of so many elements, made when somebody asks for one: few need more than how many there are."""
+
+    __slots__ = ("_count", "_keys", "_make")
+
+    def __init__(self, make: Callable[[], list[LabelValues]], count: int) -> None:
+        self._make = make
+        self._count = count
+        self._keys: list[LabelValues] | None = None
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, place: int) -> LabelValues: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[LabelValues]: ...
+    @override
+    def __getitem__(self, place: int | slice) -> LabelValues | Sequence[LabelValues]:
+        if self._keys is None:
+            self._keys = self._make()
+        return self._keys[place]
 
 
 @dataclass(slots=True)
@@ -19,14 +51,16 @@ class Samples:
 
     `rows` says to which element of the batch each belongs, rising; None: one for each element. `values` are numbers, of
     a stateset the state that holds (None for none of its states); None: 1 each. Where `scale` is not None they are
-    Unix times, whose age on arrival is the value, times the first of the two numbers, plus the second.
+    Unix times, whose age on arrival is the value, times the first of the two numbers, plus the second. `counts` says of
+    some samples without values how many have which key, in the order of the first ones.
     """
 
     metric: str
-    keys: list[LabelValues]
+    keys: Sequence[LabelValues]
     values: list[float] | list[str | None] | None = None
     rows: list[int] | None = None
     scale: tuple[float, float] | None = None
+    counts: Mapping[LabelValues, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +77,10 @@ class MappedBatch(Elements):
     """Elements of one part of one kind of message that came one after another.
 
     `part` is the number of the part in `Mapping.parts`, -1 for messages without one, which may have a position all the
-    same. `count` elements have `ids` (None: the mapping names none; an element may have none by mistake), and `times`
-    in Unix seconds, and `forgotten` is what goes with each. `positions` are those of the messages that have one, with
-    `position_keys` where the cursor is one for each key; `elements_each` says how many elements belong to each position
-    (None: one). `cut` counts label values that were changed so that they can be shown.
+    same. `count` elements have `ids` (None: the mapping names none; an element may have none by mistake) and `times`;
+    `forgotten` is what goes with each. `positions` are those of the messages that have one, with `position_keys` where
+    the cursor is one for each key; `elements_each` says how many elements belong to each position (None: one). `cut`
+    counts label values that were changed so that they can be shown.
 
     A batch is `plain` where no two samples of an element are of the same metric, so that it can be taken column by
     column; it may be of messages of several kinds, of which some have no ids. `follows` says that the batch before is
@@ -59,7 +93,7 @@ class MappedBatch(Elements):
     part: int
     count: int
     ids: Sequence[str | None] | None = None
-    times: Sequence[float | None] | None = None
+    times: Times | None = None
     samples: Sequence[Samples] = ()
     forgotten: Sequence[Sequence[Forgotten]] = ()
     positions: Sequence[str] = ()
@@ -71,3 +105,13 @@ class MappedBatch(Elements):
     replaces: bool = False
     is_history: bool = False
     is_data: bool = True
+
+
+def in_seconds(times: Times) -> Sequence[float | None]:
+    """Times in Unix seconds."""
+    return [time.timestamp() if isinstance(time, datetime) else time for time in times]
+
+
+def are_dated(times: Times) -> TypeGuard[Sequence[datetime]]:
+    """Whether these are times as they were decoded, and not seconds."""
+    return bool(times) and isinstance(times[0], datetime)

@@ -11,7 +11,7 @@ from itertools import islice, repeat
 
 from typing_extensions import override
 
-from iris_exporter.decoding.elements import Forgotten, LabelValues
+from iris_exporter.decoding.elements import Forgotten, LabelValues, Samples
 from iris_exporter.mapping.spec import MetricKind, MetricSpec
 from iris_exporter.model.snapshot import Shown
 
@@ -53,7 +53,7 @@ class Family:
         """The label sets that there are."""
         raise NotImplementedError
 
-    def fresh(self, keys: Sequence[LabelValues]) -> int:
+    def fresh(self, keys: Iterable[LabelValues]) -> int:
         """How many series of the exposition samples of these keys would add at most."""
         return self.width * len(set(keys) - self.keys.keys())
 
@@ -137,22 +137,26 @@ class CounterFamily(Family):
             key = self.admitted(key) or key
         self._counts[key] += value  # type: ignore[assignment]  # counts may be fractions
 
-    def add_all(self, keys: Sequence[LabelValues], values: Sequence[float] | None) -> None:
+    def add_all(self, samples: Samples, values: Sequence[float] | None) -> None:
         """Count several samples: as `add` for each, since new keys stand behind the others in the order of arrival."""
         self.is_changed = True
         counts = self._counts
         before = len(counts)
-        if values is None:
-            counts.update(keys)
-        else:
-            for key, value in zip(keys, values, strict=True):
+        if values is not None:
+            for key, value in zip(samples.keys, values, strict=True):
                 counts[key] += value  # type: ignore[assignment]
+        elif samples.counts is not None:
+            for key, count in samples.counts.items():
+                counts[key] += count
+        else:
+            counts.update(samples.keys)
         if len(counts) > before:
             new = list(islice(counts.items(), before, None))
             for key, _ in new:
                 del counts[key]
             for key, value in new:
-                allowed = self.admitted(key, keys.count(key)) or key
+                number = samples.keys.count(key) if samples.counts is None else samples.counts[key]
+                allowed = self.admitted(key, number) or key
                 counts[allowed] += value
 
     def shown(self) -> Mapping[LabelValues, Shown]:

@@ -19,7 +19,7 @@ from iris_exporter.core.advances import Advances
 from iris_exporter.core.dedup import SeenIds
 from iris_exporter.core.limits import DEFAULT_LIMITS, Limits
 from iris_exporter.core.places import PlaceCursor
-from iris_exporter.decoding.elements import LabelValues, MappedBatch, Samples
+from iris_exporter.decoding.elements import LabelValues, MappedBatch, Samples, Times, are_dated, in_seconds
 from iris_exporter.decoding.messages import Message, Overview, Pong, Resumed, UpstreamError
 from iris_exporter.mapping.spec import Mapping, MetricKind, MetricSpec
 from iris_exporter.model.mapped_series import CounterFamily, HistogramFamily, Room, ValueFamily
@@ -149,7 +149,7 @@ class MappedState(SourceState):
             self._was_duplicate = False
             self._add_all(batch, now)
             self.counted += batch.count
-            return Changes(sent=known_times(batch.times)) if batch.times is not None else NO_CHANGES
+            return changes_of(batch.times)
         return self._take_each(batch, now)
 
     def _take_at_once(self, batch: MappedBatch) -> bool:
@@ -174,7 +174,7 @@ class MappedState(SourceState):
         families = self._families
         widest = sum(len(samples.keys) * families[samples.metric].width for samples in batch.samples)
         return self._room.left >= widest or self._room.left >= sum(
-            families[samples.metric].fresh(samples.keys) for samples in batch.samples
+            families[samples.metric].fresh(samples.counts or samples.keys) for samples in batch.samples
         )
 
     def _add_all(self, batch: MappedBatch, now: float) -> None:
@@ -182,17 +182,18 @@ class MappedState(SourceState):
             family = self._families[samples.metric]
             values = aged(samples, now)
             if isinstance(family, ValueFamily):
-                times = batch.times
+                times = None if batch.times is None else in_seconds(batch.times)
                 if times is not None and samples.rows is not None:
                     times = [times[row] for row in samples.rows]
                 family.set_all(samples.keys, values, times, now)
             elif isinstance(family, CounterFamily):
-                family.add_all(samples.keys, cast("Sequence[float] | None", values))
+                family.add_all(samples, cast("Sequence[float] | None", values))
             else:
                 family.add_all(samples.keys, cast("Sequence[float]", values))
 
     def _take_each(self, batch: MappedBatch, now: float) -> Changes:
         """Take a batch element by element."""
+        times = None if batch.times is None else in_seconds(batch.times)
         rows = rows_of(batch, now)
         gap = duplicates = row = 0
         sent: list[float | None] = []
@@ -205,11 +206,11 @@ class MappedState(SourceState):
                 late = self.cursor.too_late(position, count)
             for place in range(count):
                 if self._is_new(batch, row, is_late=place < late):
-                    self._take_row(batch, row, rows[row], now)
-                    if batch.times is not None and not batch.is_history:
-                        sent.append(batch.times[row])
+                    self._take_row(batch, row, rows[row], None if times is None else times[row], now)
+                    if times is not None and not batch.is_history:
+                        sent.append(times[row])
                 elif batch.is_history:
-                    self._take_row(batch, row, rows[row], now)
+                    self._take_row(batch, row, rows[row], None if times is None else times[row], now)
                 else:
                     duplicates += 1
                 row += 1
@@ -228,13 +229,14 @@ class MappedState(SourceState):
             self.seen.pin((event_id,))
         return True
 
-    def _take_row(self, batch: MappedBatch, row: int, samples: "Sequence[Sample]", now: float) -> None:
+    def _take_row(
+        self, batch: MappedBatch, row: int, samples: "Sequence[Sample]", time: float | None, now: float
+    ) -> None:
         if batch.forgotten:
             for forgotten in batch.forgotten[row]:
                 family = self._families[forgotten.metric]
                 if isinstance(family, ValueFamily):
                     family.forget(forgotten)
-        time = batch.times[row] if batch.times is not None else None
         for metric, key, value in samples:
             family = self._families[metric]
             if isinstance(family, ValueFamily):
@@ -333,9 +335,16 @@ def aged(samples: Samples, now: float) -> Sequence[Shown] | None:
     return [max(now - cast("float", time), 0.0) * factor + offset for time in samples.values]
 
 
-def known_times(times: Sequence[float | None]) -> Sequence[float]:
+def changes_of(times: Times | None) -> Changes:
+    """What new elements that happened at these times have changed."""
+    if times is None:
+        return NO_CHANGES
+    return Changes(sent_at=times) if are_dated(times) else Changes(sent=known_times(times))
+
+
+def known_times(times: Times) -> Sequence[float]:
     """The times that there are."""
-    return cast("Sequence[float]", times) if None not in times else [time for time in times if time is not None]
+    return [time for time in in_seconds(times) if time is not None]
 
 
 def families_of(mapping: Mapping, room: Room) -> dict[str, AnyFamily]:

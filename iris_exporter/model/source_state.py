@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 
 import msgspec
@@ -23,7 +24,8 @@ class Changes(msgspec.Struct, frozen=True, gc=False):
     that a resumed stream marked as sent again (new or not), `gap` events that the source reports as lost.
     `delay_seconds` is how long the message was under way, at least 0; None for replays, events seen before (they may be
     unmarked replays), documents and messages without a timestamp. `advances` counts events that overtook others at the
-    source. `sent` has the Unix times of several events that are new and have one, in the place of `delay_seconds`.
+    source. `sent` has the Unix times of several events that are new and have one, in the place of `delay_seconds`;
+    `sent_at` are such times as they were decoded.
     """
 
     events: tuple[Event, ...] = ()
@@ -33,6 +35,7 @@ class Changes(msgspec.Struct, frozen=True, gc=False):
     delay_seconds: float | None = None
     advances: int = 0
     sent: Sequence[float] = ()
+    sent_at: Sequence[datetime] = ()
 
 
 NO_CHANGES = Changes()

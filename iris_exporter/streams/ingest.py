@@ -38,7 +38,7 @@ from iris_exporter.model.source_state import Changes, SourceState
 from iris_exporter.settings import StreamSettings
 from iris_exporter.streams.listener import EventListener
 from iris_exporter.streams.log import StreamLog
-from iris_exporter.streams.piece import Piece, failure_of, live_of
+from iris_exporter.streams.piece import Piece, count_dropped, count_mapped, failure_of, live_of
 from iris_exporter.transports.base import NO_REACTION, Polled, Reaction, Received, Sink
 
 _SILENT = Reaction(silent=True)
@@ -205,9 +205,7 @@ class StreamSink(Sink):
     def _with_noted(self, reaction: Reaction, noted: Noted) -> Reaction:
         """Count what the dialect has noticed, and ask for what it needs: a link that takes no messages is made anew."""
         self._instruments.histogram(catalog.BATCH_MESSAGES).observe_many(noted.batches)
-        if (mapped := self._instruments.mapped) is not None:
-            mapped.filtered += noted.filtered
-            mapped.problems.update(noted.problems)
+        count_mapped(noted, self._instruments)
         if noted.losses:
             self._instruments.count(catalog.DELTA_RESYNCS, noted.losses)
             self._log.out_of_sync()
@@ -216,7 +214,7 @@ class StreamSink(Sink):
         if noted.end is not None and reaction.failure is None:
             return replace(reaction, failure=noted.end)
         if self._two_way:
-            return replace(reaction, request=noted.request)
+            return reaction if noted.request is None else replace(reaction, request=noted.request)
         if noted.losses and reaction.failure is None:
             return replace(reaction, failure=_OUT_OF_SYNC)
         return reaction
@@ -302,11 +300,13 @@ class StreamSink(Sink):
         """
         if changes.duplicates:
             self._report_outcome(Outcome.FULL)
-        sent = changes.sent
-        if self._replay_before is not None and sent:
-            sent, replayed = live_of(sent, self._replay_before)
+        if changes.sent_at and self._replay_before is None:
+            self._instruments.delays_since(sorted(changes.sent_at), datetime.fromtimestamp(at, UTC))
+            return []
+        sent, replayed = live_of(changes, self._replay_before)
+        if replayed:
             self._instruments.count(catalog.EVENTS_REPLAYED, replayed)
-            self._replay_before = None if sent else self._replay_before
+        self._replay_before = None if sent else self._replay_before
         return [max(at - each, 0.0) for each in sent]
 
     def _take_messages(self, body: bytes, at: float) -> Failure | None:
@@ -390,12 +390,7 @@ class StreamSink(Sink):
 
     def _report_dropped(self) -> None:
         """Count what limits have left out of the model; never with a log line for each."""
-        state = self._state
-        if state.dropped or state.seen.forgotten or state.cursor.dropped:
-            for kind, count in state.take_dropped().items():
-                self._instruments.count(catalog.STREAM_DROPPED, count, kind)
-            for metric, count in state.take_dropped_series().items():
-                self._instruments.count(catalog.SERIES_DROPPED, count, metric)
+        count_dropped(self._state, self._instruments)
 
     def _report_problems(self) -> None:
         if self.dialect.problems:

@@ -4,8 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from iris_exporter.core.failures import Failure, from_error_code
+from iris_exporter.decoding.dialect import Noted
 from iris_exporter.decoding.messages import Event, Message, UpstreamError
+from iris_exporter.instruments import catalog
+from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.logs import redact
+from iris_exporter.model.source_state import Changes, SourceState
 
 
 @dataclass(slots=True)
@@ -22,10 +26,29 @@ class Piece:
         self.counts[message_type] = self.counts.get(message_type, 0) + messages
 
 
-def live_of(sent: Sequence[float], since: float) -> tuple[Sequence[float], int]:
-    """Of times at which elements were sent, those from the first on that is not before `since`, and how many are."""
+def live_of(changes: Changes, since: float | None) -> tuple[Sequence[float], int]:
+    """The times at which new elements were sent, from the first on that is not before `since`; and how many are."""
+    sent = changes.sent or [each.timestamp() for each in changes.sent_at]
+    if since is None:
+        return sent, 0
     replayed = next((index for index, each in enumerate(sent) if each >= since), len(sent))
     return sent[replayed:], replayed
+
+
+def count_mapped(noted: Noted, instruments: StreamInstruments) -> None:
+    """Count what a mapping has left out, and what it could not read."""
+    if (mapped := instruments.mapped) is not None:
+        mapped.filtered += noted.filtered
+        mapped.problems.update(noted.problems)
+
+
+def count_dropped(state: SourceState, instruments: StreamInstruments) -> None:
+    """Count what limits have left out of the model."""
+    if state.dropped or state.seen.forgotten or state.cursor.dropped:
+        for kind, count in state.take_dropped().items():
+            instruments.count(catalog.STREAM_DROPPED, count, kind)
+        for metric, count in state.take_dropped_series().items():
+            instruments.count(catalog.SERIES_DROPPED, count, metric)
 
 
 def failure_of(error: UpstreamError) -> Failure | None:

@@ -36,14 +36,11 @@ class Choice:
         columns = [marked(messages.first(paths)) for paths in self._paths]
         if self._has_events:
             columns.append(messages.meta["event"])
-        kinds = set(map(type, messages.rows))
-        length = len(messages.rows)
-        is_list = any(isinstance(step, int) for step in messages.root.steps)
+        root, length = messages.root, len(messages.rows)
+        is_list = any(isinstance(step, int) for step in root.steps)
         try:
-            if kinds == {list} or (is_list and kinds == {messages.root.struct}):
-                return self._of_lists.over(columns, length)
-            if kinds == {messages.root.struct} or kinds == {dict}:
-                return self._of_objects.over(columns, length)
+            if root.is_one_kind and root.struct is not None:
+                return (self._of_lists if is_list else self._of_objects).over(columns, length)
             return self._of_any.over([marked(messages.rows, is_list=is_list), *columns], length)
         except NotPlain:
             return [PATIENT] * length

@@ -3,14 +3,14 @@
 What has to be looked at by itself raises `NotPlain` with the rows that it is in. Nothing here changes anything.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from itertools import chain
-from operator import attrgetter
 from typing import Any
 
 from iris_exporter.decoding.mapped.shapes import Node
 from iris_exporter.decoding.values import UnusableValueError
-from iris_exporter.mapping.paths import Step
+from iris_exporter.mapping.paths import Path, Paths, Step
 
 MAX_REMEMBERED = 10_000
 """Raw values in one memory: labels with more are of little use. When it is full, it begins again."""
@@ -88,17 +88,38 @@ class Operator:
         """What it gives for each row. Raises NotPlain."""
         if not columns:
             return [self._make(())] * length
-        kinds = set(map(type, chain.from_iterable(columns)))
         try:
-            if kinds <= TEXTS:
+            if len(columns) == 1 and is_one_text(columns[0]):
+                return [self._texts[columns[0][0],]] * length
+            if all(map(are_texts, columns)) or set(map(type, chain.from_iterable(columns))) <= TEXTS:
                 return list(map(self._texts.__getitem__, zip(*columns, strict=True)))
-            if kinds <= self._types:
-                types = [list(map(type, column)) for column in columns]
-                pairs = zip(zip(*columns, strict=True), zip(*types, strict=True), strict=True)
-                return list(map(self._typed.__getitem__, pairs))
+            return self._over_scalars(columns)
         except UnusableValueError:
             pass
         raise NotPlain(row for row, raws in enumerate(zip(*columns, strict=True)) if not self._is_plain(raws))
+
+    def _over_scalars(self, columns: Sequence[Column]) -> Column:
+        types = [list(map(type, column)) for column in columns]
+        if not set(chain.from_iterable(types)) <= self._types:
+            raise UnusableValueError("wrong_type")
+        pairs = zip(zip(*columns, strict=True), zip(*types, strict=True), strict=True)
+        return list(map(self._typed.__getitem__, pairs))
+
+    def counted(self, columns: Sequence[Column]) -> Mapping[Any, int] | None:
+        """How many rows give what, in the order of the rows; None where that would cost more than `over`."""
+        if not columns or not all(map(are_texts, columns)):
+            return None
+        counts = Counter(zip(*columns, strict=True))
+        try:
+            made = list(map(self._texts.__getitem__, counts))
+        except UnusableValueError:
+            return None
+        found = dict(zip(made, counts.values(), strict=True))
+        if len(found) < len(made):  # several give the same
+            found = dict.fromkeys(made, 0)
+            for key, count in zip(made, counts.values(), strict=True):
+                found[key] += count
+        return found
 
     def _is_plain(self, raws: tuple[Any, ...]) -> bool:
         if not set(map(type, raws)) <= self._types:
@@ -110,14 +131,18 @@ class Operator:
         return True
 
 
-def objects(node: Node, column: Column) -> Column:
-    """The structs of a column of objects, an empty one for whatever is none."""
-    if node.struct is None:
-        return column
-    if set(map(type, column)) == {node.struct}:
-        return column
-    struct, empty = node.struct, node.empty
-    return [value if type(value) is struct else empty for value in column]
+def are_texts(column: Column) -> bool:
+    """Whether all values are texts; joining them asks each quickest."""
+    try:
+        "".join(column)
+    except TypeError:
+        return False
+    return True
+
+
+def is_one_text(column: Column) -> bool:
+    """Whether all values are one and the same text."""
+    return bool(column) and isinstance(column[0], str) and column.count(column[0]) == len(column)
 
 
 class Tree:
@@ -127,25 +152,30 @@ class Tree:
 
     def __init__(self, root: Node, rows: Column) -> None:
         self._root = root
-        self._columns: dict[tuple[Step, ...], tuple[Node, Column]] = {(): (root, rows)}
+        self._columns: dict[tuple[Step, ...], Column] = {(): rows}
 
     def at(self, steps: tuple[Step, ...]) -> Column:
         """The column at the end of a path."""
-        return self._at(steps)[1]
-
-    def _at(self, steps: tuple[Step, ...]) -> tuple[Node, Column]:
         found = self._columns.get(steps)
         if found is None:
-            node, column = self._at(steps[:-1])
-            getter = attrgetter(node.field_of(steps[-1]))
-            found = node.below[steps[-1]], list(map(getter, objects(node, column)))
-            self._columns[steps] = found
+            self._columns[steps] = found = self._made(steps)
         return found
+
+    def _made(self, steps: tuple[Step, ...]) -> Column:
+        node, column = self._root, self.at(steps[:-1])
+        for step in steps[:-1]:
+            node = node.below[step]
+        get = node.getters[steps[-1]]
+        try:
+            return get(column)
+        except AttributeError:  # one is no object, which has nothing below it
+            struct, empty = node.struct, node.empty
+            return get([value if type(value) is struct else empty for value in column])
 
 
 def marked(column: Column, *, is_list: bool = False) -> Column:
     """The column with `OBJECT` and `LIST` for what is no scalar; structs are lists where `is_list` says so."""
-    if set(map(type, column)) <= SCALARS:
+    if are_texts(column) or set(map(type, column)) <= SCALARS:
         return column
     structs = LIST if is_list else OBJECT
     return [
@@ -160,11 +190,13 @@ def marked(column: Column, *, is_list: bool = False) -> Column:
     ]
 
 
-def first(columns: Sequence[Column]) -> Column:
+def first(at: Callable[[Path], Column], paths: Paths) -> Column:
     """For each row the first of several values that is not None."""
-    result = columns[0]
-    for column in columns[1:]:
-        result = [value if value is not None else other for value, other in zip(result, column, strict=True)]
+    result = at(paths[0])
+    for path in paths[1:]:
+        if None not in result:
+            break
+        result = [value if value is not None else other for value, other in zip(result, at(path), strict=True)]
     return result
 
 

@@ -16,10 +16,10 @@ from typing import Any
 
 import msgspec
 
-from iris_exporter.decoding.elements import MappedBatch, Samples
+from iris_exporter.decoding.elements import MappedBatch, Samples, in_seconds
 from iris_exporter.decoding.mapped import values
 from iris_exporter.decoding.mapped.choice import PATIENT, Choice
-from iris_exporter.decoding.mapped.columns import Column, NotPlain
+from iris_exporter.decoding.mapped.columns import Column, NotPlain, are_texts
 from iris_exporter.decoding.mapped.patient import Patient
 from iris_exporter.decoding.mapped.pieces import Piece
 from iris_exporter.decoding.mapped.places import paths_of, paths_of_conditions
@@ -80,11 +80,10 @@ class Positions:
             others = set(range(count)) - set(rows)
             raise NotPlain(rows if len(rows) < len(others) else others)
         column = messages.at(spec.path)
-        nothing = column.count(None)
-        if nothing == count:
-            return ()
-        if set(map(type, column)) == {str} and "" not in column and spec.order is not Order.NUMBER:
+        if spec.order is not Order.NUMBER and are_texts(column) and "" not in column:
             return column
+        if column.count(None) == count:
+            return ()
         found: list[str] = []
         odd: list[int] = []
         for row, raw in enumerate(column):
@@ -125,7 +124,7 @@ class Compiled:
 
     def __init__(self, mapping: Mapping, patient: Patient, tally: Tally) -> None:
         registry = Registry(mapping)
-        kinds = registry.root.typed()
+        kinds = registry.root.typed(is_root=True)
         self._root = registry.root
         self._decode = msgspec.json.Decoder(kinds).decode
         self._patient = patient
@@ -134,7 +133,9 @@ class Compiled:
         self._signs = frozenset(
             number for number in registry.quick if mapping.entries[number].role in (Role.ACK, Role.IGNORE)
         )
-        self._plans = {number: PartPlan(patient.entries[number].parts[0]) for number in registry.quick - self._signs}
+        self._plans = {
+            number: PartPlan(patient.entries[number].parts[0], registry.root) for number in registry.quick - self._signs
+        }
         cursor = mapping.cursor
         reads_cursor = cursor is not None and (cursor.path.root is not Root.META or bool(cursor.when))
         self._positions = Positions(cursor) if cursor is not None and reads_cursor else None
@@ -264,7 +265,7 @@ def merged(groups: Sequence[Group], messages: int, kind: str) -> MappedBatch:
         if group.ids is not None:
             batch.ids = _put(ids, rows, group.ids)
         if group.times is not None:
-            batch.times = _put(times, rows, group.times)
+            batch.times = _put(times, rows, in_seconds(group.times))
         for each_sample in group.samples:
             _add(samples, each_sample, rows)
     batch.samples = list(samples.values())
@@ -290,6 +291,7 @@ def _put(column: list[Any], rows: Sequence[int], found: Sequence[Any]) -> list[A
 
 def _add(samples: dict[str, Samples], found: Samples, rows: Sequence[int]) -> None:
     """Add samples of a group; where there are some of the metric, in the order of the messages."""
+    found.counts = None
     found.rows = list(rows) if found.rows is None else [rows[row] for row in found.rows]
     known = samples.get(found.metric)
     if known is None:

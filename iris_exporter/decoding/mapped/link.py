@@ -69,8 +69,8 @@ class MappedLink(Dialect):
             query.append((authorize.name, self.secrets.get("", "")))
         sent = self._sent_cursor(position)
         if sent and resume is not None and resume.query:
-            said = self._converse(sent)
-            query += [(name, said.text(template)) for name, template in resume.query]
+            conversation = self._converse(sent)
+            query += [(name, conversation.text(template)) for name, template in resume.query]
         elif sent and resume is not None and resume.header is not None:
             headers[resume.header] = sent
         elif sent and by_event_id and self.uses_event_ids:
@@ -136,7 +136,7 @@ class MappedLink(Dialect):
         heartbeat = self.mapping.heartbeat
         return None if heartbeat is None else self._conversation.say(heartbeat.send)
 
-    def said(self, template: Template) -> Outgoing:
+    def rendered(self, template: Template) -> Outgoing:
         """What is sent on this connection for a template."""
         return self._conversation.say(template)
 

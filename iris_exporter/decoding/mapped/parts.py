@@ -1,7 +1,7 @@
 """One part of an entry, the patient way: the samples of each element, on plain values."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from iris_exporter.decoding.elements import Forgotten, LabelValues, MappedBatch, Samples
 from iris_exporter.decoding.mapped import values
@@ -198,7 +198,7 @@ class PartReader:
             has_values: list[Any] | None = [] if metric.has_value else None
             found = Samples(spec.name, [], has_values, [], metric.scale if is_age else None)
             samples[place, is_age] = found
-        found.keys.append(key)
+        cast("list[LabelValues]", found.keys).append(key)
         if found.values is not None:
             found.values.append(value)
         if found.rows is not None:

@@ -4,15 +4,16 @@ What the patient way would note as a problem, or would change to be shown, is le
 the messages, and nothing has happened yet.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from itertools import chain
 from math import isfinite
 from typing import Any
 
 from iris_exporter.decoding import values as plain_values
-from iris_exporter.decoding.elements import LabelValues, Samples
+from iris_exporter.decoding.elements import LabelValues, LazyKeys, Samples, Times
 from iris_exporter.decoding.mapped import values
 from iris_exporter.decoding.mapped.columns import (
     MARKED,
@@ -21,13 +22,15 @@ from iris_exporter.decoding.mapped.columns import (
     Column,
     NotPlain,
     Operator,
+    are_texts,
     at_rows,
     marked,
 )
 from iris_exporter.decoding.mapped.conditions import holds
 from iris_exporter.decoding.mapped.labels import Labels
 from iris_exporter.decoding.mapped.parts import MetricReader, PartReader
-from iris_exporter.decoding.mapped.views import View
+from iris_exporter.decoding.mapped.shapes import Node
+from iris_exporter.decoding.mapped.views import View, segments_of
 from iris_exporter.decoding.values import UnusableValueError
 from iris_exporter.mapping.spec import Conditions, LabelSpec, MetricKind, Paths, TimeFormat, ValueSpec
 
@@ -56,6 +59,7 @@ class Keys:
     """The label values of one or several metrics that have the same labels."""
 
     def __init__(self, labels: Labels) -> None:
+        self.is_shared = False
         self._labels = labels
         self._paths = [spec.path for spec in labels.specs if spec.path is not None]
         self._is_from_path = [spec.path is not None for spec in labels.specs]
@@ -72,6 +76,10 @@ class Keys:
         if cut:
             raise UnusableValueError("cut")
         return key
+
+    def counted(self, view: View) -> Mapping[LabelValues, int] | None:
+        """How many elements have which label values; None where that costs more."""
+        return self._operator.counted([view.first(paths) for paths in self._paths])
 
     def over(self, view: View) -> list[LabelValues]:
         """The label values of each element."""
@@ -174,6 +182,11 @@ class MetricPlan:
         elif spec.value is not None and spec.value.path is not None:
             self._numbers = Numbers(spec.value)
 
+    @property
+    def _is_only_counted(self) -> bool:
+        """Whether nobody needs the label values of each element."""
+        return self._spec.kind is MetricKind.COUNTER and not self._reader.has_value and not self._keys.is_shared
+
     def samples(self, view: View) -> Samples | None:
         """The samples of these elements; None without any."""
         try:
@@ -182,6 +195,8 @@ class MetricPlan:
             raise view.not_plain(odd.rows) from None
         if rows == []:
             return None
+        if rows is None and self._is_only_counted and (counts := self._keys.counted(view)) is not None:
+            return Samples(self._spec.name, LazyKeys(partial(self._keys.over, view), view.count), counts=counts)
         chosen = view if rows is None else view.only(rows)
         found: Column | None = None
         if self._numbers is not None or self._states is not None:
@@ -230,16 +245,22 @@ def _there(column: Column) -> Column:
 class PartPlan:
     """One part of an entry."""
 
-    def __init__(self, reader: PartReader) -> None:
+    def __init__(self, reader: PartReader, root: Node) -> None:
         self.reader = reader
         self.spec = spec = reader.spec
         self._filter = Filter(spec.where)
+        paths = reader.id[0] if len(reader.id) == 1 else ()
+        places = [segments_of(path, spec.each) for path in paths]
+        # The type says then that they are no longer than ids may be, and not empty.
+        self._has_short_ids = bool(places) and all(place is not None and root.at(place).is_short for place in places)
         shared: list[Keys] = []
         self.metrics: list[MetricPlan] = []
         for metric in reader.metrics:
             keys = next((each for each in shared if each.specs == metric.labels.specs), None)
             if keys is None:
                 shared.append(keys := Keys(metric.labels))
+            else:
+                keys.is_shared = True
             self.metrics.append(MetricPlan(metric, keys))
 
     def chosen(self, view: View) -> View:
@@ -256,6 +277,8 @@ class PartPlan:
         if not parts:
             return None
         columns = [view.first(paths) for paths in parts]
+        if self._has_short_ids and are_texts(columns[0]):
+            return columns[0]
         if (found := plain_ids(columns)) is not None:
             return found
         made = _each(view, list(zip(*columns, strict=True)), values.identity)
@@ -263,22 +286,22 @@ class PartPlan:
             raise view.not_plain(row for row, identity in enumerate(made) if identity is None)
         return made
 
-    def times(self, view: View) -> list[float | None] | None:
-        """The Unix time of each element; None where the mapping names none."""
+    def times(self, view: View) -> Times | None:
+        """The time of each element; None where the mapping names none."""
         spec = self.spec.time
         if spec is None:
             return None
         column = view.first(spec.path)
-        if spec.format is TimeFormat.ISO and set(map(type, column)) == {datetime} and _are_after_1970(column):
-            return [time.timestamp() for time in column]
+        if spec.format is TimeFormat.ISO and column and type(column[0]) is datetime and _are_after_1970(column):
+            return column
         return _each(view, column, lambda raw: _seconds(spec.format, raw))
 
 
 def _are_after_1970(times: Sequence[datetime]) -> bool:
-    """Whether all are, and have an offset."""
+    """Whether all are, and are times with an offset."""
     try:
         return min(times) >= _EPOCH
-    except TypeError:  # one without an offset cannot be compared with one that has it
+    except TypeError:  # a time without an offset cannot be compared with one that has it, nor can a text
         return False
 
 
@@ -289,10 +312,8 @@ def _seconds(time_format: TimeFormat, raw: object) -> float | None:
 
 def plain_ids(columns: Sequence[Column]) -> list[str] | None:
     """The ids of parts that are all texts; None to make each by itself."""
-    if not set(map(type, chain.from_iterable(columns))) <= TEXTS:
-        return None
     head = columns[0]
-    if None in head or "" in head:
+    if not are_texts(head) or "" in head or not set(map(type, chain.from_iterable(columns[1:]))) <= TEXTS:
         return None
     if len(columns) == 1:
         found = head

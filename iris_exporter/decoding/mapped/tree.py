@@ -81,7 +81,8 @@ def _part(tree: Node, part: PartSpec) -> None:
             element.is_read = element.is_measured = True
     _conditions(tree, part.where, each)
     for paths in part.id:
-        _read(tree, paths, each)
+        for node in _nodes(tree, paths, each):
+            node.is_id = True
     if part.time is not None:
         _read(tree, part.time.path, each, is_time=part.time.format is TimeFormat.ISO)
     for metric in part.metrics:

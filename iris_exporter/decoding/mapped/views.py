@@ -32,7 +32,7 @@ class Messages:
 
     def first(self, paths: Paths) -> Column:
         """The first that is not None."""
-        return first([self.at(path) for path in paths])
+        return first(self.at, paths)
 
 
 class View:
@@ -60,7 +60,7 @@ class View:
         self._parent = parent
         self._base: View | None = None
         self._rows: list[int] = []
-        self._columns: dict[Path, Column] = {}
+        self._columns: dict[str, Column] = {}  # by the text of the path, whose hash is at hand
 
     def only(self, rows: list[int]) -> "View":
         """These elements alone."""
@@ -71,9 +71,9 @@ class View:
 
     def at(self, path: Path) -> Column:
         """What is at a path, for each element."""
-        found = self._columns.get(path)
+        found = self._columns.get(path.text)
         if found is None:
-            self._columns[path] = found = self._made(path)
+            self._columns[path.text] = found = self._made(path)
         return found
 
     def _made(self, path: Path) -> Column:
@@ -89,7 +89,7 @@ class View:
 
     def first(self, paths: Paths) -> Column:
         """For each element the first that is not None."""
-        return first([self.at(path) for path in paths])
+        return first(self.at, paths)
 
     def not_plain(self, rows: Iterable[int]) -> NotPlain:
         """Elements that are not plain, as the messages that they are in."""

@@ -146,7 +146,7 @@ class Run:
             if not isinstance(found, MappedBatch | Unknown):
                 self.others.append(found)
             changes = self.state.apply(found, now)
-            self.sent += changes.sent
+            self.sent += [*changes.sent, *(each.timestamp() for each in changes.sent_at)]
             self.duplicates += changes.duplicates
             self.gap += changes.gap
         noted = self.dialect.noted()
