@@ -13,6 +13,7 @@ _HEADING = re.compile(r"^(#{1,6}) +(.+?) *#*$")
 _LINK = re.compile(r"!?\[(?:[^\[\]]|\[[^\[\]]*\])*\]\(<?([^)\s>]*)>?(?: +\"[^\"]*\")?\)")
 _REFERENCE = re.compile(r"^ {0,3}\[[^\]]+\]: +(\S+)", re.MULTILINE)
 _AUTOLINK = re.compile(r"<([a-z][a-z+.-]*:[^\s<>]+)>")
+_HERE = re.compile(r"<<'?(\w+)'?$")
 _CODE = re.compile(r"(`+)(?:(?!\1).)+?\1")
 
 
@@ -34,7 +35,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Command:
-    """A command of a block, on one line, and the lines that the page shows as its output."""
+    """A command of a block, and the lines that the page shows as its output."""
 
     text: str
     output: tuple[str, ...]
@@ -77,7 +78,10 @@ def blocks(page: str, text: str) -> Iterator[Block]:
 
 
 def commands(block: Block) -> list[Command]:
-    """The commands of a block: lines with a prompt, and in a block of `sh` every line; each may go on after `\\`."""
+    """The commands of a block: lines with a prompt, and in a block of `sh` every line.
+
+    A command goes on after `\\`, and to the end of a here-document.
+    """
     found: list[tuple[str, list[str]]] = []
     lines = iter(block.text.splitlines())
     for line in lines:
@@ -91,6 +95,8 @@ def commands(block: Block) -> list[Command]:
             continue
         while text.endswith("\\"):
             text = text[:-1].rstrip() + " " + next(lines).strip()
+        if (document := _HERE.search(text)) is not None:
+            text += "\n" + "".join(f"{each}\n" for each in iter(lines.__next__, document[1])) + document[1]
         if text.strip() and not text.lstrip().startswith("#"):
             found.append((text, []))
     return [Command(text, tuple(output)) for text, output in found]

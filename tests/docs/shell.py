@@ -25,7 +25,7 @@ from tests.tools import ROOT, find_tool
 
 LIMIT_SECONDS = 15.0
 NOWHERE = "http://127.0.0.1:1"
-EXPORTER = r"https?://(?:localhost|127\.0\.0\.1):14747|http://EXPORTER"
+EXPORTER = r"https?://(?:localhost|127\.0\.0\.1):14747|http://EXPORTER|https://iris-exporter\.example\.com(?:/iris)?"
 PATHS = r"(?<![\w/.:])/(?=(?:run|var|etc|tmp|opt|usr/local)/)"
 SERVER = r"^(?:[A-Z_]+=\S+ )*(?:\S+/)?iris-exporter (?!.*--(?:config\.check|help|version))(?:backend|serve|demo|--)"
 READY = r"event=stream\.state .*state=live|IRIS reference backend on"
@@ -82,7 +82,7 @@ class Shell:
             self.place = self.place / command.text.removeprefix("cd ")
             assert self.place.is_dir(), command.text
         elif re.search(r"\bcurl\b.* -N", command.text):
-            await self.follow(command)
+            await self.follow(command, r"data: \{")
         else:
             await self.ends(command, self.rewritten(command.text))
 
@@ -137,11 +137,11 @@ class Shell:
         for address in re.findall(r"event=web\.listening address=(\S+)", program.output):
             self.exporter = address
 
-    async def follow(self, command: Command) -> None:
-        """Start a client that follows a stream: it is sent a message."""
+    async def follow(self, command: Command, line: str) -> None:
+        """Start a client that follows a stream: it prints such a line."""
         text = f"exec {self.rewritten(command.text)}"
         async with running("bash", "-c", text, directory=self.place, environment=self.environment) as client:
-            await client.printed(lambda line: line.startswith("data: {") or None)
+            await client.printed(lambda printed: re.match(line, printed))
 
     async def close(self) -> None:
         """End the servers as their users would."""

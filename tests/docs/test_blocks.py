@@ -97,6 +97,8 @@ def test_a_block_that_is_not_covered_is_found(text: str, covered: str) -> None:
 def test_output_and_commands_are_told_apart() -> None:
     (block,) = blocks("p.md", "```console\n$ a \\\n    b  # c\nd\n\n$ e\n```")
     assert [(command.text, command.output) for command in commands(block)] == [("a b  # c", ("d", "")), ("e", ())]
+    (block,) = blocks("p.md", "```console\n$ cat > f <<'EOF'\n$ a\nEOF\n$ b\n```")
+    assert [command.text for command in commands(block)] == ["cat > f <<'EOF'\n$ a\nEOF", "b"]
 
 
 def _slow(block: Block) -> bool:
