@@ -17,6 +17,9 @@ from iris_exporter.core.source_cursor import SourceCursor
 class PlaceCursor(SourceCursor, Protocol):
     """The cursor of a source with a mapping: what its state needs."""
 
+    dropped_keys: int = 0
+    """Numbers of keys that are too many to be remembered; whoever reads it may set it to 0."""
+
     @property
     def is_behind(self) -> bool:
         """Whether events are still to come that lie before handled ones."""
@@ -173,3 +176,46 @@ class Place(PlaceCursor):
     @override
     def abandon(self) -> int:
         return 0
+
+
+MAX_KEYS = 1_000
+"""Keys whose last number is remembered."""
+
+
+class CountedPlace(Place):
+    """Numbers that grow by one, in all or for each key: what is skipped is lost.
+
+    A number that is not above the last one of its key changes nothing. Numbers of keys are not recorded: the first one
+    of a process begins anew. What is of keys beyond `MAX_KEYS` is counted in `dropped_keys`, which may be set to 0.
+    """
+
+    __slots__ = ("_last", "dropped_keys")
+
+    def __init__(self, state: CursorState | None = None) -> None:
+        super().__init__(state, is_number=True)
+        self.dropped_keys = 0
+        self._last: dict[str, int] = {}
+
+    @override
+    def forget(self) -> None:
+        super().forget()
+        self._last.clear()
+
+    @override
+    def take(self, position: str, events: int, key: str | None = None) -> int:
+        number = int(position)
+        if key is None:
+            before = int(self._state.opaque) if self._state.opaque else None
+            super().take(position, events)
+        else:
+            before = self._last.get(key)
+            if before is None and len(self._last) >= MAX_KEYS:
+                self.dropped_keys += 1
+                return 0
+            self._last[key] = number if before is None else max(before, number)
+        return 0 if before is None or number <= before else number - before - 1
+
+    @override
+    def joins(self, positions: Sequence[str], most: int) -> bool:
+        first = int(self._state.opaque) + 1 if self._state.opaque else int(positions[0])
+        return [int(position) for position in positions] == list(range(first, first + len(positions)))

@@ -95,6 +95,8 @@ class MappedState(SourceState):
             dropped["event_ids"], self.seen.forgotten = self.seen.forgotten, 0
         if self.cursor.dropped:
             dropped["positions"], self.cursor.dropped = self.cursor.dropped, 0
+        if self.cursor.dropped_keys:
+            dropped["cursor_keys"], self.cursor.dropped_keys = self.cursor.dropped_keys, 0
         return dropped
 
     @override

@@ -73,9 +73,13 @@ def profile_for(mapping: "Mapping | None") -> Profile:
 
 
 def _cursor(mapping: "Mapping", record: CursorRecord | None) -> "PlaceCursor":
-    from iris_exporter.core.places import Place, PositionPlace
+    from iris_exporter.core.places import CountedPlace, Place, PositionPlace
     from iris_exporter.mapping.spec import Order
 
     order = Order.OPAQUE if mapping.cursor is None else mapping.cursor.order
     state = None if record is None else record.cursor
-    return PositionPlace(state) if order is Order.POSITION else Place(state, is_number=order is Order.NUMBER)
+    if order is Order.POSITION:
+        return PositionPlace(state)
+    if mapping.cursor is not None and mapping.cursor.count_gaps:
+        return CountedPlace(state)
+    return Place(state, is_number=order is Order.NUMBER)

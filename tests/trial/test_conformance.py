@@ -28,6 +28,7 @@ def test_a_sample_gives_what_it_has_to(name: str) -> None:
     assert result.messages == summary["messages"]
     assert result.filtered == summary["filtered"]
     assert result.duplicates == summary["duplicates"]
+    assert result.gaps == summary.get("gaps", 0)
     if sample.mapping.cursor is None or sample.mapping.cursor.by is None:
         assert (result.cursor or None) == summary["cursor"]
     # A cursor that is too old is one more, beside what the message says.

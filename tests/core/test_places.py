@@ -1,0 +1,64 @@
+"""Cursors that are numbers, or mean nothing to us."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from iris_exporter.core.places import MAX_KEYS, CountedPlace, Place
+from iris_exporter.core.positions import CursorState
+
+
+def take(place: Place, *positions: int, key: str | None = None) -> list[int]:
+    return [place.take(str(position), 1, key) for position in positions]
+
+
+def test_what_is_skipped_is_lost() -> None:
+    place = CountedPlace()
+    assert take(place, 10, 11, 14, 14, 12, 15) == [0, 0, 2, 0, 0, 0]
+    assert place.resume_from == "15"
+
+
+def test_each_key_has_a_number_of_its_own_and_none_is_resumed_from() -> None:
+    place = CountedPlace()
+    assert take(place, 10, 12, key="a") == [0, 1]
+    assert take(place, 500, key="b") == [0]
+    assert take(place, 13, key="a") == [0]
+    assert place.resume_from == ""
+
+
+def test_keys_are_bounded_and_what_is_beyond_is_counted() -> None:
+    place = CountedPlace()
+    for key in range(MAX_KEYS + 2):
+        take(place, 1, key=str(key))
+    assert place.dropped_keys == 2
+    assert take(place, 5, key="0") == [3]
+    assert take(place, 5, key=str(MAX_KEYS)) == [0]
+
+
+def test_a_number_of_an_earlier_process_counts() -> None:
+    assert take(CountedPlace(CursorState(opaque="7")), 9) == [1]
+
+
+def test_a_source_that_is_forgotten_begins_anew() -> None:
+    place = CountedPlace()
+    take(place, 1)
+    take(place, 1, key="a")
+    place.forget()
+    assert take(place, 9) == take(place, 9, key="a") == [0]
+
+
+@pytest.mark.parametrize(("positions", "joins"), [([5, 6], True), ([6], False), ([5, 7], False), ([4], False)])
+def test_only_what_follows_joins(positions: list[int], *, joins: bool) -> None:
+    place = CountedPlace(CursorState(opaque="4"))
+    assert place.joins([str(position) for position in positions], 1) is joins
+
+
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=8), st.lists(st.integers(0, 30), min_size=1, max_size=8))
+def test_what_joins_may_be_passed_at_once(before: list[int], positions: list[int]) -> None:
+    one, other = CountedPlace(), CountedPlace()
+    assert take(one, *before) == take(other, *before)
+    texts = [str(position) for position in positions]
+    if one.joins(texts, 1):
+        one.pass_all(texts)
+        assert take(other, *positions) == [0] * len(positions)
+        assert one.state == other.state
