@@ -99,6 +99,7 @@ class Exporter:
         async with AsyncExitStack() as stack:
             for problem in self._otel.ignored:
                 _log.warning("otel.value_ignored", variable=problem.key, value=problem.value, expected=problem.expected)
+            self._warn(self.settings)
             await self._open_state(stack)
             trace_configs: list[aiohttp.TraceConfig] = []
             if self._telemetry is not None:
@@ -270,6 +271,12 @@ class Exporter:
         if self._watch is not None:
             self._watch.loaded(mark, accepted=not problems)
 
+    @staticmethod
+    def _warn(settings: Settings) -> None:
+        """Log what is doubtful about mappings."""
+        for warning in settings.mapping_warnings:
+            _log.warning("mapping.doubtful", problem=str(warning))
+
     async def _load_again(self) -> Settings:
         try:
             return await CONFIG.run(self._load, "configuration")
@@ -284,6 +291,7 @@ class Exporter:
         self.settings = settings
         if self._state is not None:
             self._state.checkpoints.set_interval(settings.state_commit_seconds)
+        self._warn(settings)
         done = await self._fleet.reconfigure(settings)
         _log.info("config.reloaded", **done)
         if needs_restart:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from iris_exporter.errors import Problem
+
 if TYPE_CHECKING:
     from iris_exporter.config.yaml_tree import Node
     from iris_exporter.mapping import spec  # read where a stream has a mapping, and not otherwise
@@ -160,5 +162,6 @@ class Settings:
     # By name; `mapping_tree` is what the file of the configuration has below `mappings:`, as it is written.
     mappings: "Mapping[str, spec.Mapping]" = field(default_factory=dict)
     mapping_tree: "Node | None" = field(default=None, repr=False)
-    # A hash of the content that was read, which is no part of what the settings are.
+    # What is doubtful about them, and a hash of the content that was read: no part of what the settings are.
+    mapping_warnings: tuple[Problem, ...] = field(default=(), compare=False, repr=False)
     config_mark: str | None = field(default=None, compare=False, repr=False)

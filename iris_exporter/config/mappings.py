@@ -126,20 +126,13 @@ def conflicts(mappings: "Iterable[spec.Mapping]") -> Iterator[tuple[str, str]]:
 
     A name stands once in an exposition, with one type, one help text and one set of labels.
     """
-    first: dict[str, tuple[str, spec.MetricSpec]] = {}
-    for mapping in mappings:
-        for metric in mapping.metrics:
-            owner, other = first.setdefault(metric.name, (mapping.name, metric))
-            if owner != mapping.name and (differs := _difference(metric, other)):
-                yield mapping.name, f"{metric.name} with the {differs} that it has in the mapping {owner}"
+    several = list(mappings)
+    if len(several) < 2:
+        return
+    from iris_exporter.mapping import lint
 
-
-def _difference(one: "spec.MetricSpec", other: "spec.MetricSpec") -> str:
-    if one.kind is not other.kind:
-        return "type"
-    if {label.name for label in one.labels} != {label.name for label in other.labels}:
-        return "labels"
-    return "help" if one.help != other.help else ""
+    for owner, name, metric, difference in lint.clashes(several):
+        yield name, f"{metric} with the {difference} that it has in the mapping {owner}"
 
 
 def stream_problems(

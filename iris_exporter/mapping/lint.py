@@ -252,11 +252,11 @@ def _where(notes: Notes, made: object, here: Here) -> str:
 # Several mappings
 
 
-def clashes(mappings: Iterable[Mapping]) -> Iterator[tuple[str, str, str]]:
-    """Yield two mappings and the metric that they declare in different ways: their series could not be told apart."""
+def clashes(mappings: Iterable[Mapping]) -> Iterator[tuple[str, str, str, str]]:
+    """Yield two mappings, the metric that they declare in different ways, and what differs."""
     seen: dict[str, tuple[Mapping, MetricSpec]] = {}
     for mapping in mappings:
         for metric in mapping.metrics:
             owner, first = seen.setdefault(family(metric), (mapping, metric))
-            if owner is not mapping and _difference(first, metric) is not None:
-                yield owner.name, mapping.name, metric.name
+            if owner is not mapping and (difference := _difference(first, metric)) is not None:
+                yield owner.name, mapping.name, metric.name, difference
