@@ -1,13 +1,17 @@
 """What is sent to a source: text or JSON in which `${name}` stands for what is only known when it is sent.
 
 Names are `secret` (the key file), `secret.NAME`, `param.NAME`, `cursor`, `next` (1, 2, ... on one connection), `origin`
-(scheme and host of the stream's address). `$${` is `${`.
+(scheme and host of the stream's address). `${param.NAME[]}` as a whole string of JSON is a list: the text, divided at
+commas. `$${` is `${`.
 """
 
 import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+
+LIST = "[]"
+"""Behind a name: the value is divided at commas."""
 
 _PLACEHOLDER = re.compile(r"\$\$\{|\$\{([^{}]*)\}")
 _WHOLE = re.compile(r"\$\{([^{}]*)\}")
@@ -62,7 +66,8 @@ class Template:
 
 def names_in(text: str) -> Iterator[str]:
     """Yield the names that a text uses."""
-    return (match.group(1) for match in _PLACEHOLDER.finditer(text) if match.group(1) is not None)
+    found = (match.group(1) for match in _PLACEHOLDER.finditer(text))
+    return (name.removesuffix(LIST) for name in found if name is not None)
 
 
 def _names(part: Part) -> Iterator[str]:
@@ -85,14 +90,19 @@ def _filled(part: Part, resolve: Resolve) -> object:
     if not isinstance(part, str):
         return part
     whole = _WHOLE.fullmatch(part)
-    return _text(part, resolve) if whole is None else resolve(whole.group(1))
+    if whole is None:
+        return _text(part, resolve)
+    name = whole.group(1)
+    if not name.endswith(LIST):
+        return resolve(name)
+    return [item for each in str(resolve(name.removesuffix(LIST))).split(",") if (item := each.strip())]
 
 
 def _text(text: str, resolve: Resolve) -> str:
     def value(match: re.Match[str]) -> str:
         if match.group(1) is None:
             return "${"
-        found = resolve(match.group(1))
+        found = resolve(match.group(1).removesuffix(LIST))
         return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
 
     return _PLACEHOLDER.sub(value, text)
