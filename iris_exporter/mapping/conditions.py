@@ -32,6 +32,11 @@ class PathType(Type):
             raise here.problem(quoted(path.text), f"a path that does not begin with {_ROOT_NAMES[path.root]}")
         return path
 
+    @property
+    @override
+    def words(self) -> str:
+        return "a path"
+
     @override
     def schema(self, definitions: Schema) -> Schema:
         definitions["path"] = {"type": "string", "pattern": r"^(\$|@|meta\.)", "description": "a path such as $.name"}
@@ -80,6 +85,11 @@ class ConditionsType(Type):
         if len(conditions) < len(node.entries):
             raise Unreadable
         return tuple(conditions)
+
+    @property
+    @override
+    def words(self) -> str:
+        return "[conditions](#condition)"
 
     @override
     def schema(self, definitions: Schema) -> Schema:

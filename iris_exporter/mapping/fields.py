@@ -31,6 +31,11 @@ class Type(Protocol):
     def read(self, node: Node, here: Here) -> Any:
         """Return the value; raises `Unreadable`."""
 
+    @property
+    def words(self) -> str:
+        """What it is, in a few words, for the reference."""
+        raise NotImplementedError
+
     def schema(self, definitions: Schema) -> Schema:
         """Return JSON Schema; what is used in several places goes into `definitions`."""
 
@@ -95,6 +100,11 @@ class Text(Type):
         except ValueError as error:
             raise here.problem("a text" if self.hidden else shown(node), str(error) or self.syntax) from None
 
+    @property
+    @override
+    def words(self) -> str:
+        return self.syntax
+
     @override
     def schema(self, definitions: Schema) -> Schema:
         pattern = {} if self.pattern is None else {"pattern": self.pattern}
@@ -127,6 +137,11 @@ class Choice(Type):
             raise here.problem(shown(node), f"{self.what or 'one of ' + ', '.join(self.meanings)}{hint}")
         return self.meanings[text]
 
+    @property
+    @override
+    def words(self) -> str:
+        return self.what or ", ".join(f"`{word}`" for word in self.meanings)
+
     @override
     def schema(self, definitions: Schema) -> Schema:
         return {"enum": list(self.meanings)}
@@ -147,6 +162,11 @@ class Option(Type):
         except BadValueError as error:
             raise here.problem(error.shown or self.type.show(node.text), error.expected) from None
 
+    @property
+    @override
+    def words(self) -> str:
+        return "a duration" if "duration" in self.type.syntax else self.type.syntax
+
     @override
     def schema(self, definitions: Schema) -> Schema:
         return {"type": ["string", "number"], "description": self.type.syntax}
@@ -162,6 +182,11 @@ class Flag(Type):
         if not isinstance(value, bool):
             raise here.problem(shown(node), "true or false, without quotes")
         return value
+
+    @property
+    @override
+    def words(self) -> str:
+        return "`true` or `false`"
 
     @override
     def schema(self, definitions: Schema) -> Schema:
@@ -199,6 +224,11 @@ class Number(Type):
             raise here.problem(shown(node), self.syntax)
         return value if self.whole else float(value)
 
+    @property
+    @override
+    def words(self) -> str:
+        return self.syntax
+
     @override
     def schema(self, definitions: Schema) -> Schema:
         bounds = {
@@ -219,6 +249,11 @@ class Constant(Type):
             return typed(node)
         except ValueError:
             raise here.problem(shown(node), "a number that is finite") from None
+
+    @property
+    @override
+    def words(self) -> str:
+        return "text, number, `true`, `false` or `null`"
 
     @override
     def schema(self, definitions: Schema) -> Schema:
@@ -251,6 +286,15 @@ class Many(Type):
         if len(values) < len(node.items):
             raise Unreadable
         return tuple(values)
+
+    @property
+    @override
+    def words(self) -> str:
+        inner = self.type.words
+        if self.single:
+            return f"{inner}, or a list"
+        linked = f"[{self.what}]({inner.partition('](')[2]}" if inner.startswith("[") else self.what
+        return f"list of {linked}"
 
     @override
     def schema(self, definitions: Schema) -> Schema:
@@ -286,6 +330,11 @@ class Entries(Type):
             raise Unreadable
         return result
 
+    @property
+    @override
+    def words(self) -> str:
+        return f"{self.what} by name: {self.value.words}"
+
     @override
     def schema(self, definitions: Schema) -> Schema:
         names = {} if self.key.pattern is None else {"propertyNames": {"pattern": self.key.pattern}}
@@ -317,6 +366,11 @@ class Forms(Type):
             raise here.problem(shown(node), self.syntax)
         return chosen.read(node, here)
 
+    @property
+    @override
+    def words(self) -> str:
+        return self.syntax
+
     @override
     def schema(self, definitions: Schema) -> Schema:
         types = [each for each in (self.single, self.many, self.table) if each is not None]
@@ -333,6 +387,11 @@ class Changed(Type):
     @override
     def read(self, node: Node, here: Here) -> Any:
         return self.change(self.type.read(node, here))
+
+    @property
+    @override
+    def words(self) -> str:
+        return self.type.words
 
     @override
     def schema(self, definitions: Schema) -> Schema:

@@ -80,6 +80,11 @@ class SnapshotType(Type):
         snapshot: SnapshotSpec = SNAPSHOT.read(node, here)
         return snapshot
 
+    @property
+    @override
+    def words(self) -> str:
+        return "`none`, or [snapshot](#snapshot)"
+
     @override
     def schema(self, definitions: Schema) -> Schema:
         return {"anyOf": [{"const": "none"}, SNAPSHOT.schema(definitions)]}
@@ -231,7 +236,7 @@ def _check_mapping(values: Values) -> None:
 def _make_mapping(values: Values) -> Mapping:
     given = values.pick(
         *("namespace", "format", "protocol", "subprotocols", "headers", "authorize", "open", "heartbeat"),
-        *("planned-end", "cursor", "history", "snapshot", "poll", "limits", "tests", "extends"),
+        *("planned-end", "cursor", "history", "snapshot", "poll", "limits", "tests"),
         entries="messages",
         unmatched_is_error="unmatched",
         expect_every_seconds="expect",

@@ -124,6 +124,11 @@ class Object(Type):
                 values.broken.add(key.name)
         return values
 
+    @property
+    @override
+    def words(self) -> str:
+        return f"[{self.name}](#{self.name})"
+
     @override
     def schema(self, definitions: Schema) -> Schema:
         if self.name not in definitions:

@@ -162,6 +162,11 @@ class ValueType(Type):
             return ValueSpec(constant=Number().read(node, here))
         return ValueSpec(path=PATHS.read(node, here))
 
+    @property
+    @override
+    def words(self) -> str:
+        return "a path, several, a number, or [operators](#value)"
+
     @override
     def schema(self, definitions: Schema) -> Schema:
         types = (PATHS, Number(), VALUE)
@@ -247,6 +252,11 @@ class LabelType(Type):
             here.warn(f"{options['path'][0]} without max-values", "a bound, as it may have very many values")
         return LabelSpec(name, **{"max_values": here.label_values, **options})
 
+    @property
+    @override
+    def words(self) -> str:
+        return "a path, several, or [operators](#label)"
+
     @override
     def schema(self, definitions: Schema) -> Schema:
         return self._forms.schema(definitions)
@@ -258,7 +268,7 @@ def _is_unbounded(paths: Paths) -> bool:
     return bool(words) and words[-1].lower() in UNBOUNDED
 
 
-_STATE = Object(
+STATE_OBJECT = Object(
     "state",
     (
         Key("path", PATHS, "where the word is", required=True),
@@ -274,13 +284,18 @@ class StateType(Type):
     @override
     def read(self, node: Node, here: Here) -> StateSpec:
         if isinstance(node, Table):
-            state: StateSpec = _STATE.read(node, here)
+            state: StateSpec = STATE_OBJECT.read(node, here)
             return state
         return StateSpec(PATHS.read(node, here))
 
+    @property
+    @override
+    def words(self) -> str:
+        return "a path, several, or [path and map](#state)"
+
     @override
     def schema(self, definitions: Schema) -> Schema:
-        return {"anyOf": [PATHS.schema(definitions), _STATE.schema(definitions)]}
+        return {"anyOf": [PATHS.schema(definitions), STATE_OBJECT.schema(definitions)]}
 
 
 class IdType(Type):
@@ -292,6 +307,11 @@ class IdType(Type):
             return ((PATH.read(node, here),),)
         parts: tuple[Paths, ...] = Many(PATHS, "parts of an identity", most=10).read(node, here)
         return parts
+
+    @property
+    @override
+    def words(self) -> str:
+        return "a path, or a list of parts, each a path or several"
 
     @override
     def schema(self, definitions: Schema) -> Schema:

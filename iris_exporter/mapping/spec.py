@@ -230,7 +230,6 @@ class Mapping:
     limits: MappingLimits = field(default_factory=MappingLimits)
     expect_every_seconds: float | None = None  # silence for longer is a reason to alert
     tests: tuple[TestCase, ...] = ()
-    extends: str | None = None
     needs_key: bool = False  # templates use the key file (`${secret}`)
     secrets: frozenset[str] = frozenset()  # names that templates use: `${secret.NAME}`
     parameters: frozenset[str] = frozenset()  # `${param.NAME}`

@@ -32,6 +32,11 @@ class TemplateType(Type):
             raise here.problem("a list, or keys with values", self._syntax)
         return Template(self._part(node, here, 0))
 
+    @property
+    @override
+    def words(self) -> str:
+        return self._syntax
+
     @override
     def schema(self, definitions: Schema) -> Schema:
         return {"type": ["string", "number"] if self.text_alone else ["string", "number", "object", "array"]}

@@ -198,7 +198,6 @@ def test_a_mapping_changes_a_preset(tmp_path: Path) -> None:
     result = read(EXTENDED, tmp_path)
     assert result.problems == []
     mapping = result.by_name["mine"]
-    assert mapping.extends == "wikimedia"
     assert [metric.name for metric in mapping.metrics] == [
         *("mine_changes_total", "mine_change_bytes", "mine_page_size_bytes", "mine_titles_total"),
     ]
