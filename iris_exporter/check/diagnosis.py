@@ -156,11 +156,14 @@ def _of_silence(seen: Observation, heard: Heard, settings: StreamSettings) -> Fo
 
 def _of_the_messages(seen: Observation, settings: StreamSettings) -> Iterator[Found]:
     messages, heard = seen.messages, seen.heard
+    strange = "not_mapped" if seen.mapping else "not_iris"
     if messages.broken:
         places = ", ".join(f"{reason} at {path} ({n} times)" for (reason, path), n in messages.broken.most_common(3))
-        yield Found("unusable_messages" if messages.data or seen.has_snapshot else "not_iris", places)
+        yield Found("unusable_messages" if messages.data or seen.has_snapshot else strange, places)
     elif messages.kinds and set(messages.kinds) == {"unknown"}:
-        yield Found("not_iris", f"{messages.kinds['unknown']} messages of unknown types")
+        yield Found(strange, f"{messages.kinds['unknown']} messages of unknown types")
+    if seen.mapping_problems:
+        yield Found("mapping_problems", ", ".join(map(_problem, seen.mapping_problems.most_common(3))))
     yield from _of_the_fit(messages.fit)
     if messages.repeated_events >= 2:
         yield Found("duplicate_events", f"{messages.repeated_events} of {messages.events} events")
@@ -174,6 +177,11 @@ def _of_the_messages(seen: Observation, settings: StreamSettings) -> Iterator[Fo
         yield Found("near_entity_limit", ", ".join(entities))
     if heard is not None and heard.seconds >= 1 and messages.usable / heard.seconds > HIGH_RATE:
         yield Found("high_rate", f"{messages.usable / heard.seconds:.0f} a second")
+
+
+def _problem(counted: tuple[tuple[str, str, str], int]) -> str:
+    (kind, metric, reason), times = counted
+    return f"{reason} of {metric or kind} ({times} times)"
 
 
 def _of_the_fit(fit: Fit) -> Iterator[Found]:

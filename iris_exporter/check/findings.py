@@ -162,6 +162,19 @@ _OWN: dict[str, Finding] = {
         "Messages arrive, and none of them can be used: this is no IRIS stream, or something garbles it.",
         "Check the URL; compare with docs/protocol.md what the source sends.",
     ),
+    "not_mapped": Finding(
+        _P,
+        _H.STALE,
+        "Messages arrive, and the mapping takes none of them: it is for another source, or something garbles them.",
+        "Check `--stream.mapping` and the URL; `iris-exporter map --try` shows what becomes of a sample.",
+    ),
+    "mapping_problems": Finding(
+        _W,
+        _H.STALE,
+        "Samples, ids or times of some messages cannot be read; they are counted by "
+        "`iris_stream_mapping_problems_total` and left out.",
+        "Correct the mapping by metric and reason; `iris-exporter map --try` shows the paths in a sample.",
+    ),
     "unusable_messages": Finding(
         _W,
         _H.STALE,

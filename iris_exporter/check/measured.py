@@ -35,6 +35,9 @@ def _of_the_way(seen: Observation) -> Iterator[Row]:
         yield "snapshot", f"read from {seen.snapshot_url}" if seen.snapshot_url else "read"
     elif seen.snapshot is not None:
         yield "snapshot", str(seen.snapshot)
+    if seen.mapping:
+        yield "mapping", seen.mapping
+        yield "guarantee", seen.guarantee
     if seen.extensions is not None:
         yield "extensions", " ".join(sorted(seen.extensions)) or "none"
 

@@ -108,6 +108,9 @@ class Observation:
     heard: Heard | None = None
     messages: Messages = field(default_factory=Messages)
     extensions: frozenset[str] | None = None
+    mapping: str = ""  # its name; empty for IRIS
+    guarantee: str = ""  # how often its events are counted, and why
+    mapping_problems: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # (kind, metric, reason)
     snapshot: Failure | None = None
     has_snapshot: bool = False
     snapshot_url: str = ""  # without credentials

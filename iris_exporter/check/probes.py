@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 import ssl
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +17,7 @@ import aiohttp
 from iris_exporter.check.heads import note_heads
 from iris_exporter.check.observations import Heard, Observation
 from iris_exporter.check.reaching import Progress, Reaching, Steps
-from iris_exporter.check.watching import Notes, ObservedLink, RecordingState, note_documents
+from iris_exporter.check.watching import Notes, ObservedLink, RecordingState, note_documents, note_elements
 from iris_exporter.clock import Clock
 from iris_exporter.core import negotiation
 from iris_exporter.core.budget import ConnectionBudgets
@@ -27,10 +28,13 @@ from iris_exporter.http.credentials import Credentials
 from iris_exporter.http.proxies import proxy_for
 from iris_exporter.http.redirects import origin
 from iris_exporter.http.session import open_session
+from iris_exporter.instruments import catalog
+from iris_exporter.instruments.metric import OTHER
 from iris_exporter.instruments.stream_instruments import StreamInstruments
+from iris_exporter.model.source_state import SourceState
 from iris_exporter.settings import StreamSettings
 from iris_exporter.streams.ingest import StreamSink
-from iris_exporter.streams.profile import IRIS
+from iris_exporter.streams.profile import profile_for
 from iris_exporter.transports.base import Link
 from iris_exporter.transports.connection_events import ConnectionEvent, PollFailed, PollStarted
 from iris_exporter.transports.context import StreamContext
@@ -91,11 +95,19 @@ class _Examination:
         )
         self._credentials = Credentials(settings)
         limits = Limits.of(settings)
-        self._state = RecordingState(settings.name, settings.stale_after_seconds, limits=limits)
-        self._state.record_in(seen.messages)
+        profile = profile_for(settings.mapped)
+        self._instruments = StreamInstruments(settings.name, limits)
+        self._recorder = RecordingState(settings.name, settings.stale_after_seconds, limits=limits)
+        self._recorder.record_in(seen.messages)
+        self._state: SourceState = self._recorder
+        if profile.mapping is not None:
+            self._state = profile.state(settings.name, settings.stale_after_seconds, limits, None)
+            note_elements(self._state, seen.messages)
+            self._instruments.follow(profile.mapping, "")
+            seen.mapping = profile.mapping.name
+        self._profile = profile
         self._notes = Notes(settings.name, clock, seen.messages, self._on_event)
-        instruments = StreamInstruments(settings.name, limits)
-        self._sink = StreamSink(IRIS.dialect(limits), self._state, instruments, self._notes)
+        self._sink = StreamSink(profile.dialect(limits), self._state, self._instruments, self._notes)
         self._sink.configure(settings)
         note_documents(self._sink.dialect, seen)
         self._tasks = StreamTasks(settings.name, lambda: None)
@@ -206,7 +218,7 @@ class _Examination:
             heard.seconds, heard.ended_at = self._clock.monotonic() - opened, self._clock.wall()
             await link.close()
         waited = 0.0 if self._asked_at is None else self._clock.monotonic() - self._asked_at
-        if self._state.has_snapshot:
+        if self._recorder.has_snapshot:
             self._seen.snapshot = None
         elif self._seen.snapshot is None and waited >= min(_SNAPSHOT_SECONDS, wait_seconds):
             self._seen.snapshot = Failure("timeout", f"no answer within {waited:.0f} s")
@@ -219,7 +231,7 @@ class _Examination:
     async def _resume(self, dialer: Dialer) -> None:
         """Go on from the last position on a new connection, until the source says how it goes on."""
         self._steps.begin("resume", "asking to go on from the last position")
-        self._state.recording = False
+        self._recorder.recording = False
         self._notes.take_outcome()
         try:
             link = await dialer.dial(self._sink.resume_from())
@@ -260,8 +272,8 @@ class _Examination:
         ):
             self._seen.tls_speaks_on_plain_port = True
             return
-        probe = negotiation.first_probe(settings.protocol, settings.url, None)
-        if probe is not Probe.UPGRADE and failure.reason == "timeout":
+        probe = self._sink.dialect.first_probe(settings, None)
+        if probe is not Probe.UPGRADE and failure.reason == "timeout" and self._loader.url is not None:
             self._progress("asking for the snapshot")
             if await self._loader.load(polling=False) is None and self._seen.heads:
                 self._seen.rest_through = self._seen.heads[-1].between
@@ -278,10 +290,24 @@ class _Examination:
     async def finish(self) -> None:
         """Take what the model has; end what is left."""
         seen, view = self._seen, self._state.view(self._clock.wall())
-        seen.has_snapshot = self._state.has_snapshot
+        seen.has_snapshot = self._recorder.has_snapshot
+        self._take_mapping()
         seen.projects, seen.anomalies = len(view.projects), len(view.anomalies)
         seen.snapshot_url = without_credentials(self._loader.url or "")
         seen.event_series = len(view.event_counts)
         seen.event_types = len({kind for _, kind, _ in view.event_counts})
         seen.severities = len({severity for _, _, severity in view.event_counts})
         await self._tasks.wait_ended()
+
+    def _take_mapping(self) -> None:
+        """Take what was counted of the messages of a mapping, by the kinds that it gives them."""
+        seen, mapped = self._seen, self._instruments.mapped
+        if mapped is None:
+            return
+        counts = self._instruments.counter(catalog.MESSAGES).counts()
+        seen.messages.kinds = Counter({"unknown" if kind == OTHER else kind: n for kind, n in counts.items() if n})
+        seen.messages.usable = sum(n for kind, n in counts.items() if kind != OTHER)
+        seen.mapping_problems = mapped.problems
+        protocol = self._settings.protocol if seen.heard is None else seen.heard.protocol
+        if (found := self._profile.guarantee(protocol)) is not None:
+            seen.guarantee = f"{found.counted}: {found.why}"

@@ -41,6 +41,8 @@ def limits_used(seen: Observation, settings: StreamSettings) -> list[Usage]:
         found.append(
             Usage("largest event", seen.messages.largest_event, settings.max_event_bytes, "max-event-bytes", True)
         )
+    if seen.mapping:
+        return found  # the others are of what IRIS has
     return [
         *found,
         Usage("projects", seen.projects, settings.max_projects, "max-projects"),

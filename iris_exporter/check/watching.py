@@ -10,6 +10,7 @@ from iris_exporter.check.observations import Heard, Messages, Observation
 from iris_exporter.clock import Clock
 from iris_exporter.decoding.dialect import Dialect, Outgoing
 from iris_exporter.decoding.messages import (
+    Elements,
     EventBatch,
     EventMessage,
     Message,
@@ -19,7 +20,7 @@ from iris_exporter.decoding.messages import (
     Update,
     UpstreamError,
 )
-from iris_exporter.model.source_state import Changes
+from iris_exporter.model.source_state import Changes, SourceState
 from iris_exporter.model.state import StreamState
 from iris_exporter.streams.log import StreamLog
 from iris_exporter.transports.base import Link, Received
@@ -160,6 +161,24 @@ class RecordingState(StreamState):
         """Note in `messages` from now on."""
         self.messages = messages
         self._sent: set[str] = set()
+
+
+def note_elements(state: SourceState, messages: Messages) -> None:
+    """Note in `messages` what the state of a mapping takes from now on, but for the kinds, which the dialect counts."""
+    apply = state.apply
+
+    def noting(message: Message, now: float) -> Changes:
+        changes = apply(message, now)
+        if isinstance(message, UpstreamError) and len(messages.errors) < _MAX_ERRORS:
+            messages.errors.append(message.code[:64] or "without a code")
+        if isinstance(message, Elements) and message.is_data:
+            messages.data += 1
+            messages.last_data_at = now
+            room = _MAX_DELAYS - len(messages.delays)
+            messages.delays += [max(now - sent, 0.0) for sent in changes.sent[: max(room, 0)]]
+        return changes
+
+    state.apply = noting  # type: ignore[method-assign]  # whoever hands it messages has this one
 
 
 class Notes(StreamLog):

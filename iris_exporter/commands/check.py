@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from iris_exporter.check.findings import Found
     from iris_exporter.grafana.client import Grafana
 
-_KEYS = [option for option in config.OPTIONS if option.group == "stream" or option.key == "config.file"]
+_OTHERS = ("config.file", "mapping-files")
+_KEYS = [option for option in config.OPTIONS if option.group == "stream" or option.key in _OTHERS]
 
 
 def add_arguments(parser: Parser) -> None:

@@ -257,6 +257,8 @@ class Elements:
 
     __slots__ = ()
     message_type: str
+    is_data: bool
+    """Whether they say something of what the source is about, and not only that it lives."""
 
 
 Message = Update | EventMessage | Ping | Pong | UpstreamError | Resumed | Subscribed | Dropped | Unknown | Elements

@@ -183,6 +183,7 @@ _shtab_iris_exporter_check_options=(
   "--grafana.token-file=[file with the token of a service account (role Viewer, and may read data sources)]:FILE:_files"
   "--grafana.ca-file=[PEM file with the certificate authorities to trust (default\: those of the system)]:FILE:_files"
   "--config.file=[YAML file with options\; read again on SIGHUP and on POST \/-\/reload]:FILE:_files"
+  "*--mapping-files=[further YAML files with mappings\:, as paths or globs, such as those of a ConfigMap\; read again, and watched, with the file of --config.file]:GLOB:_files"
   "--stream.name=[name of the stream\: the value of the label \`stream\` on all of its metrics]:NAME:"
   "--stream.url=[address of the stream, such as https\:\/\/iris.example.com\/api\/stream or, of an IRIS without subscriptions, https\:\/\/iris.example.com\/api\/stream\/overview\; required, unless a file lists streams or they are discovered]:URL:"
   "--stream.protocol=[transport to use\; auto follows the URL and the server\'s answer. graphql subscribes at a URL that ends in \/graphql, else at \/api\/graphql of the same IRIS]:auto|websocket|sse|poll|graphql|ndjson:(auto websocket sse poll graphql ndjson)"
