@@ -3,11 +3,13 @@
 import asyncio
 import random
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from iris_exporter.clock import Clock
 from iris_exporter.core.budget import ConnectionBudgets
 from iris_exporter.core.limits import Limits
+from iris_exporter.core.status import State
 from iris_exporter.decoding.dialect import Dialect, Frame, NamedEvent
 from iris_exporter.decoding.messages import EventBatch, Message
 from iris_exporter.errors import DecodeError
@@ -22,6 +24,8 @@ from iris_exporter.trial.samples import Arrival
 MAX_MESSAGES = 100_000
 """Messages that are taken; a busier source is not listened to any longer."""
 
+_CHECK_SECONDS = 0.1
+
 
 @dataclass(slots=True)
 class Heard:
@@ -32,8 +36,13 @@ class Heard:
     trouble: list[str] = field(default_factory=list)
 
 
-async def listen(settings: StreamSettings, mapping: Mapping, seconds: float, clock: Clock) -> Heard:
-    """Connect to a source, take what it sends for so many seconds, and leave it."""
+async def listen(
+    settings: StreamSettings, mapping: Mapping, seconds: float, clock: Clock, messages: int = MAX_MESSAGES
+) -> Heard:
+    """Connect to a source, take what it sends for so many seconds, and leave it.
+
+    It ends before where that many messages have come, or where the source refuses.
+    """
     profile = profile_for(mapping)
     arrivals: list[tuple[Arrival, float]] = []
     enough = asyncio.Event()
@@ -43,7 +52,7 @@ async def listen(settings: StreamSettings, mapping: Mapping, seconds: float, clo
         for frame in frames:
             identifier = frame.id if isinstance(frame, NamedEvent) else None
             arrivals.append((Arrival(frame, identifier or None), at))
-        if len(arrivals) >= MAX_MESSAGES:
+        if len(arrivals) >= messages:
             enough.set()
 
     def dialect(limits: Limits) -> Dialect:
@@ -69,20 +78,26 @@ async def listen(settings: StreamSettings, mapping: Mapping, seconds: float, clo
             profile=replace(profile, dialect=dialect),
         )
         stream.connect()
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await enough.wait()
-        except TimeoutError:
-            pass
+                while not enough.is_set() and stream.status().state is not State.ERROR:
+                    await wait_briefly(enough)
         status = stream.status()
         await stream.stop()
     protocol = status.protocol if status.protocol != "none" else settings.protocol
     trial = Trial(mapping, settings.name, protocol)
-    for arrival, at in arrivals[:MAX_MESSAGES]:
+    for arrival, at in arrivals[:messages]:
         trial.take(arrival, at)
-    found = Heard(trial.result(clock.wall()), [arrival for arrival, _ in arrivals[:MAX_MESSAGES]])
+    found = Heard(trial.result(clock.wall()), [arrival for arrival, _ in arrivals[:messages]])
     if status.failure is not None:
         explained = status.failure.explanation
         detail = f" ({status.failure.detail})" if status.failure.detail else ""
         found.trouble.append(f"{status.failure.reason}{detail}: {explained.meaning}. {explained.advice}")
     return found
+
+
+async def wait_briefly(event: asyncio.Event) -> None:
+    """Wait until it is set, or so long that the state may have changed."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_CHECK_SECONDS):
+            await event.wait()

@@ -1,6 +1,9 @@
 """The command `iris-exporter map`."""
 
 import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
@@ -188,3 +191,52 @@ def test_a_test_that_fails_shows_the_difference(config: Path, capsys: pytest.Cap
     assert "FAILED  topics: " in out
     assert '  -topics_messages_total{priority="5",topic="alerts"} 2\n' in out
     assert '  +topics_messages_total{priority="5",topic="alerts"} 1\n' in out
+
+
+# A real source
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """Refuses everybody."""
+
+    def do_GET(self) -> None:
+        self.send_error(403)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (its name in the base)
+        """Nothing."""
+
+
+@pytest.fixture
+def refusing() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/json?key=hidden-secret"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_a_real_source_is_listened_to(refusing: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(f'streams: [{{name: alerts, url: "{refusing}", mapping: ntfy}}]\n')
+    code, out, err = run(capsys, "--stream=alerts", "--config.file", file, "--save", tmp_path)
+    assert code == 1
+    assert "# messages: 0\n" in out
+    assert "# forbidden" in out
+    assert "hidden-secret" not in out + err
+    assert (tmp_path / "sample.ndjson").read_bytes() == b""
+
+
+@pytest.mark.parametrize(
+    ("stream", "message"),
+    [("alert", "no stream of this name (did you mean alerts?)"), ("plain", "this stream is of IRIS")],
+)
+def test_a_stream_that_cannot_be_listened_to_is_one_clear_error(
+    stream: str, message: str, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = run(capsys, "--config.file", config, "--stream", stream)
+    assert code == 1
+    assert message in err
