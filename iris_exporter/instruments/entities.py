@@ -27,6 +27,8 @@ _OTHERS: EventKey = (OTHER, OTHER, OTHER)
 
 Projects = tuple[Sequence[str], Sequence[ProjectView]]
 """Clean names, and what there is to be shown of each."""
+Events = tuple[Sequence[EventKey], Sequence[int], Sequence[bytes]]
+"""Clean labels, and the count and the line of each."""
 
 
 class Bounded:
@@ -74,19 +76,22 @@ class EntitySeries:
 
     def view(self, snapshot: Snapshot) -> Generator[bytes, None, EntityView]:
         """The view of a snapshot, the last one where it shows the same; of a stale one only the events are left."""
+        events: Events | None = None
         if self._last is not None and self.instruments.limits is self._limits:
             projects, anomalies, counts, stale, view = self._last
-            same = snapshot.projects is projects and snapshot.anomalies is anomalies and snapshot.stale == stale
-            if same and snapshot.event_counts == counts:
-                return view
+            if snapshot.event_counts == counts:
+                if snapshot.projects is projects and snapshot.anomalies is anomalies and snapshot.stale == stale:
+                    return view
+                events = view.event_keys, view.event_counts, view.event_lines
         self._last = None
         self._take_limits()
-        totals = yield from self._count_events(snapshot.event_counts)
-        lines = yield from self._write_events(totals)
+        if events is None:
+            totals = yield from self._count_events(snapshot.event_counts)
+            events = list(totals), list(totals.values()), (yield from self._write_events(totals))
         names, views = (), ()  # type: Projects
         if not snapshot.stale:
             names, views = self._projects = self._same_projects(snapshot) or (yield from self._list_projects(snapshot))
-        view = EntityView(names, views, list(totals), list(totals.values()), lines)
+        view = EntityView(names, views, *events)
         if not view.names and not view.event_keys:
             view = NO_ENTITIES
         self._last = snapshot.projects, snapshot.anomalies, snapshot.event_counts, snapshot.stale, view

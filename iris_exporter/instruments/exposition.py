@@ -13,7 +13,7 @@ from iris_exporter.instruments.catalog import CATALOG
 from iris_exporter.instruments.entities import EntitySeries
 from iris_exporter.instruments.mapped import MappedSeries, mapped_families
 from iris_exporter.instruments.metric import Kind, Label, Metric, Subject, Value
-from iris_exporter.instruments.primitives import Instrument
+from iris_exporter.instruments.primitives import Instrument, texts_of
 from iris_exporter.instruments.projects import Part, ProjectTable, ProjectTables
 from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.instruments.stream_instruments import StreamInstruments
@@ -198,7 +198,8 @@ class StreamTable:
             neighbours = instruments[start:end]
             changes = column.differing_from(start, [instrument.total() for instrument in neighbours])
             if changes:
-                column.write(changes, [instruments[row].text(self._tails[row]) for row, _ in changes])
+                rows = [row for row, _ in changes]
+                column.write(changes, texts_of([instruments[row] for row in rows], [self._tails[row] for row in rows]))
             texts = column.texts[start:end]
             if exemplars:
                 for index, instrument in enumerate(neighbours):

@@ -3,10 +3,14 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
+from functools import lru_cache
 from typing import Any
 
 from iris_exporter.core.labels import clean_label
 from iris_exporter.instruments.text import Format, escape_help, escape_label, format_value
+
+MAX_HEADERS = 1024
+"""Headers of metrics that are stored: those of the catalogue in both formats, and those of some mappings."""
 
 OTHER = "other"
 """What a label says when the value is not one of the known ones, or when there are too many of them."""
@@ -119,6 +123,7 @@ class Metric:
         """The labels that do not name the subject."""
         return self.labels[self.subject.value :]
 
+    @lru_cache(maxsize=MAX_HEADERS)  # noqa: B019 (bounded; metrics of the catalogue live for ever)
     def header(self, form: Format) -> bytes:
         """The `#` lines."""
         if form is Format.TEXT:

@@ -12,10 +12,10 @@ still between two scrapes, and the hot path need not know of it.
 
 from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache, lru_cache
-from itertools import accumulate
+from itertools import accumulate, chain
 from types import MappingProxyType
 
 from typing_extensions import override
@@ -31,22 +31,31 @@ MAX_TEMPLATES = 1024
 class Instrument(ABC):
     """What counters and histograms have in common."""
 
-    __slots__ = ("_metric",)
+    __slots__ = ("_metric", "_total")
 
     def __init__(self, metric: Metric) -> None:
         self._metric = metric
+        self._total = 0
 
-    @abstractmethod
     def total(self) -> int:
         """All that was ever counted; it changes whenever a series does, except that one may begin at 0."""
+        return self._total
 
     def has_exemplars(self) -> bool:
         """Whether the text differs between the formats."""
         return False
 
     @abstractmethod
+    def numbers(self) -> Collection[float]:
+        """The values of the lines, in their order."""
+
+    @abstractmethod
+    def template(self) -> str:
+        """The lines, with a place for each number and `_TAIL` for the stream."""
+
     def text(self, tail: str) -> str:
         """The lines, without exemplars; `tail` is the stream's `stream="x"} `."""
+        return texts_of([self], [tail])[0]
 
     def text_with_exemplars(self, tail: str) -> str:
         """The lines for the format that has exemplars."""
@@ -73,6 +82,7 @@ class Counter(Instrument):
     def inc(self, amount: int = 1, value: str = "") -> None:
         """Add `amount` (not negative) for this label value; an unknown one counts as `other`."""
         values = self._values
+        self._total += amount
         if not isinstance(values, dict):
             self._values = values = dict(values)
         try:
@@ -86,12 +96,12 @@ class Counter(Instrument):
         return self._values
 
     @override
-    def total(self) -> int:
-        return sum(self._values.values())
+    def numbers(self) -> Collection[float]:
+        return self._values.values()
 
     @override
-    def text(self, tail: str) -> str:
-        return _text(_counter_template(self._metric, tuple(self._values)), self._values.values(), tail)
+    def template(self) -> str:
+        return _counter_template(self._metric, tuple(self._values))
 
 
 class Histogram(Instrument):
@@ -116,6 +126,7 @@ class Histogram(Instrument):
         if not value > 0.0:  # NaN too
             value = 0.0
         index = bisect_left(self._bounds, value)
+        self._total += 1
         self._counts[index] += 1
         self._sum += value
 
@@ -130,6 +141,7 @@ class Histogram(Instrument):
         """Count several observations at once, each as `observe` does."""
         everything = list(values)
         ordered = sorted([value for value in everything if value > 0.0])
+        self._total += len(everything)
         self._counts[0] += len(everything) - len(ordered)
         self._sum += sum(ordered)
         self._count(ordered)
@@ -139,6 +151,7 @@ class Histogram(Instrument):
 
         A bound is a time, too, and what lies before it is found by one search.
         """
+        self._total += len(times)
         past = times[: bisect_left(times, now)]
         self._sum += sum([now - time for time in past], _ZERO).total_seconds()
         end = len(times)
@@ -160,10 +173,6 @@ class Histogram(Instrument):
         self._counts[-1] += len(ordered) - start
 
     @override
-    def total(self) -> int:
-        return sum(self._counts)
-
-    @override
     def has_exemplars(self) -> bool:
         return self._exemplars is not None
 
@@ -172,10 +181,14 @@ class Histogram(Instrument):
         return list(accumulate(self._counts))
 
     @override
-    def text(self, tail: str) -> str:
+    def numbers(self) -> Collection[float]:
         """The buckets from the smallest bound on, then the count and the sum."""
         cumulated = self.cumulated()
-        return _text(_histogram_template(self._metric), (*cumulated, cumulated[-1], self._sum), tail)
+        return (*cumulated, cumulated[-1], self._sum)
+
+    @override
+    def template(self) -> str:
+        return _histogram_template(self._metric)
 
     @override
     def text_with_exemplars(self, tail: str) -> str:
@@ -190,9 +203,18 @@ _TAIL = "\0"
 """Stands for the tail in a template: no label has this character."""
 
 
-def _text(template: str, numbers: Iterable[float], tail: str) -> str:
-    """The lines of a template. The tail comes last, since it may have a percent sign."""
-    return (template % tuple(format_values(list(map(float, numbers))))).replace(_TAIL, tail)
+def texts_of(instruments: Sequence[Instrument], tails: Sequence[str]) -> list[str]:
+    """The lines of each, at least one, for the stream of the same place; all numbers are spelled at once."""
+    numbers = [instrument.numbers() for instrument in instruments]
+    spelled = format_values(list(map(float, chain.from_iterable(numbers))))
+    texts = []
+    start = 0
+    for instrument, own, tail in zip(instruments, numbers, tails, strict=True):
+        end = start + len(own)
+        # The tail comes last, since it may have a percent sign.
+        texts.append((instrument.template() % tuple(spelled[start:end])).replace(_TAIL, tail))
+        start = end
+    return texts
 
 
 @lru_cache(maxsize=MAX_TEMPLATES)

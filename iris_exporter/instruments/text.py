@@ -94,9 +94,7 @@ def format_values(values: Sequence[float]) -> list[str]:
     texts = text.split(",")
     if max(values) < _EXPONENT_FROM:
         return texts
-    if min(values) >= _EXPONENT_FROM:  # times
-        return list(map(_with_exponent, texts))
-    return list(map(format_value, values))
+    return [text if value < _EXPONENT_FROM else _with_exponent(text) for text, value in zip(texts, values, strict=True)]
 
 
 def _format_unusual(value: float) -> str:
