@@ -28,6 +28,7 @@ NOWHERE = "http://127.0.0.1:1"
 EXPORTER = r"https?://(?:localhost|127\.0\.0\.1):14747|http://EXPORTER|https://iris-exporter\.example\.com(?:/iris)?"
 PATHS = r"(?<![\w/.:])/(?=(?:run|var|etc|tmp|opt|usr/local)/)"
 SERVER = r"^(?:[A-Z_]+=\S+ )*(?:\S+/)?iris-exporter (?!.*--(?:config\.check|help|version))(?:backend|serve|demo|--)"
+WATCH = r"\biris-exporter watch\b"
 READY = r"event=stream\.state .*state=live|IRIS reference backend on"
 
 
@@ -62,6 +63,7 @@ class Shell:
             (r"(?<= )URL\b", f"{backend}/api/stream"),
             (r"--config\.file=\.\.\.", "--config.file=iris.yaml"),
             (r"(?<=/api/v1/streams/)NAME\b", "default"),
+            (r"(?<= --stream=)\w+", "default"),
             (PATHS, f"{directory}/"),
         ]
 
@@ -82,7 +84,11 @@ class Shell:
             self.place = self.place / command.text.removeprefix("cd ")
             assert self.place.is_dir(), command.text
         elif re.search(r"\bcurl\b.* -N", command.text):
-            await self.follow(command, r"data: \{")
+            await self.follow(self.rewritten(command.text), r"data: \{")
+        elif re.search(WATCH, command.text):
+            # Without an address it is that of the exporter's default port.
+            follows = re.search(r"watch https?://|--stream\.url|--config\.file", command.text)
+            await self.follow(self.rewritten(command.text) + ("" if follows else f" {self.exporter}"), r".* live\b")
         else:
             await self.ends(command, self.rewritten(command.text))
 
@@ -137,10 +143,9 @@ class Shell:
         for address in re.findall(r"event=web\.listening address=(\S+)", program.output):
             self.exporter = address
 
-    async def follow(self, command: Command, line: str) -> None:
-        """Start a client that follows a stream: it prints such a line."""
-        text = f"exec {self.rewritten(command.text)}"
-        async with running("bash", "-c", text, directory=self.place, environment=self.environment) as client:
+    async def follow(self, text: str, line: str) -> None:
+        """Start a program that follows a stream: it prints such a line, and ends when it is asked to."""
+        async with running("bash", "-c", f"exec {text}", directory=self.place, environment=self.environment) as client:
             await client.printed(lambda printed: re.match(line, printed))
 
     async def close(self) -> None:
@@ -299,7 +304,7 @@ async def shell(directory: Path, block: Block) -> AsyncIterator[Shell]:
     async with Backend(BackendSettings(port=0, seed=7, rate=20.0)) as backend, AsyncExitStack() as stack:
         (directory / "iris.yaml").write_text(f"stream:\n  url: {backend.url}/api/stream\n")
         made = Shell(directory, backend.url)
-        if re.search(EXPORTER, block.text):
+        if re.search(EXPORTER, block.text) or re.search(WATCH, block.text):
             exporter = await stack.enter_async_context(sidecar(f"--stream.url={backend.url}/api/stream"))
             await exporter.reaches("live")
             made.exporter = exporter.url
