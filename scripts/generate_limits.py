@@ -11,6 +11,7 @@ from operator import attrgetter
 from pathlib import Path
 
 from iris_exporter.config.options import BY_KEY
+from iris_exporter.mapping.spec import DEFAULT_LIMITS
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs" / "limits.md"
@@ -32,6 +33,9 @@ _BOUNDS = "tests/transports/test_bounds.py"
 _TOO_LONG = '`iris_stream_decode_errors_total{reason="too_long"}`'
 _REFUSED_POLL = '`iris_stream_poll_failures_total{reason="message_too_large"}`'
 _HOSTILE = "tests/test_hostile.py"
+
+
+_MAPPING = "mapping.spec:DEFAULT_LIMITS."
 
 
 def _dropped(kind: str) -> str:
@@ -296,6 +300,50 @@ SECTIONS: dict[str, tuple[Limit, ...]] = {
             "tests/test_logs.py",
         ),
     ),
+    "Streams with a mapping": (
+        Limit(
+            "series of a stream, and of each metric its `limit`",
+            _MAPPING + "series",
+            "what is counted goes on under `other`, what is a value is not shown",
+            _dropped("series"),
+            "tests/streams/test_mapped_stream.py",
+        ),
+        Limit(
+            "values of one label",
+            _MAPPING + "label_values",
+            "what is counted goes on under `other`, what is a value is not shown",
+            _dropped("label_values"),
+            "tests/streams/test_mapped_stream.py",
+        ),
+        Limit(
+            "characters of a label value",
+            _MAPPING + "label_length",
+            "cut, and marked by a hash",
+            _dropped("label_text"),
+            "tests/decoding/mapped/test_patient.py",
+        ),
+        Limit(
+            "identities of elements: twice as many at most",
+            _MAPPING + "ids",
+            "the oldest are forgotten, and would count again",
+            _dropped("event_ids"),
+            "tests/core/test_dedup.py",
+        ),
+        Limit(
+            "keys that have a cursor of their own",
+            "core.places:MAX_KEYS",
+            "gaps of further keys are not found",
+            _dropped("cursor_keys"),
+            "tests/decoding/mapped/test_patient.py",
+        ),
+        Limit(
+            "characters that a pattern is searched in",
+            "mapping.patterns:MAX_SEARCHED",
+            "what follows is not seen",
+            "none: what does not match is a problem of the mapping, and counted",
+            "tests/mapping/test_patterns.py",
+        ),
+    ),
     "Files and disks that do not answer": (
         Limit(
             "seconds for a key, a header file, a certificate or a file of discovery",
@@ -398,6 +446,9 @@ def default_of(number: str) -> tuple[str, str]:
     if ":" not in number:
         option = BY_KEY[number]
         return str(option.default), f"`--{number}`"
+    if number.startswith(_MAPPING):
+        name = number.removeprefix(_MAPPING)
+        return f"{getattr(DEFAULT_LIMITS, name):,}", f"`limits: {{{name.replace('_', '-')}: ...}}` of the mapping"
     module, name = number.split(":")
     value = attrgetter(name)(import_module(f"iris_exporter.{module}"))
     return f"{value:g}" if isinstance(value, float) else f"{value:,}", f"fixed (`{module}`)"

@@ -30,6 +30,7 @@ HEAVY = {"aiohttp", "opentelemetry", "prometheus_client", "google", "requests", 
 UNWANTED = {
     *("yaml", "difflib", "zipfile", "opentelemetry", "google", "bcrypt", "iris_exporter.backend"),
     *("iris_exporter.fleet.discovery.source", "iris_exporter.fleet.kubernetes", "iris_exporter.grafana.live"),
+    *("iris_exporter.mapping.spec", "iris_exporter.model.mapped_state", "iris_exporter.core.places"),
 }
 Capture = pytest.CaptureFixture[str]
 

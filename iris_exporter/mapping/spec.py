@@ -198,6 +198,10 @@ class MappingLimits:
     ids: int = 10_000
 
 
+DEFAULT_LIMITS = MappingLimits()
+"""Those of a mapping that names none."""
+
+
 @dataclass(frozen=True, slots=True)
 class TestCase:
     """A sample and the exposition that it must give, as files; when it arrives, None for now (Unix seconds)."""

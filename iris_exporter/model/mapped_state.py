@@ -87,6 +87,11 @@ class MappedState(SourceState):
         """The limits of series are those of the mapping."""
         self.limits = limits
 
+    @property
+    @override
+    def has_dropped(self) -> bool:
+        return super().has_dropped or bool(self.cursor.dropped_keys)
+
     @override
     def take_dropped(self) -> dict[str, int]:
         dropped = dict(self.dropped)

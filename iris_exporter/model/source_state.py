@@ -65,6 +65,11 @@ class SourceState(Protocol):
     def limit(self, limits: Limits) -> None:
         """Follow other limits."""
 
+    @property
+    def has_dropped(self) -> bool:
+        """Whether `take_dropped` would return anything."""
+        return bool(self.dropped or self.seen.forgotten or self.cursor.dropped)
+
     def take_dropped(self) -> dict[str, int]:
         """How much was left out since the last call, by the kinds of `iris_stream_dropped_total`."""
 

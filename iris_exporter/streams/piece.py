@@ -44,7 +44,7 @@ def count_mapped(noted: Noted, instruments: StreamInstruments) -> None:
 
 def count_dropped(state: SourceState, instruments: StreamInstruments) -> None:
     """Count what limits have left out of the model."""
-    if state.dropped or state.seen.forgotten or state.cursor.dropped:
+    if state.has_dropped:
         for kind, count in state.take_dropped().items():
             instruments.count(catalog.STREAM_DROPPED, count, kind)
         for metric, count in state.take_dropped_series().items():

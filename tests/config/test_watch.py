@@ -187,3 +187,44 @@ def test_watching_needs_a_file() -> None:
 def metric(sidecar: Watched) -> float:
     """iris_exporter_config_last_reload_successful."""
     return sidecar.exporter.self_metrics.shown(catalog.RELOAD_SUCCESSFUL)
+
+
+MAPPING = """\
+mappings:
+  m:
+    namespace: m
+    messages: [{kind: change, metrics: [{name: changes_total, type: counter, help: HELP}]}]
+"""
+
+
+async def test_a_changed_file_of_mappings_is_taken_over_by_the_streams_that_use_it(tmp_path: Path) -> None:
+    """Of these files a new one counts too, and a broken one changes nothing."""
+    path, first, second = tmp_path / "iris.yaml", tmp_path / "map-1.yaml", tmp_path / "map-2.yaml"
+    streams = [
+        {"name": "a", "url": "http://127.0.0.1:1/a", "mapping": "m"},
+        {"name": "b", "url": "http://127.0.0.1:1/b"},
+    ]
+    path.write_text(json.dumps({"streams": streams, "mapping-files": ["map-*.yaml"]}))
+    first.write_text(MAPPING)
+
+    def help_text() -> str:
+        mapped = sidecar.exporter.streams()["a"].instruments.mapped
+        assert mapped is not None
+        return mapped.mapping.metrics[0].help
+
+    async with watched(path) as sidecar:
+        await sidecar.checks(3)
+        assert (help_text(), sidecar.loads) == ("HELP", [])
+        instruments = [stream.instruments for stream in sidecar.exporter.streams().values()]
+        first.write_text(MAPPING.replace("HELP", "Changes."))
+        await sidecar.checks(2)
+        assert (help_text(), sidecar.loads) == ("Changes.", [True])
+        first.write_text(MAPPING.replace("counter", "counte"))
+        await sidecar.checks(2)
+        assert (help_text(), sidecar.loads) == ("Changes.", [True, False])
+        first.write_text(MAPPING.replace("HELP", "Changes."))
+        second.write_text(MAPPING.replace("  m:", "  other:").replace("namespace: m", "namespace: o"))
+        await sidecar.checks(2)
+        assert sidecar.loads == [True, False, True]
+        assert list(sidecar.exporter.settings.mappings) == ["m", "other"]
+        assert [stream.instruments for stream in sidecar.exporter.streams().values()] == instruments, "the same streams"

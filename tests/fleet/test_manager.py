@@ -32,10 +32,14 @@ def settings(count: int = 0, **flags: object) -> Settings:
 class Applied:
     def __init__(self) -> None:
         self.now: list[str] = []
+        self.noted: list[list[str]] = []
+        self.helps: list[str] = []  # of the metrics of mapped streams
         self.metrics = SelfMetrics("1", "r", "3")
 
     async def __call__(self, streams: Sequence[StreamSettings]) -> int:
         self.now = [stream.name for stream in streams]
+        self.noted.append(self.now)
+        self.helps = [stream.mapped.metrics[0].help for stream in streams if stream.mapped is not None]
         return len(streams)
 
 
@@ -75,6 +79,28 @@ async def test_the_shards_of_a_fleet_divide_the_streams() -> None:
             assert 5 < len(applied.now) < 30
             seen += applied.now
     assert sorted(seen) == sorted(f"s{n}" for n in range(50))
+
+
+async def test_a_reload_gives_discovered_streams_the_mapping_of_their_name(tmp_path: Path) -> None:
+    """They do not leave meanwhile, as they do when the discovery itself is another one."""
+    listed, file = tmp_path / "streams.yaml", tmp_path / "iris.yaml"
+    listed.write_text("[{name: found, url: 'http://h/found', mapping: m}, {name: iris, url: 'http://h/iris'}]")
+
+    def loaded(text: str) -> Settings:
+        file.write_text(
+            "streams_files: [streams.yaml]\nmappings: {m: {namespace: m, messages: [{kind: k, metrics: "
+            f"[{{name: t, type: gauge, help: {text}, value: $.t}}]}}]}}}}\n"
+        )
+        return config.load({"config.file": str(file)}, {})
+
+    before, after = loaded("Before."), loaded("After.")
+    async with fleet(before) as (made, applied):
+        await until(lambda: applied.now == ["found", "iris"])
+        history: list[list[str]] = []
+        applied.noted = history
+        await made.reconfigure(after)
+        assert applied.helps == ["After."]
+        assert all(names == ["found", "iris"] for names in history)
 
 
 async def test_a_reload_with_another_number_of_shards_moves_streams() -> None:

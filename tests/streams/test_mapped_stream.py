@@ -338,3 +338,16 @@ async def test_what_limits_leave_out_is_counted_by_kind_and_metric(tmp_path: Pat
                 assert f'iris_exporter_series_dropped_total{{metric="{metric}",stream="s"}} 3.0' in lines
             dropped = stream.instruments.counter(catalog.STREAM_DROPPED).counts()
             assert dropped["label_values"] + dropped["series"] >= 9
+
+
+async def test_keys_without_room_for_a_cursor_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("iris_exporter.core.places.MAX_KEYS", 2)
+    by_wiki = TEXT.replace(
+        "cursor: {path: meta.id, order: opaque, resume: {header: Last-Event-ID}}",
+        "cursor: {path: $.size, order: number, by: $.wiki, gaps: count}",
+    )
+    async with recording(events) as server:
+        server.messages = [message(number, wiki=f"w{number}", size=number) for number in range(5)]
+        async with following(settings_of(mapping(tmp_path, by_wiki), server.url + "/feed")) as stream:
+            await until(lambda: counted(stream) == 5)
+            assert stream.instruments.counter(catalog.STREAM_DROPPED).counts()["cursor_keys"] == 3
