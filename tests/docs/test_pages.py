@@ -124,3 +124,11 @@ def test_commands_in_sentences_are_commands_of_the_program() -> None:
     commands = {word for word in words if re.fullmatch(r"[a-z]+", word)}
     assert {"check", "demo", "backend", "completion"} <= commands
     assert commands - parser.commands.keys() == set()
+
+
+@pytest.mark.parametrize("way", ["pip", "Container", "Compose", "Helm", "systemd"])
+def test_each_way_says_what_one_should_see_and_what_to_do_otherwise(way: str) -> None:
+    text = re.split(rf"^## {way}$", page("quickstart.md"), flags=re.MULTILINE)[1].split("\n## ")[0]
+    seen, _, otherwise = text.partition("**If you do not see it")
+    assert "**What you should see.**" in seen
+    assert "iris-exporter check " in otherwise
