@@ -56,12 +56,12 @@ def board() -> build.Dashboard:
             found.with_panel(panel)
     mapped = build.Row("Streams with a mapping")
     for index, panel in enumerate(mappings()):
-        mapped.with_panel(panel.grid_pos(model.GridPos(x=8 * index, y=90, w=8, h=8)))
+        mapped.with_panel(panel.grid_pos(model.GridPos(x=8 * index, y=96, w=8, h=8)))
     found.with_row(mapped)
     # Right below: the builder takes the row before it for an open one.
-    details = build.Row("Logs and traces (need Loki and Tempo)").grid_pos(model.GridPos(x=0, y=95, w=24, h=1))
-    details.with_panel(state_log().grid_pos(model.GridPos(x=0, y=100, w=12, h=10)))
-    details.with_panel(attempt_traces().grid_pos(model.GridPos(x=12, y=100, w=12, h=10)))
+    details = build.Row("Logs and traces (need Loki and Tempo)").grid_pos(model.GridPos(x=0, y=101, w=24, h=1))
+    details.with_panel(state_log().grid_pos(model.GridPos(x=0, y=106, w=12, h=10)))
+    details.with_panel(attempt_traces().grid_pos(model.GridPos(x=12, y=106, w=12, h=10)))
     return found.with_row(details)
 
 
@@ -259,6 +259,14 @@ def timings() -> list[timeseries.Panel]:
             common.metrics(f"max by (stream, $by) ({age(catalog.LAST_MESSAGE_TIMESTAMP)})", SPLIT),
             unit="s", empty="No message yet", size=THIRD, steps=((None, common.GREEN), (60, common.ORANGE)),
         ),
+        common.lines(
+            "Waiting to be taken",
+            "Age of the oldest piece of each stream that has arrived and waits, for the snapshot or for its turn. High "
+            "are messages that overtake others.",
+            common.metrics(f"max by (queue, $by) ({age(catalog.QUEUE_OLDEST_TIMESTAMP)})", f"{{{{queue}}}} {SPLIT}"),
+            unit="s", empty="Nothing waited at a scrape", size=(24, 6),
+            steps=((None, common.GREEN), (1, common.ORANGE)),
+        ),
     ]  # fmt: skip
 
 
@@ -278,8 +286,11 @@ def traffic() -> list[timeseries.Panel]:
             "Bytes by protocol, and by polling",
             "Bytes a second on the wire, by protocol. The dashed line is what the chosen streams would cost if "
             "they were polled every $poll_interval s: the average size of a REST document so far, over that.",
-            common.metrics(f"sum by (protocol, $by) ({rate(catalog.RECEIVED_BYTES)})", f"{{{{protocol}}}} {SPLIT}"),
-            common.metrics(f"{streams} * {size} / $poll_interval", f"{POLLED} {SPLIT}", ref="B"),
+            common.metrics(
+                f"sum by (protocol, $by) ({rate(catalog.RECEIVED_BYTES)}) "
+                f'or label_replace({streams} * {size} / $poll_interval, "protocol", "{POLLED}", "", "")',
+                f"{{{{protocol}}}} {SPLIT}",
+            ),
             unit="Bps", empty=NOTHING,
         ).override_by_regexp(
             f"/^{POLLED}/",

@@ -193,12 +193,15 @@ def exports() -> list[timeseries.Panel]:
 
 
 def http_servers() -> list[timeseries.Panel]:
-    """Connections, and what is refused."""
+    """Connections, what is refused, and what followers miss."""
+    open_ = named(open=select(catalog.CONNECTIONS), following=select(catalog.FOLLOW_CLIENTS))
     return [
         common.lines(
-            "HTTP connections", "Open connections to the exporter.",
-            common.metrics(select(catalog.CONNECTIONS), "{{instance}}"),
-            unit="short", empty=NO_EXPORTER, size=THIRD,
+            "HTTP connections",
+            "Open connections to the exporter, and those of them that follow the streams: pages and other clients of "
+            "/api/v1/follow.",
+            common.metrics(open_, "{{series}} {{instance}}"),
+            unit="short", empty=NO_EXPORTER, size=HALF,
         ),
         common.bars(
             "Refused and cut", "Requests refused and connections cut by the HTTP server, by reason.",
@@ -208,7 +211,7 @@ def http_servers() -> list[timeseries.Panel]:
                 ),
                 "{{series}}: {{reason}}",
             ),
-            empty="Nothing was refused or cut in this time", size=THIRD,
+            empty="Nothing was refused or cut in this time", size=HALF,
         ),
         common.bars(
             "Internal errors", "Requests that ended in status 500, and cursors that --state.dir could not take.",
@@ -219,7 +222,13 @@ def http_servers() -> list[timeseries.Panel]:
                 ),
                 "{{series}}",
             ),
-            empty="No error in this time", size=THIRD,
+            empty="No error in this time", size=HALF,
+        ),
+        common.bars(
+            "Events missed by followers",
+            "Events that clients of /api/v1/follow were too slow, or away too long, to get; they are told how many.",
+            common.metrics(counted(catalog.FOLLOW_DROPPED, "instance"), "{{instance}}"),
+            empty="No follower missed an event in this time", size=HALF,
         ),
     ]  # fmt: skip
 

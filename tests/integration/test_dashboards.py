@@ -27,7 +27,10 @@ from tests.tools import tool
 
 EMPTY = {
     f"iris-exporter / {panel} / A": "the exporter did all that it was asked for"
-    for panel in ("Series dropped, scrapes refused", "Refused and cut", "Internal errors", "Discovery failures")
+    for panel in (
+        *("Series dropped, scrapes refused", "Refused and cut", "Internal errors", "Discovery failures"),
+        "Events missed by followers",
+    )
 }
 """Queries that must have nothing to say in this run, as `dashboard / panel / query`, and why. They all leave out
 what is 0: without that they find series."""
@@ -207,6 +210,11 @@ async def everything_happens(backend: ReferenceBackend, exporter: Sidecar, serve
     async with grown(exporter, "upstream_errors_total", "disconnects_total", "resumes_total", by=2):
         await backend.faults(garbage=False, duplicate=False, error="SOMETHING_NEW", drop=1)
     await backend.faults(error=False, drop=False)
+    await exporter.reaches("live")
+    # What arrives now waits for a snapshot that does not come.
+    await backend.faults(**{"rest:hang": True}, drop=0.5)
+    await server.finds("iris_stream_queue_oldest_timestamp_seconds")
+    await backend.faults(**{"rest:hang": False}, drop=False)
     await exporter.reaches("live")
     async with grown(exporter, "connect_failures_total", "polls_total"):
         await backend.faults(refuse=True, drop=0.2)
