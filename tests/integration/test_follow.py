@@ -42,6 +42,26 @@ async def read(url: str, events: int, last_id: str = "") -> tuple[dict[str, Any]
         return snapshot, ids, last_id
 
 
+async def messages(url: str, events: int) -> list[tuple[str, Any]]:
+    """Every message, until so many events have come."""
+    found: list[tuple[str, Any]] = []
+    async with (
+        asyncio.timeout(40 * BUSY),
+        aiohttp.ClientSession() as session,
+        session.get(f"{url}/api/v1/follow") as response,
+    ):
+        kind = ""
+        while sum(each == "event" for each, _ in found) < events:
+            line = await response.content.readline()
+            assert line, "the server has ended it"
+            name, _, value = line.decode().rstrip("\n").partition(": ")
+            if name == "event":
+                kind = value
+            elif name == "data":
+                found.append((kind, json.loads(value)))
+    return found
+
+
 def publish(backend: Backend, first: int, count: int) -> list[str]:
     ids = [f"n{number}" for number in range(first, first + count)]
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -69,6 +89,34 @@ async def test_every_event_is_sent_once_through_a_cut_and_a_restart_is_told(prot
         async with sidecar(*options) as exporter:
             snapshot, _, _ = await read(exporter.url, 0, position)
             assert (snapshot["resumed"], snapshot["missed"]) == ("none", None)
+
+
+async def test_a_polled_stream_is_followed_through_its_snapshots_and_becomes_live() -> None:
+    """Each event once, whatever number of documents has it, then over the live stream; and both changes of state."""
+    async with Backend(BackendSettings(port=0, rate=0, faults=("refuse",))) as backend:
+        options = (
+            *(f"--stream.url={backend.url}/api/stream/events", "--stream.protocol=sse", "--stream.poll-interval=200ms"),
+            *("--stream.reconnect-initial=50ms", "--stream.reconnect-max=100ms", "--stream.reconnect-attempts=2"),
+            "--stream.live-retry-interval=500ms",
+        )
+        async with sidecar(*options) as exporter:
+            await exporter.reaches("polling")
+            following = asyncio.create_task(messages(exporter.url, 40))
+            await exporter.counts("iris_exporter_follow_clients", 1)
+            sent = publish(backend, 0, 20)
+            await exporter.counts("iris_events_total", 20)
+            await exporter.counts("iris_stream_polls_total", 5)
+            backend.service.faults.clear("refuse")
+            await exporter.reaches("live")
+            sent += publish(backend, 20, 20)
+            found = await following
+            assert [data["id"] for kind, data in found if kind == "event"] == sent
+            (first, snapshot), *_ = found
+            assert (first, snapshot["streams"][0]["state"]) == ("snapshot", "polling")
+            states = [data["state"] for kind, data in found if kind == "state"]
+            assert states[-1] == "live"
+            assert states.index("live") > 0
+            assert set(states) <= {"polling", "connecting", "live"}
 
 
 async def test_a_sidecar_that_is_followed_ends_in_time() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -64,12 +65,15 @@ class Reader:
 
 
 @asynccontextmanager
-async def following(running: RunningServer, query: str = "", **headers: str) -> AsyncIterator[Reader]:
+async def following(
+    running: RunningServer, query: str = "", tls: ssl.SSLContext | None = None, **headers: str
+) -> AsyncIterator[Reader]:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    connector = aiohttp.TCPConnector(force_close=True)
+    connector = aiohttp.TCPConnector(ssl=tls or True, force_close=True)
+    url = f"{'https' if tls else 'http'}://127.0.0.1:{running.port}{PATH}{query}"
     async with (
         aiohttp.ClientSession(connector=connector) as session,
-        session.get(running.url + PATH + query, headers=named) as response,
+        session.get(url, headers=named) as response,
     ):
         assert response.status == 200, await response.text()
         yield Reader(response)
