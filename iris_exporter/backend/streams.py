@@ -2,7 +2,8 @@
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -34,6 +35,8 @@ PATHS = {
 }
 CLOSE_TIMEOUT_SECONDS = 1.0
 """How long a client may take to answer our close frame; well below the five seconds that a stop may last."""
+SENT_AT_ONCE_BYTES = 16 * 1024
+"""Above this the library compresses a message in a thread, and sends it in a task that nobody can cancel."""
 MAX_CLIENT_MESSAGE_BYTES = 100 * 1024
 """Section 5 of the wire description: 100 KB a message."""
 
@@ -200,9 +203,25 @@ async def _write_websocket(socket: web.WebSocketResponse, connection: Connection
         await connection.wake.wait()
         for frame in connection.take():
             connection.traffic.message_bytes += len(frame.body)
-            await socket.send_frame(frame.body, WSMsgType.BINARY if frame.binary else WSMsgType.TEXT)
+            sending = socket.send_frame(frame.body, WSMsgType.BINARY if frame.binary else WSMsgType.TEXT)
+            await (sending if len(frame.body) <= SENT_AT_ONCE_BYTES else _to_its_end(sending))
         if connection.finished:
             return
+
+
+async def _to_its_end(sending: Coroutine[Any, Any, None]) -> None:
+    """Send a large message; on being cancelled, wait for its end, and take note of how it failed.
+
+    It fails on a socket that has closed meanwhile, and the loop would log the error as one that nobody has seen.
+    """
+    task = asyncio.create_task(sending)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait((task,), timeout=CLOSE_TIMEOUT_SECONDS)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        raise
 
 
 async def _read_websocket(

@@ -1,16 +1,22 @@
 """Compression of streams and bodies, and what is counted of it."""
 
+import asyncio
+import gc
 import gzip
 import json
 import zlib
 
 import aiohttp
 import pytest
+from aiohttp.compression_utils import ZLibCompressor
 
 from iris_exporter.backend.compression import MIN_BODY_BYTES, StreamGzip
+from iris_exporter.backend.objects import Event
+from iris_exporter.backend.streams import SENT_AT_ONCE_BYTES
 from iris_exporter.core.subscriptions import PROTOBUF_SUBPROTOCOL
 from iris_exporter.wire import protobuf
 from tests.backend.clients import Bench, bench
+from tests.waiting import until
 
 
 def test_what_is_fed_can_be_read_at_once() -> None:
@@ -137,3 +143,32 @@ async def test_a_websocket_is_compressed_where_that_is_offered(compress: int, pr
             assert (traffic.wire_bytes < traffic.message_bytes) == bool(compress)
             if not compress:
                 assert traffic.wire_bytes - traffic.message_bytes <= 22 * 4, "heads of frames"
+
+
+async def test_a_client_that_goes_while_a_large_message_is_compressed_leaves_no_error(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The library does that in a task of its own, which finds the socket closed."""
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    compress = ZLibCompressor.compress
+
+    async def slow(self: ZLibCompressor, data: bytes) -> bytes:
+        begun.set()
+        await go_on.wait()
+        return await compress(self, data)
+
+    async with bench() as it:
+        async with it.http.ws_connect(f"{it.backend.url}/api/stream/events", compress=15) as socket:
+            await it.until_open(1)
+            monkeypatch.setattr(ZLibCompressor, "compress", slow)
+            it.backend.service.publish([Event("large", "", "p", "info", "info", "x" * 2 * SENT_AT_ONCE_BYTES, {})])
+            await begun.wait()
+            (server_side,) = it.backend.service.connections
+            assert socket._response.connection is not None
+            assert socket._response.connection.transport is not None
+            socket._response.connection.transport.abort()
+            await until(lambda: server_side.is_gone)
+            go_on.set()
+            await it.until_open(0)
+        gc.collect()
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
