@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Awaitable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -25,6 +26,7 @@ from tests.processes import mark_children, marked_processes
 from tests.tools import find_tool
 from tests.waiting import BUSY
 
+TESTS = Path(__file__).resolve().parent
 REQUIRE_TOOLS = "TESTS_REQUIRE_TOOLS"
 TIME_LIMIT_SECONDS = 30.0
 
@@ -56,7 +58,22 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[LEFT_OUT] = {}
     config.stash[LEFT_RUNNING] = {}
     config.stash[CHILD_MARK] = mark_children()
+    _share_the_rewriting(config)
     config.pluginmanager.register(Collector(config))
+
+
+def _share_the_rewriting(config: pytest.Config) -> None:
+    """Let each worker begin to collect in another place, and find there what others have written of the rest.
+
+    Every worker collects all tests, and pytest rewrites the assertions of a file that it has no bytecode of, as in a
+    fresh clone: eight seconds in each of them, where all begin with the same file.
+    """
+    worker = _worker_input(config)
+    if not worker or [Path(each).resolve() for each in config.args] != [TESTS]:
+        return
+    places = sorted(str(path) for path in TESTS.iterdir() if path.is_dir() or path.match("test_*.py"))
+    start = int(worker["workerid"].removeprefix("gw")) * len(places) // worker["workercount"]
+    config.args = [*places[start:], *places[:start]]
 
 
 def _worker_input(config: pytest.Config) -> dict[str, Any]:
@@ -82,8 +99,11 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run what waits for real programs first, so that no worker is left alone with it at the end."""
-    items.sort(key=lambda item: item.get_closest_marker("integration") is None)
+    """Run what waits for real programs first, so that no worker is left alone with it at the end.
+
+    The rest is in the order of paths, whatever was collected first: workers must have it in the same one.
+    """
+    items.sort(key=lambda item: (item.get_closest_marker("integration") is None, item.path.parts))
 
 
 def pytest_collection_finish() -> None:

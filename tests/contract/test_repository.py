@@ -75,6 +75,7 @@ def test_the_readme_begins_with_the_two_commands() -> None:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
 
 
+@pytest.mark.slow  # `make lint` does the same
 def test_generated_files_are_up_to_date() -> None:
     """`make generate` would change nothing."""
     result = run(sys.executable, "scripts/generate.py", "--check")

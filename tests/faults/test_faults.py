@@ -15,7 +15,7 @@ import pytest
 
 from tests.faults.proxy import Faults
 from tests.faults.rig import TRANSPORTS, Rig, most_attempts, rig
-from tests.waiting import BUSY, until
+from tests.waiting import BUSY, pause, until
 
 EVENTS_DURING = 120
 """Events that happen during a fault. A snapshot shows the last 50 and a stream that starts anew none of these, so that
@@ -210,7 +210,8 @@ async def test_a_fault_is_seen_and_nothing_is_lost(name: str, transport: str) ->
 
 async def until_seen(running: Rig, seen: Seen) -> None:
     """Wait for a scrape that shows all of `seen`."""
-    deadline = asyncio.get_running_loop().time() + 10 * BUSY
+    loop = asyncio.get_running_loop()
+    began = loop.time()
     while True:
         scrape = await running.scrape()
         counted = {
@@ -221,8 +222,9 @@ async def until_seen(running: Rig, seen: Seen) -> None:
         fits = all(counted[name] & reasons for name, reasons in seen.reasons.items())
         if fits and shown == (seen.state, seen.up):
             break
-        assert asyncio.get_running_loop().time() < deadline, f"wanted {seen}, got {shown} and {counted}"
-        await asyncio.sleep(0.01)
+        waited = loop.time() - began
+        assert waited < 10 * BUSY, f"wanted {seen}, got {shown} and {counted}"
+        await asyncio.sleep(max(0.02, pause(waited)))
     if seen.only:
         assert {name: reasons - seen.reasons.get(name, set()) for name, reasons in counted.items()} == {
             name: set() for name in counted

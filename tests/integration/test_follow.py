@@ -11,6 +11,7 @@ import pytest
 from iris_exporter.backend.objects import Event
 from iris_exporter.backend.server import Backend
 from iris_exporter.backend.service import BackendSettings
+from tests.examples import cases
 from tests.integration.harness import sidecar
 from tests.waiting import BUSY
 
@@ -69,7 +70,7 @@ def publish(backend: Backend, first: int, count: int) -> list[str]:
     return ids
 
 
-@pytest.mark.parametrize("protocol", ["websocket", "sse"])
+@pytest.mark.parametrize("protocol", cases(("websocket", "sse"), quick={"websocket"}))
 async def test_every_event_is_sent_once_through_a_cut_and_a_restart_is_told(protocol: str) -> None:
     async with Backend(BackendSettings(port=0, rate=0)) as backend:
         options = (f"--stream.url={backend.url}/api/stream/events", f"--stream.protocol={protocol}")

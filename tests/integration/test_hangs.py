@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.examples import cases
 from tests.integration.harness import HERE, Sidecar, sidecar
 from tests.integration.reference import reference_backend
 
@@ -100,13 +101,16 @@ async def a_file_of_discovery_hangs(directory: Path, exporter: Sidecar) -> None:
     await eight_scrapes(exporter)
 
 
-@pytest.mark.parametrize(
-    "what", [state_hangs, configuration_hangs, web_configuration_hangs, a_file_of_discovery_hangs],
-    ids=lambda what: what.__name__,
-)  # fmt: skip
-async def test_a_file_that_hangs_keeps_nobody_waiting(
-    what: Callable[[Path, Sidecar], Awaitable[None]], tmp_path: Path
-) -> None:
+HANGS: dict[str, Callable[[Path, Sidecar], Awaitable[None]]] = {
+    "state": state_hangs,
+    "configuration": configuration_hangs,
+    "web configuration": web_configuration_hangs,
+    "discovery": a_file_of_discovery_hangs,
+}
+
+
+@pytest.mark.parametrize("name", cases(HANGS, quick={"state"}))
+async def test_a_file_that_hangs_keeps_nobody_waiting(name: str, tmp_path: Path) -> None:
     (tmp_path / "found").mkdir()
     (tmp_path / "web.yaml").write_text("{}\n")
     async with reference_backend("--rate=20") as backend:
@@ -120,7 +124,7 @@ async def test_a_file_that_hangs_keeps_nobody_waiting(
         )
         async with sidecar(*options) as exporter:
             await exporter.reaches("live")
-            await what(tmp_path, exporter)
+            await HANGS[name](tmp_path, exporter)
 
 
 @contextmanager
@@ -134,6 +138,7 @@ def silent_resolver(directory: Path) -> Iterator[tuple[str, ...]]:
         yield ("unshare", "--mount", "sh", "-c", script, str(resolver), *HERE)
 
 
+@pytest.mark.slow
 @pytest.mark.needs("root-with-cgroup-v1", "unshare")
 async def test_names_that_nobody_answers_for_hold_up_nothing(tmp_path: Path) -> None:
     async with reference_backend("--rate=20") as backend:

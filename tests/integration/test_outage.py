@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.examples import cases
 from tests.integration.harness import Scrape, Sidecar, sidecar
 from tests.integration.programs import wait_until
 from tests.integration.reference import reference_backend
@@ -17,7 +18,7 @@ SHORT = (
     "--stream.connect-timeout=1s",
 )
 # So few events that a snapshot, which shows the last fifty, has all of them for as long as a test takes.
-RATE = "--rate=5"
+RATE = "--rate=3"
 
 
 async def reaches(exporter: Sidecar, state: str, *, up: int, events: float = 0) -> Scrape:
@@ -104,7 +105,7 @@ async def test_a_backend_that_dies_is_down_and_its_successor_is_followed() -> No
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("scheme", ["ws", "http"])
+@pytest.mark.parametrize("scheme", cases(("ws", "http"), quick={"ws"}))
 async def test_a_link_without_a_byte_is_given_up(scheme: str) -> None:
     """The connection stays open and silent: it is dead after the heartbeat's timeout, and `iris_up` says so."""
     heartbeat = ("--stream.heartbeat-interval=200ms", "--stream.heartbeat-timeout=1500ms")

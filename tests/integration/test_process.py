@@ -185,7 +185,7 @@ SERVERS = {
 }
 
 
-def cases(commands: Iterable[str], every_way: str) -> list[ParameterSet]:
+def cases(commands: Iterable[str], every_way: str = "") -> list[ParameterSet]:
     """Each command with each way of closing; slow but for those that show something of their own."""
     return [
         pytest.param(command, closed, marks=() if command == every_way or closed == "all" else pytest.mark.slow)
@@ -211,7 +211,7 @@ def test_a_command_with_a_closed_standard_stream_does_its_work(command: str, clo
     assert (process.returncode, errors) == (0, b"")
 
 
-@pytest.mark.parametrize(("command", "closed"), cases(SERVERS, "serve"))
+@pytest.mark.parametrize(("command", "closed"), cases(SERVERS))
 async def test_a_server_with_a_closed_standard_stream_serves_and_stops(command: str, closed: str) -> None:
     with started(*SERVERS[command], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                  preexec_fn=closing(CLOSED[closed])) as process:  # fmt: skip

@@ -151,7 +151,7 @@ async def test_a_second_relay_on_one_directory_ends_with_a_clear_error(tmp_path:
         assert await first.program.stop() == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 async def test_a_relay_that_waits_for_its_source_can_be_stopped(tmp_path: Path, number: signal.Signals) -> None:
     asked = asyncio.Event()
 

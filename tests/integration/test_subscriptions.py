@@ -19,6 +19,7 @@ from websockets.typing import Subprotocol
 from iris_exporter.backend.patches import merge_patch
 from iris_exporter.wire import protobuf
 from tests.commands.test_backend import address, started
+from tests.examples import cases
 from tests.waiting import BUSY, until
 
 pytestmark = pytest.mark.integration
@@ -150,7 +151,7 @@ class Model:
             self.error = message["error"]
 
 
-@pytest.mark.parametrize("extension", EXTENSIONS)
+@pytest.mark.parametrize("extension", cases(EXTENSIONS, quick={"all"}))
 async def test_every_form_has_the_same_events_once_and_is_told_when_to_come_back(extension: str) -> None:
     options = EXTENSIONS[extension]
     forms = ("json", "protobuf", "sse", "sse, gzip")
