@@ -25,6 +25,12 @@ async def _bytes(scale: Scale) -> list[Row]:
     return await volume.run(scale)
 
 
+async def _mapping(scale: Scale) -> list[Row]:
+    from benchmarks import mapping  # and this one
+
+    return await mapping.run(scale)
+
+
 async def _clients(scale: Scale) -> list[Row]:
     from benchmarks import clients  # and this one
 
@@ -33,6 +39,7 @@ async def _clients(scale: Scale) -> list[Row]:
 
 BENCHMARKS: dict[str, Callable[[Scale], Awaitable[list[Row]]]] = {
     "ingest": ingest.run,
+    "mapping": _mapping,
     "tracing": tracing.run,
     "delay": delay.run,
     "scrape": _scrape,

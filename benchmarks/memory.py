@@ -11,7 +11,7 @@ from benchmarks.scale import Scale
 FRAMING = "websocket"
 _KIB, _MIB = 1024, 1024 * 1024
 # In a whole run everything that is bounded (ids, the feed) is full at the first point; from there on it must be flat.
-_CURVE = (0.1, 0.25, 0.5, 1.0)
+CURVE = (0.1, 0.25, 0.5, 1.0)
 
 
 async def run(scale: Scale) -> list[Row]:
@@ -19,8 +19,8 @@ async def run(scale: Scale) -> list[Row]:
     async with processes.source() as source:
         one = await _idle(source, 1)
         many = await _idle(source, 1 + scale.streams)
-        curve = await _over_events(source, [round(scale.memory_events * share) for share in _CURVE])
-        reconnects = await _over_reconnects(source, [round(scale.reconnects * share) for share in _CURVE])
+        curve = await _over_events(source, [round(scale.memory_events * share) for share in CURVE])
+        reconnects = await _over_reconnects(source, [round(scale.reconnects * share) for share in CURVE])
     return [
         Row("memory with one idle stream", one / _MIB, "MiB"),
         Row(f"memory for each of {scale.streams} further streams", (many - one) / scale.streams / _KIB, "KiB"),

@@ -106,20 +106,20 @@ class Exporter:
         async with self._http.get(self.url + path) as response:
             return await response.read()
 
-    async def events(self) -> int:
+    async def events(self, metric: str = "iris_events_total") -> int:
         """How many events /metrics shows, over all labels."""
-        lines = (await self.get("/metrics")).split(b"\n")
-        return sum(int(float(line.rpartition(b" ")[2])) for line in lines if line.startswith(b"iris_events_total{"))
+        lines, start = (await self.get("/metrics")).split(b"\n"), metric.encode() + b"{"
+        return sum(int(float(line.rpartition(b" ")[2])) for line in lines if line.startswith(start))
 
     async def until_live(self) -> None:
         """Return when every stream is live."""
         await self._until(self._all_live, "every stream live")
 
-    async def until_events(self, count: int) -> None:
+    async def until_events(self, count: int, metric: str = "iris_events_total") -> None:
         """Return when /metrics shows `count` events."""
 
         async def arrived() -> bool:
-            return await self.events() >= count
+            return await self.events(metric) >= count
 
         await self._until(arrived, f"{count} events in /metrics")
 

@@ -12,6 +12,7 @@ class Scale:
     is how often the memory benchmark loses its link; an hour has 1,200 at the shortest delay of three seconds.
     `storm_streams` connect to a port that refuses, for `storm_seconds`. `volume_minutes` of traffic are counted,
     and `volume_events` sent to see how late they are. `clients` are connected to one backend for `clients_seconds`.
+    `mapped_streams` in one process are sent `mapped_events_each`.
     """
 
     ingest_events: int
@@ -28,6 +29,8 @@ class Scale:
     volume_events: int
     clients: int
     clients_seconds: float
+    mapped_streams: int
+    mapped_events_each: int
 
 
 FULL = Scale(
@@ -45,6 +48,8 @@ FULL = Scale(
     volume_events=500,
     clients=1_000,
     clients_seconds=40.0,
+    mapped_streams=200,
+    mapped_events_each=50,
 )
 QUICK = Scale(
     ingest_events=20_000,
@@ -61,4 +66,6 @@ QUICK = Scale(
     volume_events=100,
     clients=1_000,
     clients_seconds=10.0,
+    mapped_streams=200,
+    mapped_events_each=20,
 )

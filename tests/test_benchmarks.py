@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from benchmarks import clients, delay, ingest, memory, peers, startup, storm, volume
+from benchmarks import clients, delay, ingest, mapping, memory, peers, startup, storm, volume
 from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.delay import delays_of
 from benchmarks.processes import BenchmarkError, source
@@ -34,6 +34,8 @@ TINY = Scale(
     volume_events=5,
     clients=30,
     clients_seconds=1.0,
+    mapped_streams=3,
+    mapped_events_each=2,
 )
 STARTED = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -115,6 +117,7 @@ def test_a_histogram_shows_the_busiest_second_of_each_group() -> None:
     [
         (ingest.run, [*ingest.NAMES.values(), "10 projects", "1,000 projects", "100,000 projects"]),
         (delay.run, ["median", "p99", "scrape", "waited"]),
+        (mapping.run, [*mapping.NAMES.values(), *["mapped events"] * 4, "alone", "beside a flood"]),
         (
             memory.run,
             ["idle", "2 further", "40 ev", "100 ev", "200 ev", "400 ev", "2 re", "5 re", "10 re", "20 re"],

@@ -70,8 +70,8 @@ class Family:
         if self._room.left >= self.width and len(self.keys) < self.spec.limit:
             self._create(allowed)
             return allowed
-        self._room.dropped["series"] += samples
-        if allowed == key:
+        if allowed == key:  # else it is counted already
+            self._room.dropped["series"] += samples
             self._room.by_metric[self.spec.name] += samples
         if not self.is_counted:
             return None

@@ -168,7 +168,7 @@ class MappedState(SourceState):
         if positions and (batch.position_keys or not self.cursor.joins(positions, most)):
             return False
         ids = batch.ids or ()
-        if None in ids:
+        if batch.elements_each is not None and None in ids:  # of several kinds of messages
             ids = [event_id for event_id in ids if event_id is not None]
         if ids and not self.seen.see_all(cast("Sequence[str]", ids)):
             return False

@@ -9,7 +9,7 @@ missing is None.
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cache
-from typing import Annotated, Any, Union
+from typing import Annotated, Any, Literal, Union
 
 import msgspec
 
@@ -31,19 +31,22 @@ class Node:
     """One place: what is read there, and below.
 
     `is_read` for a text, number or boolean, `is_measured` where objects and lists are expected that nobody looks into,
-    `is_typed` where a condition asks for the type, `is_time` for a time in ISO 8601, `is_id` for an id. `is_one_kind`
-    says that all values are of one type, `is_short` that a text is never empty and no longer than an id may be.
+    `is_typed` where a condition asks for the type, `is_time` for a time in ISO 8601, `is_id` for an id,
+    `is_tested` where entries name the words that they want. `is_one_kind`
+    says that all values are of one type, `is_short` that a text is never empty and no longer than an id may be. `words`
+    are all that can stand there in a message that an entry takes.
     """
 
     __slots__ = (
-        *("below", "empty", "getters", "is_id", "is_measured", "is_one_kind", "is_read", "is_short", "is_time"),
-        *("is_typed", "struct"),
+        *("below", "empty", "getters", "is_id", "is_measured", "is_one_kind", "is_read", "is_short", "is_tested"),
+        *("is_time", "is_typed", "struct", "words"),
     )
 
     def __init__(self) -> None:
         self.below: dict[Segment, Node] = {}
         self.is_read = self.is_measured = self.is_time = self.is_typed = self.is_id = False
-        self.is_one_kind = self.is_short = False
+        self.is_one_kind = self.is_short = self.is_tested = False
+        self.words: frozenset[str] = frozenset()
         self.getters: dict[Segment, Getter] = {}
         self.struct: type | None = None
         self.empty: Any = None
@@ -78,13 +81,16 @@ class Node:
     def typed(self, *, is_root: bool = False) -> Any:
         """The type, and that of all below; None is one of them, but for the root. Raises Conflict."""
         steps = self.steps
-        if self.is_time and not (self.is_read or self.is_measured or self.below):
+        if self.is_time and not (self.is_read or self.is_measured or self.is_tested or self.is_id or self.below):
             return datetime | None
         if self.is_typed and any(isinstance(step, int) for step in steps):
             raise Conflict  # a struct would be taken for an object
         kinds: list[Any] = [None]
-        self.is_short = self.is_id and not (self.is_read or self.is_measured or self.is_time)
-        if self.is_read or self.is_time or self.is_id:
+        if self.words:  # no text has to be made of them
+            kinds.append(Literal.__getitem__(tuple(sorted(self.words))))
+        is_tested = self.is_tested and not self.words
+        self.is_short = self.is_id and not (self.is_read or self.is_measured or self.is_time or is_tested)
+        if self.is_read or self.is_time or self.is_id or is_tested:
             kinds += [_Short if self.is_short else str, int, float, bool]
         if steps:
             kinds.append(self._struct(steps))
@@ -93,7 +99,7 @@ class Node:
         if Wildcard.VALUES in self.below:
             kinds.append(dict.__class_getitem__((str, self.below[Wildcard.VALUES].typed())))
         if self.is_measured:
-            kinds += [str] if not (self.is_read or self.is_time or self.is_id) else []
+            kinds += [str] if not (self.is_read or self.is_time or self.is_id or is_tested) else []
             if not any(isinstance(step, str) for step in steps) and Wildcard.VALUES not in self.below:
                 kinds.append(dict[str, msgspec.Raw])
             if not any(isinstance(step, int) for step in steps) and Wildcard.ELEMENTS not in self.below:

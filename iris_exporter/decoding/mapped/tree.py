@@ -6,7 +6,7 @@ from copy import deepcopy
 from iris_exporter.decoding.mapped.places import paths_of_metric, paths_of_part
 from iris_exporter.decoding.mapped.shapes import Conflict, Node
 from iris_exporter.decoding.mapped.views import segments_of
-from iris_exporter.mapping.paths import Each, Path, Paths
+from iris_exporter.mapping.paths import Each, Path, Paths, Root
 from iris_exporter.mapping.spec import Condition, Entry, Mapping, PartSpec, Role, TimeFormat
 
 
@@ -30,14 +30,31 @@ class Registry:
             if entry.text is not None:
                 continue
             self._try_entry(number, entry)
+        self._name_words(mapping)
         if not self.root.below:
             self.root.is_read = self.root.is_measured = True
+
+    def _name_words(self, mapping: Mapping) -> None:
+        """Where each entry names the words that it wants at one place, no other message has to be read there."""
+        entries = [entry for entry in mapping.entries if entry.text is None]
+        wanted = [
+            {condition.path: condition for condition in entry.when if _is_of_words(condition)} for entry in entries
+        ]
+        for paths in wanted[0] if wanted and len(self.known) == len(entries) else ():
+            node = self.root.at(paths[0].steps)
+            is_else = node.is_read or node.is_id or node.is_time or node.is_measured or node.below
+            if all(paths in each for each in wanted) and not is_else:
+                words = (word for each in wanted for word in each[paths].equals or ())
+                node.words = frozenset(word for word in words if isinstance(word, str))
 
     def _try_entry(self, number: int, entry: Entry) -> None:
         tree = deepcopy(self.root)
         flat = [condition for condition in entry.when if not _is_within(condition.path, entry.json_text)]
         try:
-            _conditions(tree, flat, None)
+            _conditions(tree, [condition for condition in flat if not _is_of_words(condition)], None)
+            for condition in flat:
+                if _is_of_words(condition):
+                    tree.at(condition.path[0].steps).is_tested = True
         except Conflict:
             return
         self.root, self.known = deepcopy(tree), self.known | {number}
@@ -116,6 +133,21 @@ def _conditions(tree: Node, conditions: Iterable[Condition], each: Each | None) 
                 node.is_measured = True
             if condition.type is not None:
                 node.is_typed = True
+
+
+def _is_of_words(condition: Condition) -> bool:
+    """Whether a condition wants one of some texts at one place of the message, and nothing else."""
+    is_one_place = len(condition.path) == 1 and condition.path[0].root is Root.MESSAGE
+    others = (
+        condition.unequal,
+        condition.exists,
+        condition.type,
+        condition.matches,
+        condition.at_least,
+        condition.below,
+    )
+    is_equal_alone = condition.equals is not None and all(other is None for other in others)
+    return is_one_place and is_equal_alone and all(isinstance(each, str) for each in condition.equals or (None,))
 
 
 def _names_null(condition: Condition) -> bool:
