@@ -18,6 +18,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
+from benchmarks import ingest, processes
+from benchmarks.processes import BenchmarkError
 from benchmarks.report import Row
 from iris_exporter import config
 from iris_exporter.clock import SystemClock
@@ -37,6 +39,9 @@ ROUNDS = 5
 SERIES_PER_PROJECT = 16  # 15 of the project itself, and one event counter
 SERIES_PER_STREAM = 100
 NOW = 1_750_000_000.0
+RATE = 10_000
+PACED_SECONDS = 20
+"""How long events come; the scrapes beside them take a few seconds."""
 
 _FETCH = """
 import sys, urllib.request
@@ -53,8 +58,18 @@ class Program:
 
     def __init__(self, streams: int, projects: int) -> None:
         self.found = [_source(f"stream-{number}", projects) for number in range(streams)]
+        self.live: Stream | None = None
+        self.forget()
+
+    def forget(self) -> None:
+        """Let the next scrape be the first one."""
         self_metrics = SelfMetrics("1.0.0", "unknown", "3.11")
-        self.exposition = Exposition(lambda: self.found, self_metrics, process_metrics=False)
+        self.exposition = Exposition(self._sources, self_metrics, process_metrics=False)
+
+    def _sources(self) -> list[Source]:
+        if (live := self.live) is None:
+            return self.found
+        return [*self.found, Source(live.instruments, live.status(), live.snapshot())]
 
     def change(self, step: int) -> None:
         """Let something happen everywhere: a message on each stream, and news of one project in `step`."""
@@ -176,18 +191,38 @@ async def run() -> list[Row]:
     streams = Program(1_000, 0)
     rows.append(_compare("scrape of 1,000 streams without projects, all active", streams, 1.0))
     for name, coding in (("gzip", "Accept-Encoding"), ("no compression", "X-None")):
-        longest, busy, whole = await _longest_hold(program, coding)
-        rows.append(Row(f"longest hold of the event loop, 100,000 series, {name}", longest * 1000, "ms"))
-        rows.append(Row("the longest in CPU time", busy * 1000, "ms"))
+        longest, busy, whole = await _longest_hold(program, coding, lambda: program.change(10))
+        rows += _hold_rows(f"100,000 series, {name}", longest, busy)
         rows.append(Row(f"whole answer over HTTP, 100,000 series, {name}", whole * 1000, "ms"))
+    longest, busy, _ = await _longest_hold(program, "X-None", program.forget)
+    rows += _hold_rows("first scrape of 100,000 series", longest, busy)
+    rows += _hold_rows(f"100,000 series, beside {RATE:,} messages/s", *await _hold_beside_messages(program))
     return rows
 
 
-async def _longest_hold(program: Program, coding: str) -> tuple[float, float, float]:
+def _hold_rows(name: str, longest: float, busy: float) -> list[Row]:
+    return [
+        Row(f"longest hold of the event loop, {name}", longest * 1000, "ms"),
+        Row("the longest in CPU time", busy * 1000, "ms"),
+    ]
+
+
+async def _hold_beside_messages(program: Program) -> tuple[float, float]:
+    """The same while a stream of this process receives events all the time."""
+    async with processes.source() as source, ingest.connected(source, "websocket") as program.live:
+        source.order(do="pace", framing="websocket", count=RATE * PACED_SECONDS, rate=RATE)
+        longest, busy, _ = await _longest_hold(program, "X-None", lambda: program.change(10))
+        if sum(program.live.snapshot().event_counts.values()) >= RATE * PACED_SECONDS:
+            raise BenchmarkError(f"the scrapes took longer than {PACED_SECONDS} s")
+    program.live = None
+    return longest, busy
+
+
+async def _longest_hold(program: Program, coding: str, prepare: Callable[[], None]) -> tuple[float, float, float]:
     """Serve scrapes to another process; median over the rounds of the longest gap between two turns of the loop.
 
     The second figure is the longest gap in CPU time, which no other process makes longer. The third is the median time
-    that the client's process took, less the time it takes for a health check.
+    that the client's process took, less the time it takes for a health check. `prepare` runs before each scrape.
     """
     given = {"stream.url": "http://127.0.0.1:1/api/stream/overview", "web.max-requests": "0"}
     server = HttpServer(program, config.load(given, {}).web, SystemClock())
@@ -198,7 +233,7 @@ async def _longest_hold(program: Program, coding: str) -> tuple[float, float, fl
         gc.collect()
         holds, busy, scrapes, checks = [], [], [], []
         for _ in range(ROUNDS):
-            program.change(10)
+            prepare()
             hold, cpu, seconds = await _fetch(f"{base}/metrics", coding)
             holds.append(hold)
             busy.append(cpu)
