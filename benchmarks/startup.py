@@ -13,7 +13,7 @@ from benchmarks.processes import environment
 from benchmarks.report import Row
 from benchmarks.scale import Scale
 
-_IMPORTS = "import aiohttp, aiohttp.web, msgspec, yaml"
+_IMPORTS = "import aiohttp, aiohttp.web, msgspec, prometheus_client"
 
 
 async def run(scale: Scale) -> list[Row]:
