@@ -31,6 +31,10 @@ def _of_the_way(seen: Observation) -> Iterator[Row]:
         yield "clock", f"{difference:+.0f} s against the source (to the second)"
     if seen.failure is None and seen.heads:
         yield "authentication", "the key was accepted" if seen.has_key else "no key was sent, and none was asked for"
+    if seen.heads:
+        between = next((head.between for head in reversed(seen.heads) if head.between), "")
+        yield "in between", between or "nothing that names itself"
+    yield from _of_what_is_offered(seen)
     if seen.has_snapshot:
         yield "snapshot", f"read from {seen.snapshot_url}" if seen.snapshot_url else "read"
     elif seen.snapshot is not None:
@@ -38,8 +42,22 @@ def _of_the_way(seen: Observation) -> Iterator[Row]:
     if seen.mapping:
         yield "mapping", seen.mapping
         yield "guarantee", seen.guarantee
+
+
+def _of_what_is_offered(seen: Observation) -> Iterator[Row]:
+    """Protocols and extensions, and whether the source can go on from a position."""
+    if seen.heard is None:
+        return
+    asked = f", chosen of {', '.join(seen.offered)}" if seen.offered else ""
+    chosen = f", subprotocol {seen.subprotocol or 'none'}{asked}" if seen.subprotocol or seen.offered else ""
+    yield "protocol", f"{seen.heard.protocol}, encoding {seen.encoding or 'json'}{chosen}"
     if seen.extensions is not None:
         yield "extensions", " ".join(sorted(seen.extensions)) or "none"
+    if seen.has_positions:
+        tried = "not tried" if seen.resumed is None else f"tried, with the outcome {seen.resumed}"
+        yield "resume", f"offered: events are numbered; {tried}"
+    elif seen.messages.events:
+        yield "resume", "not offered: events are not numbered"
 
 
 def _of_the_messages(messages: Messages) -> Iterator[Row]:
@@ -89,6 +107,8 @@ def _messages(count: int) -> str:
 def _of_the_link(heard: Heard, messages: Messages, settings: StreamSettings) -> Iterator[Row]:
     if heard.first_after is not None:
         yield "first byte", f"after {heard.first_after:.3f} s"
+    if messages.first_at is not None:
+        yield "first message", f"{messages.first}, after {max(0.0, messages.first_at - heard.opened_at):.3f} s"
     rate = f"{messages.usable / heard.seconds:.1f} messages/s, {heard.wire_bytes / heard.seconds:.0f} bytes/s"
     yield "rate", f"{rate} over {heard.seconds:.0f} s"
     pause = max(heard.longest_pause, heard.silent_at_end)

@@ -35,6 +35,8 @@ class Messages:
     """What one connection brought, and how well it fits."""
 
     usable: int = 0
+    first: str = ""  # the type of the first one
+    first_at: float | None = None
     data: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
     broken: Counter[tuple[str, str]] = field(default_factory=Counter)  # (reason, JSON path)
@@ -56,6 +58,7 @@ class Heard:
     """One open link, from its opening: `seconds` is how long it was listened to."""
 
     protocol: str
+    opened_at: float = 0.0
     seconds: float = 0.0
     reads: int = 0
     wire_bytes: int = 0
@@ -107,6 +110,9 @@ class Observation:
     connect_seconds: float | None = None
     heard: Heard | None = None
     messages: Messages = field(default_factory=Messages)
+    offered: tuple[str, ...] = ()  # WebSocket subprotocols, by us
+    subprotocol: str = ""  # that the source has chosen
+    encoding: str = ""
     extensions: frozenset[str] | None = None
     mapping: str = ""  # its name; empty for IRIS
     guarantee: str = ""  # how often its events are counted, and why

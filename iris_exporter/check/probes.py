@@ -172,12 +172,13 @@ class _Examination:
             return
         status = f"HTTP status {seen.heads[-1].status}, " if seen.heads else ""
         between = next((f"; between: {head.between}" for head in seen.heads if head.between), "")
-        protocol = f"{dialled.protocol}{f' ({dialled.subprotocol})' if dialled.subprotocol else ''}"
-        self._steps.done(f"{status}{protocol}, compression {dialled.compression}{between}")
-        heard = seen.heard = Heard(dialled.protocol)
+        self._steps.done(f"{status}{dialled.protocol}, compression {dialled.compression}{between}")
+        heard = seen.heard = Heard(dialled.protocol, self._clock.wall())
+        if dialled.two_way:
+            seen.offered, seen.subprotocol = tuple(self._sink.dialect.subprotocols), dialled.subprotocol
         link = ObservedLink(dialled, heard, self._clock, self._sink.dialect, seen.messages.fit)
         await self._listen(link, heard, wait_seconds)
-        seen.extensions = self._sink.dialect.extensions
+        seen.extensions, seen.encoding = self._sink.dialect.extensions, self._sink.dialect.encoding
         seen.has_positions = self._state.cursor.state.epoch is not None
         if heard.ended is None and seen.has_positions and seen.messages.data:
             await self._resume(dialer)

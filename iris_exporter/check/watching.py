@@ -118,6 +118,8 @@ class RecordingState(StreamState):
         notes = self.messages
         notes.usable += 1
         notes.kinds[message.message_type] += 1
+        if notes.first_at is None:
+            notes.first, notes.first_at = message.message_type, now
         if isinstance(message, EventMessage):
             self._note_event(message)
         if isinstance(message, Update):
