@@ -47,6 +47,9 @@ stream can have at most:
 | `--stream.max-label-values` ({LIMITS.max_label_values}) event types, and severities | counted under `other` |
 | `--stream.max-anomalies` ({LIMITS.max_anomalies:,}) open anomalies | not counted |
 
+A stream with a mapping has the limits that the mapping names (`limits:`, by default 10,000 series), and the values of
+`message_type`, and of `metric` and `kind` of dropped series, are those of its mapping.
+
 `{catalog.SERIES_DROPPED.name}` and `{catalog.STREAM_DROPPED.name}` say when one of them was met; docs/limits.md has all
 limits.
 """
@@ -54,6 +57,8 @@ limits.
 TITLES = {
     catalog.LINK: "The link to the source. Alerts about connections start here.",
     catalog.TRAFFIC: "What arrives, and how well.",
+    catalog.MAPPINGS: "Only streams with a mapping ([mappings.md](mappings.md)) have these, beside the metrics that "
+    "their mapping names. Where the source is no IRIS, what is said of IRIS alone has no series.",
     catalog.SOURCE: "The headline figures of the source.",
     catalog.ENTITIES: "Projects, their anomalies and events.",
     catalog.SELF: "The exporter itself. Only `iris_exporter_series_dropped_total` has the label `stream`.",
@@ -63,6 +68,8 @@ TITLES = {
 def page() -> str:
     """The whole document."""
     sections = [INTRODUCTION]
+    if missing := {metric.group for metric in CATALOG} - TITLES.keys():
+        raise ValueError(f"groups of metrics without a title: {', '.join(sorted(missing))}")
     for group, text in TITLES.items():
         metrics = [metric for metric in CATALOG if metric.group == group]
         rows = [_row(metric) for metric in metrics]

@@ -54,6 +54,32 @@ OpenTelemetry is configured by its own standard variables (`OTEL_...`) alone.
 `name` of its own; no two may lead to the same endpoint. `defaults:` takes the same keys, except for `name` and `url`,
 and applies to all of them. Beside `streams:`, options of a single stream (`--stream.url` and so on) are an error,
 because they could mean any of them.
+
+## Streams that are not IRIS
+
+`mapping` of a stream names what its messages mean: a preset (`iris-exporter map --list`), or a mapping of your own
+below `mappings:`, in this file or in those of `mapping-files` ([mappings.md](mappings.md),
+[reference](mapping-reference.md)). What a mapping leaves open comes from `parameters` and `secrets`; a missing one, and
+one that the mapping does not have, is an error. Streams may share an address where mapping or parameters differ.
+Options that are about IRIS alone (`encoding`, `channels`, `fields`, `delta`, `batch`, `debounce`, `compression`, limits
+of projects, anomalies and events) mean nothing for such a stream: limits are those of the mapping. A metric stands in
+several mappings with the same type, help and labels, or the configuration is refused.
+
+```yaml
+# config.yaml
+mappings:
+  rooms:
+    namespace: rooms
+    messages:
+      - kind: reading
+        when: {$.type: reading}
+        id: $.id
+        metrics:
+          - {name: temperature_celsius, type: gauge, help: Temperature., value: $.t, labels: {room: $.room}}
+streams:
+  - {name: house, url: "wss://house.example.com/feed", mapping: rooms}
+  - {name: edits, url: "https://iris.example.com/v2/stream/recentchange", mapping: wikimedia}
+```
 """
 
 OUTRO = """\
@@ -70,11 +96,15 @@ one.
 
 On SIGHUP, on `POST /-/reload` and, with `--config.watch`, when its content has changed the file is read again. Streams
 that are new are added, streams that are gone are removed, streams that changed are restarted, all others go on
-undisturbed. A file with a mistake changes nothing. These options take effect with a restart only: {restart}.
+undisturbed. A mapping that changed is a change of its streams: series stay whose name, type and labels do, and so do
+the ids that were seen and the cursor, unless the mapping gives another identity or another cursor; then the stream
+starts afresh, with a warning. A file with a mistake changes nothing. These options take effect with a restart only:
+{restart}.
 
-`--config.watch` compares the content every five seconds, so that it sees the file of a ConfigMap, whose link is
-swapped, as well as one that an editor replaces or writes into, and reads it when two checks in a row have found the
-same. What is wrong with it is logged once and shown by `iris_exporter_config_last_reload_successful`; the configuration
+`--config.watch` compares the content of the file, and of those of `mapping-files`, every five seconds, so that it sees
+the file of a ConfigMap, whose link is swapped, as well as one that an editor replaces or writes into, and reads it when
+two checks in a row have found the same. What is wrong with it is logged once and shown by
+`iris_exporter_config_last_reload_successful`; the configuration
 before stays in force, and a refused file is tried again every minute, since a file that it names may arrive after it.
 Files that it names (keys, certificates, the web configuration, lists of streams) are read again when they change in any
 case.

@@ -200,7 +200,8 @@ _LIMITED = (iris.EVENTS.name, iris.PROJECT_INFO.name, iris.ANOMALIES.name)
 SERIES_DROPPED = Metric(
     "iris_exporter_series_dropped_total",
     Kind.COUNTER,
-    "Label sets beyond a limit: counted under other (events, anomalies) or not shown (projects).",
+    "Label sets beyond a limit: counted under other (events, anomalies) or not shown (projects); of a metric of a "
+    "mapping the samples that these concern.",
     SELF,
     "limits",
     (STREAM, Label("metric", _LIMITED, _LIMITED)),

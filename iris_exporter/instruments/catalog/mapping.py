@@ -38,5 +38,5 @@ MAPPING_PROBLEMS = _of_mapping(
     lambda view: view.problems,
     Label("kind"),
     Label("metric"),
-    Label("reason", tuple(problems.REASONS)),
+    Label("reason", tuple(problems.MAPPING_REASONS)),
 )
