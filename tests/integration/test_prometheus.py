@@ -20,8 +20,8 @@ from tests.tools import tool
 
 CONFIGURATION = """
 global:
-  scrape_interval: 200ms
-  scrape_timeout: 200ms
+  scrape_interval: {interval}
+  scrape_timeout: {interval}
 scrape_configs:
   - job_name: iris
     static_configs:
@@ -56,10 +56,10 @@ class Prometheus:
 
 
 @asynccontextmanager
-async def prometheus(directory: Path, target: str) -> AsyncIterator[Prometheus]:
-    """A Prometheus with one target, on a free port."""
+async def prometheus(directory: Path, target: str, interval: str = "200ms") -> AsyncIterator[Prometheus]:
+    """A Prometheus with one target, on a free port. `interval` is also what a scrape may take."""
     configuration = directory / "prometheus.yml"
-    configuration.write_text(CONFIGURATION.format(target=target))
+    configuration.write_text(CONFIGURATION.format(target=target, interval=interval))
     command = (
         tool("prometheus"),
         f"--config.file={configuration}",
