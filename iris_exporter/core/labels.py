@@ -7,23 +7,16 @@ Joiners (U+200C, U+200D) and variation selectors stay, because Persian, Indic sc
 value that was changed or cut ends in `~` and its hash, so that two different names stay two series.
 """
 
-import re
-
 from iris_exporter.core.shorten import marked
+from iris_exporter.core.visible_text import REPLACEMENT, UNSEEN
 
 MAX_LABEL_CHARS = 200
 """Longer label values are cut: identifiers are shorter, and a scraper drops a whole scrape over one value too long."""
-
-# Categories Cc (less tab and line feed), Cs, Zl and Zp, and those of Cf that are not seen and join nothing.
-_UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff"
-    "\ufff9-\ufffb\U0001d173-\U0001d17a\U000e0001\U000e0020-\U000e007f]"
-)
 
 
 def clean_label(value: str, limit: int = MAX_LABEL_CHARS) -> str:
     """Return `value` as it may stand in a label: at most `limit` characters (17 or more), none of them unseen."""
     if len(value) <= limit and value.isprintable():
         return value
-    clean = _UNSEEN.sub("\N{REPLACEMENT CHARACTER}", value)
+    clean = UNSEEN.sub(REPLACEMENT, value)
     return clean if len(clean) <= limit and clean == value else marked(clean, value, limit)
