@@ -39,6 +39,7 @@ fish        apt  fish
 man         apt  man-db
 mandoc      apt  mandoc
 systemd-analyze apt systemd
+tmux        apt  tmux
 sse-starlette pip sse-starlette[uvicorn]==3.7.0
 typescript  npm  typescript@5.9.3
 @grafana/schema npm @grafana/schema@13.2.3

@@ -12,6 +12,7 @@ COMMANDS = {
     "config": "print a configuration file with every option and its default",
     "check": "try each stream once, and say what is wrong and what to do",
     "map": "try a mapping of a source that is not IRIS, run its tests, list presets",
+    "watch": "show states, figures and events of streams as they happen",
     "dashboards": "write the Grafana dashboards to files, or push them into a Grafana",
 }
 DEFAULT = "serve"

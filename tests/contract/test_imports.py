@@ -9,7 +9,7 @@ PACKAGE = "iris_exporter"
 
 STAGES = (
     *("http", "wire", "decoding", "transports", "model", "instruments", "otel", "persistence"),
-    *("streams", "fleet", "grafana", "web", "check", "trial"),
+    *("streams", "fleet", "grafana", "web", "check", "trial", "watch"),
 )
 """Data flows from the left to the right; a stage imports nothing of those on its right. `decoding` comes before
 `transports`, which know the seam: a dialect says what they offer and send, and imports nothing of them."""
@@ -64,6 +64,22 @@ def test_imports_go_from_right_to_left() -> None:
         wrong += [f"{module} imports {name}" for name in imports(path) if not is_allowed(room(module), room(name))]
     assert wrong == []
     assert rooms - {"__init__"} <= SHARED | PURE | ASSEMBLY | set(STAGES), "a room that this test does not know"
+
+
+def test_what_a_screen_shows_is_decided_without_clock_socket_and_screen() -> None:
+    """`watch/view` imports its own modules, pure rooms, and of the libraries none that reads time or a network."""
+    files = sorted((ROOT / PACKAGE / "watch/view").glob("*.py"))
+    own = {name for path in files for name in imports(path) if not name.startswith(f"{PACKAGE}.watch.view")}
+    assert len(files) > 5
+    assert {room(name) for name in own} <= PURE
+    libraries = set()
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                libraries |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                libraries.add((node.module or "").partition(".")[0])
+    assert libraries.isdisjoint({"asyncio", "time", "socket", "aiohttp", "textual", "rich", "random", "os", "sys"})
 
 
 def test_what_a_source_speaks_is_known_to_its_profile_alone() -> None:

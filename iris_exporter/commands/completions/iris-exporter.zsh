@@ -18,6 +18,7 @@ _shtab_iris_exporter_commands() {
     demo:'Run the reference backend and the exporter together, with nothing to set up.'
     map:'Try a mapping of a source that is not IRIS, run its tests, list presets.'
     serve:'Exports what an IRIS backend streams (WebSocket, SSE or REST) to Prometheus and OpenTelemetry.'
+    watch:'Show states, figures and events of streams as they happen.'
   )
   _describe 'iris-exporter commands' _commands
 }
@@ -447,6 +448,74 @@ _shtab_iris_exporter_serve_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_iris_exporter_serve_defaults_added=0
 
+_shtab_iris_exporter_watch_options=(
+  {-h,--help}"[show the options that most people need, and stop]"
+  "--help-all[show all options and stop]"
+  "(- : *)--version[show the version and stop]"
+  "*--stream=[only the stream of this name\; repeat the flag for several (default\: all)]:NAME:"
+  "--json[write one JSON object for each change, on a terminal too]"
+  "--sidecar.username=[user of the sidecar\'s web configuration]:NAME:"
+  "--sidecar.password-file=[file with its password]:FILE:_files"
+  "--sidecar.headers-file=[file with headers for each request, one in each line, for a gateway before the sidecar]:FILE:_files"
+  "--sidecar.tls-ca-file=[PEM file with the authorities to trust (default\: those of the system)]:FILE:_files"
+  "--sidecar.tls-cert-file=[PEM file with our certificate, where the sidecar asks for one]:FILE:_files"
+  "--sidecar.tls-key-file=[PEM file with the key of --sidecar.tls-cert-file]:FILE:_files"
+  "--sidecar.tls-server-name=[name that the sidecar\'s certificate has (default\: the host of URL)]:NAME:"
+  "--sidecar.tls-insecure-skip-verify[accept any certificate\: anybody on the way can read the password]"
+  "--sidecar.proxy=[HTTP proxy\: HTTP_PROXY, HTTPS_PROXY and NO_PROXY, or none]:environment|none:(environment none)"
+  "--config.file=[YAML file with options\; read again on SIGHUP and on POST \/-\/reload]:FILE:_files"
+  "--stream.name=[name of the stream\: the value of the label \`stream\` on all of its metrics]:NAME:"
+  "--stream.url=[address of the stream, such as https\:\/\/iris.example.com\/api\/stream or, of an IRIS without subscriptions, https\:\/\/iris.example.com\/api\/stream\/overview\; required, unless a file lists streams or they are discovered]:URL:"
+  "--stream.protocol=[transport to use\; auto follows the URL and the server\'s answer. graphql subscribes at a URL that ends in \/graphql, else at \/api\/graphql of the same IRIS]:auto|websocket|sse|poll|graphql|ndjson:(auto websocket sse poll graphql ndjson)"
+  "--stream.mapping=[what the messages of the source mean\: iris, the name of a mapping below mappings\: in the file of --config.file, or that of a preset (\`iris-exporter map --list\` shows them)]:NAME:"
+  "*--stream.parameters=[value for \`\$\{param.NAME\}\` in the mapping, as \`NAME\: VALUE\`\; repeat the flag for several, or write keys with values]:PARAMETER:"
+  "*--stream.secrets=[file with the secret for \`\$\{secret.NAME\}\` in the mapping, as \`NAME\: FILE\`\; repeat the flag for several, or write keys with values\; read again for each connection]:SECRET:"
+  "--stream.encoding=[encoding to ask for on a WebSocket, where the URL ends in \/api\/stream\; auto prefers protobuf]:auto|json|protobuf:(auto json protobuf)"
+  "*--stream.channels=[what to ask for, where the URL ends in \/api\/stream\: metrics, projects, events, anomalies\; auto is all]:auto|metrics|projects|events|anomalies:(auto metrics projects events anomalies)"
+  "--stream.fields=[ask, where the URL ends in \/api\/stream, for the fields that the exporter reads alone\; off is all fields]:auto|off:(auto off)"
+  "--stream.delta=[ask, where the URL ends in \/api\/stream, for what changed of metrics, projects and anomalies alone]:auto|off:(auto off)"
+  "--stream.batch=[longest time that a source may gather messages to send them as one, where the URL ends in \/api\/stream\; auto is 100ms]:auto|off|DURATION:(auto off)"
+  "--stream.debounce=[time within which only the newest metrics, projects and anomalies are sent, where the URL ends in \/api\/stream\; events always are\; auto is 200ms]:auto|off|DURATION:(auto off)"
+  "--stream.compression=[offer compression where the URL ends in \/api\/stream\: permessage-deflate on a WebSocket, gzip on SSE]:auto|off:(auto off)"
+  "--stream.snapshot-url=[REST address of the overview, for the first load and for polling]:URL:"
+  "--stream.api-key-file=[file with the key to send as \`Authorization\: Bearer\`\; read again for each connection]:FILE:_files"
+  "*--stream.headers=[header to send to the source, as \`Name\: value\`\; repeat the flag for several, or write a mapping]:HEADER:"
+  "--stream.headers-file=[file with headers to send, one \`Name\: value\` a line, as for \`Authorization\: Basic\`\; read again each time]:FILE:_files"
+  "--stream.tls-ca-file=[PEM file with the certificate authorities to trust for the source\; read again when it changes]:FILE:_files"
+  "--stream.tls-cert-file=[PEM file with the client certificate, if the source asks for one\; read again when it changes]:FILE:_files"
+  "--stream.tls-key-file=[PEM file with the private key (not encrypted) of stream.tls-cert-file]:FILE:_files"
+  "--stream.tls-server-name=[name to expect in the certificate of the source, and to send as SNI]:NAME:"
+  "--stream.tls-insecure-skip-verify=[accept any certificate of the source\: anybody on the network path can read the key and forge data]:true|false:(true false)"
+  "--stream.proxy=[environment\: use the HTTP proxy that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name\; none\: use no proxy]:environment|none:(environment none)"
+  "--stream.connect-timeout=[longest wait for a connection, and for the head of an answer]:DURATION:"
+  "--stream.reconnect-initial=[delay before the first reconnection\; it doubles with each failure]:DURATION:"
+  "--stream.reconnect-max=[longest delay between reconnections, before jitter]:DURATION:"
+  "--stream.reconnect-jitter=[share by which each delay varies at random, up or down]:RATIO:"
+  "--stream.reconnect-attempts=[failed attempts in a row after which the exporter polls]:NUMBER:"
+  "--stream.stable-after=[time that a connection has to last before failed attempts are counted from zero again]:DURATION:"
+  "--stream.live-retry-interval=[time between attempts to return from polling, or from an error, to the live stream]:DURATION:"
+  "--stream.heartbeat-interval=[time between two pings to the source]:DURATION:"
+  "--stream.heartbeat-timeout=[silence after which a connection counts as dead\; longer than the interval]:DURATION:"
+  "--stream.poll-interval=[time between two polls while the stream is not live]:DURATION:"
+  "--stream.stale-after=[age of the last data at which the gauges of the stream disappear from \/metrics]:DURATION:"
+  "--stream.max-message-bytes=[largest message of a stream to accept\: a WebSocket message, an SSE event or line]:SIZE:"
+  "--stream.max-body-bytes=[largest REST answer to accept, after decompression]:SIZE:"
+  "--stream.max-event-bytes=[largest message text, and largest metadata, of one event\; longer text is cut, larger metadata left out]:SIZE:"
+  "--stream.max-json-depth=[levels of objects and lists in the metadata of an event\; metadata with more is left out]:NUMBER:"
+  "--stream.max-events=[newest events to hold for the activity feed]:NUMBER:"
+  "--stream.max-event-ids=[event ids to remember at least, so that no event is counted twice]:NUMBER:"
+  "--stream.max-projects=[projects to hold and show\; further ones are left out, and called \`other\` in labels of events]:NUMBER:"
+  "--stream.max-anomalies=[open anomalies to hold and show]:NUMBER:"
+  "--stream.max-event-series=[label sets to count events by\; events with further ones are counted as \`other\`]:NUMBER:"
+  "--stream.max-label-values=[event types, and severities, with a label value of their own\; further ones are called \`other\`]:NUMBER:"
+  "--stream.max-label-length=[characters of a label value\; a longer one is cut and ends in a hash]:NUMBER:"
+  "--stream.max-connections-per-hour=[stream connections to one host in any hour, over all streams\; half of them at once\; 0 is no limit]:NUMBER:"
+  ":address of the sidecar (default\: http\:\/\/localhost\:14747):"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_iris_exporter_watch_defaults_added=0
+
 
 _shtab_iris_exporter() {
   local context state line curcontext="$curcontext" one_or_more='(*)' remainder='(-)*:' default='*::: :->iris-exporter'
@@ -474,6 +543,7 @@ _shtab_iris_exporter() {
         demo) _arguments -C -s $_shtab_iris_exporter_demo_options ;;
         map) _arguments -C -s $_shtab_iris_exporter_map_options ;;
         serve) _arguments -C -s $_shtab_iris_exporter_serve_options ;;
+        watch) _arguments -C -s $_shtab_iris_exporter_watch_options ;;
       esac
   esac
 }
