@@ -96,7 +96,7 @@ def fires(minute: int, *targets: tuple[str, str]) -> dict[str, Any]:
 
 
 JOBS = ("iris-exporter", "iris", "kubernetes-pods", "monitoring/iris-exporter", "serviceMonitor/telemetry/x/0")
-"""README's as it is and was, a scrape by annotations, a PodMonitor, and a Prometheus that knows no better."""
+"""The quick start's, as it was, a scrape by annotations, a PodMonitor, and a Prometheus that knows no better."""
 
 
 @pytest.mark.needs("promtool")

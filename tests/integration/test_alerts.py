@@ -145,10 +145,10 @@ async def test_one_outage_pages_once(tmp_path: Path) -> None:
 @pytest.mark.integration
 @pytest.mark.time_limit(90)
 @pytest.mark.needs("prometheus", "prometheus-alertmanager")
-@pytest.mark.parametrize("job", ["as in README", "renamed"])
+@pytest.mark.parametrize("job", ["as shipped", "renamed"])
 async def test_an_exporter_is_known_whatever_its_job_is_called(tmp_path: Path, job: str) -> None:
-    """README's scrape configuration with the shipped rules: quiet while it answers, one page when it does not."""
-    (scrape,) = shipped_scrapes()["README.md"]
+    """The scrape configuration of the quick start: quiet while the exporter answers, one page when it does not."""
+    (scrape,) = shipped_scrapes()["docs/quickstart.md"]
     if job == "renamed":
         scrape["job_name"] = "kubernetes-pods"
     async with (
