@@ -178,4 +178,6 @@ def _syntax(path: Path, error: Exception) -> Problem:
     reason = getattr(error, "problem", None) or getattr(error, "reason", None) or "it is nested too deeply"
     # The parser quotes names of aliases and tags: `*` or `!` may be how a password begins.
     reason = re.sub(r"'[^'<>]{2,}'", "'...'", reason)
-    return Problem(where, "(file)", "text that is no YAML", f"valid YAML ({reason})")
+    # A path of a mapping begins so.
+    hint = "; write it in quotes" if "'@'" in reason else ""
+    return Problem(where, "(file)", "text that is no YAML", f"valid YAML ({reason}{hint})")

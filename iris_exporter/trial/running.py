@@ -23,6 +23,7 @@ OTHER = "other"
 """The kind of what no entry takes."""
 
 _MAX_REMEMBERED = 20
+_MAX_COMPARED = 10_000  # messages whose fields are compared with the mapping; it takes longer than reading them
 _FOR_EVER = 1e9  # seconds: nothing of a sample is stale
 
 
@@ -85,6 +86,7 @@ class Trial:
         self._tally: _Tally = dialect.tally
         self._instruments = StreamInstruments(stream)
         self._shapes: set[object] = set()
+        self._compared = 0
         self.mapping = mapping
         promise = guarantee(mapping, protocol)
         self._instruments.follow(mapping, promise.counted)
@@ -117,7 +119,9 @@ class Trial:
             if kind == OTHER:
                 self._note_unmatched(text)
             else:
-                result.coverage.take(kind, text)
+                self._compared += 1
+                if self._compared <= _MAX_COMPARED:
+                    result.coverage.take(kind, text)
         result.filtered += self._tally.filtered
         for problem, count in self._tally.problems.items():
             result.problems[Found(*problem)] += count

@@ -9,6 +9,7 @@ import json
 import re
 import secrets
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from pathlib import Path
@@ -71,9 +72,11 @@ class Disguise:
         if self._mapping.format is Format.ENGINE_IO and (match := _PREFIX.match(text)):
             prefix, text = match.group(), text[match.end() :]
         value = message_of(text, Format.JSON)
-        if value is MISSING:
-            return prefix + self._replaced_text(text.decode("utf-8", "replace").replace("\n", " ")).encode()
-        return prefix + json.dumps(self._replaced(value), ensure_ascii=False, separators=(",", ":")).encode()
+        if value is not MISSING:
+            with suppress(RecursionError):  # too deep for any mapping
+                return prefix + json.dumps(self._replaced(value), ensure_ascii=False, separators=(",", ":")).encode()
+        plain = text.decode("utf-8", "replace").replace("\n", " ")
+        return prefix + (plain if plain in self._named else self._letters(plain)).encode()
 
     def _replaced(self, value: Any) -> Any:
         if isinstance(value, dict):
@@ -92,6 +95,10 @@ class Disguise:
         inner = message_of(text.encode("utf-8", "replace"), Format.JSON)
         if isinstance(inner, dict | list):
             return json.dumps(self._replaced(inner), ensure_ascii=False, separators=(",", ":"))
+        return self._letters(text)
+
+    def _letters(self, text: str) -> str:
+        """Other letters and digits in the place of those of a text."""
         draw = self._draws(text)
         return "".join(_other(character, draw) for character in text)
 

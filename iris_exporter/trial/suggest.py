@@ -312,11 +312,14 @@ def _is_identifier(step: Step) -> bool:
 
 
 def _gauge_name(namespace: str, prefix: str, place: Place) -> tuple[str, str | None]:
+    """A name that the language accepts, and the unit that the value is converted from, where the name says one."""
     words = [word for step in place[-2:] for word in _words(step)] or ["value"]
     unit = _UNIT_OF_WORD.get(words[-1])
     if unit is not None:
-        words[-1:] = [UNITS[unit].base]
-    return _named(namespace, prefix + "_".join(words), MetricKind.GAUGE), unit
+        name = prefix + "_".join([*words[:-1], UNITS[unit].base])
+        if not list(name_problems(f"{namespace}_{name}", MetricKind.GAUGE, unit)):
+            return name, unit
+    return _named(namespace, prefix + "_".join(words), MetricKind.GAUGE), None
 
 
 def _named(namespace: str, name: str, kind: MetricKind) -> str:

@@ -8,8 +8,11 @@ import re
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 
 from iris_exporter.errors import Problem
+from iris_exporter.instruments.catalog import CATALOG
+from iris_exporter.mapping.lint import RESERVED_NAMESPACES, clashes
 from iris_exporter.mapping.reading import read_files
 
 FILES = sorted((Path(__file__).parents[1] / "data" / "mapping-lint").glob("*.yaml"))
@@ -45,3 +48,24 @@ def test_every_problem_is_found_at_once_with_its_line(file: Path) -> None:
 def test_there_is_something_to_find() -> None:
     assert len(FILES) >= 9
     assert all(announced(file, "!") or announced(file, "?") for file in FILES)
+
+
+def test_no_mapping_can_have_the_name_of_a_metric_of_the_exporter() -> None:
+    """Their first words are no namespaces."""
+    names = [metric.name for metric in CATALOG]
+    assert len(names) > 50
+    assert {name.partition("_")[0] for name in names} <= set(RESERVED_NAMESPACES)
+    assert {family.name.partition("_")[0] for family in REGISTRY.collect()} <= set(RESERVED_NAMESPACES)
+
+
+def test_families_of_several_mappings_are_compared(tmp_path: Path) -> None:
+    """A counter and a gauge of one family would be one thing with two meanings in OpenMetrics."""
+    file = tmp_path / "a.yaml"
+    file.write_text(
+        "mappings:\n"
+        "  one: {namespace: a, messages: [{kind: a, metrics: [{name: x_total, type: counter, help: A.}]}]}\n"
+        "  two: {namespace: a, messages: [{kind: a, metrics: [{name: x, type: gauge, help: A., value: $.a}]}]}\n"
+        "  three: {namespace: a, messages: [{kind: a, metrics: [{name: x_total, type: counter, help: A.}]}]}\n"
+    )
+    read = read_files([file])
+    assert list(clashes(read.by_name.values())) == [("one", "two", "a_x", "type")]

@@ -265,7 +265,7 @@ mappings:
         ("mappings: {}\nstreams: []\n", "FILE:2: streams: got an unknown key, expected mappings alone"),
         ("mappings: {a: [b]}\n", "FILE:1: mappings.a: got a list, expected keys with values"),
         ("mappings: {a: {b}\n", "FILE:"),
-        ("mappings:\n  a: {x: @.a}\n", "FILE:2: (file): got text that is no YAML"),
+        ("mappings:\n  a: {x: @.a}\n", "cannot start any token; write it in quotes)"),
         ("mappings: &a {b: *a}\n", "an alias to what contains it"),
         ("mappings: {a: {namespace: a}, a: {namespace: b}}\n", "FILE:1: mappings.a: got the key a second time"),
     ],

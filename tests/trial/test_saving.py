@@ -44,6 +44,11 @@ def test_the_same_text_always_becomes_the_same_and_no_other_run_the_same() -> No
     assert json.loads(other.text(text))["id"] != first["id"]
 
 
+def test_a_message_that_is_too_deep_becomes_letters() -> None:
+    text = b'{"a":' * 900 + b'"secret"' + b"}" * 900
+    assert b"secret" not in Disguise(samples.mapping_of("ntfy")).text(text)
+
+
 def test_what_cannot_be_written_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot write"):
