@@ -49,6 +49,7 @@ chromium    apt  chromium
 pngquant    apt  pngquant
 dashboard-harness script scripts/tools/dashboard-harness.sh tests/dashboards/harness/package.json tests/dashboards/harness/package-lock.json
 mermaid     script scripts/tools/mermaid.sh
+stream-servers script scripts/tools/stream-servers.sh
 ocb         go   go.opentelemetry.io/collector/cmd/builder//@v0.165.0
 otelcol     ocb  scripts/tools/otelcol.yaml
 kubeconform go   github.com/yannh/kubeconform//cmd/kubeconform@v0.8.0
