@@ -197,7 +197,13 @@ async def run() -> list[Row]:
     longest, busy, _ = await _longest_hold(program, "X-None", program.forget)
     rows += _hold_rows("first scrape of 100,000 series", longest, busy)
     rows += _hold_rows(f"100,000 series, beside {RATE:,} messages/s", *await _hold_beside_messages(program))
-    return rows
+    from benchmarks.mapped_series import MappedProgram  # a kind of `Program`
+
+    mapped = MappedProgram(100_000)
+    rows.append(_compare("scrape of 100,000 mapped series, 1 in 10 label sets changed", mapped, 0.1))
+    rows.append(_compare("scrape of 100,000 mapped series, nothing changed", mapped, 0.0))
+    longest, busy, _ = await _longest_hold(mapped, "X-None", lambda: mapped.change(10))
+    return rows + _hold_rows("100,000 mapped series", longest, busy)
 
 
 def _hold_rows(name: str, longest: float, busy: float) -> list[Row]:
