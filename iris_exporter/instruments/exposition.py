@@ -1,6 +1,6 @@
 """All families, grouped once across the streams, as text in small pieces."""
 
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -72,6 +72,7 @@ class Exposition:
         self._table = StreamTable(())
         self._projects = ProjectTables()
         self._series: int | None = None
+        self._own: dict[Metric, tuple[Value, bytes, int]] = {}
         self.self_metrics = self_metrics
 
     def render(self, form: Format, names: Collection[str] | None = None) -> Iterator[bytes]:
@@ -153,12 +154,21 @@ class Exposition:
         for family in process.collect():
             yield _process_family(family)
 
+    def _own_text(self, metric: Metric) -> tuple[bytes, int]:
+        """The text of a metric of the exporter itself, and the number of lines; written where its value is another."""
+        value = self.self_metrics.shown(metric)
+        found = self._own.get(metric)
+        if found is None or found[0] != value:
+            text = metric.lines(value)
+            copy = dict(value) if isinstance(value, Mapping) else value  # it may be the one that is counted in
+            found = self._own[metric] = copy, text.encode(), text.count("\n")
+        return found[1:]
+
     def _pieces(
         self, metric: Metric, views: Views, table: "StreamTable", projects: Sequence[ProjectTable], *, exemplars: bool
     ) -> Pieces:
         if metric.subject is Subject.EXPORTER:
-            text = metric.lines(self.self_metrics.shown(metric))
-            return iter(((text.encode(), text.count("\n")),))
+            return iter((self._own_text(metric),))
         if metric in COLUMNS:
             return _joined(_project_texts(metric, projects))
         if metric is catalog.EVENTS:

@@ -444,3 +444,10 @@ def test_counters_may_move_while_a_scrape_is_written() -> None:
             assert lines[-2].split()[-1] == lines[-3].split()[-1]
     counted = stream.source.instruments.counter(catalog.MESSAGES).counts()["event"]
     assert f'message_type="event",stream="main"}} {float(counted)}' in text(stream.printer)
+
+
+def test_what_the_exporter_counts_of_itself_is_written_again_when_it_changes() -> None:
+    printer = exposition()
+    for count in (1, 2):
+        printer.self_metrics.add(catalog.DISCOVERY_FAILURES, 1, "http")
+        assert f'iris_exporter_discovery_failures_total{{source="http"}} {count}.0' in text(printer)
