@@ -21,6 +21,7 @@ from iris_exporter.commands.grafana import add_grafana, grafana_token
 from iris_exporter.config import values
 from iris_exporter.config.options import COMMON
 from iris_exporter.core import urls
+from iris_exporter.errors import UsageError
 from iris_exporter.http.proxies import proxy_for
 from iris_exporter.otel.settings import OtelSettings
 from iris_exporter.process.standard_streams import stdout
@@ -73,8 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     Raises:
         ConfigError: The configuration cannot be used.
-        ArgumentsError: There is no stream to check.
-        UsageError: A file for Grafana cannot be used, or its extra is not installed.
+        ArgumentsError: There is no stream to check, a file for Grafana cannot be used, or its extra is not installed.
     """
     from iris_exporter.otel.environment import read_otel  # with what reads certificates
 
@@ -114,7 +114,10 @@ def _grafana(arguments: argparse.Namespace) -> "Grafana | None":
         raise ArgumentsError("--grafana.url and --grafana.token-file have to be given together")
     from iris_exporter.grafana.client import Grafana
 
-    return Grafana(url, grafana_token(token_file), arguments.grafana_ca_file)
+    try:
+        return Grafana(url, grafana_token(token_file), arguments.grafana_ca_file)
+    except UsageError as error:
+        raise ArgumentsError(str(error)) from error
 
 
 def _url(text: str) -> str:

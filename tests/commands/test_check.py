@@ -11,6 +11,7 @@ import pytest
 
 from iris_exporter import cli
 from iris_exporter.check.findings import FINDINGS
+from tests.otel.receivers import http_receiver
 from tests.ports import free_port
 
 KEY = "secret-key-of-check"
@@ -99,6 +100,15 @@ def test_json_has_every_stream_of_a_file(capsys: pytest.CaptureFixture[str], tmp
         (["http://a.example/", "--wait=soon"], "--wait"),
         (["http://a.example/", "--stream.api-key-file=/does/not/exist"], "a readable file with the API key"),
         (["--config.file=/does/not/exist"], "/does/not/exist"),
+        (["http://a.example/", "--otlp.endpoint=ftp://collector"], "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        (["http://a.example/", "--otlp.endpoint=http://u:secret-of-the-url@collector"], "a URL with a user"),
+        (["http://a.example/", "--grafana.url=http://g.example"], "have to be given together"),
+        (["http://a.example/", "--grafana.token-file=/x"], "have to be given together"),
+        (["http://a.example/", "--grafana.ca-file=/x"], "have to be given together"),
+        (
+            ["http://a.example/", "--grafana.url=http://g.example", "--grafana.token-file=/does/not/exist"],
+            "expected a readable file with the token",
+        ),
         (["http://a.example/", "--stream.protcol=sse"], "--stream.protocol"),
     ],
 )
@@ -108,3 +118,41 @@ def test_what_cannot_be_used_gives_two(
     code, out, err = check(capsys, *arguments)
     assert (code, out) == (2, "")
     assert complaint in err
+
+
+def test_the_otlp_endpoint_is_asked_where_it_is_given(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """By the option, or by the variables of the exporter, whose headers are used either way and not shown."""
+    key = tmp_path / "key"
+    key.write_text(KEY)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-key=query-secret")
+    with source() as url, http_receiver() as receiver:
+        arguments = (url, f"--stream.api-key-file={key}", "--format=json")
+        code, out, _ = check(capsys, *arguments, f"--otlp.endpoint={receiver.url}")
+        asked = json.loads(out)["otlp"]
+        assert (code, [(each["name"], each["diagnosis"]) for each in asked]) == (
+            0,
+            [("otlp traces", "ok"), ("otlp logs", "ok")],
+        )
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", f"{receiver.url}/v1/logs")
+        code, out, _ = check(capsys, *arguments)
+        assert [each["name"] for each in json.loads(out)["otlp"]] == ["otlp logs"]
+        assert [headers["x-key"] for headers in receiver.received.headers] == ["query-secret"] * 3
+        assert [span.name for span in receiver.received.spans] == ["iris.check"]
+        receiver.behaviour.status = 401
+        code, out, _ = check(capsys, *arguments[:2])
+    assert code == 1
+    assert "diagnosis: otlp_unauthorized: " in out
+
+
+def test_variables_that_switch_the_export_off_are_a_warning(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    key = tmp_path / "key"
+    key.write_text(KEY)
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    with source() as url:
+        code, out, _ = check(capsys, url, f"--stream.api-key-file={key}", "--otlp.endpoint=http://127.0.0.1:9")
+    assert code == 1
+    assert "diagnosis: otlp_off: " in out
