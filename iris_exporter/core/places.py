@@ -10,7 +10,7 @@ from typing import Protocol
 from typing_extensions import override
 
 from iris_exporter.core.cursor import Cursor
-from iris_exporter.core.positions import CursorState, Outcome, is_sendable
+from iris_exporter.core.positions import MAX_POSITION_CHARS, CursorState, Outcome, is_sendable
 from iris_exporter.core.source_cursor import SourceCursor
 
 
@@ -149,7 +149,11 @@ class Place(PlaceCursor):
 
     @override
     def joins(self, positions: Sequence[str], most: int) -> bool:
-        return True
+        """One that no request can carry has to be noticed; a text of ordinary characters is searched quickest."""
+        joined = "".join(positions)
+        if self.is_number or (joined.isascii() and joined.isalnum() and len(joined) <= MAX_POSITION_CHARS):
+            return True
+        return all(map(is_sendable, positions))
 
     @override
     def pass_all(self, positions: Sequence[str]) -> None:

@@ -18,6 +18,7 @@ from iris_exporter.backend.graphql.protocol import Machine
 from iris_exporter.backend.options import OptionError, parse_options
 from iris_exporter.core import negotiation, reasons
 from iris_exporter.core.failures import from_close_code, from_error_code, from_status
+from iris_exporter.core.labels import clean_label
 from iris_exporter.core.positions import parse_position
 from iris_exporter.decoding.dialect import Binary, Frame
 from iris_exporter.decoding.iris_graphql.dialect import IrisGraphql
@@ -37,6 +38,8 @@ from iris_exporter.transports.sse_columns import columns_of
 from iris_exporter.transports.sse_parser import SseEvent, SseParser
 from iris_exporter.wire.objects import WireError
 from iris_exporter.wire.protobuf import decode, encode
+from tests.decoding.mapped.generators import Generator
+from tests.decoding.mapped.specs import start
 from tests.decoding.strategies import check_printable
 from tests.instruments.support import exposition, link, text
 from tests.settings import stream_settings
@@ -239,10 +242,20 @@ def graphql(data: bytes) -> None:
                 check_printable(message)
 
 
+def mapped(data: bytes) -> None:
+    """Lines through any mapping: both ways of decoding come to the same, and nothing raises."""
+    generator = Generator(int.from_bytes(data[:4], "big"))
+    found = start(generator.mapping())
+    for line in data[4:].split(b"\n\n"):
+        found.feed(*line.split(b"\n"))
+    for labels in found.series().values():
+        assert all(len(text) <= 200 and clean_label(text) == text for key in labels for text in key)
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     target.__name__: target
     for target in (
         *(sse, envelope, subscription, document, websocket, headers, inflate, framing),
-        *(client_message, protobuf, graphql),
+        *(client_message, protobuf, graphql, mapped),
     )
 }
