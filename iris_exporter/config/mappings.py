@@ -87,7 +87,8 @@ class Found:
         from iris_exporter.mapping import reading
 
         read = reading.read_mappings(sections)
-        self.by_name, self.warnings = read.by_name, tuple(read.warnings)
+        self.by_name = {name: _as_before(mapping) for name, mapping in read.by_name.items()}
+        self.warnings = tuple(read.warnings)
         self.problems += read.problems
         for node, _ in sections:
             self.names.update(node.entries if isinstance(node, Table) else ())
@@ -119,6 +120,21 @@ class Found:
             BadValueError: There is none of this name.
         """
         return None if name in self.names - self.by_name.keys() else find(name, self.by_name)
+
+
+_LAST: "dict[str, spec.Mapping]" = {}
+"""The mapping of each name that was read last."""
+
+
+def _as_before(mapping: "spec.Mapping") -> "spec.Mapping":
+    """The very mapping of its name that was read last, where it says the same.
+
+    A reload compares the settings of all streams on the event loop; a thousand of the same object cost nothing.
+    """
+    last = _LAST.get(mapping.name)
+    if last != mapping:
+        _LAST[mapping.name] = last = mapping
+    return last
 
 
 def conflicts(mappings: "Iterable[spec.Mapping]") -> Iterator[tuple[str, str]]:

@@ -188,6 +188,7 @@ def test_a_change_of_a_mapping_is_a_change_of_its_streams(tmp_path: Path) -> Non
     text = ROOMS + STREAM
     before, same = load(tmp_path, text), load(tmp_path, text)
     assert before.streams == same.streams
+    assert before.mappings["rooms"] is same.mappings["rooms"], "compared in no time, however many streams have it"
     assert before.streams != load(tmp_path, text.replace("Temperature.", "Warmth.")).streams
 
 
