@@ -404,6 +404,50 @@ SECTIONS: dict[str, tuple[Limit, ...]] = {
             "tests/web/test_http_server.py",
         ),
     ),
+    "Watching (`iris-exporter watch`)": (
+        Limit(
+            "bytes of a message of the exporter",
+            "watch.sidecar:MAX_EVENT_BYTES",
+            "the connection is made again",
+            "none: the badge, or a line, says it",
+            "tests/watch/test_sidecar.py",
+        ),
+        Limit(
+            "bytes of an overview",
+            "watch.sidecar:MAX_BODY_BYTES",
+            "figures and projects are not shown",
+            "none: the screen, or a line, says it",
+            "tests/watch/test_sidecar.py",
+        ),
+        Limit(
+            "events of a stream that are stored, of each severity",
+            "watch.view.feed:SIZE",
+            "the oldest goes",
+            "none: it is a feed",
+            "tests/watch/test_view.py",
+        ),
+        Limit(
+            "streams whose figures and events a screen stores",
+            "watch.view.board:MAX_SHOWN",
+            "those of the stream that was shown longest ago go",
+            "none: they are asked for again",
+            "tests/watch/test_board.py",
+        ),
+        Limit(
+            "streams whose figures and projects are compared for lines",
+            "watch.lines:MAX_STREAMS",
+            "only states and events of a further one are written",
+            "none: docs/watch.md says it",
+            "tests/watch/test_lines.py",
+        ),
+        Limit(
+            "projects of a stream that are compared and shown, the worst first",
+            "watch.view.board:MAX_PROJECTS",
+            "the others are left out, and their number is shown",
+            "none: the screen says it",
+            "tests/watch/test_board.py",
+        ),
+    ),
 }
 
 INTRODUCTION = """\

@@ -15,14 +15,14 @@ from tests.tools import tool
 class Terminal:
     """One terminal with one program in it. `width` and `height` are in characters."""
 
-    def __init__(self, socket: Path, width: int, height: int) -> None:
+    def __init__(self, directory: Path, width: int, height: int) -> None:
         self.width, self.height = width, height
-        self._socket = socket
+        self._directory = directory
 
     async def tmux(self, *command: str) -> str:
         """Run a command of tmux; return what it prints."""
         process = await asyncio.create_subprocess_exec(
-            tool("tmux"), "-u", "-S", str(self._socket), "-f", os.devnull, *command,
+            tool("tmux"), "-u", "-S", str(self._directory / "tmux"), "-f", os.devnull, *command,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         out, err = await process.communicate()
@@ -33,10 +33,12 @@ class Terminal:
         """Start the program."""
         size = ("-x", str(self.width), "-y", str(self.height))
         variables = [word for pair in environment.items() for word in ("-e", "=".join(pair))]
-        # The pane stays when its program has ended, so that its last screen and exit code can be read.
+        # Both are written by shells, since tmux sometimes knows that a program has ended and not how. The pane
+        # stays, and the last screen can be read.
+        run = 'cd $0; sh -c \'echo $$ >pid; exec "$@"\' sh "$@"; echo $? >code'
         await self.tmux(
             *("set-option", "-g", "remain-on-exit", "on", ";", "new-session", "-d", *size, *variables),
-            shlex.join(command),
+            shlex.join(("sh", "-c", run, str(self._directory), *command)),
         )
 
     async def screen(self) -> str:
@@ -76,23 +78,21 @@ class Terminal:
 
     async def exit_code(self) -> int:
         """The program's exit code, once it has ended."""
-        last = ""
-
-        async def check() -> str:
-            nonlocal last
-            last = (
-                await self.tmux("display-message", "-p", "#{pane_dead} #{pane_dead_status}#{pane_dead_signal}")
-            ).strip()
-            return last.partition(" ")[2]
-
         try:
-            return int(await wait_until(check, "the program ends", 10))
+            return await self._number("code")
         except AssertionError as error:
-            raise AssertionError(f"{error}\n{last}\n{await self.screen()}") from None
+            raise AssertionError(f"{error}\n{await self.screen()}") from None
 
     async def pid(self) -> int:
         """The program's process id."""
-        return int(await self.tmux("display-message", "-p", "#{pane_pid}"))
+        return await self._number("pid")
+
+    async def _number(self, name: str) -> int:
+        async def check() -> str:
+            file = self._directory / name
+            return file.read_text().strip() if file.exists() else ""
+
+        return int(await wait_until(check, f"{name} of the program in the terminal", 10))
 
 
 @asynccontextmanager
@@ -100,7 +100,7 @@ async def terminal(
     directory: Path, *arguments: str, width: int = 80, height: int = 34, **environment: str
 ) -> AsyncIterator[Terminal]:
     """Run `iris-exporter` with these arguments in a terminal; whatever is left is ended with it."""
-    one = Terminal(directory / "tmux", width, height)
+    one = Terminal(directory, width, height)
     await one.start((sys.executable, "-m", "iris_exporter", *arguments), environment)
     pid = await one.pid()
     try:

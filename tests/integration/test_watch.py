@@ -84,7 +84,10 @@ async def test_the_keys_do_what_they_say(tmp_path: Path) -> None:
             assert await screen.exit_code() == 0
 
 
-@pytest.mark.parametrize("end", ["C-c", signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "end",
+    ["C-c", *(pytest.param(each, marks=pytest.mark.slow) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))],
+)
 async def test_it_ends_at_once_and_leaves_the_terminal_as_it_was(end: str | signal.Signals, tmp_path: Path) -> None:
     async with terminal(tmp_path, "watch", f"http://127.0.0.1:{free_port()}", PROXY) as screen:
         await screen.shows("✖ No sidecar", "nothing listens there")

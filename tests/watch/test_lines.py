@@ -111,3 +111,13 @@ async def test_what_the_source_raises_comes_out() -> None:
     source.wake.set()
     with pytest.raises(IrisExporterError, match="the end"):
         await write_lines(URL, source, FakeClock(NOW), as_json=False)
+
+
+async def test_figures_of_more_streams_than_the_limit_are_not_asked_for(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("iris_exporter.watch.lines.MAX_STREAMS", 2)
+    streams = [stream(name) for name in ("a", "b", "c")]
+    source = FakeSource(Up(0.0), snapshot(*streams), **{each.name: overview(projects=[]) for each in streams})
+    await written(source, capsys, 6, as_json=False)
+    assert source.calls == ["overview a", "overview b"]
