@@ -70,15 +70,15 @@ class Family:
         if self._room.left >= self.width and len(self.keys) < self.spec.limit:
             self._create(allowed)
             return allowed
-        if allowed == key:  # else it is counted already
+        overflow = (OTHER,) * len(key)
+        if allowed == key and not (self.is_counted and key == overflow):  # else it is counted already, or shown
             self._room.dropped["series"] += samples
             self._room.by_metric[self.spec.name] += samples
         if not self.is_counted:
             return None
-        allowed = (OTHER,) * len(key)
-        if allowed not in self.keys:
-            self._create(allowed)
-        return allowed
+        if overflow not in self.keys:
+            self._create(overflow)
+        return overflow
 
     def _within_labels(self, key: LabelValues) -> LabelValues:
         """The key, with the mapping's word in the place of values that are too many."""
