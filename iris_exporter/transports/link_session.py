@@ -11,6 +11,7 @@ what waits is taken at once: an event that arrived counts.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from iris_exporter.core.failures import Failure, TransportError
 from iris_exporter.core.heartbeat import Heartbeat
@@ -140,7 +141,7 @@ class LinkSession:
             messages, failure = opening.take(received.frames)
             fits = self._backlog.put(received, self._clock.wall())
             if failure is not None:
-                return failure
+                return _refused(failure, self._take_all())
             if not fits:
                 return Failure("handshake", "more came than may wait before the answer that it waits for")
             for message in messages:
@@ -271,6 +272,13 @@ class LinkSession:
                 except TimeoutError:
                     return Failure("heartbeat_timeout", f"could not send a ping for {timeout:g} s")
             await self._clock.sleep(self._heartbeat.wait_seconds(now))
+
+
+def _refused(failure: Failure, reported: Failure | None) -> Failure:
+    """Why the handshake failed: for the reason of its step where that has one, in the words of the source."""
+    if reported is None or failure.reason == "handshake":
+        return reported or failure
+    return replace(reported, reason=failure.reason)
 
 
 async def _first_failure(tasks: Iterable[asyncio.Task[Failure | None]]) -> Failure:

@@ -170,6 +170,29 @@ async def test_a_handshake_that_is_refused_or_not_answered_has_its_reason(tmp_pa
             assert stream.status().state in (State.CONNECTING, State.ERROR)
 
 
+async def test_the_reason_of_a_step_is_that_of_the_failure_in_the_words_of_the_error(tmp_path: Path) -> None:
+    """An entry of role error takes all errors, and would otherwise say `misconfigured` of a wrong key."""
+    key = tmp_path / "key"
+    key.write_text("s3cret-key")
+    refusal = "  - {kind: refusal, when: {$.type: go_away}, role: ack}\n"
+    error = "  - {kind: refusal, when: {$.type: go_away}, role: error, error: {code: $.code, message: $.text}}\n"
+    for step, reason in (("as: unauthorized", "unauthorized"), ("as: handshake", "misconfigured")):
+        text = AUTHENTICATED.replace("as: unauthorized", step).replace(refusal, error)
+
+        async def hear(socket: web.WebSocketResponse, text: str) -> None:
+            await socket.send_str('{"type":"go_away","code":"E1","text":"bad token"}')
+
+        server = Socket(hear, '{"type":"hello"}')
+        async with (
+            serve(server.handle) as at,
+            following(mapping(tmp_path, text), at.url.replace("http", "ws"), api_key_file=key) as stream,
+        ):
+            await until(lambda: stream.status().failure is not None)
+            failure = stream.status().failure
+            assert failure is not None
+            assert (failure.reason, failure.detail) == (reason, "E1: bad token")
+
+
 async def test_a_planned_end_is_followed_by_the_next_connection(tmp_path: Path) -> None:
     async def hear(socket: web.WebSocketResponse, text: str) -> None:
         pass

@@ -87,14 +87,15 @@ class Conversation(Opening):
             if not self._steps:
                 break
             scope, awaited = self._scope(piece), self._steps[0]
+            # `fail` before entries of role error: it is about this very step, and an error may be about anything.
+            for fail in awaited.fail if scope.message is not MISSING else ():
+                if all_hold(fail.when, scope):
+                    return messages, Failure(fail.reason, "the source has refused what it was sent after connecting")
             if any(reader.taken(scope, piece.text) is not None for reader in self._errors):
                 # What it says is decoded when the link has ended, and then counts as the cause.
                 return messages, Failure("handshake", "the source has answered with an error")
             if scope.message is MISSING:
                 continue
-            for fail in awaited.fail:
-                if all_hold(fail.when, scope):
-                    return messages, Failure(fail.reason, "the source has refused what it was sent after connecting")
             if awaited.await_ is not None and all_hold(awaited.await_, scope):
                 self.step += 1
                 self._steps.pop(0)
