@@ -11,6 +11,9 @@ from iris_exporter.settings import StreamSettings
 _MAX_LISTED = 10
 """Unknown fields in the text; JSON has all that were noted."""
 
+_REFUSALS = ("unauthorized", "forbidden", "handshake", "misconfigured")
+"""Ends of a link after which nobody knows whether a key that goes into a message was accepted."""
+
 Row = tuple[str, str]
 
 
@@ -29,7 +32,8 @@ def _of_the_way(seen: Observation) -> Iterator[Row]:
     difference = clock_difference(seen)
     if difference is not None:
         yield "clock", f"{difference:+.0f} s against the source (to the second)"
-    if seen.failure is None and seen.heads:
+    ended = None if seen.heard is None else seen.heard.ended
+    if seen.failure is None and seen.heads and (ended is None or ended.reason not in _REFUSALS):
         yield "authentication", "the key was accepted" if seen.has_key else "no key was sent, and none was asked for"
     if seen.heads:
         between = next((head.between for head in reversed(seen.heads) if head.between), "")

@@ -93,7 +93,6 @@ class _Examination:
             seen,
             progress,
         )
-        self._credentials = Credentials(settings)
         limits = Limits.of(settings)
         profile = profile_for(settings.mapped)
         self._instruments = StreamInstruments(settings.name, limits)
@@ -109,6 +108,7 @@ class _Examination:
         self._notes = Notes(settings.name, clock, seen.messages, self._on_event)
         self._sink = StreamSink(profile.dialect(limits), self._state, self._instruments, self._notes)
         self._sink.configure(settings)
+        self._credentials = Credentials(settings, self._sink.dialect.key_header)
         note_documents(self._sink.dialect, seen)
         self._tasks = StreamTasks(settings.name, lambda: None)
         self._context = StreamContext(

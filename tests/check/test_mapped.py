@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from aiohttp import web
+from aiohttp import WSMsgType, web
 
 from iris_exporter.check.diagnosis import diagnose
 from iris_exporter.check.measured import measured
@@ -40,6 +40,38 @@ async def test_a_source_that_its_mapping_knows_is_well(tmp_path: Path, answer: o
         assert not {"snapshot", "shape", "figures"} & rows.keys()
         assert "projects" not in rows.get("limits", "")
         assert server.paths == {"/graphql"}
+
+
+async def test_the_key_goes_where_the_mapping_says_and_its_refusal_is_not_called_accepted(tmp_path: Path) -> None:
+    """A source that wants the key in a message is not sent it in a header as well."""
+
+    async def refuse(server: Recorder, request: web.Request) -> web.StreamResponse:
+        response = web.WebSocketResponse()
+        await response.prepare(request)
+        server.heard.append((WSMsgType.TEXT, (await response.receive()).data))
+        await response.send_str('{"op":"refused","text":"bad token"}')
+        await server.over.wait()
+        return response
+
+    steps = """\
+    authorize: message
+    open:
+      - send: {token: "${secret}"}
+      - await: {$.op: welcome}
+        fail: {when: {$.op: refused}, as: unauthorized}
+    messages:
+      - {kind: refused, when: {$.op: refused}, role: error, error: {message: $.text}}
+"""
+    key = tmp_path / "key"
+    key.write_text("the-key-of-the-source")
+    async with recording(refuse) as server:
+        mapped = mapping(tmp_path, TEXT.replace("    messages:\n", steps))
+        settings = settings_of(mapped, server.url.replace("http", "ws"), api_key_file=key)
+        seen = await examine(settings, WAIT_SECONDS, SystemClock(), lambda _: None)
+        assert [headers.get("Authorization") for _, headers in server.requests] == [None]
+        assert server.heard == [(WSMsgType.TEXT, '{"token":"the-key-of-the-source"}')]
+        assert "unauthorized" in [each.id for each in diagnose(seen, settings)]
+        assert "authentication" not in dict(measured(seen, settings))
 
 
 async def test_a_mapping_of_another_source_is_found(tmp_path: Path) -> None:
