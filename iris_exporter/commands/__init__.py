@@ -13,6 +13,7 @@ COMMANDS = {
     "check": "try each stream once, and say what is wrong and what to do",
     "map": "try a mapping of a source that is not IRIS, run its tests, list presets",
     "watch": "show states, figures and events of streams as they happen",
+    "alerts": "write alerting rules for a mapping, and their tests, to files",
     "dashboards": "write the Grafana dashboards to files, or push them into a Grafana",
 }
 DEFAULT = "serve"

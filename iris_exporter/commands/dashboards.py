@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from iris_exporter import logs
@@ -50,6 +50,11 @@ def add_arguments(parser: Parser) -> None:
     )
     for command in (export, push):
         command.add_argument(
+            "--mapping", action="append", default=[], metavar="NAME",
+            help="also one for this mapping, a preset or one of --config.file; repeat the flag for several",
+        )  # fmt: skip
+        command.add_argument("--config.file", dest="config_file", type=Path, metavar="FILE", help="file with mappings:")
+        command.add_argument(
             "--action.reset-url", dest="reset_url", metavar="URL",
             help="add a button that resets a stream; URL is where browsers find the exporter, at Grafana's own origin; "
             "read docs/dashboards.md first (default: no button)",
@@ -66,9 +71,21 @@ def run(arguments: argparse.Namespace) -> int:
     """
     logs.setup("info", "logfmt")
     reset_url = None if arguments.reset_url is None else _reset_url(arguments.reset_url)
+    of_mappings = _of_mappings(arguments)
     if arguments.action == "export":
-        return _export(arguments.directory, reset_url)
-    return _push(arguments, reset_url)
+        return _export(arguments.directory, reset_url, of_mappings)
+    return _push(arguments, reset_url, of_mappings)
+
+
+def _of_mappings(arguments: argparse.Namespace) -> list[files.Json]:
+    """The dashboards of the mappings that are asked for."""
+    if not arguments.mapping:
+        return []
+    from iris_exporter.commands.map import chosen_mapping, read_mappings
+    from iris_exporter.grafana import mapped
+
+    read = read_mappings(arguments.config_file)
+    return [mapped.dashboard(chosen_mapping(name, read)) for name in dict.fromkeys(arguments.mapping)]
 
 
 def _reset_url(text: str) -> str:
@@ -79,8 +96,8 @@ def _reset_url(text: str) -> str:
     return text.rstrip("/")
 
 
-def _export(directory: Path, reset_url: str | None) -> int:
-    written = list(_exported(reset_url))
+def _export(directory: Path, reset_url: str | None, of_mappings: Iterable[files.Json]) -> int:
+    written = [*_exported(reset_url), *map(_file_of, of_mappings)]
     try:
         for path, text in written:
             (directory / path).parent.mkdir(parents=True, exist_ok=True)
@@ -103,12 +120,18 @@ def _exported(reset_url: str | None) -> Iterator[tuple[Path, str]]:
         yield Path("provisioning") / path, text
 
 
-def _push(arguments: argparse.Namespace, reset_url: str | None) -> int:
+def _file_of(dashboard: files.Json) -> tuple[Path, str]:
+    text = json.dumps(dashboard, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    return Path("dashboards") / f"{dashboard['uid']}.json", text
+
+
+def _push(arguments: argparse.Namespace, reset_url: str | None, of_mappings: Iterable[files.Json]) -> int:
     datasources = [_datasource(text) for text in arguments.datasource]
     api = Grafana(arguments.grafana_url, grafana_token(arguments.grafana_token_file), arguments.grafana_ca_file)
     wanted = list(files.dashboards().values())
     if reset_url is not None:
         wanted = [files.with_reset(dashboard, reset_url) for dashboard in wanted]
+    wanted += of_mappings
     sys.stdout.write(f"{'Grafana':<12} {versions.checked(api.version())}\n")
     changed = 0
 

@@ -114,7 +114,7 @@ def _show(name: str) -> str:
 # Mappings
 
 
-def _mappings(file: Path | None) -> "Mappings":
+def read_mappings(file: Path | None) -> "Mappings":
     """The mappings of a file; what is doubtful is printed."""
     from iris_exporter.mapping.reading import Mappings, read_config
 
@@ -128,7 +128,7 @@ def _mappings(file: Path | None) -> "Mappings":
     return read
 
 
-def _chosen(name: str | None, read: "Mappings") -> "Mapping":
+def chosen_mapping(name: str | None, read: "Mappings") -> "Mapping":
     """The mapping of a name, or the only one."""
     from iris_exporter.mapping import presets
 
@@ -157,9 +157,9 @@ def _content(name: str) -> bytes:
 def _try(arguments: argparse.Namespace) -> int:
     from iris_exporter.trial.testing import read_arrivals, try_arrivals
 
-    read = _mappings(arguments.config_file)
+    read = read_mappings(arguments.config_file)
     name = arguments.mapping or _mapping_of_stream(arguments)
-    mapping = _chosen(name, read)
+    mapping = chosen_mapping(name, read)
     recording = read_arrivals(mapping, _content(arguments.sample))
     result = try_arrivals(mapping, recording, time.time(), arguments.stream or "sample")
     if arguments.save is not None:
@@ -204,8 +204,8 @@ def _suggest(name: str) -> str:
 def _test(arguments: argparse.Namespace) -> int:
     from iris_exporter.trial.testing import run_test
 
-    read = _mappings(arguments.config_file)
-    chosen = [_chosen(arguments.mapping, read)] if arguments.mapping is not None else list(read.by_name.values())
+    read = read_mappings(arguments.config_file)
+    chosen = [chosen_mapping(arguments.mapping, read)] if arguments.mapping is not None else list(read.by_name.values())
     tests = [(mapping, test) for mapping in chosen for test in mapping.tests]
     if not tests:
         raise ArgumentsError("--test: no mapping has tests: (give --config.file with one that has)")

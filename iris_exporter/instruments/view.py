@@ -53,6 +53,7 @@ NO_ENTITIES = EntityView()
 class MappedView:
     """What was counted of a stream with a mapping beside its series: see `mapped.MappedCounts`."""
 
+    mapping: str
     guarantee: str
     filtered: int
     problems: Mapping[tuple[str, str, str], int]

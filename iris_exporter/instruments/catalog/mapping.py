@@ -17,6 +17,13 @@ def _of_mapping(name: str, kind: Kind, text: str, value: Callable[[MappedView], 
     return Metric(name, kind, text, MAPPINGS, "mapping", (STREAM, *labels), Subject.STREAM, found)
 
 
+MAPPING_INFO = _of_mapping(
+    "iris_stream_mapping_info",
+    Kind.INFO,
+    "The mapping of a stream, always 1.",
+    lambda view: (view.mapping,),
+    Label("mapping"),
+)
 GUARANTEE = _of_mapping(
     "iris_stream_guarantee",
     Kind.STATESET,

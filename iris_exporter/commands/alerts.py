@@ -1,0 +1,59 @@
+"""The command `iris-exporter alerts`: write alerting rules for a mapping, and their tests, to files."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import yaml
+
+from iris_exporter import logs
+from iris_exporter.commands.arguments import Parser
+from iris_exporter.errors import UsageError
+
+
+def add_arguments(parser: Parser) -> None:
+    """Declare the command and its options."""
+    parser.example += " export --mapping wikimedia alerts"
+    commands = parser.add_subparsers(dest="action", required=True, metavar="COMMAND")
+    export = commands.add_parser("export", help="write rules for Prometheus, and tests of them for promtool")
+    export.example += " --mapping wikimedia alerts"
+    export.add_argument(
+        "directory",
+        type=Path,
+        metavar="DIR",
+        help="where to write; the directory is made if missing, and files are replaced",
+    )
+    export.add_argument(
+        "--mapping", metavar="NAME", help="the mapping: a preset, or one of --config.file (default: its only one)"
+    )
+    export.add_argument("--config.file", dest="config_file", type=Path, metavar="FILE", help="file with mappings:")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the files; 0 when they are there.
+
+    Raises:
+        UsageError: There is no such mapping, or a file cannot be written.
+        ConfigError: The mapping cannot be used.
+    """
+    from iris_exporter.commands.map import chosen_mapping, read_mappings
+    from iris_exporter.mapping import rules
+
+    logs.setup("info", "logfmt")
+    mapping = chosen_mapping(arguments.mapping, read_mappings(arguments.config_file))
+    name = f"{mapping.name}.rules.yaml"
+    directory: Path = arguments.directory
+    for path, document in {
+        directory / name: rules.rules_file(mapping),
+        directory / f"{mapping.name}.rules.test.yaml": rules.tests_file(mapping, name),
+    }.items():
+        text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"cannot write {error.filename}: {error.strerror}") from error
+        except ValueError as error:
+            raise UsageError(f"cannot write {str(path)!r}: {error}") from error
+        sys.stdout.write(f"{path}\n")
+    return 0

@@ -1,0 +1,144 @@
+"""Dashboards and alerts that are made for a mapping, held to what the shipped ones are held to."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from iris_exporter.cli import main
+from iris_exporter.grafana import mapped
+from iris_exporter.mapping import presets, rules
+from iris_exporter.mapping.spec import Mapping
+from tests.mapping import samples
+from tests.tools import tool
+
+MAPPINGS = {name: samples.load(name).mapping for name in samples.NAMES}
+ALERTING = """\
+mappings:
+  plant:
+    namespace: plant
+    expect: {every: 10m}
+    cursor: {path: $.n, order: number, rewind: {by: 2}, resume: {query: {since: "${cursor}"}}}
+    messages:
+      - kind: reading
+        id: $.n
+        metrics:
+          - name: temperature_celsius
+            type: gauge
+            help: Temperature.
+            value: $.t
+            labels: {boiler: $.b}
+            alert: {above: 90, for: 10m, severity: critical, summary: "Boiler {{ $labels.boiler }} is too hot"}
+          - name: pressure_pascals
+            type: gauge
+            help: Pressure.
+            value: $.p
+            alert: {below: 100000, for: 10m, severity: warning, summary: Too little pressure}
+          - name: faults_total
+            type: counter
+            help: Faults.
+            alert: {above: 0.5, for: 5m, severity: warning, summary: Many faults}
+          - {name: state, type: stateset, help: 'State of a "pump".', states: [ON, 'O"F'], state: $.s, labels: &pump {p: $.x}}
+          - {name: pump_info, type: info, help: Pumps., labels: *pump}
+"""
+
+
+@pytest.fixture
+def plant(tmp_path: Path) -> tuple[Path, Mapping]:
+    from iris_exporter.mapping.reading import read_config
+
+    path = tmp_path / "plant.yaml"
+    path.write_text(ALERTING)
+    read = read_config(path)
+    assert not read.problems, read.problems
+    return path, read.by_name["plant"]
+
+
+def expressions(board: dict[str, Any]) -> list[str]:
+    return [target["expr"] for panel in board["panels"] for target in panel.get("targets", [])]
+
+
+@pytest.mark.parametrize("name", sorted(MAPPINGS))
+def test_every_metric_has_a_panel_and_every_panel_a_place(name: str) -> None:
+    board = mapped.dashboard(MAPPINGS[name])
+    asked = " ".join(expressions(board))
+    for metric in MAPPINGS[name].metrics:
+        assert metric.name in asked
+    ids = [panel["id"] for panel in board["panels"]]
+    assert len(set(ids)) == len(ids)
+    assert len(board["uid"]) <= 40
+    taken: set[tuple[int, int]] = set()
+    for panel in board["panels"]:
+        place = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert not cells & taken
+        assert place["x"] + place["w"] <= 24
+        taken |= cells
+        assert panel["type"] == "row" or (panel["description"] and panel["fieldConfig"]["defaults"]["noValue"])
+
+
+@pytest.mark.slow
+@pytest.mark.needs("dashboard-linter", "promtool")
+def test_the_linters_find_nothing(tmp_path: Path, plant: tuple[Path, Mapping]) -> None:
+    lint = tmp_path / ".lint"
+    exclusions = {
+        rule: {"reason": "As the shipped dashboards."}
+        for rule in ("template-job-rule", "template-instance-rule", "template-datasource-rule")
+    }
+    lint.write_text(yaml.safe_dump({"exclusions": exclusions}))
+    wrong = []
+    for mapping in [*MAPPINGS.values(), plant[1]]:
+        path = tmp_path / f"{mapping.name}.json"
+        path.write_text(json.dumps(mapped.dashboard(mapping)))
+        command = [tool("dashboard-linter"), "lint", "--strict", "-c", lint, path]
+        linted = subprocess.run(command, capture_output=True, text=True, check=False)
+        if linted.returncode:
+            wrong.append(linted.stdout + linted.stderr)
+    assert wrong == []
+
+
+@pytest.mark.needs("promtool")
+def test_rules_fire_and_are_quiet_as_their_tests_say(tmp_path: Path, plant: tuple[Path, Mapping]) -> None:
+    file, mapping = plant
+    out = tmp_path / "alerts"
+    assert main(["alerts", "export", "--config.file", str(file), str(out)]) == 0
+    for name in ("wikimedia", "binance"):
+        assert main(["alerts", "export", "--mapping", name, str(out)]) == 0
+    for name in ("plant", "wikimedia", "binance"):
+        for command in (("check", "rules", f"{name}.rules.yaml"), ("test", "rules", f"{name}.rules.test.yaml")):
+            run = subprocess.run([tool("promtool"), *command], cwd=out, capture_output=True, text=True, check=False)
+            assert run.returncode == 0, run.stdout + run.stderr
+    names = [rule.name for rule in rules.rules(mapping)]
+    assert names == [
+        *(
+            "MappingProblems",
+            "MessagesUnmatched",
+            "SeriesLimitReached",
+            "SubscriptionRefused",
+            "CountersInexact",
+            "Silent",
+        ),
+        *("PlantTemperatureCelsiusAbove", "PlantPressurePascalsBelow", "PlantFaultsTotalAbove"),
+    ]
+    assert "Silent" not in [rule.name for rule in rules.rules(presets.load("binance"))]
+
+
+def test_dashboards_of_mappings_are_exported_beside_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["dashboards", "export", "--mapping", "wikimedia", "--mapping", "ntfy", str(tmp_path)]) == 0
+    written = json.loads((tmp_path / "dashboards/mapping-wikimedia.json").read_text())
+    assert written["title"] == "Mapping wikimedia"
+    assert (tmp_path / "dashboards/iris-overview.json").exists()
+    assert "mapping-ntfy.json" in capsys.readouterr().out
+    assert main(["dashboards", "export", "--mapping", "wikimedai", str(tmp_path)]) == 1
+    assert "did you mean wikimedia?" in capsys.readouterr().err
+    assert main(["alerts", "export", "--mapping", "x\0y", str(tmp_path)]) == 1
+    assert main(["alerts", "export", "--mapping", "ntfy", "/proc/nowhere"]) == 1
