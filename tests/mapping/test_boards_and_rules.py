@@ -41,7 +41,7 @@ mappings:
             type: counter
             help: Faults.
             alert: {above: 0.5, for: 5m, severity: warning, summary: Many faults}
-          - {name: state, type: stateset, help: 'State of a "pump".', states: [ON, 'O"F'], state: $.s, labels: &pump {p: $.x}}
+          - {name: state, type: stateset, help: 'A "pump".', states: [ON, 'O"F'], state: $.s, labels: &pump {p: $.x}}
           - {name: pump_info, type: info, help: Pumps., labels: *pump}
 """
 

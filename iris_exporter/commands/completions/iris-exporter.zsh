@@ -10,6 +10,7 @@
 
 _shtab_iris_exporter_commands() {
   local _commands=(
+    alerts:'Write alerting rules for a mapping, and their tests, to files.'
     backend:'Run the reference IRIS backend.'
     check:'Try each stream once, and say what is wrong and what to do.'
     completion:'Print the completion of commands and flags for bash, zsh or fish.'
@@ -21,6 +22,13 @@ _shtab_iris_exporter_commands() {
     watch:'Show states, figures and events of streams as they happen.'
   )
   _describe 'iris-exporter commands' _commands
+}
+
+_shtab_iris_exporter_alerts_commands() {
+  local _commands=(
+    export:'write rules for Prometheus, and tests of them for promtool'
+  )
+  _describe 'iris-exporter alerts commands' _commands
 }
 
 _shtab_iris_exporter_config_commands() {
@@ -148,6 +156,27 @@ _shtab_iris_exporter_options=(
 
 # guard to ensure default positional specs are added only once per session
 _shtab_iris_exporter_defaults_added=0
+
+_shtab_iris_exporter_alerts_options=(
+  {-h,--help}"[show the options that most people need, and stop]"
+  "--help-all[show all options and stop]"
+  "(- : *)--version[show the version and stop]"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_iris_exporter_alerts_defaults_added=0
+
+_shtab_iris_exporter_alerts_export_options=(
+  {-h,--help}"[show the options that most people need, and stop]"
+  "--help-all[show all options and stop]"
+  "(- : *)--version[show the version and stop]"
+  "--mapping=[the mapping\: a preset, or one of --config.file (default\: its only one)]:NAME:"
+  "--config.file=[file with mappings\:]:FILE:_files"
+  ":where to write\; the directory is made if missing, and files are replaced:_files -/"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_iris_exporter_alerts_export_defaults_added=0
 
 _shtab_iris_exporter_backend_options=(
   {-h,--help}"[show the options that most people need, and stop]"
@@ -278,6 +307,8 @@ _shtab_iris_exporter_dashboards_export_options=(
   {-h,--help}"[show the options that most people need, and stop]"
   "--help-all[show all options and stop]"
   "(- : *)--version[show the version and stop]"
+  "*--mapping=[also one for this mapping, a preset or one of --config.file\; repeat the flag for several]:NAME:"
+  "--config.file=[file with mappings\:]:FILE:_files"
   "--action.reset-url=[add a button that resets a stream\; URL is where browsers find the exporter, at Grafana\'s own origin\; read docs\/dashboards.md first (default\: no button)]:URL:"
   ":where to write\; the directory is made if missing, and files are replaced:_files -/"
 )
@@ -295,6 +326,8 @@ _shtab_iris_exporter_dashboards_push_options=(
   "--folder=[title of the folder, if it has to be created (default\: IRIS)]:TITLE:"
   "*--datasource=[also create or update the data source of this kind (prometheus, loki, tempo) with this address\; repeat the flag for several]:KIND=URL:"
   "--dry-run[show what would change, and change nothing]"
+  "*--mapping=[also one for this mapping, a preset or one of --config.file\; repeat the flag for several]:NAME:"
+  "--config.file=[file with mappings\:]:FILE:_files"
   "--action.reset-url=[add a button that resets a stream\; URL is where browsers find the exporter, at Grafana\'s own origin\; read docs\/dashboards.md first (default\: no button)]:URL:"
 )
 
@@ -535,6 +568,7 @@ _shtab_iris_exporter() {
       (( CURRENT += 1 ))
       curcontext="${curcontext%:*:*}:_shtab_iris_exporter-$line[1]:"
       case $line[1] in
+        alerts) _shtab_iris_exporter_alerts ;;
         backend) _arguments -C -s $_shtab_iris_exporter_backend_options ;;
         check) _arguments -C -s $_shtab_iris_exporter_check_options ;;
         completion) _arguments -C -s $_shtab_iris_exporter_completion_options ;;
@@ -544,6 +578,29 @@ _shtab_iris_exporter() {
         map) _arguments -C -s $_shtab_iris_exporter_map_options ;;
         serve) _arguments -C -s $_shtab_iris_exporter_serve_options ;;
         watch) _arguments -C -s $_shtab_iris_exporter_watch_options ;;
+      esac
+  esac
+}
+
+_shtab_iris_exporter_alerts() {
+  local context state line curcontext="$curcontext" one_or_more='(*)' remainder='(-)*:' default='*::: :->alerts'
+
+  # Add default positional/remainder specs only if none exist, and only once per session
+  if (( ! _shtab_iris_exporter_alerts_defaults_added )); then
+    if (( ${_shtab_iris_exporter_alerts_options[(I)${(q)one_or_more}*]} +          ${_shtab_iris_exporter_alerts_options[(I)${(q)remainder}*]} +          ${_shtab_iris_exporter_alerts_options[(I)${(q)default}]} == 0 )); then
+      _shtab_iris_exporter_alerts_options+=(': :_shtab_iris_exporter_alerts_commands' '*::: :->alerts')
+    fi
+    _shtab_iris_exporter_alerts_defaults_added=1
+  fi
+  _arguments -C -s $_shtab_iris_exporter_alerts_options
+
+  case $state in
+    alerts)
+      words=($line[1] "${words[@]}")
+      (( CURRENT += 1 ))
+      curcontext="${curcontext%:*:*}:_shtab_iris_exporter_alerts-$line[1]:"
+      case $line[1] in
+        export) _arguments -C -s $_shtab_iris_exporter_alerts_export_options ;;
       esac
   esac
 }
