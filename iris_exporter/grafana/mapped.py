@@ -12,6 +12,7 @@ from typing import Any
 from iris_exporter.core import palette
 from iris_exporter.core.status import State
 from iris_exporter.grafana import files
+from iris_exporter.instruments import catalog
 from iris_exporter.mapping.spec import LabelSpec, Mapping, MetricKind, MetricSpec
 
 Json = dict[str, Any]
@@ -39,7 +40,7 @@ def dashboard(mapping: Mapping) -> Json:
     variables = {variable["name"]: variable for variable in shipped["templating"]["list"]}
     chosen = [copy.deepcopy(variables[name]) for name in _VARIABLES]
     exporters = 'job=~"$job", instance=~"$instance"'
-    streams = f'label_values(iris_stream_mapping_info{{{exporters}, mapping="{mapping.name}"}}, stream)'
+    streams = f'label_values({catalog.MAPPING_INFO.name}{{{exporters}, mapping="{mapping.name}"}}, stream)'
     chosen[-1]["query"]["query"] = streams
     panels: list[Json] = []
     _add(panels, "Link", _link_panels())
