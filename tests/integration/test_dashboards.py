@@ -34,6 +34,11 @@ EMPTY = {
 }
 """Queries that must have nothing to say in this run, as `dashboard / panel / query`, and why. They all leave out
 what is 0: without that they find series."""
+WITHOUT_SERIES = {
+    f"iris-connection / {panel} / A": "no stream of this run has a mapping"
+    for panel in ("Elements left out", "Guarantee", "Mapping problems")
+}
+"""Likewise, of metrics that are not there at all."""
 
 
 def sometimes(query: Query) -> set[str]:
@@ -273,10 +278,10 @@ async def test_every_query_returns_data_or_is_listed_with_the_reason(tmp_path: P
             } - sometimes(query)
             if not found:
                 empty.add(query.where)
-                if boards.growths(query.expr)[0]:
+                if boards.growths(query.expr)[0] and query.where not in WITHOUT_SERIES:
                     zeros = compressed(query, projects, by).replace(" > 0", "")
                     assert await server.over(zeros, end), f"not even zeros: {query.where}"
             if not all(wanted <= set(series["metric"]) for series in found):
                 misnamed.add(query.where)
     assert misnamed == set(), "a legend names labels that the series do not have"
-    assert empty == set(EMPTY)
+    assert empty == EMPTY.keys() | WITHOUT_SERIES.keys()
