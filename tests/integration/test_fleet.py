@@ -194,7 +194,7 @@ async def test_a_fleet_grows_from_8_to_9_and_every_stream_stays_on_exactly_one_s
         assert await shards[8].states() == {}, "the others have all of its streams"
         for shard in shards[:8]:
             shard.program.signal(signal.SIGHUP)
-            await wait_until(lambda shard=shard: _has_total(shard, 9), "a reload")
+            await wait_until(lambda shard=shard: _has_total(shard, 9), "a reload", 30)
             assert len(overlaps.open) >= STREAMS - STREAMS / 9, "a stream that does not move is not touched"
         after = await placement(shards)
         for task in living:
