@@ -7,7 +7,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -16,52 +15,26 @@ from iris_exporter.mapping.lint import name_problems
 from iris_exporter.mapping.metric_spec import MetricKind
 from iris_exporter.mapping.operators import UNBOUNDED, UNITS
 from iris_exporter.mapping.paths import MISSING, Root, Step, find, written
+from iris_exporter.trial.kinds import Field, Kind, Place, fields_of, kinds_of
 from iris_exporter.trial.running import text_of
 from iris_exporter.trial.samples import Arrival
 
-_KIND_NAMES = (
-    "type",
-    "kind",
-    "event",
-    "event_type",
-    "message_type",
-    "messagetype",
-    "action",
-    "op",
-    "channel",
-    "method",
-)
 _ROLES = {
     "heartbeat": "heartbeat", "keepalive": "heartbeat", "ping": "heartbeat", "pong": "pong", "ack": "ack",
     "subscribed": "ack", "subscriptions": "ack", "hello": "ack", "welcome": "ack", "open": "ack", "error": "error",
 }  # fmt: skip
 _ID_NAMES = ("id", "uuid", "event_id", "eventid", "message_id", "uid", "guid")
-_TIME_NAME = re.compile(r"time|date|^ts$|_at$|At$|created|updated|^dt$|^[tE]$", re.ASCII)
-_MOST_KINDS, _MOST_VALUES, _MOST_LABELS, _MOST_NUMBERS, _MOST_DEPTH = 20, 20, 4, 12, 6
+_TIME_NAME = re.compile(r"time|date|^ts$|^at$|_at$|At$|created|updated|^dt$|^[tE]$", re.ASCII)
+_MOST_VALUES, _MOST_LABELS, _MOST_NUMBERS = 20, 4, 12
 # Digits of a Unix time of this century, by the unit.
 _UNIX = {"unix": (1e9, 4e9), "unix_ms": (1e12, 4e12), "unix_us": (1e15, 4e15), "unix_ns": (1e18, 4e18)}
+_MEASURE = re.compile(r"-?[0-9]+(?:\.[0-9]+)? \S{1,8}", re.ASCII)  # a number and its unit, which is no label
 _NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?", re.ASCII)
 _UNIT_OF_WORD = {"ms": "ms", "us": "us", "ns": "ns", "milliseconds": "ms", "minutes": "minutes", "hours": "hours",
                  "days": "days", "percent": "percent", "pct": "percent", "kb": "kilobytes", "mb": "megabytes",
                  "gb": "gigabytes", "knots": "knots", "fahrenheit": "fahrenheit"}  # fmt: skip
 
-Place = tuple[Step, ...]
-
-
-@dataclass(slots=True)
-class _Field:
-    """What a field was in the messages of one kind."""
-
-    count: int = 0
-    values: Counter[object] = field(default_factory=Counter)
-    types: Counter[type] = field(default_factory=Counter)
-
-    def add(self, value: Any) -> None:
-        """Note one value."""
-        self.count += 1
-        self.types[type(value)] += 1
-        if len(self.values) <= 1_000:
-            self.values[value] += 1
+_EVENT_ID = "meta.id"
 
 
 def suggest(name: str, arrivals: Sequence[Arrival], *, form: str) -> str:
@@ -69,7 +42,9 @@ def suggest(name: str, arrivals: Sequence[Arrival], *, form: str) -> str:
     namespace = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") or "source"
     namespace = namespace if namespace[0].isalpha() else f"s_{namespace}"
     messages = [(_event_of(arrival), _value_of(arrival)) for arrival in arrivals]
-    groups = _kinds([(event, value) for event, value in messages if value is not MISSING])
+    kinds = list(kinds_of([(event, value) for event, value in messages if value is not MISSING]))
+    numbered = form == "sse" and _all_differ([arrival.last_event_id for arrival in arrivals])
+    shared = _share_ids(kinds)
     lines = [
         f"# A first mapping of {len(messages)} messages: names, helps and labels are guesses.",
         "mappings:",
@@ -78,11 +53,30 @@ def suggest(name: str, arrivals: Sequence[Arrival], *, form: str) -> str:
     ]
     if form == "lines":
         lines.append("    # format: ndjson, if this is a body and not the messages of a WebSocket")
+    if numbered:
+        lines.append(f"    cursor: {{path: {_EVENT_ID}}}")
     lines.append("    messages:")
-    for kind, selector, values in groups:
-        prefix = f"{_word(kind)}_" if selector else ""
-        lines += [f"      {line}" for line in _entry(namespace, kind, selector, values, prefix)]
+    for kind in kinds:
+        lines += [f"      {line}" for line in _entry(namespace, kind, kind.path if shared else "", numbered=numbered)]
     return "\n".join(lines) + "\n"
+
+
+def _all_differ(ids: Sequence[str | None]) -> bool:
+    """Whether each message has an id of its own."""
+    return bool(ids) and all(ids) and len(set(ids)) == len(ids)
+
+
+def _share_ids(kinds: Sequence[Kind]) -> bool:
+    """Whether what would be the id is the same in messages of several kinds, such as that of a job which all are about.
+
+    The mapping would take them for one event that comes again.
+    """
+    seen = Counter[object]()
+    for kind in kinds:
+        fields = fields_of(_each(kind.values)[2])
+        place = _identity(fields)
+        seen.update(() if place is None else {str(value) for value in fields[place].values})
+    return any(count > 1 for count in seen.values())
 
 
 def _event_of(arrival: Arrival) -> str | None:
@@ -96,53 +90,13 @@ def _value_of(arrival: Arrival) -> Any:
         return MISSING
 
 
-# Kinds
-
-
-def _kinds(messages: list[tuple[str | None, Any]]) -> Iterator[tuple[str, str, list[Any]]]:
-    """Yield each kind, what selects it in YAML, and its messages."""
-    events = {event for event, _ in messages if event is not None}
-    place = None if len(events) > 1 else _discriminator([value for _, value in messages])
-    if len(events) <= 1 and place is None:
-        yield "message", "", [value for _, value in messages]
-        return
-    groups: dict[str, list[Any]] = {}
-    for event, value in messages:
-        key = event if place is None else find(value, place)
-        if isinstance(key, str):
-            groups.setdefault(key, []).append(value)
-    used: set[str] = set()
-    for key, values in groups.items():
-        word = re.sub(r"[^a-z0-9]+", "-", key.lower()).strip("-")[:40] or "message"
-        while word in used or word == "other":
-            word += "-more"
-        used.add(word)
-        quoted = json.dumps(key, ensure_ascii=False)
-        path = "" if place is None else json.dumps(written(Root.MESSAGE, place), ensure_ascii=False)
-        yield word, f"event: {quoted}" if place is None else f"when: {{{path}: {quoted}}}", values
-
-
-def _discriminator(values: list[Any]) -> Place | None:
-    """The place of the text that says what a message is: in nearly all of them, with few values and such a name."""
-    objects = [value for value in values if isinstance(value, dict)]
-    if len(objects) < 2:
-        return None
-    found: list[tuple[int, int, Place]] = []
-    for place, seen in _fields(objects).items():
-        few = 2 <= len(seen.values) <= min(_MOST_KINDS, max(2, seen.count // 2 + 1))
-        if len(place) <= 2 and few and seen.types.keys() == {str} and seen.count >= 0.8 * len(objects):
-            name = str(place[-1]).lower()
-            rank = _KIND_NAMES.index(name) if name in _KIND_NAMES else len(_KIND_NAMES)
-            found.append((len(place), rank, place))
-    named = [each for each in found if each[1] < len(_KIND_NAMES)]
-    return min(named)[2] if named else None
-
-
 # One kind
 
 
-def _entry(namespace: str, kind: str, selector: str, values: list[Any], prefix: str) -> Iterator[str]:
-    """The lines of one kind; `prefix` is in front of the names of its gauges, which other kinds may have, too."""
+def _entry(namespace: str, source: Kind, scope: str, *, numbered: bool) -> Iterator[str]:
+    """The lines of one kind. `scope` is a path in front of its id, or empty; `numbered`: events have ids."""
+    kind, selector, values = source.name, source.selector, source.values
+    prefix = f"{_word(kind)}_" if selector else ""  # of its gauges, whose names other kinds may have, too
     role = next((role for word, role in _ROLES.items() if word in kind.split("-")), None)
     if role is not None:
         body = [f"kind: {kind}", *([selector] if selector else []), f"role: {role}"]
@@ -154,11 +108,14 @@ def _entry(namespace: str, kind: str, selector: str, values: list[Any], prefix: 
     each, root, elements = _each(values)
     if each:
         yield f"  each: {json.dumps(each)}"
-    fields = _fields(elements)
+    fields = fields_of(elements)
     selected = {place for place, seen in fields.items() if len(seen.values) == 1 and selector.endswith(_last(seen))}
     identity = _identity(fields)
-    if identity is not None:
-        yield f"  id: {_path(root, identity)}"
+    if numbered and not each:  # elements need ids of their own
+        yield f"  id: {_EVENT_ID}"
+    elif identity is not None:
+        own = _path(root, identity)
+        yield f"  id: [{scope}, {own}]" if scope else f"  id: {own}"
     time = _time(fields)
     if time is not None:
         yield f"  time: {{path: {_path(root, time[0])}, format: {time[1]}}}"
@@ -174,7 +131,7 @@ def _entry(namespace: str, kind: str, selector: str, values: list[Any], prefix: 
     yield from _gauges(namespace, prefix, root, rest, again)
 
 
-def _last(seen: _Field) -> str:
+def _last(seen: Field) -> str:
     """How a selector ends that asks for the only value of a field."""
     return f": {json.dumps(next(iter(seen.values)), ensure_ascii=False)}}}"
 
@@ -209,25 +166,7 @@ def _alike(values: Iterable[Any]) -> bool:
     return len(keys) >= 2 and len(set.intersection(*keys)) * 2 > len(everything)
 
 
-def _fields(values: Iterable[Any]) -> dict[Place, _Field]:
-    """The single values in objects, by their place."""
-    found: dict[Place, _Field] = {}
-    for value in values:
-        for place, single in _singles(value, ()):
-            if place in found or len(found) < 500:
-                found.setdefault(place, _Field()).add(single)
-    return found
-
-
-def _singles(value: Any, place: Place) -> Iterator[tuple[Place, Any]]:
-    if isinstance(value, dict) and len(place) < _MOST_DEPTH:
-        for key, inner in value.items():
-            yield from _singles(inner, (*place, key))
-    elif place and isinstance(value, str | int | float | bool):
-        yield place, value
-
-
-def _identity(fields: dict[Place, _Field]) -> Place | None:
+def _identity(fields: dict[Place, Field]) -> Place | None:
     for place, seen in sorted(fields.items(), key=lambda item: len(item[0])):
         # One that repeats in most messages is of something else.
         repeats = len(seen.values) * 2 <= seen.count
@@ -236,7 +175,7 @@ def _identity(fields: dict[Place, _Field]) -> Place | None:
     return None
 
 
-def _time(fields: dict[Place, _Field]) -> tuple[Place, str] | None:
+def _time(fields: dict[Place, Field]) -> tuple[Place, str] | None:
     for place, seen in fields.items():
         if _TIME_NAME.search(str(place[-1])) and (form := _time_format(seen.values)) is not None:
             return place, form
@@ -263,13 +202,15 @@ def _format_of(value: object) -> str | None:
 # Metrics
 
 
-def _labels(root: Root, fields: dict[Place, _Field], each: str) -> dict[str, str]:
+def _labels(root: Root, fields: dict[Place, Field], each: str) -> dict[str, str]:
     """Labels and their paths: texts with few values, and the key of an element."""
     labels = {"name": '"@key"'} if each.endswith(".*") else {}
     for place, seen in fields.items():
         few = len(seen.values) <= min(_MOST_VALUES, max(2, seen.count // 2))
         short = all(len(str(value)) <= _LONGEST_LABEL for value in seen.values)
-        is_label = few and short and seen.types.keys() <= {str, bool} and not _is_numeric(seen)
+        is_label = (
+            few and short and seen.types.keys() <= {str, bool} and not _is_numeric(seen) and not _is_measure(seen)
+        )
         name = _word(place[-1])
         if {*_words(place[-1])[-1:]} & _NO_LABELS:
             continue
@@ -278,7 +219,7 @@ def _labels(root: Root, fields: dict[Place, _Field], each: str) -> dict[str, str
     return labels
 
 
-def _gauges(namespace: str, prefix: str, root: Root, fields: dict[Place, _Field], labelled: str) -> Iterator[str]:
+def _gauges(namespace: str, prefix: str, root: Root, fields: dict[Place, Field], labelled: str) -> Iterator[str]:
     used: set[str] = set()
     for place, seen in fields.items():
         if len(used) >= _MOST_NUMBERS or not _is_numeric(seen) or _is_identifier(place[-1]):
@@ -297,13 +238,18 @@ _NO_LABELS = UNBOUNDED | {"uri", "schema"}
 _RESERVED = frozenset({"le", "quantile", "stream", "job", "instance", "state"})
 
 
-def _is_numeric(seen: _Field) -> bool:
+def _is_numeric(seen: Field) -> bool:
     """Whether all values are numbers, or texts that are."""
     return all(
         (isinstance(value, int | float) and not isinstance(value, bool))
         or (isinstance(value, str) and _NUMBER.fullmatch(value) is not None)
         for value in seen.values
     )
+
+
+def _is_measure(seen: Field) -> bool:
+    """Whether all values are texts such as `21.5 C`."""
+    return all(isinstance(value, str) and _MEASURE.fullmatch(value) is not None for value in seen.values)
 
 
 def _is_identifier(step: Step) -> bool:

@@ -56,6 +56,49 @@ def test_kinds_ids_times_numbers_and_labels_are_found(tmp_path: Path) -> None:
     assert took.factor == 0.001
 
 
+JOBS = b"""\
+id: %d
+event: job.queued
+data: {"at":"2026-11-29T10:00:00Z","job":{"id":"j7","name":"build"}}
+
+id: %d
+event: job.finished
+data: {"at":"2026-11-29T10:01:00Z","job":{"id":"j7","name":"build"},"took":"1200 ms"}
+
+"""
+
+
+@pytest.mark.parametrize("numbers", [(1, 2), (1, 1)])
+def test_messages_about_the_same_thing_are_not_taken_for_one_event(numbers: tuple[int, int], tmp_path: Path) -> None:
+    """By the ids of the events, and without such by the id of the thing together with the kind."""
+    content = JOBS % numbers
+    mapping = suggested(content, tmp_path).by_name["my-source"]
+    for entry in mapping.entries:
+        part = entry.parts[0]
+        ids = [path.text for paths in part.id for path in paths]
+        assert ids == (["meta.id"] if numbers == (1, 2) else ["meta.event", "$.job.id"])
+        assert part.time is not None
+        assert [label.name for label in part.metrics[0].labels] == ["name"]
+    assert (mapping.cursor is not None) == (numbers == (1, 2))
+    result = try_arrivals(mapping, read_arrivals(mapping, content), samples.NOW)
+    assert 'my_source_job_finished_total{name="build",stream="sample"} 1.0' in result.exposition
+
+
+def test_kinds_without_names_of_events_share_an_id_as_well(tmp_path: Path) -> None:
+    content = b"".join(b'{"kind":"%s","id":"j%d"}\n' % (kind, n) for n in range(3) for kind in (b"start", b"stop"))
+    mapping = suggested(content, tmp_path).by_name["my-source"]
+    assert [[path.text for paths in entry.parts[0].id for path in paths] for entry in mapping.entries] == [
+        ["$.kind", "$.id"]
+    ] * 2
+
+
+def test_a_short_sample_may_have_many_kinds(tmp_path: Path) -> None:
+    kinds = ("welcome", "login", "subscribed", "reading", "state", "error", "reading")
+    content = "".join(f'{{"kind":"{kind}","n":1}}\n' for kind in kinds).encode()
+    mapping = suggested(content, tmp_path).by_name["my-source"]
+    assert {entry.kind for entry in mapping.entries} == set(kinds)
+
+
 def test_elements_of_lists_and_values_of_objects_are_found(tmp_path: Path) -> None:
     listed = suggested(b'[{"id":1,"n":2},{"id":2,"n":3}]', tmp_path).by_name["my-source"].entries[0].parts[0]
     assert str(listed.each) == "$[*]"
