@@ -45,6 +45,12 @@ class NamedEvent:
         return len(self.data)
 
 
+class DocumentFrame(bytes):
+    """A document that is one more message (`documents_are_messages`), and none of the stream."""
+
+    __slots__ = ()
+
+
 Outgoing = bytes | Binary
 """A message to send; bytes are text in UTF-8."""
 Frame = bytes | Binary | NamedEvent

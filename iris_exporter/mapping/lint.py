@@ -174,6 +174,9 @@ def check_entries(entries: Iterable[Entry], limits: MappingLimits, notes: Notes,
     check_families(metrics, notes, here)
     labels = {label.name for metric in metrics if metric.kind in _FORGETTING for label in metric.labels}
     for part in parts:
+        for name, asked in (("log", part.log), ("trace", part.trace)):
+            if asked is not None:
+                _place(notes, part, here).warn(name, "nothing for now: it is checked, and makes no record or span yet")
         for label in (label for label, _ in part.forget if label not in labels):
             expected = "a label of a gauge, info or stateset of this mapping"
             _place(notes, part, here).warn(f"forget of the label {label}", expected)

@@ -56,6 +56,8 @@ def _check_snapshot(values: Values) -> None:
     url: Template | None = values.get("url")
     if url is not None and not str(url.content).startswith("${origin}/"):
         values.at("url").problem("another address", "${origin}/..., since no other host than the stream's is asked")
+    if "cursor" in values:
+        values.at("cursor").warn("cursor", "nothing for now: it is checked, and a resume goes on from the stream's own")
 
 
 SNAPSHOT = Object(

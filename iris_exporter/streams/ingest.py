@@ -14,7 +14,7 @@ from typing_extensions import override
 from iris_exporter.core.failures import Failure
 from iris_exporter.core.limits import Limits
 from iris_exporter.core.positions import Outcome
-from iris_exporter.decoding.dialect import NOTHING_NOTED, Dialect, Noted, Outgoing
+from iris_exporter.decoding.dialect import NOTHING_NOTED, Dialect, DocumentFrame, Noted, Outgoing
 from iris_exporter.decoding.messages import (
     Dropped,
     Elements,
@@ -312,7 +312,7 @@ class StreamSink(Sink):
     def _take_messages(self, body: bytes, at: float) -> Failure | None:
         """Take a document that is one more frame; a failure when no message in it is one that is known."""
         self._understood = False
-        failure = self.receive(Received([body], 0), at).failure
+        failure = self.receive(Received([DocumentFrame(body)], 0), at).failure
         if failure is not None or self._understood:
             return failure
         return Failure("unknown_shape", "the document has no message that the mapping knows")

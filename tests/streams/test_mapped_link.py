@@ -340,3 +340,48 @@ messages:
         assert [request.query["token"] for request in server.requests] == ["s3cret&key"] * 3
         assert server.sent("Authorization") == [None] * 3
         assert "s3cret" not in repr(stream.status())
+
+
+SNAPSHOT = """\
+snapshot:
+  url: "${origin}/state?room=${param.room}"
+  messages:
+    - kind: state
+      each: $.devices.*
+      id: "@.n"
+      metrics:
+        - {name: events_total, type: counter, help: Events.}
+        - {name: level, type: gauge, help: Level., value: "@.level", labels: {device: "@key"}}
+messages:
+  - kind: event
+    id: $.n
+    metrics:
+      - {name: events_total, type: counter, help: Events.}
+      - {name: level, type: gauge, help: Level., value: $.level, labels: {device: $.device}}
+"""
+
+
+async def test_the_state_beside_a_stream_has_entries_of_its_own(tmp_path: Path) -> None:
+    """What it has is not counted again when the stream brings it, and the stream goes on from it."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        if request.path == "/state":
+            return web.json_response({"devices": {"a": {"n": 1, "level": 5}, "b": {"n": 2, "level": 6}}})
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        for number, level in ((2, 6), (3, 7)):
+            await socket.send_json({"n": number, "device": "b", "level": level})
+        await socket.receive()
+        return socket
+
+    mapped = mapping(tmp_path, SNAPSHOT)
+    async with (
+        serve(handle) as at,
+        following(mapped, at.url.replace("http", "ws") + "/ws", parameters=(("room", "7"),)) as stream,
+    ):
+        await until(lambda: counted(stream) == 3 and stream.status().state is State.LIVE)
+        shown = stream.snapshot().mapped
+        assert shown is not None
+        assert dict(shown.series["m_level"]) == {("a",): 5.0, ("b",): 7.0}
+        assert {request.path_qs for request in at.requests} == {"/ws", "/state?room=7"}
+        assert counts(stream, catalog.POLL_FAILURES) == {}

@@ -9,11 +9,11 @@ from typing_extensions import override
 
 from iris_exporter.core.failures import Failure
 from iris_exporter.core.limits import DEFAULT_LIMITS, Limits
-from iris_exporter.decoding.dialect import Binary, Frame, Noted, Outgoing
+from iris_exporter.decoding.dialect import Binary, DocumentFrame, Frame, Noted, Outgoing
 from iris_exporter.decoding.mapped.compiled import Compiled, Pieces
 from iris_exporter.decoding.mapped.link import MappedLink
 from iris_exporter.decoding.mapped.patient import Patient
-from iris_exporter.decoding.mapped.pieces import pieces_of
+from iris_exporter.decoding.mapped.pieces import Piece, pieces_of
 from iris_exporter.decoding.mapped.places import paths_of
 from iris_exporter.decoding.mapped.shapes import Conflict
 from iris_exporter.decoding.mapped.tally import Tally
@@ -40,6 +40,7 @@ class MappedDialect(MappedLink):
         self.tally = Tally()
         self.names_events = reads_names(mapping)
         self._patient = Patient(mapping, self.tally)
+        self._snapshot = Patient(mapping, self.tally, of_snapshot=True) if mapping.snapshot is not None else None
         self._compiled: Compiled | None = None
         if not is_patient:
             with suppress(Conflict):
@@ -49,6 +50,8 @@ class MappedDialect(MappedLink):
     def configure(self, settings: StreamSettings) -> None:
         super().configure(settings)
         self._patient.stream = settings.name
+        if self._snapshot is not None:
+            self._snapshot.stream = settings.name
 
     @override
     def reset(self, subprotocol: str = "") -> None:
@@ -76,7 +79,9 @@ class MappedDialect(MappedLink):
 
     @override
     def decode(self, frames: Sequence[Frame]) -> Iterator[EventBatch | Message | DecodeError]:
-        if self._compiled is None or self._patient.in_history:
+        if len(frames) == 1 and isinstance(frames[0], DocumentFrame):
+            yield from self._document(bytes(frames[0]))
+        elif self._compiled is None or self._patient.in_history:
             for frame in frames:
                 yield from self._one_by_one(frame)
         elif self.mapping.format is Format.JSON and are_texts(frames):
@@ -87,6 +92,13 @@ class MappedDialect(MappedLink):
         else:
             pieces = [piece for frame in frames for piece in pieces_of(frame, self.mapping.format)]
             yield from self._compiled.read(Pieces([piece.json for piece in pieces], pieces))
+
+    def _document(self, body: bytes) -> Iterator[EventBatch | Message | DecodeError]:
+        """What is beside a stream has entries of its own; what is polled instead of one has those of the stream."""
+        if self._snapshot is None or self.is_polled:
+            yield from self.decode((body,))
+        else:
+            yield from self._snapshot.read(Piece(body, body))
 
     def _one_by_one(self, frame: Frame) -> Iterator[Message | DecodeError]:
         if isinstance(frame, Binary):
@@ -110,10 +122,6 @@ class MappedDialect(MappedLink):
     @override
     def decode_page(self, body: bytes, headers: Mapping[str, str]) -> Page | None:
         return None
-
-    @override
-    def snapshot_addresses(self, url: str) -> tuple[str, ...]:
-        return ()
 
     @override
     def page_address(self, snapshot_url: str, after: str) -> str | None:

@@ -6,7 +6,7 @@ from typing_extensions import override
 
 from iris_exporter.core import negotiation
 from iris_exporter.core.failures import Failure
-from iris_exporter.core.negotiation import Probe
+from iris_exporter.core.negotiation import Probe, as_http
 from iris_exporter.decoding.dialect import Call, Dialect, Frame, Opening, Outgoing
 from iris_exporter.decoding.mapped import requests
 from iris_exporter.decoding.mapped.conversation import Conversation
@@ -41,6 +41,8 @@ class MappedLink(Dialect):
             self.heartbeat_timeout_seconds = mapping.heartbeat.timeout_seconds
         self._resume = None if cursor is None else cursor.resume
         self._stream, self._origin = "", ""
+        self.is_polled = False
+        """Whether the documents of the source are its stream."""
         self._parameters: Mapping[str, str] = {}
         self._conversation = Conversation(mapping)
 
@@ -48,6 +50,7 @@ class MappedLink(Dialect):
     def configure(self, settings: StreamSettings) -> None:
         self._stream, self._origin = settings.name, requests.origin(settings.url)
         self._parameters = dict(settings.parameters)
+        self.is_polled = settings.protocol == "poll"
 
     @override
     def first_probe(self, settings: StreamSettings, remembered: str | None) -> Probe:
@@ -84,6 +87,11 @@ class MappedLink(Dialect):
     @override
     def document_call(self, url: str, position: str = "") -> Call:
         return self._call(url, position, by_event_id=False)
+
+    @override
+    def snapshot_addresses(self, url: str) -> tuple[str, ...]:
+        snapshot = self.mapping.snapshot
+        return () if snapshot is None else (as_http(self._converse("").text(snapshot.url)),)
 
     @override
     def refuses_position(self, status: int) -> bool:
