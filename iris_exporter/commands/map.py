@@ -142,7 +142,8 @@ def chosen_mapping(name: str | None, read: "Mappings") -> "Mapping":
         return known[name]
     if name in presets.names():
         return presets.load(name)
-    raise UsageError(f"--mapping: there is no mapping {name!r}{did_you_mean(name, [*known, *presets.names()])}")
+    where = "among the presets and in --config.file" if known else "among the presets, and no --config.file has others"
+    raise UsageError(f"--mapping: there is no {name!r} {where}{did_you_mean(name, [*known, *presets.names()])}")
 
 
 # Samples

@@ -11,6 +11,7 @@ from iris_exporter.mapping.metric_spec import LabelSpec, MetricKind, MetricSpec,
 from iris_exporter.mapping.notes import Here, Notes
 from iris_exporter.mapping.objects import Values
 from iris_exporter.mapping.operators import UNITS
+from iris_exporter.mapping.paths import Root
 from iris_exporter.mapping.spec import Entry, Mapping, MappingLimits, Role
 from iris_exporter.mapping.templates import Template
 
@@ -150,6 +151,8 @@ def _check_buckets(values: Values) -> None:
 
 # One mapping
 
+_OF_THE_ELEMENT = (Root.ELEMENT, Root.KEY)  # not the parent, which its elements share
+
 
 def check_entries(entries: Iterable[Entry], limits: MappingLimits, notes: Notes, here: Here) -> None:
     """Note what does not fit together in the messages of one mapping."""
@@ -174,6 +177,9 @@ def check_entries(entries: Iterable[Entry], limits: MappingLimits, notes: Notes,
     check_families(metrics, notes, here)
     labels = {label.name for metric in metrics if metric.kind in _FORGETTING for label in metric.labels}
     for part in parts:
+        if part.each and part.id and not any(path.root in _OF_THE_ELEMENT for paths in part.id for path in paths):
+            expected = "a part of the element, such as @.id or @key: the others are left out as duplicates"
+            _place(notes, part, here).warn("an id that all elements of each share", expected)
         for name, asked in (("log", part.log), ("trace", part.trace)):
             if asked is not None:
                 _place(notes, part, here).warn(name, "nothing for now: it is checked, and makes no record or span yet")

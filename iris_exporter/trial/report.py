@@ -24,7 +24,8 @@ def _messages(result: Result) -> Iterator[str]:
     total = sum(result.messages.values())
     kinds = ", ".join(f"{kind} {count}" for kind, count in result.messages.items())
     yield f"messages: {total}" + (f" ({kinds})" if kinds else "")
-    yield f"elements filtered: {result.filtered}; duplicates: {result.duplicates}; gaps: {result.gaps}"
+    again = " (left out: their id was that of an earlier event)" if result.duplicates else ""
+    yield f"elements filtered: {result.filtered}; duplicates: {result.duplicates}{again}; gaps: {result.gaps}"
     without = [entry.kind for entry in result.mapping.entries if not result.messages[entry.kind]]
     if without:
         yield f"kinds without a message: {', '.join(without)}"

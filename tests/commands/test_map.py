@@ -139,6 +139,7 @@ def test_what_is_doubtful_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFix
     [
         (["--try", "/no/such", "--mapping", "ntfy"], "cannot read '/no/such'"),
         (["--try", str(NTFY), "--mapping", "ntfi"], "did you mean ntfy?"),
+        (["--try", str(NTFY), "--mapping", "mine"], "no 'mine' among the presets, and no --config.file has others"),
         (["--suggest", "/no/such"], "cannot read"),
         (["--suggest", "/dev/null"], "no message in the sample"),
     ],

@@ -75,7 +75,7 @@ def test_the_report_says_all_of_it(result: Result) -> None:
     text = report(result)
     for part in (
         "# messages: 6 (sample 2, bad 1, other 3)",
-        "# elements filtered: 1; duplicates: 1; gaps: 0",
+        "# elements filtered: 1; duplicates: 1 (left out: their id was that of an earlier event); gaps: 0",
         "# kinds without a message: never",
         "# error of the source: E1, which is the reason rate_limited (1)",
         "# no entry takes 3; the first of each shape:",
