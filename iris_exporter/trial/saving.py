@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from datetime import datetime
@@ -25,6 +25,7 @@ from iris_exporter.trial.samples import Arrival
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _UNIX_TIMES = ((1e9, 4e9), (1e12, 4e12), (1e15, 4e15), (1e18, 4e18))
+_MOST_DRAWS = 20
 _PREFIX = re.compile(rb"\d+-?(?:/[^,]*,)?\d*")
 
 
@@ -100,16 +101,18 @@ class Disguise:
     def _letters(self, text: str) -> str:
         """Other letters and digits in the place of those of a text."""
         draw = self._draws(text)
-        return "".join(_other(character, draw) for character in text)
+        return _different(text, lambda: "".join(_other(character, draw) for character in text))
 
     def _replaced_number(self, number: float) -> float:
         if number in self._named or any(least <= abs(number) < most for least, most in _UNIX_TIMES):
             return number
         text = repr(number)
         draw = self._draws(text)
+        mantissa, *exponent = text.partition("e")
         # The first digit is never 0, so that the number stays one.
-        digits = [str(1 + next(draw) % 9) if c in "123456789" else c for c in text.partition("e")[0]]
-        other = "".join(digits) + "".join(text.partition("e")[1:])
+        other = _different(
+            mantissa, lambda: "".join(str(1 + next(draw) % 9) if c in "123456789" else c for c in mantissa)
+        ) + "".join(exponent)
         return int(other) if isinstance(number, int) else float(other)
 
     def _draws(self, text: str) -> Iterator[int]:
@@ -117,6 +120,11 @@ class Disguise:
         while True:
             block = hashlib.sha256(block).digest()
             yield from block
+
+
+def _different(text: str, draw: Callable[[], str]) -> str:
+    """The first draw that is not the text itself, as that of a short one may be; the text where it has nothing else."""
+    return next((other for other in (draw() for _ in range(_MOST_DRAWS)) if other != text), text)
 
 
 def _other(character: str, draw: Iterator[int]) -> str:

@@ -32,6 +32,18 @@ def test_a_disguised_sample_comes_to_the_same_messages(name: str, tmp_path: Path
         assert secret not in content
 
 
+def test_nothing_is_replaced_by_itself() -> None:
+    """A digit or a letter alone would be, one time in ten."""
+    mapping = samples.mapping_of("ntfy")
+    for salt in range(200):
+        replaced = json.loads(Disguise(mapping, salt.to_bytes()).text(b'{"a":"x","b":7,"c":1.5,"d":"4","e":"-"}'))
+        assert replaced["a"] != "x"
+        assert replaced["b"] != 7
+        assert replaced["c"] != 1.5
+        assert replaced["d"] != "4"
+        assert replaced["e"] == "-"
+
+
 def test_the_same_text_always_becomes_the_same_and_no_other_run_the_same() -> None:
     mapping = samples.mapping_of("ntfy")
     one, other = Disguise(mapping, b"a"), Disguise(mapping, b"b")
