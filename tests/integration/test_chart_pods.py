@@ -409,7 +409,7 @@ APPLICATION = """\
 import signal, subprocess, time, urllib.request
 
 def asked(when):
-    with urllib.request.urlopen("http://127.0.0.1:14747/-/ready", timeout=5 * BUSY) as answer:
+    with urllib.request.urlopen("http://127.0.0.1:14747/-/ready", timeout=25) as answer:
         print(when, answer.status, flush=True)
 
 asked("sidecar at the start:")
