@@ -4,6 +4,6 @@ set -euo pipefail
 directory=.tools/stream-servers
 rm -rf "$directory"
 mkdir -p "$directory"
-# Node-RED 5 and later versions of Signal K want what Debian's Node.js, or the registry, may not have.
+# Node-RED 5 wants a later Node.js than Debian has.
 npm install --silent --no-audit --no-fund --omit=optional --ignore-scripts --prefix "$directory" \
-    socket.io@4.8.4 node-red@4.1.15 signalk-server@2.23.0
+    socket.io@4.8.4 node-red@4.1.15

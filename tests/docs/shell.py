@@ -218,9 +218,9 @@ async def _stack(shell: Shell, command: Command) -> None:
 
 
 async def _inner(shell: Shell, command: Command, text: str) -> None:
-    text = re.sub(r"^python ", f"{sys.executable} ", text)
     # Of the services that it names, only the backend is here.
     text = shell.rewritten(re.sub(r" --prometheus\.url=\S+", "", text))
+    text = re.sub(r"^python ", f"{sys.executable} ", text)  # which may itself be below /tmp
     for key in re.findall(r"--stream\.api-key-file=(\S+)", text):
         _key(shell.directory / key)
     await shell.ends(command, text)

@@ -18,7 +18,7 @@ def check(outcome: Outcome, *, may_miss: bool = False) -> None:
     print(outcome)
     assert not outcome.problems, f"{outcome}: {outcome.problems[:10]}"
     assert outcome.sent == outcome.plan.events
-    assert outcome.counted + outcome.gaps == outcome.sent, str(outcome)
+    assert outcome.sent in outcome.accounted, str(outcome)
     assert may_miss or outcome.gaps == 0, str(outcome)
 
 
@@ -154,5 +154,6 @@ async def test_prometheus_has_every_event_of_a_run_with_kills_once(tmp_path: Pat
     assert counted + missing == outcome.sent == plan.events, str(outcome)
     assert missing == 0
     # What `increase` cannot see is the first value of a series and a reset that a higher first value hides.
-    assert lowest * 0.999 <= said <= highest * 1.001
+    # On a busy machine scrapes are not evenly spaced, and the mean interval is not that of the ends.
+    assert lowest * 0.999 <= said <= highest * 1.01
     assert lowest <= outcome.sent

@@ -6,7 +6,6 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
@@ -24,8 +23,6 @@ SERVERS = Path(__file__).parent / "servers"
 REAL = ROOT / ".tools/stream-servers/node_modules"
 LOOPBACK = SERVERS / "loopback.cjs"
 BURST = 20
-SENDER = "ws.XX"
-"""What Signal K calls a client of its WebSocket that has not given its name."""
 QUICK = (
     "--stream.reconnect-initial=50ms",
     "--stream.reconnect-max=300ms",
@@ -223,64 +220,6 @@ async def answers(url: str) -> None:
             return False
 
     await wait_until(check, f"an answer at {url}", 60)
-
-
-def delta(path: str, value: float) -> dict[str, Any]:
-    values = [{"path": path, "value": value}]
-    return {
-        "context": "vessels.urn:mrn:imo:mmsi:900000001",
-        "updates": [{"source": {"label": "test"}, "values": values}],
-    }
-
-
-@pytest.mark.needs("node", "stream-servers")
-async def test_a_signal_k_server_is_counted_over_cuts_and_restarts(tmp_path: Path) -> None:
-    port, tcp = free_port(), free_port()
-    (tmp_path / "settings.json").write_text(
-        json.dumps({"mdns": False, "interfaces": {"nmea-tcp": False, "tcp": False}, "pipedProviders": []})
-    )
-    environment = {"PORT": str(port), "TCPSTREAMPORT": str(tcp), "SIGNALK_NODE_CONFIG_DIR": str(tmp_path)}
-    program = (tool("node"), "-r", LOOPBACK, REAL / "signalk-server/bin/signalk-server")
-    stream = f"ws://127.0.0.1:{port}/signalk/v1/stream?subscribe=none"
-
-    async def send(count: int, first: int) -> None:
-        async with aiohttp.ClientSession() as http, http.ws_connect(stream) as socket:
-            for number in range(first, first + count):
-                await socket.send_json(delta("environment.depth.belowKeel", float(number)))
-            await socket.send_json(delta("navigation.speedOverGround", 7.5))
-            await asyncio.sleep(0.3)  # its WebSocket has no answer that would say that they are taken
-
-    async with FaultProxy(port) as proxy:
-        options = (
-            f"--stream.url={proxy.url.replace('http', 'ws')}/signalk/v1/stream?subscribe=all&sendCachedValues=false",
-            "--stream.mapping=signalk",
-        )
-        async with sidecar(*options, *QUICK) as exporter:
-            for life in (1, 2):
-                async with running(*program, environment=environment):
-                    await answers(f"http://127.0.0.1:{port}/signalk")
-                    await exporter.reaches("live", 60)
-                    base = (2 * life - 2) * 21
-                    await send(20, 100 * life)
-                    await counts_values(exporter, base + 21)
-                    proxy.cut()
-                    await exporter.counts("iris_stream_disconnects_total", 2 * life - 1, seconds=30)
-                    await exporter.reaches("live", 30)
-                    await send(20, 100 * life + 50)
-                    await counts_values(exporter, base + 42)
-            scrape = await exporter.scrape()
-            assert scrape.value("signalk_value", path="environment.depth.belowKeel") == 269
-            assert scrape.total("iris_stream_mapping_problems_total") == 0
-
-
-async def counts_values(exporter: Sidecar, wanted: int) -> None:
-    """The values that came over a WebSocket: the server has some of its own, under another source."""
-
-    async def check() -> bool:
-        return (await exporter.scrape()).total("signalk_updates_total", source=SENDER) >= wanted
-
-    await wait_until(check, f"{wanted} values", 30)
-    assert (await exporter.scrape()).total("signalk_updates_total", source=SENDER) == wanted
 
 
 @pytest.mark.needs("etcd", "kube-apiserver")
