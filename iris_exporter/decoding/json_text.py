@@ -92,3 +92,17 @@ def nested_deeper(encoded: bytes, limit: int = MAX_METADATA_DEPTH) -> bool:
         elif match.group(2) is not None:
             depth -= 1
     return False
+
+
+def is_clean(text: bytes) -> bool:
+    """Whether a text has no NUL and is UTF-8: the decoder does not check what it skips or leaves raw."""
+    # One byte is found much faster than six, and few messages have a backslash.
+    if b"\\" in text and b"\\u0000" in text:
+        return False
+    if text.isascii():
+        return True
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from iris_exporter.decoding.iris_json.trace_context import MARK, traceparent_of
-from iris_exporter.decoding.json_text import MAX_METADATA_DEPTH, nested_deeper
+from iris_exporter.decoding.json_text import MAX_METADATA_DEPTH, is_clean, nested_deeper
 from iris_exporter.decoding.messages import Event, EventBatch, EventMessage
 from iris_exporter.decoding.values import MAX_ID_CHARS, MAX_LABEL_CHARS
 
@@ -63,7 +63,7 @@ def wire_decoder() -> Callable[[object], WireEnvelope]:
 
 def batch_of(envelopes: Sequence[WireEnvelope], messages: Sequence[bytes]) -> EventBatch | None:
     """The batch of what was decoded from `messages`; None when each of them has to be checked by itself."""
-    if not _is_clean(b"\n".join(messages)):
+    if not is_clean(b"\n".join(messages)):
         return None
     events = [envelope.data for envelope in envelopes]
     metadata = [event.metadata if event.metadata is not _ABSENT else event.details for event in events]
@@ -99,7 +99,7 @@ def batch_of(envelopes: Sequence[WireEnvelope], messages: Sequence[bytes]) -> Ev
 
 def message_of(envelope: WireEnvelope, data: bytes) -> EventMessage | None:
     """The message of a well-formed event that was decoded from `data`; None when it needs the general way."""
-    if not _is_clean(data):
+    if not is_clean(data):
         return None
     metadata = _metadata(envelope.data)
     if not metadata or metadata[0] != _BRACE or nested_deeper(metadata):
@@ -141,17 +141,3 @@ def _metadata(event: WireEvent) -> bytes:
 def _seconds(time: datetime) -> float:
     """Unix seconds; no offset means UTC."""
     return time.timestamp() if time.tzinfo is not None else time.replace(tzinfo=UTC).timestamp()
-
-
-def _is_clean(text: bytes) -> bool:
-    """Whether a text has no NUL and is UTF-8: the decoder does not check what it leaves raw."""
-    # One byte is found much faster than six, and few messages have a backslash.
-    if b"\\" in text and b"\\u0000" in text:
-        return False
-    if text.isascii():
-        return True
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from iris_exporter.decoding.elements import MappedBatch, Samples, in_seconds
+from iris_exporter.decoding.json_text import is_clean
 from iris_exporter.decoding.mapped import values
 from iris_exporter.decoding.mapped.choice import PATIENT, Choice
 from iris_exporter.decoding.mapped.columns import Column, NotPlain, are_texts
@@ -312,16 +313,3 @@ def _add(samples: dict[str, Samples], found: Samples, rows: Sequence[int]) -> No
     known.rows = sorted_by_row(known_rows, found.rows)
     if known.values is not None and found.values is not None:
         known.values = sorted_by_row(known.values, found.values)
-
-
-def is_clean(text: bytes) -> bool:
-    """Whether a text has no NUL and is UTF-8: the decoder does not check what it skips."""
-    if b"\\" in text and b"\\u0000" in text:
-        return False
-    if text.isascii():
-        return True
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
