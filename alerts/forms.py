@@ -7,7 +7,7 @@ from typing import Any
 from alerts import thresholds
 from alerts.inhibition import INHIBITIONS, Inhibition
 from alerts.model import Alert, Group, Record
-from dashboards.panel_ids import panel_id
+from iris_exporter.grafana.panel_ids import panel_id
 
 Document = dict[str, Any]
 

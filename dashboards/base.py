@@ -11,8 +11,8 @@ from grafana_foundation_sdk.models import dashboard as model
 
 from alerts.model import Severity
 from dashboards.common import BLUE, PROMETHEUS, SEVERITY_COLOURS, STATE_COLOURS
-from dashboards.queries import FINEST, START_TIME, equals, firing, select
 from iris_exporter.core.status import State
+from iris_exporter.grafana.queries import FINEST, START_TIME, equals, firing, select
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.metric import Metric
 

@@ -23,9 +23,9 @@ from grafana_foundation_sdk.models import heatmap as heatmap_model
 from grafana_foundation_sdk.models import prometheus as query
 
 from alerts.thresholds import SUCCESS_OBJECTIVE
-from dashboards.queries import FINEST, STATE_CODES, STATUS_CODES
 from iris_exporter.core import palette
 from iris_exporter.core.status import State
+from iris_exporter.grafana.queries import FINEST, STATE_CODES, STATUS_CODES
 from iris_exporter.model.snapshot import DataFlow
 
 PROMETHEUS, LOKI, TEMPO = (

@@ -11,9 +11,9 @@ from grafana_foundation_sdk.models import prometheus as query
 
 from dashboards import base, common, shared_panels, streams, tables
 from dashboards.base import SPLIT
-from dashboards.queries import BY_STREAM, age, code, counted, equals, left, named, quantile, rate, select
 from dashboards.tables import Column
 from iris_exporter.core.status import State
+from iris_exporter.grafana.queries import BY_STREAM, age, code, counted, equals, left, named, quantile, rate, select
 from iris_exporter.instruments import catalog, signals
 from iris_exporter.instruments.metric import Metric
 from iris_exporter.model.snapshot import DataFlow

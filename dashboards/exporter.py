@@ -4,7 +4,8 @@ from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.builders import stat, table, timeseries
 
 from dashboards import base, common, tables
-from dashboards.queries import (
+from dashboards.tables import Column
+from iris_exporter.grafana.queries import (
     CPU,
     MAX_FILES,
     MEMORY,
@@ -20,7 +21,6 @@ from dashboards.queries import (
     select,
     total,
 )
-from dashboards.tables import Column
 from iris_exporter.instruments import catalog
 
 NO_EXPORTER = "No exporter is scraped"

@@ -9,7 +9,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from dashboards import connection, exporter, live, overview, project
 from dashboards.base import UIDS
-from dashboards.panel_ids import panel_id
+from iris_exporter.grafana.panel_ids import panel_id
 
 DIRECTORY = Path(__file__).resolve().parent / "json"
 BOARDS = {"overview": overview, "project": project, "connection": connection, "exporter": exporter, "live": live}

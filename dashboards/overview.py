@@ -9,8 +9,8 @@ from grafana_foundation_sdk.models import common as shared
 from grafana_foundation_sdk.models import dashboard as model
 
 from dashboards import base, common, shared_panels, streams, tables
-from dashboards.queries import BY_STREAM, counted, select, status_code
 from dashboards.tables import Column
+from iris_exporter.grafana.queries import BY_STREAM, counted, select, status_code
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.metric import Metric
 

@@ -7,7 +7,7 @@ from grafana_foundation_sdk.models import common as shared
 from grafana_foundation_sdk.models import dashboard as model
 
 from dashboards import base, common, shared_panels
-from dashboards.queries import counted, select, status_code
+from iris_exporter.grafana.queries import counted, select, status_code
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.metric import Metric
 

@@ -3,8 +3,8 @@
 from grafana_foundation_sdk.builders import logs, statetimeline
 
 from dashboards import base, common
-from dashboards.queries import BY_STREAM, equals, select, state_code_with_attempt
 from iris_exporter.core.status import State
+from iris_exporter.grafana.queries import BY_STREAM, equals, select, state_code_with_attempt
 from iris_exporter.instruments import catalog, signals
 from iris_exporter.instruments.metric import Metric
 

@@ -13,10 +13,21 @@ from grafana_foundation_sdk.models import dashboard as model
 from alerts import exporter, fleet, link, source, thresholds, traffic
 from alerts.model import Alert, Severity
 from dashboards import base, common, shared_panels, tables
-from dashboards.queries import BY_STREAM, TARGET_UP, age, any_of, equals, firing, left, quantile, rate, select
 from dashboards.tables import Column
 from iris_exporter.core.reasons import AUTH_REASONS
 from iris_exporter.core.status import State
+from iris_exporter.grafana.queries import (
+    BY_STREAM,
+    TARGET_UP,
+    age,
+    any_of,
+    equals,
+    firing,
+    left,
+    quantile,
+    rate,
+    select,
+)
 from iris_exporter.instruments import catalog
 from iris_exporter.model.snapshot import DataFlow
 

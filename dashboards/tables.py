@@ -9,7 +9,7 @@ from grafana_foundation_sdk.models import common as shared
 from grafana_foundation_sdk.models import dashboard as model
 
 from dashboards import common
-from dashboards.queries import FINEST
+from iris_exporter.grafana.queries import FINEST
 
 EMPTY_CELL = "-"
 """The sentence for no data is that of the whole table: Grafana would print it in every empty cell, too."""

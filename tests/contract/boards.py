@@ -9,7 +9,7 @@ from typing import Any
 
 import promql_parser
 
-from dashboards.queries import FOREIGN, growth
+from iris_exporter.grafana.queries import FOREIGN, growth
 from iris_exporter.instruments.catalog import CATALOG
 from iris_exporter.instruments.metric import Metric
 
@@ -153,7 +153,7 @@ class Growth:
 
 
 def growths(expr: str) -> tuple[list[Growth], str]:
-    """What `dashboards.queries.growth` has written in a query, and the query with a number in each of these places."""
+    """What `queries.growth` has written in a query, and the query with a number in each of these places."""
     found = []
     start = re.compile(r"last_over_time\((\w+)\{([^}]*)\}\[([^\]]+)\]\) - \(last_over_time")
     while match := start.search(expr):

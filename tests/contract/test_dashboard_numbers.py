@@ -8,8 +8,8 @@ import promql_parser
 import pytest
 
 from dashboards.common import BAR_PIXELS, BARS, LEAST_TOP
-from dashboards.queries import FINEST
 from iris_exporter.core import palette
+from iris_exporter.grafana.queries import FINEST
 from tests.contract import boards
 from tests.contract.boards import Query
 

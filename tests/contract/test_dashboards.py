@@ -14,11 +14,11 @@ from prometheus_client import ProcessCollector
 
 from dashboards import main
 from dashboards.common import STATUS_COLOURS
-from dashboards.panel_ids import panel_id
-from dashboards.queries import FOREIGN, STATE_CODES, STATUS_CODES, select
 from dashboards.shared_panels import STATES_TITLE
 from iris_exporter.core import palette
 from iris_exporter.core.status import State
+from iris_exporter.grafana.panel_ids import panel_id
+from iris_exporter.grafana.queries import FOREIGN, STATE_CODES, STATUS_CODES, select
 from iris_exporter.instruments import catalog, signals
 from iris_exporter.instruments.metric import Kind
 from iris_exporter.model.snapshot import DataFlow

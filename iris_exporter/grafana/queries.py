@@ -115,8 +115,8 @@ def growth(metric: Metric, *matchers: str, over: str = "$__interval") -> str:
     full when its target was scraped at the beginning of the window: then it is a new series of a known process. The
     first value on a target that was not is left out: it may have been counted any time ago.
 
-    Every multiple of `over` from the Unix epoch is a good moment to ask, as Grafana does for a graph. At another
-    moment a reset is seen up to `$resolution` late.
+    Every multiple of `over` from the Unix epoch is a good time to ask, as Grafana does for a graph. At another
+    time a reset is seen up to `$resolution` late.
     """
     counter, target = select(metric, *matchers), select(TARGET_UP, offset=over)
     last = f"last_over_time({counter}[{over}])"
@@ -147,18 +147,18 @@ def total(expr: str, by: str) -> str:
 
 
 def age(metric: Metric, *matchers: str) -> str:
-    """Seconds from a moment that a gauge gives to the scrape that read it: the scrape's own age is no part of it.
+    """Seconds from a time that a gauge gives to the scrape that read it: the scrape's own age is no part of it.
 
     A scrape has the time at which it began: what came while it was read would have an age below 0.
     """
-    moment = select(metric, *matchers)
-    return f"clamp_min(timestamp({moment}) - {moment}, 0)"
+    reached = select(metric, *matchers)
+    return f"clamp_min(timestamp({reached}) - {reached}, 0)"
 
 
 def left(metric: Metric, *matchers: str) -> str:
-    """Seconds from the scrape that read a gauge to the moment in the future that it gives."""
-    moment = select(metric, *matchers)
-    return f"{moment} - timestamp({moment})"
+    """Seconds from the scrape that read a gauge to the time in the future that it gives."""
+    reached = select(metric, *matchers)
+    return f"{reached} - timestamp({reached})"
 
 
 def quantile(share: float, metric: Metric, by: str = "") -> str:
