@@ -10,10 +10,11 @@ from iris_exporter.persistence.checkpoints import PendingRecord
 from iris_exporter.settings import StreamSettings
 from iris_exporter.streams.stream import Stream
 
-STARTS_AT_ONCE = 100
-START_PAUSE_SECONDS = 0.5
+STARTS_AT_ONCE = 10
+START_PAUSE_SECONDS = 0.05
 """Streams that are connected in one go, and the pause before the next ones: 200 first dials a second at most, so that a
-start with a thousand streams is no storm. Later dials are spread by the backoff's jitter."""
+start with a thousand streams is no storm. Later dials are spread by the backoff's jitter. Each stream that is loading
+its first snapshot takes some 15 KiB more than it needs later, and Python gives little of that back: so few at once."""
 
 STOP_SECONDS = 3.0
 """Close frames take a second at most; what has not ended after this is left to the end of the process."""
