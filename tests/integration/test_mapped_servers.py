@@ -222,6 +222,80 @@ async def answers(url: str) -> None:
     await wait_until(check, f"an answer at {url}", 60)
 
 
+SENDER = "ws.XX"
+"""What Signal K calls a client of its WebSocket that has not given its name."""
+
+
+@asynccontextmanager
+async def signal_k(port: int, directory: Path) -> AsyncIterator[None]:
+    """A Signal K server without anything that would send values by itself."""
+    settings = {"mdns": False, "interfaces": {"nmea-tcp": False, "tcp": False}, "pipedProviders": []}
+    (directory / "settings.json").write_text(json.dumps(settings))
+    environment = {"PORT": str(port), "TCPSTREAMPORT": str(free_port()), "SIGNALK_NODE_CONFIG_DIR": str(directory)}
+    program = (tool("node"), "-r", LOOPBACK, REAL / "signalk-server/bin/signalk-server")
+    async with running(*program, environment=environment):
+        await answers(f"http://127.0.0.1:{port}/signalk")
+        yield
+
+
+@asynccontextmanager
+async def deltas(port: int, first: int, count: int) -> AsyncIterator[None]:
+    """A sensor, still connected, whose deltas are sent: depths from `first` on, two values in each, and no answer."""
+    stream = f"ws://127.0.0.1:{port}/signalk/v1/stream?subscribe=none"
+    async with aiohttp.ClientSession() as http, http.ws_connect(stream) as socket:
+        for depth in range(first, first + count):
+            values = {"environment.depth.belowKeel": depth, "steering.mode": "auto"}
+            listed = [{"path": path, "value": value} for path, value in values.items()]
+            updates = [{"source": {"label": "sounder"}, "values": listed}]
+            await socket.send_json({"context": "vessels.urn:mrn:imo:mmsi:900000001", "updates": updates})
+        yield
+
+
+@pytest.mark.needs("node", "stream-servers")
+async def test_a_signal_k_server_is_counted_over_cuts_and_restarts(tmp_path: Path) -> None:
+    """Twenty deltas before and after a cut, in each of two lives of the server; then the sidecar is restarted."""
+    port = free_port()
+    async with FaultProxy(port) as proxy:
+        options = (
+            f"--stream.url={proxy.url.replace('http', 'ws')}/signalk/v1/stream?subscribe=all&sendCachedValues=false",
+            "--stream.mapping=signalk",
+            *QUICK,
+        )
+        sent = 0
+        async with sidecar(*options) as exporter:
+            for _ in "ab":
+                async with signal_k(port, tmp_path):
+                    for cut in (False, True):
+                        if cut:
+                            before = (await exporter.scrape()).total("iris_stream_disconnects_total")
+                            proxy.cut()
+                            await exporter.counts("iris_stream_disconnects_total", before + 1, seconds=30)
+                        await exporter.reaches("live", 60)
+                        async with deltas(port, sent, 20):
+                            sent += 20
+                            await counts_values(exporter, 2 * sent, sent - 1)
+        async with signal_k(port, tmp_path), sidecar(*options) as other:
+            await other.reaches("live", 60)
+            async with deltas(port, sent, 20):
+                await counts_values(other, 40, sent + 19)
+
+
+async def counts_values(exporter: Sidecar, wanted: int, last: int) -> None:
+    """Those that a client sent are counted, over two scrapes more as well: the server has some under its own name."""
+
+    async def check() -> bool:
+        return (await exporter.scrape()).total("signalk_updates_total", source=SENDER) >= wanted
+
+    await wait_until(check, f"{wanted} values", 30)
+    for _ in "ab":
+        await asyncio.sleep(0.3)
+        scrape = await exporter.scrape()
+        assert scrape.total("signalk_updates_total", source=SENDER) == wanted
+    assert scrape.value("signalk_value", path="environment.depth.belowKeel") == last
+    assert scrape.total("iris_stream_decode_errors_total") == 0
+    assert scrape.total("iris_stream_mapping_problems_total") == 0
+
+
 @pytest.mark.needs("etcd", "kube-apiserver")
 async def test_the_events_of_a_kube_apiserver_are_counted_once_over_cuts_and_restarts(tmp_path: Path) -> None:
     key = tmp_path / "token"
