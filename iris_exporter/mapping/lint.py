@@ -1,7 +1,7 @@
 """What is wrong with a mapping that reads well, and what is doubtful: names, types, and what does not fit together."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from itertools import pairwise
 from math import prod
@@ -12,7 +12,7 @@ from iris_exporter.mapping.notes import Here, Notes
 from iris_exporter.mapping.objects import Values
 from iris_exporter.mapping.operators import UNITS
 from iris_exporter.mapping.paths import Root
-from iris_exporter.mapping.spec import Entry, Mapping, MappingLimits, Role
+from iris_exporter.mapping.spec import Entry, Mapping, MappingLimits, PartSpec, Role
 from iris_exporter.mapping.templates import Template
 
 RESERVED_NAMESPACES = ("iris", "process", "python")
@@ -154,9 +154,8 @@ def _check_buckets(values: Values) -> None:
 _OF_THE_ELEMENT = (Root.ELEMENT, Root.KEY)  # not the parent, which its elements share
 
 
-def check_entries(entries: Iterable[Entry], limits: MappingLimits, notes: Notes, here: Here) -> None:
-    """Note what does not fit together in the messages of one mapping."""
-    entries = tuple(entries)
+def check_entries(entries: Iterable[Entry], notes: Notes, here: Here) -> None:
+    """Note what does not fit together in one list of messages."""
     kinds: dict[str, Entry] = {}
     catches_all: Entry | None = None
     for entry in entries:
@@ -170,7 +169,10 @@ def check_entries(entries: Iterable[Entry], limits: MappingLimits, notes: Notes,
             catches_all = entry
         if entry.role in (Role.EVENT, Role.STATE) and not _does_something(entry):
             place.warn(f"the kind {entry.kind} without metrics", "metrics, or role: ignore")
-    parts = [part for entry in entries for part in entry.parts]
+
+
+def check_parts(parts: Sequence[PartSpec], limits: MappingLimits, notes: Notes, here: Here) -> None:
+    """Note what does not fit together in the parts of all messages of a mapping, of its snapshot, too."""
     metrics = [metric for part in parts for metric in part.metrics]
     for metric in metrics:
         _check_product(metric, limits, _place(notes, metric, here))

@@ -12,6 +12,7 @@ from iris_exporter.config.values import duration
 from iris_exporter.config.yaml_tree import Node, Scalar, Table
 from iris_exporter.core import request_headers
 from iris_exporter.core.request_headers import BadHeaderError
+from iris_exporter.core.status import PROTOCOLS
 from iris_exporter.mapping import lint
 from iris_exporter.mapping.conditions import CONDITIONS, PATH
 from iris_exporter.mapping.fields import (
@@ -160,7 +161,7 @@ _NAMESPACE = named("a prefix of lower-case letters, digits and underscores", "[a
 
 
 _AUTHORIZE = "header, query:NAME, header:NAME, message or none"
-_PROTOCOLS = ("auto", "websocket", "sse", "ndjson", "poll")
+_PROTOCOLS = ("auto", *(name for name in PROTOCOLS if name != "graphql"))
 _TOKEN = named("a token", "[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -223,9 +224,10 @@ def _check_mapping(values: Values) -> None:
     limits = values.get("limits") or MappingLimits()
     entries = values.get("messages") or ()
     snapshot: SnapshotSpec | None = values.get("snapshot")
-    lint.check_entries(entries, limits, notes, here)
-    if snapshot is not None:
-        lint.check_entries(snapshot.entries, limits, notes, values.at("snapshot"))
+    of_snapshot = () if snapshot is None else snapshot.entries
+    lint.check_entries(entries, notes, here)
+    lint.check_entries(of_snapshot, notes, values.at("snapshot"))
+    lint.check_parts([part for entry in (*entries, *of_snapshot) for part in entry.parts], limits, notes, here)
     cursor: CursorSpec | None = values.get("cursor")
     if cursor is not None and cursor.rewind is not None and "messages" not in values.broken:
         lint.check_rewind(entries, notes, values.at("cursor"))
@@ -266,19 +268,19 @@ MAPPING = Object(
         Key("format", Choice({each.value: each for each in Format}), "how a piece becomes messages", "json"),
         Key(
             "protocol",
-            Choice({name: name for name in ("auto", "websocket", "sse", "ndjson", "poll")}),
+            Choice({name: name for name in _PROTOCOLS}),
             "for streams of protocol auto",
             "auto",
         ),
         Key(
             "subprotocols",
-            Many(named("a token", "[!#$%&'*+.^_`|~0-9A-Za-z-]+"), "tokens", single=True, most=10),
+            Many(_TOKEN, "tokens", single=True, most=10),
             "subprotocols of the WebSocket",
         ),
         Key("headers", _HEADERS, "headers that the source demands of everybody"),
         Key(
             "authorize",
-            Text("header, query:NAME, header:NAME, message or none", _authorize, 200),
+            Text(_AUTHORIZE, _authorize, 200),
             "how the key is sent",
             "header",
         ),
