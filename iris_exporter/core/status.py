@@ -23,8 +23,14 @@ ENCODINGS = ("json", "protobuf")
 COMPRESSIONS = ("deflate", "gzip")
 """How a live stream is compressed: permessage-deflate on a WebSocket, gzip or deflate on SSE; `none` for not at all."""
 
-GUARANTEES = ("exactly_once", "at_most_once", "at_least_once", "none")
-"""How often an event is counted, over drops and restarts: what `mapping.guarantee` works out."""
+
+class Counted(StrEnum):
+    """How often an event is counted, over drops and restarts: what `mapping.guarantee` works out."""
+
+    EXACTLY_ONCE = "exactly_once"
+    AT_MOST_ONCE = "at_most_once"
+    AT_LEAST_ONCE = "at_least_once"
+    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)

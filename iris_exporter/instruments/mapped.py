@@ -49,9 +49,8 @@ class MappedCounts:
 
 def label_values(mapping: "spec.Mapping") -> dict[Metric, tuple[str, ...]]:
     """What the labels of a stream's counters can be where it has a mapping; all of them exist at 0."""
-    entries = (*mapping.entries, *(mapping.snapshot.entries if mapping.snapshot is not None else ()))
     return {
-        catalog.MESSAGES: (*dict.fromkeys(entry.kind for entry in entries), OTHER),
+        catalog.MESSAGES: (*dict.fromkeys(entry.kind for entry in mapping.all_entries), OTHER),
         catalog.UPSTREAM_ERRORS: (OTHER,),
         catalog.STREAM_DROPPED: tuple(catalog.MAPPED_DROPPED),
         catalog.SERIES_DROPPED: tuple(metric.name for metric in mapping.metrics),

@@ -6,18 +6,9 @@ events may send ids, and nothing but the mapping says so.
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-from iris_exporter.mapping.spec import Mapping, MetricKind, Order, PartSpec, Role
-
-
-class Counted(StrEnum):
-    """The label values of iris_stream_guarantee."""
-
-    EXACTLY_ONCE = "exactly_once"
-    AT_MOST_ONCE = "at_most_once"
-    AT_LEAST_ONCE = "at_least_once"
-    NONE = "none"
+from iris_exporter.core.status import Counted
+from iris_exporter.mapping.spec import Mapping, Order
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +21,8 @@ class Guarantee:
 
 def guarantee(mapping: Mapping, protocol: str) -> Guarantee:
     """Return what can be promised over a protocol (`websocket`, `sse`, `poll`, `ndjson`, or `auto` while unknown)."""
-    parts = [(entry.kind, part) for entry in mapping.entries if entry.role is Role.EVENT for part in entry.parts]
-    counting = [(kind, part) for kind, part in parts if counts_events(part)]
+    parts = [(entry.kind, part) for entry in mapping.all_entries for part in entry.parts]
+    counting = [(kind, part) for kind, part in parts if part.counts_events]
     if not counting:
         return Guarantee(Counted.NONE, "no metric counts events; values are the last ones that arrived")
     nameless = next((kind for kind, part in counting if not part.id), None)
@@ -49,14 +40,6 @@ def guarantee(mapping: Mapping, protocol: str) -> Guarantee:
         return Guarantee(Counted.AT_MOST_ONCE, why)
     reach = f"as far as the source's history and the last {mapping.limits.ids} ids reach"
     return Guarantee(Counted.EXACTLY_ONCE, f"events have ids, and {how}, {reach}")
-
-
-def counts_events(part: PartSpec) -> bool:
-    """Whether a part has a metric that grows with each event."""
-    return any(
-        metric.kind is MetricKind.HISTOGRAM or (metric.kind is MetricKind.COUNTER and not metric.total)
-        for metric in part.metrics
-    )
 
 
 def _resume(mapping: Mapping, protocol: str) -> tuple[bool, str]:

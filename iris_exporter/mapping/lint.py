@@ -207,7 +207,7 @@ def check_rewind(entries: Iterable[Entry], notes: Notes, here: Here) -> None:
     """Note messages without identity behind a cursor that is rewound: what comes again would count again."""
     for entry in entries:
         for part in entry.parts:
-            if entry.role is Role.EVENT and part.metrics and not part.id:
+            if part.metrics and not part.id and (entry.role is Role.EVENT or part.counts_events):
                 place = _place(notes, part, here)
                 place.problem(
                     f"the kind {entry.kind} without id", "an id: cursor has rewind, so that events come again"

@@ -153,6 +153,14 @@ class PartSpec:
     log: LogSpec | None = None
     trace: TraceSpec | None = None
 
+    @property
+    def counts_events(self) -> bool:
+        """Whether it has a metric that grows with each element."""
+        return any(
+            metric.kind is MetricKind.HISTOGRAM or (metric.kind is MetricKind.COUNTER and not metric.total)
+            for metric in self.metrics
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class ErrorSpec:
@@ -239,10 +247,14 @@ class Mapping:
     parameters: frozenset[str] = frozenset()  # `${param.NAME}`
 
     @property
+    def all_entries(self) -> tuple[Entry, ...]:
+        """The kinds of messages of the stream, and behind them those of the snapshot."""
+        return self.entries if self.snapshot is None else (*self.entries, *self.snapshot.entries)
+
+    @property
     def parts(self) -> Iterator[PartSpec]:
-        """The parts of all messages, of the stream's and then of the snapshot's."""
-        entries = (*self.entries, *(self.snapshot.entries if self.snapshot is not None else ()))
-        return (part for entry in entries for part in entry.parts)
+        """The parts of all messages, in the order of `all_entries`."""
+        return (part for entry in self.all_entries for part in entry.parts)
 
     @cached_property
     def metrics(self) -> tuple[MetricSpec, ...]:

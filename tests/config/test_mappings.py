@@ -8,11 +8,9 @@ import pytest
 from iris_exporter import config, logs
 from iris_exporter.config import mappings
 from iris_exporter.core.redaction import Redactor
-from iris_exporter.core.status import GUARANTEES
 from iris_exporter.errors import ConfigError
 from iris_exporter.fleet.discovery.source import Entry, read_entry
 from iris_exporter.mapping import presets
-from iris_exporter.mapping.guarantee import Counted
 from iris_exporter.mapping.presets import load as load_preset
 from iris_exporter.settings import Settings, StreamSettings
 
@@ -227,10 +225,6 @@ def test_a_discovered_stream_finds_mappings_as_a_configured_one(tmp_path: Path) 
 def test_defaults_name_the_mapping_of_discovered_streams(tmp_path: Path) -> None:
     text = "defaults: {mapping: ntfy}\nstreams_files: [nowhere.yaml]\n"
     assert entry(load(tmp_path, text)).mapped == load_preset("ntfy")
-
-
-def test_the_words_of_the_guarantee_are_those_of_the_language() -> None:
-    assert list(Counted) == list(GUARANTEES)
 
 
 def test_no_two_presets_give_a_metric_two_meanings() -> None:

@@ -1,10 +1,12 @@
 """What the counters of a source can promise."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
-from iris_exporter.mapping.guarantee import Counted, guarantee
+from iris_exporter.core.status import Counted
+from iris_exporter.mapping.guarantee import guarantee
 from iris_exporter.mapping.paths import read_path
 from iris_exporter.mapping.spec import (
     CursorSpec,
@@ -17,6 +19,7 @@ from iris_exporter.mapping.spec import (
     Resume,
     Rewind,
     Role,
+    SnapshotSpec,
     ValueSpec,
 )
 from iris_exporter.mapping.templates import Template
@@ -75,6 +78,17 @@ def test_identity_and_resume_decide(spec: Mapping, expected: Counted, why: str) 
     result = guarantee(spec, "websocket")
     assert result.counted is expected
     assert why in result.why
+
+
+def test_a_counter_counts_whatever_its_message_is_for() -> None:
+    """Also one of a state, and of the snapshot, which comes again with each connection."""
+    counting = PartSpec(metrics=(COUNTER,))
+    state = Mapping("a", "a", entries=(Entry("state", Role.STATE, parts=(counting,)),))
+    assert "kind state have no id" in guarantee(state, "websocket").why
+    snapshot = SnapshotSpec(Template("${origin}/"), (Entry("beside", Role.STATE, parts=(counting,)),), None)
+    exact = mapping(PartSpec(metrics=(COUNTER,), id=ID), cursor=cursor(Order.OPAQUE))
+    assert guarantee(exact, "websocket").counted is Counted.EXACTLY_ONCE
+    assert guarantee(replace(exact, snapshot=snapshot), "websocket").counted is Counted.AT_LEAST_ONCE
 
 
 def test_a_message_can_only_be_sent_where_there_is_a_way() -> None:

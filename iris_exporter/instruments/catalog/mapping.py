@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from iris_exporter.core.status import GUARANTEES
+from iris_exporter.core.status import Counted
 from iris_exporter.decoding import problems
 from iris_exporter.instruments.metric import STREAM, Kind, Label, Metric, Subject, Value
 from iris_exporter.instruments.view import MappedView, StreamView
@@ -29,7 +29,7 @@ GUARANTEE = _of_mapping(
     Kind.STATESET,
     "1 for how often an event of a stream with a mapping is counted over drops and restarts, 0 for the others.",
     lambda view: view.guarantee,
-    Label("guarantee", GUARANTEES, GUARANTEES),
+    Label("guarantee", tuple(Counted), tuple(Counted)),
 )
 EVENTS_FILTERED = _of_mapping(
     "iris_stream_events_filtered_total",
