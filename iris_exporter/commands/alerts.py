@@ -37,15 +37,15 @@ def run(arguments: argparse.Namespace) -> int:
         ConfigError: The mapping cannot be used.
     """
     from iris_exporter.commands.map import chosen_mapping, read_mappings
-    from iris_exporter.mapping import rules
+    from iris_exporter.instruments import mapping_alerts
 
     logs.setup("info", "logfmt")
     mapping = chosen_mapping(arguments.mapping, read_mappings(arguments.config_file))
     name = f"{mapping.name}.rules.yaml"
     directory: Path = arguments.directory
     for path, document in {
-        directory / name: rules.rules_file(mapping),
-        directory / f"{mapping.name}.rules.test.yaml": rules.tests_file(mapping, name),
+        directory / name: mapping_alerts.rules_file(mapping),
+        directory / f"{mapping.name}.rules.test.yaml": mapping_alerts.tests_file(mapping, name),
     }.items():
         text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
         try:

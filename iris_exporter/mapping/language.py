@@ -47,7 +47,7 @@ ALERT = Object(
         Key("below", Number(), "the value that it must not be below"),
         Key("for", Option(duration(0, 86_400)), "for how long", "5m"),
         Key("severity", Choice({name: name for name in ("critical", "warning", "info")}), "how bad it is", "warning"),
-        Key("summary", Text("a sentence"), "what an operator reads", required=True),
+        Key("summary", Text("a sentence"), "what an operator reads; `{{ $labels.NAME }}` is a label", required=True),
     ),
     lambda values: AlertSpec(
         values.get("above"),

@@ -7,7 +7,8 @@ from itertools import pairwise
 from math import prod
 
 from iris_exporter.config.values import quoted
-from iris_exporter.mapping.metric_spec import LabelSpec, MetricKind, MetricSpec, ValueSpec
+from iris_exporter.mapping.fields import did_you_mean
+from iris_exporter.mapping.metric_spec import AlertSpec, LabelSpec, MetricKind, MetricSpec, ValueSpec
 from iris_exporter.mapping.notes import Here, Notes
 from iris_exporter.mapping.objects import Values
 from iris_exporter.mapping.operators import UNITS
@@ -91,6 +92,7 @@ _ONLY = {
     "states": {MetricKind.STATESET},
     "state": {MetricKind.STATESET},
     "expire": {MetricKind.GAUGE, MetricKind.INFO, MetricKind.STATESET},
+    "alert": {MetricKind.COUNTER, MetricKind.GAUGE},
 }
 _FORGETTING = _ONLY["expire"]
 _NEEDED = {
@@ -99,6 +101,8 @@ _NEEDED = {
     MetricKind.STATESET: ("states", "state"),
 }
 _MOST_LABELS = 6
+LABELS_OF_ALERTS = ("job", "instance", "stream")
+"""What tells one stream of one exporter from another."""
 
 
 def check_one_of(values: Values, *names: str) -> None:
@@ -127,8 +131,21 @@ def check_metric(values: Values) -> None:
     labels: tuple[LabelSpec, ...] = values.get("labels") or ()
     if kind is MetricKind.STATESET and any(label.name == "state" for label in labels):
         values.at("labels").problem("the label state", "another name: a stateset has its states in it")
+    if (alert := values.get("alert")) is not None:
+        _check_alert(alert, kind, labels, values.at("alert"))
     if len(labels) > _MOST_LABELS:
         values.at("labels").warn(f"{len(labels)} labels", f"at most {_MOST_LABELS}, since their values multiply")
+
+
+def _check_alert(alert: AlertSpec, kind: MetricKind | None, labels: Iterable[LabelSpec], place: Here) -> None:
+    """The rate of a counter is never below 0; a label that there is not is an empty text in a summary."""
+    if kind is MetricKind.COUNTER and alert.below is not None and alert.below <= 0:
+        place.problem("below 0 of a counter", "a rate above 0, in a second")
+    known = {*LABELS_OF_ALERTS, *(label.name for label in labels)} - {"severity", "mapping"}
+    for name in dict.fromkeys(re.findall(r"\$labels\.(\w+)", alert.summary)):
+        if name not in known:
+            hint = did_you_mean(name, known) or f" ({', '.join(sorted(known))})"
+            place.problem(f"$labels.{name}", f"a label of the alert{hint}")
 
 
 def _check_name(values: Values, kind: MetricKind) -> None:

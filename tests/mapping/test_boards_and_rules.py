@@ -10,7 +10,8 @@ import yaml
 
 from iris_exporter.cli import main
 from iris_exporter.grafana import mapped
-from iris_exporter.mapping import presets, rules
+from iris_exporter.instruments import mapping_alerts
+from iris_exporter.mapping import presets
 from iris_exporter.mapping.spec import Mapping
 from tests.mapping import samples
 from tests.tools import tool
@@ -20,7 +21,7 @@ ALERTING = """\
 mappings:
   plant:
     namespace: plant
-    expect: {every: 10m}
+    expect: {every: 20d}
     cursor: {path: $.n, order: number, rewind: {by: 2}, resume: {query: {since: "${cursor}"}}}
     messages:
       - kind: reading
@@ -41,6 +42,17 @@ mappings:
             type: counter
             help: Faults.
             alert: {above: 0.5, for: 5m, severity: warning, summary: Many faults}
+          - name: steps_total
+            type: counter
+            help: Steps, such as {{ this }}.
+            labels: {severity: $.s, mapping: $.m, phase: $.p}
+            alert: {below: 12345678, for: 1500ms, summary: "{{ $labels.phase }} is slow: {{ $value | humanize }}"}
+          - name: position_ratio
+            type: gauge
+            help: Position {{.
+            value: $.r
+            labels: {severity: $.s, phase: $.p}
+            alert: {above: -0.1234567, for: 1500ms, summary: Far from its place}
           - {name: state, type: stateset, help: 'A "pump".', states: [ON, 'O"F'], state: $.s, labels: &pump {p: $.x}}
           - {name: pump_info, type: info, help: Pumps., labels: *pump}
 """
@@ -115,7 +127,7 @@ def test_rules_fire_and_are_quiet_as_their_tests_say(tmp_path: Path, plant: tupl
         for command in (("check", "rules", f"{name}.rules.yaml"), ("test", "rules", f"{name}.rules.test.yaml")):
             run = subprocess.run([tool("promtool"), *command], cwd=out, capture_output=True, text=True, check=False)
             assert run.returncode == 0, run.stdout + run.stderr
-    names = [rule.name for rule in rules.rules(mapping)]
+    names = [rule.name for rule in mapping_alerts.rules(mapping)]
     assert names == [
         *(
             "MappingProblems",
@@ -126,8 +138,21 @@ def test_rules_fire_and_are_quiet_as_their_tests_say(tmp_path: Path, plant: tupl
             "Silent",
         ),
         *("PlantTemperatureCelsiusAbove", "PlantPressurePascalsBelow", "PlantFaultsTotalAbove"),
+        *("PlantStepsTotalBelow", "PlantPositionRatioAbove"),
     ]
-    assert "Silent" not in [rule.name for rule in rules.rules(presets.load("binance"))]
+    assert "Silent" not in [rule.name for rule in mapping_alerts.rules(presets.load("binance"))]
+
+
+def test_numbers_and_durations_of_rules_are_those_of_the_mapping(plant: tuple[Path, Mapping]) -> None:
+    """With all of their digits, and in the form of Prometheus; what a rule itself labels is not asked for."""
+    [group] = mapping_alerts.rules_file(plant[1])["groups"]
+    found = {rule["alert"]: rule for rule in group["rules"]}
+    assert "[20d]" in found["Silent"]["expr"]
+    slow, far = found["PlantStepsTotalBelow"], found["PlantPositionRatioAbove"]
+    assert slow["expr"] == "sum by (job, instance, stream, phase) (rate(plant_steps_total[10m])) < 12345678.0"
+    assert far["expr"] == "max by (job, instance, stream, phase) (plant_position_ratio) > -0.1234567"
+    assert slow["for"] == far["for"] == "1s500ms"
+    assert slow["annotations"]["description"].startswith('Steps, such as {{ "{{" }} this }}. Of {{ $labels.stream }}')
 
 
 def test_dashboards_of_mappings_are_exported_beside_the_others(
