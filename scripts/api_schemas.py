@@ -233,8 +233,9 @@ def _resumption() -> Schema:
 def server_messages() -> dict[str, Schema]:
     """What a backend sends on streams, by the name of the schema."""
     sequence = {"type": "integer", "minimum": 1, "description": "Where deltas are granted: the number of this state."}
-    state = {"metrics": ref("Metrics"), **{name: list_of(ref(kind)) for name, kind in LISTS.items()}}
-    changes = {"metrics": ref("MetricsChange")} | {
+    gone = members({"projects": list_of({"type": "string"}, "Ids.")}, (), "What the installation has no longer.")
+    state = {"metrics": ref("Metrics"), **{name: list_of(ref(kind)) for name, kind in LISTS.items()}, "removed": gone}
+    changes = {"metrics": ref("MetricsChange"), "removed": gone} | {
         name: list_of(ref(f"{kind}Change")) for name, kind in LISTS.items() if kind in CHANGED
     }
     telemetry = {"metrics": ref("Metrics"), "recentEvents": list_of(ref("Event"), "The newest first.")}

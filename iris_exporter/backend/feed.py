@@ -79,17 +79,24 @@ class Feed:
     def changes(self, now: float) -> Changes:
         """Return what changed since the last call.
 
-        The update carries the metrics when one differs, changed projects and anomalies, and the new events (the
-        latest `MAX_UPDATE_EVENTS`). All lists are empty when nothing changed.
+        The update carries the metrics when one differs, changed projects and anomalies, the new events (the latest
+        `MAX_UPDATE_EVENTS`), and the ids of projects that are gone. All lists are empty when nothing changed.
         """
         entries = self.history.after(self._update_offset)[-MAX_UPDATE_EVENTS:]
         self._update_offset = self.history.last
         changed = self.state.report(self.installation)
         lists: dict[str, list[object]] = {"metrics": [], "projects": [], "events": [], "anomalies": []}
+        removed = []
         for change in changed:
-            lists[change.channel].append(self.state.get(change.channel, change.key))
+            found = self.state.get(change.channel, change.key)
+            if found is None:
+                removed.append(change.key)
+            else:
+                lists[change.channel].append(found)
         lists["events"] = _newest_first(entries)
         content: dict[str, object] = {name: items for name, items in lists.items() if items}
+        if removed:
+            content["removed"] = {"projects": removed}
         if not content:
             return Changes([], [], [])
         if lists["metrics"]:

@@ -223,11 +223,8 @@ class SendQueue:
             return
         for channel, key, before in changes:
             current = state.get(channel, key)
-            if (
-                channel in grant.channels
-                and current is not None
-                and (self._knows(grant, key, before) or grant.shows(current))
-            ):
+            shows = current is not None and grant.shows(current)
+            if channel in grant.channels and (shows or self._knows(grant, key, before)):
                 if not self._dirty:
                     self._dirty_since = now
                 self._dirty.setdefault((channel, key), before)
@@ -351,9 +348,9 @@ class SendQueue:
         items = []
         for (channel, key), base in self._dirty.items():
             current = state.get(channel, key)
-            if current is None:
+            if current is None and channel != "projects":
                 continue
-            knows, shows = self._knows(grant, key, base), grant.shows(current)
+            knows, shows = self._knows(grant, key, base), current is not None and grant.shows(current)
             if channel == "anomalies":
                 (self._beyond_filter.discard if shows else self._beyond_filter.add)(key)
             if knows or shows:

@@ -35,11 +35,11 @@ class Change(NamedTuple):
 
 
 class Item(NamedTuple):
-    """An object to be sent to a client that has `base`, or nothing of it."""
+    """An object to be sent to a client that has `base`, or nothing of it; `now` is None for a project that is gone."""
 
     channel: str
     base: Object | None
-    now: Object
+    now: Object | None
 
 
 @dataclass(slots=True)
@@ -79,8 +79,10 @@ class ReportedState:
             for key, found in objects.items()
             if before.get(channel, {}).get(key) != found
         ]
-        gone = (key for key in before.get("anomalies", ()) if key in self._over)
-        return changes + [Change("anomalies", key, before["anomalies"][key]) for key in gone]
+        gone = [("anomalies", key) for key in before.get("anomalies", ()) if key in self._over]
+        if projects is not None:
+            gone += [("projects", key) for key in before.get("projects", ()) if key not in now["projects"]]
+        return changes + [Change(channel, key, before[channel][key]) for channel, key in gone]
 
     def _note_over(self, before: Mapping[str, Object], now: Mapping[str, Object] | None) -> None:
         """Anomalies that the source lists no more without a word are over: no receiver would learn it otherwise."""
@@ -133,7 +135,11 @@ class ReportedState:
 
 def _make_changed(grant: Grant, items: Sequence[Item]) -> Payload | None:
     parts: dict[str, list[dict[str, Any]]] = {}
+    removed: list[str] = []
     for channel, base, now in items:
+        if now is None:
+            removed += [base.id] if isinstance(base, Project) else []
+            continue
         names = grant.fields_of(channel)
         current = members(now, names)
         patch = make_patch({} if base is None else members(base, names), current)
@@ -146,6 +152,8 @@ def _make_changed(grant: Grant, items: Sequence[Item]) -> Payload | None:
     for channel in STATE_CHANNELS:
         if channel in parts:
             _put(data, channel, parts[channel])
+    if removed:
+        data["removed"] = {"projects": removed}
     return Payload("delta" if grant.delta else "update", data) if data else None
 
 

@@ -86,7 +86,8 @@ class Overview(msgspec.Struct, frozen=True, gc=False):
     """State, whole or partial: a stream's `update` or `telemetry`, or a REST document.
 
     A part is None where the source did not report it, and an empty tuple where it reported none. `cursor` is the
-    source's position after this document (docs/protocol.md), None where the source has none.
+    source's position after this document (docs/protocol.md), None where the source has none. `removed` are ids of
+    projects that the source has no longer.
     """
 
     metrics: Metrics | None = None
@@ -94,6 +95,7 @@ class Overview(msgspec.Struct, frozen=True, gc=False):
     events: tuple[Event, ...] | None = None
     anomalies: tuple[Anomaly, ...] | None = None
     cursor: str | None = None
+    removed: tuple[str, ...] = ()
 
 
 class Page(msgspec.Struct, frozen=True, gc=False):
@@ -113,7 +115,8 @@ class Update(msgspec.Struct, frozen=True, gc=False):
     """State from the stream: `update`, `telemetry`, or an older socket's `project_update` and `anomaly_detected`.
 
     `timestamp` is when the source sent it, None when not known. `replay` marks what a resumed stream sends again.
-    `position` is the source's own id of the message, as sent (`<epoch>-<offset>`), None where it has none.
+    `position` is the source's own id of the message, as sent (`<epoch>-<offset>`), None where it has none. With
+    `is_whole` projects and anomalies that its lists lack are gone.
     """
 
     overview: Overview
@@ -121,6 +124,7 @@ class Update(msgspec.Struct, frozen=True, gc=False):
     timestamp: float | None = None
     replay: bool = False
     position: str | None = None
+    is_whole: bool = False
 
 
 class EventMessage(msgspec.Struct, frozen=True, gc=False):

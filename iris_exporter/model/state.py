@@ -3,8 +3,8 @@
 Rules of merging. Headline figures and projects merge field by field, and a missing field keeps its value. Anomalies
 merge by id, and a resolved one is removed. An event counts once, whichever way it arrives first: both stream channels,
 a replay after a reconnect and every REST snapshot (the first one included) share one memory of ids. New events go in
-front of the feed. A full snapshot is the whole truth about the projects and anomalies that it carries, so those it
-lacks vanish; it never removes events. Counters only rise, also over `forget`.
+front of the feed. A full snapshot, and the first state of a subscription, is the whole truth about the projects and
+anomalies that it carries, so those it lacks vanish; it never removes events. Counters only rise, also over `forget`.
 
 Nothing here reads a clock: `now` is wall time in Unix seconds, given by the caller.
 Source: the IRIS wire, section 4.
@@ -308,7 +308,7 @@ class StreamState(SourceState):
             self._drop("event_labels", over)
 
     def _apply_update(self, message: Update, now: float) -> Changes:
-        changes = self._merge(message.overview, now, False, message.position)
+        changes = self._merge(message.overview, now, message.is_whole, message.position)
         events = len(message.overview.events or ())
         if message.replay:
             if message.position is not None:
@@ -329,6 +329,9 @@ class StreamState(SourceState):
             self._metrics = merged(self._metrics, overview.metrics)
         if self._merge_all(self._projects, overview.projects, full, self.limits.max_projects, "projects", merged):
             self._projects_view = None
+        for project in overview.removed:
+            if self._projects.pop(project, None) is not None:
+                self._projects_view = None
         if self._merge_all(
             self._anomalies, overview.anomalies, full, self.limits.max_anomalies, "anomalies", merged_anomaly
         ):

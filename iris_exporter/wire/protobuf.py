@@ -92,15 +92,19 @@ def _write_state(data: Mapping[str, Any], *, change: bool = False) -> Json:
     for name, kind in _LISTS.items():
         if (objects := data.get(name)) is not None:
             fields[name] = {"items": [to_fields(kind, each, change=change) for each in objects]}
+    if (removed := data.get("removed")) is not None:
+        fields["removed"] = _write_members(pb.Removed.DESCRIPTOR, removed)
     return fields
 
 
 def _read_state(found: Message, _: str) -> Json:
-    data = {
-        field.name: to_members(value) if field.name == "metrics" else [to_members(each) for each in value.items]
-        for field, value in found.ListFields()
-    }
-    return {"data": data}
+    return {"data": {field.name: _read_part(field.name, value) for field, value in found.ListFields()}}
+
+
+def _read_part(name: str, found: Any) -> Json | list[Json]:
+    if name in _LISTS:
+        return [to_members(each) for each in found.items]
+    return _read_members(found) if name == "removed" else to_members(found)
 
 
 def _write_batch(message: Mapping[str, Any]) -> Json:

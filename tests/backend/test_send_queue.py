@@ -97,6 +97,15 @@ class Rig:
         self.installation.all_projects = new
         self.send_queue.mark(self.state.report(self.installation), self.state, self.now)
 
+    def vanish(self, name: str) -> None:
+        self.installation.all_projects = [each for each in self.installation.all_projects if each.id != name]
+        self.send_queue.mark(self.state.report(self.installation), self.state, self.now)
+
+    def come(self, name: str) -> None:
+        known = {each.id: each for each in Installation().all_projects}
+        self.installation.all_projects = [*self.installation.all_projects, known[name]]
+        self.send_queue.mark(self.state.report(self.installation), self.state, self.now)
+
     def anomaly(self, **changes: Any) -> None:
         usual = Anomaly("n1", "", "a", "spike", "critical", "m", 2.0, 1.0, 100.0, "", False)
         found = (self.installation.all_anomalies or [usual])[0]
@@ -231,6 +240,43 @@ def test_an_anomaly_that_leaves_the_filter_is_followed_to_its_end() -> None:
     assert shown(rig.take()) == [{"anomalies": [{"id": "n1", "severity": "warning"}]}]
     rig.anomaly(resolved=True)
     assert shown(rig.take()) == [{"anomalies": [{"id": "n1", "resolved": True}]}]
+
+
+@pytest.mark.parametrize("options", [{}, {"delta": True}, {"fields": {"projects": ["name"]}}, {"projects": ["a"]}])
+def test_a_project_that_vanishes_is_removed_once(options: dict[str, Any]) -> None:
+    rig = Rig().started(**options)
+    rig.vanish("a")
+    assert shown(rig.take()) == [{"removed": {"projects": ["a"]}}]
+    assert rig.send_queue.empty
+    rig.come("a")
+    (again,) = shown(rig.take())
+    assert again["projects"][0]["name"] == "A", "whole, since the client has forgotten it"
+
+
+@pytest.mark.parametrize("options", [{"channels": ["events", "metrics"]}, {"projects": ["b"]}])
+def test_a_project_that_a_client_does_not_have_vanishes_without_a_word(options: dict[str, Any]) -> None:
+    rig = Rig().started(**options)
+    rig.vanish("a")
+    assert shown(rig.take()) == []
+
+
+def test_a_project_that_is_back_before_a_slow_reader_heard_of_it_has_changed() -> None:
+    rig = Rig().started(delta=True)
+    rig.vanish("a")
+    rig.come("a")
+    rig.project("a", total_runs=9)
+    assert shown(rig.take()) == [{"projects": [{"id": "a", "total_runs": 9}]}]
+    rig.vanish("b")
+    rig.come("b")
+    rig.vanish("b")
+    assert shown(rig.take()) == [{"removed": {"projects": ["b"]}}]
+
+
+def test_a_list_of_projects_that_a_source_no_longer_has_says_nothing_of_them() -> None:
+    rig = Rig().started()
+    rig.installation.all_projects = None  # type: ignore[assignment]
+    rig.send_queue.mark(rig.state.report(rig.installation), rig.state, rig.now)
+    assert shown(rig.take()) == []
 
 
 def test_debounce_waits_for_newer_state_and_never_for_events() -> None:
@@ -414,6 +460,8 @@ STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("event"), st.sampled_from("ab"), st.sampled_from(["info", "error", "critical"])),
         st.tuples(st.just("project"), st.sampled_from("ab"), st.integers(0, 3)),
+        st.tuples(st.just("vanish"), st.sampled_from("ab"), st.none()),
+        st.tuples(st.just("come"), st.sampled_from("ab"), st.none()),
         st.tuples(st.just("anomaly"), st.sampled_from(["critical", "warning"]), st.booleans()),
         st.tuples(st.just("take"), st.none(), st.none()),
         st.tuples(st.just("wait"), st.floats(0, 2), st.none()),
@@ -429,6 +477,7 @@ EXTENSIONS = st.fixed_dictionaries(
         "batch": st.fixed_dictionaries({"maxMessages": st.integers(2, 5), "maxDelayMs": st.integers(0, 1500)}),
         "debounceMs": st.integers(0, 1500),
         "priority": st.booleans(),
+        "projects": st.just(["a"]),
     },
 )
 
@@ -443,6 +492,7 @@ class Client:
         self.lost = 0
         self.told: list[int] = []
         self.seq = 0
+        self.is_whole = False
 
     @property
     def cursor(self) -> int:
@@ -464,16 +514,21 @@ class Client:
                 case SendState(payload, _, seq):
                     self.take_state(payload.kind, payload.data, seq)
                 case Say(_):
-                    self.seq = 0
+                    self.seq, self.is_whole = 0, True
 
     def take_state(self, kind: str, data: Any, seq: int | None) -> None:
         if seq is not None:
             self.seq += 1
             assert seq == self.seq
         for channel in ("projects", "anomalies"):
+            if self.is_whole and channel in data:
+                self.state[channel] = {}
             for found in data.get(channel, ()):
                 base = self.state[channel].get(found["id"], {}) if kind == "delta" else {}
                 self.state[channel][found["id"]] = merge_patch(base, found)
+        self.is_whole = False
+        for project in data.get("removed", {}).get("projects", ()):
+            del self.state["projects"][project]
         if "metrics" in data:
             self.state["metrics"] = merge_patch(self.state["metrics"] if kind == "delta" else {}, data["metrics"])
 
@@ -491,6 +546,11 @@ def test_every_mix_of_extensions_gives_the_same_model_and_every_event_once(
             lost += rig.happen(project=one, severity=two)
         elif kind == "project":
             rig.project(one, total_runs=two, last_run="x" if two % 2 else None)
+        elif kind == "vanish":
+            rig.vanish(one)
+        elif kind == "come":
+            if one not in [each.id for each in rig.installation.all_projects]:
+                rig.come(one)
         elif kind == "anomaly":
             rig.anomaly(severity=one, resolved=two)
         elif kind == "take":
@@ -507,11 +567,12 @@ def test_every_mix_of_extensions_gives_the_same_model_and_every_event_once(
     while not rig.send_queue.empty:
         client.read(rig.take())
     assert client.events == sorted(set(client.events))
-    assert len(client.events) + client.lost == rig.history.last
+    shown_events = [each for each in rig.history.after(0) if each.event.project in options.get("projects", "ab")]
+    assert len(client.events) + client.lost == len(shown_events)
     assert client.lost <= lost
     assert not client.copies or options["priority"]
     plain = Client()
-    rig.subscribe()
+    rig.subscribe(**{name: value for name, value in options.items() if name == "projects"})
     plain.read(rig.take())
     assert _bare(client.state) == _bare(plain.state)
 

@@ -66,6 +66,20 @@ def test_what_a_full_snapshot_lacks_vanishes(state: StreamState) -> None:
     assert state.view(NOW).projects == (Project("a", latency_seconds=0.5, runs=1.0),)
 
 
+def test_what_the_first_state_of_a_subscription_lacks_vanishes(state: StreamState) -> None:
+    state.apply(update(projects=(Project("a"), Project("b")), anomalies=(Anomaly("x"),)), NOW)
+    state.apply(Update(Overview(projects=(Project("a"),)), is_whole=True), NOW)
+    view = state.view(NOW)
+    assert [each.id for each in view.projects] == ["a"]
+    assert [each.id for each in view.anomalies] == ["x"], "a list that is not there says nothing"
+
+
+def test_a_project_that_is_removed_vanishes(state: StreamState) -> None:
+    state.apply(update(projects=(Project("a"), Project("b"))), NOW)
+    state.apply(update(removed=("a", "nobody")), NOW)
+    assert [each.id for each in state.view(NOW).projects] == ["b"]
+
+
 def test_a_part_of_the_overview_says_nothing_about_the_rest(state: StreamState) -> None:
     state.apply_snapshot(Overview(projects=(Project("a"),), anomalies=(Anomaly("x"),)), NOW)
     state.apply_snapshot(Overview(metrics=Metrics(projects=1.0)), NOW)

@@ -88,6 +88,7 @@ STATE = {
     "metrics": METRICS,
     "projects": st.lists(PROJECTS, max_size=3),
     "anomalies": st.lists(ANOMALIES, max_size=3),
+    "removed": st.fixed_dictionaries({}, optional={"projects": st.lists(TEXTS, min_size=1, max_size=3)}),
 }
 NAMES = st.lists(TEXTS, min_size=1, max_size=3)
 OPTIONS = st.fixed_dictionaries(

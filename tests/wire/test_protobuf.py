@@ -41,7 +41,7 @@ def without_nulls(message: dict[str, Any]) -> dict[str, Any]:
     if kind == "update":
         return message | {
             "data": {
-                name: _bare(part) if name == "metrics" else [_bare(each) for each in part]
+                name: _bare(part) if isinstance(part, dict) else [_bare(each) for each in part]
                 for name, part in (data or {}).items()
             }
         }

@@ -43,6 +43,8 @@ class IrisGraphql(IrisStream):
         self._graphql: Session | None = None
         self._position = ""
         self._is_subscribed = False
+        self._is_older = False
+        """Whether the source has refused a field that its schema does not have yet."""
         self._request: Outgoing | None = None
         self._end: Failure | None = None
 
@@ -50,6 +52,7 @@ class IrisGraphql(IrisStream):
     def configure(self, settings: StreamSettings) -> None:
         super().configure(settings)
         self._graphql = None
+        self._is_older = False
         if negotiation.is_graphql(settings.protocol, settings.url):
             asked = Asked(
                 channels=CHANNELS if "auto" in settings.channels else settings.channels,
@@ -88,7 +91,7 @@ class IrisGraphql(IrisStream):
 
     def _subscribe(self, session: Session) -> Outgoing:
         self._is_subscribed = True
-        return operation.subscribe(session.options(), self._position)
+        return operation.subscribe(session.options(), self._position, older=self._is_older)
 
     @override
     def noted(self) -> Noted:
@@ -137,6 +140,10 @@ class IrisGraphql(IrisStream):
             yield from _results(payload, session)
         elif kind == "error" and is_known:
             found = _upstream_error(payload)
+            if not self._is_older and operation.NEWEST in found.message:
+                self._is_older = True
+                self._request = self._subscribe(session)
+                return
             yield found
             self._end = _failure_of(found)
         elif kind == "complete" and is_known:

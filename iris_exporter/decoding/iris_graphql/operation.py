@@ -17,21 +17,25 @@ INIT = b'{"type":"connection_init"}'
 _OPTIONS = {"channels": "[Channel!]", "debounceMs": "Int", "priority": "Boolean", "after": "String"}
 _OBJECTS = {channel: f"{{ {' '.join(names)} }}" for channel, names in FIELDS.items()}
 _STATE = " ".join(f"{channel} {fields}" for channel, fields in _OBJECTS.items())
+NEWEST = "removed"
+"""The field of an update that the schema had last: an older source refuses a document with it."""
+_NEWEST = f" {NEWEST} {{ projects }}"
 DOCUMENT = (
     f"subscription Iris({', '.join(f'${name}: {kind}' for name, kind in _OPTIONS.items())}) "
     f"{{ stream({', '.join(f'{name}: ${name}' for name in _OPTIONS)}) {{ __typename "
     "... on Subscribed { timestamp position granted resume { outcome replayed missed epoch lastEventId } } "
-    f"... on Update {{ timestamp {_STATE} }} "
+    f"... on Update {{ timestamp {_STATE}{_NEWEST} }} "
     f"... on EventMessage {{ timestamp position replay advance event {_OBJECTS['events']} }} "
     "... on Dropped { timestamp count from to } "
     "... on ErrorMessage { code message retryAfter } } }"
 )
+OLDER_DOCUMENT = DOCUMENT.replace(_NEWEST, "")
 
 
-def subscribe(options: Mapping[str, Any], after: str) -> bytes:
+def subscribe(options: Mapping[str, Any], after: str, *, older: bool = False) -> bytes:
     """The message that asks for these options, where there are arguments for them, and to go on after a position."""
     variables = {name: value for name, value in {**options, "after": after or None}.items() if name in _OPTIONS}
-    payload = {"operationName": "Iris", "query": DOCUMENT, "variables": variables}
+    payload = {"operationName": "Iris", "query": OLDER_DOCUMENT if older else DOCUMENT, "variables": variables}
     return msgspec.json.encode({"id": ID, "type": "subscribe", "payload": payload})
 
 
@@ -52,7 +56,8 @@ def _subscribed(message: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _update(message: Mapping[str, Any]) -> dict[str, Any]:
-    return {"type": "update", "data": {name: message[name] for name in FIELDS if message.get(name) is not None}}
+    names = (*FIELDS, NEWEST)
+    return {"type": "update", "data": {name: message[name] for name in names if message.get(name) is not None}}
 
 
 def _event(message: Mapping[str, Any]) -> dict[str, Any]:

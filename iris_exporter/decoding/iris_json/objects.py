@@ -85,7 +85,7 @@ _ANOMALY: tuple[Field, ...] = (
 
 
 READ_NAMES: dict[str, tuple[tuple[str, ...], ...]] = {
-    "overview": (("metrics",), ("projects",), EVENT_LISTS, ("anomalies",), ("cursor",)),
+    "overview": (("metrics",), ("projects",), EVENT_LISTS, ("anomalies",), ("cursor",), ("removed",)),
     "metrics": tuple(names for _, names, _ in _METRICS),
     "projects": (
         *(PROJECT_ID, ("status",), ("overallHealth",), _HEALTH, _SUCCESS),
@@ -197,7 +197,20 @@ def overview_from(data: JsonObject, problems: Problems, timestamp: float | None 
         events=_each(data, EVENT_LISTS, lambda element: event_from(element, problems, timestamp), problems),
         anomalies=_each(data, ("anomalies",), lambda element: anomaly_from(element, problems), problems),
         cursor=_identifier(data, ("cursor",), problems),
+        removed=_removed(data, problems),
     )
+
+
+def _removed(data: JsonObject, problems: Problems) -> tuple[str, ...]:
+    """The ids of projects in `removed: {projects: [...]}`."""
+    removed = data.get("removed")
+    found = removed.get("projects") if isinstance(removed, dict) else removed
+    if not isinstance(found, list):
+        if found is not None:
+            problems.add("wrong_type", "removed")
+        return ()
+    ids = (_identifier({"removed": each}, ("removed",), problems) for each in found)
+    return tuple(each for each in ids if each is not None)
 
 
 def _each(

@@ -54,6 +54,7 @@ class Deltas:
         """Remember the whole objects of an `update`. Raises OutOfSyncError for more than may be remembered."""
         for kind, found in _objects_in(data):
             self._remember((kind, _id_of(found)), _flat(found))
+        self._forget(data)
 
     def apply(self, data: Object) -> Object:
         """The data of a `delta` with whole objects in the place of patches; an object of an unknown id is whole.
@@ -67,7 +68,17 @@ class Deltas:
         for kind in _LISTS:
             if isinstance(data.get(kind), list):
                 whole[kind] = [self._patched(kind, each) if isinstance(each, dict) else each for each in data[kind]]
+        self._forget(data)
         return whole
+
+    def _forget(self, data: Object) -> None:
+        """Forget what is gone: one that comes back is whole."""
+        removed = data.get("removed")
+        if not isinstance(removed, dict):
+            return
+        for kind in _LISTS:
+            for found in removed[kind] if isinstance(removed.get(kind), list) else ():
+                self._bytes -= _size(self._objects.pop((kind, _id_of({"id": found})), {}))
 
     def _patched(self, kind: str, patch: Object) -> Object:
         key = (kind, _id_of(patch))

@@ -51,6 +51,8 @@ class Session:
         """A connection begins: nothing is granted yet."""
         self.extensions = frozenset()
         self._is_waiting = True  # for the answer to a subscription
+        self._is_whole = False
+        """Whether the next update has all that is granted."""
         self._deltas.begin()
 
     def options(self) -> dict[str, Any]:
@@ -103,6 +105,7 @@ class Session:
             raise DecodeError("no_data", "$.data", "the answer to a subscription has no data")
         self._problems.base = "$.data"
         self._is_waiting = False
+        self._is_whole = True
         self._deltas.begin()
         self.extensions = extensions_of(data)
         if "events" not in self.asked.channels:
@@ -123,7 +126,11 @@ class Session:
                 self._deltas.replace(data)
             except OutOfSyncError:
                 self._lose()
-        return message_from(envelope, self._problems)
+        message = message_from(envelope, self._problems)
+        if not self._is_whole or not isinstance(message, Update) or message.replay:
+            return message
+        self._is_whole = False
+        return msgspec.structs.replace(message, is_whole=True)
 
     def _delta(self, envelope: dict[str, Any]) -> Message | None:
         data = envelope.get("data")

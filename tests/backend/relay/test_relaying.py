@@ -229,6 +229,20 @@ async def test_a_project_that_vanishes_is_gone() -> None:
                 assert (await client.next()).json["data"]["projects"] == [{"id": "b"}]
 
 
+@pytest.mark.parametrize("path", ["/api/stream/overview", "/api/stream?channels=projects", "/api/stream?delta=true"])
+async def test_clients_that_have_a_project_are_told_that_it_has_vanished(path: str) -> None:
+    async with iris() as source:
+        source.documents["/api/overview"] = {"projects": [{"id": "a"}, {"id": "b"}], "anomalies": [], "events": []}
+        async with relay(source.url) as it, it.http.get(it.backend.url + path) as response:
+            client = SseClient(response)
+            while (await client.next()).type != "update":
+                pass
+            source.documents["/api/overview"]["projects"] = [{"id": "b", "total_runs": 2}]
+            await polled(it, source)
+            found = (await client.next()).json["data"]
+            assert found == {"projects": [{"id": "b", "total_runs": 2}], "removed": {"projects": ["a"]}}
+
+
 @pytest.mark.parametrize("path", ["/api/stream/overview", "/api/stream?channels=anomalies", "/api/stream?delta=true"])
 async def test_an_anomaly_that_leaves_the_list_is_resolved_for_those_who_know_it(path: str) -> None:
     async with iris() as source:

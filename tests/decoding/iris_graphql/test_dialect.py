@@ -145,6 +145,30 @@ def test_an_operation_that_is_refused_ends_the_link(errors: Any, code: str, reas
     assert it.noted().end is None
 
 
+def test_a_source_with_an_older_schema_is_asked_for_less() -> None:
+    assert validate(schema(), parse(operation.OLDER_DOCUMENT)) == []
+    it = dialect()
+    it.on_open("e-7")
+    assert operation.NEWEST in str(it.request_for((ACK,)))
+    refusal = [{"message": "Cannot query field 'removed' on type 'Update'."}]
+    frame = json.dumps({"id": "1", "type": "error", "payload": refusal}).encode()
+    assert decoded(frame, of=it) == []
+    noted = it.noted()
+    assert noted.end is None
+    assert isinstance(noted.request, bytes)
+    payload = json.loads(noted.request)["payload"]
+    assert operation.NEWEST not in payload["query"]
+    assert payload["variables"]["after"] == "e-7"
+    assert [type(each) for each in decoded(frame, of=it)] == [UpstreamError], "once"
+    assert it.noted().end is not None
+
+
+def test_what_is_gone_over_graphql() -> None:
+    (found,) = decoded(result("Update", removed={"projects": ["a"]}))
+    assert isinstance(found, Update)
+    assert found.overview.removed == ("a",)
+
+
 def test_a_completed_operation_ends_the_link_and_another_ones_end_does_not() -> None:
     it = dialect()
     decoded(b'{"id":"2","type":"complete"}', of=it)

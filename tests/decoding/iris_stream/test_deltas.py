@@ -20,6 +20,17 @@ def test_a_change_is_merged_with_the_last_object_of_its_id() -> None:
     assert deltas.apply({"anomalies": [{"id": "x"}]}) == {"anomalies": [{"id": "x"}]}, "ids are those of their kind"
 
 
+def test_what_is_gone_is_whole_when_it_comes_back() -> None:
+    deltas = Deltas(max_bytes=500)
+    for _ in range(100):
+        deltas.apply({"projects": [{"id": 7, "name": "X" * 100}]})
+        data = {"removed": {"projects": [7, "nobody", None, {}], "anomalies": "none"}}
+        assert deltas.apply(data) == data
+    assert deltas.apply({"projects": [{"id": 7, "runs": 1}]}) == {"projects": [{"id": 7, "runs": 1}]}
+    for odd in (None, [], "x", {"projects": 7}):
+        deltas.apply({"removed": odd})
+
+
 def test_an_update_replaces_what_was_known() -> None:
     deltas = Deltas()
     deltas.replace({"projects": [{"id": "x", "name": "X"}]})

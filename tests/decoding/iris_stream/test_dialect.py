@@ -203,6 +203,23 @@ def test_changes_become_whole_objects() -> None:
     assert source.noted() == Noted()
 
 
+@pytest.mark.parametrize("granted", [{}, {"delta": True}])
+def test_the_first_update_after_each_answer_is_whole(granted: dict[str, Any]) -> None:
+    source = dialect()
+    for _ in range(2):
+        subscribed(source, granted)
+        found = decode(source, *(state("update", number, projects=[{"id": "a"}]) for number in (1, 2)))
+        assert [each.is_whole for each in found if isinstance(each, Update)] == [True, False]
+
+
+def test_what_is_gone_is_named() -> None:
+    source = subscribed(dialect(), {"delta": True})
+    gone = {"projects": ["a", 7, None, {}]}
+    found = decode(source, state("update", 1, removed=gone), state("delta", 2, removed=gone))
+    assert [each.overview.removed for each in found if isinstance(each, Update)] == [("a", "7")] * 2
+    assert {problem.path for problem in source.problems.take()}
+
+
 def test_a_missing_change_asks_for_everything_anew_once() -> None:
     source = subscribed(dialect())
     found = decode(

@@ -195,26 +195,36 @@ class Anomalies(_message.Message):
     def __init__(self, items: _Optional[_Iterable[_Union[Anomaly, _Mapping]]] = ...) -> None: ...
 
 class Update(_message.Message):
-    __slots__ = ("metrics", "projects", "events", "anomalies")
+    __slots__ = ("metrics", "projects", "events", "anomalies", "removed")
     METRICS_FIELD_NUMBER: _ClassVar[int]
     PROJECTS_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     ANOMALIES_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_FIELD_NUMBER: _ClassVar[int]
     metrics: Metrics
     projects: Projects
     events: Events
     anomalies: Anomalies
-    def __init__(self, metrics: _Optional[_Union[Metrics, _Mapping]] = ..., projects: _Optional[_Union[Projects, _Mapping]] = ..., events: _Optional[_Union[Events, _Mapping]] = ..., anomalies: _Optional[_Union[Anomalies, _Mapping]] = ...) -> None: ...
+    removed: Removed
+    def __init__(self, metrics: _Optional[_Union[Metrics, _Mapping]] = ..., projects: _Optional[_Union[Projects, _Mapping]] = ..., events: _Optional[_Union[Events, _Mapping]] = ..., anomalies: _Optional[_Union[Anomalies, _Mapping]] = ..., removed: _Optional[_Union[Removed, _Mapping]] = ...) -> None: ...
 
 class Delta(_message.Message):
-    __slots__ = ("metrics", "projects", "anomalies")
+    __slots__ = ("metrics", "projects", "anomalies", "removed")
     METRICS_FIELD_NUMBER: _ClassVar[int]
     PROJECTS_FIELD_NUMBER: _ClassVar[int]
     ANOMALIES_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_FIELD_NUMBER: _ClassVar[int]
     metrics: Metrics
     projects: Projects
     anomalies: Anomalies
-    def __init__(self, metrics: _Optional[_Union[Metrics, _Mapping]] = ..., projects: _Optional[_Union[Projects, _Mapping]] = ..., anomalies: _Optional[_Union[Anomalies, _Mapping]] = ...) -> None: ...
+    removed: Removed
+    def __init__(self, metrics: _Optional[_Union[Metrics, _Mapping]] = ..., projects: _Optional[_Union[Projects, _Mapping]] = ..., anomalies: _Optional[_Union[Anomalies, _Mapping]] = ..., removed: _Optional[_Union[Removed, _Mapping]] = ...) -> None: ...
+
+class Removed(_message.Message):
+    __slots__ = ("projects",)
+    PROJECTS_FIELD_NUMBER: _ClassVar[int]
+    projects: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, projects: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Batch(_message.Message):
     __slots__ = ("messages",)
