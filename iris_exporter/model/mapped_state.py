@@ -81,6 +81,20 @@ class MappedState(SourceState):
                 family.take_over(cast("CounterFamily", old))
             else:
                 family.take_over(cast("HistogramFamily", old))
+        self._named = self._named_before(before._named.values())  # noqa: SLF001 (its own kind)
+
+    def _named_before(
+        self, parts: Iterable[FamilyMapping[str, set[LabelValues]]]
+    ) -> dict[int, dict[str, set[LabelValues]]]:
+        """What parts that replace have named, by the parts of this mapping, which may have other numbers."""
+        named: dict[str, set[LabelValues]] = {}
+        for part in parts:
+            for name, keys in part.items():
+                named.setdefault(name, set()).update(keys)
+        return {
+            number: {name: named[name] & self._families[name].keys.keys() for name in names if name in named}
+            for number, names in enumerate(self._parts)
+        }
 
     @override
     def limit(self, limits: Limits) -> None:
