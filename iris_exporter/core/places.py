@@ -127,12 +127,12 @@ class Place(PlaceCursor):
 
     @override
     def note_id(self, identifier: str) -> bool:
-        if self.is_number and not (identifier.isascii() and identifier.isdigit()):
-            return True
-        if not is_sendable(identifier):
-            return False
-        self.take(identifier, 0)
-        return True
+        is_usable = is_sendable(identifier)
+        if self.is_number:
+            is_usable = identifier.isascii() and identifier.isdigit() and is_usable
+        if is_usable:
+            self.take(identifier, 0)
+        return is_usable or not identifier
 
     @override
     def take(self, position: str, events: int, key: str | None = None) -> int:

@@ -49,7 +49,7 @@ class SourceCursor(Protocol):
         """Begin again, as if the source had never sent a position."""
 
     def note_id(self, identifier: str) -> bool:
-        """Note the `id:` of an event stream; False where no request can carry it."""
+        """Note the `id:` of an event stream; False where no request can carry it, or where it is none."""
 
     def give_up(self) -> int:
         """No answer to a resume came; return how many events that shows to be missing."""

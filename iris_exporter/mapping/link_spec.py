@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from iris_exporter.mapping.metric_spec import Conditions
-from iris_exporter.mapping.paths import Path, Paths
+from iris_exporter.mapping.paths import Path, Paths, Root
 from iris_exporter.mapping.templates import Template
 
 
@@ -90,6 +90,11 @@ class CursorSpec:
     rewind: Rewind | None = None
     resume: Resume | None = None
     invalid: Invalid = field(default_factory=Invalid)
+
+    @property
+    def is_last_event_id(self) -> bool:
+        """Whether it is the id of the last event, which a link has for itself, so that no message is asked."""
+        return self.path.root is Root.META and not (self.when or self.by or self.count_gaps)
 
 
 @dataclass(frozen=True, slots=True)

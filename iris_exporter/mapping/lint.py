@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import fields, is_dataclass
 from itertools import pairwise
 from math import prod
 
@@ -14,7 +13,6 @@ from iris_exporter.mapping.objects import Values
 from iris_exporter.mapping.operators import UNITS
 from iris_exporter.mapping.paths import Root
 from iris_exporter.mapping.spec import Entry, Mapping, MappingLimits, PartSpec, Role
-from iris_exporter.mapping.templates import Template
 
 RESERVED_NAMESPACES = ("iris", "process", "python")
 """What the exporter's own metrics begin with."""
@@ -229,17 +227,6 @@ def check_rewind(entries: Iterable[Entry], notes: Notes, here: Here) -> None:
                 place.problem(
                     f"the kind {entry.kind} without id", "an id: cursor has rewind, so that events come again"
                 )
-
-
-def names_of(thing: object) -> frozenset[str]:
-    """Return the names that all templates below a specification use."""
-    if isinstance(thing, Template):
-        return thing.names
-    if isinstance(thing, tuple):
-        return frozenset().union(*map(names_of, thing))
-    if is_dataclass(thing):
-        return names_of(tuple(getattr(thing, field.name) for field in fields(thing)))
-    return frozenset()
 
 
 def _difference(one: MetricSpec, other: MetricSpec) -> str | None:

@@ -27,6 +27,7 @@ from iris_exporter.mapping.fields import (
     Type,
     named,
 )
+from iris_exporter.mapping.inside import inside
 from iris_exporter.mapping.language import MESSAGES
 from iris_exporter.mapping.link_language import CURSOR, HEADER_NAME, HEARTBEAT, OPEN_STEP, PLANNED_END, SECRET_HEADERS
 from iris_exporter.mapping.notes import Here
@@ -233,8 +234,13 @@ def _check_mapping(values: Values) -> None:
         lint.check_rewind(entries, notes, values.at("cursor"))
     if "cursor" not in values:
         for name in ("open", "heartbeat"):
-            if name in values and "cursor" in lint.names_of(values.get(name)):
+            if name in values and "cursor" in _names_in(values.get(name)):
                 values.at(name).problem("'${cursor}'", "a cursor: in the mapping, or another name")
+
+
+def _names_in(description: object) -> frozenset[str]:
+    """The names that all templates in a description use."""
+    return frozenset().union(*(template.names for template in inside(description, Template)))
 
 
 def _make_mapping(values: Values) -> Mapping:
@@ -245,7 +251,7 @@ def _make_mapping(values: Values) -> Mapping:
         unmatched_is_error="unmatched",
         expect_every_seconds="expect",
     )
-    names = lint.names_of(tuple(given.values()))
+    names = _names_in(tuple(given.values()))
     return Mapping(
         name=values.here.key.rpartition(".")[2],
         secrets=frozenset(name.removeprefix("secret.") for name in names if name.startswith("secret.")),

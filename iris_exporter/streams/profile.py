@@ -67,12 +67,13 @@ def profile_for(mapping: "Mapping | None") -> Profile:
 
     def state(name: str, stale_after_seconds: float, limits: Limits, record: CursorRecord | None) -> SourceState:
         seen = None if record is None else SeenIds(mapping.limits.ids, record.ids, record.pinned_ids)
-        return MappedState(mapping, name, stale_after_seconds, _cursor(mapping, record), seen, limits)
+        return MappedState(mapping, name, stale_after_seconds, cursor_of(mapping, record), seen, limits)
 
     return Profile(lambda limits: MappedDialect(mapping, limits), state, mapping)
 
 
-def _cursor(mapping: "Mapping", record: CursorRecord | None) -> "PlaceCursor":
+def cursor_of(mapping: "Mapping", record: CursorRecord | None = None) -> "PlaceCursor":
+    """The cursor of a stream with a mapping, where an earlier process has left it."""
     from iris_exporter.core.places import CountedPlace, Place, PositionPlace
     from iris_exporter.mapping.spec import Order
 

@@ -4,9 +4,10 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from iris_exporter.mapping.inside import inside
 from iris_exporter.mapping.paths import MISSING, Each, Path, Root, Segment, Step, Wildcard, find, written
 from iris_exporter.mapping.spec import Entry, Format, Mapping, PartSpec
 
@@ -46,12 +47,12 @@ class Coverage:
             value = _expanded(value, path.steps)
         found, read, whole = self._found.setdefault(kind, set()), set[Place](), set[Place]()
         cursor = self.mapping.cursor
-        for path in (*_own(entry), *paths_of((cursor.path, cursor.by) if cursor is not None else ())):
+        for path in (*_own(entry), *inside((cursor.path, cursor.by) if cursor is not None else (), Path)):
             _follow(path, value, _Element(), found, read)
         for part in entry.parts:
             measured = set(_measured(part))
             for element in _elements(value, part.each):
-                for path in paths_of(part):
+                for path in inside(part, Path):
                     place = _follow(path, value, element, found, read)
                     if place is not None and path in measured:
                         whole.add(place)
@@ -67,7 +68,7 @@ class Coverage:
         result = {}
         for kind, found in self._found.items():
             if (entry := self._entry(kind)) is not None:
-                texts = dict.fromkeys(path.text for path in (*_own(entry), *paths_of(entry.parts)))
+                texts = dict.fromkeys(path.text for path in (*_own(entry), *inside(entry.parts, Path)))
                 result[kind] = [text for text in texts if text not in found]
         return {kind: texts for kind, texts in result.items() if texts}
 
@@ -89,18 +90,6 @@ def message_of(text: bytes, form: Format) -> Any:
         return MISSING
 
 
-def paths_of(thing: object) -> Iterator[Path]:
-    """Yield every path below a specification, in order."""
-    if isinstance(thing, Path):
-        yield thing
-    elif isinstance(thing, tuple):
-        for item in thing:
-            yield from paths_of(item)
-    elif is_dataclass(thing) and not isinstance(thing, type | Each):
-        for each in fields(thing):
-            yield from paths_of(getattr(thing, each.name))
-
-
 def leaves(value: Any, place: Place = ()) -> Iterator[Place]:
     """Yield the places of single values, and of lists and objects with nothing in them."""
     children: list[tuple[Step, Any]] = []
@@ -116,7 +105,7 @@ def leaves(value: Any, place: Place = ()) -> Iterator[Place]:
 
 def _own(entry: Entry) -> Iterator[Path]:
     """What an entry reads of a message beside its parts."""
-    return paths_of((entry.when, entry.json_text, entry.error))
+    return inside((entry.when, entry.json_text, entry.error), Path)
 
 
 def _measured(part: PartSpec) -> Iterator[Path]:

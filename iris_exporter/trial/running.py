@@ -111,7 +111,7 @@ class Trial:
             changes = self._state.apply(found, at)
             result.duplicates += changes.duplicates
             result.gaps += changes.gap
-        if arrival.last_event_id is not None:
+        if arrival.last_event_id is not None and self._dialect.uses_event_ids:
             self._state.cursor.note_id(arrival.last_event_id)
         text = text_of(arrival.frame)
         for kind, count in self._tally.messages.items():

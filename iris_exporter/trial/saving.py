@@ -10,15 +10,15 @@ import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import fields, is_dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from iris_exporter.decoding.dialect import NamedEvent
 from iris_exporter.errors import UsageError
+from iris_exporter.mapping.inside import inside
 from iris_exporter.mapping.paths import MISSING
-from iris_exporter.mapping.spec import Condition, Entry, Format, LabelSpec, Mapping, MetricSpec, StateSpec, ValueSpec
+from iris_exporter.mapping.spec import Condition, Format, LabelSpec, Mapping, StateSpec, ValueSpec
 from iris_exporter.trial.coverage import message_of
 from iris_exporter.trial.running import text_of
 from iris_exporter.trial.samples import Arrival
@@ -144,23 +144,20 @@ def _is_time(text: str) -> bool:
     return len(text) >= 10
 
 
-def _named(thing: object) -> Iterator[object]:
+def _named(mapping: Mapping) -> Iterator[object]:
     """Yield every constant that a mapping compares a value with."""
-    if isinstance(thing, Condition):
-        yield from thing.equals or ()
-        yield from thing.unequal or ()
-    elif isinstance(thing, ValueSpec | StateSpec):
-        yield from thing.map or ()
-    elif isinstance(thing, LabelSpec):
-        yield from thing.map or ()
-        yield from thing.keep or ()
-    elif isinstance(thing, tuple):
-        for item in thing:
-            yield from _named(item)
-    if isinstance(thing, MetricSpec):
-        yield from thing.states
-    if isinstance(thing, Entry) and thing.text is not None:
-        yield thing.text
-    if is_dataclass(thing) and not isinstance(thing, type | Condition):
-        for each in fields(thing):
-            yield from _named(getattr(thing, each.name))
+    for condition in inside(mapping, Condition):
+        yield from condition.equals or ()
+        yield from condition.unequal or ()
+    for value in inside(mapping, ValueSpec):
+        yield from value.map or ()
+    for state in inside(mapping, StateSpec):
+        yield from state.map or ()
+    for label in inside(mapping, LabelSpec):
+        yield from label.map or ()
+        yield from label.keep or ()
+    for metric in mapping.metrics:
+        yield from metric.states
+    for entry in mapping.all_entries:
+        if entry.text is not None:
+            yield entry.text

@@ -62,3 +62,22 @@ def test_what_joins_may_be_passed_at_once(before: list[int], positions: list[int
         one.pass_all(texts)
         assert take(other, *positions) == [0] * len(positions)
         assert one.state == other.state
+
+
+@pytest.mark.parametrize(
+    ("identifier", "is_usable", "resume_from"),
+    [
+        ("9", True, "9"),
+        ("", True, "7"),
+        ("6", True, "7"),
+        ("a9", False, "7"),
+        ("9\n", False, "7"),
+        ("\u0669", False, "7"),
+    ],
+)
+def test_an_id_that_is_no_number_is_refused_where_the_cursor_is_one(
+    identifier: str, *, is_usable: bool, resume_from: str
+) -> None:
+    place = Place(CursorState(opaque="7"), is_number=True)
+    assert place.note_id(identifier) is is_usable
+    assert place.resume_from == resume_from

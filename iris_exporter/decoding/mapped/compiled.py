@@ -23,7 +23,7 @@ from iris_exporter.decoding.mapped.choice import PATIENT, Choice
 from iris_exporter.decoding.mapped.columns import Column, NotPlain, are_texts
 from iris_exporter.decoding.mapped.patient import Patient
 from iris_exporter.decoding.mapped.pieces import Piece
-from iris_exporter.decoding.mapped.places import paths_of, paths_of_conditions
+from iris_exporter.decoding.mapped.places import metas_of
 from iris_exporter.decoding.mapped.plans import Filter, PartPlan
 from iris_exporter.decoding.mapped.shapes import Conflict
 from iris_exporter.decoding.mapped.tally import Tally
@@ -32,7 +32,6 @@ from iris_exporter.decoding.mapped.views import Messages, View, elements_of
 from iris_exporter.decoding.messages import Message
 from iris_exporter.decoding.values import UnusableValueError
 from iris_exporter.errors import DecodeError
-from iris_exporter.mapping.paths import Root
 from iris_exporter.mapping.spec import CursorSpec, Mapping, Order, Role
 
 MAX_BATCH = 512
@@ -139,13 +138,8 @@ class Compiled:
             number: PartPlan(patient.entries[number].parts[0], registry.root) for number in registry.quick - self._signs
         }
         cursor = mapping.cursor
-        reads_cursor = cursor is not None and (cursor.path.root is not Root.META or bool(cursor.when))
-        self._positions = Positions(cursor) if cursor is not None and reads_cursor else None
-        self._reads_meta = any(path.root is Root.META for entry in mapping.entries for path in paths_of(entry)) or any(
-            entry.events for entry in mapping.entries
-        )
-        if cursor is not None:
-            self._reads_meta |= any(path.root is Root.META for path in (cursor.path, *paths_of_conditions(cursor.when)))
+        self._positions = None if cursor is None or cursor.is_last_event_id else Positions(cursor)
+        self._reads_meta = bool(metas_of(mapping))
         if not registry.quick or (cursor is not None and cursor.by is not None):
             raise Conflict
 

@@ -14,14 +14,13 @@ from iris_exporter.decoding.mapped.compiled import Compiled, Pieces
 from iris_exporter.decoding.mapped.link import MappedLink
 from iris_exporter.decoding.mapped.patient import Patient
 from iris_exporter.decoding.mapped.pieces import Piece, pieces_of
-from iris_exporter.decoding.mapped.places import paths_of
+from iris_exporter.decoding.mapped.places import metas_of
 from iris_exporter.decoding.mapped.shapes import Conflict
 from iris_exporter.decoding.mapped.tally import Tally
 from iris_exporter.decoding.messages import EventBatch, Message, Overview, Page, Ping, Pong
 from iris_exporter.decoding.problems import Problems
 from iris_exporter.errors import DecodeError
-from iris_exporter.mapping.paths import Root
-from iris_exporter.mapping.spec import Entry, Format
+from iris_exporter.mapping.spec import Format
 from iris_exporter.mapping.spec import Mapping as SourceMapping
 from iris_exporter.settings import StreamSettings
 
@@ -38,7 +37,7 @@ class MappedDialect(MappedLink):
         super().__init__(mapping)
         self.problems = Problems(limits)
         self.tally = Tally()
-        self.names_events = reads_names(mapping)
+        self.names_events = not metas_of(mapping) <= {"stream"}
         self._patient = Patient(mapping, self.tally)
         self._snapshot = Patient(mapping, self.tally, of_snapshot=True) if mapping.snapshot is not None else None
         self._compiled: Compiled | None = None
@@ -135,14 +134,3 @@ def are_texts(frames: Sequence[Frame]) -> TypeGuard[Sequence[bytes]]:
     except TypeError:
         return False
     return True
-
-
-def reads_names(mapping: SourceMapping) -> bool:
-    """Whether a mapping reads the name or the id of each server-sent event."""
-    return any(entry.events or _reads_meta(entry) for entry in mapping.entries) or (
-        mapping.cursor is not None and mapping.cursor.path.root is Root.META and bool(mapping.cursor.when)
-    )
-
-
-def _reads_meta(entry: Entry) -> bool:
-    return any(path.root is Root.META and path.steps != ("stream",) for path in paths_of(entry))

@@ -10,7 +10,6 @@ from iris_exporter.core.negotiation import Probe, as_http
 from iris_exporter.decoding.dialect import Call, Dialect, Frame, Opening, Outgoing
 from iris_exporter.decoding.mapped import requests
 from iris_exporter.decoding.mapped.conversation import Conversation
-from iris_exporter.mapping.paths import Root
 from iris_exporter.mapping.spec import Format, Template
 from iris_exporter.mapping.spec import Mapping as SourceMapping
 from iris_exporter.settings import StreamSettings
@@ -35,7 +34,7 @@ class MappedLink(Dialect):
         self.needs_secrets = bool(mapping.secrets or mapping.needs_key or mapping.authorize.scheme == "query")
         self.secrets: Mapping[str, str] = {}
         cursor = mapping.cursor
-        self.uses_event_ids = cursor is not None and cursor.path.root is Root.META and not cursor.when
+        self.uses_event_ids = cursor is not None and cursor.is_last_event_id
         if mapping.heartbeat is not None:
             self.heartbeat_interval_seconds = mapping.heartbeat.every_seconds
             self.heartbeat_timeout_seconds = mapping.heartbeat.timeout_seconds

@@ -143,10 +143,8 @@ class Patient:
     def _position(self, kind: str, scope: Scope) -> tuple[str, Sequence[str] | None] | None:
         """The cursor after a message, and its key where there is one for each."""
         spec = self._mapping.cursor
-        if spec is None or not all_hold(spec.when, scope):
+        if spec is None or spec.is_last_event_id or not all_hold(spec.when, scope):
             return None
-        if spec.path.root is Root.META and not spec.when and spec.by is None:
-            return None  # the link has the id of the last event
         raw = scope.at(spec.path)
         try:
             position = values.cursor(spec.order, raw)

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from iris_exporter.mapping.inside import inside
 from iris_exporter.mapping.paths import MISSING, Each, Path, Paths, Root, Step, Wildcard, find
-from iris_exporter.mapping.spec import Condition, Conditions, Entry, MetricSpec, PartSpec
+from iris_exporter.mapping.spec import Entry, Mapping, MetricSpec
 
 
 @dataclass(slots=True)
@@ -83,55 +84,14 @@ class Walk:
                 yield Found(each, key, each, outer.outer)
 
 
-def conditions_of(part: PartSpec) -> Iterator[Condition]:
-    """All conditions of a part."""
-    yield from part.where
-    for metric in part.metrics:
-        yield from metric.where
-
-
-def paths_of(entry: Entry) -> Iterator[Path]:
-    """All paths that an entry reads, apart from those that `each` goes through."""
-    yield from paths_of_conditions(entry.when)
-    yield from entry.json_text
-    if entry.error is not None:
-        for paths in (entry.error.code, entry.error.message, entry.error.retry_after):
-            yield from paths or ()
-    for part in entry.parts:
-        yield from paths_of_part(part)
-
-
 def message_steps(entry: Entry) -> Iterator[Step | Wildcard]:
     """The first step of each path of an entry that begins at the message and has any."""
     for part in entry.parts:
         if part.each is not None:
             yield part.each.segments[0]
-    for path in paths_of(entry):
+    for path in inside(entry, Path):
         if path.root is Root.MESSAGE and path.steps:
             yield path.steps[0]
-
-
-def paths_of_conditions(conditions: Conditions) -> Iterator[Path]:
-    """The paths that conditions read."""
-    return (path for condition in conditions for path in condition.path)
-
-
-def paths_of_part(part: PartSpec) -> Iterator[Path]:
-    """The paths that a part reads."""
-    yield from paths_of_conditions(tuple(conditions_of(part)))
-    groups = [*part.id, *(paths for _, paths in part.forget)]
-    if part.time is not None:
-        groups.append(part.time.path)
-    for metric in part.metrics:
-        groups += paths_of_metric(metric)
-    if part.log is not None:
-        groups += [part.log.body, *(paths for _, paths in part.log.attributes)]
-        if part.log.severity is not None and part.log.severity.path is not None:
-            groups.append(part.log.severity.path)
-    if part.trace is not None:
-        groups.append(part.trace.traceparent)
-    for paths in groups:
-        yield from paths
 
 
 def paths_of_metric(metric: MetricSpec) -> Iterator[Paths]:
@@ -156,3 +116,12 @@ def fits(steps: set[type | Wildcard], message: Any) -> bool:
 def kinds_of_steps(entry: Entry) -> set[type | Wildcard]:
     """What `fits` needs of an entry."""
     return {step if isinstance(step, Wildcard) else type(step) for step in message_steps(entry)}
+
+
+def metas_of(mapping: Mapping) -> frozenset[str]:
+    """What a mapping reads beside messages: names of `meta`; not the id that the link has for itself."""
+    cursor = mapping.cursor
+    alone = cursor.path if cursor is not None and cursor.is_last_event_id else None
+    paths = (path for path in inside(mapping, Path) if path.root is Root.META and path is not alone)
+    names = frozenset(str(path.steps[0]) for path in paths)
+    return names | {"event"} if any(entry.events for entry in mapping.entries) else names

@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from copy import deepcopy
 
-from iris_exporter.decoding.mapped.places import paths_of_metric, paths_of_part
+from iris_exporter.decoding.mapped.places import paths_of_metric
 from iris_exporter.decoding.mapped.shapes import Conflict, Node
 from iris_exporter.decoding.mapped.views import segments_of
+from iris_exporter.mapping.inside import inside
 from iris_exporter.mapping.paths import Each, Path, Paths, Root
 from iris_exporter.mapping.spec import Condition, Entry, Mapping, PartSpec, Role, TimeFormat
 
@@ -94,7 +95,7 @@ def _part(tree: Node, part: PartSpec) -> None:
     each = part.each
     if each is not None:
         element = tree.at(each.segments)
-        if not any(path.root.value in ("@", "@parent") for path in paths_of_part(part)):
+        if not any(path.root.value in ("@", "@parent") for path in inside(part, Path)):
             element.is_read = element.is_measured = True
     _conditions(tree, part.where, each)
     for paths in part.id:

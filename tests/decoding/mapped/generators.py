@@ -9,9 +9,9 @@ from random import Random
 from typing import Any
 
 from iris_exporter.decoding.dialect import Frame, NamedEvent
-from iris_exporter.decoding.mapped.places import paths_of
 from iris_exporter.decoding.mapped.views import segments_of
-from iris_exporter.mapping.paths import Paths, Segment, Wildcard
+from iris_exporter.mapping.inside import inside
+from iris_exporter.mapping.paths import Path, Paths, Segment, Wildcard
 from iris_exporter.mapping.spec import (
     Condition,
     Entry,
@@ -263,7 +263,7 @@ class Generator:
                 yield metric.state.path, (("a", "b"),)
             for label in metric.labels:
                 yield label.path or (), (*texts, *texts, NUMBERS, (True, False))
-        yield tuple(paths_of(entry)), texts
+        yield tuple(inside(entry, Path)), texts
 
     def grown(self, node: Any, segments: tuple[Segment, ...], value: Any) -> Any:
         """The node with a value at a place below."""

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from iris_exporter.core.places import Place, PlaceCursor, PositionPlace
 from iris_exporter.decoding.dialect import Frame
 from iris_exporter.decoding.elements import MappedBatch
 from iris_exporter.decoding.mapped.dialect import MappedDialect
@@ -31,6 +30,7 @@ from iris_exporter.mapping.spec import (
     ValueSpec,
 )
 from iris_exporter.model.mapped_state import MappedState
+from iris_exporter.streams.profile import cursor_of
 
 NOW = 1_760_000_000.0
 
@@ -190,11 +190,6 @@ def rounded(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [rounded(each) for each in value]
     return float(f"{value:.11e}") if isinstance(value, float) else value
-
-
-def cursor_of(spec: Mapping) -> PlaceCursor:
-    order = spec.cursor.order if spec.cursor is not None else Order.OPAQUE
-    return PositionPlace() if order is Order.POSITION else Place(is_number=order is Order.NUMBER)
 
 
 def start(spec: Mapping) -> Run:

@@ -1,10 +1,12 @@
 """What a mapping means: messages in, series, counts and problems out."""
 
+from typing import Any
+
 import pytest
 
 from iris_exporter.decoding.dialect import Binary, NamedEvent
 from iris_exporter.decoding.messages import Ping, Pong, Resumed, UpstreamError
-from iris_exporter.mapping.spec import ErrorSpec, Format, JsonType, Order, Role, TimeFormat
+from iris_exporter.mapping.spec import ErrorSpec, Format, JsonType, Mapping, Order, Role, TimeFormat
 from tests.decoding.mapped.specs import (
     NOW,
     counter,
@@ -375,6 +377,40 @@ def test_names_and_ids_of_an_event_stream() -> None:
     )
     assert found.series() == {"a_total": {("update",): 1}, "b_total": {("",): 2}}
     assert found.duplicates == 1
+
+
+def by_id(**of_cursor: Any) -> Mapping:
+    return mapping(entry("a", part(counter("a_total"))), cursor="meta.id", order=Order.NUMBER, of_cursor=of_cursor)
+
+
+def test_gaps_in_the_ids_of_an_event_stream_are_counted() -> None:
+    """The link has the last id alone, of which there may be many in one read."""
+    found = start(by_id(count_gaps=True))
+    assert found.dialect.names_events
+    assert not found.dialect.uses_event_ids
+    found.feed(*(NamedEvent("message", b"{}", str(number)) for number in (1, 2, 3)))
+    found.feed(*(NamedEvent("message", b"{}", str(number)) for number in (4, 5, 9)))
+    assert (found.gap, found.state.cursor.resume_from) == (3, "9")
+
+
+@pytest.mark.parametrize("named", [{"when": (when("meta.event", equals="tick"),)}, {"by": paths("meta.event")}])
+def test_names_are_asked_for_where_the_cursor_alone_reads_them(named: dict[str, Any]) -> None:
+    found = start(
+        mapping(
+            entry("a", part(counter("a_total"))),
+            cursor="$.n",
+            order=Order.NUMBER,
+            of_cursor={"count_gaps": True, **named},
+        )
+    )
+    assert found.dialect.names_events
+    found.feed(NamedEvent("tick", b'{"n":1}', ""), NamedEvent("tock", b'{"n":7}', ""))
+    assert found.state.cursor.resume_from == ("1" if "when" in named else "")
+
+
+def test_the_id_of_the_last_event_needs_no_names() -> None:
+    dialect = start(by_id()).dialect
+    assert (dialect.names_events, dialect.uses_event_ids) == (False, True)
 
 
 def test_packets_of_engine_io() -> None:
