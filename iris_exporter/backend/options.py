@@ -229,6 +229,8 @@ def _after(options: Mapping[str, Any]) -> str | None:
 _LISTS = frozenset({"channels", "projects", "severities"})
 _FLAGS = frozenset({"delta", "priority"})
 _NUMBERS = frozenset({"debounceMs", "batch.maxMessages", "batch.maxDelayMs"})
+_OBJECTS = {"fields": "fields.CHANNEL=NAME", "batch": "batch.maxMessages=NUMBER or batch.maxDelayMs=NUMBER"}
+"""How the members of options that are objects are written; one that is given a value itself has the wrong type."""
 
 
 def query_options(query: Sequence[tuple[str, str]]) -> dict[str, Any]:
@@ -245,6 +247,8 @@ def query_options(query: Sequence[tuple[str, str]]) -> dict[str, Any]:
             if (name or key) in place:
                 raise OptionError(key, "one value")
             place[name or key] = _scalar(key, text)
+        elif key in _OBJECTS:
+            raise OptionError(key, _OBJECTS[key], text)
     return found
 
 

@@ -163,6 +163,9 @@ def test_a_query_says_the_same_as_a_message(options: dict[str, Any]) -> None:
         ([("fields.telemetry", "id")], "fields"),
         ([("channels", "events,metrics")], "channels"),
         ([("after", "a-1"), ("after", "a-2")], "after"),
+        ([("batch", "true")], "batch"),
+        ([("batch", "1"), ("batch.maxMessages", "3")], "batch"),
+        ([("fields.projects", "id"), ("fields", "id")], "fields"),
     ],
 )
 def test_a_wrong_parameter_is_named(query: list[tuple[str, str]], named: str) -> None:
@@ -172,7 +175,7 @@ def test_a_wrong_parameter_is_named(query: list[tuple[str, str]], named: str) ->
 
 
 def test_unknown_parameters_are_ignored() -> None:
-    assert query_options([("api_key", "k"), ("batch.sorcery", "1"), ("batch", "1"), ("fields", "1"), ("", "")]) == {}
+    assert query_options([("api_key", "k"), ("batch.sorcery", "1"), ("batch[]", "1"), ("field", "1"), ("", "")]) == {}
 
 
 def test_filters() -> None:

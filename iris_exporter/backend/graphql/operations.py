@@ -21,6 +21,8 @@ from iris_exporter.backend.options import OptionError, Request, parse_options
 
 MAX_ERRORS = 10
 """Errors of one kind that a client is told of at once."""
+MAX_ERROR_CHARS = 500
+"""Of the text of one, which may repeat what the client has written."""
 Result = dict[str, Any]
 """A GraphQL response: some of `data`, `errors`."""
 
@@ -104,7 +106,7 @@ class Operation:
         found: Any = executor.execute_operation(serially=False)
         result: Result = {"data": found.data}
         if found.errors:
-            result["errors"] = [error.formatted for error in found.errors[:MAX_ERRORS]]
+            result["errors"] = [_formatted(error) for error in found.errors[:MAX_ERRORS]]
         return result
 
 
@@ -143,4 +145,9 @@ def prepare(parameters: Parameters) -> Operation:
 
 
 def _of_errors(errors: Sequence[GraphQLError]) -> RequestError:
-    return RequestError(*({**error.formatted, "extensions": {"code": "INVALID_REQUEST"}} for error in errors))
+    return RequestError(*({**_formatted(error), "extensions": {"code": "INVALID_REQUEST"}} for error in errors))
+
+
+def _formatted(error: GraphQLError) -> Mapping[str, Any]:
+    found, text = error.formatted, error.message
+    return found if len(text) <= MAX_ERROR_CHARS else {**found, "message": f"{text[:MAX_ERROR_CHARS]}..."}

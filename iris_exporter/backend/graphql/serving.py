@@ -241,7 +241,7 @@ async def _stream_websocket(request: web.Request) -> web.StreamResponse:
     socket = web.WebSocketResponse(
         timeout=CLOSE_TIMEOUT_SECONDS,
         autoping=False,
-        max_msg_size=MAX_CLIENT_MESSAGE_BYTES,
+        max_msg_size=MAX_CLIENT_MESSAGE_BYTES + 1,  # as on the other streams
         protocols=(protocol.SUBPROTOCOL,) if is_known else (),
     )
     await socket.prepare(request)

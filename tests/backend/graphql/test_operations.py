@@ -4,7 +4,13 @@ from typing import Any
 
 import pytest
 
-from iris_exporter.backend.graphql.operations import Parameters, RequestError, prepare, read_parameters
+from iris_exporter.backend.graphql.operations import (
+    MAX_ERROR_CHARS,
+    Parameters,
+    RequestError,
+    prepare,
+    read_parameters,
+)
 from iris_exporter.backend.options import Grant, Request
 
 STREAM = "subscription($v: [Channel!], $n: Int) { stream(channels: $v, debounceMs: $n) { __typename } }"
@@ -48,6 +54,13 @@ def test_a_request_that_cannot_be_executed_says_why(query: str, variables: Any, 
         prepare(Parameters(query, variables=variables))
     assert said.lower() in str(refused.value).lower()
     assert all(error["extensions"]["code"] == "INVALID_REQUEST" for error in refused.value.errors)
+
+
+@pytest.mark.parametrize("limit", ["9" * 20_000, '"' + "x" * 20_000 + '"'], ids=["number", "text"])
+def test_an_error_does_not_repeat_all_that_the_client_wrote(limit: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        prepare(Parameters(f"{{ events(limit: {limit}) {{ cursor }} }}"))
+    assert len(str(caught.value.errors)) < 2 * MAX_ERROR_CHARS
 
 
 def test_options_of_a_subscription_are_those_of_a_stream() -> None:
