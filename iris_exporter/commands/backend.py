@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,11 @@ from iris_exporter.backend.origins import parse_origin
 from iris_exporter.backend.relay.running import RelaySettings, relaying
 from iris_exporter.backend.server import Backend
 from iris_exporter.backend.service import BackendSettings
+from iris_exporter.commands import relay_options
 from iris_exporter.commands.arguments import Parser
-from iris_exporter.config import load, parse_address, values
-from iris_exporter.config.option_types import ADDRESSES, DIRECTORY, HTTP_URL, KEY_FILE
+from iris_exporter.commands.relay_options import add_source_flags, read_source, shown_texts, source_texts
+from iris_exporter.config import parse_address, values
+from iris_exporter.config.option_types import ADDRESSES, DIRECTORY
 from iris_exporter.config.reader import Given, Reader
 from iris_exporter.config.values import ValueType
 from iris_exporter.core.negotiation import GRAPHQL_PATH
@@ -29,11 +31,9 @@ from iris_exporter.process.standard_streams import stdout
 
 DEFAULT_ADDRESS = "127.0.0.1:14748"
 DEFAULT_RATE = 1.0
-DEFAULT_POLL_INTERVAL = "5s"
 MAX_RATE = 100_000.0
 """More events a second than one process can make."""
 
-POLL_INTERVAL = values.duration(0.1, 3600)
 _SEED = values.matching("a whole number", "NUMBER", "-?[0-9]{1,30}")
 _ORIGIN = ValueType(
     "an origin: http:// or https://, host and port, nothing behind", "ORIGIN", lambda text, _: parse_origin(text)
@@ -47,7 +47,7 @@ def add_arguments(parser: Parser) -> None:
     """
     parser.example += " --web.listen-address=127.0.0.1:0 --rate=10 --fault=flap=20,40"
     parser.epilog = "--help-all shows all options, and the faults."
-    parser.uncommon = frozenset({"--allow-key-in-url", "--source.poll-interval", "--log.format", "--web.cors.origin"})
+    parser.uncommon = relay_options.UNCOMMON | {"--allow-key-in-url", "--log.format", "--web.cors.origin"}
     parser.details = (
         "faults are written [all:|stream:|rest:]NAME[=VALUE]; without a scope they are for streams, and flap for all:\n"
         + describe_faults()
@@ -71,20 +71,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--rate", metavar="NUMBER", help=f"mean events per second; 0 makes none (default: {DEFAULT_RATE:g})"
     )
-    parser.add_argument(
-        "--source", metavar="URL",
-        help="relay the IRIS at this address, which needs no more than REST, in place of synthetic data; "
-        "the address of its overview, or what stands before /api/",
-    )  # fmt: skip
-    parser.add_argument(
-        "--source.api-key-file", dest="source_api_key_file", metavar="FILE",
-        help="file with the key that the source wants; read again for each request (default: no key is sent)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--source.poll-interval", dest="source_poll_interval", metavar="DURATION",
-        help="time between two polls of the source; shorter by itself while it has many events "
-        f"(default: {DEFAULT_POLL_INTERVAL})",
-    )  # fmt: skip
+    add_source_flags(parser)
     parser.add_argument(
         "--state.dir", dest="state_dir", metavar="DIRECTORY",
         help="where a relay keeps its history, so that positions outlive a restart (default: in memory)",
@@ -132,37 +119,16 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _misplaced(arguments: argparse.Namespace) -> list[Problem]:
+def _misplaced(arguments: argparse.Namespace, source: Mapping[str, Sequence[str]]) -> list[Problem]:
     """Flags that make no sense with, or without, a source to relay."""
-    of_relays = {
-        "--source.api-key-file": arguments.source_api_key_file,
-        "--source.poll-interval": arguments.source_poll_interval,
-        "--state.dir": arguments.state_dir,
-    }
-    if arguments.source is None:
-        wrong, expected = of_relays, "this flag only beside --source: without one, nothing is relayed"
+    if "url" not in source:
+        given, wrong = {"--state.dir": arguments.state_dir}, shown_texts(source)
+        expected = "this flag only beside --source: without one, nothing is relayed"
     else:
-        wrong = {"--seed": arguments.seed, "--rate": arguments.rate}
+        given, wrong = {"--seed": arguments.seed, "--rate": arguments.rate}, {}
         expected = "no such flag beside --source: what is relayed is not made here"
-    return [
-        Problem("command line", flag, values.quoted(text), expected) for flag, text in wrong.items() if text is not None
-    ]
-
-
-def _read_relay(arguments: argparse.Namespace, read: Callable[[str, ValueType, str], Any]) -> RelaySettings | None:
-    """The relay that is asked for; None without one, and where a value is wrong. Its source is a polled stream."""
-    given = {
-        "stream.url": ("--source", HTTP_URL, arguments.source),
-        "stream.api-key-file": ("--source.api-key-file", KEY_FILE, arguments.source_api_key_file),
-        "stream.poll-interval": ("--source.poll-interval", POLL_INTERVAL, arguments.source_poll_interval),
-        "state.dir": ("--state.dir", DIRECTORY, arguments.state_dir),
-    }
-    texts = {option: text for option, (_, _, text) in given.items() if text is not None}
-    read_well = [read(*given[option]) is not None for option in texts]
-    if "stream.url" not in texts or not all(read_well):
-        return None
-    found = load({"stream.poll-interval": DEFAULT_POLL_INTERVAL, "stream.protocol": "poll", **texts}, {})
-    return RelaySettings(found.streams[0], found.state_dir)
+    wrong |= {flag: values.quoted(text) for flag, text in given.items() if text is not None}
+    return [Problem("command line", flag, shown, expected) for flag, shown in wrong.items()]
 
 
 def _read_settings(arguments: argparse.Namespace) -> tuple[BackendSettings, RelaySettings | None]:
@@ -185,8 +151,10 @@ def _read_settings(arguments: argparse.Namespace) -> tuple[BackendSettings, Rela
         check(parse_fault, spec, 0.0)
     if arguments.api_key_file is not None:
         check(KeyFile, arguments.api_key_file)
-    reader.problems += _misplaced(arguments)
-    relay = _read_relay(arguments, read)
+    texts = source_texts(arguments)
+    reader.problems += _misplaced(arguments, texts)
+    state_dir = None if arguments.state_dir is None else read("--state.dir", DIRECTORY, arguments.state_dir)
+    source = read_source(texts, reader)
     if reader.problems:
         raise ConfigError(reader.problems)
     host, port = parse_address(*addresses)
@@ -201,7 +169,7 @@ def _read_settings(arguments: argparse.Namespace) -> tuple[BackendSettings, Rela
         cors_origins=tuple(origins),
         key_in_url=arguments.allow_key_in_url,
     )
-    return settings, relay
+    return settings, None if source is None else RelaySettings(source, state_dir)
 
 
 def _on_signal(act: Callable[[], object]) -> None:

@@ -26,7 +26,8 @@ from iris_exporter.backend.service import BackendSettings
 from iris_exporter.backend.streams import PATHS
 from iris_exporter.backend.wire import CHANGE_TYPES, ERROR_MESSAGES
 from iris_exporter.commands.arguments import Parser
-from iris_exporter.commands.backend import DEFAULT_POLL_INTERVAL, add_arguments
+from iris_exporter.commands.backend import add_arguments
+from iris_exporter.commands.relay_options import DEFAULT_POLL_INTERVAL
 from iris_exporter.wire import protobuf
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from iris_exporter import cli
 from iris_exporter.backend.faults import KINDS
 from iris_exporter.backend.service import Service
+from tests.http.test_tls import Place
+from tests.transports.support import serve
 from tests.waiting import BUSY
 
 COMMAND = (sys.executable, "-W", "error", "-m", "iris_exporter", "backend")
@@ -124,6 +127,15 @@ async def test_pages_of_all_origins_named_may_read() -> None:
         (["--source=http://iris", "--source.api-key-file=/nowhere/key"], "--source.api-key-file"),
         (["--source=http://iris", "--state.dir=/etc/passwd"], "this is a file"),
         (["--source=http://iris", "--state.dir=/proc/nothing", "--web.listen-address=127.0.0.1:0"], "--state.dir"),
+        (["--source=http://iris", "--source.headers=Authorization Basic"], "--source.headers: got something without"),
+        (["--source=http://iris", "--source.headers-file=/nowhere/headers"], "--source.headers-file"),
+        (["--source=http://iris", "--source.tls-ca-file=/nowhere/ca"], "--source.tls-ca-file"),
+        (["--source=http://iris", "--source.tls-ca-file=/etc/hostname"], "--source.tls-ca-file"),
+        (["--source=http://iris", "--source.tls-key-file=/etc/hostname"], "--source.tls-key-file"),
+        (["--source=http://iris", "--source.tls-insecure-skip-verify=yes"], "--source.tls-insecure-skip-verify"),
+        (["--source=http://iris", "--source.proxy=http://p"], "--source.proxy"),
+        (["--source=http://iris", "--source.headers=A: 1", "--source.headers=a: 2"], "each name once"),
+        (["--source.headers=A: 1"], "only beside --source"),
         (["--state.dir=/tmp"], "only beside --source"),
         (["--source.poll-interval=5s"], "only beside --source"),
     ],
@@ -137,6 +149,45 @@ def test_bad_input_is_a_clear_line_and_exit_2(
     assert err.splitlines()[0] == "iris-exporter: the configuration cannot be used:"
     assert len(err.splitlines()) == 2
     assert named in err
+
+
+@pytest.mark.parametrize("source", [(), ("--source=http://iris", "--source.headers=authorization: other-secret")])
+def test_the_value_of_a_header_is_in_no_error(source: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["backend", *source, "--source.headers=Authorization: Basic very-secret"]) == 2
+    err = capsys.readouterr().err
+    assert "--source.headers" in err
+    assert "secret" not in err
+
+
+async def test_a_relay_reaches_a_source_behind_tls_that_wants_a_certificate_and_a_header(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    certificate, key = place.issue("client")
+    (tmp_path / "headers").write_text("Authorization: Basic very-secret\n")
+    asked: list[str | None] = []
+
+    async def overview(request: web.Request) -> web.Response:
+        asked.append(request.headers.get("Authorization"))
+        return web.json_response({"projects": [{"id": "a"}], "anomalies": [], "events": []})
+
+    options = (
+        f"--source.tls-ca-file={place.ca}",
+        f"--source.tls-cert-file={certificate}",
+        f"--source.tls-key-file={key}",
+        "--source.tls-server-name=iris.internal",
+        f"--source.headers-file={tmp_path / 'headers'}",
+    )
+    async with serve(overview, place.server("iris.internal", ask=True)) as source:
+        for given, status in ((options, 200), (options[:1], 503)):
+            async with (
+                started(f"--source={source.url}/api/overview", "--web.listen-address=127.0.0.1:0", *given) as relay,
+                aiohttp.ClientSession() as http,
+                http.get(await address(relay) + "/api/overview") as response,
+            ):
+                assert response.status == status
+                relay.terminate()
+                out, err = await relay.communicate()
+                assert b"very-secret" not in out + err
+    assert set(asked) == {"Basic very-secret"}
 
 
 def test_all_that_is_wrong_is_named_at_once(capsys: pytest.CaptureFixture[str]) -> None:
