@@ -195,7 +195,7 @@ def _suggest(name: str) -> str:
 
     recording = read_sample(_content(name), names_events=True, lines=False)
     if not recording.arrivals:
-        raise UsageError("--suggest: there is no message in the sample")
+        raise UsageError(f"--suggest: there is no message in {'standard input' if name == _STDIN else name}")
     return suggest("source" if name == _STDIN else Path(name).stem, recording.arrivals, form=recording.form)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from iris_exporter.mapping.inside import inside
+from iris_exporter.mapping.metric_spec import Condition
 from iris_exporter.mapping.paths import MISSING, Each, Path, Root, Segment, Step, Wildcard, find, written
 from iris_exporter.mapping.spec import Entry, Format, Mapping, PartSpec
 
@@ -68,7 +69,8 @@ class Coverage:
         result = {}
         for kind, found in self._found.items():
             if (entry := self._entry(kind)) is not None:
-                texts = dict.fromkeys(path.text for path in (*_own(entry), *inside(entry.parts, Path)))
+                paths = dict.fromkeys(path.text for path in (*_own(entry), *inside(entry.parts, Path)))
+                texts = [text for text in paths if text not in _may_be_absent(entry)]
                 result[kind] = [text for text in texts if text not in found]
         return {kind: texts for kind, texts in result.items() if texts}
 
@@ -97,10 +99,16 @@ def leaves(value: Any, place: Place = ()) -> Iterator[Place]:
         children = list(value.items())
     elif isinstance(value, list):
         children = list(enumerate(value))
-    if not children:
+    if not children and (place or not isinstance(value, dict)):  # an empty message has no field
         yield place
     for step, inner in children:
         yield from leaves(inner, (*place, step))
+
+
+def _may_be_absent(entry: Entry) -> set[str]:
+    """Paths at which some condition accepts that nothing is there."""
+    absent = (each for each in inside(entry, Condition) if None in (each.equals or ()) or each.exists is False)
+    return {path.text for condition in absent for path in condition.path}
 
 
 def _own(entry: Entry) -> Iterator[Path]:

@@ -24,8 +24,9 @@ _ROLES = {
     "subscribed": "ack", "subscriptions": "ack", "hello": "ack", "welcome": "ack", "open": "ack", "error": "error",
 }  # fmt: skip
 _ID_NAMES = ("id", "uuid", "event_id", "eventid", "message_id", "uid", "guid")
+_ID_WORDS = ("uuid", "guid")  # which end the name of an id, whatever is in front of them
 _TIME_NAME = re.compile(r"time|date|^ts$|^at$|_at$|At$|created|updated|^dt$|^[tE]$", re.ASCII)
-_MOST_VALUES, _MOST_LABELS, _MOST_NUMBERS = 20, 4, 12
+_MOST_VALUES, _MOST_LABELS, _MOST_NUMBERS, _MOST_TEXTS = 20, 4, 12, 3
 # Digits of a Unix time of this century, by the unit.
 _UNIX = {"unix": (1e9, 4e9), "unix_ms": (1e12, 4e12), "unix_us": (1e15, 4e15), "unix_ns": (1e18, 4e18)}
 _MEASURE = re.compile(r"-?[0-9]+(?:\.[0-9]+)? \S{1,8}", re.ASCII)  # a number and its unit, which is no label
@@ -42,7 +43,7 @@ def suggest(name: str, arrivals: Sequence[Arrival], *, form: str) -> str:
     namespace = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") or "source"
     namespace = namespace if namespace[0].isalpha() else f"s_{namespace}"
     messages = [(_event_of(arrival), _value_of(arrival)) for arrival in arrivals]
-    kinds = list(kinds_of([(event, value) for event, value in messages if value is not MISSING]))
+    kinds = list(kinds_of([(event, value) for event, value in messages if value not in (MISSING, {})]))
     numbered = form == "sse" and _all_differ([arrival.last_event_id for arrival in arrivals])
     shared = _share_ids(kinds)
     lines = [
@@ -56,6 +57,9 @@ def suggest(name: str, arrivals: Sequence[Arrival], *, form: str) -> str:
     if numbered:
         lines.append(f"    cursor: {{path: {_EVENT_ID}}}")
     lines.append("    messages:")
+    if any(value == {} for _, value in messages):
+        lines += [f"      - {{kind: empty, when: {{{path}: null}}, role: heartbeat}}" for path in _always(kinds)[:1]]
+    lines += [f"      {line}" for line in _texts(arrivals)]
     for kind in kinds:
         lines += [f"      {line}" for line in _entry(namespace, kind, kind.path if shared else "", numbered=numbered)]
     return "\n".join(lines) + "\n"
@@ -77,6 +81,21 @@ def _share_ids(kinds: Sequence[Kind]) -> bool:
         place = _identity(fields)
         seen.update(() if place is None else {str(value) for value in fields[place].values})
     return any(count > 1 for count in seen.values())
+
+
+def _texts(arrivals: Sequence[Arrival]) -> Iterator[str]:
+    """Entries for short texts that are no JSON, which most often are signs of life; none where they are many."""
+    frames = (arrival.frame for arrival in arrivals if _value_of(arrival) is MISSING)
+    texts = dict.fromkeys(text_of(frame).decode("utf-8", "replace") for frame in frames)
+    short = [text for text in texts if 0 < len(text) <= _LONGEST_LABEL and text.isprintable() and "\ufffd" not in text]
+    for number, text in enumerate(short if len(texts) <= _MOST_TEXTS else (), 1):
+        yield f"- {{kind: text-{number}, text: {json.dumps(text, ensure_ascii=False)}, role: heartbeat}}"
+
+
+def _always(kinds: Sequence[Kind]) -> list[str]:
+    """Paths of what each message has that is not empty, by which an empty object (a sign of life) is told from it."""
+    keys = [list(value) for kind in kinds for value in kind.values if isinstance(value, dict)]
+    return [_path(Root.MESSAGE, (key,)) for key in keys[0] if all(key in each for each in keys)] if keys else []
 
 
 def _event_of(arrival: Arrival) -> str | None:
@@ -142,6 +161,9 @@ def _each(values: list[Any]) -> tuple[str, Root, list[Any]]:
         return "$[*]", Root.ELEMENT, [item for value in values for item in value]
     for place, inner in _containers(values):
         found = [find(value, place) for value in values]
+        # What only few messages have there says nothing of the others, which the entry takes, too.
+        if sum(isinstance(each, type(inner)) for each in found) * 2 < len(values):
+            continue
         if isinstance(inner, list) and inner and all(isinstance(item, dict) for item in inner):
             elements = [item for each in found if isinstance(each, list) for item in each]
             return f"{written(Root.MESSAGE, place)}[*]", Root.ELEMENT, elements
@@ -170,9 +192,25 @@ def _identity(fields: dict[Place, Field]) -> Place | None:
     for place, seen in sorted(fields.items(), key=lambda item: len(item[0])):
         # One that repeats in most messages is of something else.
         repeats = len(seen.values) * 2 <= seen.count
-        if str(place[-1]).lower() in _ID_NAMES and not seen.types.keys() & {float, bool} and not repeats:
+        if (
+            _is_id_name(place[-1])
+            and not seen.types.keys() & {float, bool}
+            and not repeats
+            and _is_given_once(place, seen)
+        ):
             return place
     return None
+
+
+def _is_id_name(step: Step) -> bool:
+    return str(step).lower() in _ID_NAMES or _words(step)[-1:] in [[word] for word in _ID_WORDS]
+
+
+def _is_given_once(place: Place, seen: Field) -> bool:
+    """Whether a number may identify: one further down that neither rises nor falls is used again, such as DNS's."""
+    values = list(seen.values)
+    numbers = [value for value in values if isinstance(value, int)]
+    return len(place) == 1 or not numbers or numbers in (sorted(numbers), sorted(numbers, reverse=True))
 
 
 def _time(fields: dict[Place, Field]) -> tuple[Place, str] | None:
@@ -188,6 +226,8 @@ def _time_format(values: Iterable[object]) -> str | None:
 
 
 def _format_of(value: object) -> str | None:
+    if isinstance(value, str) and _NUMBER.fullmatch(value) is not None:
+        value = float(value)
     if isinstance(value, str):
         try:
             datetime.fromisoformat(value)
@@ -208,9 +248,8 @@ def _labels(root: Root, fields: dict[Place, Field], each: str) -> dict[str, str]
     for place, seen in fields.items():
         few = len(seen.values) <= min(_MOST_VALUES, max(2, seen.count // 2))
         short = all(len(str(value)) <= _LONGEST_LABEL for value in seen.values)
-        is_label = (
-            few and short and seen.types.keys() <= {str, bool} and not _is_numeric(seen) and not _is_measure(seen)
-        )
+        texts = seen.types.keys() <= {str, bool} and not _is_numeric(seen) and not _is_measure(seen)
+        is_label = few and short and (texts or _is_code(place[-1], seen))
         name = _word(place[-1])
         if {*_words(place[-1])[-1:]} & _NO_LABELS:
             continue
@@ -222,7 +261,12 @@ def _labels(root: Root, fields: dict[Place, Field], each: str) -> dict[str, str]
 def _gauges(namespace: str, prefix: str, root: Root, fields: dict[Place, Field], labelled: str) -> Iterator[str]:
     used: set[str] = set()
     for place, seen in fields.items():
-        if len(used) >= _MOST_NUMBERS or not _is_numeric(seen) or _is_identifier(place[-1]):
+        if (
+            len(used) >= _MOST_NUMBERS
+            or not _is_numeric(seen)
+            or _is_identifier(place[-1])
+            or _is_code(place[-1], seen)
+        ):
             continue
         name, unit = _gauge_name(namespace, prefix, place)
         while name in used:
@@ -234,6 +278,10 @@ def _gauges(namespace: str, prefix: str, root: Root, fields: dict[Place, Field],
 
 
 _LONGEST_LABEL = 40
+_IDENTIFIERS = frozenset(
+    ("id", "uuid", "gid", "pid", "sequence", "seq", "index", "timestamp", "time", "version", "rev", "revision", "port")
+)
+_CODES = ("status", "code", "severity", "level")
 _NO_LABELS = UNBOUNDED | {"uri", "schema"}
 _RESERVED = frozenset({"le", "quantile", "stream", "job", "instance", "state"})
 
@@ -254,7 +302,12 @@ def _is_measure(seen: Field) -> bool:
 
 def _is_identifier(step: Step) -> bool:
     words = _words(step)
-    return not words or words[-1] in ("id", "uuid", "sequence", "seq", "timestamp", "time", "version", "code")
+    return not words or words[-1] in _IDENTIFIERS
+
+
+def _is_code(step: Step, seen: Field) -> bool:
+    """Whether whole numbers stand for something, such as a status: they are counted by, and not measured."""
+    return _words(step)[-1:] in [[word] for word in _CODES] and seen.types.keys() <= {int, str}
 
 
 def _gauge_name(namespace: str, prefix: str, place: Place) -> tuple[str, str | None]:

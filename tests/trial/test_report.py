@@ -113,3 +113,16 @@ def test_a_mapping_that_takes_nothing_is_no_success(mapping: Mapping) -> None:
     assert not try_arrivals(mapping, read_arrivals(mapping, b""), 1000.0).is_clean
     clean = b'{"type":"sample","items":[{"id":1,"load":1}]}\n'
     assert try_arrivals(mapping, read_arrivals(mapping, clean), 1000.0).is_clean
+
+
+def test_a_path_that_a_condition_wants_absent_is_not_missed(tmp_path: Path) -> None:
+    file = tmp_path / "b.yaml"
+    file.write_text(
+        "mappings: {b: {namespace: b, messages: [{kind: idle, when: {$.n: null}, role: heartbeat}, "
+        "{kind: data, where: {$.gone: {exists: false}, $.m: 1}, "
+        "metrics: [{name: n, type: gauge, help: N., value: $.n}]}]}}"
+    )
+    mapping = read_files([file]).by_name["b"]
+    coverage = try_arrivals(mapping, read_arrivals(mapping, b'{}\n{"n":1}\n'), 1.0).coverage
+    assert coverage.missed() == {"data": ["$.m"]}
+    assert coverage.unread() == {}

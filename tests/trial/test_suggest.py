@@ -127,3 +127,52 @@ def test_whatever_the_sample_what_is_suggested_is_a_mapping(content: bytes, tmp_
     read = suggested(content, tmp_path)
     assert [str(problem) for problem in read.problems] == []
     assert list(read.by_name) == ["my-source"]
+
+
+def test_codes_are_counted_by_and_ports_are_left_out(tmp_path: Path) -> None:
+    content = b"".join(
+        b'{"src_port":%d,"status":%d,"severity":"%d","size":%d}\n' % (5_000 + n, (200, 404)[n % 2], n % 3, n)
+        for n in range(12)
+    )
+    (part,) = suggested(content, tmp_path).by_name["my-source"].entries[0].parts
+    assert [metric.name for metric in part.metrics] == ["my_source_message_total", "my_source_size"]
+    assert [label.name for label in part.metrics[0].labels] == ["status", "severity"]
+
+
+def test_a_number_further_down_that_is_used_again_is_no_id(tmp_path: Path) -> None:
+    """The counter would leave out a second question with the number of the first."""
+    content = b"".join(b'{"dns":{"id":%d},"n":%d}\n' % (n * 7919 % 65_536, n) for n in range(12))
+    assert suggested(content, tmp_path).by_name["my-source"].entries[0].parts[0].id == ()
+    rising = b"".join(b'{"dns":{"id":%d},"n":%d}\n' % (n, n) for n in range(12))
+    assert suggested(rising, tmp_path).by_name["my-source"].entries[0].parts[0].id
+
+
+def test_an_id_and_a_time_may_be_text_with_a_prefix_in_their_names(tmp_path: Path) -> None:
+    content = b"".join(b'{"ci_event_uuid":"e%d","ci_event_timestamp":"17959816%02d123"}\n' % (n, n) for n in range(12))
+    (part,) = suggested(content, tmp_path).by_name["my-source"].entries[0].parts
+    assert [path.text for paths in part.id for path in paths] == ["$.ci_event_uuid"]
+    assert part.time is not None
+    assert part.time.format == "unix_ms"
+
+
+def test_a_list_that_few_messages_have_is_not_what_all_are_about(tmp_path: Path) -> None:
+    content = b'{"topic":"all","payload":[{"name":"a"}]}\n' + b'{"topic":"a","payload":{"load":1}}\n' * 11
+    (part,) = suggested(content, tmp_path).by_name["my-source"].entries[0].parts
+    assert part.each is None
+    assert "my_source_payload_load" in {metric.name for metric in part.metrics}
+
+
+def test_empty_objects_are_signs_of_life(tmp_path: Path) -> None:
+    mapping = suggested(b"{}\n" + b'{"index":1,"n":2}\n{"index":2,"n":2}\n{}\n' * 3, tmp_path).by_name["my-source"]
+    assert [entry.role for entry in mapping.entries] == [Role.HEARTBEAT, Role.EVENT]
+    result = try_arrivals(mapping, read_arrivals(mapping, b'{}\n{"index":1,"n":2}\n'), samples.NOW)
+    assert dict(result.messages) == {"empty": 1, "message": 1}
+
+
+def test_a_short_text_that_is_no_json_is_a_sign_of_life(tmp_path: Path) -> None:
+    content = b'PING\n{"n":1}\nPING\n{"n":2}\n'
+    mapping = suggested(content, tmp_path).by_name["my-source"]
+    result = try_arrivals(mapping, read_arrivals(mapping, content), samples.NOW)
+    assert (dict(result.messages), result.is_clean) == ({"text-1": 2, "message": 2}, True)
+    garbage = suggested(b"".join(b"line %d\n" % n for n in range(9)) + content, tmp_path).by_name["my-source"]
+    assert [entry.kind for entry in garbage.entries] == ["message"]
