@@ -2,10 +2,12 @@
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
 from grafana_foundation_sdk.builders import dashboard as build
+from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import common as shared
 from grafana_foundation_sdk.models import dashboard as model
 
@@ -131,6 +133,16 @@ def dashboard(name: str, title: str, description: str, *, loki_used: bool, tempo
     board.with_variable(_resolution())
     for annotation in annotations():
         board.annotation(annotation)
+    return board
+
+
+def closed_rows(board: build.Dashboard, *rows: tuple[str, Sequence[Builder[model.Panel]]]) -> build.Dashboard:
+    """Add rows that are closed at first, and ask nothing until somebody opens them; `main.document` places them."""
+    for title, panels in rows:
+        row = build.Row(title)
+        for panel in panels:
+            row.with_panel(panel)
+        board.with_row(row)
     return board
 
 

@@ -26,6 +26,7 @@ from alerts.thresholds import SUCCESS_OBJECTIVE
 from iris_exporter.core import palette
 from iris_exporter.core.status import State
 from iris_exporter.grafana.queries import FINEST, STATE_CODES, STATUS_CODES
+from iris_exporter.grafana.units import LEAST_TOP
 from iris_exporter.model.snapshot import DataFlow
 
 PROMETHEUS, LOKI, TEMPO = (
@@ -214,8 +215,6 @@ def _legend(*calculations: str) -> VizLegendOptions:
     return legend.display_mode(shared.LegendDisplayMode.TABLE).calcs(list(calculations))
 
 
-LEAST_TOP = {"short": 4, "locale": 4, "s": 0.1, "cps": 1, "percentunit": 0.1, "bytes": 1 << 20, "Bps": 1024}
-"""By unit: where the scale ends at least. One of zeros alone would end at 100."""
 _IN_NO_LEGEND = {"viz": False, "legend": True, "tooltip": True}
 
 

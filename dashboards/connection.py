@@ -13,7 +13,18 @@ from dashboards import base, common, shared_panels, streams, tables
 from dashboards.base import SPLIT
 from dashboards.tables import Column
 from iris_exporter.core.status import State
-from iris_exporter.grafana.queries import BY_STREAM, age, code, counted, equals, left, named, quantile, rate, select
+from iris_exporter.grafana.queries import (
+    BY_STREAM,
+    age,
+    code,
+    counted,
+    equals,
+    left,
+    median_and_p99,
+    named,
+    rate,
+    select,
+)
 from iris_exporter.instruments import catalog, signals
 from iris_exporter.instruments.metric import Metric
 from iris_exporter.model.snapshot import DataFlow
@@ -21,7 +32,7 @@ from iris_exporter.model.snapshot import DataFlow
 FLOWS = {flow: number for number, flow in enumerate(DataFlow)}
 POLLED = "if polled"
 NOTHING = "Nothing in this time"
-THIRD = (8, 8)
+THIRD, HALF = (8, 8), (12, 8)
 SILENCE: tuple[common.Step, ...] = ((None, "text"), (60, common.ORANGE), (300, common.RED))
 """Two heartbeats of the default interval, and the default of `--stream.stale-after`."""
 
@@ -48,21 +59,17 @@ def board() -> build.Dashboard:
         ("Attempts", [*attempts(), top_reasons()]),
         ("Delay", [percentiles(), delays(), *timings()]),
         ("Traffic", traffic()),
-        ("Subscriptions", subscriptions()),
         ("Lost, repeated, refused", continuity()),
     ):
         found.with_row(build.Row(title))
         for panel in panels:
             found.with_panel(panel)
-    mapped = build.Row("Streams with a mapping")
-    for index, panel in enumerate(mappings()):
-        mapped.with_panel(panel.grid_pos(model.GridPos(x=8 * index, y=96, w=8, h=8)))
-    found.with_row(mapped)
-    # Right below: the builder takes the row before it for an open one.
-    details = build.Row("Logs and traces (need Loki and Tempo)").grid_pos(model.GridPos(x=0, y=101, w=24, h=1))
-    details.with_panel(state_log().grid_pos(model.GridPos(x=0, y=106, w=12, h=10)))
-    details.with_panel(attempt_traces().grid_pos(model.GridPos(x=12, y=106, w=12, h=10)))
-    return found.with_row(details)
+    return base.closed_rows(
+        found,
+        ("Subscriptions", subscriptions()),
+        ("Streams with a mapping", mappings()),
+        ("Logs and traces (need Loki and Tempo)", [state_log(), attempt_traces()]),
+    )
 
 
 def _explore(title: str, source: shared.DataSourceRef, target: dict[str, str]) -> build.DashboardLink:
@@ -140,12 +147,12 @@ def top_reasons() -> table.Panel:
 
 
 def _counted(
-    title: str, description: str, label: str, metric: Metric, *, empty: str = NOTHING,
+    title: str, description: str, label: str, metric: Metric, *, empty: str = NOTHING, size: tuple[int, int] = THIRD,
     colours: Mapping[str, str] | None = None,
 ) -> timeseries.Panel:  # fmt: skip
     """A counter by one of its labels."""
     target = common.metrics(counted(metric, f"{label}, $by"), f"{{{{{label}}}}} {SPLIT}")
-    return common.bars(title, description, target, empty=empty, size=THIRD, colours=colours)
+    return common.bars(title, description, target, empty=empty, size=size, colours=colours)
 
 
 def _compared(
@@ -204,8 +211,7 @@ def attempts() -> list[timeseries.Panel]:
 def _quantiles(
     title: str, description: str, metric: Metric, *, size: tuple[int, int], empty: str, steps: tuple[common.Step, ...]
 ) -> timeseries.Panel:
-    expr = named(median=quantile(0.5, metric, "$by"), p99=quantile(0.99, metric, "$by"))
-    target = common.metrics(expr, f"{{{{series}}}} {SPLIT}", exemplars=True)
+    target = common.metrics(median_and_p99(metric, "$by"), f"{{{{series}}}} {SPLIT}", exemplars=True)
     text = f"{description} Dots are exemplars: a click opens the trace."
     return common.lines(title, text, target, unit="s", empty=empty, size=size, steps=steps)
 
@@ -312,17 +318,22 @@ def subscriptions() -> list[timeseries.Panel]:
         common.lines(
             "Extensions in use", "Streams whose source has granted each option of a subscription.",
             common.metrics(granted, f"{{{{extension}}}} {SPLIT}"),
-            unit="locale", empty="No stream has a subscription", size=THIRD,
+            unit="locale", empty="No stream has a subscription", size=HALF,
         ),
         common.lines(
             "Bytes left by compression", "Bytes on the wire as a share of what they inflate to, polls included.",
-            common.metrics(share, f"share {SPLIT}"), unit="percentunit", empty=NOTHING, size=THIRD,
+            common.metrics(share, f"share {SPLIT}"), unit="percentunit", empty=NOTHING, size=HALF,
+        ),
+        common.lines(
+            "Messages in a batch", "How many messages come at once, where the source sends batches.",
+            common.metrics(median_and_p99(catalog.BATCH_MESSAGES, "$by"), f"{{{{series}}}} {SPLIT}"),
+            unit="short", empty="No batch in this time", size=HALF,
         ),
         _compared(
             "Made good",
             "Resync: changes that did not follow, after which everything was asked for anew. Overtaking: urgent events "
             "that came before others. Left out: events that the source dropped, and that were asked for over REST.",
-            empty="Nothing had to be made good in this time",
+            empty="Nothing had to be made good in this time", size=HALF,
             resync=catalog.DELTA_RESYNCS, overtaking=catalog.EVENTS_OVERTAKING, left_out=catalog.SOURCE_DROPPED,
         ),
     ]  # fmt: skip
@@ -338,20 +349,25 @@ def continuity() -> list[timeseries.Panel]:
             "Resumes by outcome",
             "What each reconnect found: nothing missing (full), some missing (partial), not known (none), or a source "
             "that counts anew (restarted).",
-            "outcome", catalog.RESUMES, empty="No stream was resumed in this time",
+            "outcome", catalog.RESUMES, empty="No stream was resumed in this time", size=HALF,
         ),
         _compared(
             "Gaps, replays, duplicates",
             "Missing: events that the source numbered and that never arrived. Replayed: sent again after a resume. "
             "Duplicate: seen before and not counted again.",
-            empty="Every event came once in this time", stacked=True, colours={"missing": common.RED},
+            empty="Every event came once in this time", size=HALF, stacked=True, colours={"missing": common.RED},
             missing=catalog.EVENT_GAPS, replayed=catalog.EVENTS_REPLAYED, duplicate=catalog.EVENTS_DUPLICATE,
         ),
         common.bars(
             "Errors in what arrives",
             "Messages that could not be read, by reason, and errors that the source reported, by code.",
             common.metrics(unread, f"{{{{series}}}}: {{{{reason}}}}{{{{code}}}} {SPLIT}"),
-            empty="Everything could be read in this time", size=THIRD, colours=common.REASON_COLOURS,
+            empty="Everything could be read in this time", size=HALF, colours=common.REASON_COLOURS,
+        ),
+        _counted(
+            "Beyond a limit",
+            "What the source said and a limit left out, or put together under other, by kind; see limits.md.",
+            "kind", catalog.STREAM_DROPPED, empty="No limit was reached in this time", size=HALF,
         ),
     ]  # fmt: skip
 

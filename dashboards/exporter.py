@@ -41,6 +41,7 @@ def board() -> build.Dashboard:
     )
     for panel in figures():
         found.with_panel(panel)
+    found.with_panel(failing())
     found.with_panel(versions())
     for title, graphs in (
         ("Resources", resources()),
@@ -52,7 +53,25 @@ def board() -> build.Dashboard:
         found.with_row(build.Row(title))
         for graph in graphs:
             found.with_panel(graph)
-    return found
+    return base.closed_rows(found, ("Grafana Live, and what waits or hangs", inside()))
+
+
+def failing() -> table.Panel:
+    """Parts of the exporter that do not work."""
+    return tables.grid(
+        "What fails",
+        "Each part of an exporter that fails now, and why; what to do about a reason is in failures.md. Streams are on "
+        "the connection dashboard.",
+        common.rows(f"max by (job, instance, part, reason) ({select(catalog.EXPORTER_FAILURE_INFO)})", "A"),
+        empty="No part of an exporter fails",
+        size=(24, 4),
+        columns={
+            "instance": Column("Instance", 180, grows=True),
+            "part": Column("Part", 250),
+            "reason": Column("Reason", 250, tables.reasons()),
+        },
+        sort=[("Instance", False)],
+    )
 
 
 def figures() -> list[stat.Panel]:
@@ -168,26 +187,48 @@ def scrapes() -> list[timeseries.Panel]:
 
 
 def exports() -> list[timeseries.Panel]:
-    """What becomes of spans, log records and lines for Grafana Live."""
+    """What becomes of spans and log records."""
     by = "signal"
     exported = total(rate(catalog.OTLP_EXPORTED), by)
     lost = named(failed=total(rate(catalog.OTLP_FAILED), by), dropped=total(rate(catalog.OTLP_DROPPED), by))
-    live = named(pushed=total(rate(catalog.LIVE_PUSHED), ""), dropped=total(rate(catalog.LIVE_DROPPED), ""))
     return [
         common.lines(
             "OTLP exported",
             "Spans and log records a second that the collector took. Flat at 0 where OTLP is not configured.",
-            common.metrics(exported, "{{signal}}"), unit="cps", empty=NO_EXPORTER, size=THIRD,
+            common.metrics(exported, "{{signal}}"), unit="cps", empty=NO_EXPORTER, size=HALF,
         ),
         common.lines(
             "OTLP lost",
             "Spans and log records a second that the collector refused or that could not be sent (failed), and that "
             "were thrown away because the queue was full (dropped).",
-            common.metrics(lost, "{{series}} {{signal}}"), unit="cps", empty=NO_EXPORTER, size=THIRD,
+            common.metrics(lost, "{{series}} {{signal}}"), unit="cps", empty=NO_EXPORTER, size=HALF,
         ),
+    ]  # fmt: skip
+
+
+def inside() -> list[timeseries.Panel]:
+    """What is 0 nearly always, or of no use to most."""
+    live = named(pushed=total(rate(catalog.LIVE_PUSHED), ""), dropped=total(rate(catalog.LIVE_DROPPED), ""))
+    return [
         common.lines(
             "Grafana Live", "Lines a second that Grafana Live took, and that were left out. Flat at 0 where it is off.",
-            common.metrics(live, "{{series}}"), unit="cps", empty=NO_EXPORTER, size=THIRD,
+            common.metrics(live, "{{series}}"), unit="cps", empty=NO_EXPORTER, size=HALF,
+        ),
+        common.lines(
+            "OTLP waiting", "Spans and log records that wait to be sent, or were sent and have no answer yet.",
+            common.metrics(f"sum by (signal) ({select(catalog.OTLP_QUEUED)})", "{{signal}}"), unit="short",
+            empty=NO_EXPORTER, size=HALF,
+        ),
+        common.lines(
+            "Threads that hang",
+            "Threads held by a file, disk or look-up that has not answered in time, by kind of work.",
+            common.metrics(f"sum by (pool) ({select(catalog.BLOCKING_STUCK)})", "{{pool}}"), unit="short",
+            empty=NO_EXPORTER, size=HALF,
+        ),
+        common.bars(
+            "Messages of libraries", "Messages that libraries logged, by library.",
+            common.metrics(counted(catalog.LIBRARY_MESSAGES, "library"), "{{library}}"),
+            empty="No library said anything in this time", size=HALF,
         ),
     ]  # fmt: skip
 
@@ -214,13 +255,19 @@ def http_servers() -> list[timeseries.Panel]:
             empty="Nothing was refused or cut in this time", size=HALF,
         ),
         common.bars(
-            "Internal errors", "Requests that ended in status 500, and cursors that --state.dir could not take.",
+            "Internal errors",
+            "Requests that ended in status 500, cursors that --state.dir could not take, tasks of the exporter that "
+            "failed and were started again, accesses to files, disks and names that were given up, lines of its log "
+            "that nobody read.",
             common.metrics(
                 named(
                     internal_errors=counted(catalog.HTTP_ERRORS, ""),
                     cursor_not_written=counted(catalog.STATE_COMMIT_FAILURES, ""),
+                    task_failed=counted(catalog.TASK_FAILURES, "task"),
+                    given_up=counted(catalog.BLOCKING_TIMEOUTS, "pool"),
+                    log_lines_dropped=counted(catalog.LOG_DROPPED, ""),
                 ),
-                "{{series}}",
+                "{{series}} {{task}}{{pool}}",
             ),
             empty="No error in this time", size=HALF,
         ),

@@ -27,6 +27,7 @@ def document(board: build.Dashboard) -> dict[str, Any]:
         )
         for name in foreign:
             variable.pop(name, None)
+    _place_closed_rows(found["panels"])
     for panel in found["panels"]:
         for each in (panel, *panel.get("panels", ())):
             each["id"] = panel_id(each["title"], row=each["type"] == "row")
@@ -37,6 +38,25 @@ def document(board: build.Dashboard) -> dict[str, Any]:
             if "links" in defaults:
                 defaults["links"] = [_data_link(link) for link in defaults["links"]]
     return found
+
+
+def _place_closed_rows(panels: list[dict[str, Any]]) -> None:
+    """Put closed rows under each other below all else, and the panels of each where they are when it alone is open."""
+    closed = [panel for panel in panels if panel.get("panels")]
+    below = max(_bottom(panel) for panel in panels if not panel.get("panels"))
+    for number, row in enumerate(closed):
+        row["gridPos"] = {"h": 1, "w": 24, "x": 0, "y": below + number}
+        left, top = 0, below + number + 1
+        for panel in row["panels"]:
+            panel["gridPos"] |= {"x": left, "y": top}
+            left += panel["gridPos"]["w"]
+            if left == 24:
+                left, top = 0, _bottom(panel)
+
+
+def _bottom(panel: dict[str, Any]) -> int:
+    place: dict[str, int] = panel["gridPos"]
+    return place["y"] + place["h"]
 
 
 def _data_link(link: dict[str, Any]) -> dict[str, Any]:

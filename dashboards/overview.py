@@ -6,7 +6,6 @@ from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.builders import stat, table, timeseries
 from grafana_foundation_sdk.builders.common import VizTextDisplayOptions
 from grafana_foundation_sdk.models import common as shared
-from grafana_foundation_sdk.models import dashboard as model
 
 from dashboards import base, common, shared_panels, streams, tables
 from dashboards.tables import Column
@@ -43,9 +42,7 @@ def board() -> build.Dashboard:
     found.with_panel(shared_panels.states((24, 10)))
     found.with_row(build.Row("Activity"))
     found.with_panel(shared_panels.activity("Activity feed", (24, 14)))
-    without_loki = build.Row("Activity without Loki")
-    without_loki.with_panel(activity_table().grid_pos(model.GridPos(x=0, y=100, w=24, h=12)))
-    return found.with_row(without_loki)
+    return base.closed_rows(found, ("Activity without Loki", [activity_table()]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,8 +81,9 @@ def select(metric: Metric, *matchers: str, sample: str = "", offset: str = "") -
 
 
 def equals(label: str, value: str) -> str:
-    """A matcher for one plain value."""
-    return f'{label}="{value}"'
+    """A matcher for one value."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'{label}="{escaped}"'
 
 
 def any_of(label: str, values: Iterable[str]) -> str:
@@ -166,6 +167,11 @@ def quantile(share: float, metric: Metric, by: str = "") -> str:
     buckets = total(rate(metric, sample="_bucket"), f"le, {by}" if by else "le")
     counts = total(rate(metric, sample="_count"), by)
     return f"histogram_quantile({share:g}, {buckets}) and on ({by}) {counts} > 0"
+
+
+def median_and_p99(metric: Metric, by: str) -> str:
+    """Two quantiles of a histogram as one query, told apart by the label `series`."""
+    return named(median=quantile(0.5, metric, by), p99=quantile(0.99, metric, by))
 
 
 def code(metric: Metric, codes: Iterable[tuple[str, int]], by: str, *matchers: str) -> str:

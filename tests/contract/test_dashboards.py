@@ -68,6 +68,18 @@ def test_a_query_names_only_metrics_and_labels_that_exist(query: Query) -> None:
     assert set(re.findall(r"{{(\w+)}}", query.legend)) <= known
 
 
+ON_NO_DASHBOARD = {
+    "iris_reflexions": "the page that these dashboards replace had no card for it; of a project it is on iris-project",
+    "iris_stream_mapping_info": "it names the streams of a mapping on that mapping's own dashboard",
+}
+
+
+def test_every_metric_is_on_a_dashboard() -> None:
+    asked = {node.expr.name for query in QUERIES for node in boards.selectors(query.plain())}
+    missing = {metric.name for metric in catalog.CATALOG if asked.isdisjoint(metric.sample_names)}
+    assert missing == set(ON_NO_DASHBOARD)
+
+
 @each_query
 def test_a_query_matches_only_values_that_a_label_can_have(query: Query) -> None:
     for node in boards.selectors(query.plain()):
@@ -329,8 +341,9 @@ def test_trace_queries_name_spans_and_attributes_that_the_exporter_sends() -> No
 
 def test_histograms_are_asked_for_their_exemplars() -> None:
     asked = {query.where for query in QUERIES if query.exemplars}
-    # A table has no place for them.
-    assert asked == {query.where for query in QUERIES if "_bucket{" in query.expr and not query.instant}
+    # A table has no place for them, and sizes of batches have none.
+    with_buckets = {query.where for query in QUERIES if "_bucket{" in query.expr and not query.instant}
+    assert asked == with_buckets - {"iris-connection / Messages in a batch / A"}
     assert len(asked) == 4
 
 

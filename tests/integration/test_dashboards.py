@@ -29,15 +29,15 @@ EMPTY = {
     f"iris-exporter / {panel} / A": "the exporter did all that it was asked for"
     for panel in (
         *("Series dropped, scrapes refused", "Refused and cut", "Internal errors", "Discovery failures"),
-        "Events missed by followers",
+        *("Events missed by followers", "Messages of libraries"),
     )
-}
+} | {"iris-connection / Beyond a limit / A": "the source stays within all limits"}
 """Queries that must have nothing to say in this run, as `dashboard / panel / query`, and why. They all leave out
 what is 0: without that they find series."""
 WITHOUT_SERIES = {
     f"iris-connection / {panel} / A": "no stream of this run has a mapping"
     for panel in ("Elements left out", "Guarantee", "Mapping problems")
-}
+} | {"iris-exporter / What fails / A": "every part of the exporter works"}
 """Likewise, of metrics that are not there at all."""
 
 
