@@ -1,33 +1,43 @@
-"""A dashboard for a mapping: the link of its streams, each of its metrics, and what was left out.
+"""A dashboard for a mapping: its streams, worst first, each of its metrics, and what was left out.
 
-It is made when it is asked for, since mappings are the operator's. Variables are those of the shipped dashboards, so
-that a choice of streams is taken along from one to the other.
+It is made when it is asked for, since mappings are the operator's. Whatever is about streams is taken from the shipped
+dashboards as it is, and a panel of a metric has the settings of a shipped panel of its kind: what holds for those
+(counts that add up, guards, colours, scales, columns, controls) holds here. Its queries are those of `queries`.
 """
 
 import copy
-import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 from typing import Any
+from zlib import crc32
 
-from iris_exporter.core import palette
-from iris_exporter.core.status import State
 from iris_exporter.grafana import files
+from iris_exporter.grafana.panel_ids import panel_id
+from iris_exporter.grafana.queries import age, code, counted, equals, growth, median_and_p99, rate, select, total
+from iris_exporter.grafana.units import LEAST_TOP, unit_of
 from iris_exporter.instruments import catalog
+from iris_exporter.instruments.metric import STREAM, Kind, Label, Metric
 from iris_exporter.mapping.spec import LabelSpec, Mapping, MetricKind, MetricSpec
 
 Json = dict[str, Any]
 
+QUERIES_A_LOAD = 40
+"""How many queries a dashboard asks at most as it opens; what is beyond is in rows that are closed at first."""
+_SERIES = 10
+"""How many series a graph shows."""
+_TIMELINES = 8
+"""How many state sets a panel shows: as many as its height has room for."""
+_ROWS = 50
+"""How many rows a table shows."""
+_IN_ROW = 12
+"""Panels in a closed row: what it costs to open it."""
+_WIDTH, _HEIGHT = 24, 8
+_LONG_TITLE = 60
+"""A title with more letters has no room in half of a line at 1280 pixels."""
+_SPLIT = "{{stream}} {{instance}}"
 _SOURCE = {"type": "prometheus", "uid": "${prometheus_datasource}"}
-_VARIABLES = ("prometheus_datasource", "job", "instance", "stream")
-_SCOPE = 'job=~"$job", instance=~"$instance", stream=~"$stream"'
-_TOP = 10
-_WIDTH = 24
-_UNITS = {
-    "seconds": "s", "bytes": "bytes", "bytes_per_second": "Bps", "ratio": "percentunit", "celsius": "celsius",
-    "meters": "lengthm", "meters_per_second": "velocityms", "radians": "radian", "volts": "volt", "amperes": "amp",
-    "watts": "watt", "joules": "joule", "hertz": "hertz", "pascals": "pressurepa", "kelvin": "kelvin",
-}  # fmt: skip
-_NEVER = {"noValue": "No value in this time"}
+_SHADES = ("#6765ca", "#3295ab", "#95693b", "#9b80bb", "#6189cd", "#718ea1", "#b66b4e", "#087d7c")
+"""Of states whose meaning nobody knows here: told apart, and no green or red."""
 
 
 def dashboard(mapping: Mapping) -> Json:
@@ -36,31 +46,30 @@ def dashboard(mapping: Mapping) -> Json:
     Raises:
         UsageError: The installation is incomplete.
     """
-    shipped = files.dashboards()["iris-connection"]
-    variables = {variable["name"]: variable for variable in shipped["templating"]["list"]}
-    chosen = [copy.deepcopy(variables[name]) for name in _VARIABLES]
-    exporters = 'job=~"$job", instance=~"$instance"'
-    streams = f'label_values({catalog.MAPPING_INFO.name}{{{exporters}, mapping="{mapping.name}"}}, stream)'
-    chosen[-1]["query"]["query"] = streams
-    panels: list[Json] = []
-    _add(panels, "Link", _link_panels())
-    for metric in mapping.metrics:
-        _add(panels, metric.name, _panels_of(metric))
-    _add(panels, "What was left out", _loss_panels())
+    shipped = files.dashboards()
+    top, link, loss = (_taken(shipped, row) for row in (_TOP, _LINK, _LOSS))
+    whole = shipped["iris-connection"]
+    asked = _asked(whole, [panel for panel, *_ in (*top, *link, *loss)])
+    kinds = _Kinds(whole)
+    open_, closed = _divided([panel for metric in mapping.metrics for panel in kinds.panels(metric)], asked)
+    tables = [kinds.most_frequent(metric) for metric in mapping.metrics if _has_table(metric)]
+    found = _Grid()
+    found.place(top)
+    if open_:
+        found.row("Metrics", _halves(open_))
+    for number, panels in enumerate(closed, 1):
+        found.closed_row(f"More metrics ({number} of {len(closed)})", _halves(panels))
+    if tables:
+        found.closed_row("Most frequent, by all labels", [(table, _WIDTH, _HEIGHT) for table in tables])
+    found.row("Link", link)
+    found.row("What was left out", loss)
     return {
-        "annotations": {"list": []},
-        "description": f"What the mapping {mapping.name} makes of its streams.",
-        "editable": False,
-        "fiscalYearStartMonth": 0,
-        "graphTooltip": 1,
-        "links": [link for link in shipped["links"] if link["type"] == "dashboards"],
-        "panels": panels,
-        "refresh": shipped["refresh"],
-        "schemaVersion": shipped["schemaVersion"],
+        **whole,
+        "description": f"What the mapping {mapping.name} makes of its streams, how they are, and what was left out.",
+        "links": [link for link in whole["links"] if link["type"] == "dashboards"],
+        "panels": found.panels,
         "tags": ["iris", "mapping"],
-        "templating": {"list": chosen},
-        "time": shipped["time"],
-        "timezone": shipped["timezone"],
+        "templating": {"list": _variables(whole, mapping)},
         "title": f"Mapping {mapping.name}",
         "uid": uid(mapping.name),
     }
@@ -68,223 +77,326 @@ def dashboard(mapping: Mapping) -> Json:
 
 def uid(name: str) -> str:
     """The uid of a mapping's dashboard: at most 40 characters, as Grafana wants it."""
-    return f"mapping-{name}" if len(name) <= 32 else f"mapping-{name[:23]}-{zlib.crc32(name.encode()):08x}"
+    return f"mapping-{name}" if len(name) <= 32 else f"mapping-{name[:23]}-{crc32(name.encode()):08x}"
 
 
-def _add(panels: list[Json], title: str, row: Sequence[Json]) -> None:
-    """Add a row of panels, which share its width."""
-    top = max((panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in panels), default=0)
-    heading = {"collapsed": False, "panels": [], "title": title, "type": "row"}
-    heading["gridPos"] = {"h": 1, "w": _WIDTH, "x": 0, "y": top}
-    heading["id"] = _identity(f"row {title}")
-    panels.append(heading)
-    width = _WIDTH // len(row)
-    for number, panel in enumerate(row):
-        panel["gridPos"] = {"h": 8, "w": width, "x": number * width, "y": top + 1}
-        panels.append(panel)
+# What is taken as it is: dashboard, title, width and height.
+
+_TOP = (
+    ("iris-overview", "Live", 5, 6),
+    ("iris-overview", "Firing alerts", 19, 6),
+    ("iris-overview", "Streams", 24, 8),
+)
+_LINK = (
+    ("iris-connection", "State of each stream", 24, 10),
+    ("iris-connection", "Messages by type", 12, 8),
+    ("iris-connection", "Guarantee", 12, 8),
+    ("iris-connection", "Resumes by outcome", 12, 8),
+    ("iris-connection", "Gaps, replays, duplicates", 12, 8),
+)
+_LOSS = (
+    ("iris-connection", "Mapping problems", 12, 8),
+    ("iris-connection", "Errors in what arrives", 12, 8),
+    ("iris-connection", "Elements left out", 12, 8),
+    ("iris-connection", "Beyond a limit", 12, 8),
+)
+_Placed = tuple[Json, int, int]
+"""A panel, its width and its height."""
 
 
-def _identity(title: str) -> int:
-    """A panel keeps its id as long as it has its title."""
-    return zlib.crc32(title.encode()) % 1_000_000 + 1
+def _taken(shipped: dict[str, Json], wanted: Iterable[tuple[str, str, int, int]]) -> list[_Placed]:
+    return [(_panel_of(shipped[board], title), width, height) for board, title, width, height in wanted]
 
 
-def _panel(kind: str, title: str, text: str, queries: Sequence[Json], defaults: Json, options: Json) -> Json:
-    steps = [{"color": "text", "value": None}]
-    return {
-        "datasource": _SOURCE,
-        "description": text,
-        "fieldConfig": {
-            "defaults": {"thresholds": {"mode": "absolute", "steps": steps}, **_NEVER, **defaults},
-            "overrides": [],
-        },
-        "id": _identity(title),
-        "options": options,
-        "targets": [{**query, "refId": chr(ord("A") + number)} for number, query in enumerate(queries)],
-        "title": title,
-        "type": kind,
-    }
+def _panel_of(board: Json, title: str) -> Json:
+    """A copy of the panel with this title."""
+    every = (panel for row in board["panels"] for panel in (row, *row.get("panels", ())))
+    return copy.deepcopy(next(panel for panel in every if panel["title"] == title and panel["type"] != "row"))
 
 
-def _query(expression: str, legend: str = "", *, instant: bool = False, form: str = "time_series") -> Json:
-    return {
-        "datasource": _SOURCE,
-        "editorMode": "code",
-        "expr": expression,
-        "format": form,
-        "instant": instant,
-        "legendFormat": legend,
-        "range": not instant,
-    }
+def _variables(whole: Json, mapping: Mapping) -> list[Json]:
+    """Those of the connection dashboard but for the pace of its polling; the streams are those of the mapping."""
+    found: list[Json] = copy.deepcopy([each for each in whole["templating"]["list"] if each["name"] != "poll_interval"])
+    (stream,) = (each for each in found if each["name"] == "stream")
+    del stream["allValue"]
+    of = f'job=~"$job", instance=~"$instance", {equals("mapping", mapping.name)}'
+    stream["query"]["query"] = f"label_values({catalog.MAPPING_INFO.name}{{{of}}}, stream)"
+    return found
 
 
-def _lines(title: str, text: str, queries: Sequence[Json], unit: str = "short", **defaults: Any) -> Json:
-    custom = {"drawStyle": "line", "fillOpacity": 0, "lineWidth": 1, "showPoints": "auto", "spanNulls": False}
-    options = {
-        "legend": {"calcs": ["lastNotNull"], "displayMode": "table", "placement": "bottom", "showLegend": True},
-        "tooltip": {"mode": "multi", "sort": "desc"},
-    }
-    return _panel("timeseries", title, text, queries, {"custom": custom, "unit": unit, **defaults}, options)
+def _asked(whole: Json, panels: Iterable[Json]) -> int:
+    """How many queries these panels, the annotations that are on and the variables ask."""
+    annotations = [each for each in whole["annotations"]["list"] if each["enable"]]
+    variables = [each for each in whole["templating"]["list"] if each["type"] == "query"]
+    return len(annotations) + len(variables) + sum(len(panel["targets"]) for panel in panels)
 
 
-def _table(title: str, text: str, expression: str, unit: str = "short") -> Json:
-    panel = _panel(
-        "table",
-        title,
-        text,
-        [_query(expression, instant=True, form="table")],
-        {"custom": {"align": "auto", "inspect": False}, "unit": unit},
-        {"cellHeight": "sm", "showHeader": True},
-    )
-    panel["transformations"] = [{"id": "organize", "options": {"excludeByName": {"Time": True, "__name__": True}}}]
+def _divided(panels: Sequence[Json], asked: int) -> tuple[Sequence[Json], list[Sequence[Json]]]:
+    """What is shown at once, beside panels that ask so many queries already, and what is in closed rows."""
+    first = QUERIES_A_LOAD - asked
+    return panels[:first], [panels[at : at + _IN_ROW] for at in range(first, len(panels), _IN_ROW)]
+
+
+def _halves(panels: Sequence[Json]) -> list[_Placed]:
+    """Two in a line; a table, one whose title is long, and one that has none beside it take all of it."""
+    found: list[_Placed] = []
+    is_left = True
+    for panel, following in zip_longest(panels, panels[1:]):
+        whole = is_left and (following is None or _is_wide(panel) or _is_wide(following))
+        found.append((panel, _WIDTH if whole else _WIDTH // 2, _HEIGHT))
+        is_left = whole or not is_left
+    return found
+
+
+def _is_wide(panel: Json) -> bool:
+    return panel["type"] == "table" or len(panel["title"]) > _LONG_TITLE
+
+
+class _Grid:
+    """Panels, from the top down."""
+
+    def __init__(self) -> None:
+        self.panels: list[Json] = []
+        self._below = 0
+
+    def place(self, panels: Iterable[_Placed]) -> None:
+        """Add panels from the left to the right."""
+        self.panels += self._placed(panels)
+
+    def row(self, title: str, panels: Iterable[_Placed]) -> None:
+        """Add a row that is open."""
+        self._heading(title)
+        self.place(panels)
+
+    def closed_row(self, title: str, panels: Iterable[_Placed]) -> None:
+        """Add a row that somebody has to open."""
+        heading = self._heading(title)
+        below = self._below
+        heading["collapsed"], heading["panels"] = True, list(self._placed(panels))
+        self._below = below
+
+    def _heading(self, title: str) -> Json:
+        place = {"h": 1, "w": _WIDTH, "x": 0, "y": self._below}
+        heading: Json = {"collapsed": False, "gridPos": place, "panels": [], "title": title, "type": "row"}
+        heading["id"] = panel_id(title, row=True)
+        self.panels.append(heading)
+        self._below += 1
+        return heading
+
+    def _placed(self, panels: Iterable[_Placed]) -> Iterator[Json]:
+        left = 0
+        for panel, width, height in panels:
+            panel["gridPos"] = {"h": height, "w": width, "x": left, "y": self._below}
+            left += width
+            if left == _WIDTH:
+                left, self._below = 0, self._below + height
+            yield panel
+
+
+# Metrics.
+
+
+class _Kinds:
+    """Panels of metrics, by their kinds, each with the settings of a panel of the connection dashboard."""
+
+    def __init__(self, connection: Json) -> None:
+        self._connection = connection
+
+    def panels(self, metric: MetricSpec) -> Iterator[Json]:
+        """The panels of a metric; each asks one query."""
+        match metric.kind:
+            case MetricKind.COUNTER:
+                yield self._counts(metric)
+            case MetricKind.GAUGE:
+                yield self._values(metric)
+            case MetricKind.HISTOGRAM:
+                yield from self._distribution(metric)
+            case MetricKind.STATESET:
+                yield self._states(metric)
+            case MetricKind.INFO:
+                series = ", ".join(_labels(metric))
+                query = f"topk({_ROWS}, max by ({series}) ({select(metric_of(metric))}))"
+                yield self._table(metric.name, _sentence(metric.help), query, _labels(metric))
+
+    def most_frequent(self, metric: MetricSpec) -> Json:
+        """A table of a counter by all of its labels."""
+        series = ", ".join(_labels(metric))
+        query = f"topk({_ROWS}, {total(growth(metric_of(metric), over='$__range'), series)} > 0)"
+        text = f"{_sentence(metric.help)} The {_ROWS} label sets that were counted most in the whole time shown."
+        panel = self._table(f"{metric.name}, most frequent", text, query, _labels(metric), value="Total")
+        decimals = {"decimals": 0} if _is_whole(metric) else {}
+        panel["fieldConfig"]["defaults"] |= {"unit": unit_of(metric.name, "locale"), **decimals}
+        return panel
+
+    def _like(self, pattern: str, title: str, text: str, query: str, legend: str, empty: str) -> Json:
+        panel = _panel_of(self._connection, pattern)
+        target = {**panel["targets"][0], "expr": query, "legendFormat": legend}
+        target.pop("exemplar", None)
+        defaults = {**panel["fieldConfig"]["defaults"], "noValue": empty}
+        return {
+            **panel,
+            "description": text,
+            "fieldConfig": {**panel["fieldConfig"], "defaults": defaults},
+            "id": panel_id(title),
+            "targets": [target],
+            "title": title,
+        }
+
+    def _counts(self, metric: MetricSpec) -> Json:
+        counter = metric_of(metric)
+        text, legend = _sentence(metric.help), _SPLIT
+        if metric.labels:
+            narrow = min(metric.labels, key=_width_of).name
+            query = counted(counter, f"{narrow}, $by")
+            legend = f"{{{{{narrow}}}}} {_SPLIT}"
+            if _width_of(next(label for label in metric.labels if label.name == narrow)) > _SERIES:
+                grown = f"sum by ({narrow}) (rate({select(counter)}[$__range] @ end()))"
+                query = f"{query} and on ({narrow}) topk({_SERIES}, {grown})"
+                text = f"{text} The {_SERIES} values of {narrow} that were counted most."
+        else:
+            query = counted(counter, "stream, $by")
+        panel = self._like("Elements left out", metric.name, text, query, legend, "Nothing was counted in this time")
+        defaults = panel["fieldConfig"]["defaults"]
+        defaults["custom"]["stacking"]["mode"] = "normal"
+        if not _is_whole(metric):
+            del defaults["decimals"]
+        return _with_unit(panel, unit_of(metric.name, "locale"))
+
+    def _values(self, metric: MetricSpec) -> Json:
+        gauge, series = metric_of(metric), ", ".join(_labels(metric))
+        last = f"last_over_time({select(gauge)}[$__range] @ end())"
+        title, text, unit = metric.name, _sentence(metric.help), unit_of(metric.name)
+        query = f"max by ({series}) ({select(gauge)}) and topk({_SERIES}, max by ({series}) ({last}))"
+        which = "largest at the end"
+        is_time = metric.name.endswith("_timestamp_seconds")
+        if is_time:
+            title = f"{metric.name}, age"
+            query = f"max by ({series}) ({age(gauge)}) and bottomk({_SERIES}, min by ({series}) ({last}))"
+            which = "oldest at the end"
+            text = f"{text} How long ago that was at each scrape."
+        text = f"{text} At most {_SERIES} series, the {which} of the time shown."
+        legend = _legend(_labels(metric))
+        return self._lines(title, text, query, legend, unit, from_zero=is_time)
+
+    def _lines(self, title: str, text: str, query: str, legend: str, unit: str, *, from_zero: bool = False) -> Json:
+        panel = self._like("Extensions in use", title, text, query, legend, "No value in this time")
+        if from_zero:
+            return _with_unit(panel, unit)
+        # A price of 60,000 and one of 0.00006 have scales of their own, and a temperature may be below 0.
+        del panel["fieldConfig"]["defaults"]["min"], panel["fieldConfig"]["defaults"]["custom"]["axisSoftMax"]
+        panel["fieldConfig"]["defaults"]["unit"] = unit
+        return panel
+
+    def _distribution(self, metric: MetricSpec) -> Iterator[Json]:
+        histogram, unit = metric_of(metric), unit_of(metric.name)
+        buckets = f"sum by (le) ({rate(histogram, sample='_bucket')})"
+        text = f"{_sentence(metric.help)} Values a second in each range, of all chosen streams."
+        title, empty = f"{metric.name}, distribution", "No value in this time"
+        heat = self._like("Message delay, distribution", title, text, buckets, "{{le}}", empty)
+        heat["options"] = {**heat["options"], "yAxis": {**heat["options"]["yAxis"], "unit": unit}}
+        yield heat
+        shares = median_and_p99(histogram, "$by")
+        yield self._lines(
+            f"{metric.name}, quantiles", f"{_sentence(metric.help)} Median, and what 99 of 100 are below.", shares,
+            f"{{{{series}}}} {_SPLIT}", unit,
+        )  # fmt: skip
+
+    def _states(self, metric: MetricSpec) -> Json:
+        states = metric_of(metric, Label("state"))
+        labels = ["job", "instance", *_labels(metric)]
+        by = ", ".join(labels)
+        codes = {state: number for number, state in enumerate(metric.states, 1)}
+        changed = f"topk({_TIMELINES}, sum by ({by}) (changes({select(states)}[$__range] @ end())))"
+        query = f"{code(states, codes.items(), by)} and on ({by}) {changed}"
+        text = f"{_sentence(metric.help)} At most {_TIMELINES}, those that changed most in the time shown."
+        legend = _legend([name for name in labels if name != "job"])
+        panel = self._like("State of each stream", metric.name, text, query, legend, "No state in this time")
+        options = {
+            str(number): {"color": _SHADES[(number - 1) % len(_SHADES)], "index": number, "text": state}
+            for state, number in codes.items()
+        }
+        options["0"] = {"color": "text", "index": 0, "text": "None of them"}
+        defaults = panel["fieldConfig"]["defaults"]
+        defaults |= {"mappings": [{"options": options, "type": "value"}], "unit": "short"}
+        del defaults["links"]
+        return panel
+
+    def _table(self, title: str, text: str, query: str, labels: Sequence[str], value: str = "") -> Json:
+        """A table of label sets; `value` heads the column of their value, which is left out without it."""
+        panel = self._like("Top reasons", title, text, query, "", "Nothing in this time")
+        panel["targets"][0] |= {"format": "table", "instant": True, "range": False}
+        del panel["targets"][0]["legendFormat"], panel["interval"], panel["maxDataPoints"]
+        shown = {**({"Value": value} if value else {}), **{name: name for name in labels}}
+        organize = {
+            "excludeByName": {},
+            "indexByName": {name: index for index, name in enumerate(shown)},
+            "renameByName": shown,
+        }
+        panel["transformations"] = [
+            {"id": "filterFieldsByName", "options": {"include": {"pattern": f"^({'|'.join(shown)})$"}}},
+            {"id": "organize", "options": organize},
+        ]
+        empty = {"matcher": {"id": "byRegexp", "options": "/.*/"}, "properties": [{"id": "noValue", "value": "-"}]}
+        panel["fieldConfig"]["overrides"] = [empty, *_columns(list(shown.values()))]
+        panel["options"]["sortBy"] = [{"desc": bool(value), "displayName": value or labels[0]}]
+        return panel
+
+
+_TABLE_PIXELS = 1190
+"""What a table across the page has for its columns in a window of 1280."""
+
+
+def _columns(headings: Sequence[str]) -> Iterator[Json]:
+    """Settings of columns that share a line; the last one takes what a wider window leaves."""
+    needed = {heading: 45 + 8 * len(heading) for heading in headings}
+    spare = max(0, (_TABLE_PIXELS - sum(needed.values())) // len(needed))
+    for heading, width in needed.items():
+        setting = "custom.minWidth" if heading == headings[-1] else "custom.width"
+        properties = [
+            {"id": setting, "value": width + spare},
+            # Words of any length take several lines: the first up to Grafana 11, the second from 12 on.
+            {"id": "custom.cellOptions", "value": {"type": "auto", "wrapText": True}},
+            {"id": "custom.wrapText", "value": True},
+        ]
+        yield {"matcher": {"id": "byName", "options": heading}, "properties": properties}
+
+
+def _sentence(text: str) -> str:
+    """A help that somebody has written, so that sentences can follow."""
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def metric_of(spec: MetricSpec, *more: Label) -> Metric:
+    """A metric of the mapping as queries know it."""
+    labels = (STREAM, *(Label(label.name) for label in spec.labels), *more)
+    return Metric(spec.name, Kind(spec.kind.value), spec.help, catalog.MAPPINGS, "mapping", labels)
+
+
+def _labels(metric: MetricSpec) -> list[str]:
+    return ["stream", *(label.name for label in metric.labels)]
+
+
+def _legend(labels: Sequence[str]) -> str:
+    """The mapping's own labels first, then those of the target, as on the other dashboards."""
+    last = {"stream", "instance"}
+    ordered = sorted(labels, key=lambda name: (name in last, name == "instance"))
+    return " ".join(f"{{{{{name}}}}}" for name in ordered)
+
+
+def _with_unit(panel: Json, unit: str) -> Json:
+    defaults = panel["fieldConfig"]["defaults"]
+    defaults["unit"] = unit
+    defaults["custom"]["axisSoftMax"] = LEAST_TOP.get(unit, 1)
     return panel
 
 
-def _timeline(title: str, text: str, query: Json, states: Sequence[str], colours: Sequence[str]) -> Json:
-    mappings = {
-        str(number): {"color": colour, "index": number, "text": state}
-        for number, (state, colour) in enumerate(zip(states, colours, strict=True))
-    }
-    return _panel(
-        "state-timeline",
-        title,
-        text,
-        [query],
-        {"custom": {"fillOpacity": 80, "lineWidth": 0}, "mappings": [{"options": mappings, "type": "value"}]},
-        {
-            "alignValue": "left",
-            "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
-            "mergeValues": True,
-            "rowHeight": 0.85,
-            "showValue": "auto",
-            "tooltip": {"mode": "single", "sort": "none"},
-        },
-    )
+def _is_whole(metric: MetricSpec) -> bool:
+    """Whether a counter has whole numbers: it counts, and adds nothing up."""
+    return metric.value is None or metric.value.constant == 1 or metric.value.length
 
 
-# The link
-
-_STATES = ("disconnected", "connecting", "live", "polling", "error")
-_NOTHING = "Nothing of it in this time"
-
-
-def _growth(name: str, legend: str, by: str = "") -> Json:
-    """How quickly a counter grows, where it does."""
-    grouped = f"sum by ({by}) " if by else "sum "
-    return _query(f"{grouped}(rate({name}{{{_SCOPE}}}[$__rate_interval])) > 0", legend)
-
-
-def _link_panels() -> list[Json]:
-    worst = " or ".join(
-        f'{number} * (iris_stream_state{{{_SCOPE}, state="{state}"}} == 1)' for number, state in enumerate(_STATES)
-    )
-    return [
-        _timeline(
-            "State",
-            "How each stream is connected.",
-            _query(f"max by (stream) ({worst})", "{{stream}}"),
-            [state.capitalize() for state in _STATES],
-            [palette.STATES[State(state)] for state in _STATES],
-        ),
-        _lines(
-            "Messages",
-            "Messages a second by kind; other are those that no entry of the mapping takes.",
-            [_growth("iris_stream_messages_total", "{{message_type}}", "message_type")],
-            "reqps",
-        ),
-        _table(
-            "Guarantee",
-            "How often an event is counted over drops and restarts.",
-            f"max by (stream, guarantee) (iris_stream_guarantee{{{_SCOPE}}} == 1)",
-        ),
-        _lines(
-            "Resumed, missing, sent again",
-            "Answers to a request to go on, events that are lost for good, and those that came again, a second.",
-            [
-                _growth("iris_stream_resumes_total", "resume: {{outcome}}", "outcome"),
-                _growth("iris_stream_event_gaps_total", "missing"),
-                _growth("iris_stream_events_duplicate_total", "sent again"),
-            ],
-            "cps",
-            noValue=_NOTHING,
-        ),
-    ]
-
-
-def _loss_panels() -> list[Json]:
-    problems = _growth("iris_stream_mapping_problems_total", "{{kind}} {{metric}}: {{reason}}", "kind, metric, reason")
-    return [
-        _lines("Problems", "Samples, ids and times that were left out, a second.", [problems], "cps", noValue=_NOTHING),
-        _lines(
-            "Lost messages, filtered elements",
-            "Messages that could not be read at all, and elements that a condition leaves out, a second.",
-            [
-                _growth("iris_stream_decode_errors_total", "lost: {{reason}}", "reason"),
-                _growth("iris_stream_events_filtered_total", "filtered: {{stream}}", "stream"),
-            ],
-            "cps",
-            noValue=_NOTHING,
-        ),
-        _lines(
-            "Beyond a limit",
-            "What limits have left out or put together under other, a second.",
-            [_growth("iris_stream_dropped_total", "{{kind}}", "kind")],
-            "cps",
-            noValue=_NOTHING,
-        ),
-    ]
-
-
-# Metrics
-
-
-def _panels_of(metric: MetricSpec) -> list[Json]:
-    name, text, unit = f"{metric.name}{{{_SCOPE}}}", metric.help, _unit(metric)
-    labels = [label.name for label in metric.labels]
-    series = ", ".join(["stream", *labels])
-    legend = " ".join(f"{{{{{label}}}}}" for label in labels) or "{{stream}}"
-    match metric.kind:
-        case MetricKind.COUNTER:
-            narrow = min(metric.labels, key=_width_of).name if labels else "stream"
-            rate = f"topk({_TOP}, sum by ({narrow}) (rate({name}[$__rate_interval])))"
-            total = f"sort_desc(round(sum by ({series}) (increase({name}[$__range]))) > 0)"
-            return [
-                _lines(f"{metric.name}, a second", text, [_query(rate, f"{{{{{narrow}}}}}")], "cps"),
-                _table(f"{metric.name}, in all", f"{text} In the time that is shown.", total),
-            ]
-        case MetricKind.HISTOGRAM:
-            return _distribution(metric, unit)
-        case MetricKind.STATESET:
-            which = " or ".join(
-                f'{number} * ({metric.name}{{{_SCOPE}, state="{_escaped(state)}"}} == 1)'
-                for number, state in enumerate(metric.states)
-            )
-            query = _query(f"max by ({series}) ({which})", legend)
-            shades = [_SHADES[number % len(_SHADES)] for number in range(len(metric.states))]
-            return [_timeline(metric.name, text, query, metric.states, shades)]
-        case MetricKind.INFO:
-            return [_table(metric.name, text, f"max by ({series}) ({name})")]
-        case MetricKind.GAUGE:
-            query = _query(f"topk({_TOP}, max by ({series}) ({name}))", legend)
-            return [_lines(metric.name, text, [query], unit)]
-
-
-def _distribution(metric: MetricSpec, unit: str) -> list[Json]:
-    buckets = f"sum by (le) (rate({metric.name}_bucket{{{_SCOPE}}}[$__rate_interval]))"
-    count = f"sum(rate({metric.name}_count{{{_SCOPE}}}[$__rate_interval]))"
-    quantiles = [
-        _query(f"histogram_quantile({share}, {buckets}) and on () ({count} > 0)", f"p{share * 100:g}")
-        for share in (0.5, 0.99)
-    ]
-    heat = _panel(
-        "heatmap",
-        f"{metric.name}, distribution",
-        metric.help,
-        [_query(buckets, "{{le}}", form="heatmap")],
-        {"custom": {}},
-        {"calculate": False, "legend": {"show": True}, "yAxis": {"unit": unit}},
-    )
-    return [heat, _lines(f"{metric.name}, quantiles", metric.help, quantiles, unit)]
+def _has_table(metric: MetricSpec) -> bool:
+    return metric.kind is MetricKind.COUNTER and len(metric.labels) > 1
 
 
 def _width_of(label: LabelSpec) -> int:
@@ -292,17 +404,3 @@ def _width_of(label: LabelSpec) -> int:
     if label.constant is not None:
         return 1
     return len(label.keep) + 1 if label.keep is not None else label.max_values
-
-
-def _unit(metric: MetricSpec) -> str:
-    """Grafana's name for the base unit that the name ends in; the longest one decides."""
-    base = metric.name.removesuffix("_total")
-    return next((_UNITS[unit] for unit in sorted(_UNITS, key=len, reverse=True) if base.endswith(f"_{unit}")), "short")
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-
-
-_SHADES = ("#6765ca", "#3295ab", "#95693b", "#9b80bb", "#6189cd", "#718ea1", "#b66b4e", "#087d7c")
-"""Of states whose meaning nobody knows here: told apart, and no green or red."""

@@ -3,19 +3,40 @@
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import promql_parser
 
+from iris_exporter.grafana import mapped
 from iris_exporter.grafana.queries import FOREIGN, growth
 from iris_exporter.instruments.catalog import CATALOG
-from iris_exporter.instruments.metric import Metric
+from iris_exporter.instruments.metric import Label, Metric
+from iris_exporter.mapping.reading import read_config
+from iris_exporter.mapping.spec import Mapping, MetricKind, MetricSpec
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "dashboards/json").glob("*.json"))
+PLANT = read_config(ROOT / "tests/data/dashboards/plant.yaml").by_name["plant"]
+"""A mapping with metrics of every kind, to hold its dashboard to what the shipped ones are held to."""
 BY_SAMPLE: dict[str, Metric] = {sample: metric for metric in (*CATALOG, *FOREIGN) for sample in metric.sample_names}
+
+
+def know(mapping: Mapping) -> None:
+    """Have the metrics of a mapping found in `BY_SAMPLE`."""
+    for spec in mapping.metrics:
+        metric = mapped.metric_of(spec, *([Label("state", spec.states)] if spec.kind is MetricKind.STATESET else []))
+        BY_SAMPLE.update(dict.fromkeys(metric.sample_names, metric))
+
+
+def with_metrics(mapping: Mapping, metrics: tuple[MetricSpec, ...]) -> Mapping:
+    """The mapping with one entry, and these metrics alone."""
+    part = replace(mapping.entries[0].parts[0], metrics=metrics)
+    return replace(mapping, entries=(replace(mapping.entries[0], parts=(part,)),))
+
+
+know(PLANT)
 TARGET_LABELS = {"job", "instance"}
 """Labels that Prometheus gives to every series."""
 
@@ -68,8 +89,13 @@ def plain(expr: str, **values: str) -> str:
 
 
 def load() -> dict[str, dict[str, Any]]:
-    """All dashboards by file name."""
+    """The shipped dashboards by file name."""
     return {path.stem: json.loads(path.read_text()) for path in FILES}
+
+
+def every() -> dict[str, dict[str, Any]]:
+    """The shipped dashboards, and one of a mapping."""
+    return {**load(), "mapping-plant": mapped.dashboard(PLANT)}
 
 
 def panels(board: dict[str, Any], *, with_rows: bool = False) -> Iterator[dict[str, Any]]:
@@ -80,10 +106,10 @@ def panels(board: dict[str, Any], *, with_rows: bool = False) -> Iterator[dict[s
         yield from panel.get("panels", ())
 
 
-def queries() -> list[Query]:
-    """Every PromQL query: of panels, annotations and variables."""
+def queries(found_on: dict[str, dict[str, Any]] | None = None) -> list[Query]:
+    """Every PromQL query of these dashboards, those shipped unless told: of panels, annotations and variables."""
     found = []
-    for name, board in load().items():
+    for name, board in (found_on or load()).items():
         for panel in panels(board):
             found += [_query(name, panel["title"], target) for target in _of_prometheus(panel)]
         for annotation in board["annotations"]["list"]:

@@ -9,7 +9,7 @@ import pytest
 from iris_exporter.core import palette
 from tests.contract import boards
 
-BOARDS = boards.load()
+BOARDS = boards.every()
 KNOWN = {
     *palette.STATES.values(), *palette.SEVERITIES.values(), *palette.STATUSES.values(), *palette.FLOWS.values(),
     *palette.CLASSES.values(), *palette.REASONS.values(), "text",

@@ -9,7 +9,7 @@ from dashboards.common import SEVERITY_COLOURS
 from tests.contract import boards
 from tests.contract.test_dashboard_tables import PAGE
 
-BOARDS = boards.load()
+BOARDS = boards.every()
 PANELS = [(name, panel) for name in BOARDS for panel in boards.panels(BOARDS[name])]
 each_board = pytest.mark.parametrize("name", BOARDS)
 each_board_on_prometheus = pytest.mark.parametrize("name", [name for name in BOARDS if name != "iris-live"])

@@ -9,7 +9,7 @@ from dashboards.overview import FEED_ROWS
 from dashboards.tables import EMPTY_CELL
 from tests.contract import boards
 
-BOARDS = boards.load()
+BOARDS = boards.every()
 TABLES = [
     (name, panel)
     for name, board in BOARDS.items()

@@ -3,20 +3,15 @@
 import json
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from iris_exporter.cli import main
-from iris_exporter.grafana import mapped
 from iris_exporter.instruments import mapping_alerts
 from iris_exporter.mapping import presets
 from iris_exporter.mapping.spec import Mapping
-from tests.mapping import samples
 from tests.tools import tool
 
-MAPPINGS = {name: samples.load(name).mapping for name in samples.NAMES}
 ALERTING = """\
 mappings:
   plant:
@@ -67,53 +62,6 @@ def plant(tmp_path: Path) -> tuple[Path, Mapping]:
     read = read_config(path)
     assert not read.problems, read.problems
     return path, read.by_name["plant"]
-
-
-def expressions(board: dict[str, Any]) -> list[str]:
-    return [target["expr"] for panel in board["panels"] for target in panel.get("targets", [])]
-
-
-@pytest.mark.parametrize("name", sorted(MAPPINGS))
-def test_every_metric_has_a_panel_and_every_panel_a_place(name: str) -> None:
-    board = mapped.dashboard(MAPPINGS[name])
-    asked = " ".join(expressions(board))
-    for metric in MAPPINGS[name].metrics:
-        assert metric.name in asked
-    ids = [panel["id"] for panel in board["panels"]]
-    assert len(set(ids)) == len(ids)
-    assert len(board["uid"]) <= 40
-    taken: set[tuple[int, int]] = set()
-    for panel in board["panels"]:
-        place = panel["gridPos"]
-        cells = {
-            (x, y)
-            for x in range(place["x"], place["x"] + place["w"])
-            for y in range(place["y"], place["y"] + place["h"])
-        }
-        assert not cells & taken
-        assert place["x"] + place["w"] <= 24
-        taken |= cells
-        assert panel["type"] == "row" or (panel["description"] and panel["fieldConfig"]["defaults"]["noValue"])
-
-
-@pytest.mark.slow
-@pytest.mark.needs("dashboard-linter", "promtool")
-def test_the_linters_find_nothing(tmp_path: Path, plant: tuple[Path, Mapping]) -> None:
-    lint = tmp_path / ".lint"
-    exclusions = {
-        rule: {"reason": "As the shipped dashboards."}
-        for rule in ("template-job-rule", "template-instance-rule", "template-datasource-rule")
-    }
-    lint.write_text(yaml.safe_dump({"exclusions": exclusions}))
-    wrong = []
-    for mapping in [*MAPPINGS.values(), plant[1]]:
-        path = tmp_path / f"{mapping.name}.json"
-        path.write_text(json.dumps(mapped.dashboard(mapping)))
-        command = [tool("dashboard-linter"), "lint", "--strict", "-c", lint, path]
-        linted = subprocess.run(command, capture_output=True, text=True, check=False)
-        if linted.returncode:
-            wrong.append(linted.stdout + linted.stderr)
-    assert wrong == []
 
 
 @pytest.mark.needs("promtool")
