@@ -145,6 +145,8 @@ class Dialect(Protocol):
     """The header that the key goes into, in this one as a bearer token, in any other as it is; None for no header."""
     needs_secrets: bool = False
     """Whether `secrets` has to be set before each request."""
+    says_secrets: bool = False
+    """Whether messages that are sent may hold some of them."""
     secrets: Mapping[str, str] = MappingProxyType({})
     """The content of the stream's files with secrets by name, the key's by no name."""
     heartbeat_interval_seconds: float | None = None

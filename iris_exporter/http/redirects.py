@@ -2,8 +2,9 @@
 
 Whoever answers can redirect, and the key may belong to somebody else. So the key, the headers of the operator's choice
 and the client certificate go only to the configured origin (scheme, host, port); once a redirect has left that origin
-they are not sent, even when a later redirect returns to it. Redirects are not remembered, because many last minutes:
-the next request starts from the configured address.
+they are not sent, even when a later redirect returns to it. A WebSocket that will be told secrets in messages is made
+nowhere else at all. Redirects are not remembered, because many last minutes: the next request starts from the
+configured address.
 
 Source: RFC 9110, section 15.4; WHATWG Fetch, 4.4 "HTTP-redirect fetch".
 """
@@ -73,6 +74,12 @@ def refused_without_credentials(url: str, failure: Failure) -> Failure:
     if failure.reason not in ("unauthorized", "forbidden"):
         return failure
     return _refused(f"to {_shown(origin(url))}, which wants a key; the key is sent to the configured origin alone")
+
+
+def refused_with_secrets(url: str) -> Failure:
+    """The failure of a redirect to another origin, which would be told secrets in messages."""
+    where = _shown(origin(url))
+    return _refused(f"to {where}, which would be told a secret; secrets are sent to the configured origin alone")
 
 
 def _target(current_url: str, location: str) -> str | Failure:

@@ -109,10 +109,12 @@ class Requester:
         *,
         compress: bool = False,
         headers: Mapping[str, str] | None = None,
+        says_secrets: bool = False,
     ) -> aiohttp.ClientWebSocketResponse[bool]:
         """Make a WebSocket at `url`, or where it leads; `compress` offers permessage-deflate.
 
-        `headers` go to every hop, the credentials to the origin of `url` alone.
+        `headers` go to every hop, the credentials to the origin of `url` alone. With `says_secrets`, which is for
+        messages that hold some, no redirect to another origin is followed.
 
         Raises:
             TransportError: As `get` does.
@@ -136,13 +138,13 @@ class Requester:
                 return error
             return socket
 
-        made = await self._follow(url, send)
+        made = await self._follow(url, send, stays=says_secrets)
         if isinstance(made, aiohttp.WSServerHandshakeError):
             raise made
         return made
 
-    async def _follow(self, url: str, send: Callable[[_Call], Awaitable[_T]]) -> _T:
-        """Send, and send again where a redirect leads."""
+    async def _follow(self, url: str, send: Callable[[_Call], Awaitable[_T]], *, stays: bool = False) -> _T:
+        """Send, and send again where a redirect leads; with `stays`, within the origin of `url` alone."""
         identity = await self.credentials.identity()
         hops = [as_http(url)]
         known = True
@@ -160,6 +162,8 @@ class Requester:
                 hop = redirects.next_hop(hops[-1], error.location, hops)
                 if isinstance(hop, Failure):
                     raise TransportError(hop) from None
+                if stays and not hop.keep_credentials:
+                    raise TransportError(redirects.refused_with_secrets(hop.url)) from None
                 hops.append(hop.url)
                 known = hop.keep_credentials
                 continue

@@ -119,7 +119,11 @@ class Dialer:
         try:
             with takeovers():
                 socket = await self._requester.upgrade(
-                    call.url, dialect.subprotocols, compress=dialect.compresses, headers=call.headers
+                    call.url,
+                    dialect.subprotocols,
+                    compress=dialect.compresses,
+                    headers=call.headers,
+                    says_secrets=dialect.says_secrets,
                 )
         except aiohttp.WSServerHandshakeError as error:
             retry_after = error.headers.get("Retry-After") if error.headers is not None else None

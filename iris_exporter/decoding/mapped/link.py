@@ -31,7 +31,8 @@ class MappedLink(Dialect):
         self.subprotocols = mapping.subprotocols
         self.separator = SEPARATORS.get(mapping.format, b"")
         self.key_header = requests.key_header(mapping.authorize)
-        self.needs_secrets = bool(mapping.secrets or mapping.needs_key or mapping.authorize.scheme == "query")
+        self.says_secrets = bool(mapping.secrets or mapping.needs_key)
+        self.needs_secrets = self.says_secrets or mapping.authorize.scheme == "query"
         self.secrets: Mapping[str, str] = {}
         cursor = mapping.cursor
         self.uses_event_ids = cursor is not None and cursor.is_last_event_id

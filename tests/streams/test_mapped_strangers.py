@@ -1,0 +1,80 @@
+"""A stream with a mapping against servers that behave as strangers do: clear reasons, and nothing is told or lost."""
+
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from tests.streams.test_mapped_link import Socket, counted, following, mapping
+from tests.transports.support import serve
+from tests.waiting import until
+
+EVENT = """\
+messages:
+  - kind: event
+    id: $.id
+    metrics: [{name: events_total, type: counter, help: Events.}]
+"""
+TOLD = {
+    "open": 'authorize: message\nopen: [{send: {key: "${secret}"}}]\n',
+    "open, after a wait": 'authorize: message\nopen: [{await: {$.type: hello}}, {send: {key: "${secret}"}}]\n',
+    "a heartbeat": 'heartbeat: {send: {key: "${secret.other}"}}\n',
+    "a resume": 'cursor: {path: $.id, order: opaque, resume: {message: {from: "${cursor}", key: "${secret}"}}}\n',
+}
+
+
+@pytest.mark.parametrize("told", TOLD.values(), ids=list(TOLD))
+async def test_no_secret_is_said_to_where_a_source_redirects(told: str, tmp_path: Path) -> None:
+    """Whoever answers can redirect, and a WebSocket is not asked for its key before it is sent."""
+    key = tmp_path / "key"
+    key.write_text("s3cret-key")
+
+    async def hear(socket: web.WebSocketResponse, text: str) -> None:
+        """Nothing."""
+
+    elsewhere = Socket(hear, '{"type":"hello","id":"1"}')
+    async with serve(elsewhere.handle) as other:
+
+        async def redirect(request: web.Request) -> web.StreamResponse:
+            raise web.HTTPTemporaryRedirect(f"{other.url}/ws")
+
+        mapped = mapping(tmp_path, told + EVENT)
+        async with (
+            serve(redirect) as at,
+            following(mapped, at.url.replace("http", "ws"), api_key_file=key, secrets=(("other", key),)) as stream,
+        ):
+            await until(lambda: len(at.requests) >= 2 and stream.status().failure is not None)
+            failure = stream.status().failure
+            assert failure is not None
+            assert failure.reason == "redirect"
+            assert f"to {other.url}, which would be told a secret" in failure.detail
+    assert other.requests == []
+
+
+async def test_where_nothing_secret_is_said_a_redirect_is_followed(tmp_path: Path) -> None:
+    """And within the origin it is followed with secrets, too."""
+    key = tmp_path / "key"
+    key.write_text("s3cret-key")
+
+    async def hear(socket: web.WebSocketResponse, text: str) -> None:
+        await socket.send_str('{"id":"1"}')
+
+    server = Socket(hear)
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        if request.path == "/ws":
+            raise web.HTTPTemporaryRedirect("/moved")
+        return await server.handle(request)
+
+    async with serve(handle) as at:
+        url = f"{at.url.replace('http', 'ws')}/ws"
+        async with following(mapping(tmp_path, TOLD["open"] + EVENT), url, api_key_file=key) as stream:
+            await until(lambda: counted(stream) == 1)
+        assert server.heard[0][0] == '{"key":"s3cret-key"}'
+
+        async def redirect(request: web.Request) -> web.StreamResponse:
+            raise web.HTTPTemporaryRedirect(f"{at.url}/moved")
+
+        mapped = mapping(tmp_path, "open: [{send: {hello: there}}]\n" + EVENT)
+        async with serve(redirect) as first, following(mapped, first.url.replace("http", "ws")) as stream:
+            await until(lambda: counted(stream) == 1)
