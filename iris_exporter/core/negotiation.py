@@ -41,10 +41,11 @@ _CONFIGURED = {
 }
 
 JSON_SEQUENCE = "application/json-seq"
-_LINE_TYPES = frozenset(
+LINE_TYPES = frozenset(
     {"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines", JSON_SEQUENCE}
     | {"application/jsonlines", "application/stream+json", "application/x-json-stream"}
 )
+"""Media types of JSON texts one after another."""
 _ACCEPT_LINES = f"application/x-ndjson, {JSON_SEQUENCE};q=0.9, application/json;q=0.5"
 
 
@@ -105,7 +106,7 @@ def read_answer(probe: Probe, status: int, media_type: str, *, is_document: bool
         if media_type == "text/event-stream":
             return Answer.EVENT_STREAM
         may_be_lines = probe is Probe.LINES or (probe is Probe.NEGOTIATE and is_endless)
-        if media_type in _LINE_TYPES or (may_be_lines and is_document):
+        if media_type in LINE_TYPES or (may_be_lines and is_document):
             return Answer.LINES if probe is not Probe.STREAM else Answer.NOT_A_STREAM
         if probe is Probe.NEGOTIATE and is_document:
             return Answer.DOCUMENT

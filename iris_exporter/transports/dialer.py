@@ -174,7 +174,8 @@ class Dialer:
                 case Answer.TRY_UPGRADE:
                     return await self._upgrade_instead(response, last_event_id)
                 case Answer.NOT_A_STREAM:
-                    detail = f"the answer is {response.content_type}, not an event stream"
+                    wanted = "an event stream" if probe is not Probe.LINES else "JSON, line by line"
+                    detail = f"the answer is {response.content_type}, not {wanted}"
                     raise TransportError(Failure("not_a_stream", detail))
                 case Answer.FAILED:
                     raise TransportError(self._refusal(response, last_event_id))

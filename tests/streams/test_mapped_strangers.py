@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from iris_exporter.core.status import State
 from tests.streams.test_mapped_link import Socket, counted, following, mapping
 from tests.transports.support import serve
 from tests.waiting import until
@@ -78,3 +79,12 @@ async def test_where_nothing_secret_is_said_a_redirect_is_followed(tmp_path: Pat
         mapped = mapping(tmp_path, "open: [{send: {hello: there}}]\n" + EVENT)
         async with serve(redirect) as first, following(mapped, first.url.replace("http", "ws")) as stream:
             await until(lambda: counted(stream) == 1)
+
+
+async def test_lines_are_polled_under_their_media_type(tmp_path: Path) -> None:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return web.Response(body=b'{"id":"1"}\n\n{"id":"2"}', content_type="application/x-ndjson")
+
+    mapped = mapping(tmp_path, "format: ndjson\n" + EVENT)
+    async with serve(handle) as at, following(mapped, at.url, protocol="poll") as stream:
+        await until(lambda: counted(stream) == 2 and stream.status().state is State.POLLING)

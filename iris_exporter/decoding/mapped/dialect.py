@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from iris_exporter.core.failures import Failure
 from iris_exporter.core.limits import DEFAULT_LIMITS, Limits
+from iris_exporter.core.negotiation import LINE_TYPES
 from iris_exporter.decoding.dialect import Binary, DocumentFrame, Frame, Noted, Outgoing
 from iris_exporter.decoding.mapped.compiled import Compiled, Pieces
 from iris_exporter.decoding.mapped.link import MappedLink
@@ -111,7 +112,8 @@ class MappedDialect(MappedLink):
 
     @override
     def reads(self, media_type: str) -> bool:
-        return media_type in ("application/json", "text/json") or media_type.endswith("+json")
+        is_json = media_type in ("application/json", "text/json") or media_type.endswith("+json")
+        return is_json or (bool(self.separator) and media_type in LINE_TYPES)
 
     @override
     def decode_document(self, body: bytes) -> Overview:
