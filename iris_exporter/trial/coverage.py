@@ -1,12 +1,15 @@
 """Which paths of a mapping found something in the messages, and which fields of the messages nobody reads."""
 
-import json
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from iris_exporter.decoding.json_text import parse
+from iris_exporter.decoding.mapped.patient import expanded
+from iris_exporter.decoding.mapped.pieces import pieces_of
+from iris_exporter.decoding.mapped.places import Scope
+from iris_exporter.errors import DecodeError
 from iris_exporter.mapping.inside import inside
 from iris_exporter.mapping.metric_spec import Condition
 from iris_exporter.mapping.paths import MISSING, Each, Path, Root, Segment, Step, Wildcard, find, written
@@ -14,8 +17,6 @@ from iris_exporter.mapping.spec import Entry, Format, Mapping, PartSpec
 
 MAX_FIELDS = 1_000
 """Fields of one kind that are remembered; a document whose keys are names may have any number."""
-
-_PACKET = re.compile(rb"\d+-?(?:/[^,]*,)?\d*")
 
 Place = tuple[Step, ...]
 """Where something is in a message."""
@@ -42,10 +43,9 @@ class Coverage:
         """Note a message that the entry of a kind has taken."""
         entry = self._entry(kind)
         value = MISSING if entry is None or entry.text is not None else message_of(text, self.mapping.format)
-        if entry is None or value is MISSING:
+        if entry is None or value is MISSING or value is None:
             return
-        for path in entry.json_text:
-            value = _expanded(value, path.steps)
+        value = expanded(Scope(value), entry.json_text).message
         found, read, whole = self._found.setdefault(kind, set()), set[Place](), set[Place]()
         cursor = self.mapping.cursor
         for path in (*_own(entry), *inside((cursor.path, cursor.by) if cursor is not None else (), Path)):
@@ -83,12 +83,11 @@ class Coverage:
 
 
 def message_of(text: bytes, form: Format) -> Any:
-    """The JSON value of a frame; MISSING where it has none."""
-    if form is Format.ENGINE_IO and (match := _PACKET.match(text)):
-        text = text[match.end() :]
+    """The JSON value of a message; MISSING where it has none."""
+    piece = next(pieces_of(text, form), None)
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return MISSING if piece is None else parse(piece.json)
+    except DecodeError:
         return MISSING
 
 
@@ -179,18 +178,3 @@ def _shape(place: Place, entry: Entry) -> str:
             if segment is Wildcard.VALUES and index < len(segments) and isinstance(segments[index], str):
                 segments[index] = Wildcard.VALUES
     return written(Root.MESSAGE, tuple(segments))
-
-
-def _expanded(value: Any, steps: Sequence[Step]) -> Any:
-    """The message with the JSON that a text at a place holds; as it is where there is none."""
-    if not steps:
-        try:
-            return json.loads(value) if isinstance(value, str) else value
-        except (ValueError, RecursionError):
-            return value
-    inner = find(value, (steps[0],))
-    if inner is MISSING:
-        return value
-    changed = value.copy()
-    changed[steps[0]] = _expanded(inner, steps[1:])
-    return changed

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from iris_exporter.mapping.paths import Root, Step, find, written
+from iris_exporter.mapping.paths import Root, find, written
+from iris_exporter.trial.coverage import Place
 
 _KIND_NAMES = (
     "type",
@@ -23,8 +24,6 @@ _KIND_NAMES = (
 )
 _MOST_KINDS, _MOST_DEPTH = 20, 6
 _EVENT = "meta.event"
-
-Place = tuple[Step, ...]
 
 
 @dataclass(slots=True)

@@ -18,11 +18,11 @@ from iris_exporter.mapping.spec import Mapping
 from iris_exporter.settings import StreamSettings
 from iris_exporter.streams.profile import profile_for
 from iris_exporter.streams.stream import Stream
-from iris_exporter.trial.running import Result, Trial
-from iris_exporter.trial.samples import Arrival
+from iris_exporter.trial.running import Result, Trial, text_of
+from iris_exporter.trial.samples import MAX_BYTES, Arrival
 
 MAX_MESSAGES = 100_000
-"""Messages that are taken; a busier source is not listened to any longer."""
+"""Messages that are taken, in so many bytes as a sample may have; a busier source is not listened to any longer."""
 
 _CHECK_SECONDS = 0.1
 
@@ -47,13 +47,19 @@ async def listen(
     arrivals: list[tuple[Arrival, float]] = []
     enough = asyncio.Event()
 
+    size = 0
+
     def take(frames: Sequence[Frame]) -> None:
+        nonlocal size
         at = clock.wall()
         for frame in frames:
+            if enough.is_set():
+                return
             identifier = frame.id if isinstance(frame, NamedEvent) else None
             arrivals.append((Arrival(frame, identifier or None), at))
-        if len(arrivals) >= messages:
-            enough.set()
+            size += len(text_of(frame))
+            if len(arrivals) >= messages or size >= MAX_BYTES:
+                enough.set()
 
     def dialect(limits: Limits) -> Dialect:
         made = profile.dialect(limits)
@@ -86,9 +92,9 @@ async def listen(
         await stream.stop()
     protocol = status.protocol if status.protocol != "none" else settings.protocol
     trial = Trial(mapping, settings.name, protocol)
-    for arrival, at in arrivals[:messages]:
+    for arrival, at in arrivals:
         trial.take(arrival, at)
-    found = Heard(trial.result(clock.wall()), [arrival for arrival, _ in arrivals[:messages]])
+    found = Heard(trial.result(clock.wall()), [arrival for arrival, _ in arrivals])
     if status.failure is not None:
         explained = status.failure.explanation
         detail = f" ({status.failure.detail})" if status.failure.detail else ""

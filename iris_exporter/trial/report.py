@@ -6,8 +6,9 @@ So the whole is an exposition still: `promtool check metrics` reads it, and it c
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 
+from iris_exporter.decoding.mapped.patient import OTHER
 from iris_exporter.decoding.problems import MAPPING_REASONS, REASONS
-from iris_exporter.trial.running import OTHER, Found, Result
+from iris_exporter.trial.running import Found, Result
 
 _MAX_CHARS = 160
 _MAX_LINES = 30

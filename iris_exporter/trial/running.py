@@ -1,26 +1,26 @@
 """A mapping on messages, as a stream would take them: what is counted, what is shown, what is left out."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from iris_exporter.core.limits import DEFAULT_LIMITS
 from iris_exporter.core.status import LinkStatus, State
 from iris_exporter.decoding.dialect import Binary, Frame, NamedEvent
+from iris_exporter.decoding.mapped.patient import OTHER
+from iris_exporter.decoding.mapped.pieces import pieces_of
 from iris_exporter.decoding.messages import EventBatch, UpstreamError
 from iris_exporter.errors import DecodeError
+from iris_exporter.instruments import text
 from iris_exporter.instruments.exposition import Exposition, Source
 from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.instruments.stream_instruments import StreamInstruments
-from iris_exporter.instruments.text import Format
 from iris_exporter.mapping.guarantee import Guarantee, guarantee
-from iris_exporter.mapping.spec import JsonType, Mapping
+from iris_exporter.mapping.spec import Format, JsonType, Mapping
 from iris_exporter.streams.profile import profile_for
 from iris_exporter.trial.coverage import Coverage, message_of
 from iris_exporter.trial.samples import Arrival
-
-OTHER = "other"
-"""The kind of what no entry takes."""
 
 _MAX_REMEMBERED = 20
 _MAX_COMPARED = 10_000  # messages whose fields are compared with the mapping; it takes longer than reading them
@@ -98,9 +98,15 @@ class Trial:
         return self._dialect.names_events
 
     def take(self, arrival: Arrival, at: float) -> None:
-        """Take a message that arrives at `at`, in Unix seconds."""
+        """Take what arrives at `at`, in Unix seconds."""
+        for frame in messages_in(arrival.frame, self.mapping.format):
+            self._take(frame, at)
+        if arrival.last_event_id is not None and self._dialect.uses_event_ids:
+            self._state.cursor.note_id(arrival.last_event_id)
+
+    def _take(self, frame: Frame, at: float) -> None:
         result = self._result
-        for found in self._dialect.decode([arrival.frame]):
+        for found in self._dialect.decode([frame]):
             if isinstance(found, DecodeError):
                 result.problems[Found("", "", found.reason, found.path, None)] += 1
                 continue
@@ -111,17 +117,15 @@ class Trial:
             changes = self._state.apply(found, at)
             result.duplicates += changes.duplicates
             result.gaps += changes.gap
-        if arrival.last_event_id is not None and self._dialect.uses_event_ids:
-            self._state.cursor.note_id(arrival.last_event_id)
-        text = text_of(arrival.frame)
+        content = text_of(frame)
         for kind, count in self._tally.messages.items():
             result.messages[kind] += count
             if kind == OTHER:
-                self._note_unmatched(text)
+                self._note_unmatched(content)
             else:
                 self._compared += 1
                 if self._compared <= _MAX_COMPARED:
-                    result.coverage.take(kind, text)
+                    result.coverage.take(kind, content)
         result.filtered += self._tally.filtered
         for problem, count in self._tally.problems.items():
             result.problems[Found(*problem)] += count
@@ -139,7 +143,7 @@ class Trial:
         source = Source(self._instruments, link, snapshot)
         exposition = Exposition(lambda: [source], SelfMetrics("", "", ""), process_metrics=False)
         names = [metric.name for metric in self.mapping.metrics]
-        self._result.exposition = b"".join(exposition.render(Format.TEXT, names)).decode()
+        self._result.exposition = b"".join(exposition.render(text.Format.TEXT, names)).decode()
         return self._result
 
     def _resume(self, cursor: str) -> str:
@@ -164,6 +168,15 @@ class Trial:
         if shape not in self._shapes and len(self._shapes) < _MAX_REMEMBERED:
             self._shapes.add(shape)
             self._result.unmatched.append(text.decode("utf-8", "replace"))
+
+
+def messages_in(frame: Frame, form: Format) -> Iterator[Frame]:
+    """A frame for each message in a frame."""
+    if isinstance(frame, Binary):
+        yield frame
+        return
+    for piece in pieces_of(frame, form):
+        yield NamedEvent(frame.name, piece.text, frame.id) if isinstance(frame, NamedEvent) else piece.text
 
 
 def text_of(frame: Frame) -> bytes:

@@ -1,8 +1,8 @@
 """From what was recorded of a source to what a link would bring: an event stream, JSON documents, or lines.
 
-The form is found from the content. A first line that is a field of an event stream makes it one; a whole that is one
-JSON value is one message; JSON values one after another, over several lines, are one each; in all other cases every
-line that is not empty is one.
+The form is found from the content. A record separator begins a JSON text sequence. A first line that is a field of an
+event stream makes it one; a whole that is one JSON value is one message; JSON values one after another, over several
+lines, are one each; in all other cases every line that is not empty is one.
 """
 
 import json
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from iris_exporter.decoding.dialect import Frame, NamedEvent
+from iris_exporter.transports.lines import RECORD_SEPARATOR
 from iris_exporter.transports.sse_parser import SseParser
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -30,7 +31,7 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A sample; `form` is sse, json or lines."""
+    """A sample; `form` is sse, json, json-seq or lines."""
 
     form: str
     arrivals: tuple[Arrival, ...]
@@ -47,6 +48,9 @@ def read_sample(content: bytes, *, names_events: bool, lines: bool) -> Recording
     content = content.removeprefix(b"\xef\xbb\xbf")
     if not lines and _EVENT_STREAM.match(content):
         return Recording("sse", tuple(_events(content, names_events=names_events)))
+    if content.startswith(RECORD_SEPARATOR):
+        texts = map(bytes.strip, content.split(RECORD_SEPARATOR))
+        return Recording("json-seq", tuple(Arrival(text) for text in texts if text))
     values = None if lines else _documents(content)
     if values is not None:
         return Recording("json", tuple(map(Arrival, values)))

@@ -6,7 +6,6 @@ same length, the same ones always the same, so that ids still repeat where they 
 
 import hashlib
 import json
-import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -14,19 +13,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from iris_exporter.decoding.dialect import NamedEvent
+from iris_exporter.decoding.dialect import Frame, NamedEvent
+from iris_exporter.decoding.mapped.pieces import head_of_packet
 from iris_exporter.errors import UsageError
 from iris_exporter.mapping.inside import inside
 from iris_exporter.mapping.paths import MISSING
 from iris_exporter.mapping.spec import Condition, Format, LabelSpec, Mapping, StateSpec, ValueSpec
 from iris_exporter.trial.coverage import message_of
-from iris_exporter.trial.running import text_of
+from iris_exporter.trial.running import messages_in, text_of
 from iris_exporter.trial.samples import Arrival
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _UNIX_TIMES = ((1e9, 4e9), (1e12, 4e12), (1e15, 4e15), (1e18, 4e18))
 _MOST_DRAWS = 20
-_PREFIX = re.compile(rb"\d+-?(?:/[^,]*,)?\d*")
 
 
 def save(directory: Path, mapping: Mapping, arrivals: Iterable[Arrival]) -> Path:
@@ -56,10 +55,10 @@ class Disguise:
 
     def sample(self, arrivals: Iterable[Arrival]) -> bytes:
         """Return messages as a sample: an event stream where they have names, else a message in each line."""
-        return b"".join(map(self._message, arrivals))
+        frames = (frame for arrival in arrivals for frame in messages_in(arrival.frame, self._mapping.format))
+        return b"".join(map(self._message, frames))
 
-    def _message(self, arrival: Arrival) -> bytes:
-        frame = arrival.frame
+    def _message(self, frame: Frame) -> bytes:
         text = self.text(text_of(frame))
         if isinstance(frame, NamedEvent):
             identifier = self._replaced_text(frame.id)
@@ -69,9 +68,8 @@ class Disguise:
 
     def text(self, text: bytes) -> bytes:
         """One message in one line, with its values replaced; a text that is no JSON becomes letters, too."""
-        prefix = b""
-        if self._mapping.format is Format.ENGINE_IO and (match := _PREFIX.match(text)):
-            prefix, text = match.group(), text[match.end() :]
+        prefix = head_of_packet(text) if self._mapping.format is Format.ENGINE_IO else b""
+        text = text.removeprefix(prefix)
         value = message_of(text, Format.JSON)
         if value is not MISSING:
             with suppress(RecursionError):  # too deep for any mapping

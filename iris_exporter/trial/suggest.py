@@ -15,7 +15,9 @@ from iris_exporter.mapping.lint import name_problems
 from iris_exporter.mapping.metric_spec import MetricKind
 from iris_exporter.mapping.operators import UNBOUNDED, UNITS
 from iris_exporter.mapping.paths import MISSING, Root, Step, find, written
-from iris_exporter.trial.kinds import Field, Kind, Place, fields_of, kinds_of
+from iris_exporter.mapping.spec import Format
+from iris_exporter.trial.coverage import Place, message_of
+from iris_exporter.trial.kinds import Field, Kind, fields_of, kinds_of
 from iris_exporter.trial.running import text_of
 from iris_exporter.trial.samples import Arrival
 
@@ -52,6 +54,8 @@ def suggest(name: str, arrivals: Sequence[Arrival], *, form: str) -> str:
         f"  {namespace.replace('_', '-')}:",
         f"    namespace: {namespace}",
     ]
+    if form == "json-seq":
+        lines.append(f"    format: {form}")
     if form == "lines":
         lines.append("    # format: ndjson, if this is a body and not the messages of a WebSocket")
     if numbered:
@@ -103,10 +107,7 @@ def _event_of(arrival: Arrival) -> str | None:
 
 
 def _value_of(arrival: Arrival) -> Any:
-    try:
-        return json.loads(text_of(arrival.frame))
-    except (ValueError, RecursionError):
-        return MISSING
+    return message_of(text_of(arrival.frame), Format.JSON)
 
 
 # One kind

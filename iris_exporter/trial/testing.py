@@ -37,7 +37,7 @@ def protocol_of(mapping: Mapping, form: str) -> str:
     """How a source would be read, of which there is a sample of this form."""
     if mapping.protocol != "auto":
         return mapping.protocol
-    return {"sse": "sse", "json": "poll"}.get(form, "websocket")
+    return {"sse": "sse", "json": "poll", "json-seq": "ndjson"}.get(form, "websocket")
 
 
 def run_test(mapping: Mapping, test: TestCase, now: float) -> list[str]:

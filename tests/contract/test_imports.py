@@ -83,7 +83,10 @@ def test_what_a_screen_shows_is_decided_without_clock_socket_and_screen() -> Non
 
 
 def test_what_a_source_speaks_is_known_to_its_profile_alone() -> None:
-    """A stage in front of or behind the seam that imports a dialect would have to change with the next one."""
+    """A stage in front of or behind the seam that imports a dialect would have to change with the next one.
+
+    What tries mappings is about one of them, and reads messages as its engine does.
+    """
     dialects = [path for path in (ROOT / PACKAGE / "decoding").iterdir() if path.is_dir() and path.name[0] != "_"]
     own = tuple(f"{PACKAGE}.decoding.{path.name}" for path in dialects)
     importers = set()
@@ -93,7 +96,7 @@ def test_what_a_source_speaks_is_known_to_its_profile_alone() -> None:
         ):
             importers.add(path.relative_to(ROOT / PACKAGE).as_posix())
     assert own
-    assert importers == {"streams/profile.py"}
+    assert {name for name in importers if not name.startswith("trial/")} == {"streams/profile.py"}
 
 
 def test_no_module_is_two_modules() -> None:

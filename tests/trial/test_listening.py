@@ -11,6 +11,7 @@ from aiohttp import web
 from iris_exporter import config
 from iris_exporter.clock import SystemClock
 from iris_exporter.settings import StreamSettings
+from iris_exporter.trial import listening
 from iris_exporter.trial.listening import Heard, listen
 from tests.mapping import samples
 from tests.waiting import BUSY
@@ -99,6 +100,14 @@ async def test_a_socket_with_a_handshake(tmp_path: Path) -> None:
     assert found.trouble == []
     assert found.result.messages["state"] == 3
     assert 'hass_state_changes_total{domain="sensor"' in found.result.exposition
+
+
+async def test_a_source_is_heard_no_longer_than_a_sample_may_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "MAX_BYTES", 1)
+    found = await heard("sse", "wikimedia", tmp_path, 100)
+    assert (found.trouble, len(found.arrivals)) == ([], 1)
 
 
 async def test_a_document_that_is_polled(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from iris_exporter.mapping.reading import read_files
 from iris_exporter.mapping.spec import Mapping
 from iris_exporter.trial.report import report
 from iris_exporter.trial.running import Result
+from iris_exporter.trial.saving import Disguise
 from iris_exporter.trial.testing import read_arrivals, series, try_arrivals
 
 MAPPING = """
@@ -126,3 +127,25 @@ def test_a_path_that_a_condition_wants_absent_is_not_missed(tmp_path: Path) -> N
     coverage = try_arrivals(mapping, read_arrivals(mapping, b'{}\n{"n":1}\n'), 1.0).coverage
     assert coverage.missed() == {"data": ["$.m"]}
     assert coverage.unread() == {}
+
+
+@pytest.mark.parametrize(
+    ("form", "sample"),
+    [
+        ("json-seq", b'\x1e{"a":\n1,"z":2}\n\x1e{"a":2,"z":3}\n'),
+        ("ndjson", b'data: {"a":1,"z":2}\ndata: {"a":2,"z":3}\n'),
+    ],
+)
+def test_paths_are_compared_whatever_the_format(form: str, sample: bytes, tmp_path: Path) -> None:
+    """A text sequence, and an event with two lines of JSON in it."""
+    file = tmp_path / "b.yaml"
+    metrics = "[{name: one, type: gauge, help: B., value: $.a}, {name: two, type: gauge, help: C., value: $.q}]"
+    file.write_text(f"mappings: {{b: {{namespace: b, format: {form}, messages: [{{kind: b, metrics: {metrics}}}]}}}}")
+    mapping = read_files([file]).by_name["b"]
+    recording = read_arrivals(mapping, sample)
+    result = try_arrivals(mapping, recording, 1000.0)
+    assert (result.messages, result.problems) == ({"b": 2}, {})
+    assert result.coverage.missed() == {"b": ["$.q"]}
+    assert result.coverage.unread() == {"b": ["$.z"]}
+    again = read_arrivals(mapping, Disguise(mapping).sample(recording.arrivals))
+    assert try_arrivals(mapping, again, 1000.0).messages == {"b": 2}

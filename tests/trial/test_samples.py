@@ -21,6 +21,7 @@ def read(content: bytes, *, names_events: bool = False, lines: bool = False) -> 
         (b'[{"a":1},\n{"a":2}]', "json", [b'[{"a":1},\n{"a":2}]']),
         (b'{"a":1}', "json", [b'{"a":1}']),
         (b'{\n"a":1}\n\n{"a":2}', "json", [b'{\n"a":1}', b'{"a":2}']),
+        (b'\x1e{"a":\n1}\n\x1e{"a":2}\n\x1e', "json-seq", [b'{"a":\n1}', b'{"a":2}']),
         (b'{"a":1}\nbroken\n{"a":2}\n', "lines", [b'{"a":1}', b"broken", b'{"a":2}']),
         (b"\xff\xfe\n{}\n", "lines", [b"\xff\xfe", b"{}"]),
         (b"[" * 100_000, "lines", [b"[" * 100_000]),

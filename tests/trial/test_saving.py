@@ -56,6 +56,17 @@ def test_the_same_text_always_becomes_the_same_and_no_other_run_the_same() -> No
     assert json.loads(other.text(text))["id"] != first["id"]
 
 
+def test_of_a_packet_only_the_digits_stay() -> None:
+    """And the namespace; whatever else stands behind them is of the source."""
+    disguise = Disguise(samples.mapping_of("socketio"))
+    assert disguise.text(b"2") == b"2"
+    assert disguise.text(b"2secret").startswith(b"2")
+    assert b"secret" not in disguise.text(b"2secret")
+    message = disguise.text(b'42/admin,7["secret",{"a":"secret"}]')
+    assert message.startswith(b"42/admin,7[")
+    assert b"secret" not in message
+
+
 def test_a_message_that_is_too_deep_becomes_letters() -> None:
     text = b'{"a":' * 900 + b'"secret"' + b"}" * 900
     assert b"secret" not in Disguise(samples.mapping_of("ntfy")).text(text)

@@ -10,11 +10,11 @@ from iris_exporter.core.negotiation import Probe, as_http
 from iris_exporter.decoding.dialect import Call, Dialect, Frame, Opening, Outgoing
 from iris_exporter.decoding.mapped import requests
 from iris_exporter.decoding.mapped.conversation import Conversation
-from iris_exporter.mapping.spec import Format, Template
+from iris_exporter.decoding.mapped.pieces import SEPARATORS
 from iris_exporter.mapping.spec import Mapping as SourceMapping
+from iris_exporter.mapping.spec import Template
 from iris_exporter.settings import StreamSettings
 
-SEPARATORS = {Format.NDJSON: b"\n", Format.JSON_SEQ: b"\x1e"}
 _POSITION_STATUSES = frozenset({400, 404, 410, 412, 416, 422})
 
 

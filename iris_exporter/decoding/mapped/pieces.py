@@ -13,7 +13,9 @@ from iris_exporter.mapping.spec import Format
 MESSAGE = "message"
 """The name of a server-sent event without one, and of what came by another way."""
 
-_SEQUENCE_MARK = b"\x1e"
+SEPARATORS = {Format.NDJSON: b"\n", Format.JSON_SEQ: b"\x1e"}
+"""What stands between two messages, or in front of each."""
+
 _ENGINE = ("open", "close", "ping", "pong", "", "upgrade", "noop")
 _SOCKET = ("connect", "disconnect", "event", "ack", "connect_error", "binary_event", "binary_ack")
 _PACKET = re.compile(rb"(?:([0-356])|4([0-6])(?:\d+-)?(?:/[^,]*,)?\d*)(.*)", re.DOTALL)
@@ -41,8 +43,7 @@ def pieces_of(frame: Frame, frame_format: Format) -> Iterator[Piece]:
     elif frame_format is Format.JSON:
         yield Piece(frame, frame, name, event_id)
     else:
-        mark = _SEQUENCE_MARK if frame_format is Format.JSON_SEQ else b"\n"
-        for line in frame.split(mark):
+        for line in frame.split(SEPARATORS[frame_format]):
             if stripped := line.strip(b"\r\n"):
                 yield Piece(stripped, stripped, name, event_id)
 
@@ -55,3 +56,9 @@ def packet_of(frame: bytes) -> Piece:
     engine, socket, rest = match.groups()
     name = _ENGINE[int(engine)] if engine is not None else _SOCKET[int(socket)]
     return Piece(frame, rest if rest and name in _WITH_DATA else b"null", name)
+
+
+def head_of_packet(frame: bytes) -> bytes:
+    """What stands before the content of a packet; nothing where the frame is none."""
+    match = _PACKET.match(frame)
+    return b"" if match is None else frame[: match.start(3)]
