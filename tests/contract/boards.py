@@ -9,7 +9,7 @@ from typing import Any
 
 import promql_parser
 
-from iris_exporter.grafana import mapped
+from iris_exporter.grafana import mapped, mapped_panels
 from iris_exporter.grafana.queries import FOREIGN, growth
 from iris_exporter.instruments.catalog import CATALOG
 from iris_exporter.instruments.metric import Label, Metric
@@ -26,7 +26,8 @@ BY_SAMPLE: dict[str, Metric] = {sample: metric for metric in (*CATALOG, *FOREIGN
 def know(mapping: Mapping) -> None:
     """Have the metrics of a mapping found in `BY_SAMPLE`."""
     for spec in mapping.metrics:
-        metric = mapped.metric_of(spec, *([Label("state", spec.states)] if spec.kind is MetricKind.STATESET else []))
+        state = [Label("state", spec.states)] if spec.kind is MetricKind.STATESET else []
+        metric = mapped_panels.metric_of(spec, *state)
         BY_SAMPLE.update(dict.fromkeys(metric.sample_names, metric))
 
 
