@@ -13,5 +13,6 @@ lock() {
     mv "$target.new" "$target"
 }
 
-lock requirements.txt "what the image needs to run" pyproject.toml "$@"
+# GraphQL is for the role of a backend or relay; the exporter subscribes over it without.
+lock requirements.txt "what the image needs to run" pyproject.toml --extra graphql "$@"
 printf 'hatchling>=1.26\n' | lock build-requirements.txt "what builds the image's own package" - "$@"

@@ -185,6 +185,18 @@ async def test_it_does_its_work_with_nothing_but_a_directory_for_its_state(
     assert (kept.stat().st_uid, kept.stat().st_gid) == (65532, 65532)
 
 
+async def test_graphql_works_at_both_ends(engine: Engine) -> None:
+    """The exporter subscribes without any extra; the role of a backend has the one that it needs."""
+    async with reference_backend() as backend:
+        options = (f"--stream.url={backend.url}/api/graphql", "--stream.protocol=graphql")
+        program = (tool("podman"), *restricted())
+        async with sidecar(*options, program=program, environment=engine.environment) as exporter:
+            scrape = await exporter.counts("iris_events_total", 1)
+            assert scrape.series("iris_stream_info", protocol="graphql")
+    look = "from iris_exporter.backend.graphql.schema import schema; print(*schema().type_map)"
+    assert "Subscription" in engine.podman(*restricted("--entrypoint=python"), "-c", look).split()
+
+
 async def test_its_only_process_has_no_privilege_and_no_shell(engine: Engine, tmp_path: Path) -> None:
     """The entry point is process 1 itself, which gets the signals, also where nothing that could be a shell can run."""
     nothing = tmp_path / "nothing"
