@@ -28,7 +28,8 @@ def document() -> Json:
             "title": "IRIS",
             "version": "1.0.0",
             "description": "What an IRIS backend answers over HTTP. What it means is in protocol.md; the messages of "
-            "streams are in asyncapi.yaml. A client ignores members and headers that it does not know.",
+            "streams are in asyncapi.yaml. /api/graphql is in neither: its description is a schema of its own, "
+            "iris_exporter/backend/graphql/schema.graphql. A client ignores members and headers that it does not know.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "http://127.0.0.1:14748"}],

@@ -41,7 +41,8 @@ def document() -> Json:
             "title": "IRIS streams",
             "version": "1.0.0",
             "description": "Messages of the streams of an IRIS backend. What they mean is in protocol.md; a receiver "
-            "ignores members and messages that it does not know.",
+            "ignores members and messages that it does not know. Subscriptions over GraphQL have a schema of their "
+            "own, iris_exporter/backend/graphql/schema.graphql.",
             "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
         },
         "servers": {
