@@ -19,7 +19,7 @@ from iris_exporter.mapping.link_language import (
 )
 from iris_exporter.mapping.mapping_language import EXPECT, HISTORY, LIMITS, MAPPING, POLL, SNAPSHOT, TEST
 from iris_exporter.mapping.objects import Key
-from iris_exporter.mapping.operators import LABEL, STATE_OBJECT, TIME_FORMATS, UNITS, VALUE
+from iris_exporter.mapping.operators import LABEL, SEVERITY_OBJECT, STATE_OBJECT, TIME_FORMATS, UNITS, VALUE
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs" / "mapping-reference.md"
@@ -45,7 +45,22 @@ where to go on from, `${next}` counts from 1. `"${param.NAME[]}"` is a list: the
 """
 
 OBJECTS = (
-    *(MAPPING, ENTRY, PART, METRIC, VALUE, LABEL, STATE_OBJECT, CONDITION, TIME, ERROR, LOG, TRACE, ALERT),
+    *(
+        MAPPING,
+        ENTRY,
+        PART,
+        METRIC,
+        VALUE,
+        LABEL,
+        STATE_OBJECT,
+        CONDITION,
+        TIME,
+        ERROR,
+        LOG,
+        SEVERITY_OBJECT,
+        TRACE,
+        ALERT,
+    ),
     *(OPEN_STEP, FAIL, HEARTBEAT, PLANNED_END, CURSOR, REWIND, RESUME, INVALID),
     *(HISTORY, SNAPSHOT, POLL, LIMITS, EXPECT, TEST),
 )
@@ -56,6 +71,7 @@ TEXTS = {
     VALUE.name: "In this order: found; `length`, or `pattern` and then one of `map`, `base`, `format`, or as a number; "
     "`age`; `minus`, `per`; `unit` or `scale`.",
     LABEL.name: "In this order: found, `pattern`, `lower`, `map`, `keep`.",
+    SEVERITY_OBJECT.name: "As a label is read: found, `pattern`, `lower`, `map`, `keep`.",
     CONDITION.name: "Conditions are paths, and what must hold at each: a constant, a list of constants, or these. All "
     'of them must hold; `null` holds for missing, too; types count, so that `1` is neither `"1"` nor `true`.',
     OPEN_STEP.name: "Either `send` or `await`.",

@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from iris_exporter.core.severities import SEVERITIES
 from iris_exporter.instruments import signals
 from iris_exporter.instruments.signals import Attribute, LogType, SpanType
 from iris_exporter.otel.environment import LOG_QUEUE_RECORDS, MAX_TEXT_CHARS, SPAN_QUEUE_RECORDS
@@ -19,7 +20,7 @@ MARK = (
 )
 
 HOURS = f"{MAX_AGE_SECONDS / 3600:.0f}"
-SEVERITIES = ", ".join(f"`{word}` {number}" for word, number in signals.SEVERITY.items())
+WORDS = ", ".join(f"`{word}` {number}" for word, number in SEVERITIES.items())
 
 TRACES = f"""\
 # Traces
@@ -37,7 +38,8 @@ on. Names and attributes marked stable are an API: a change to them is a breakin
   `iris_stream_message_delay_seconds`, as `histogram_quantile` does.
 - An event with a W3C trace context, as `traceparent` in its metadata or in the envelope, has a span that is linked to
   the one that the context names; for the sampler that one is the parent.
-  A stream makes at most {EVENT_SPANS_PER_SECOND} of these a second.
+  A stream makes at most {EVENT_SPANS_PER_SECOND} of these a second. Of a stream with a mapping, those parts have spans
+  of which the mapping names the place of the context (`trace`).
 - A failed span has the status `Error` and `error.type`, one of the reasons of [failures.md](failures.md). There are no
   span events and no recorded exceptions.
 - No key, user, password or query string is in any span.
@@ -59,10 +61,13 @@ that on. Its own log on stderr is never exported.
   the answer of a collector is lost, the request is sent again, with the same `iris.event.id`.
 - `timestamp` is the event's own time, `observed timestamp` the time of its arrival. A record belongs to the span of the
   connection or the poll that brought it.
+- Of a stream with a mapping, an event is a new element of a part with `log`:
+  [mappings.md](mappings.md#log-records-and-spans).
 - The severity's text is the source's own word, its number OTLP's:
-  {SEVERITIES}.
-- {MAX_METADATA_ATTRIBUTES} attributes at most come from the metadata of one event, {MAX_METADATA_DEPTH} levels deep;
-  deeper objects are JSON in a text. Attributes over the limit are counted in `dropped_attributes_count`.
+  {WORDS}.
+- {MAX_METADATA_ATTRIBUTES} attributes at most come from the metadata of one event, or from what a mapping names,
+  {MAX_METADATA_DEPTH} levels deep; deeper objects are JSON in a text. Attributes over the limit are counted in
+  `dropped_attributes_count`.
 - An attribute has at most {MAX_TEXT_CHARS:,} characters unless `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT` is set,
   a body {MAX_BODY_CHARS:,}, a request {MAX_REQUEST_BYTES // 2**20} MiB.
 - At most {LOG_QUEUE_RECORDS:,} records wait for a collector (`OTEL_BLRP_MAX_QUEUE_SIZE`): ten minutes at 100 events a

@@ -7,11 +7,11 @@ model knows no dialect.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeGuard, overload
+from typing import Any, NamedTuple, TypeGuard, overload
 
 from typing_extensions import override
 
-from iris_exporter.decoding.messages import Elements
+from iris_exporter.decoding.messages import Elements, MappedEvent, UnmadeEvents
 
 LabelValues = tuple[str, ...]
 """The values of a metric's labels, in the order of `Mapping.metrics`."""
@@ -72,6 +72,39 @@ class Forgotten:
     values: LabelValues
 
 
+class UnmadeEvent(NamedTuple):
+    """What a log record or a span of one element is made of: `make` takes the rest.
+
+    `raws` are the values at the paths of the mapping; `id` is None where the element has none.
+    """
+
+    make: Callable[[tuple[Any, ...], str | None, float | datetime | None], MappedEvent]
+    raws: tuple[Any, ...]
+    id: str | None
+    time: float | datetime | None
+
+    def made(self) -> MappedEvent:
+        """The event; another object each time."""
+        return self.make(self.raws, self.id, self.time)
+
+
+class ElementEvents(UnmadeEvents):
+    """The events of new elements."""
+
+    __slots__ = ("unmade",)
+
+    def __init__(self, unmade: Sequence[UnmadeEvent]) -> None:
+        self.unmade = unmade
+
+    @override
+    def events(self) -> Sequence[MappedEvent]:
+        return [each.made() for each in self.unmade]
+
+    @override
+    def traced(self) -> Sequence[MappedEvent]:
+        return [event for event in self.events() if event.traceparent]
+
+
 @dataclass(slots=True)
 class MappedBatch(Elements):
     """Elements of one part of one kind of message that came one after another.
@@ -86,7 +119,8 @@ class MappedBatch(Elements):
     column; it may be of messages of several kinds, of which some have no ids. `follows` says that the batch before is
     of the same message, and that elements are left out where that was a duplicate. `replaces` says that the series that
     the elements name are all there are of the part. `is_history` marks what is known already: ids are noted, counters
-    stay. `is_data` is false for signs of life.
+    stay. `is_data` is false for signs of life. `events` are what log records and spans of the elements are made of;
+    None where the mapping wants none, of all elements or of one.
     """
 
     message_type: str
@@ -105,6 +139,7 @@ class MappedBatch(Elements):
     replaces: bool = False
     is_history: bool = False
     is_data: bool = True
+    events: Sequence[UnmadeEvent | None] | None = None
 
 
 def in_seconds(times: Times) -> Sequence[float | None]:

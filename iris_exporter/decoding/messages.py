@@ -63,6 +63,22 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     traceparent: str = ""
 
 
+class MappedEvent(Event, frozen=True, gc=False):
+    """A new element of which a mapping wants a log record, a span, or both.
+
+    `event_type` is the kind of its message, `id` is empty where the mapping names none, and `metadata` has what the
+    mapping names as attributes. There is a span where there is a `traceparent`.
+    """
+
+    mapping: str = ""
+    is_logged: bool = True
+
+
+def logged(events: Sequence[Event]) -> Sequence[Event]:
+    """Those that are shown and logged: of elements of a mapping those that have a log record, and not a span alone."""
+    return [event for event in events if not isinstance(event, MappedEvent) or event.is_logged]
+
+
 class Anomaly(msgspec.Struct, frozen=True, gc=False):
     """One anomaly; an unresolved one is shown, a resolved one is dropped from the model.
 
@@ -140,6 +156,16 @@ class EventMessage(msgspec.Struct, frozen=True, gc=False):
     replay: bool = False
     position: str | None = None
     is_advance: bool = False
+
+
+class UnmadeEvents(Protocol):
+    """Events that are made when somebody asks for them."""
+
+    def events(self) -> Sequence[Event]:
+        """The events one by one."""
+
+    def traced(self) -> Sequence[Event]:
+        """The events that have a `traceparent`."""
 
 
 class DeferredMessage(Protocol):

@@ -42,6 +42,8 @@ MAPPING_REASONS: dict[str, str] = {
     "negative": "a counter that would fall",
     "not_a_state": "a text that is none of the states",
     "missing": "a `required` value, or the first part of `id`, that is not there",
+    "not_a_traceparent": "text that is no trace context of W3C",
+    "too_deep": "nested deeper than can be sent in a log record",
     "cursor": "no number where the cursor is one, or nothing that can be a cursor",
 }
 """Why a sample, an id or a time is left out of a message of a mapping; a label value, as above."""

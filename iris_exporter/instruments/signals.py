@@ -114,14 +114,25 @@ DECODE_ERRORS = Attribute("iris.summary.decode_errors", "int", "Messages, or par
 STATE_CHANGES = Attribute("iris.summary.state_changes", "int", "Changes of state.")
 CAUSE = Attribute("iris.summary.cause", "string", "Why the summary ends here.", ("minute", "disconnect", "shutdown"))
 
-EVENT_ID = Attribute("iris.event.id", "string", "Id of the event: the same one means the same event, sent twice.")
-PROJECT = Attribute("iris.project", "string", "Project of the event.")
-EVENT_TYPE = Attribute("iris.event.type", "string", "Kind of the event, as sent.")
+MAPPING = Attribute("iris.mapping", "string", "Mapping of the stream; on events of streams that have one.")
+EVENT_ID = Attribute(
+    "iris.event.id",
+    "string",
+    "Id of the event: the same one means the same event, sent twice. Absent where a mapping names none.",
+)
+PROJECT = Attribute("iris.project", "string", "Project of the event; absent where the stream has a mapping.")
+EVENT_TYPE = Attribute("iris.event.type", "string", "Kind of the event, as sent; of a mapping the kind of the message.")
 METADATA = Attribute(
     "iris.event.metadata.<path>",
     "string",
     "The event's metadata: one attribute for each value, objects joined by dots; a boolean, int or double "
     "where the value is one, a list as JSON.",
+)
+
+NAMED = Attribute(
+    "<name>",
+    "string",
+    "What `log` of a mapping names as attributes, under those names; values are as in an event's metadata.",
 )
 
 _SERVER = (STREAM, SERVER_ADDRESS, SERVER_PORT, URL_FULL)
@@ -177,7 +188,7 @@ EVENT_SPAN = SpanType(
     "iris.event",
     "CONSUMER",
     "The arrival of an event that carries a trace context; at most 100 a second for each stream.",
-    (STREAM, EVENT_ID, PROJECT, EVENT_TYPE),
+    (STREAM, MAPPING, EVENT_ID, PROJECT, EVENT_TYPE),
     links="the span that the event names",
 )
 CHECK_SPAN = SpanType(
@@ -194,7 +205,7 @@ EVENT_LOG = LogType(
     "One event of the source, the first time that it is seen.",
     "the event's message",
     "that of the event",
-    (STREAM, EVENT_ID, PROJECT, EVENT_TYPE, METADATA),
+    (STREAM, MAPPING, EVENT_ID, PROJECT, EVENT_TYPE, METADATA, NAMED),
 )
 STATE_LOG = LogType(
     "iris.stream.state",
@@ -212,7 +223,3 @@ CHECK_LOG = LogType(
 )
 LOGS = (EVENT_LOG, STATE_LOG, CHECK_LOG)
 """All log records, in the order of the reference."""
-
-SEVERITY = {"debug": 5, "low": 9, "info": 9, "medium": 13, "warning": 13, "error": 17, "high": 17, "critical": 21}
-"""An event's severity as OTLP's number; the text of a record is the source's own word. What is not here is 0,
-unspecified."""

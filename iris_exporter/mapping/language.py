@@ -9,12 +9,13 @@ from typing import Any
 from iris_exporter.config.values import duration
 from iris_exporter.config.yaml_tree import Scalar, Table
 from iris_exporter.core.reasons import REASONS
+from iris_exporter.core.severities import SEVERITIES
 from iris_exporter.mapping import lint
 from iris_exporter.mapping.conditions import CONDITIONS, PATH, PATHS
 from iris_exporter.mapping.fields import Choice, Entries, Flag, Many, Number, Option, Text, named
 from iris_exporter.mapping.notes import Here
 from iris_exporter.mapping.objects import Key, Object, Values
-from iris_exporter.mapping.operators import ID, LABEL_NAME, LABEL_TYPE, LABELS, METRIC_NAME, STATE, VALUE_TYPE
+from iris_exporter.mapping.operators import ID, LABEL_NAME, LABELS, METRIC_NAME, SEVERITY, STATE, VALUE_TYPE
 from iris_exporter.mapping.paths import PathError, Root, read_each
 from iris_exporter.mapping.spec import (
     AlertSpec,
@@ -109,12 +110,21 @@ TIME = Object(
     ),
     lambda values: TimeSpec(values.get("path"), values.get("format")),
 )
+
+
+def _attribute(text: str) -> str:
+    if text == "iris" or text.startswith("iris.") or not text.isprintable() or not text.strip():
+        raise ValueError("the name of an attribute that does not begin with iris., which the exporter's own do")
+    return text
+
+
+_ATTRIBUTE = Text("the name of an attribute", _attribute, 100)
 LOG = Object(
     "log",
     (
-        Key("body", PATHS, "the text of the record", required=True),
-        Key("severity", LABEL_TYPE, "trace, debug, info, warning, error or fatal", "info"),
-        Key("attributes", Entries(Text("a name", most=100), PATHS, "attributes", 50), "attributes by name"),
+        Key("body", PATHS, "the text of the record; an object or a list as JSON", required=True),
+        Key("severity", SEVERITY, f"how bad it is: {', '.join(SEVERITIES)}; another word is sent as it is", "info"),
+        Key("attributes", Entries(_ATTRIBUTE, PATHS, "attributes", 50), "attributes by name"),
     ),
     lambda values: LogSpec(values.get("body"), values.get("severity"), tuple((values.get("attributes") or {}).items())),
 )
@@ -197,6 +207,8 @@ def _check_entry(values: Values) -> None:
         for name in (*(key.name for key in _PART_KEYS), "parts"):
             if name in values:
                 values.at(name).problem(f"{name} of a message of role {role}", "it with role event or state alone")
+    if role is Role.STATE:
+        lint.check_unlogged(values)
     if "error" in values and role is not Role.ERROR:
         values.at("error").problem(f"error of a message of role {role}", "it with role error alone")
 

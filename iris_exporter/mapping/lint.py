@@ -164,6 +164,19 @@ def _check_buckets(values: Values) -> None:
         values.at("states").problem("a state twice", "each state once")
 
 
+def check_unlogged(values: Values) -> None:
+    """Note log records and spans of what is no event: a state is known again each time that it is sent."""
+    parts: tuple[PartSpec, ...] = values.get("parts") or ()
+    places = [(values.at(name), name) for name in _OF_EVENTS if name in values]
+    for part in parts:
+        place = _place(values.here.notes, part, values.at("parts"))
+        places += [(place, name) for name in _OF_EVENTS if getattr(part, name) is not None]
+    for place, name in places:
+        place.problem(f"{name} of a message of role state", "it with role event alone")
+
+
+_OF_EVENTS = ("log", "trace")
+
 # One mapping
 
 _OF_THE_ELEMENT = (Root.ELEMENT, Root.KEY)  # not the parent, which its elements share
@@ -197,9 +210,6 @@ def check_parts(parts: Sequence[PartSpec], limits: MappingLimits, notes: Notes, 
         if part.each and part.id and not any(path.root in _OF_THE_ELEMENT for paths in part.id for path in paths):
             expected = "a part of the element, such as @.id or @key: the others are left out as duplicates"
             _place(notes, part, here).warn("an id that all elements of each share", expected)
-        for name, asked in (("log", part.log), ("trace", part.trace)):
-            if asked is not None:
-                _place(notes, part, here).warn(name, "nothing for now: it is checked, and makes no record or span yet")
         for label in (label for label, _ in part.forget if label not in labels):
             expected = "a label of a gauge, info or stateset of this mapping"
             _place(notes, part, here).warn(f"forget of the label {label}", expected)

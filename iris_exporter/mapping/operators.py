@@ -6,12 +6,13 @@ what is not here is not in the language.
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from typing_extensions import override
 
 from iris_exporter.config.yaml_tree import Node, Scalar, Sequence, Table
+from iris_exporter.core.severities import SEVERITIES
 from iris_exporter.mapping.conditions import PATH, PATHS, PATTERN
 from iris_exporter.mapping.fields import (
     Changed,
@@ -278,6 +279,51 @@ STATE_OBJECT = Object(
 )
 
 
+_SEVERITY_WORD = Choice({word: word for word in SEVERITIES})
+_OF_A_SEVERITY: dict[str, Type] = {
+    "value": _SEVERITY_WORD,
+    "map": Entries(_TEXT_KEY, _SEVERITY_WORD, "texts and their severities"),
+    "other": _SEVERITY_WORD,
+    "default": _SEVERITY_WORD,
+}
+_INSTEAD: dict[str, Any] = {
+    "pattern": {"help": "takes the first group (or all) of what is found; else the severity is `other`"},
+    "other": {"default": "info"},
+    "default": {"help": "the severity where there is none", "default": "info"},
+}
+SEVERITY_OBJECT = Object(
+    "severity",
+    tuple(
+        replace(key, type=_OF_A_SEVERITY.get(key.name, key.type), **_INSTEAD.get(key.name, {}))
+        for key in LABEL.keys
+        if key.name != "max-values"  # a severity makes no series
+    ),
+    _make_label,
+    _check_label,
+)
+
+
+class SeverityType(Type):
+    """How bad something is: a path, several, or the operators of a label that give one of the words for it."""
+
+    _forms = Forms(PATHS, PATHS, SEVERITY_OBJECT, "a path ($.level), or operators")
+
+    @override
+    def read(self, node: Node, here: Here) -> LabelSpec:
+        given: Paths | dict[str, Any] = self._forms.read(node, here)
+        options = given if isinstance(given, dict) else {"path": given}
+        return LabelSpec("severity", **{"other": "info", "default": "info", **options})
+
+    @property
+    @override
+    def words(self) -> str:
+        return "a path, several, or [operators](#severity)"
+
+    @override
+    def schema(self, definitions: Schema) -> Schema:
+        return self._forms.schema(definitions)
+
+
 class StateType(Type):
     """Which state holds: a path, several, or a path and a map."""
 
@@ -321,6 +367,7 @@ class IdType(Type):
 
 VALUE_TYPE = ValueType()
 LABEL_TYPE = LabelType()
+SEVERITY = SeverityType()
 LABELS = Changed(Entries(LABEL_NAME, LABEL_TYPE, "labels", 20), lambda labels: tuple(labels.values()))
 STATE = StateType()
 ID = IdType()

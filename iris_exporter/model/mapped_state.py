@@ -9,9 +9,8 @@ Nothing here reads a clock: `now` is wall time in Unix seconds, given by the cal
 
 from collections.abc import Iterable, Sequence
 from collections.abc import Mapping as FamilyMapping
-from itertools import repeat
 from types import MappingProxyType
-from typing import NamedTuple, cast
+from typing import cast
 
 from typing_extensions import override
 
@@ -19,9 +18,15 @@ from iris_exporter.core.advances import Advances
 from iris_exporter.core.dedup import SeenIds
 from iris_exporter.core.limits import DEFAULT_LIMITS, Limits
 from iris_exporter.core.places import PlaceCursor
-from iris_exporter.decoding.elements import LabelValues, MappedBatch, Samples, Times, are_dated, in_seconds
+from iris_exporter.decoding.elements import (
+    LabelValues,
+    MappedBatch,
+    UnmadeEvent,
+    in_seconds,
+)
 from iris_exporter.decoding.messages import Message, Overview, Pong, Resumed, UpstreamError
 from iris_exporter.mapping.spec import Mapping, MetricKind, MetricSpec
+from iris_exporter.model.mapped_changes import Sample, aged, changes_of, events_of, known_times, rows_of
 from iris_exporter.model.mapped_series import CounterFamily, HistogramFamily, Room, ValueFamily
 from iris_exporter.model.snapshot import DataFlow, MappedView, Shown, Snapshot
 from iris_exporter.model.source_state import NO_CHANGES, Changes, SourceState
@@ -170,7 +175,7 @@ class MappedState(SourceState):
             self._was_duplicate = False
             self._add_all(batch, now)
             self.counted += batch.count
-            return changes_of(batch.times)
+            return changes_of(batch.times, events_of(batch.events))
         return self._take_each(batch, now)
 
     def _take_at_once(self, batch: MappedBatch) -> bool:
@@ -218,6 +223,7 @@ class MappedState(SourceState):
         rows = rows_of(batch, now)
         gap = duplicates = row = 0
         sent: list[float | None] = []
+        unmade: list[UnmadeEvent | None] = []
         for number, count in enumerate(batch.elements_each or [1] * batch.count):
             late = 0
             if batch.positions:
@@ -230,6 +236,8 @@ class MappedState(SourceState):
                     self._take_row(batch, row, rows[row], None if times is None else times[row], now)
                     if times is not None and not batch.is_history:
                         sent.append(times[row])
+                    if batch.events is not None and not batch.is_history:
+                        unmade.append(batch.events[row])
                 elif batch.is_history:
                     self._take_row(batch, row, rows[row], None if times is None else times[row], now)
                 else:
@@ -238,7 +246,7 @@ class MappedState(SourceState):
         if batch.replaces:
             self._replace(batch)
         self._was_duplicate = bool(batch.count) and duplicates == batch.count
-        return Changes(duplicates=duplicates, gap=gap, sent=known_times(sent))
+        return Changes(duplicates=duplicates, gap=gap, sent=known_times(sent), unmade=events_of(unmade))
 
     def _is_new(self, batch: MappedBatch, row: int, *, is_late: bool) -> bool:
         event_id = batch.ids[row] if batch.ids is not None else None
@@ -326,46 +334,7 @@ class MappedState(SourceState):
         return DataFlow.FLOWING
 
 
-class Sample(NamedTuple):
-    """One sample of an element."""
-
-    metric: str
-    key: LabelValues
-    value: Shown
-
-
 NOTHING_SHOWN: FamilyMapping[LabelValues, Shown] = MappingProxyType({})
-
-
-def rows_of(batch: MappedBatch, now: float) -> list[list[Sample]]:
-    """The samples of each element, in the order of the mapping."""
-    rows: list[list[Sample]] = [[] for _ in range(batch.count)]
-    for samples in batch.samples:
-        values = aged(samples, now) or repeat(1.0)
-        places = range(batch.count) if samples.rows is None else samples.rows
-        for row, key, value in zip(places, samples.keys, values, strict=False):
-            rows[row].append(Sample(samples.metric, key, value))
-    return rows
-
-
-def aged(samples: Samples, now: float) -> Sequence[Shown] | None:
-    """The values of samples, where they are ages at `now`; not less than none."""
-    if samples.scale is None or samples.values is None:
-        return samples.values
-    factor, offset = samples.scale
-    return [max(now - cast("float", time), 0.0) * factor + offset for time in samples.values]
-
-
-def changes_of(times: Times | None) -> Changes:
-    """What new elements that happened at these times have changed."""
-    if times is None:
-        return NO_CHANGES
-    return Changes(sent_at=times) if are_dated(times) else Changes(sent=known_times(times))
-
-
-def known_times(times: Times) -> Sequence[float]:
-    """The times that there are."""
-    return [time for time in in_seconds(times) if time is not None]
 
 
 def families_of(mapping: Mapping, room: Room) -> dict[str, AnyFamily]:

@@ -13,7 +13,7 @@ from iris_exporter.core.advances import Advances
 from iris_exporter.core.dedup import SeenIds
 from iris_exporter.core.limits import Limits
 from iris_exporter.core.source_cursor import SourceCursor
-from iris_exporter.decoding.messages import Event, EventBatch, Message, Overview
+from iris_exporter.decoding.messages import Event, EventBatch, Message, Overview, UnmadeEvents
 from iris_exporter.model.snapshot import Snapshot
 
 
@@ -25,7 +25,7 @@ class Changes(msgspec.Struct, frozen=True, gc=False):
     `delay_seconds` is how long the message was under way, at least 0; None for replays, events seen before (they may be
     unmarked replays), documents and messages without a timestamp. `advances` counts events that overtook others at the
     source. `sent` has the Unix times of several events that are new and have one, in the place of `delay_seconds`;
-    `sent_at` are such times as they were decoded.
+    `sent_at` are such times as they were decoded. `unmade` are `events` that are made when somebody asks for them.
     """
 
     events: tuple[Event, ...] = ()
@@ -36,6 +36,7 @@ class Changes(msgspec.Struct, frozen=True, gc=False):
     advances: int = 0
     sent: Sequence[float] = ()
     sent_at: Sequence[datetime] = ()
+    unmade: UnmadeEvents | None = None
 
 
 NO_CHANGES = Changes()

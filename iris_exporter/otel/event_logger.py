@@ -21,8 +21,9 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext
 
+from iris_exporter.core.severities import SEVERITIES
 from iris_exporter.core.status import State
-from iris_exporter.decoding.messages import Event
+from iris_exporter.decoding.messages import Event, MappedEvent
 from iris_exporter.instruments import signals
 from iris_exporter.otel.export_queue import Waiting
 from iris_exporter.otel.pipeline import Pipeline
@@ -41,7 +42,7 @@ _PREFIX = signals.METADATA.name.partition("<")[0]
 _LARGEST_INT = 2**63 - 1
 _EVENT_BYTES = 512
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
-_SEVERITY = {word: SeverityNumber(number) for word, number in signals.SEVERITY.items()}
+_SEVERITY = {word: SeverityNumber(number) for word, number in SEVERITIES.items()}
 
 
 class Arrival(NamedTuple):
@@ -61,6 +62,14 @@ class EventRecord(NamedTuple):
 
 def event_attributes(stream: str, event: Event) -> dict[str, Value]:
     """The attributes that log records and spans of events have in common."""
+    if isinstance(event, MappedEvent):
+        identity = {signals.EVENT_ID.name: event.id} if event.id else {}
+        return {
+            signals.EVENT_TYPE.name: event.event_type,
+            signals.MAPPING.name: event.mapping,
+            **identity,
+            signals.STREAM.name: stream,
+        }
     return {
         signals.EVENT_TYPE.name: event.event_type,
         signals.PROJECT.name: event.project,
@@ -96,7 +105,7 @@ class EventConverter:
 
     def _attributes(self, arrival: Arrival, event: Event) -> Mapping[str, Value]:
         """Metadata come first: where there are too many attributes, the SDK drops the first ones."""
-        found = flattened(event.metadata)
+        found = flattened(event.metadata, "" if isinstance(event, MappedEvent) else _PREFIX)
         attributes = cleaned(
             {**dict(itertools.islice(found, MAX_METADATA_ATTRIBUTES)), **event_attributes(arrival.stream, event)}
         )
@@ -160,10 +169,11 @@ class EventLogger:
         )
 
 
-def flattened(metadata: bytes) -> Iterator[tuple[str, Value]]:
-    """The values in an event's metadata, each under its path; more than `MAX_METADATA_ATTRIBUTES` may come.
+def flattened(metadata: bytes, prefix: str = _PREFIX) -> Iterator[tuple[str, Value]]:
+    """The values in an event's metadata, each under `prefix` and its path.
 
-    Null has no attribute. A whole number beyond 64 bits becomes a double, a number that is not finite a text.
+    More than `MAX_METADATA_ATTRIBUTES` may come. Null has no attribute. A whole number beyond 64 bits becomes a double,
+    a number that is not finite, or beyond a double, a text.
     """
     if metadata == b"{}":
         return
@@ -171,12 +181,12 @@ def flattened(metadata: bytes) -> Iterator[tuple[str, Value]]:
         table = _decode(metadata)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return
-    yield from _flatten(_PREFIX, table, 1)
+    yield from _flatten(prefix, table, 1)
 
 
 def _flatten(prefix: str, table: dict[str, Any], depth: int) -> Iterator[tuple[str, Value]]:
     for name, value in table.items():
-        key = f"{prefix}{name}"[:MAX_KEY_CHARS]
+        key = clean(f"{prefix}{name}")[:MAX_KEY_CHARS]  # a source may repeat our key anywhere
         if isinstance(value, dict) and value and depth < MAX_METADATA_DEPTH:
             yield from _flatten(f"{key}.", value, depth + 1)
         elif value is not None:
@@ -187,7 +197,14 @@ def _scalar(value: Any) -> Value:
     if isinstance(value, bool | str):
         return value
     if isinstance(value, int):
-        return value if abs(value) <= _LARGEST_INT else float(value)
+        return value if abs(value) <= _LARGEST_INT else _double(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else repr(value)
     return msgspec.json.encode(value).decode()
+
+
+def _double(value: int) -> Value:
+    try:
+        return float(value)
+    except OverflowError:  # a text can have as many digits
+        return str(value)

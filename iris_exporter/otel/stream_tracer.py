@@ -11,7 +11,7 @@ from yarl import URL
 
 from iris_exporter.clock import Clock
 from iris_exporter.core.status import State
-from iris_exporter.decoding.messages import Event, EventBatch
+from iris_exporter.decoding.messages import Event, MappedEvent, UnmadeEvents, logged
 from iris_exporter.http.handshakes import WATCHER
 from iris_exporter.instruments import catalog, signals
 from iris_exporter.instruments.metric import Metric
@@ -174,7 +174,7 @@ class StreamTracer:
 
     # Events: see `streams.listener.EventListener`.
 
-    def wanted(self, batch: EventBatch) -> Sequence[Event]:
+    def wanted(self, batch: UnmadeEvents) -> Sequence[Event]:
         """All events for the log, else those with a trace context (`EventListener`)."""
         if self._events is not None:
             return batch.events()
@@ -187,7 +187,8 @@ class StreamTracer:
     def arrived(self, events: Sequence[Event], at: float) -> None:
         """Log the events, and make spans of those with a trace context (`EventListener`)."""
         if self._events is not None:
-            self._events.events(Arrival(self.name, at, self._connection if self._is_linked else self._poll), events)
+            arrival = Arrival(self.name, at, self._connection if self._is_linked else self._poll)
+            self._events.events(arrival, logged(events))
         if self._is_traced:
             self._trace([event for event in events if event.traceparent], at)
 
@@ -208,7 +209,8 @@ class StreamTracer:
             span = begin(self._tracer, signals.EVENT_SPAN, at, attributes, origin=origin)
             end(span, at)
             if exemplar := self._exemplar(span.get_span_context(), 1.0):
-                self._instruments.event_exemplar((event.project, event.event_type, event.severity), exemplar)
+                if not isinstance(event, MappedEvent):  # which is not counted in iris_events_total
+                    self._instruments.event_exemplar((event.project, event.event_type, event.severity), exemplar)
                 self._event_spans += 1
                 if self._event_spans >= EVENT_SPANS_PER_SECOND:
                     break

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from typing_extensions import override
 
-from iris_exporter.decoding.messages import Event, EventBatch
+from iris_exporter.decoding.messages import Event, UnmadeEvents, logged
 from iris_exporter.streams.listener import EventListener
 
 
@@ -28,7 +28,7 @@ class FollowedEvents(EventListener):
         self._listener = listener
 
     @override
-    def wanted(self, batch: EventBatch) -> Sequence[Event]:
+    def wanted(self, batch: UnmadeEvents) -> Sequence[Event]:
         """All of them: the other listener chooses in `arrived`, too."""
         return batch.events()
 
@@ -41,4 +41,4 @@ class FollowedEvents(EventListener):
     def arrived(self, events: Sequence[Event], at: float) -> None:
         if self._listener is not None:
             self._listener.arrived(events, at)
-        self._follower.events_arrived(self._name, events)
+        self._follower.events_arrived(self._name, logged(events))

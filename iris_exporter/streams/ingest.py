@@ -186,6 +186,8 @@ class StreamSink(Sink):
         self._count(changes)
         if isinstance(message, Elements):
             taken.delays += self._element_delays(changes, at)
+            if changes.unmade is not None and self.listener is not None:
+                taken.events += self.listener.wanted(changes.unmade)
             return
         delay = changes.delay_seconds
         if delay is not None and (self._replay_before is None or not self._is_old(message, changes)):

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from iris_exporter.decoding.messages import Event, EventBatch
+from iris_exporter.decoding.messages import Event, UnmadeEvents
 
 
 class EventListener(Protocol):
     """Receives events that are seen for the first time."""
 
-    def wanted(self, batch: EventBatch) -> Sequence[Event]:
+    def wanted(self, batch: UnmadeEvents) -> Sequence[Event]:
         """The events of a batch that it wants; the others are not made into objects."""
 
     def granted(self, extensions: frozenset[str]) -> None:

@@ -120,6 +120,8 @@ def _measured(part: PartSpec) -> Iterator[Path]:
     for metric in part.metrics:
         if metric.value is not None and metric.value.length:
             yield from metric.value.path or ()
+    if part.log is not None:
+        yield from inside((part.log.body, part.log.attributes), Path)
 
 
 def _follow(path: Path, message: Any, element: _Element, found: set[str], read: set[Place]) -> Place | None:

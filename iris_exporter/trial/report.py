@@ -70,6 +70,25 @@ def _by_kind(title: str, texts: Mapping[str, Iterable[str]]) -> Iterator[str]:
         )  # fmt: skip
 
 
+def _records(result: Result) -> Iterator[str]:
+    """What would go to a collector, if log records and spans are exported."""
+    parts = list(result.mapping.parts)
+    if any(part.log is not None for part in parts):
+        yield f"log records over OTLP: {_counts(result.logged)}"
+        for event in result.records:
+            named = "" if event.metadata == b"{}" else event.metadata.decode()
+            yield "  " + _short(" ".join(filter(None, (event.severity, event.message or "(no body)", event.id, named))))
+        if (more := sum(result.logged.values()) - len(result.records)) > 0:
+            yield f"  and {more} more"
+    if any(part.trace is not None for part in parts):
+        yield f"spans over OTLP, each linked to one of the source: {_counts(result.traced)}"
+
+
+def _counts(kinds: Mapping[str, int]) -> str:
+    total = sum(kinds.values())
+    return f"{total} ({', '.join(f'{kind} {count}' for kind, count in kinds.items())})" if total else "0"
+
+
 def _series(result: Result) -> Iterator[str]:
     yield f"series: {sum(result.series.values())} of {result.mapping.limits.series}"
     for metric in result.mapping.metrics:
@@ -86,7 +105,7 @@ def _promise(result: Result) -> Iterator[str]:
         yield f"the next request has {_short(result.resume)}"
 
 
-_PARTS = (_messages, _unmatched, _problems, _coverage, _series, _promise)
+_PARTS = (_messages, _unmatched, _problems, _coverage, _records, _series, _promise)
 
 
 def _limited(lines: Iterable[str]) -> Iterator[str]:

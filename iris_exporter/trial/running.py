@@ -1,7 +1,7 @@
 """A mapping on messages, as a stream would take them: what is counted, what is shown, what is left out."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -10,7 +10,7 @@ from iris_exporter.core.status import LinkStatus, State
 from iris_exporter.decoding.dialect import Binary, Frame, NamedEvent
 from iris_exporter.decoding.mapped.patient import OTHER
 from iris_exporter.decoding.mapped.pieces import pieces_of
-from iris_exporter.decoding.messages import EventBatch, UpstreamError
+from iris_exporter.decoding.messages import Event, EventBatch, UpstreamError, logged
 from iris_exporter.errors import DecodeError
 from iris_exporter.instruments import text
 from iris_exporter.instruments.exposition import Exposition, Source
@@ -22,6 +22,8 @@ from iris_exporter.streams.profile import profile_for
 from iris_exporter.trial.coverage import Coverage, message_of
 from iris_exporter.trial.samples import Arrival
 
+MAX_RECORDS = 5
+"""Log records that are shown."""
 _MAX_REMEMBERED = 20
 _MAX_COMPARED = 10_000  # messages whose fields are compared with the mapping; it takes longer than reading them
 _FOR_EVER = 1e9  # seconds: nothing of a sample is stale
@@ -50,7 +52,10 @@ class _Tally(Protocol):
 
 @dataclass(slots=True)
 class Result:
-    """What came of messages. `unmatched` has the first of each shape, `errors` what error messages said."""
+    """What came of messages. `unmatched` has the first of each shape, `errors` what error messages said.
+
+    `logged` and `traced` count the elements by kind that are log records and spans, and `records` has the first ones.
+    """
 
     mapping: Mapping
     guarantee: Guarantee
@@ -63,6 +68,9 @@ class Result:
     unmatched: list[str] = field(default_factory=list)
     errors: Counter[tuple[str, str]] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
+    logged: Counter[str] = field(default_factory=Counter)
+    traced: Counter[str] = field(default_factory=Counter)
+    records: list[Event] = field(default_factory=list)
     series: dict[str, int] = field(default_factory=dict)
     cursor: str = ""
     resume: str = ""
@@ -117,6 +125,8 @@ class Trial:
             changes = self._state.apply(found, at)
             result.duplicates += changes.duplicates
             result.gaps += changes.gap
+            if changes.unmade is not None:
+                self._note_events(changes.unmade.events())
         content = text_of(frame)
         for kind, count in self._tally.messages.items():
             result.messages[kind] += count
@@ -131,6 +141,12 @@ class Trial:
             result.problems[Found(*problem)] += count
         self._tally.clear()
         result.dropped.update(self._state.take_dropped())
+
+    def _note_events(self, events: Sequence[Event]) -> None:
+        result, records = self._result, logged(events)
+        result.logged.update(event.event_type for event in records)
+        result.traced.update(event.event_type for event in events if event.traceparent)
+        result.records += records[: MAX_RECORDS - len(result.records)]
 
     def result(self, at: float) -> Result:
         """Return what came of the messages until now."""

@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
+from iris_exporter.core.severities import SEVERITIES
 from iris_exporter.instruments import signals
 from tests.integration.collector import Collector, Record, collector
 from tests.integration.harness import Scrape, Sidecar, sidecar
@@ -173,7 +174,7 @@ def check_events(records: list[Record], sent: dict[str, dict[str, Any]], scrape:
     assert len(records) == scrape.total("iris_events_total")
     for record in records:
         document = sent[record.attributes["iris.event.id"]]
-        number = signals.SEVERITY[document["severity"]]
+        number = SEVERITIES[document["severity"]]
         assert (record.body["severityNumber"], record.body["severityText"]) == (number, document["severity"])
         assert record.body["body"] == {"stringValue": document["message"]}
         assert int(record.body["observedTimeUnixNano"]) >= int(record.body["timeUnixNano"]) > 0

@@ -9,7 +9,7 @@ from iris_exporter.instruments import signals
 
 KINDS = {"string_value": "string", "bool_value": "bool", "int_value": "int", "double_value": "double"}
 FREE = ("bool", "int", "double", "string")
-"""What the metadata of an event may be."""
+"""What the metadata of an event, and attributes that a mapping names, may be."""
 SPANS = {kind.name: kind for kind in signals.SPANS}
 LOGS = {kind.name: kind for kind in signals.LOGS}
 
@@ -81,12 +81,15 @@ def _attributes(pairs: Any, known: Any) -> Iterator[str]:
     names = [pair.key for pair in pairs]
     if len(names) != len(set(names)):
         yield f"an attribute twice: {names}"
+    others = [one for one in known if one is not signals.NAMED]
     for pair in pairs:
         kind = KINDS.get(pair.value.WhichOneof("value") or "", "nothing")
-        found = [one for one in known if _fits(one.name, pair.key)]
+        found = [one for one in others if _fits(one.name, pair.key)]
+        if not found and signals.MAPPING.name in names and not pair.key.startswith("iris"):
+            found = [one for one in known if one is signals.NAMED]
         if len(found) != 1:
             yield f"{pair.key} is not in the catalogue"
-        elif kind not in (FREE if found[0] is signals.METADATA else (found[0].type,)):
+        elif kind not in (FREE if found[0] in (signals.METADATA, signals.NAMED) else (found[0].type,)):
             yield f"{pair.key} is a {kind}"
 
 

@@ -55,6 +55,42 @@ def result(mapping: Mapping) -> Result:
     return try_arrivals(mapping, read_arrivals(mapping, SAMPLE), 1000.0)
 
 
+LOGGED = """
+mappings:
+  l:
+    namespace: l
+    messages:
+      - kind: edit
+        when: {$.type: edit}
+        id: $.id
+        log: {body: $.text, severity: $.level, attributes: {wiki: $.wiki}}
+        trace: {traceparent: $.trace}
+"""
+
+
+def test_the_report_shows_the_first_log_records_and_counts_the_spans(tmp_path: Path) -> None:
+    file = tmp_path / "l.yaml"
+    file.write_text(LOGGED)
+    read = read_files([file])
+    assert (read.problems, read.warnings) == ([], [])
+    traced = b'"trace":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"'
+    sample = b"\n".join(
+        [
+            b'{"type":"edit","id":"a","text":"first","level":"WARNING","wiki":"de",%b}' % traced,
+            b'{"type":"edit","id":"a","text":"first","level":"WARNING","wiki":"de",%b}' % traced,
+            *(b'{"type":"edit","id":"%d"}' % number for number in range(6)),
+        ]
+    )
+    mapping = read.by_name["l"]
+    lines = report(try_arrivals(mapping, read_arrivals(mapping, sample), 1000.0)).splitlines()
+    start = lines.index("# log records over OTLP: 7 (edit 7)")
+    assert lines[start + 1 : start + 3] == ['#   warning first a {"wiki":"de"}', "#   info (no body) 0"]
+    assert lines[start + 6 : start + 8] == [
+        "#   and 2 more",
+        "# spans over OTLP, each linked to one of the source: 1 (edit 1)",
+    ]
+
+
 def test_everything_that_came_of_it_is_counted(result: Result) -> None:
     assert result.messages == {"sample": 2, "bad": 1, "other": 3}
     assert (result.filtered, result.duplicates) == (1, 1)

@@ -12,9 +12,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from iris_exporter.decoding.iris_json.trace_context import MARK, traceparent_of
 from iris_exporter.decoding.json_text import MAX_METADATA_DEPTH, is_clean, nested_deeper
 from iris_exporter.decoding.messages import Event, EventBatch, EventMessage
+from iris_exporter.decoding.trace_context import MARK, traceparent_of
 from iris_exporter.decoding.values import MAX_ID_CHARS, MAX_LABEL_CHARS
 
 _EPOCH = datetime.fromtimestamp(0, UTC)

@@ -13,10 +13,10 @@ import msgspec
 from iris_exporter.core.positions import Outcome
 from iris_exporter.core.shorten import shortened
 from iris_exporter.decoding import values
-from iris_exporter.decoding.iris_json.trace_context import traceparent_of
 from iris_exporter.decoding.json_text import encode, nested_deeper
 from iris_exporter.decoding.messages import Anomaly, Event, Metrics, Overview, Project
 from iris_exporter.decoding.problems import Problems
+from iris_exporter.decoding.trace_context import traceparent_of
 from iris_exporter.decoding.values import UnusableValueError
 
 Made = TypeVar("Made")

@@ -14,9 +14,9 @@ from typing import Any, overload
 import msgspec
 
 from iris_exporter.core.limits import Limits
-from iris_exporter.decoding.iris_json.trace_context import MARK, traceparent_of
 from iris_exporter.decoding.json_text import MAX_METADATA_DEPTH, nested_deeper
 from iris_exporter.decoding.messages import Event, EventBatch, EventMessage
+from iris_exporter.decoding.trace_context import MARK, traceparent_of
 from iris_exporter.decoding.values import MAX_ID_CHARS, MAX_LABEL_CHARS
 from iris_exporter.wire.iris.v1 import iris_pb2 as pb
 

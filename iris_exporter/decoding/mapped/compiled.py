@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from iris_exporter.decoding.elements import MappedBatch, Samples, in_seconds
+from iris_exporter.decoding.elements import MappedBatch, Samples, UnmadeEvent, in_seconds
 from iris_exporter.decoding.json_text import is_clean
 from iris_exporter.decoding.mapped import values
 from iris_exporter.decoding.mapped.choice import PATIENT, Choice
@@ -113,6 +113,7 @@ class Group:
         self.owners: Sequence[int] = rows if chosen.owners is None else [rows[owner] for owner in chosen.owners]
         self.ids = plan.ids(chosen)
         self.times = plan.times(chosen)
+        self.events = plan.events(chosen, self.ids, self.times)
         found = [metric.samples(chosen) for metric in plan.metrics] if chosen.count else []
         self.samples = [samples for samples in found if samples is not None]
 
@@ -245,7 +246,7 @@ def merged(groups: Sequence[Group], messages: int, kind: str) -> MappedBatch:
     """One batch of what several entries' messages have brought, in the order of the messages."""
     if len(groups) == 1 and groups[0].owners == range(messages):
         [group] = groups
-        return MappedBatch(kind, -1, messages, group.ids, group.times, group.samples, plain=True)
+        return MappedBatch(kind, -1, messages, group.ids, group.times, group.samples, plain=True, events=group.events)
     each = [0] * messages
     for group in groups:
         for owner in group.owners:
@@ -255,6 +256,7 @@ def merged(groups: Sequence[Group], messages: int, kind: str) -> MappedBatch:
     batch = MappedBatch(kind, -1, count, elements_each=each, plain=True)
     ids: list[str | None] = [None] * count
     times: list[float | None] = [None] * count
+    events: list[UnmadeEvent | None] = [None] * count
     samples: dict[str, Samples] = {}
     for group in groups:
         rows = _rows(group.owners, starts)
@@ -262,6 +264,8 @@ def merged(groups: Sequence[Group], messages: int, kind: str) -> MappedBatch:
             batch.ids = _put(ids, rows, group.ids)
         if group.times is not None:
             batch.times = _put(times, rows, in_seconds(group.times))
+        if group.events is not None:
+            batch.events = _put(events, rows, group.events)
         for each_sample in group.samples:
             _add(samples, each_sample, rows)
     batch.samples = list(samples.values())

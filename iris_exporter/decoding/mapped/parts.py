@@ -3,14 +3,16 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
-from iris_exporter.decoding.elements import Forgotten, LabelValues, MappedBatch, Samples
+from iris_exporter.decoding.elements import Forgotten, LabelValues, MappedBatch, Samples, UnmadeEvent
 from iris_exporter.decoding.mapped import values
 from iris_exporter.decoding.mapped.conditions import holds, json_type
+from iris_exporter.decoding.mapped.events import EventMaker
 from iris_exporter.decoding.mapped.labels import Labels
 from iris_exporter.decoding.mapped.places import Scope, Walk
 from iris_exporter.decoding.mapped.tally import MappingProblem, Tally
 from iris_exporter.decoding.values import UnusableValueError
 from iris_exporter.mapping.spec import Conditions, Entry, MetricKind, MetricSpec, PartSpec, Paths, ValueSpec
+from iris_exporter.mapping.spec import Mapping as SourceMapping
 
 _NO_SAMPLE = object()
 
@@ -56,10 +58,11 @@ class PartReader:
         entry: Entry,
         spec: PartSpec,
         number: int,
+        mapping: SourceMapping,
         declared: Mapping[str, MetricSpec],
-        limit: int,
         tally: Tally,
     ) -> None:
+        limit = mapping.limits.label_length
         self.spec = spec
         self.number = number
         self.metrics = [MetricReader(metric, declared, limit) for metric in spec.metrics]
@@ -67,6 +70,8 @@ class PartReader:
         is_same_id = spec.each is None and spec.id == first.id
         self.follows = spec is not first and first.each is None and bool(first.id) and (not spec.id or is_same_id)
         self.id = () if self.follows else spec.id
+        self.events = EventMaker.of(spec, entry.kind, mapping.name)
+        self._id_of_event = first.id if self.follows else ()
         self.is_followed = spec is first and spec.each is None and bool(spec.id) and len(entry.parts) > 1
         self._kind = entry.kind
         self._tally = tally
@@ -75,11 +80,10 @@ class PartReader:
         self._forgetting = [(each, places) for each in readers if (places := each.forgets(names)) is not None]
 
     @classmethod
-    def of(
-        cls, entry: Entry, numbers: Iterator[int], declared: Mapping[str, MetricSpec], limit: int, tally: Tally
-    ) -> list["PartReader"]:
+    def of(cls, entry: Entry, numbers: Iterator[int], mapping: SourceMapping, tally: Tally) -> list["PartReader"]:
         """The parts of an entry."""
-        return [cls(entry, part, next(numbers), declared, limit, tally) for part in entry.parts]
+        declared = {metric.name: metric for metric in mapping.metrics}
+        return [cls(entry, part, next(numbers), mapping, declared, tally) for part in entry.parts]
 
     def read(self, scope: Scope, *, is_history: bool) -> MappedBatch:
         """The elements of one message."""
@@ -89,6 +93,7 @@ class PartReader:
         ids: list[str | None] = []
         times: list[float | None] = []
         forgotten: list[list[Forgotten]] = []
+        events: list[UnmadeEvent | None] = []
         samples: dict[tuple[int, bool], Samples] = {}
         for _ in self._elements(scope, batch):
             holds_here = self._holds(spec.where, scope)
@@ -102,12 +107,16 @@ class PartReader:
                 times.append(self._time(scope) if holds_here else None)
             if spec.forget:
                 forgotten.append(self._forgotten(scope) if holds_here else [])
+            if self.events is not None:
+                found = self._event(self.events, scope, ids, times) if holds_here else None
+                events.append(found)
             for place, metric in enumerate(self.metrics if holds_here else ()):
                 self._sample(metric, scope, batch, samples, place)
             batch.count += 1
         batch.ids = ids if self.id else None
         batch.times = times if spec.time is not None else None
         batch.forgotten = forgotten
+        batch.events = events or None
         batch.samples = list(samples.values())
         return batch
 
@@ -150,6 +159,26 @@ class PartReader:
             return values.seconds(self.spec.time.format, raw)
         except UnusableValueError as error:
             self._problem("", error.reason, _texts(self.spec.time.path), raw)
+            return None
+
+    def _event(self, maker: EventMaker, scope: Scope, ids: list[str | None], times: list[float | None]) -> UnmadeEvent:
+        """What a log record and a span of an element are made of; `ids` and `times` end in its own."""
+        raws = []
+        for place, paths in enumerate(maker.paths):
+            raw = scope.first(paths)
+            try:
+                raws.append(maker.plain(place, raw))
+            except UnusableValueError as error:
+                self._problem("", error.reason, _texts(paths), raw)
+                raws.append(None)
+        event_id = ids[-1] if self.id else self._followed_id(scope)
+        return UnmadeEvent(maker.make, tuple(raws), event_id, times[-1] if self.spec.time is not None else None)
+
+    def _followed_id(self, scope: Scope) -> str | None:
+        """The id of the first part, which this one follows; what is wrong with it has been noted there."""
+        try:
+            return values.identity([scope.first(paths) for paths in self._id_of_event]) if self._id_of_event else None
+        except UnusableValueError:
             return None
 
     def _forgotten(self, scope: Scope) -> list[Forgotten]:

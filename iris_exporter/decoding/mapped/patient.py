@@ -58,16 +58,12 @@ class Patient:
     """Reads messages of one mapping. `in_history` is for whoever knows of connections to set."""
 
     def __init__(self, mapping: Mapping, tally: Tally, *, of_snapshot: bool = False) -> None:
-        declared = {metric.name: metric for metric in mapping.metrics}
         entries = mapping.entries
         first = 0
         if of_snapshot and mapping.snapshot is not None:
             first, entries = sum(len(entry.parts) for entry in entries), mapping.snapshot.entries
         numbers = itertools.count(first)
-        self.entries = [
-            EntryReader(entry, PartReader.of(entry, numbers, declared, mapping.limits.label_length, tally))
-            for entry in entries
-        ]
+        self.entries = [EntryReader(entry, PartReader.of(entry, numbers, mapping, tally)) for entry in entries]
         self.stream = ""
         self.in_history = False
         self._ends = frozenset(text.encode() for text in mapping.planned_end.texts)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from iris_exporter.mapping.inside import inside
 from iris_exporter.mapping.paths import MISSING, Each, Path, Paths, Root, Step, Wildcard, find
-from iris_exporter.mapping.spec import Entry, Mapping, MetricSpec
+from iris_exporter.mapping.spec import Entry, Mapping, MetricSpec, PartSpec
 
 
 @dataclass(slots=True)
@@ -92,6 +92,17 @@ def message_steps(entry: Entry) -> Iterator[Step | Wildcard]:
     for path in inside(entry, Path):
         if path.root is Root.MESSAGE and path.steps:
             yield path.steps[0]
+
+
+def paths_of_events(part: PartSpec) -> Iterator[Paths]:
+    """The paths that log records and spans are made from."""
+    if part.trace is not None:
+        yield part.trace.traceparent
+    if part.log is not None:
+        yield part.log.body
+        if part.log.severity is not None and part.log.severity.path is not None:
+            yield part.log.severity.path
+        yield from (paths for _, paths in part.log.attributes)
 
 
 def paths_of_metric(metric: MetricSpec) -> Iterator[Paths]:

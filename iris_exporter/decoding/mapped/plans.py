@@ -13,7 +13,7 @@ from math import isfinite
 from typing import Any
 
 from iris_exporter.decoding import values as plain_values
-from iris_exporter.decoding.elements import LabelValues, LazyKeys, Samples, Times
+from iris_exporter.decoding.elements import LabelValues, LazyKeys, Samples, Times, UnmadeEvent
 from iris_exporter.decoding.mapped import values
 from iris_exporter.decoding.mapped.columns import (
     MARKED,
@@ -295,6 +295,18 @@ class PartPlan:
         if spec.format is TimeFormat.ISO and column and type(column[0]) is datetime and _are_after_1970(column):
             return column
         return _each(view, column, lambda raw: _seconds(spec.format, raw))
+
+    def events(self, view: View, ids: Sequence[str] | None, times: Times | None) -> list[UnmadeEvent] | None:
+        """What a log record and a span of each element are made of; None where the part wants neither."""
+        maker = self.reader.events
+        if maker is None:
+            return None
+        columns = [view.first(paths) for paths in maker.paths]
+        if odd := maker.odd_rows(columns):
+            raise view.not_plain(odd)
+        nothing = [None] * view.count
+        rows = zip(zip(*columns, strict=True), ids or nothing, times or nothing, strict=True)
+        return [UnmadeEvent(maker.make, raws, event_id, time) for raws, event_id, time in rows]
 
 
 def _are_after_1970(times: Sequence[datetime]) -> bool:

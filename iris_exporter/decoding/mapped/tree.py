@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from copy import deepcopy
 
-from iris_exporter.decoding.mapped.places import paths_of_metric
+from iris_exporter.decoding.mapped.places import paths_of_events, paths_of_metric
 from iris_exporter.decoding.mapped.shapes import Conflict, Node
 from iris_exporter.decoding.mapped.views import segments_of
 from iris_exporter.mapping.inside import inside
@@ -87,8 +87,13 @@ def is_quick(entry: Entry) -> bool:
         return False
     [part] = entry.parts
     names = [metric.name for metric in part.metrics]
-    is_plain = not (part.replace or part.forget or part.log or part.trace)
+    is_plain = not (part.replace or part.forget or _is_whole(part))
     return is_plain and len(set(names)) == len(names)
+
+
+def _is_whole(part: PartSpec) -> bool:
+    """Whether a log record has the whole message in it, of which the fast way has but what is read."""
+    return any(path.root is Root.MESSAGE and not path.steps for paths in paths_of_events(part) for path in paths)
 
 
 def _part(tree: Node, part: PartSpec) -> None:
@@ -103,6 +108,8 @@ def _part(tree: Node, part: PartSpec) -> None:
             node.is_id = True
     if part.time is not None:
         _read(tree, part.time.path, each, is_time=part.time.format is TimeFormat.ISO)
+    for paths in paths_of_events(part):
+        _read(tree, paths, each)
     for metric in part.metrics:
         _conditions(tree, metric.where, each)
         for paths in paths_of_metric(metric):

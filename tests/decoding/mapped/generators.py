@@ -190,6 +190,12 @@ class Generator:
             more["replace"] = True
         if self.chance(0.06):
             more["forget"] = {"l0": self.path(each)}
+        if self.chance(0.3):
+            named = {name: self.path(each) for name in ("x", "y")[: self.random.randint(0, 2)]}
+            severity = self.paths(each) if self.chance(0.5) else ()
+            more["log"] = specs.log(self.path(each), *severity, attributes=named)
+        if self.chance(0.15):
+            more["trace"] = specs.trace(self.path(each))
         usable = [] if each else [metric for metric in shared if self.chance(0.6)]
         return specs.part(*(self.metric(name, each) for name in names), *usable, each=each, **more)
 

@@ -10,7 +10,7 @@ from typing import Any
 from iris_exporter.decoding.dialect import Frame
 from iris_exporter.decoding.elements import MappedBatch
 from iris_exporter.decoding.mapped.dialect import MappedDialect
-from iris_exporter.decoding.messages import EventBatch, Unknown
+from iris_exporter.decoding.messages import Event, EventBatch, Unknown
 from iris_exporter.errors import DecodeError
 from iris_exporter.mapping.paths import Paths, read_each, read_path
 from iris_exporter.mapping.spec import (
@@ -18,6 +18,7 @@ from iris_exporter.mapping.spec import (
     CursorSpec,
     Entry,
     LabelSpec,
+    LogSpec,
     Mapping,
     MetricKind,
     MetricSpec,
@@ -27,6 +28,7 @@ from iris_exporter.mapping.spec import (
     StateSpec,
     TimeFormat,
     TimeSpec,
+    TraceSpec,
     ValueSpec,
 )
 from iris_exporter.model.mapped_state import MappedState
@@ -98,6 +100,17 @@ def part(*metrics: MetricSpec, each: str = "", ids: Iterable[str] = (), time: st
     )
 
 
+def log(body: str, *severity: str, attributes: dict[str, str] | None = None, **operators: Any) -> LogSpec:
+    """`operators` are those of the severity; `attributes` are paths by name."""
+    word = label("severity", *severity, **{"other": "info", "default": "info", **operators})
+    named = tuple((name, paths(path)) for name, path in (attributes or {}).items())
+    return LogSpec(paths(body), word if severity or operators else None, named)
+
+
+def trace(path: str) -> TraceSpec:
+    return TraceSpec(paths(path))
+
+
 def entry(kind: str, *parts: PartSpec, role: Role = Role.EVENT, **more: Any) -> Entry:
     """`events` and `json_text` are lists of texts."""
     places = tuple(map(read_path, more.pop("json_text", ())))
@@ -135,6 +148,7 @@ class Run:
     filtered: int = 0
     gap: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
+    events: list[Event] = field(default_factory=list)
 
     def feed(self, *frames: Frame, now: float = NOW) -> "Run":
         """Take frames of one read."""
@@ -149,6 +163,7 @@ class Run:
             self.sent += [*changes.sent, *(each.timestamp() for each in changes.sent_at)]
             self.duplicates += changes.duplicates
             self.gap += changes.gap
+            self.events += changes.unmade.events() if changes.unmade is not None else ()
         noted = self.dialect.noted()
         self.messages.update(noted.messages or {})
         self.problems.update(noted.problems)
@@ -168,7 +183,7 @@ class Run:
     def compare(self, twin: "Run", now: float) -> None:
         """Raise AssertionError where the two ways have come to something else."""
         assert rounded(self.series(now)) == rounded(twin.series(now))
-        for name in ("errors", "problems", "messages", "others", "duplicates", "filtered", "gap", "dropped"):
+        for name in ("errors", "problems", "messages", "others", "duplicates", "filtered", "gap", "dropped", "events"):
             assert getattr(self, name) == getattr(twin, name), name
         assert rounded(self.sent) == rounded(twin.sent)
         assert self.state.cursor.state == twin.state.cursor.state

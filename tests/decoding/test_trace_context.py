@@ -7,8 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from iris_exporter.decoding.iris_json.dialect import IrisJson
-from iris_exporter.decoding.iris_json.trace_context import traceparent_of
 from iris_exporter.decoding.messages import EventMessage
+from iris_exporter.decoding.trace_context import traceparent_of
 from iris_exporter.otel.spans import parse_traceparent
 from tests.decoding.envelopes import decode_one
 

@@ -22,16 +22,16 @@ _decode = msgspec.json.Decoder(_Carrier).decode
 
 def traceparent_of(metadata: bytes, beside: object = None) -> str:
     """The `traceparent` beside an event in its envelope, or else in its metadata; empty without a valid one."""
-    found = _valid(beside)
+    found = valid(beside)
     if found or MARK not in metadata:
         return found
     try:
-        return _valid(_decode(metadata).traceparent)
+        return valid(_decode(metadata).traceparent)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
 
 
-def _valid(text: object) -> str:
+def valid(text: object) -> str:
     """A valid `traceparent`, without what later versions may add at its end; empty for anything else."""
     match = _TRACEPARENT.fullmatch(text) if isinstance(text, str) and len(text) <= _MAX_CHARS else None
     if match is None or (match[1].startswith("00") and match[2]):
