@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.metrics_core import Metric as ClientMetric
@@ -18,7 +18,7 @@ from iris_exporter.instruments.projects import Part, ProjectTable, ProjectTables
 from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.instruments.table import Column
-from iris_exporter.instruments.text import Format, escape_label, format_value
+from iris_exporter.instruments.text import Format, escape_label, format_value, number_lines
 from iris_exporter.instruments.view import NO_ENTITIES, MappedView, StreamView
 from iris_exporter.model.snapshot import Snapshot
 
@@ -143,9 +143,9 @@ class Exposition:
         self, metrics: list[Metric], views: Views, form: Format, wanted: frozenset[str] | None
     ) -> Iterator[tuple[Metric, Pieces]]:
         # Those of `views`: another scrape may bring others.
-        table, projects = self._table, self._projects.tables
+        table, projects, exemplars = self._table, self._projects.tables, form.exemplars
         for metric in metrics:
-            pieces = self._pieces(metric, views, table, projects, exemplars=form.exemplars)
+            pieces = self._pieces(metric, views, table, projects, exemplars=exemplars)
             yield metric, pieces if wanted is None or metric.name in wanted else _only(pieces, wanted)
         for metric, texts in mapped_families(rows for _, view in views for rows in view.rows.values()):
             pieces = _joined(texts)
@@ -185,7 +185,7 @@ class StreamTable:
     def __init__(self, rows: tuple[EntitySeries, ...]) -> None:
         self.rows = rows
         self._tails = [stream.instruments.tail for stream in rows]
-        self._columns: dict[Metric, Column[str]] = {}
+        self._columns: dict[Metric, Column] = {}
         self._instruments: dict[Metric, list[Instrument]] = {}
 
     def found(self, metric: Metric, value: Callable[[StreamView], Value], views: Views) -> Pieces:
@@ -195,8 +195,15 @@ class StreamTable:
             end = start + STREAMS_PER_PIECE
             changes = column.differing_from(start, [value(view) for _, view in views[start:end]])
             if changes:
-                column.write(changes, [metric.lines(new, self._tails[row]) for row, new in changes])
-            yield "".join(column.texts[start:end]).encode(), column.lines("\n", start, end)
+                column.write(changes, self._texts(metric, changes))
+            yield b"".join(column.texts[start:end]), column.lines(start, end)
+
+    def _texts(self, metric: Metric, changes: Sequence[tuple[int, Any]]) -> list[bytes]:
+        """What these rows have to show."""
+        if not metric.own_labels and all(type(value) is float for _, value in changes):
+            labels = [f"{{{self._tails[row]}" for row, _ in changes]
+            return number_lines(metric.name, labels, [value for _, value in changes])
+        return [metric.lines(value, self._tails[row]).encode() for row, value in changes]
 
     def counted(self, metric: Metric, *, exemplars: bool) -> Pieces:
         """The text of a metric that is counted where it happens."""
@@ -206,7 +213,7 @@ class StreamTable:
         for start in range(0, len(self.rows), STREAMS_PER_PIECE):
             end = start + STREAMS_PER_PIECE
             neighbours = instruments[start:end]
-            changes = column.differing_from(start, [instrument.total() for instrument in neighbours])
+            changes = column.differing_from(start, [instrument.total for instrument in neighbours])
             if changes:
                 rows = [row for row, _ in changes]
                 column.write(changes, texts_of([instruments[row] for row in rows], [self._tails[row] for row in rows]))
@@ -215,12 +222,12 @@ class StreamTable:
                 for index, instrument in enumerate(neighbours):
                     if instrument.has_exemplars():
                         texts[index] = instrument.text_with_exemplars(self._tails[start + index])
-            yield "".join(texts).encode(), column.lines("\n", start, end)
+            yield b"".join(texts), column.lines(start, end)
 
-    def _column(self, metric: Metric) -> Column[str]:
+    def _column(self, metric: Metric) -> Column:
         column = self._columns.get(metric)
         if column is None:
-            column = self._columns[metric] = Column(len(self.rows), "")
+            column = self._columns[metric] = Column(len(self.rows))
         return column
 
 
@@ -230,7 +237,7 @@ def _project_texts(metric: Metric, tables: Iterable[ProjectTable]) -> Iterator[t
     for table in tables:
         column = table.columns[index]
         texts = column.texts
-        yield texts, len(texts) - texts.count(b"") if has_one_line else column.lines(b"\n")
+        yield texts, len(texts) - texts.count(b"") if has_one_line else column.lines()
 
 
 def _joined(streams: Iterable[tuple[Sequence[bytes], int]]) -> Pieces:

@@ -31,15 +31,12 @@ MAX_TEMPLATES = 1024
 class Instrument(ABC):
     """What counters and histograms have in common."""
 
-    __slots__ = ("_metric", "_total")
+    __slots__ = ("_metric", "total")
 
     def __init__(self, metric: Metric) -> None:
         self._metric = metric
-        self._total = 0
-
-    def total(self) -> int:
+        self.total = 0
         """All that was ever counted; it changes whenever a series does, except that one may begin at 0."""
-        return self._total
 
     def has_exemplars(self) -> bool:
         """Whether the text differs between the formats."""
@@ -53,11 +50,11 @@ class Instrument(ABC):
     def template(self) -> str:
         """The lines, with a place for each number and `_TAIL` for the stream."""
 
-    def text(self, tail: str) -> str:
+    def text(self, tail: str) -> bytes:
         """The lines, without exemplars; `tail` is the stream's `stream="x"} `."""
         return texts_of([self], [tail])[0]
 
-    def text_with_exemplars(self, tail: str) -> str:
+    def text_with_exemplars(self, tail: str) -> bytes:
         """The lines for the format that has exemplars."""
         return self.text(tail)
 
@@ -82,7 +79,7 @@ class Counter(Instrument):
     def inc(self, amount: int = 1, value: str = "") -> None:
         """Add `amount` (not negative) for this label value; an unknown one counts as `other`."""
         values = self._values
-        self._total += amount
+        self.total += amount
         if not isinstance(values, dict):
             self._values = values = dict(values)
         try:
@@ -126,7 +123,7 @@ class Histogram(Instrument):
         if not value > 0.0:  # NaN too
             value = 0.0
         index = bisect_left(self._bounds, value)
-        self._total += 1
+        self.total += 1
         self._counts[index] += 1
         self._sum += value
 
@@ -141,7 +138,7 @@ class Histogram(Instrument):
         """Count several observations at once, each as `observe` does."""
         everything = list(values)
         ordered = sorted([value for value in everything if value > 0.0])
-        self._total += len(everything)
+        self.total += len(everything)
         self._counts[0] += len(everything) - len(ordered)
         self._sum += sum(ordered)
         self._count(ordered)
@@ -151,7 +148,7 @@ class Histogram(Instrument):
 
         A bound is a time, too, and what lies before it is found by one search.
         """
-        self._total += len(times)
+        self.total += len(times)
         past = times[: bisect_left(times, now)]
         self._sum += sum([now - time for time in past], _ZERO).total_seconds()
         end = len(times)
@@ -191,19 +188,19 @@ class Histogram(Instrument):
         return _histogram_template(self._metric)
 
     @override
-    def text_with_exemplars(self, tail: str) -> str:
+    def text_with_exemplars(self, tail: str) -> bytes:
         lines = self.text(tail).splitlines(keepends=True)
         for index, exemplar in enumerate(self._exemplars or ()):
             if exemplar is not None:
-                lines[index] = f"{lines[index][:-1]}{exemplar_text(exemplar)}\n"
-        return "".join(lines)
+                lines[index] = b"%b%b\n" % (lines[index][:-1], exemplar_text(exemplar).encode())
+        return b"".join(lines)
 
 
 _TAIL = "\0"
 """Stands for the tail in a template: no label has this character."""
 
 
-def texts_of(instruments: Sequence[Instrument], tails: Sequence[str]) -> list[str]:
+def texts_of(instruments: Sequence[Instrument], tails: Sequence[str]) -> list[bytes]:
     """The lines of each, at least one, for the stream of the same place; all numbers are spelled at once."""
     numbers = [instrument.numbers() for instrument in instruments]
     spelled = format_values(list(map(float, chain.from_iterable(numbers))))
@@ -212,7 +209,7 @@ def texts_of(instruments: Sequence[Instrument], tails: Sequence[str]) -> list[st
     for instrument, own, tail in zip(instruments, numbers, tails, strict=True):
         end = start + len(own)
         # The tail comes last, since it may have a percent sign.
-        texts.append((instrument.template() % tuple(spelled[start:end])).replace(_TAIL, tail))
+        texts.append((instrument.template() % tuple(spelled[start:end])).replace(_TAIL, tail).encode())
         start = end
     return texts
 

@@ -9,10 +9,9 @@ where a thousand streams have three projects each. Two scrapes at once share the
 other has just written.
 """
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from io import BytesIO
 from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
@@ -20,7 +19,7 @@ from iris_exporter.core.limits import Limits
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.metric import Metric, Value
 from iris_exporter.instruments.table import Column
-from iris_exporter.instruments.text import escape_label, format_value, format_values
+from iris_exporter.instruments.text import escape_label, format_value, number_lines
 from iris_exporter.instruments.view import ProjectView
 
 STEP = 100
@@ -34,7 +33,7 @@ NO_ANOMALIES: Mapping[str, int] = dict.fromkeys(catalog.ANOMALY_SEVERITIES, 0)
 _MANY = 16
 """From so many neighbours on it is quicker to spell and encode all of them at once."""
 
-_FIND = [metric.value for metric in catalog.PROJECT_METRICS if metric.value is not None]
+_FIND: list[Callable[[Any], Any]] = [metric.value for metric in catalog.PROJECT_METRICS if metric.value is not None]
 _ANY_PROJECT, _ANY_TAIL = "\0", "\1"
 """Stand for a project and for the tail of its stream in lines that many share: no clean label has these characters."""
 
@@ -73,7 +72,7 @@ class ProjectTable:
     owners: Sequence[Owner]
     names: Sequence[str]
     shown: list[ProjectView | None]
-    columns: Sequence[Column[bytes]]
+    columns: Sequence[Column]
 
     def show(self, views: Sequence[ProjectView]) -> Generator[bytes, None, None]:
         """Write the rows whose project is another object than before; each of them where its value is another one."""
@@ -95,7 +94,7 @@ class ProjectTable:
             if are_many_neighbours and set(map(type, values)) == {float}:
                 if not column.shows(rows[0], values):
                     labels = labels or self._labels(rows)
-                    column.replace(rows[0], values, _number_lines(metric.name, labels.values(), values))
+                    column.replace(rows[0], values, number_lines(metric.name, labels.values(), values))
                 continue
             changes = column.differing(rows, values)
             if changes:
@@ -170,16 +169,10 @@ def _successor(before: Sequence[ProjectTable], group: Sequence[Part]) -> Generat
     columns = []
     for number in range(len(_FIND)):
         yield b""
-        columns.append(Column.of_rows([table.columns[number] for table in before], rows, b""))
+        columns.append(Column.of_rows([table.columns[number] for table in before], rows))
     owners = [part.owner for part in group for _ in part.names]
     names = list(chain.from_iterable(part.names for part in group))
     return ProjectTable([part._replace(views=()) for part in group], owners, names, shown, columns)
-
-
-def _number_lines(name: str, labels: Iterable[str], values: Sequence[Any]) -> list[bytes]:
-    """A line for each value, all floats, encoded at once."""
-    lines = [f"{name}{label}{value}\n" for label, value in zip(labels, format_values(values), strict=True)]
-    return list(BytesIO("".join(lines).encode()))
 
 
 @lru_cache(maxsize=256)

@@ -27,8 +27,7 @@ class ProjectView(msgspec.Struct, gc=False):
     anomalies: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class EntityView:
+class EntityView(msgspec.Struct, frozen=True):
     """The projects and events of one stream within its limits, by clean labels.
 
     `projects` has an element for each of `names`, `event_lines` a line for each of `event_keys`.

@@ -62,10 +62,10 @@ def stream_object(stream: Stream) -> dict[str, Any]:
         "compression": status.compression,
         "extensions": None if status.extensions is None else sorted(status.extensions),
         "last_message": timestamp(status.last_message),
-        "messages_total": stream.instruments.counter(catalog.MESSAGES).total(),
-        "event_gaps_total": stream.instruments.counter(catalog.EVENT_GAPS).total(),
+        "messages_total": stream.instruments.counter(catalog.MESSAGES).total,
+        "event_gaps_total": stream.instruments.counter(catalog.EVENT_GAPS).total,
         "last_resume": stream.last_resume,
-        "delay": {"count": delay.total(), "sum_seconds": delay.sum},
+        "delay": {"count": delay.total, "sum_seconds": delay.sum},
     }
 
 

@@ -79,7 +79,7 @@ def counted(metric: Metric, instruments: StreamInstruments) -> list[Sample]:
     bounds = (*(floatToGoString(bound) for bound in metric.buckets), "+Inf")
     rows = zip(bounds, histogram.cumulated(), exemplars, strict=True)
     samples = [Sample(f"{metric.name}_bucket", {"le": bound}, count, exemplar) for bound, count, exemplar in rows]
-    total = histogram.total()
+    total = histogram.total
     return [*samples, Sample(f"{metric.name}_count", {}, total), Sample(f"{metric.name}_sum", {}, histogram.sum)]
 
 

@@ -23,7 +23,10 @@ def test_a_value_is_spelled_as_the_client_library_does(value: float) -> None:
     assert format_value(value) == floatToGoString(value)
 
 
-@given(st.lists(st.floats() | st.floats(-1e6, 1e6), min_size=1))
+_TIMES = st.floats(1e9, 1e10) | st.integers(10**9, 10**10).map(float)
+
+
+@given(st.lists(st.floats() | st.floats(-1e6, 1e6), min_size=1) | st.lists(_TIMES, min_size=1))
 def test_many_values_are_spelled_like_each_of_them(values: list[float]) -> None:
     assert format_values(values) == list(map(format_value, values))
 

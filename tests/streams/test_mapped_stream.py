@@ -203,7 +203,7 @@ async def test_a_source_with_nothing_to_poll_stays_in_error_on_the_slow_schedule
             assert status.next_attempt_at is not None
             assert status.next_attempt_at - SystemClock().wall() > 1000
             assert status.protocol == "none"
-            assert stream.instruments.counter(catalog.POLLS).total() == 0
+            assert stream.instruments.counter(catalog.POLLS).total == 0
         assert server.paths == {"/api/stream/overview"}
         assert len(server.requests) == 4
 

@@ -48,7 +48,7 @@ class Bench:
         )
 
     def count(self, metric: Metric) -> float:
-        return self.instruments.instrument(metric).total()
+        return self.instruments.instrument(metric).total
 
     @property
     def events(self) -> int:
@@ -173,7 +173,7 @@ def test_batches_are_measured() -> None:
     bench.subscribed()
     bench.feed({"type": "batch", "messages": [event(11), event(12)]}, {"type": "batch", "messages": [event(13)]})
     histogram = bench.instruments.histogram(catalog.BATCH_MESSAGES)
-    assert (histogram.total(), histogram.sum, bench.events) == (2, 3, 3)
+    assert (histogram.total, histogram.sum, bench.events) == (2, 3, 3)
     assert bench.instruments.counter(catalog.MESSAGES).counts()["event"] == 3
 
 
