@@ -36,6 +36,12 @@ from iris_exporter.version import VersionInfo, version_info
 from iris_exporter.web.server import HttpServer
 
 ROUNDS = 5
+ONE_FIGURE = ("runs",)
+ALL_FIGURES = (
+    *("health_ratio", "success_ratio", "runs", "active_experts"),
+    *("reflexions", "latency_seconds", "last_run_timestamp"),
+)
+"""What a project has in numbers."""
 SERIES_PER_PROJECT = 16  # 15 of the project itself, and one event counter
 SERIES_PER_STREAM = 100
 NOW = 1_750_000_000.0
@@ -59,6 +65,8 @@ class Program:
     def __init__(self, streams: int, projects: int) -> None:
         self.found = [_source(f"stream-{number}", projects) for number in range(streams)]
         self.live: Stream | None = None
+        self.figures: tuple[str, ...] = ONE_FIGURE
+        self._turn = 0
         self.forget()
 
     def forget(self) -> None:
@@ -72,16 +80,21 @@ class Program:
         return [*self.found, Source(live.instruments, live.status(), live.snapshot())]
 
     def change(self, step: int) -> None:
-        """Let something happen everywhere: a message on each stream, and news of one project in `step`."""
+        """Let something happen everywhere: a message on each stream, and other `figures` of one project in `step`."""
+        self._turn += 1
         for index, source in enumerate(self.found):
             source.instruments.message("event")
             source.instruments.delays([0.02])
             projects = tuple(
-                msgspec.structs.replace(project, runs=(project.runs or 0.0) + 1) if number % step == 0 else project
+                self._changed(project, number) if number % step == 0 else project
                 for number, project in enumerate(source.snapshot.projects)
             )
             status = replace(source.status, last_message=(source.status.last_message or 0) + 1)
             self.found[index] = Source(source.instruments, status, replace(source.snapshot, projects=projects))
+
+    def _changed(self, project: Project, number: int) -> Project:
+        other = _project(number + self._turn)
+        return msgspec.structs.replace(project, **{figure: getattr(other, figure) for figure in self.figures})
 
     def ready(self) -> bool:
         """See `WebContext.ready`."""
@@ -185,11 +198,18 @@ async def run() -> list[Row]:
         program = Program(1, (series - SERIES_PER_STREAM) // SERIES_PER_PROJECT)
         rows.append(_compare(f"scrape of {series:,} series, 1 in 10 projects changed", program, 0.1))
     rows.append(_compare("scrape of 100,000 series, nothing changed", program, 0.0))
-    rows.append(_compare("scrape of 100,000 series, all projects changed", program, 1.0))
+    rows.append(_compare("scrape of 100,000 series, one figure of all projects changed", program, 1.0))
     first = statistics.median(_first(len(program.found[0].snapshot.projects)) for _ in range(ROUNDS))
     rows.append(Row("first scrape of 100,000 series", first * 1000, "ms"))
+    program.figures = ALL_FIGURES
+    rows.append(_compare("scrape of 100,000 series, all figures of all projects changed", program, 1.0))
+    program.figures = ONE_FIGURE
     streams = Program(1_000, 0)
     rows.append(_compare("scrape of 1,000 streams without projects, all active", streams, 1.0))
+    streams = Program(1_000, 3)
+    rows.append(_compare("scrape of 1,000 streams of 3 projects, one figure of each changed", streams, 1.0))
+    streams.figures = ALL_FIGURES
+    rows.append(_compare("scrape of 1,000 streams of 3 projects, all figures changed", streams, 1.0))
     for name, coding in (("gzip", "Accept-Encoding"), ("no compression", "X-None")):
         longest, busy, whole = await _longest_hold(program, coding, lambda: program.change(10))
         rows += _hold_rows(f"100,000 series, {name}", longest, busy)
