@@ -22,11 +22,11 @@ from benchmarks.report import Row
 from benchmarks.scale import Scale
 from benchmarks.settings import stream_settings
 from iris_exporter.clock import SystemClock
+from iris_exporter.config.mappings import read_config
 from iris_exporter.core.budget import ConnectionBudgets
 from iris_exporter.core.status import State
 from iris_exporter.http.session import open_session
 from iris_exporter.instruments import catalog
-from iris_exporter.mapping.reading import read_files
 from iris_exporter.mapping.spec import Mapping
 from iris_exporter.streams.stream import Stream
 
@@ -41,7 +41,7 @@ _POLL_SECONDS = 0.002
 
 def mapping() -> Mapping:
     """IRIS's events as a mapping."""
-    read = read_files([FILE])
+    read = read_config(FILE)
     if read.problems:
         raise BenchmarkError(f"{FILE}: {read.problems}")
     return read.by_name["iris-events"]

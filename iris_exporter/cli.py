@@ -19,7 +19,7 @@ from iris_exporter import logs
 from iris_exporter.commands import COMMANDS, DEFAULT
 from iris_exporter.commands.arguments import PROGRAM, ArgumentsError, Parser, short
 from iris_exporter.commands.checks import environment_problems
-from iris_exporter.config import did_you_mean
+from iris_exporter.core.suggestions import did_you_mean
 from iris_exporter.errors import ConfigError, IrisExporterError
 from iris_exporter.process import standard_streams
 

@@ -8,6 +8,7 @@ import yaml
 
 from iris_exporter import logs
 from iris_exporter.commands.arguments import Parser
+from iris_exporter.commands.mappings import add_mapping, chosen_mapping, read_mappings
 from iris_exporter.errors import UsageError
 
 
@@ -23,10 +24,7 @@ def add_arguments(parser: Parser) -> None:
         metavar="DIR",
         help="where to write; the directory is made if missing, and files are replaced",
     )
-    export.add_argument(
-        "--mapping", metavar="NAME", help="the mapping: a preset, or one of --config.file (default: its only one)"
-    )
-    export.add_argument("--config.file", dest="config_file", type=Path, metavar="FILE", help="file with mappings:")
+    add_mapping(export)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -36,7 +34,6 @@ def run(arguments: argparse.Namespace) -> int:
         UsageError: There is no such mapping, or a file cannot be written.
         ConfigError: The mapping cannot be used.
     """
-    from iris_exporter.commands.map import chosen_mapping, read_mappings
     from iris_exporter.instruments import mapping_alerts
 
     logs.setup("info", "logfmt")

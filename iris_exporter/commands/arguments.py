@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 
 from typing_extensions import override
 
-from iris_exporter.config.reader import did_you_mean
 from iris_exporter.config.values import BadValueError, ValueType
+from iris_exporter.core.suggestions import did_you_mean
 from iris_exporter.version import version_info
 
 PROGRAM = "iris-exporter"

@@ -9,6 +9,7 @@ from pathlib import Path
 from iris_exporter import logs
 from iris_exporter.commands.arguments import Parser
 from iris_exporter.commands.grafana import add_grafana, grafana_token
+from iris_exporter.commands.mappings import add_mappings, chosen_mapping, read_mappings
 from iris_exporter.core import urls
 from iris_exporter.errors import UsageError
 from iris_exporter.grafana import files, versions
@@ -49,11 +50,7 @@ def add_arguments(parser: Parser) -> None:
         "--dry-run", dest="dry_run", action="store_true", help="show what would change, and change nothing"
     )
     for command in (export, push):
-        command.add_argument(
-            "--mapping", action="append", default=[], metavar="NAME",
-            help="also one for this mapping, a preset or one of --config.file; repeat the flag for several",
-        )  # fmt: skip
-        command.add_argument("--config.file", dest="config_file", type=Path, metavar="FILE", help="file with mappings:")
+        add_mappings(command)
         command.add_argument(
             "--action.reset-url", dest="reset_url", metavar="URL",
             help="add a button that resets a stream; URL is where browsers find the exporter, at Grafana's own origin; "
@@ -81,7 +78,6 @@ def _of_mappings(arguments: argparse.Namespace) -> list[files.Json]:
     """The dashboards of the mappings that are asked for."""
     if not arguments.mapping:
         return []
-    from iris_exporter.commands.map import chosen_mapping, read_mappings
     from iris_exporter.grafana import mapped
 
     read = read_mappings(arguments.config_file)

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from iris_exporter import logs
 from iris_exporter.commands.arguments import ArgumentsError, Parser, reads
+from iris_exporter.commands.mappings import add_mapping, chosen_mapping, read_mappings
 from iris_exporter.config import values
-from iris_exporter.config.reader import did_you_mean
-from iris_exporter.errors import ConfigError, UsageError
+from iris_exporter.config.mappings import mapping_of_stream
+from iris_exporter.core.suggestions import did_you_mean
+from iris_exporter.errors import UsageError
 
 if TYPE_CHECKING:
-    from iris_exporter.mapping.reading import Mappings
     from iris_exporter.mapping.spec import Mapping
     from iris_exporter.trial.running import Result
     from iris_exporter.trial.samples import Arrival
@@ -41,12 +42,7 @@ def add_arguments(parser: Parser) -> None:
     actions.add_argument(
         "--schema", action="store_true", help="print the JSON Schema of the section mappings:, for editors"
     )
-    parser.add_argument(
-        "--mapping", metavar="NAME", help="the mapping: a preset, or one of --config.file (default: its only one)"
-    )
-    parser.add_argument(
-        "--config.file", dest="config_file", type=Path, metavar="FILE", help="file with mappings:, and streams:"
-    )
+    add_mapping(parser, "file with mappings:, and streams:")
     parser.add_argument(
         "--stream", metavar="NAME",
         help="a stream of --config.file: its mapping; without --try, listen to its source for --seconds",
@@ -111,41 +107,6 @@ def _show(name: str) -> str:
     return presets.text(name)
 
 
-# Mappings
-
-
-def read_mappings(file: Path | None) -> "Mappings":
-    """The mappings of a file; what is doubtful is printed."""
-    from iris_exporter.mapping.reading import Mappings, read_config
-
-    if file is None:
-        return Mappings()
-    read = read_config(file)
-    if read.problems:
-        raise ConfigError(read.problems)
-    for warning in read.warnings:
-        sys.stderr.write(f"warning: {warning}\n")
-    return read
-
-
-def chosen_mapping(name: str | None, read: "Mappings") -> "Mapping":
-    """The mapping of a name, or the only one."""
-    from iris_exporter.mapping import presets
-
-    known = read.by_name
-    if name is None:
-        if len(known) == 1:
-            return next(iter(known.values()))
-        names = f"one of {', '.join(known)}" if known else "a preset (see --list), or one of --config.file"
-        raise ArgumentsError(f"--mapping: give {names}")
-    if name in known:
-        return known[name]
-    if name in presets.names():
-        return presets.load(name)
-    where = "among the presets and in --config.file" if known else "among the presets, and no --config.file has others"
-    raise UsageError(f"--mapping: there is no {name!r} {where}{did_you_mean(name, [*known, *presets.names()])}")
-
-
 # Samples
 
 
@@ -179,14 +140,17 @@ def _mapping_of_stream(arguments: argparse.Namespace) -> str | None:
     """The name of the mapping that a stream of the file has; None without a stream."""
     if arguments.stream is None:
         return None
-    if arguments.config_file is None:
-        raise ArgumentsError("--stream is a stream of --config.file, which is not given")
-    from iris_exporter.mapping.reading import mapping_of_stream
-
-    name = mapping_of_stream(arguments.config_file, arguments.stream)
+    name = mapping_of_stream(_file_of_stream(arguments), arguments.stream)
     if name is None:
         raise UsageError(f"--stream: {arguments.config_file} has no stream {arguments.stream!r} with a mapping")
     return name
+
+
+def _file_of_stream(arguments: argparse.Namespace) -> Path:
+    if arguments.config_file is None:
+        raise ArgumentsError("--stream is a stream of --config.file, which is not given")
+    file: Path = arguments.config_file
+    return file
 
 
 def _suggest(name: str) -> str:
@@ -232,9 +196,7 @@ def _listen(arguments: argparse.Namespace) -> int:
     from iris_exporter.commands.checks import FILE_CHECKS
     from iris_exporter.trial.listening import listen
 
-    if arguments.config_file is None:
-        raise ArgumentsError("--stream is a stream of --config.file, which is not given")
-    settings = config.load({"config.file": str(arguments.config_file)}, os.environ, FILE_CHECKS)
+    settings = config.load({"config.file": str(_file_of_stream(arguments))}, os.environ, FILE_CHECKS)
     stream = next((each for each in settings.streams if each.name == arguments.stream), None)
     if stream is None:
         hint = did_you_mean(arguments.stream, [each.name for each in settings.streams])

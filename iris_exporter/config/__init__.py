@@ -7,7 +7,6 @@ from iris_exporter.config.dumping import dump, needs_restart
 from iris_exporter.config.loading import load
 from iris_exporter.config.option_types import parse_address
 from iris_exporter.config.options import BY_KEY, OPTIONS, Option
-from iris_exporter.config.reader import did_you_mean
 from iris_exporter.config.rules import FileChecks
 
 __all__ = [
@@ -15,7 +14,6 @@ __all__ = [
     "OPTIONS",
     "FileChecks",
     "Option",
-    "did_you_mean",
     "dump",
     "load",
     "needs_restart",

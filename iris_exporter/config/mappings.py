@@ -5,18 +5,16 @@ The language is `iris_exporter.mapping`, which is imported where somebody has a 
 
 import glob
 import hashlib
-import json
-import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iris_exporter.config import yaml_tree
-from iris_exporter.config.reader import did_you_mean
 from iris_exporter.config.values import BadValueError, plain, quoted
-from iris_exporter.config.yaml_tree import Node, Table
+from iris_exporter.config.yaml_tree import Node, Scalar, Table, text_of, typed
 from iris_exporter.core import urls
+from iris_exporter.core.suggestions import did_you_mean
 from iris_exporter.errors import Problem
 
 if TYPE_CHECKING:
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
 IRIS = "iris"
 """The name that stands for no mapping."""
 SECTION = "mappings"
+"""The key of the section, and of files that have nothing else."""
 _SHAPE = "mappings by their names (mappings: ...)"
 
 Mappings = Mapping[str, "spec.Mapping"]
@@ -137,6 +136,30 @@ def _as_before(mapping: "spec.Mapping") -> "spec.Mapping":
     return last
 
 
+def read_config(path: Path) -> Found:
+    """Return the mappings of a file of the configuration, and of those that it names; all else is left alone."""
+    from iris_exporter.config import yaml_text
+
+    table, problems = yaml_text.read(path, "config.file", _SHAPE)
+    found = Found(problems=problems, tree=table.entries.get(SECTION))
+    named = table.entries.get("mapping-files")
+    items = named.items if isinstance(named, yaml_tree.Sequence) else (named,)
+    found.read(path, [str(path.parent / item.text) for item in items if isinstance(item, Scalar) and item.text])
+    return found
+
+
+def mapping_of_stream(path: Path, stream: str) -> str | None:
+    """Return the name of the mapping that a stream of a configuration has; None where there is no such stream."""
+    from iris_exporter.config import yaml_text
+
+    table, _ = yaml_text.read(path)
+    streams, defaults = table.entries.get("streams"), table.entries.get("defaults")
+    for each in streams.items if isinstance(streams, yaml_tree.Sequence) else (table.entries.get("stream"),):
+        if text_of(each, "name") == stream:
+            return text_of(each, "mapping") or text_of(defaults, "mapping")
+    return None
+
+
 def conflicts(mappings: "Iterable[spec.Mapping]") -> Iterator[tuple[str, str]]:
     """Yield the name of a mapping, and what is wrong, for metrics that an earlier one has with another meaning.
 
@@ -176,8 +199,6 @@ def stream_problems(
 
 
 _SENT = frozenset({"send", "message", "reply", "query"})
-_JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?", re.ASCII)
-_WORDS = {"true": True, "false": False}
 
 
 def plain_tree(node: Node | None, *, key: str = "", sent: bool = False) -> object:
@@ -197,8 +218,8 @@ def plain_tree(node: Node | None, *, key: str = "", sent: bool = False) -> objec
         return None
     if (sent or key in _SENT) and "${" not in node.text and (urls.is_secret(key) or urls.is_secret(node.text)):
         return urls.MASK
-    if node.quoted:
+    try:
+        value = typed(node)
+    except ValueError:  # a number without bounds
         return node.text
-    if _JSON_NUMBER.fullmatch(node.text):
-        return json.loads(node.text)
-    return _WORDS.get(node.text, urls.redact(node.text) if key == "url" else node.text)
+    return urls.redact(value) if key == "url" and isinstance(value, str) else value

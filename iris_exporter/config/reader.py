@@ -13,7 +13,7 @@ from iris_exporter.config import yaml_tree
 from iris_exporter.config.options import BY_KEY, STREAM_OPTIONS
 from iris_exporter.config.values import BadValueError, ValueType, plain
 from iris_exporter.config.yaml_tree import Node, Scalar, Sequence, Table
-from iris_exporter.core.suggestions import nearest
+from iris_exporter.core.suggestions import did_you_mean, nearest
 from iris_exporter.errors import Problem
 
 
@@ -31,12 +31,6 @@ class Given:
     def shown(self) -> str:
         """The first text, as a message may have it."""
         return self.type.show(self.texts[0])
-
-
-def did_you_mean(name: str, known: Iterable[str], group: str = ".") -> str:
-    """Return ` (did you mean X?)` when one of `known` is near to `name`, else nothing; `group` is `nearest`'s."""
-    close = nearest(name, known, group)
-    return f" (did you mean {close}?)" if close else ""
 
 
 def _elsewhere(name: str, known: Iterable[str], hint: str) -> str:

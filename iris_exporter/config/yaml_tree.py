@@ -4,6 +4,8 @@ Nothing is constructed: no dates, no numbers, no objects of Python, so a file ca
 """
 
 import hashlib
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,6 +60,33 @@ def from_json(value: object) -> Node:
     if isinstance(value, bool):
         return Scalar("true" if value else "false", 0)
     return Scalar(None if value is None else str(value), 0)
+
+
+NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,300})(?:\.[0-9]{1,300})?(?:[eE][+-]?[0-9]{1,4})?", re.ASCII)
+"""As JSON writes it, and no longer than anything that has a meaning."""
+_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,300})", re.ASCII)
+
+
+def typed(node: Scalar) -> str | int | float | bool | None:
+    """Return what a single value is: text, number, truth or nothing; raises ValueError for a number without bounds."""
+    text = node.text
+    if text is None or node.quoted:
+        return text
+    if text in ("true", "false"):
+        return text == "true"
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    if NUMBER.fullmatch(text):
+        if not math.isfinite(number := float(text)):
+            raise ValueError(text)
+        return number
+    return text
+
+
+def text_of(node: Node | None, key: str) -> str | None:
+    """Return what a table has for a key, as text; None for all else."""
+    value = node.entries.get(key) if isinstance(node, Table) else None
+    return value.text if isinstance(value, Scalar) else None
 
 
 def describe(node: Node) -> str:

@@ -28,6 +28,12 @@ def nearest(name: str, known: Iterable[str], group: str = ".") -> str | None:
     return best
 
 
+def did_you_mean(name: str, known: Iterable[str], group: str = ".") -> str:
+    """Return ` (did you mean X?)` when one of `known` is near to `name`, else nothing; `group` is `nearest`'s."""
+    close = nearest(name, known, group)
+    return f" (did you mean {close}?)" if close else ""
+
+
 def _score(name: str, known: str, separator: str) -> float:
     given = _plain(name)
     group, _, rest = known.lstrip("-").partition(separator)

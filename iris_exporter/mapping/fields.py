@@ -15,14 +15,11 @@ from typing_extensions import override
 
 from iris_exporter.config import yaml_tree
 from iris_exporter.config.values import BadValueError, ValueType, quoted
-from iris_exporter.config.yaml_tree import Node, Scalar, Sequence, Table
-from iris_exporter.core.suggestions import nearest
+from iris_exporter.config.yaml_tree import NUMBER, Node, Scalar, Sequence, Table, typed
+from iris_exporter.core.suggestions import did_you_mean
 from iris_exporter.mapping.notes import Here, Unreadable
 
 Schema = dict[str, Any]
-
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,300})(?:\.[0-9]{1,300})?(?:[eE][+-]?[0-9]{1,4})?", re.ASCII)
-_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,300})", re.ASCII)
 
 
 class Type(Protocol):
@@ -40,40 +37,21 @@ class Type(Protocol):
         """Return JSON Schema; what is used in several places goes into `definitions`."""
 
 
-def typed(node: Scalar) -> str | int | float | bool | None:
-    """Return what a single value is: text, number, truth or nothing; raises ValueError for a number without bounds."""
-    text = node.text
-    if text is None or node.quoted:
-        return text
-    if text in ("true", "false"):
-        return text == "true"
-    if _INTEGER.fullmatch(text):
-        return int(text)
-    if _NUMBER.fullmatch(text):
-        if not math.isfinite(number := float(text)):
-            raise ValueError(text)
-        return number
-    return text
-
-
 def as_json(node: Node) -> Any:
-    """Return what a node is as plain values, which JSON Schema can be asked about."""
+    """Return what a node is as plain values; a number without bounds stays as it is written."""
     if isinstance(node, Table):
         return {name: as_json(value) for name, value in node.entries.items()}
     if isinstance(node, Sequence):
         return [as_json(item) for item in node.items]
-    return typed(node)
+    try:
+        return typed(node)
+    except ValueError:
+        return node.text
 
 
 def shown(node: Node) -> str:
     """Return a node as a message may have it."""
     return quoted(node.text) if isinstance(node, Scalar) and node.text is not None else yaml_tree.describe(node)
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a hint at the name that was meant, or nothing."""
-    close = nearest(name, known)
-    return f" (did you mean {close}?)" if close else ""
 
 
 # Single values
@@ -217,7 +195,7 @@ class Number(Type):
             value = typed(node) if isinstance(node, Scalar) else None
         except ValueError:
             value = None
-        if isinstance(value, str) and isinstance(node, Scalar) and node.quoted and _NUMBER.fullmatch(value):
+        if isinstance(value, str) and isinstance(node, Scalar) and node.quoted and NUMBER.fullmatch(value):
             raise here.problem(f"{quoted(value)} in quotes", f"{self.syntax}, without quotes")
         kinds = int if self.whole else (int, float)
         if isinstance(value, bool) or not isinstance(value, kinds) or not self.least <= value <= self.most:

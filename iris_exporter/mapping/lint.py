@@ -6,7 +6,7 @@ from itertools import pairwise
 from math import prod
 
 from iris_exporter.config.values import quoted
-from iris_exporter.mapping.fields import did_you_mean
+from iris_exporter.core.suggestions import did_you_mean
 from iris_exporter.mapping.metric_spec import AlertSpec, LabelSpec, MetricKind, MetricSpec, ValueSpec
 from iris_exporter.mapping.notes import Here, Notes
 from iris_exporter.mapping.objects import Values

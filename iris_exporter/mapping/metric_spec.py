@@ -26,7 +26,7 @@ def is_same(value: object, constant: Scalar) -> bool:
         return value is constant
     if isinstance(value, int | float):
         return isinstance(constant, int | float) and value == constant
-    return type(value) is type(constant) and value == constant
+    return value == constant
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from typing import Any
 from typing_extensions import override
 
 from iris_exporter.config.yaml_tree import Node, Table
-from iris_exporter.mapping.fields import Schema, Type, did_you_mean, shown
+from iris_exporter.core.suggestions import did_you_mean
+from iris_exporter.mapping.fields import Schema, Type, shown
 from iris_exporter.mapping.notes import Here, Unreadable
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from iris_exporter.config.yaml_tree import Node, Scalar, Sequence, Table
+from iris_exporter.config.yaml_tree import Node, Scalar, Sequence, Table, typed
 from iris_exporter.core.severities import SEVERITIES
 from iris_exporter.mapping.conditions import PATH, PATHS, PATTERN
 from iris_exporter.mapping.fields import (
@@ -26,7 +26,6 @@ from iris_exporter.mapping.fields import (
     Text,
     Type,
     named,
-    typed,
 )
 from iris_exporter.mapping.metric_spec import (
     LabelSpec,

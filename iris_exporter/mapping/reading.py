@@ -5,25 +5,22 @@ messages by their kind, metrics by their name; other lists and values replace wh
 takes it away. Kinds that the other one lacks come first, so that its own catch no messages of theirs.
 """
 
-import glob
+import hashlib
+import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 
-from iris_exporter.config import yaml_text, yaml_tree
-from iris_exporter.config.yaml_tree import Node, Scalar, Sequence, Table
+from iris_exporter.config import yaml_tree
+from iris_exporter.config.mappings import IRIS, SECTION
+from iris_exporter.config.yaml_tree import Node, Scalar, Sequence, Table, text_of
+from iris_exporter.core.suggestions import did_you_mean
 from iris_exporter.errors import Problem
 from iris_exporter.mapping import presets
-from iris_exporter.mapping.fields import did_you_mean
+from iris_exporter.mapping.fields import as_json
 from iris_exporter.mapping.mapping_language import MAPPING
 from iris_exporter.mapping.notes import Here, Notes, Unreadable
 from iris_exporter.mapping.spec import Mapping
-
-SECTION = "mappings"
-FILES = "mapping-files"
-BUILT_IN = "iris"
-"""The name for what needs no mapping."""
 
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _NAME_SYNTAX = "a name of lower-case letters, digits and single dashes, of at most 64"
@@ -33,10 +30,9 @@ _MERGED_BY = {"messages": "kind", "metrics": "name"}
 
 @dataclass(slots=True)
 class Mappings:
-    """What was read: mappings by name, what is wrong and what is doubtful. `names` are those of broken ones, too."""
+    """What was read: mappings by name, what is wrong and what is doubtful."""
 
     by_name: dict[str, Mapping] = field(default_factory=dict)
-    names: frozenset[str] = frozenset()
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
 
@@ -50,55 +46,6 @@ def read_mappings(sections: Iterable[tuple[Node, str]]) -> Mappings:
     for node, file in sections:
         reader.take(node, file)
     return reader.read()
-
-
-def read_files(paths: Iterable[Path]) -> Mappings:
-    """Return the mappings of files that have a section `mappings:` and nothing else."""
-    problems: list[Problem] = []
-    sections: list[tuple[Node, str]] = []
-    for path in paths:
-        table, wrong = yaml_text.read(path, "mapping-files", "mappings by their names (mappings: ...)")
-        problems += wrong
-        for name, node in table.entries.items():
-            if name == SECTION:
-                sections.append((node, str(path)))
-            else:
-                problems.append(Problem(f"{path}:{table.lines[name]}", name, "an unknown key", "mappings alone"))
-        if not wrong and SECTION not in table.entries:
-            problems.append(Problem(str(path), SECTION, "nothing", "mappings by their names (mappings: ...)"))
-    result = read_mappings(sections)
-    result.problems = [*problems, *result.problems]
-    return result
-
-
-def read_config(path: Path) -> Mappings:
-    """Return the mappings of a file of the configuration, and of those that it names; all else is left alone."""
-    table, problems = yaml_text.read(path, "config.file", "mappings by their names (mappings: ...)")
-    sections = [(table.entries[SECTION], str(path))] if SECTION in table.entries else []
-    for pattern in _texts(table.entries.get(FILES)):
-        for file in sorted(glob.glob(str(path.parent / pattern))):  # noqa: PTH207 (it may be absolute)
-            other, wrong = yaml_text.read(Path(file), FILES)
-            problems += wrong
-            if SECTION in other.entries:
-                sections.append((other.entries[SECTION], file))
-    result = read_mappings(sections)
-    result.problems = [*problems, *result.problems]
-    return result
-
-
-def mapping_of_stream(path: Path, stream: str) -> str | None:
-    """Return the name of the mapping that a stream of a configuration has; None where there is no such stream."""
-    table, _ = yaml_text.read(path)
-    streams, defaults = table.entries.get("streams"), table.entries.get("defaults")
-    for each in streams.items if isinstance(streams, Sequence) else (table.entries.get("stream"),):
-        if isinstance(each, Table) and _text(each, "name") == stream:
-            return _text(each, "mapping") or (_text(defaults, "mapping") if defaults is not None else None)
-    return None
-
-
-def _texts(node: Node | None) -> list[str]:
-    items = node.items if isinstance(node, Sequence) else (node,)
-    return [item.text for item in items if isinstance(item, Scalar) and item.text is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +76,7 @@ class _Reader:
             place = section.at(name, value, node.lines.get(name))
             if not _NAME.fullmatch(name) or len(name) > 64:
                 place.problem("this name", _NAME_SYNTAX)
-            elif name == BUILT_IN:
+            elif name == IRIS:
                 place.problem("the name iris", "another one: iris is what is built in, and needs no mapping")
             elif name in self._declared:
                 first = self._declared[name]
@@ -141,12 +88,12 @@ class _Reader:
 
     def read(self) -> Mappings:
         """Read what was taken."""
-        result = Mappings(names=frozenset(self._declared))
+        result = Mappings()
         for name, declared in self._declared.items():
             here = Here(self._notes, declared.file, f"{SECTION}.{name}", declared.line)
             try:
                 table = self._resolved(name, declared, here, (name,))
-                result.by_name[name] = MAPPING.read(table, here)
+                result.by_name[name] = replace(MAPPING.read(table, here), mark=_mark(table))
             except Unreadable:
                 continue
         # Several that extend one repeat what is wrong with it.
@@ -177,11 +124,8 @@ class _Reader:
             known = [*self._declared, *presets.names()]
             hint = did_you_mean(name, known) or f" ({', '.join(presets.names())})"
             raise place.problem("an unknown name", f"the name of a preset or of another mapping{hint}")
-        table, _ = yaml_text.read(presets.path(name))
-        section = table.entries[SECTION]
-        assert isinstance(section, Table)  # noqa: S101 (a test reads every preset)
-        node = section.entries[name]
-        assert isinstance(node, Table)  # noqa: S101
+        node = presets.section(name).entries[name]
+        assert isinstance(node, Table)  # noqa: S101 (a test reads every preset)
         return _Declared(node, f"preset {name}", node.line)
 
     def _note_origins(self, base: _Declared) -> None:
@@ -196,6 +140,10 @@ class _Reader:
                 pending += node.entries.values()
             elif isinstance(node, Sequence):
                 pending += node.items
+
+
+def _mark(table: Table) -> str:
+    return hashlib.sha256(json.dumps(as_json(table)).encode()).hexdigest()[:16]
 
 
 def _merged(base: Table, change: Table) -> Table:
@@ -222,19 +170,13 @@ def _merged_value(name: str, base: Node | None, change: Node) -> Node:
 
 def _merged_items(key: str, base: Sequence, change: Sequence, *, new_first: bool) -> Sequence:
     """Return the items of both, those with the same value of `key` merged."""
-    changes = {_text(item, key): item for item in change.items}
+    changes = {text_of(item, key): item for item in change.items}
 
     def changed(item: Node) -> Node:
-        other = changes.get(_text(item, key))
+        other = changes.get(text_of(item, key))
         return _merged(item, other) if isinstance(item, Table) and isinstance(other, Table) else item
 
     old = [changed(item) for item in base.items]
-    known = {_text(item, key) for item in base.items}
-    new = [item for item in change.items if _text(item, key) is None or _text(item, key) not in known]
+    known = {text_of(item, key) for item in base.items}
+    new = [item for item in change.items if text_of(item, key) is None or text_of(item, key) not in known]
     return Sequence((*new, *old) if new_first else (*old, *new), change.line)
-
-
-def _text(item: Node, key: str) -> str | None:
-    """What a table has for a key, as text."""
-    value = item.entries.get(key) if isinstance(item, Table) else None
-    return value.text if isinstance(value, Scalar) else None

@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from iris_exporter.config.mappings import SECTION
 from iris_exporter.mapping.fields import Schema
 from iris_exporter.mapping.mapping_language import MAPPING
-from iris_exporter.mapping.reading import SECTION
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

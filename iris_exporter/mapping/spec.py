@@ -245,6 +245,7 @@ class Mapping:
     needs_key: bool = False  # templates use the key file (`${secret}`)
     secrets: frozenset[str] = frozenset()  # names that templates use: `${secret.NAME}`
     parameters: frozenset[str] = frozenset()  # `${param.NAME}`
+    mark: str = ""  # stands for what was written, so that mappings with `1` and `true` at one place are not equal
 
     @property
     def all_entries(self) -> tuple[Entry, ...]:

@@ -6,7 +6,8 @@ from typing_extensions import override
 
 from iris_exporter.config.values import quoted
 from iris_exporter.config.yaml_tree import Node, Scalar, Sequence, Table
-from iris_exporter.mapping.fields import Constant, Schema, Type, did_you_mean
+from iris_exporter.core.suggestions import did_you_mean
+from iris_exporter.mapping.fields import Constant, Schema, Type
 from iris_exporter.mapping.notes import Here
 from iris_exporter.mapping.templates import Fields, Items, Part, Template, names_in
 

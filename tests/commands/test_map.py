@@ -141,7 +141,7 @@ def test_what_is_doubtful_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFix
         (["--try", str(NTFY), "--mapping", "ntfi"], "did you mean ntfy?"),
         (["--try", str(NTFY), "--mapping", "mine"], "no 'mine' among the presets, and no --config.file has others"),
         (["--suggest", "/no/such"], "cannot read"),
-        (["--suggest", "/dev/null"], "no message in the sample"),
+        (["--suggest", "/dev/null"], "there is no message in /dev/null"),
     ],
 )
 def test_what_cannot_be_read_is_one_line(

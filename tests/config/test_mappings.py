@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+import yaml
 
 from iris_exporter import config, logs
 from iris_exporter.config import mappings
@@ -225,6 +226,24 @@ def test_a_discovered_stream_finds_mappings_as_a_configured_one(tmp_path: Path) 
 def test_defaults_name_the_mapping_of_discovered_streams(tmp_path: Path) -> None:
     text = "defaults: {mapping: ntfy}\nstreams_files: [nowhere.yaml]\n"
     assert entry(load(tmp_path, text)).mapped == load_preset("ntfy")
+
+
+@pytest.mark.parametrize(("before", "after"), [("1", "true"), ("1", "1.0"), ("1", '"1"'), ("0", "false")])
+def test_a_constant_of_another_type_is_another_mapping(before: str, after: str, tmp_path: Path) -> None:
+    """Python takes them for equal: a reload would go on with the mapping from before."""
+    found = [
+        load(
+            tmp_path,
+            "stream: {name: a, url: wss://source.example/feed, mapping: m}\n"
+            f"mappings: {{m: {{namespace: m, messages: [{{kind: a, when: {{$.a: {text}}}, role: ack}}]}}}}",
+        )
+        for text in (before, after, after)
+    ]
+    one, other, again = (settings.mappings["m"] for settings in found)
+    assert one != other
+    assert other is again
+    [constant] = other.entries[0].when[0].equals or ()
+    assert type(constant) is type(yaml.safe_load(after))
 
 
 def test_no_two_presets_give_a_metric_two_meanings() -> None:

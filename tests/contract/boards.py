@@ -9,11 +9,11 @@ from typing import Any
 
 import promql_parser
 
+from iris_exporter.config.mappings import read_config
 from iris_exporter.grafana import mapped, mapped_panels
 from iris_exporter.grafana.queries import FOREIGN, growth
 from iris_exporter.instruments.catalog import CATALOG
 from iris_exporter.instruments.metric import Label, Metric
-from iris_exporter.mapping.reading import read_config
 from iris_exporter.mapping.spec import Mapping, MetricKind, MetricSpec
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,12 +7,13 @@ series, without buckets and the label `stream`, and `summary.json` with what els
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from iris_exporter.config.mappings import Found
 from iris_exporter.mapping import presets
-from iris_exporter.mapping.reading import read_files
 from iris_exporter.mapping.spec import Mapping
 
 DIRECTORY = Path(__file__).parents[1] / "data" / "mappings"
@@ -37,6 +38,13 @@ class Sample:
         if self.form == "json":
             return [self.content.strip()]
         return [line for line in self.content.splitlines() if line]
+
+
+def read_files(paths: Iterable[Path]) -> Found:
+    """Read files that have mappings alone, as those of `mapping-files`."""
+    found = Found()
+    found.read(None, [str(path) for path in paths])
+    return found
 
 
 def mapping_of(name: str) -> Mapping:

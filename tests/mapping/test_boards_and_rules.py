@@ -55,7 +55,7 @@ mappings:
 
 @pytest.fixture
 def plant(tmp_path: Path) -> tuple[Path, Mapping]:
-    from iris_exporter.mapping.reading import read_config
+    from iris_exporter.config.mappings import read_config
 
     path = tmp_path / "plant.yaml"
     path.write_text(ALERTING)

@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 from iris_exporter.errors import Problem
 from iris_exporter.instruments.catalog import CATALOG
 from iris_exporter.mapping.lint import RESERVED_NAMESPACES, clashes
-from iris_exporter.mapping.reading import read_files
+from tests.mapping.samples import read_files
 
 FILES = sorted((Path(__file__).parents[1] / "data" / "mapping-lint").glob("*.yaml"))
 

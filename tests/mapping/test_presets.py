@@ -3,8 +3,8 @@
 import pytest
 
 from iris_exporter.mapping import presets
-from iris_exporter.mapping.reading import read_files
 from tests.mapping import samples
+from tests.mapping.samples import read_files
 
 
 def test_there_are_presets() -> None:
@@ -17,7 +17,7 @@ def test_there_are_presets() -> None:
 def test_a_preset_reads_without_a_doubt(name: str) -> None:
     read = read_files([presets.path(name)])
     assert read.problems == []
-    assert read.warnings == []
+    assert read.warnings == ()
     assert list(read.by_name) == [name]
     assert presets.text(name).startswith("# ")
     assert 20 < len(presets.summary(name)) < 120

@@ -5,13 +5,15 @@ from pathlib import Path
 import pytest
 
 from iris_exporter.config import yaml_text
+from iris_exporter.config.mappings import Found, read_config
 from iris_exporter.mapping.paths import Root
-from iris_exporter.mapping.reading import Mappings, read_files, read_mappings
+from iris_exporter.mapping.reading import Mappings, read_mappings
 from iris_exporter.mapping.spec import Condition, Format, Mapping, MetricKind, Role, is_same
 from iris_exporter.mapping.templates import Fields, Template
+from tests.mapping.samples import read_files
 
 
-def read(text: str, directory: Path) -> Mappings:
+def read(text: str, directory: Path) -> Found:
     file = directory / "mappings.yaml"
     file.write_text(text, encoding="utf-8")
     return read_files([file])
@@ -262,7 +264,7 @@ mappings:
         ("- a\n", "FILE:1: (file): got a list, expected mappings by their names (mappings: ...)"),
         ("a\n", "FILE:1: (file): got a single value, expected mappings by their names (mappings: ...)"),
         ("mappings: [a]\n", "FILE:1: mappings: got a list, expected mappings by their names"),
-        ("mappings: {}\nstreams: []\n", "FILE:2: streams: got an unknown key, expected mappings alone"),
+        ("mappings: {}\nstreams: []\n", "FILE:2: streams: got an unknown key, expected one of mappings"),
         ("mappings: {a: [b]}\n", "FILE:1: mappings.a: got a list, expected keys with values"),
         ("mappings: {a: {b}\n", "FILE:"),
         ("mappings:\n  a: {x: @.a}\n", "cannot start any token; write it in quotes)"),
@@ -276,7 +278,8 @@ def test_what_is_no_mapping_is_one_clear_problem(text: str, expected: str, tmp_p
 
 
 def test_a_file_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
-    assert "a readable file" in str(read_files([tmp_path / "none.yaml"]).problems[0])
+    assert "a readable file" in str(read_config(tmp_path / "none.yaml").problems[0])
+    assert "a file that is there" in str(read_files([tmp_path / "none.yaml"]).problems[0])
 
 
 def test_a_name_stands_once_in_all_files(tmp_path: Path) -> None:

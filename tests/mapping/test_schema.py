@@ -9,9 +9,9 @@ from jsonschema import Draft202012Validator
 from iris_exporter.config import yaml_text
 from iris_exporter.mapping import presets
 from iris_exporter.mapping.fields import as_json
-from iris_exporter.mapping.reading import read_files
 from iris_exporter.mapping.schema import schema
 from tests.mapping import samples
+from tests.mapping.samples import read_files
 
 FILES = [presets.path(name) for name in presets.names()] + sorted(samples.DIRECTORY.glob("*/mapping.yaml"))
 

@@ -15,10 +15,10 @@ from iris_exporter.core.status import State
 from iris_exporter.http.session import open_session
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.metric import Metric
-from iris_exporter.mapping.reading import read_files
 from iris_exporter.mapping.spec import Mapping
 from iris_exporter.streams.profile import profile_for
 from iris_exporter.streams.stream import Stream
+from tests.mapping.samples import read_files
 from tests.settings import stream_settings
 from tests.transports.support import Server, serve
 from tests.waiting import until

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from iris_exporter.config import yaml_text
 from iris_exporter.config.yaml_tree import Node, Scalar, Sequence, Table
 from iris_exporter.mapping import presets
-from iris_exporter.mapping.reading import read_files, read_mappings
+from iris_exporter.mapping.reading import read_mappings
 from iris_exporter.trial.report import report
 from iris_exporter.trial.samples import read_sample
 from iris_exporter.trial.saving import Disguise
@@ -19,6 +19,7 @@ from iris_exporter.trial.suggest import suggest
 from iris_exporter.trial.testing import read_arrivals, try_arrivals
 from tests.examples import examples
 from tests.mapping import samples
+from tests.mapping.samples import read_files
 
 KEYS = st.sampled_from(["type", "id", "time", "data", "value", "took_ms", "a b", "le", "1", "", "count", "$x", "ä"])
 TEXTS = st.sampled_from(["a", "b", "update", "1.5", "2025-10-09T08:53:19Z", "", "x" * 300, "\u202e", 'q"\\'])

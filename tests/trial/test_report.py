@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from iris_exporter.mapping.reading import read_files
 from iris_exporter.mapping.spec import Mapping
 from iris_exporter.trial.report import report
 from iris_exporter.trial.running import Result
 from iris_exporter.trial.saving import Disguise
 from iris_exporter.trial.testing import read_arrivals, series, try_arrivals
+from tests.mapping.samples import read_files
 
 MAPPING = """
 mappings:

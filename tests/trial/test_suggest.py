@@ -4,15 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from iris_exporter.mapping.reading import Mappings, read_files
+from iris_exporter.config.mappings import Found
 from iris_exporter.mapping.spec import Role
 from iris_exporter.trial.samples import read_sample
 from iris_exporter.trial.suggest import suggest
 from iris_exporter.trial.testing import read_arrivals, try_arrivals
 from tests.mapping import samples
+from tests.mapping.samples import read_files
 
 
-def suggested(content: bytes, directory: Path) -> Mappings:
+def suggested(content: bytes, directory: Path) -> Found:
     recording = read_sample(content, names_events=True, lines=False)
     file = directory / "suggested.yaml"
     file.write_text(suggest("My source", recording.arrivals, form=recording.form), encoding="utf-8")

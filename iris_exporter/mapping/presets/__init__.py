@@ -8,6 +8,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from iris_exporter.config import yaml_text
+from iris_exporter.config.mappings import SECTION
+from iris_exporter.config.yaml_tree import Table
+
 if TYPE_CHECKING:
     from iris_exporter.mapping.spec import Mapping
 
@@ -30,6 +34,14 @@ def text(name: str) -> str:
     return path(name).read_text("utf-8")
 
 
+def section(name: str) -> Table:
+    """Return what a preset has below `mappings:`, which is the mapping of its name."""
+    table, _ = yaml_text.read(path(name))
+    node = table.entries[SECTION]
+    assert isinstance(node, Table)  # noqa: S101 (a test reads every preset)
+    return node
+
+
 def summary(name: str) -> str:
     """Return what a preset is for, from its first line."""
     return text(name).partition("\n")[0].removeprefix("#").strip()
@@ -38,8 +50,8 @@ def summary(name: str) -> str:
 @cache
 def load(name: str) -> "Mapping":
     """Return the mapping of a preset; KeyError for an unknown name."""
-    from iris_exporter.mapping.reading import read_files  # which reads presets for `extends`
+    from iris_exporter.mapping.reading import read_mappings  # which reads presets for `extends`
 
     if name not in names():
         raise KeyError(name)
-    return read_files([path(name)]).by_name[name]
+    return read_mappings([(section(name), str(path(name)))]).by_name[name]
