@@ -219,7 +219,7 @@ async def run(scale: Scale) -> list[Row]:
     if untold:
         raise BenchmarkError(f"{untold} clients were not told when to come back")
     seconds, of_exporter = (Counter(map(int, moments)) for moments in (returns + live, live))
-    show(f"{scale.clients:,} clients after a restart: those that came back in each second", seconds)
+    show(f"{scale.clients:,} clients after a restart: how many came back in the busiest second of each bar", seconds)
     show(f"of them the {streams} streams of the exporter", of_exporter)
     name = f"{scale.clients:,} clients at {EVENTS_PER_SECOND} events/s"
     return [

@@ -5,6 +5,7 @@ without export; the aim for traces is a ratio of 0.8. Log records are exported o
 their floor is the SDK's encoding alone, of records that have been made before.
 """
 
+import logging
 import statistics
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -117,12 +118,16 @@ async def compare(source: Source, framing: str, logs: str, scale: Scale) -> tupl
 
 @asynccontextmanager
 async def exporting(logs: str, address: str = _NOWHERE) -> AsyncIterator[Telemetry]:
-    """Telemetry that runs; `logs` is the exporter of log records."""
+    """Telemetry that runs; `logs` is the exporter of log records. It does not warn of a collector that is away."""
     settings = read_otel({"OTEL_EXPORTER_OTLP_ENDPOINT": address, "OTEL_LOGS_EXPORTER": logs})
     metrics = SelfMetrics("0", "unknown", "3")
     telemetry = Telemetry(settings, SystemClock(), "0", metrics)
     telemetry.start(TaskOwner(SystemClock(), partial(metrics.add, catalog.TASK_FAILURES, 1)))
+    logger = logging.getLogger("iris_exporter.otlp")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
     try:
         yield telemetry
     finally:
         await telemetry.close()
+        logger.setLevel(level)
