@@ -29,7 +29,9 @@ from iris_exporter.backend.server import Backend
 from iris_exporter.backend.service import TICK_SECONDS, BackendSettings
 from iris_exporter.backend.source import Source
 from iris_exporter.clock import Clock, SystemClock
-from iris_exporter.core.subscriptions import PROTOBUF_SUBPROTOCOL
+from iris_exporter.core.negotiation import GRAPHQL_PATH, GRAPHQL_SUBPROTOCOL
+from iris_exporter.core.subscriptions import PROTOBUF_SUBPROTOCOL, STREAM_PATH
+from iris_exporter.decoding.iris_graphql import operation
 
 UPDATE_SECONDS = 5
 POLL_SECONDS = 30
@@ -59,8 +61,10 @@ class Way:
     websocket: bool
     options: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+    graphql: bool = False
 
 
+_GRAPHQL = {"Sec-WebSocket-Protocol": GRAPHQL_SUBPROTOCOL}
 _DEFLATE = {"Sec-WebSocket-Extensions": "permessage-deflate"}
 _PROTOBUF = {"Sec-WebSocket-Protocol": PROTOBUF_SUBPROTOCOL}
 _GZIP = {"Accept-Encoding": "gzip"}
@@ -70,6 +74,8 @@ WAYS = (
     Way("WebSocket, protobuf", websocket=True, headers=_PROTOBUF),
     Way("WebSocket, permessage-deflate", websocket=True, headers=_DEFLATE),
     Way("SSE, gzip", websocket=False, headers=_GZIP),
+    Way("GraphQL", websocket=True, headers=_GRAPHQL, graphql=True),
+    Way("GraphQL, permessage-deflate", websocket=True, headers=_GRAPHQL | _DEFLATE, graphql=True),
     *(Way(f"SSE, {name}", websocket=False, options={name: value}) for name, value in ALL.items()),
     Way("SSE, all together", websocket=False, options=ALL, headers=_GZIP),
     Way("WebSocket, all together", websocket=True, options=ALL, headers=_PROTOBUF | _DEFLATE),
@@ -243,15 +249,23 @@ async def _subscribe(backend: Backend, way: Way) -> Wire:
     if way.websocket:
         upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
         key = {"Sec-WebSocket-Key": "MTIzNDU2Nzg5MDEyMzQ1Ng=="}
-        wire.request("/api/stream", {**upgrade, **key, **way.headers})
+        wire.request(GRAPHQL_PATH if way.graphql else STREAM_PATH, {**upgrade, **key, **way.headers})
         await wire.until(b"101")
-        head = wire.received
-        wire.say({"type": "subscribe", "data": way.options})
-        await wire.more_than(head)
+        for message in _openings(way):
+            before = wire.received
+            wire.say(message)
+            await wire.more_than(before)
     else:
-        wire.request("/api/stream?" + urlencode(query(way.options)), way.headers)
+        wire.request(f"{STREAM_PATH}?{urlencode(query(way.options))}", way.headers)
         await wire.until(b"200")
     return wire
+
+
+def _openings(way: Way) -> list[dict[str, Any]]:
+    """What a client says on a WebSocket; each is answered. Over GraphQL it selects what the exporter does."""
+    if way.graphql:
+        return [{"type": "connection_init"}, json.loads(operation.subscribe(way.options, ""))]
+    return [{"type": "subscribe", "data": way.options}]
 
 
 def query(options: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -347,7 +361,7 @@ async def run(scale: Scale) -> list[Row]:
     rows.append(Row("delay of an event by the design, longest: polling", 1000.0 * POLL_SECONDS, "ms"))
     rows.append(Row("delay of an event by the design, longest: WebSocket, SSE", 200.0, "ms"))
     for way in WAYS:
-        if way.name in ("WebSocket", "SSE", "WebSocket, protobuf", "SSE, gzip"):
+        if way.name in ("WebSocket", "SSE", "WebSocket, protobuf", "SSE, gzip", "GraphQL"):
             found = sorted(await delays(way, scale.volume_events))
             rows.append(Row(f"delay of an event, {way.name}, median", 1000 * statistics.median(found), "ms"))
             rows.append(Row(f"delay of an event, {way.name}, longest", 1000 * found[-1], "ms"))
