@@ -140,6 +140,7 @@ async def write_events(response: web.StreamResponse, connection: Connection, cod
             await write(b"".join([frame.sse for frame in frames]))
         if connection.finished:
             break
+        await _let_others()
     if connection.was_cut:
         return
     if connection.last_line and not connection.faults.silent:
@@ -207,6 +208,15 @@ async def _write_websocket(socket: web.WebSocketResponse, connection: Connection
             await (sending if len(frame.body) <= SENT_AT_ONCE_BYTES else _to_its_end(sending))
         if connection.finished:
             return
+        await _let_others()
+
+
+async def _let_others() -> None:
+    """A turn for everybody else: neither a wait for what is there already nor a write to an empty socket gives one.
+
+    A replay of a whole history would hold up all other clients until its end.
+    """
+    await asyncio.sleep(0)
 
 
 async def _to_its_end(sending: Coroutine[Any, Any, None]) -> None:

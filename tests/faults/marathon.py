@@ -185,7 +185,7 @@ class ReferenceBackend(Source):
 
     @override
     def drawn_life(self) -> Life:
-        protocol = self._random.choice(("websocket", "sse"))
+        protocol = self._random.choice(("websocket", "sse", "graphql"))  # which has its address beside the other ones
         drawn = (f"--stream.{name}={self._random.choice(values)}" for name, values in SUBSCRIPTION.items())
         return Life(protocol, self._path, tuple(drawn))  # which ask for nothing at the older address
 

@@ -12,7 +12,7 @@ from iris_exporter.backend.connection import Connection, Ending
 from iris_exporter.backend.graphql import protocol
 from iris_exporter.backend.graphql.operations import Operation, RequestError, prepare, read_parameters, refusal
 from iris_exporter.backend.graphql.subscription import Subscription, next_frame
-from iris_exporter.backend.send_queue import MAX_ANSWERS
+from iris_exporter.backend.send_queue import MAX_ANSWERS, MAX_TAKEN
 from iris_exporter.backend.subscriber import ANSWERS_AHEAD, SUBSCRIBE_BURST, SUBSCRIBES_PER_SECOND
 from iris_exporter.backend.wire import HEARTBEATS, Frame, encode
 
@@ -137,8 +137,11 @@ class GraphQLSocket(Connection):
         frames = [] if self.faults.silent else [frame for frame, _ in self._answers]
         self._answers.clear()
         self.room.set()
-        for each in list(self.subscriptions.values()):
+        for operation_id, each in list(self.subscriptions.items()):
+            if len(frames) >= MAX_TAKEN:
+                break  # the others are in front next time
             frames += each.take()
+            self.subscriptions[operation_id] = self.subscriptions.pop(operation_id)
         now = self.now()
         waits = [each.send_queue.due_at() for each in self.subscriptions.values()]
         if self.ending is not None or any(due is not None and due <= now for due in waits):
