@@ -26,6 +26,9 @@ _MAX_COST = 2_000_000
 # Characters stand for all: those of Latin-1, and one for the rest.
 _SAMPLE = [chr(code) for code in range(256)] + ["\u4e00"]
 _ALL = frozenset(_SAMPLE)
+_CASED = frozenset(c for c in _SAMPLE if c.lower() != c.upper())
+# Of Latin-1, but the same without case as one that is not: i and the dotless one, k and kelvin, s and the long one, ...
+_CASED_BEYOND = frozenset("iIkKsS\u00b5\u00df\u00c5\u00e5\u00ff")
 
 _REPEATS = (sre.MAX_REPEAT, sre.MIN_REPEAT, sre.POSSESSIVE_REPEAT)
 
@@ -45,16 +48,28 @@ def read_pattern(text: str) -> re.Pattern[str]:
     try:
         pattern = re.compile(text)
         items = list(sre_parser.parse(text))
+        folds = bool(pattern.flags & re.IGNORECASE) or _folds(items)
     except (re.error, RecursionError, OverflowError) as error:
         reason = str(error) if isinstance(error, re.error) else "it is too deep or too large"
         raise PatternError(f"a regular expression ({reason})") from None
     _refuse_nested(items, inside=False)
-    if cost(items) > _MAX_COST:
+    if cost(items, folds=folds) > _MAX_COST:
         raise PatternError(
             "a regular expression that is quick for any text: repetitions that can match the same characters one after "
             "another are too many; anchor it with ^, or repeat only what may be there ([^ ]* for .*)"
         )
     return pattern
+
+
+def _folds(items: Iterable[Any]) -> bool:
+    """Whether some group asks for letters of either case, (?i:...)."""
+    for op, argument in items:
+        if op is sre.SUBPATTERN and argument[1] & re.IGNORECASE:
+            return True
+        branches = argument[1] if op is sre.BRANCH else [argument[2] if op in _REPEATS else _below(op, argument)]
+        if any(map(_folds, branches)):
+            return True
+    return False
 
 
 def _refuse_nested(items: Iterable[Any], *, inside: bool) -> None:
@@ -94,9 +109,12 @@ class _Piece:
     ways: int = 1  # besides: of alternatives
 
 
-def cost(items: Iterable[Any]) -> int:
-    """Return at most how many tries a search may take; `items` is the parsed pattern."""
-    pieces = list(_pieces(items))
+def cost(items: Iterable[Any], *, folds: bool) -> int:
+    """Return at most how many tries a search may take; `items` is the parsed pattern.
+
+    With `folds` letters of either case are the same, everywhere: of a pattern that asks so for a part, too.
+    """
+    pieces = list(_pieces(items, folds=folds))
     anchored = bool(pieces) and pieces[0].most == 0
     while pieces and pieces[-1].most != pieces[-1].least and pieces[-1].ways == 1:
         pieces.pop()
@@ -122,15 +140,15 @@ def _chain(pieces: list[_Piece]) -> int:
     return tries
 
 
-def _pieces(items: Iterable[Any]) -> Iterator[_Piece]:
+def _pieces(items: Iterable[Any], *, folds: bool) -> Iterator[_Piece]:
     for op, argument in items:
         if op in _REPEATS:
             least, most, inner = argument
-            characters, length = _union(inner)
+            characters, length = _union(inner, folds=folds)
             possessive = op is sre.POSSESSIVE_REPEAT
             yield _Piece(characters, least * length, least * length if possessive else most * max(length, 1))
         elif op is sre.BRANCH:
-            branches = [list(_pieces(branch)) for branch in argument[1]]
+            branches = [list(_pieces(branch, folds=folds)) for branch in argument[1]]
             characters = frozenset().union(*(piece.characters for branch in branches for piece in branch))
             ways = sum(max((_chain(branch[start:]) for start in range(len(branch))), default=1) for branch in branches)
             yield _Piece(characters, 0, 0 if not characters else 1, ways)
@@ -139,15 +157,25 @@ def _pieces(items: Iterable[Any]) -> Iterator[_Piece]:
             begins = argument in (sre.AT_BEGINNING, sre.AT_BEGINNING_STRING)
             yield _Piece(frozenset(), 0, 0) if begins else _Piece(_ALL, 1, 1)
         elif op in (sre.SUBPATTERN, sre.ATOMIC_GROUP, sre.ASSERT, sre.ASSERT_NOT):
-            yield from _pieces(_below(op, argument))
+            yield from _pieces(_below(op, argument), folds=folds)
         else:
-            yield _Piece(_characters(op, argument), 1, 1)
+            characters = _characters(op, argument)
+            yield _Piece(_both_cases(characters) if folds else characters, 1, 1)
 
 
-def _union(items: Iterable[Any]) -> tuple[frozenset[str], int]:
+def _union(items: Iterable[Any], *, folds: bool) -> tuple[frozenset[str], int]:
     """All characters that what is repeated can match, and how many of them at least."""
-    pieces = list(_pieces(items))
+    pieces = list(_pieces(items, folds=folds))
     return frozenset().union(*(piece.characters for piece in pieces)), sum(piece.least for piece in pieces)
+
+
+def _both_cases(characters: frozenset[str]) -> frozenset[str]:
+    """The characters, and all that are the same without case; beyond Latin-1 some are of one within it, such as s."""
+    beyond = _SAMPLE[-1]
+    if beyond in characters:
+        return characters | _CASED
+    closed = characters | {c for each in characters & _CASED for c in (each.lower(), each.upper()) if c in _ALL}
+    return closed | {beyond} if closed & _CASED_BEYOND else closed
 
 
 def _characters(op: Any, argument: Any) -> frozenset[str]:

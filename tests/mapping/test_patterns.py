@@ -23,6 +23,8 @@ from iris_exporter.mapping.patterns import MAX_SEARCHED, PatternError, read_patt
         r"^-?[0-9]+\.?[0-9]*$",
         r"error: .*",
         r"(?i)warn|error",
+        r"(?i)^[a-z]+ [A-Z]+$",
+        r"^[a-z]+[A-Z]+[a-z]+$",
         r"^.*,.*$",
         r"\berror\b",
         "",
@@ -48,6 +50,11 @@ def test_what_people_write_is_taken(text: str) -> None:
         (r"^[ab]+[bc]*[bd]*x", "quick for any text"),
         ("^" + ".{0,20}" * 6 + "x", "quick for any text"),
         ("^" + "(?:aa|[ab]a)" * 25 + "$", "quick for any text"),
+        ("(?i)s*S*\u017f*!", "quick for any text"),
+        ("(?i)k*K*\u212a*!", "quick for any text"),
+        ("(?i)\u00e5*\u00c5*\u212b*!", "quick for any text"),
+        ("(?i:[a-m]*[A-M]*)!", "quick for any text"),
+        ("x(?:y(?i:a*)|z)A*a*!", "quick for any text"),
         (r"^(a+)x?\1$", "references"),
         ("(", "a regular expression"),
         ("[z-a]", "a regular expression"),
@@ -71,3 +78,13 @@ def test_what_is_taken_ends_soon_for_its_worst_text(text: str) -> None:
     for character in "ab,1@ ":
         pattern.search(character * MAX_SEARCHED)
     assert time.process_time() - began < 5
+
+
+def test_what_is_the_same_without_case_is_known() -> None:
+    """Of each pair of characters that `re` takes for the same, the bound does, too."""
+    characters = [chr(code) for code in (*range(0x250), 0x3BC, 0x1E9E, 0x212A, 0x212B)]
+    pairs = [(a, b) for a in characters[:256] for b in characters if a != b and re.fullmatch(f"(?i){re.escape(a)}", b)]
+    assert len(pairs) > 100
+    for a, b in pairs:
+        with pytest.raises(PatternError, match="quick for any text"):
+            read_pattern(f"(?i){re.escape(a)}*{re.escape(b)}*!")
