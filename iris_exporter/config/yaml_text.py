@@ -16,6 +16,7 @@ from iris_exporter.errors import ConfigError, Problem
 _STANDARD_TAGS = "tag:yaml.org,2002:"
 _NULL = "tag:yaml.org,2002:null"
 _MERGE = "tag:yaml.org,2002:merge"
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def read(
@@ -129,7 +130,7 @@ class _Tree:
             if not node.tag.startswith(_STANDARD_TAGS):
                 self._report(line, key, "a value with a tag of its own (!...)", "a plain value")
             is_quoted = isinstance(node, yaml.ScalarNode) and node.style is not None
-            result = Scalar(None if node.tag == _NULL else node.value, line, is_quoted)
+            result = Scalar(None if node.tag == _NULL else self._text(node, key), line, is_quoted)
         self._open.discard(id(node))
         self._done[id(node)] = result
         return result
@@ -146,7 +147,7 @@ class _Tree:
             if name_node.tag == _MERGE:
                 merged.append((self.convert(value_node, key), name_line))
                 continue
-            name = name_node.value
+            name = self._text(name_node, key)
             inner = name if key == "(file)" else f"{key}.{name}"
             if name in entries:
                 self._report(name_line, inner, "the key a second time", f"it once (first on line {lines[name]})")
@@ -156,6 +157,17 @@ class _Tree:
         for source, source_line in merged:
             self._merge(source, source_line, key, entries, lines)
         return Table(entries, line, lines)
+
+    def _text(self, node: yaml.Node, key: str) -> str:
+        """The text of a node. Escapes can write surrogates: a pair is one character, and nothing can hold a half."""
+        text = str(node.value)
+        if _SURROGATES.search(text) is not None:
+            text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+        if _SURROGATES.search(text) is not None:
+            self._report(
+                node.start_mark.line + 1, key, "half of a surrogate pair (\\ud800 to \\udfff)", "whole characters"
+            )
+        return _SURROGATES.sub("\ufffd", text)
 
     def _merge(self, source: Node, line: int, key: str, entries: dict[str, Node], lines: dict[str, int]) -> None:
         """Add what `<<: *anchor` brings, one table or a list of them; the first that has a key wins."""

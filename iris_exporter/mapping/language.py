@@ -8,6 +8,7 @@ from typing import Any
 
 from iris_exporter.config.values import duration
 from iris_exporter.config.yaml_tree import Scalar, Table
+from iris_exporter.core.labels import MAX_LABEL_CHARS
 from iris_exporter.core.reasons import REASONS
 from iris_exporter.core.severities import SEVERITIES
 from iris_exporter.mapping import lint
@@ -15,7 +16,16 @@ from iris_exporter.mapping.conditions import CONDITIONS, PATH, PATHS
 from iris_exporter.mapping.fields import Choice, Entries, Flag, Many, Number, Option, Text, named
 from iris_exporter.mapping.notes import Here
 from iris_exporter.mapping.objects import Key, Object, Values
-from iris_exporter.mapping.operators import ID, LABEL_NAME, LABELS, METRIC_NAME, SEVERITY, STATE, VALUE_TYPE
+from iris_exporter.mapping.operators import (
+    ID,
+    LABEL_NAME,
+    LABELS,
+    METRIC_NAME,
+    SEVERITY,
+    STATE,
+    VALUE_TYPE,
+    check_label_text,
+)
 from iris_exporter.mapping.paths import PathError, Root, read_each
 from iris_exporter.mapping.spec import (
     AlertSpec,
@@ -77,6 +87,8 @@ def _make_metric(values: Values) -> MetricSpec:
     )
 
 
+_STATE_NAME = Text("a word", check_label_text, MAX_LABEL_CHARS)
+
 METRIC = Object(
     "metric",
     (
@@ -86,7 +98,11 @@ METRIC = Object(
         Key("value", VALUE_TYPE, "a path, several, a number, or operators", "1, of a counter"),
         Key("total", Flag(), "the source counts itself: the value is shown, and not added", "false"),
         Key("buckets", Many(Number(), "upper bounds", most=100), "rising upper bounds of a histogram"),
-        Key("states", Many(Text("a word", most=200), "states", most=100), "all states of a stateset"),
+        Key(
+            "states",
+            Many(Text("a word", check_label_text, MAX_LABEL_CHARS), "states", most=100),
+            "all states of a stateset",
+        ),
         Key("state", STATE, "where the state is that holds; a word that is no state is a problem"),
         Key("labels", LABELS, "labels by name, each a path, several, or operators"),
         Key("where", CONDITIONS, "what must hold for a sample"),

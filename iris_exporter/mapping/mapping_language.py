@@ -12,6 +12,7 @@ from iris_exporter.config.values import duration
 from iris_exporter.config.yaml_tree import Node, Scalar, Table
 from iris_exporter.core import request_headers
 from iris_exporter.core.request_headers import BadHeaderError
+from iris_exporter.core.shorten import SHORTEST
 from iris_exporter.core.status import PROTOCOLS
 from iris_exporter.mapping import lint
 from iris_exporter.mapping.conditions import CONDITIONS, PATH
@@ -109,7 +110,7 @@ LIMITS = Object(
     (
         Key("series", Number(1, 1_000_000, whole=True), "series of one stream", "10000"),
         Key("label-values", Number(1, 1_000_000, whole=True), "values of one label", "1000"),
-        Key("label-length", Number(1, 10_000, whole=True), "characters of one value of a label", "200"),
+        Key("label-length", Number(SHORTEST, 10_000, whole=True), "characters of one value of a label", "200"),
         Key("ids", Number(1, 1_000_000, whole=True), "identities that are remembered", "10000"),
     ),
     lambda values: MappingLimits(**values.pick("series", "label-values", "label-length", "ids")),

@@ -12,6 +12,7 @@ from typing import Any
 from typing_extensions import override
 
 from iris_exporter.config.yaml_tree import Node, Scalar, Sequence, Table, typed
+from iris_exporter.core.labels import MAX_LABEL_CHARS, clean_label
 from iris_exporter.core.severities import SEVERITIES
 from iris_exporter.mapping.conditions import PATH, PATHS, PATTERN
 from iris_exporter.mapping.fields import (
@@ -194,24 +195,30 @@ def _make_label(values: Values) -> dict[str, Any]:
     return values.pick(*names, constant="value", unmapped="other")
 
 
-_LABEL_TEXT = Text("a text", most=200)
+def check_label_text(text: str) -> str:
+    """Return a text that can be the value of a label; raises ValueError with what is expected."""
+    if clean_label(text) != text:
+        raise ValueError("a text of characters that are seen")
+    return text
 
+
+LABEL_TEXT = Text("a text", check_label_text, MAX_LABEL_CHARS)
 
 LABEL = Object(
     "label",
     (
         Key("path", PATHS, "where the text is; of several paths the first that is there and not null"),
-        Key("value", _LABEL_TEXT, "a constant instead"),
+        Key("value", LABEL_TEXT, "a constant instead"),
         Key("pattern", PATTERN, "takes the first group (or all) of what is found; else the label is `other`"),
         Key("lower", Flag(), "makes it lower case", "false"),
-        Key("map", Entries(_TEXT_KEY, _LABEL_TEXT, "texts and what they become"), "other texts for texts"),
+        Key("map", Entries(_TEXT_KEY, LABEL_TEXT, "texts and what they become"), "other texts for texts"),
         Key(
             "keep",
-            Changed(Many(_LABEL_TEXT, "texts"), frozenset),
+            Changed(Many(_TEXT_KEY, "texts"), frozenset),
             "the only texts that stay; others become `other`",
         ),
-        Key("other", _LABEL_TEXT, "what other texts become; without it those that `map` lacks stay", "other"),
-        Key("default", _LABEL_TEXT, "the text where there is none", "an empty one"),
+        Key("other", LABEL_TEXT, "what other texts become; without it those that `map` lacks stay", "other"),
+        Key("default", LABEL_TEXT, "the text where there is none", "an empty one"),
         Key("max-values", Number(1, 1_000_000, whole=True), "how many different texts; more become `other`", "1000"),
     ),
     _make_label,
@@ -272,7 +279,7 @@ STATE_OBJECT = Object(
     "state",
     (
         Key("path", PATHS, "where the word is", required=True),
-        Key("map", Entries(_TEXT_KEY, _LABEL_TEXT, "words and their states"), "states for other words"),
+        Key("map", Entries(_TEXT_KEY, LABEL_TEXT, "words and their states"), "states for other words"),
     ),
     lambda values: StateSpec(**values.pick("path", "map")),
 )

@@ -145,14 +145,15 @@ def _iso(raw: str | float) -> float | None:
 
 
 def label(spec: LabelSpec, raw: object, limit: int) -> tuple[str, bool]:
-    """The text of a label, and whether it was changed to be shown; at most `limit` characters.
+    """The text of a label, and whether it was changed to be shown; at most `limit` characters, unless it is a constant.
 
     Raises:
         UnusableValueError: `wrong_type`, `not_finite`.
     """
-    text = spec.constant if spec.path is None else text_of(raw)
-    if spec.path is not None:
-        text = _operated(spec, text) if text else spec.default
+    if spec.path is None:
+        return spec.constant or "", False
+    text = text_of(raw)
+    text = _operated(spec, text) if text else spec.default
     clean = clean_label(text or "", limit)
     return clean, clean != text
 
