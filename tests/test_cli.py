@@ -133,6 +133,17 @@ def test_config_check_names_the_streams(capsys: Capture, monkeypatch: pytest.Mon
     assert capsys.readouterr().out == "configuration is valid: 1 stream (default)\n"
 
 
+def test_config_check_says_what_is_doubtful_about_mappings(capsys: Capture, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(
+        "streams: [{name: a, url: 'http://localhost', mapping: a, protocol: sse}]\n"
+        "mappings: {a: {namespace: a, messages: [{kind: a, role: ack}, {kind: b, role: ack}]}}\n"
+    )
+    assert cli.main(["--config.check", f"--config.file={tmp_path}/a.yaml"]) == 0
+    out, err = capsys.readouterr()
+    assert out == "configuration is valid: 1 stream (a)\n"
+    assert err.startswith(f"warning: {tmp_path}/a.yaml:2: mappings.a.messages")
+
+
 def test_config_check_lists_the_values_that_are_ignored(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "soon")
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "otlp")

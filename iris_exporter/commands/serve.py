@@ -93,6 +93,8 @@ def _show_valid(settings: Settings, otel: OtelSettings) -> None:
     if otel.ignored:
         ignored = "".join(f"  {problem}\n" for problem in otel.ignored)
         sys.stderr.write(logs.redact(f"{PROGRAM}: these values are ignored:\n{ignored}"))
+    warnings = "".join(f"warning: {warning}\n" for warning in settings.mapping_warnings)
+    sys.stderr.write(logs.redact(warnings))
     count, names = len(settings.streams), ", ".join(stream.name for stream in settings.streams)
     listed = f" ({names})" if names else ""
     more = "; more may be discovered" if settings.discovery.is_on else ""

@@ -50,7 +50,19 @@ PATTERN = Text("a regular expression", read_pattern, 500)
 
 # Conditions
 
-_CONSTANTS = Many(Constant(), "constants", single=True)
+
+class _Expected(Constant):
+    """A constant that a value is compared with."""
+
+    @override
+    def read(self, node: Node, here: Here) -> Any:
+        value = super().read(node, here)
+        if isinstance(value, str):
+            here.warn_of_names(value)
+        return value
+
+
+_CONSTANTS = Many(_Expected(), "constants", single=True)
 
 CONDITION = Object(
     "condition",

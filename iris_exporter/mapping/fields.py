@@ -73,6 +73,7 @@ class Text(Type):
             raise here.problem(shown(node), self.syntax)
         if len(node.text) > self.most:
             raise here.problem(f"{len(node.text)} characters", f"{self.syntax}, of at most {self.most}")
+        here.warn_of_names(node.text)
         try:
             return self.check(node.text)
         except ValueError as error:

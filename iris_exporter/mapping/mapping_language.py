@@ -44,7 +44,7 @@ from iris_exporter.mapping.spec import (
     TestCase,
 )
 from iris_exporter.mapping.template_types import URL_TEXT
-from iris_exporter.mapping.templates import Template
+from iris_exporter.mapping.templates import NAMES, Template, means, names_in
 
 # Beside the stream
 
@@ -181,6 +181,8 @@ def _header_text(text: str) -> str:
         request_headers.parse(f"X: {text}")
     except BadHeaderError as error:
         raise ValueError(f"a value of a header ({error})") from None
+    if any(means(name, NAMES) for name in names_in(text)):
+        raise ValueError("a text without ${...}, which has no value here; a key is sent by authorize: header:NAME")
     return text
 
 

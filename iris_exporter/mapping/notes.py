@@ -6,6 +6,7 @@ from iris_exporter.config.values import plain
 from iris_exporter.config.yaml_tree import Node
 from iris_exporter.errors import Problem
 from iris_exporter.mapping.paths import Root
+from iris_exporter.mapping.templates import NAMES, means, names_in
 
 
 class Unreadable(Exception):  # noqa: N818 (raised after the problem has been noted, and shown to nobody)
@@ -53,6 +54,12 @@ class Here:
     def warn(self, value: str, expected: str) -> None:
         """Note what is allowed and probably not meant."""
         self.notes.warnings.append(self._note(value, expected))
+
+    def warn_of_names(self, text: str) -> None:
+        """Note `${name}` in a text that is not sent, where it has no value."""
+        for name in names_in(text):
+            if means(name, NAMES):
+                self.warn(f"${{{name}}}", "it in what is sent alone: here it has no value, and stays as it stands")
 
     def _note(self, value: str, expected: str) -> Problem:
         return Problem(f"{self.file}:{self.line}" if self.line else self.file, self.key, value, expected)

@@ -9,9 +9,8 @@ from iris_exporter.config.yaml_tree import Node, Scalar, Sequence, Table
 from iris_exporter.core.suggestions import did_you_mean
 from iris_exporter.mapping.fields import Constant, Schema, Type
 from iris_exporter.mapping.notes import Here
-from iris_exporter.mapping.templates import Fields, Items, Part, Template, names_in
+from iris_exporter.mapping.templates import Fields, Items, Part, Template, means, names_in
 
-_NAMED = ("secret.", "param.")
 _MAX_DEPTH = 20
 
 
@@ -66,7 +65,7 @@ class TemplateType(Type):
     def _check(self, text: str, here: Here) -> None:
         """Note the names in a text that mean nothing here."""
         for name in names_in(text):
-            if name in self.names or (name.startswith(_NAMED) and name.partition(".")[0] + ".NAME" in self.names):
+            if means(name, self.names):
                 if name.endswith("."):
                     here.problem(quoted(f"${{{name}}}"), "a name behind the dot")
                 continue

@@ -10,6 +10,9 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+NAMES = ("secret", "secret.NAME", "param.NAME", "cursor", "next", "origin")
+"""All that mean something in some text; which of them do in one, its type says."""
+
 LIST = "[]"
 """Behind a name: the value is divided at commas."""
 
@@ -62,6 +65,12 @@ class Template:
         if isinstance(self.content, Fields | Items):
             return json.dumps(_filled(self.content, resolve), ensure_ascii=False, separators=(",", ":"))
         return _text(str(self.content), resolve)
+
+
+def means(name: str, names: tuple[str, ...]) -> bool:
+    """Whether a name is one of `names`, or begins as one of those that end in .NAME."""
+    prefix, dot, _ = name.partition(".")
+    return name in names or (dot == "." and f"{prefix}.NAME" in names)
 
 
 def names_in(text: str) -> Iterator[str]:
