@@ -43,7 +43,7 @@ def problem(url: str, schemes: tuple[str, ...]) -> str | None:
     except ValueError:
         return "the host or the port is not valid"
     if parts.scheme.lower() not in schemes:
-        return "the scheme is missing" if not parts.scheme or not parts.netloc else f"the scheme is {parts.scheme}"
+        return "the scheme is missing" if not parts.scheme or "://" not in url else f"the scheme is {parts.scheme}"
     if "@" in parts.netloc:
         return "no user or password in it; put the key in a file and name it by api-key-file"
     # What stands between a bracket and the port is lost to the parser, and a later form of addresses passes.

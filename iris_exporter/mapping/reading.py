@@ -121,7 +121,7 @@ class _Reader:
 
     def _preset(self, name: str, place: Here) -> _Declared:
         if name not in presets.names():
-            known = [*self._declared, *presets.names()]
+            known = [*(each for each in self._declared if each != name), *presets.names()]
             hint = did_you_mean(name, known) or f" ({', '.join(presets.names())})"
             raise place.problem("an unknown name", f"the name of a preset or of another mapping{hint}")
         node = presets.section(name).entries[name]
