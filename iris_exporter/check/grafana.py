@@ -18,7 +18,7 @@ from iris_exporter.core.failures import TransportError
 from iris_exporter.errors import UsageError
 from iris_exporter.grafana import files, versions
 from iris_exporter.grafana.client import TIMEOUT_SECONDS, Grafana, GrafanaError, Json
-from iris_exporter.grafana.revision import is_shipped
+from iris_exporter.grafana.revision import board_list, is_shipped
 from iris_exporter.http import tls
 from iris_exporter.http.redirects import origin
 from iris_exporter.process.blocking import BlockedError, Pool
@@ -152,9 +152,11 @@ def chosen(sources: list[Json], boards: tuple[Json, ...]) -> Json | None:
 
 
 def _saved(board: Json) -> str | None:
-    for variable in (board.get("templating") or {}).get("list") or ():
-        if isinstance(variable, dict) and variable.get("name") == VARIABLE:
-            value = (variable.get("current") or {}).get("value")
+    """The data source that a dashboard was saved with; whoever has saved it, it may have any shape."""
+    for variable in board_list(board, "templating", "list"):
+        if variable.get("name") == VARIABLE:
+            current = variable.get("current")
+            value = current.get("value") if isinstance(current, dict) else None
             return value if isinstance(value, str) else None
     return None
 

@@ -88,7 +88,8 @@ def dashboard_change(wanted: Json, there: Json | None, folder_uid: str, there_fo
         return Change("dashboard", uid, Action.CREATE)
     stored = {key: value for key, value in there.items() if key not in _DASHBOARD_BOOKS}
     moved = f"-folder: {there_folder}\n+folder: {folder_uid}\n" if folder_uid != there_folder else ""
-    newer = stored.get("schemaVersion", 0) > wanted.get("schemaVersion", 0)
+    schema = stored.get("schemaVersion")
+    newer = isinstance(schema, int) and schema > wanted.get("schemaVersion", 0)
     sent = {key: value for key, value in wanted.items() if key != "schemaVersion" or not newer}
     same = _as_sent(stored, sent, migrated=newer)
     if same and not moved:

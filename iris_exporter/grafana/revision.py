@@ -24,10 +24,18 @@ def is_shipped(wanted: Json, there: Json) -> bool:
     return change.action is Action.UNCHANGED
 
 
+def board_list(board: Json, *keys: str) -> list[Json]:
+    """The objects in a list of a dashboard that somebody else may have written; none where something else is there."""
+    found: Any = board
+    for key in keys:
+        found = found.get(key) if isinstance(found, dict) else None
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+
 def _reset_base(there: Json) -> str | None:
     """What the address of the button begins with; None without a button."""
-    for panel in there.get("panels") or ():
-        if not isinstance(panel, dict) or panel.get("title") not in PANELS_WITH_RESET:
+    for panel in board_list(there, "panels"):
+        if panel.get("title") not in PANELS_WITH_RESET:
             continue
         try:
             url = panel["fieldConfig"]["defaults"]["actions"][0]["fetch"]["url"]

@@ -229,6 +229,23 @@ def test_what_may_rightly_differ_in_a_dashboard(uid: str) -> None:
     assert not is_shipped(wanted, {**wanted, "panels": [7, {"title": "State of each stream"}]})
 
 
+# Dashboards of which somebody, or another version, has made something else.
+ODD: list[Board] = [
+    *({"templating": odd} for odd in (None, 7, "x", [7], {"list": 7}, {"list": ["x", 7]})),
+    *({"templating": {"list": [{"name": "prometheus_datasource", "current": odd}]}} for odd in (None, "x", [7], {})),
+    *({"panels": odd} for odd in (None, 7, "x", {"a": 1}, [[7]])),
+    *({"schemaVersion": odd} for odd in (None, "41", [])),
+]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=str)
+def test_a_dashboard_of_another_shape_is_another_one(odd: Board) -> None:
+    wanted = files.dashboards()["iris-overview"]
+    there = {**wanted, **odd}
+    assert not is_shipped(wanted, there)
+    assert chosen(SOURCES, (there,)) == SOURCES[2]
+
+
 SOURCES = [
     {"uid": "loki", "type": "loki", "isDefault": True},
     {"uid": "a", "type": "prometheus"},
