@@ -9,13 +9,16 @@ import zlib
 from collections import deque
 
 import aiohttp
+from typing_extensions import override
 
 from iris_exporter.core.failures import Failure, TransportError
+from iris_exporter.decoding.dialect import Outgoing
 from iris_exporter.errors import LimitExceededError
 from iris_exporter.http.classify import AnswerError
 from iris_exporter.http.decompress import Inflater
 from iris_exporter.http.session import BROKEN_BODY
 from iris_exporter.http.takeover import TakeoverResponse
+from iris_exporter.transports.base import Link
 from iris_exporter.transports.incoming import IncomingBody
 
 # A compressed piece may inflate to its own size and this many messages of the largest size, not more; where messages
@@ -108,3 +111,27 @@ class Body:
     def close(self) -> None:
         """Drop the response, which is the only way to end one."""
         self._response.close()
+
+
+class BodyLink(Link):
+    """A link that is an endless body, on which nothing can be sent. A kind of it reads."""
+
+    two_way = False
+    subprotocol = ""
+
+    def __init__(self, response: aiohttp.ClientResponse, max_message_bytes: int) -> None:
+        self._body = Body(response, max_message_bytes)
+        self.compression = self._body.compression
+
+    @override
+    async def send(self, message: Outgoing) -> bool:
+        return False
+
+    @override
+    async def ping(self) -> bool:
+        return False
+
+    @override
+    async def close(self, code: int = 1000) -> None:
+        """Nobody is told the code: a response has no way to."""
+        self._body.close()

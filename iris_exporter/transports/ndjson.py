@@ -4,24 +4,20 @@ import aiohttp
 from typing_extensions import override
 
 from iris_exporter.core.failures import Failure, TransportError
-from iris_exporter.decoding.dialect import Outgoing
 from iris_exporter.http.classify import LINK_ERRORS, failure_of
-from iris_exporter.transports.base import Link, Received
-from iris_exporter.transports.body import Body
+from iris_exporter.transports.base import Received
+from iris_exporter.transports.body import BodyLink
 from iris_exporter.transports.lines import LineParser
 
 
-class NdjsonLink(Link):
+class NdjsonLink(BodyLink):
     """An open body of JSON texts; see `transports.base.Link`."""
 
     protocol = "ndjson"
-    two_way = False
-    subprotocol = ""
 
     def __init__(self, response: aiohttp.ClientResponse, max_message_bytes: int, separator: bytes) -> None:
         self._parser = LineParser(max_message_bytes, separator)
-        self._body = Body(response, max_message_bytes)
-        self.compression = self._body.compression
+        super().__init__(response, max_message_bytes)
         self._end: TransportError | None = None
 
     @override
@@ -42,16 +38,3 @@ class NdjsonLink(Link):
                 raise
             self._end = error
             return Received([*last], 0)
-
-    @override
-    async def send(self, message: Outgoing) -> bool:
-        return False
-
-    @override
-    async def ping(self) -> bool:
-        return False
-
-    @override
-    async def close(self, code: int = 1000) -> None:
-        """Nobody is told the code: a response has no way to."""
-        self._body.close()

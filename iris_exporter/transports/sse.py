@@ -7,19 +7,16 @@ import aiohttp
 from typing_extensions import override
 
 from iris_exporter.core.failures import Failure, TransportError
-from iris_exporter.decoding.dialect import Outgoing
 from iris_exporter.http.classify import LINK_ERRORS, failure_of
-from iris_exporter.transports.base import Link, Received
-from iris_exporter.transports.body import Body
+from iris_exporter.transports.base import Received
+from iris_exporter.transports.body import BodyLink
 from iris_exporter.transports.sse_parser import SseParser
 
 
-class SseLink(Link):
+class SseLink(BodyLink):
     """An open event stream; see `transports.base.Link`."""
 
     protocol = "sse"
-    two_way = False
-    subprotocol = ""
 
     def __init__(
         self,
@@ -31,8 +28,7 @@ class SseLink(Link):
         names_events: bool = False,
     ) -> None:
         self._parser = SseParser(max_message_bytes, last_event_id, event_names, names_events=names_events)
-        self._body = Body(response, max_message_bytes)
-        self.compression = self._body.compression
+        super().__init__(response, max_message_bytes)
 
     @override
     async def read(self) -> Received:
@@ -52,16 +48,3 @@ class SseLink(Link):
             retry_seconds=None if retry is None else retry / 1000,
             inflated_bytes=len(part),
         )
-
-    @override
-    async def send(self, message: Outgoing) -> bool:
-        return False
-
-    @override
-    async def ping(self) -> bool:
-        return False
-
-    @override
-    async def close(self, code: int = 1000) -> None:
-        """Nobody is told the code: a response has no way to."""
-        self._body.close()
