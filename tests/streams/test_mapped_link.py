@@ -327,6 +327,12 @@ messages:
     metrics: [{name: events_total, type: counter, help: Events.}]
 """,
     )
+    async with (
+        serve(handle) as server,
+        following(mapped, server.url + "/events", protocol="poll", poll_interval_seconds=0.01) as stream,
+    ):
+        await until(lambda: counted(stream) == 6)
+        assert {"token" in request.query for request in server.requests} == {False}  # as no header without a key
     key = tmp_path / "key"
     key.write_text("s3cret&key")
     async with (

@@ -1,8 +1,8 @@
 """Whether a condition of a mapping holds for a plain JSON value. Pure; nothing raises."""
 
 from iris_exporter.decoding import values
-from iris_exporter.decoding.mapped.values import MAX_SEARCHED_CHARS
 from iris_exporter.decoding.values import UnusableValueError
+from iris_exporter.mapping.patterns import MAX_SEARCHED
 from iris_exporter.mapping.spec import Condition, JsonType, is_same
 
 
@@ -34,7 +34,7 @@ def json_type(value: object) -> JsonType | None:
 def _matches(condition: Condition, value: object) -> bool:
     if condition.matches is None or not isinstance(value, str):
         return False
-    return condition.matches.search(value[:MAX_SEARCHED_CHARS]) is not None
+    return condition.matches.search(value[:MAX_SEARCHED]) is not None
 
 
 def _in_range(condition: Condition, value: object) -> bool:

@@ -68,8 +68,8 @@ class MappedLink(Dialect):
         """The request with the key and, where it is not sent in a message, the cursor."""
         headers, query = dict(self.mapping.headers), list[tuple[str, str]]()
         authorize, resume = self.mapping.authorize, self._resume
-        if authorize.scheme == "query":
-            query.append((authorize.name, self.secrets.get("", "")))
+        if authorize.scheme == "query" and (key := self.secrets.get("")):
+            query.append((authorize.name, key))
         sent = self._sent_cursor(position)
         if sent and resume is not None and resume.query:
             conversation = self._converse(sent)

@@ -11,6 +11,7 @@ from iris_exporter.decoding.mapped.labels import Labels
 from iris_exporter.decoding.mapped.places import Scope, Walk
 from iris_exporter.decoding.mapped.tally import MappingProblem, Tally
 from iris_exporter.decoding.values import UnusableValueError
+from iris_exporter.mapping.patterns import MAX_SEARCHED
 from iris_exporter.mapping.spec import Conditions, Entry, MetricKind, MetricSpec, PartSpec, Paths, ValueSpec
 from iris_exporter.mapping.spec import Mapping as SourceMapping
 
@@ -306,7 +307,7 @@ def _unusable_value(spec: ValueSpec, scope: Scope) -> tuple[str, object]:
 def _unusable_label(metric: MetricReader, raws: LabelValues | tuple[Any, ...]) -> tuple[str, object]:
     for label, raw in zip(metric.labels.specs, raws, strict=True):
         try:
-            values.label(label, raw, values.MAX_SEARCHED_CHARS)
+            values.label(label, raw, MAX_SEARCHED)
         except UnusableValueError:
             return _texts(label.path or ()), raw
     return "", None

@@ -9,12 +9,12 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from iris_exporter.core.failures import RETRY_AFTER_CAP_SECONDS
 from iris_exporter.core.negotiation import as_http
+from iris_exporter.decoding.mapped.values import MAX_CURSOR_DIGITS
 from iris_exporter.mapping.spec import Authorize, Rewind
 
 _LINK = re.compile(r"<([^<>]*)>([^<]*)")
 _IS_NEXT = re.compile(r';\s*rel\s*=\s*(?:"(?:[^"]*\s)?next(?:\s[^"]*)?"|next\b)', re.IGNORECASE)
 _SECONDS = re.compile(r"\s*\d{1,9}(?:\.\d{1,9})?\s*", re.ASCII)
-_MOST_DIGITS = 30  # no cursor is a larger number
 
 
 def rewound(cursor: str, rewind: Rewind | None) -> str:
@@ -24,7 +24,7 @@ def rewound(cursor: str, rewind: Rewind | None) -> str:
     by = rewind.by
 
     def lowered(digits: str) -> str:
-        is_number = digits.isascii() and digits.isdigit() and len(digits) <= _MOST_DIGITS
+        is_number = digits.isascii() and digits.isdigit() and len(digits) <= MAX_CURSOR_DIGITS
         return str(max(0, int(digits) - by)) if is_number else digits
 
     def replaced(match: re.Match[str]) -> str:

@@ -11,10 +11,8 @@ from math import isfinite
 from iris_exporter.core.labels import clean_label
 from iris_exporter.decoding import values
 from iris_exporter.decoding.values import UnusableValueError
+from iris_exporter.mapping.patterns import MAX_SEARCHED
 from iris_exporter.mapping.spec import LabelSpec, Order, StateSpec, TimeFormat, ValueSpec
-
-MAX_SEARCHED_CHARS = 1_000
-"""So much of a text is searched for a pattern: time is bounded, whatever the text and the pattern."""
 
 MAX_BASE_DIGITS = 400
 """Beyond the largest double in any base; converting thousands of digits takes quadratic time."""
@@ -53,7 +51,7 @@ def number(spec: ValueSpec, raw: object) -> float | None:
             return float(len(raw))
         raise UnusableValueError("wrong_type")
     if spec.pattern is not None and raw != "":
-        match = spec.pattern.search((text_of(raw) or "")[:MAX_SEARCHED_CHARS])
+        match = spec.pattern.search((text_of(raw) or "")[:MAX_SEARCHED])
         if match is None:
             raise UnusableValueError("no_match")
         raw = match.group(1) if spec.pattern.groups else match.group()
@@ -160,7 +158,7 @@ def label(spec: LabelSpec, raw: object, limit: int) -> tuple[str, bool]:
 
 def _operated(spec: LabelSpec, text: str) -> str:
     if spec.pattern is not None:
-        match = spec.pattern.search(text[:MAX_SEARCHED_CHARS])
+        match = spec.pattern.search(text[:MAX_SEARCHED])
         found = None if match is None else match.group(1) if spec.pattern.groups else match.group()
         if found is None:
             return spec.other
