@@ -161,6 +161,36 @@ async def test_a_broken_configuration_changes_nothing_and_says_so() -> None:
             assert exporter.self_metrics.failures() == {}
 
 
+async def test_a_mapping_that_asks_for_a_key_which_the_stream_lacks_changes_nothing(tmp_path: Path) -> None:
+    async with backend() as source:
+        file, url = tmp_path / "iris.yaml", source.url.replace("http", "ws") + "/api/stream/events"
+        text = f"""\
+web: {{listen-address: ["127.0.0.1:0"]}}
+streams: [{{name: a, url: "{url}", mapping: m}}]
+mappings:
+  m: {{namespace: m, open: [{{send: hello}}], messages: [{{kind: a, role: ack}}]}}
+"""
+        file.write_text(text)
+
+        def load() -> Settings:
+            return config.load({"config.file": str(file)}, {})
+
+        first = load()
+        async with Exporter(first, load) as exporter, aiohttp.ClientSession() as session:
+            await until(lambda: exporter.streams()["a"].status().state == "live")
+            for said, expected in (
+                ("${secret}", f"{file}:2: streams[0].mapping: got 'm', expected api-key-file beside the mapping m"),
+                ("${secret.b}", f"{file}:2: streams[0].mapping: got 'm', expected secrets with b beside the mapping m"),
+                ("${secrte}", f"{file}:4: mappings.m.open[0].send: got '${{secrte}}'"),
+                ("${secret", f"{file}:4: mappings.m.open[0].send: got ${{ without }}"),
+            ):
+                file.write_text(text.replace("hello", f'"{said}"'))
+                async with session.post(exporter.addresses[0] + "/-/reload") as answer:
+                    assert (answer.status, expected in await answer.text()) == (400, True)
+                assert exporter.streams()["a"].status().state == "live"
+                assert exporter.streams()["a"].settings is first.streams[0]
+
+
 async def test_streams_are_closed_with_a_close_frame_and_nothing_is_left() -> None:
     async with backend() as source:
         chosen = settings(("a", source.url.replace("http", "ws") + "/api/stream/events"))

@@ -194,6 +194,8 @@ def stream_problems(
         if surplus := sorted(set(names) - needed):
             hint = did_you_mean(surplus[0], needed)
             yield option, f"names that the mapping {mapped.name} has ({', '.join(surplus)}: it has none such){hint}"
+    if mapped is not None and mapped.needs_key and "api-key-file" in values and values["api-key-file"] is None:
+        yield "mapping", f"api-key-file beside the mapping {mapped.name}, which has ${{secret}}"
     if mapped is not None and values.get("protocol") == "graphql":
         yield "protocol", "another protocol, because graphql is that of IRIS: a mapping subscribes by itself"
 

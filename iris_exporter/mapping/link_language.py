@@ -111,6 +111,15 @@ def header_name(text: str) -> str:
 
 HEADER_NAME = Text("the name of a header", header_name, 100)
 
+
+def _check_resume(values: Values) -> None:
+    lint.check_one_of(values, "header", "query", "message")
+    templates = {"query": (values.get("query") or {}).values(), "message": filter(None, [values.get("message")])}
+    for name, sent in templates.items():
+        if name in values and name not in values.broken and not any("cursor" in each.names for each in sent):
+            values.at(name).problem("nothing of the cursor", "${cursor} in it: the source has to know where to go on")
+
+
 RESUME = Object(
     "resume",
     (
@@ -119,7 +128,7 @@ RESUME = Object(
         Key("message", MESSAGE, "a message, sent after open"),
     ),
     lambda values: Resume(values.get("header"), tuple((values.get("query") or {}).items()), values.get("message")),
-    lambda values: lint.check_one_of(values, "header", "query", "message"),
+    _check_resume,
 )
 INVALID = Object(
     "invalid",

@@ -235,10 +235,10 @@ def _check_mapping(values: Values) -> None:
     cursor: CursorSpec | None = values.get("cursor")
     if cursor is not None and cursor.rewind is not None and "messages" not in values.broken:
         lint.check_rewind(entries, notes, values.at("cursor"))
-    if "cursor" not in values:
-        for name in ("open", "heartbeat"):
-            if name in values and "cursor" in _names_in(values.get(name)):
-                values.at(name).problem("'${cursor}'", "a cursor: in the mapping, or another name")
+    if cursor is None or cursor.by is not None:
+        for name in ("open", "heartbeat", "messages"):
+            if "cursor" not in values.broken and "cursor" in _names_in(values.get(name)):
+                values.at(name).problem("'${cursor}'", "a cursor: in the mapping, without by, or another name")
 
 
 def _names_in(description: object) -> frozenset[str]:

@@ -9,7 +9,7 @@ from iris_exporter.config.yaml_tree import Node, Scalar, Sequence, Table
 from iris_exporter.core.suggestions import did_you_mean
 from iris_exporter.mapping.fields import Constant, Schema, Type
 from iris_exporter.mapping.notes import Here
-from iris_exporter.mapping.templates import Fields, Items, Part, Template, means, names_in
+from iris_exporter.mapping.templates import NAMES, Fields, Items, Part, Template, is_open, means, names_in
 
 _MAX_DEPTH = 20
 
@@ -64,6 +64,8 @@ class TemplateType(Type):
 
     def _check(self, text: str, here: Here) -> None:
         """Note the names in a text that mean nothing here."""
+        if is_open(text):
+            here.problem("${ without }", "a } behind the name; $${ for a plain ${")
         for name in names_in(text):
             if means(name, self.names):
                 if name.endswith("."):
@@ -75,7 +77,7 @@ class TemplateType(Type):
             )
 
 
-MESSAGE = TemplateType(("secret", "secret.NAME", "param.NAME", "cursor", "next"))
+MESSAGE = TemplateType(tuple(name for name in NAMES if name != "origin"))
 REPLY = MESSAGE
 QUERY_TEXT = TemplateType(("cursor", "param.NAME"), text_alone=True)
 URL_TEXT = TemplateType(("origin", "param.NAME"), text_alone=True)

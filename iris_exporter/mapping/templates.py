@@ -79,6 +79,11 @@ def names_in(text: str) -> Iterator[str]:
     return (name.removesuffix(LIST) for name in found if name is not None)
 
 
+def is_open(text: str) -> bool:
+    """Whether a name begins in a text and does not end."""
+    return "${" in _PLACEHOLDER.sub("", text)
+
+
 def _names(part: Part) -> Iterator[str]:
     if isinstance(part, str):
         yield from names_in(part)

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -76,10 +77,13 @@ def test_a_stream_has_the_mapping_of_the_name_that_it_gives(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", presets.names())
-def test_a_preset_needs_no_file(name: str) -> None:
+def test_a_preset_needs_no_file(name: str, tmp_path: Path) -> None:
     needed = load_preset(name)
     parameters = [f"{each}: x" for each in needed.parameters]
-    given = {"stream.url": URL, "stream.mapping": name, "stream.parameters": parameters}
+    given: dict[str, Any] = {"stream.url": URL, "stream.mapping": name, "stream.parameters": parameters}
+    if needed.needs_key:
+        (tmp_path / "key").write_text("s3cr3t-key")
+        given["stream.api-key-file"] = str(tmp_path / "key")
     (stream,) = config.load(given, {}).streams if not needed.secrets else (stream_of(needed.name, needed),)
     assert stream.mapped == needed
 
@@ -123,6 +127,12 @@ def test_the_environment_gives_a_mapping_as_it_gives_any_option(tmp_path: Path) 
         (("secrets: {token: token}", "secrets: {token: nowhere}"), "expected a readable file with the secret"),
         (("secrets: {token: token}", "secrets: [token]"), "there is no colon after the name"),
         (("mapping: rooms\n", "mapping: rooms\n    protocol: graphql\n"), "because graphql is that of IRIS"),
+        (
+            ('"${param.station}"', '"${secret}"'),
+            "iris.yaml:16: streams[0].mapping: got 'rooms', expected api-key-file beside the mapping rooms, which has",
+        ),
+        (('"${param.station}"', '"${secret.tokne}"'), "secrets with tokne beside the mapping rooms"),
+        (('"${param.station}"', '"${secrte}"'), "did you mean secret?"),
         (("mapping: rooms", "mapping: iris"), "none without a mapping"),
         (("value: $.t", "value: $.t, labels: 7"), "iris.yaml:"),
         (("mappings:\n", "mappings: [\n]\nx:\n"), "mappings by their names"),
@@ -218,7 +228,7 @@ def test_a_discovered_stream_finds_mappings_as_a_configured_one(tmp_path: Path) 
     assert found.parameters == (("station", "7"), ("api-key", "x"))
     assert entry(loaded, mapping="ntfy").mapped == load_preset("ntfy")
     assert entry(loaded).mapped is None
-    for options in ({"mapping": "room"}, {"mapping": "rooms"}):
+    for options in ({"mapping": "room"}, {"mapping": "rooms"}, {"mapping": "home-assistant"}):
         with pytest.raises(ConfigError):
             entry(loaded, **options)
 
