@@ -54,6 +54,23 @@ def panels(board: dict[str, Any]) -> list[dict[str, Any]]:
     return [panel for panel in board["panels"] if panel["type"] != "row"]
 
 
+def opened(board: dict[str, Any]) -> dict[str, Any]:
+    """The dashboard after somebody has opened each of its rows."""
+    found: list[dict[str, Any]] = []
+    lower = 0
+    for panel in board["panels"]:
+        is_row = panel["type"] == "row"
+        found.append({**_moved(panel, lower), **({"collapsed": False, "panels": []} if is_row else {})})
+        if inside := panel.get("panels"):
+            found += [_moved(each, lower) for each in inside]
+            lower += max(each["gridPos"]["y"] + each["gridPos"]["h"] for each in inside) - inside[0]["gridPos"]["y"]
+    return {**board, "panels": found}
+
+
+def _moved(panel: dict[str, Any], lower: int) -> dict[str, Any]:
+    return {**panel, "gridPos": {**panel["gridPos"], "y": panel["gridPos"]["y"] + lower}}
+
+
 def targets(panel: dict[str, Any]) -> list[dict[str, Any]]:
     """The queries of a panel that Prometheus answers."""
     wanted = [target for target in panel.get("targets", []) if not target.get("hide")]
@@ -157,14 +174,16 @@ async def answers(board: dict[str, Any], values: Variables, width: int, server: 
 async def job(
     board_file: Path, choice: Choice, width: int, theme: str, server: Prometheus, directory: Path
 ) -> dict[str, Any]:
-    """What render.mjs has to draw; the answers are written to a file in `directory`."""
-    board = json.loads(await asyncio.to_thread(board_file.read_text))
+    """What render.mjs has to draw, with all rows open; it and the answers are written to files in `directory`."""
+    board = opened(json.loads(await asyncio.to_thread(board_file.read_text)))
+    drawn_file = directory / f"{board_file.stem}.opened.json"
+    await asyncio.to_thread(drawn_file.write_text, json.dumps(board))
     values = await chosen(board, choice, server)
     name = f"{board_file.stem}-{choice.name}-{width}-{theme}"
     file = directory / f"{name}.answers.json"
     await asyncio.to_thread(file.write_text, json.dumps(await answers(board, values, width, server)))
     return {
         "name": name, "width": width, "theme": theme,
-        "board": str(board_file), "answers": str(file), "variables": values,
+        "board": str(drawn_file), "answers": str(file), "variables": values,
         "from": END - RANGE_SECONDS, "to": END,
     }  # fmt: skip

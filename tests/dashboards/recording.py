@@ -266,8 +266,8 @@ def _seconds(duration: str) -> int:
 
 
 @asynccontextmanager
-async def recorded(directory: Path) -> AsyncIterator[Prometheus]:
-    """A Prometheus with both fleets, yesterday's figures, recording rules and alerts."""
+async def recorded(directory: Path, **more: str) -> AsyncIterator[Prometheus]:
+    """A Prometheus with both fleets, yesterday's figures, recording rules and alerts, and more series by a name."""
     small, large = await asyncio.gather(
         record(SMALL, 14, SCRAPES, directory), record(LARGE, 200, LARGE_SCRAPES, directory)
     )
@@ -276,6 +276,8 @@ async def recorded(directory: Path) -> AsyncIterator[Prometheus]:
     # As if nothing had happened since yesterday, for what is compared with then.
     before = [(0, small.time_of(0) - YESTERDAY_SECONDS + minute * 60) for minute in range(0, 60, 4)]
     blocks(directory, "yesterday", openmetrics(small, at=before))
+    for name, text in more.items():
+        blocks(directory, name, text)
     start, end = small.time_of(0), END
     async with started(directory) as server:
         command = (

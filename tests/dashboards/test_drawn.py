@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.dashboards import answers, drawing, recording
+from tests.dashboards import answers, drawing, mapped, recording
 from tests.dashboards.drawing import Drawn
 
 pytestmark = [pytest.mark.slow, pytest.mark.integration, pytest.mark.needs(*drawing.NEEDS)]
@@ -28,7 +28,11 @@ WORST = {
 """The state of the worst stream of each choice."""
 NARROW_ONLY = ("live", "connecting", "polling")
 """Of one stream its worst state is enough for the other width."""
-BOARDS = {path.stem: json.loads(path.read_text()) for path in recording.BOARDS}
+SHIPPED = {path.stem: json.loads(path.read_text()) for path in recording.BOARDS}
+BOARDS = SHIPPED | mapped.dashboards()
+"""Those of the repository, and one of each mapping that there is a sample of."""
+ONE, ALL = "error", "fourteen"
+"""Choices with which dashboards of mappings are drawn."""
 STATES = {"error": 0, "connecting": 1, "polling": 2, "live": 3}
 """From the worst on."""
 
@@ -95,19 +99,23 @@ def drawings(tmp_path_factory: pytest.TempPathFactory) -> Drawings:
 
 
 async def _jobs(directory: Path) -> list[dict[str, Any]]:
-    async with recording.recorded(directory) as server:
-        jobs = [
-            await answers.job(path, choice, width, "light", server, directory)
-            for path in recording.BOARDS
-            for choice in answers.CHOICES
-            for width in _widths(choice.name)
+    async with recording.recorded(directory, mapped=mapped.openmetrics()) as server:
+        files = {name: directory / f"{name}.json" for name in (*BOARDS, "broken")}
+        for name, board in {**BOARDS, "broken": BROKEN}.items():
+            files[name].write_text(json.dumps(board))
+        choices = {choice.name: choice for choice in answers.CHOICES}
+        wanted = [
+            (name, choice, width, "light")
+            for name in BOARDS
+            for choice in (choices if name in SHIPPED else (ONE, ALL))
+            for width in _widths(choice)
         ]
         # A theme changes colours and no size.
-        fourteen = next(choice for choice in answers.CHOICES if choice.name == "fourteen")
-        broken = directory / "broken.json"
-        broken.write_text(json.dumps(BROKEN))
-        jobs.append(await answers.job(broken, fourteen, 1280, "light", server, directory))
-        return jobs + [await answers.job(path, fourteen, 1280, "dark", server, directory) for path in recording.BOARDS]
+        wanted += [(name, ALL, 1280, "dark") for name in BOARDS] + [("broken", ALL, 1280, "light")]
+        return [
+            await answers.job(files[name], choices[choice], width, theme, server, directory)
+            for name, choice, width, theme in wanted
+        ]
 
 
 def _widths(choice: str) -> tuple[int, ...]:
