@@ -11,7 +11,7 @@ from itertools import zip_longest
 from zlib import crc32
 
 from iris_exporter.grafana import files
-from iris_exporter.grafana.mapped_panels import Json, Kinds, has_table, panel_of
+from iris_exporter.grafana.mapped_panels import WIDTH, Json, Kinds, has_table, panel_of
 from iris_exporter.grafana.panel_ids import panel_id
 from iris_exporter.grafana.queries import equals
 from iris_exporter.instruments import catalog
@@ -21,9 +21,7 @@ QUERIES_A_LOAD = 40
 """How many queries a dashboard asks at most as it opens; what is beyond is in rows that are closed at first."""
 _IN_ROW = 12
 """Panels in a closed row: what it costs to open it."""
-_WIDTH, _HEIGHT = 24, 8
-_LONG_TITLE = 60
-"""A title with more letters has no room in half of a line at 1280 pixels."""
+_HEIGHT = 8
 
 
 def dashboard(mapping: Mapping) -> Json:
@@ -46,7 +44,7 @@ def dashboard(mapping: Mapping) -> Json:
     for number, panels in enumerate(closed, 1):
         found.closed_row(f"More metrics ({number} of {len(closed)})", _halves(panels))
     if tables:
-        found.closed_row("Most frequent, by all labels", [(table, _WIDTH, _HEIGHT) for table in tables])
+        found.closed_row("Most frequent, by all labels", _halves(tables))
     found.row("Link", link)
     found.row("What was left out", loss)
     return {
@@ -118,18 +116,14 @@ def _divided(panels: Sequence[Json], asked: int) -> tuple[Sequence[Json], list[S
 
 
 def _halves(panels: Sequence[Json]) -> list[_Placed]:
-    """Two in a line; a table, one whose title is long, and one that has none beside it take all of it."""
+    """In the width that they have; one that has none beside it takes all of a line."""
     found: list[_Placed] = []
     is_left = True
     for panel, following in zip_longest(panels, panels[1:]):
-        whole = is_left and (following is None or _is_wide(panel) or _is_wide(following))
-        found.append((panel, _WIDTH if whole else _WIDTH // 2, _HEIGHT))
+        whole = is_left and (following is None or WIDTH in (panel["gridPos"]["w"], following["gridPos"]["w"]))
+        found.append((panel, WIDTH if whole else WIDTH // 2, _HEIGHT))
         is_left = whole or not is_left
     return found
-
-
-def _is_wide(panel: Json) -> bool:
-    return panel["type"] == "table" or len(panel["title"]) > _LONG_TITLE
 
 
 class _Grid:
@@ -156,7 +150,7 @@ class _Grid:
         self._below = below
 
     def _heading(self, title: str) -> Json:
-        place = {"h": 1, "w": _WIDTH, "x": 0, "y": self._below}
+        place = {"h": 1, "w": WIDTH, "x": 0, "y": self._below}
         heading: Json = {"collapsed": False, "gridPos": place, "panels": [], "title": title, "type": "row"}
         heading["id"] = panel_id(title, row=True)
         self.panels.append(heading)
@@ -168,6 +162,6 @@ class _Grid:
         for panel, width, height in panels:
             panel["gridPos"] = {"h": height, "w": width, "x": left, "y": self._below}
             left += width
-            if left == _WIDTH:
+            if left == WIDTH:
                 left, self._below = 0, self._below + height
             yield panel

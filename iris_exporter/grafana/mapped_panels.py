@@ -13,6 +13,10 @@ from iris_exporter.mapping.spec import LabelSpec, MetricKind, MetricSpec
 
 Json = dict[str, Any]
 
+WIDTH = 24
+"""Of a line, in columns."""
+_LONG_TITLE = 60
+"""A title with more letters has no room in half of a line at 1280 pixels."""
 _SERIES = 10
 """How many series a graph shows."""
 _TIMELINES = 8
@@ -62,7 +66,9 @@ class Kinds:
         panel["fieldConfig"]["defaults"] |= {"unit": unit_of(metric.name, "locale"), **decimals}
         return panel
 
-    def _like(self, pattern: str, title: str, text: str, query: str, legend: str, empty: str) -> Json:
+    def _like(
+        self, pattern: str, title: str, text: str, query: str, legend: str, empty: str, *, wide: bool = False
+    ) -> Json:
         panel = panel_of(self._connection, pattern)
         target = {**panel["targets"][0], "expr": query, "legendFormat": legend}
         target.pop("exemplar", None)
@@ -71,6 +77,7 @@ class Kinds:
             **panel,
             "description": text,
             "fieldConfig": {**panel["fieldConfig"], "defaults": defaults},
+            "gridPos": {"w": WIDTH if wide or len(title) > _LONG_TITLE else WIDTH // 2},
             "id": panel_id(title),
             "targets": [target],
             "title": title,
@@ -109,13 +116,14 @@ class Kinds:
             which = "oldest at the end"
             text = f"{text} How long ago that was at each scrape."
         text = f"{text} At most {_SERIES} series, the {which} of the time shown."
-        legend = _legend(_labels(metric))
-        return self._lines(title, text, query, legend, unit, from_zero=is_time)
-
-    def _lines(self, title: str, text: str, query: str, legend: str, unit: str, *, from_zero: bool = False) -> Json:
-        panel = self._like("Extensions in use", title, text, query, legend, "No value in this time")
-        if from_zero:
+        panel = self._lines(title, text, query, _legend(_labels(metric)), unit, wide=_is_wide(metric))
+        if is_time:
+            panel["fieldConfig"]["defaults"]["min"] = 0
             return _with_unit(panel, unit)
+        return panel
+
+    def _lines(self, title: str, text: str, query: str, legend: str, unit: str, *, wide: bool = False) -> Json:
+        panel = self._like("Extensions in use", title, text, query, legend, "No value in this time", wide=wide)
         # A price of 60,000 and one of 0.00006 have scales of their own, and a temperature may be below 0.
         del panel["fieldConfig"]["defaults"]["min"], panel["fieldConfig"]["defaults"]["custom"]["axisSoftMax"]
         panel["fieldConfig"]["defaults"]["unit"] = unit
@@ -141,10 +149,12 @@ class Kinds:
         by = ", ".join(labels)
         codes = {state: number for number, state in enumerate(metric.states, 1)}
         changed = f"topk({_TIMELINES}, sum by ({by}) (changes({select(states)}[$__range] @ end())))"
-        query = f"{code(states, codes.items(), by)} and on ({by}) {changed}"
+        series = ", ".join(_labels(metric))
+        # Two exporters of one stream say the same.
+        query = f"max by ({series}) ({code(states, codes.items(), by)} and on ({by}) {changed})"
         text = f"{_sentence(metric.help)} At most {_TIMELINES}, those that changed most in the time shown."
-        legend = _legend([name for name in labels if name != "job"])
-        panel = self._like("State of each stream", metric.name, text, query, legend, "No state in this time")
+        legend = _legend(_labels(metric))
+        panel = self._like("State of each stream", metric.name, text, query, legend, "No state in this time", wide=True)
         options = {
             str(number): {"color": _SHADES[(number - 1) % len(_SHADES)], "index": number, "text": state}
             for state, number in codes.items()
@@ -157,7 +167,7 @@ class Kinds:
 
     def _table(self, title: str, text: str, query: str, labels: Sequence[str], value: str = "") -> Json:
         """A table of label sets; `value` heads the column of their value, which is left out without it."""
-        panel = self._like("Top reasons", title, text, query, "", "Nothing in this time")
+        panel = self._like("Top reasons", title, text, query, "", "Nothing in this time", wide=True)
         panel["targets"][0] |= {"format": "table", "instant": True, "range": False}
         del panel["targets"][0]["legendFormat"], panel["interval"], panel["maxDataPoints"]
         shown = {**({"Value": value} if value else {}), **{name: name for name in labels}}
@@ -211,10 +221,8 @@ def _labels(metric: MetricSpec) -> list[str]:
 
 
 def _legend(labels: Sequence[str]) -> str:
-    """The mapping's own labels first, then those of the target, as on the other dashboards."""
-    last = {"stream", "instance"}
-    ordered = sorted(labels, key=lambda name: (name in last, name == "instance"))
-    return " ".join(f"{{{{{name}}}}}" for name in ordered)
+    """The mapping's own labels first, then the stream, as on the other dashboards."""
+    return " ".join(f"{{{{{name}}}}}" for name in sorted(labels, key="stream".__eq__))
 
 
 def _with_unit(panel: Json, unit: str) -> Json:
@@ -222,6 +230,11 @@ def _with_unit(panel: Json, unit: str) -> Json:
     defaults["unit"] = unit
     defaults["custom"]["axisSoftMax"] = LEAST_TOP.get(unit, 1)
     return panel
+
+
+def _is_wide(metric: MetricSpec) -> bool:
+    """Whether the legend needs all of a line: a value of any length stands beside the stream."""
+    return any(label.keep is None and label.constant is None for label in metric.labels)
 
 
 def _is_whole(metric: MetricSpec) -> bool:
