@@ -28,7 +28,7 @@ from iris_exporter.grafana.queries import (
     rate,
     select,
 )
-from iris_exporter.instruments import catalog
+from iris_exporter.instruments import catalog, mapping_alerts
 from iris_exporter.model.snapshot import DataFlow
 
 _STEP = 1_000_000_000
@@ -177,13 +177,17 @@ def alerts(size: tuple[int, int]) -> table.Panel:
         str(number): (severity.capitalize(), common.SEVERITY_COLOURS[severity])
         for severity, number in _SEVERITIES.items()
     }
-    anchors = common.values({alert.name: (alert.anchor, "text") for alert in _ALERTS})
+    anchors = {alert.name: (alert.anchor, "text") for alert in _ALERTS}
+    anchors |= {name: (name.lower(), "text") for name in mapping_alerts.OF_MAPPINGS}
+    of_metrics = model.ValueMappingResult(text=mapping_alerts.OF_METRICS.lower(), color="text", index=len(anchors))
+    others = model.RegexMap(options=model.DashboardRegexMapOptions(pattern="(Above|Below)$", result=of_metrics))
+    headings = [common.override("mappings", [common.values(anchors), others])]
     runbook = base.link("Runbook", f"{thresholds.RUNBOOKS}#${{__data.fields.Runbook}}", new_tab=True)
     return tables.grid(
         "Firing alerts",
-        "The alerts of this repository that fire now, the most severe first, and of those the ones of the exporter, "
-        "then of the link: those that Prometheus evaluates (ALERTS), and those of a Grafana that writes their state to "
-        "this Prometheus (GRAFANA_ALERTS). A click leads to the runbook.",
+        "The alerts of this repository, and of mappings, that fire now, the most severe first, and of those the ones "
+        "of the exporter, then of the link: those that Prometheus evaluates (ALERTS), and those of a Grafana that "
+        "writes their state to this Prometheus (GRAFANA_ALERTS). A click leads to the runbook.",
         common.rows(f'label_replace({" or ".join(terms)}, "runbook", "$1", "alertname", "(.+)")', "A"),
         empty="No alert of Prometheus fires",
         size=size,
@@ -194,7 +198,7 @@ def alerts(size: tuple[int, int]) -> table.Panel:
             "stream": Column("Stream", 150, [common.override("links", [_connection()])]),
             "project": Column("Project", 145),
             "instance": Column("Exporter", 190),
-            "runbook": Column("Runbook", 10, [common.override("mappings", [anchors])], hidden=True),
+            "runbook": Column("Runbook", 10, headings, hidden=True),
         },
         # As it happens, that of the exporter, the link and the source: what explains the others comes first.
         sort=[("Severity", True), ("Concern", False)],

@@ -28,6 +28,9 @@ KINDS = ("prometheus", "loki", "tempo")
 PANELS_WITH_RESET = ("State of each stream",)
 """Titles of the panels that can get the button: state timelines, since stats cannot have actions."""
 
+RUNBOOK = re.compile(r'"url": "([^"#]+)#\$\{')
+"""A link of a dashboard to a runbook; what is before the heading is its group."""
+
 Json = dict[str, Any]
 
 
@@ -45,6 +48,18 @@ def dashboard_files() -> Iterator[tuple[Path, str]]:
     """Name and text of each dashboard's file."""
     for path in sorted(_directory("dashboards").glob("*.json")):
         yield Path(path.name), path.read_text(encoding="utf-8")
+
+
+def runbooks() -> str:
+    """The address of the page with the runbooks, to which the shipped dashboards lead.
+
+    Raises:
+        UsageError: The installation is incomplete.
+    """
+    found = RUNBOOK.search(json.dumps(dashboards()["iris-overview"]))
+    if found is None:
+        raise UsageError("the dashboards of this installation of iris-exporter lead to no runbooks")
+    return found[1]
 
 
 def with_reset(dashboard: Json, base_url: str) -> Json:

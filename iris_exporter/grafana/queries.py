@@ -27,7 +27,7 @@ TARGET_DURATION = _foreign("scrape_duration_seconds", Kind.GAUGE, "Duration of t
 TARGET_SAMPLES = _foreign("scrape_samples_scraped", Kind.GAUGE, "Samples of the last scrape.", _TARGET)
 
 # Alerts as series: those that Prometheus evaluates, and those of a Grafana that keeps their history in a Prometheus.
-_OF_ALERTS = ("alertname", "alertstate", "severity", "concern", "stream", "project")
+_OF_ALERTS = ("alertname", "alertstate", "severity", "concern", "stream", "project", "mapping")
 ALERTS = _foreign("ALERTS", Kind.GAUGE, "Pending and firing alerts of Prometheus.", _RULES, *_OF_ALERTS)
 GRAFANA_ALERTS = _foreign("GRAFANA_ALERTS", Kind.GAUGE, "The same of Grafana.", _RULES, *_OF_ALERTS)
 
@@ -92,10 +92,18 @@ def any_of(label: str, values: Iterable[str]) -> str:
 
 
 def firing(*matchers: str) -> str:
-    """Our alerts that fire, whoever evaluates them; also those of no stream, no exporter or no job in particular."""
+    """Our alerts that fire, and those of mappings, whoever evaluates them.
+
+    Also those of no stream, no exporter or no job in particular.
+    """
     choice = (f'{label}=~"${label}|"' for label in ("job", "instance", "stream"))
-    chosen = ", ".join(('alertstate="firing"', 'alertname=~"Iris.+"', *choice, *matchers))
-    return f"({ALERTS.name}{{{chosen}}} or {GRAFANA_ALERTS.name}{{{chosen}}})"
+    chosen = ", ".join(('alertstate="firing"', *choice, *matchers))
+    found = (
+        f"{metric.name}{{{which}, {chosen}}}"
+        for metric in (ALERTS, GRAFANA_ALERTS)
+        for which in ('alertname=~"Iris.+"', 'mapping!=""')
+    )
+    return f"({' or '.join(found)})"
 
 
 def rate(metric: Metric, *matchers: str, sample: str = "") -> str:

@@ -7,12 +7,11 @@ import json
 import re
 from typing import Any
 
-from iris_exporter.grafana.files import PANELS_WITH_RESET, with_reset
+from iris_exporter.grafana.files import PANELS_WITH_RESET, RUNBOOK, with_reset
 from iris_exporter.grafana.push import FOLDER_UID, Action, dashboard_change
 
 Json = dict[str, Any]
 
-_RUNBOOK = re.compile(r'"url": "([^"#]+)#\$\{')
 _RESET = re.compile(r"^(.*)/api/v1/streams/[^/]+/reset$")
 
 
@@ -49,7 +48,7 @@ def _reset_base(there: Json) -> str | None:
 def _with_runbooks_of(there: Json, wanted: Json) -> Json:
     """The dashboard `wanted` with the links to runbooks that the other one has."""
     text = json.dumps(wanted)
-    shipped, found = _RUNBOOK.search(text), _RUNBOOK.search(json.dumps(there))
+    shipped, found = RUNBOOK.search(text), RUNBOOK.search(json.dumps(there))
     if shipped is None or found is None:
         return wanted
     changed: Json = json.loads(text.replace(f'"{shipped[1]}#', f'"{found[1]}#'))

@@ -4,8 +4,9 @@ The alerts of the link serve every stream. These are about what a mapping makes 
 that `iris_stream_mapping_info` names.
 """
 
+import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,13 +18,19 @@ from iris_exporter.units import format_duration
 
 Json = dict[str, Any]
 
+OF_MAPPINGS = (
+    "MappingProblems", "MessagesUnmatched", "SeriesLimitReached", "SubscriptionRefused", "CountersInexact", "Silent",
+)  # fmt: skip
+"""The alerts that mappings have in common; each has a runbook of its name."""
+OF_METRICS = "AlertsOfMetrics"
+"""The runbook of those that a mapping itself has for its metrics."""
 PROBLEMS_SHARE = 0.01
 UNMATCHED_SHARE = 0.05
 _BY = ", ".join(LABELS_OF_ALERTS)
 _ON = f"on ({_BY})"
 _STREAM = {"job": "iris-exporter", "instance": "a:1", "stream": "s"}
 _TARGET = ", ".join(f'{name}="{value}"' for name, value in _STREAM.items())
-_OWN_LABELS = ("severity", "mapping")
+_OWN_LABELS = ("severity", "concern", "mapping")
 """Of each alert; a metric's label of that name is not asked for, since it would be replaced."""
 _BRACES = '{{ "{{" }}'
 """Two braces in a template that are no beginning of an action."""
@@ -42,59 +49,72 @@ class Rule:
     firing: dict[str, str]
     quiet: dict[str, str]
     labels: tuple[tuple[str, str], ...] = ()  # that the alert has beside those of the stream
+    concern: str = "source"
+    runbook: str = ""  # the heading of its runbook, where that is not its name
+
+    @property
+    def anchor(self) -> str:
+        """Of its runbook."""
+        return (self.runbook or self.name).lower()
 
 
-def rules_file(mapping: SourceMapping) -> Json:
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Where alerts lead to: the page with the runbooks, and the dashboard of the mapping, whose variables are added."""
+
+    runbooks: str
+    dashboard: str
+
+    def of(self, rule: Rule) -> dict[str, str]:
+        """The annotations of a rule, in Prometheus's template language."""
+        chosen = "&".join(f"var-{name}={{{{ $labels.{name} | urlquery }}}}" for name in _STREAM)
+        return {"runbook_url": f"{self.runbooks}#{rule.anchor}", "dashboard_url": f"{self.dashboard}?{chosen}"}
+
+
+def rules_file(mapping: SourceMapping, links: Links) -> Json:
     """The content of a file of rules for Prometheus."""
-    return {
-        "groups": [{"name": f"mapping-{mapping.name}", "rules": [_document(mapping, rule) for rule in rules(mapping)]}]
-    }
+    found = [_document(mapping, rule, links) for rule in rules(mapping)]
+    return {"groups": [{"name": f"mapping-{mapping.name}", "rules": found}]}
 
 
 def tests_file(mapping: SourceMapping, rules_name: str) -> Json:
-    """The content of a file for `promtool test rules`, beside the one with the rules."""
+    """The content of a file for `promtool test rules`, beside the one with the rules.
+
+    It asks for the series of each alert and not for its texts, in which only Prometheus can fill in any template.
+    """
     cases = []
     for rule in rules(mapping):
         for series, fires in ((rule.firing, True), (rule.quiet, False)):
-            alerts: list[Json] = []
-            if fires:
-                labels = {**dict(rule.labels), **_STREAM, "severity": rule.severity, "mapping": mapping.name}
-                annotations = _annotations(rule, {**_STREAM, **dict(rule.labels)})
-                if annotations is None:
-                    continue
-                alerts = [{"exp_labels": labels, "exp_annotations": annotations}]
+            labels = {**dict(rule.labels), **_STREAM, **_labels(mapping, rule), "alertname": rule.name}
+            alert = ", ".join(f"{name}={json.dumps(value)}" for name, value in labels.items())
             known = {f'{catalog.MAPPING_INFO.name}{{{_TARGET}, mapping="{mapping.name}"}}': "1x300", **series}
             cases.append(
                 {
                     "interval": "1m",
                     "input_series": [{"series": name, "values": values} for name, values in known.items()],
-                    "alert_rule_test": [{"eval_time": "4h", "alertname": rule.name, "exp_alerts": alerts}],
+                    "promql_expr_test": [
+                        {
+                            "expr": f'ALERTS{{alertname="{rule.name}", alertstate="firing"}}',
+                            "eval_time": "4h",
+                            "exp_samples": [{"labels": f'ALERTS{{{alert}, alertstate="firing"}}', "value": 1}] * fires,
+                        }
+                    ],
                 }
             )
     return {"rule_files": [rules_name], "evaluation_interval": "1m", "tests": cases}
 
 
-def _annotations(rule: Rule, labels: Mapping[str, str]) -> Json | None:
-    """What the templates become; None where a summary has more in it than labels, which only Prometheus can fill in."""
-
-    def filled(text: str) -> str:
-        for name, value in labels.items():
-            text = text.replace(f"{{{{ $labels.{name} }}}}", value)
-        return text
-
-    summary = filled(rule.summary)
-    if "{{" in summary:
-        return None
-    return {"summary": summary, "description": filled(rule.description).replace(_BRACES, "{{")}
+def _labels(mapping: SourceMapping, rule: Rule) -> dict[str, str]:
+    return {"severity": rule.severity, "concern": rule.concern, "mapping": mapping.name}
 
 
-def _document(mapping: SourceMapping, rule: Rule) -> Json:
+def _document(mapping: SourceMapping, rule: Rule, links: Links) -> Json:
     return {
         "alert": rule.name,
         "expr": rule.expression,
-        "for": format_duration(rule.for_seconds),
-        "labels": {"severity": rule.severity, "mapping": mapping.name},
-        "annotations": {"summary": rule.summary, "description": rule.description},
+        **({"for": format_duration(rule.for_seconds)} if rule.for_seconds else {}),
+        "labels": _labels(mapping, rule),
+        "annotations": {"summary": rule.summary, "description": rule.description, **links.of(rule)},
     }
 
 
@@ -105,6 +125,11 @@ def rules(mapping: SourceMapping) -> Iterator[Rule]:
 
     def rate(metric: str, window: str = "10m") -> str:
         return f"sum by ({_BY}) (rate({metric}[{window}]))"
+
+    def grown(metric: str, window: str) -> str:
+        # A counter that is there only once it has counted was 0 before.
+        first = f"({metric} unless {metric} offset {window}) > 0"
+        return f"sum by ({_BY}) (increase({metric}[{window}]) > 0 or {first})"
 
     def share(part: str) -> str:
         return f"{rate(part)} / ({rate(all_messages)} > 0) and {_ON} {of_mapping}"
@@ -140,13 +165,13 @@ def rules(mapping: SourceMapping) -> Iterator[Rule]:
     dropped = f'{catalog.STREAM_DROPPED.name}{{{_TARGET}, kind="series"}}'
     yield Rule(
         "SeriesLimitReached",
-        f"sum by ({_BY}) (increase({beyond}[15m])) > 0 and {_ON} {of_mapping}",
+        f"{grown(beyond, '15m')} and {_ON} {of_mapping}",
         0,
         "warning",
         "{{ $labels.stream }} has more series than its mapping allows",
         "What is beyond is counted under other, and gauges beyond are not shown. Raise limit, limits.series or "
         "max-values, or take a label that has fewer values.",
-        {dropped: "0+1x300"},
+        {dropped: "_x239 7x60"},
         {dropped: "7x300"},
     )
     failure = catalog.FAILURE_INFO.name
@@ -160,16 +185,16 @@ def rules(mapping: SourceMapping) -> Iterator[Rule]:
         "Check the open steps of the mapping and the parameters of the stream; the page of the exporter has its words.",
         {refused: "1x300"},
         {refused.replace("misconfigured", "timeout"): "1x300"},
+        concern="link",
     )
     if mapping.cursor is not None:
         all_gaps, all_resumes = catalog.EVENT_GAPS.name, catalog.RESUMES.name
         gaps = f"{all_gaps}{{{_TARGET}}}"
         resumes = f'{all_resumes}{{{_TARGET}, outcome="none"}}'
-        lost = f"sum by ({_BY}) (increase({all_gaps}[1h])) > 0"
-        cut = f'sum by ({_BY}) (increase({all_resumes}{{outcome!="full"}}[1h])) > 0'
+        cut = f'{all_resumes}{{outcome!="full"}}'
         yield Rule(
             "CountersInexact",
-            f"(({lost}) or ({cut})) and {_ON} {of_mapping}",
+            f"({grown(all_gaps, '1h')} or {grown(cut, '1h')}) and {_ON} {of_mapping}",
             0,
             "info",
             "Counters of {{ $labels.stream }} may lack events",
@@ -223,6 +248,7 @@ def _of_metric(metric: MetricSpec, alert: AlertSpec, word: str, bound: float) ->
         {series: values(bound + step)},
         {series: values(bound - step / 10)},
         tuple((name, "x") for name in names),
+        runbook=OF_METRICS,
     )
 
 

@@ -17,7 +17,7 @@ from alerts.main import GROUPS, files
 from alerts.model import Alert, Record
 from iris_exporter.core.own_failures import PARTS
 from iris_exporter.core.reasons import AUTH_REASONS
-from iris_exporter.instruments import catalog
+from iris_exporter.instruments import catalog, mapping_alerts
 from iris_exporter.instruments.metric import Kind
 from tests.contract import boards
 from tests.tools import tool
@@ -235,7 +235,8 @@ def runbooks() -> dict[str, str]:
 
 def test_every_alert_has_a_runbook_and_every_runbook_an_alert() -> None:
     """The anchor of `runbook_url` is a heading."""
-    assert set(runbooks()) == {alert.anchor for alert in ALERTS}
+    of_mappings = {name.lower() for name in (*mapping_alerts.OF_MAPPINGS, mapping_alerts.OF_METRICS)}
+    assert set(runbooks()) == {alert.anchor for alert in ALERTS} | of_mappings
     for alert in ALERTS:
         assert alert.annotations["runbook_url"] == f"{thresholds.RUNBOOKS}#{alert.anchor}"
 

@@ -5,12 +5,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from iris_exporter.cli import main
 from iris_exporter.instruments import mapping_alerts
 from iris_exporter.mapping import presets
 from iris_exporter.mapping.spec import Mapping
-from tests.tools import tool
+from tests.tools import ROOT, tool
 
 ALERTING = """\
 mappings:
@@ -53,6 +54,10 @@ mappings:
 """
 
 
+def run(program: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([tool(program), *arguments], cwd=cwd, capture_output=True, text=True, check=False)
+
+
 @pytest.fixture
 def plant(tmp_path: Path) -> tuple[Path, Mapping]:
     from iris_exporter.config.mappings import read_config
@@ -73,8 +78,8 @@ def test_rules_fire_and_are_quiet_as_their_tests_say(tmp_path: Path, plant: tupl
         assert main(["alerts", "export", "--mapping", name, str(out)]) == 0
     for name in ("plant", "wikimedia", "binance"):
         for command in (("check", "rules", f"{name}.rules.yaml"), ("test", "rules", f"{name}.rules.test.yaml")):
-            run = subprocess.run([tool("promtool"), *command], cwd=out, capture_output=True, text=True, check=False)
-            assert run.returncode == 0, run.stdout + run.stderr
+            done = run("promtool", *command, cwd=out)
+            assert done.returncode == 0, done.stdout + done.stderr
     names = [rule.name for rule in mapping_alerts.rules(mapping)]
     assert names == [
         *(
@@ -91,9 +96,66 @@ def test_rules_fire_and_are_quiet_as_their_tests_say(tmp_path: Path, plant: tupl
     assert "Silent" not in [rule.name for rule in mapping_alerts.rules(presets.load("binance"))]
 
 
+@pytest.mark.slow
+@pytest.mark.needs("promtool", "pint")
+def test_the_rules_of_every_preset_are_clean_and_do_what_their_tests_say(tmp_path: Path) -> None:
+    """pint has the rules for the shipped alerts, but for their names and the dashboard they lead to."""
+    names = sorted(path.stem for path in Path(presets.__file__).parent.glob("*.yaml"))
+    assert len(names) >= 18
+    grafana = ("--web.grafana-url", "https://grafana.example")
+    for name in names:
+        assert main(["alerts", "export", "--mapping", name, *grafana, str(tmp_path)]) == 0
+    plant = ROOT / "tests/data/dashboards/plant.yaml"
+    assert main(["alerts", "export", "--config.file", str(plant), *grafana, str(tmp_path)]) == 0
+    for path in sorted(tmp_path.glob("*.test.yaml")):
+        done = run("promtool", "test", "rules", path.name, cwd=tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+    configuration = (ROOT / "alerts/pint.hcl").read_text()
+    for before, after in (('"Iris[A-Z]', '"[A-Z]'), ("/iris-[a-z]+", "/d/mapping-[a-z-]+"), ("#iris[a-z]+", "#[a-z]+")):
+        assert before in configuration
+        configuration = configuration.replace(before, after)
+    (tmp_path / "pint.hcl").write_text(configuration)
+    rules = [path.name for path in tmp_path.glob("*.rules.yaml")]
+    strict = ("--min-severity=info", "--fail-on=info")
+    linted = run("pint", "--offline", "--config", "pint.hcl", "lint", *strict, *rules, cwd=tmp_path)
+    assert linted.returncode == 0, linted.stdout + linted.stderr
+
+
+@pytest.mark.needs("promtool")
+def test_a_rule_that_does_not_fire_fails_its_test(tmp_path: Path, plant: tuple[Path, Mapping]) -> None:
+    """Of an alert with a value in its summary, too."""
+    assert main(["alerts", "export", "--config.file", str(plant[0]), str(tmp_path)]) == 0
+    file = tmp_path / "plant.rules.yaml"
+    text = file.read_text()
+    assert "< 12345678.0" in text
+    file.write_text(text.replace("< 12345678.0", "< 0"))
+    done = run("promtool", "test", "rules", "plant.rules.test.yaml", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "PlantStepsTotalBelow" in done.stdout + done.stderr
+
+
+def test_alerts_lead_to_their_runbooks_and_to_the_dashboard_of_the_mapping(tmp_path: Path) -> None:
+    flags = ["--web.runbook-base-url", "https://docs.example/help", "--web.grafana-url", "https://grafana.example/g/"]
+    for more, runbooks, grafana in (
+        (flags, flags[1], flags[3].rstrip("/")),
+        ([], "https://example.com/iris-exporter/docs/runbooks.md", ""),
+    ):
+        assert main(["alerts", "export", "--mapping", "wikimedia", *more, str(tmp_path)]) == 0
+        [group] = yaml.safe_load((tmp_path / "wikimedia.rules.yaml").read_text())["groups"]
+        for rule in group["rules"]:
+            annotations = rule["annotations"]
+            assert annotations["runbook_url"] == f"{runbooks}#{rule['alert'].lower()}"
+            assert annotations["dashboard_url"].startswith(f"{grafana}/d/mapping-wikimedia?var-job=")
+            assert rule["labels"]["concern"] in ("link", "source")
+            assert rule["alert"] in mapping_alerts.OF_MAPPINGS
+    assert main(["alerts", "export", "--mapping", "wikimedia", "--web.grafana-url", "grafana", str(tmp_path)]) == 2
+
+
 def test_numbers_and_durations_of_rules_are_those_of_the_mapping(plant: tuple[Path, Mapping]) -> None:
     """With all of their digits, and in the form of Prometheus; what a rule itself labels is not asked for."""
-    [group] = mapping_alerts.rules_file(plant[1])["groups"]
+    [group] = mapping_alerts.rules_file(plant[1], mapping_alerts.Links("https://docs.example/runbooks", "/d/x"))[
+        "groups"
+    ]
     found = {rule["alert"]: rule for rule in group["rules"]}
     assert "[20d]" in found["Silent"]["expr"]
     slow, far = found["PlantStepsTotalBelow"], found["PlantPositionRatioAbove"]

@@ -463,6 +463,8 @@ complete -c iris-exporter -n '_shtab_iris_exporter_using alerts export' -l help-
 complete -c iris-exporter -n '_shtab_iris_exporter_using alerts export' -l version -d 'show the version and stop'
 complete -c iris-exporter -n '_shtab_iris_exporter_using alerts export' -l mapping -x -d 'the mapping: a preset, or one of --config.file (default: its only one)'
 complete -c iris-exporter -n '_shtab_iris_exporter_using alerts export' -l config.file -xka "(__fish_complete_path (string replace --regex -- '^--[^=]*=' '' (commandline -ct)))" -d 'file with mappings:'
+complete -c iris-exporter -n '_shtab_iris_exporter_using alerts export' -l web.runbook-base-url -x -d 'address of the page with the runbooks, as of the exporter (default: the one that the dashboards lead to)'
+complete -c iris-exporter -n '_shtab_iris_exporter_using alerts export' -l web.grafana-url -x -d 'address of Grafana, as users open it (default: links to dashboards lead somewhere in Grafana alone)'
 complete -c iris-exporter -n '_shtab_iris_exporter_using alerts export; and test $_shtab_iris_exporter_npos -eq 0' -ka "(__fish_complete_directories)" -d 'where to write; the directory is made if missing, and files are replaced'
 complete -c iris-exporter -n '_shtab_iris_exporter_using; and test $_shtab_iris_exporter_npos -eq 0' -a dashboards -d 'Write the Grafana dashboards to files, or push them into a Grafana.'
 complete -c iris-exporter -n '_shtab_iris_exporter_using dashboards' -s h -l help -d 'show the options that most people need, and stop'

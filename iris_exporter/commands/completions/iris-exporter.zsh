@@ -172,6 +172,8 @@ _shtab_iris_exporter_alerts_export_options=(
   "(- : *)--version[show the version and stop]"
   "--mapping=[the mapping\: a preset, or one of --config.file (default\: its only one)]:NAME:"
   "--config.file=[file with mappings\:]:FILE:_files"
+  "--web.runbook-base-url=[address of the page with the runbooks, as of the exporter (default\: the one that the dashboards lead to)]:URL:"
+  "--web.grafana-url=[address of Grafana, as users open it (default\: links to dashboards lead somewhere in Grafana alone)]:URL:"
   ":where to write\; the directory is made if missing, and files are replaced:_files -/"
 )
 
