@@ -37,7 +37,7 @@ SCRAPE_SECONDS = 0.02
 PUBLISH_EVERY_SECONDS = 0.02
 LOOK_EVERY_SECONDS = 0.02
 SETTLE_SECONDS = 30.0
-"""How long the sidecar may take, once the faults are over, to catch up with what it has missed."""
+"""How long nothing may come, once the faults are over, while the sidecar catches up with what it has missed."""
 SUBSCRIPTION = {
     "encoding": ("auto", "json", "protobuf"),
     "delta": ("auto", "off"),
@@ -337,12 +337,14 @@ class Marathon:
                 await asyncio.sleep(LOOK_EVERY_SECONDS)
 
     async def _settle(self, life: Life) -> None:
-        """Wait until nothing is missing, and then for two more scrapes, which must not show more."""
+        """Wait until nothing is missing, or nothing more comes; then for two more scrapes, which must not show more."""
         with suppress(TimeoutError):
+            # Other processes are waited for, which set no events of ours.
+            while self.outcome.sent > (before := await self._accounted()):
+                async with asyncio.timeout(SETTLE_SECONDS * BUSY):
+                    while before == await self._accounted():  # noqa: ASYNC110
+                        await asyncio.sleep(LOOK_EVERY_SECONDS)
             async with asyncio.timeout(SETTLE_SECONDS * BUSY):
-                # Other processes are waited for, which set no events of ours.
-                while self.outcome.sent > await self._accounted():  # noqa: ASYNC110
-                    await asyncio.sleep(LOOK_EVERY_SECONDS)
                 seen = life.scrapes
                 while life.scrapes < seen + 2:  # noqa: ASYNC110
                     await asyncio.sleep(LOOK_EVERY_SECONDS)
