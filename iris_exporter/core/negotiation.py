@@ -15,6 +15,12 @@ UPGRADE_MAY_CURE = frozenset({400, 404, 405, 426})
 GRAPHQL_PATH = "/api/graphql"
 GRAPHQL_SUBPROTOCOL = "graphql-transport-ws"
 
+_ENDPOINTS = (
+    *("/api/stream", "/api/stream/overview", "/api/stream/events", "/api/stream/telemetry", "/api/iris/ws"),
+    *("/api/overview", "/api/iris/overview", GRAPHQL_PATH),
+)
+"""Where an IRIS may have events with positions."""
+
 _HTTP_SCHEMES = {"ws": "http", "wss": "https"}
 
 MISFITS = frozenset({"not_a_stream", "upgrade_refused", "not_found", "http_client_error", "handshake", "redirect"})
@@ -128,6 +134,16 @@ def as_http(url: str) -> str:
     scheme, colon, rest = url.partition(":")
     scheme = scheme.lower()
     return f"{_HTTP_SCHEMES.get(scheme, scheme)}{colon}{rest}" if colon else url
+
+
+def source_of(url: str) -> str:
+    """The IRIS that an address belongs to, whatever its endpoint and transport; of another address the address.
+
+    The same position means the same event at all of its endpoints (docs/protocol.md, section 4).
+    """
+    address = as_http(url)
+    base = next((address.removesuffix(path) for path in _ENDPOINTS if address.endswith(path)), None)
+    return address if base is None else f"{base}#iris"  # which no address has that is stored
 
 
 def without_credentials(url: str) -> str:

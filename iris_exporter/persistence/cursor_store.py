@@ -19,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from iris_exporter.core.negotiation import as_http
+from iris_exporter.core.negotiation import as_http, source_of
 from iris_exporter.core.positions import CursorState
 from iris_exporter.core.shorten import MARK, digest
 from iris_exporter.errors import ConfigError, Problem
@@ -144,8 +144,9 @@ class CursorStore:
             record = _decoder.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return self._quarantine(path, stream, "it does not have the fields that it should")
-        # One cursor for all transports: ws://h/x and http://h/x are one endpoint.
-        if (record.stream, as_http(record.endpoint)) != (stream, as_http(endpoint)):
+        # One cursor for all transports, and of an IRIS for all endpoints.
+        same = as_http if fingerprint else source_of
+        if (record.stream, same(record.endpoint)) != (stream, same(endpoint)):
             return self._quarantine(path, stream, f"it belongs to {record.stream} at {record.endpoint}")
         if record.fingerprint != fingerprint:
             what = f"the mapping {record.mapping}, as it was," if record.mapping else "IRIS"

@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -87,6 +88,36 @@ def test_a_change_of_transport_keeps_the_cursor_and_one_of_the_endpoint_does_not
     store.stage([RECORD]).commit()
     assert store.load("s", "ws://h/x") == RECORD
     assert store.load("s", other) is None
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_same"),
+    [
+        ("http://h/api/stream/events", "http://h/api/stream", True),
+        ("ws://h/api/iris/ws", "http://h/api/stream/overview", True),
+        ("http://h/p/api/overview", "wss://h/p/api/graphql", False),
+        ("https://h/p/api/overview", "wss://h/p/api/graphql", True),
+        ("http://h/p/api/stream", "http://h/api/stream", False),
+        ("http://h/p/api/stream", "http://h/q/api/stream", False),
+        ("http://h/api/stream", "http://g/api/stream", False),
+        ("http://h/api/stream", "http://h/api/stream/other", False),
+        ("http://h/api/stream", "http://h/api/", False),
+        ("http://h/api/stream", "http://h", False),
+        ("http://h/api/a/stream", "http://h/api/b/stream", False),
+    ],
+)
+def test_all_endpoints_of_an_iris_have_one_cursor(before: str, after: str, is_same: bool, tmp_path: Path) -> None:
+    store = CursorStore(tmp_path)
+    record = msgspec.structs.replace(RECORD, endpoint=before)
+    store.stage([record]).commit()
+    assert store.load("s", after) == (record if is_same else None)
+
+
+def test_a_mapping_may_mean_something_else_at_each_endpoint(tmp_path: Path) -> None:
+    store = CursorStore(tmp_path)
+    endpoint = "http://h/api/stream"
+    store.stage([msgspec.structs.replace(RECORD, endpoint=endpoint, mapping="m", fingerprint="f")]).commit()
+    assert store.load("s", f"{endpoint}/events", "f") is None
 
 
 def test_a_directory_that_cannot_be_used_is_a_configuration_error(tmp_path: Path) -> None:
