@@ -68,20 +68,21 @@ def run(arguments: argparse.Namespace) -> int:
     """
     logs.setup("info", "logfmt")
     reset_url = None if arguments.reset_url is None else _reset_url(arguments.reset_url)
-    of_mappings = _of_mappings(arguments)
+    of_mappings = _of_mappings(arguments, reset_url)
     if arguments.action == "export":
         return _export(arguments.directory, reset_url, of_mappings)
     return _push(arguments, reset_url, of_mappings)
 
 
-def _of_mappings(arguments: argparse.Namespace) -> list[files.Json]:
+def _of_mappings(arguments: argparse.Namespace, reset_url: str | None) -> list[files.Json]:
     """The dashboards of the mappings that are asked for."""
     if not arguments.mapping:
         return []
     from iris_exporter.grafana import mapped
 
     read = read_mappings(arguments.config_file)
-    return [mapped.dashboard(chosen_mapping(name, read)) for name in dict.fromkeys(arguments.mapping)]
+    found = [mapped.dashboard(chosen_mapping(name, read)) for name in dict.fromkeys(arguments.mapping)]
+    return found if reset_url is None else [files.with_reset(dashboard, reset_url) for dashboard in found]
 
 
 def _reset_url(text: str) -> str:

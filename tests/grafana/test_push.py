@@ -68,6 +68,23 @@ async def test_the_second_push_changes_nothing(tmp_path: Path, prefix: str, migr
         assert {board["meta"]["version"] for board in stub.dashboards.values()} == {1}
 
 
+@pytest.mark.parametrize("migrates", [False, True])
+@pytest.mark.parametrize("fills", [False, True])
+async def test_dashboards_of_mappings_are_pushed_beside_the_others(tmp_path: Path, migrates: bool, fills: bool) -> None:
+    configuration = ROOT / "tests/data/dashboards/plant.yaml"
+    options = (f"--config.file={configuration}", "--mapping=plant", "--mapping=wikimedia", "--action.reset-url=/iris")
+    async with serving(GrafanaStub(migrates=migrates, fills=fills)) as stub:
+        first = await push(stub, tmp_path, *options)
+        assert (first.code, first.err) == (0, "")
+        assert sorted(stub.dashboards) == [*UIDS, "mapping-plant", "mapping-wikimedia"]
+        plant = stub.dashboards["mapping-plant"]
+        assert plant["meta"]["folderUid"] == "iris"
+        (states,) = (panel for panel in plant["dashboard"]["panels"] if panel["title"] == "State of each stream")
+        assert states["fieldConfig"]["defaults"]["actions"][0]["fetch"]["url"].startswith("/iris/api/v1/streams/")
+        second = await push(stub, tmp_path, *options)
+        assert second.out.endswith("nothing changed")
+
+
 @pytest.mark.parametrize("options", [(), ("--dry-run",)])
 async def test_a_grafana_that_is_too_old_is_left_alone(tmp_path: Path, options: tuple[str, ...]) -> None:
     async with serving(GrafanaStub()) as stub:
