@@ -53,6 +53,11 @@ def redact(text: str) -> str:
     return _redactor.redact(text)
 
 
+def redact_data(text: str) -> str:
+    """Return what a source has sent without secrets, for labels and answers; below 8 characters one may be any word."""
+    return _redactor.redact(text, 8)
+
+
 def library_messages() -> Mapping[str, int]:
     """Messages of each of `core.log_limits.LIBRARIES`, printed or not, since the start."""
     return _libraries.counts()

@@ -1,8 +1,10 @@
 """No secret leaves by any way: a tour of failures, and then a search through everything that can be read."""
 
+import asyncio
 import contextlib
 import dataclasses
 import io
+import re
 import traceback
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -224,6 +226,77 @@ async def test_no_secret_in_logs_pages_metrics_settings_and_objects(
     assert [(kind, found_in(text)) for kind, text in shown if found_in(text)] == []
     printed = capsys.readouterr()
     assert found_in(printed.out + printed.err) == []
+
+
+EVENT = f'{{"id":"{KEY}","event_type":"{KEY}","project":"{KEY}","severity":"{KEY}","message":"m {KEY}"}}'
+PROJECT = f'{{"id":"{KEY}","name":"{KEY}","status":"{KEY}"}}'
+TELLTALE = (
+    f'{{"type":"update","data":{{"projects":[{PROJECT}],"events":[{EVENT}]}}}}',
+    f'{{"type":"{KEY}","kind":"{KEY}"}}',
+    f'{{"who":"{KEY}","name":"of {quote(KEY)}","{KEY}":"{KEY}"}}',
+)
+MAPPING = """
+    namespace: told
+    protocol: sse
+    cursor: {path: meta.id}
+    messages:
+      - kind: told
+        when: {$.who: {exists: true}}
+        log: {body: $.who}
+        metrics:
+          - {name: told_total, type: counter, help: T., labels: {who: $.who, name: {path: $.name, pattern: "of (.*)"}}}
+          - {name: whose_info, type: info, help: W., labels: {event: meta.event, id: meta.id}}
+          - {name: said, type: stateset, help: S., states: [yes], state: $.who}
+          - {name: said_ratio, type: gauge, help: S., value: $.who}
+"""
+
+
+async def test_no_secret_that_a_source_says_back_as_data(tmp_path: Path, log: io.StringIO) -> None:
+    """It is masked in labels and answers, and what is masked in a label is counted."""
+    follows = asyncio.Event()
+
+    async def tell(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write("".join(f"event: {KEY}\nid: {KEY}\ndata: {text}\n\n" for text in TELLTALE).encode())
+        await follows.wait()
+        await response.write(f'data: {{"type":"event","data":{EVENT.replace(KEY, "1", 1)}}}\n\n'.encode())
+        return response
+
+    def load() -> Settings:
+        return config.load({"config.file": str(tmp_path / "iris.yaml"), "web.listen-address": "127.0.0.1:0"}, {})
+
+    (tmp_path / "key").write_text(KEY)
+    async with serve(tell) as source:
+        (tmp_path / "iris.yaml").write_text(
+            f"defaults: {{api-key-file: key, protocol: sse}}\nstreams: [{{name: iris, url: '{source.url}/iris'}}, "
+            f"{{name: mapped, url: '{source.url}/json', mapping: told}}]\nmappings:\n  told:{MAPPING}"
+        )
+        async with Exporter(load(), load) as exporter, aiohttp.ClientSession(exporter.addresses[0]) as session:
+            found: dict[str, str] = {}
+
+            async def is_told() -> bool:
+                for path in ("/", "/metrics", "/api/v1/streams", *TOLD):
+                    async with session.get(path) as answer:
+                        found[path] = await answer.text()
+                return "told_whose_info{" in found["/metrics"] and "iris_project_info{" in found["/metrics"]
+
+            while not await is_told():
+                pass
+            async with session.get("/api/v1/follow") as answer:
+                await answer.content.readline()
+                follows.set()
+                told = [await answer.content.readuntil(end) for end in (b"event: event", b"\n\n")]
+                found["/api/v1/follow"] = b"".join(told).decode()
+    assert {path: text for path, text in found.items() if KEY in text} == {}
+    assert KEY not in log.getvalue()
+    assert 'told_told_total{name="<redacted>' in found["/metrics"]
+    assert re.search('iris_project_info{.*"<redacted>', found["/metrics"])
+    assert [path for path in (*TOLD, "/api/v1/follow") if "<redacted>" not in found[path]] == []
+    assert 'iris_stream_dropped_total{kind="label_text",stream="mapped"} 0' not in found["/metrics"]
+
+
+TOLD = ("/api/v1/streams/iris/overview", "/api/v1/streams/iris/events")
 
 
 async def test_no_secret_in_what_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,9 +31,9 @@ class Redactor:
         with self._lock:
             self._spellings = tuple(sorted(spellings.union(self._spellings), key=lambda text: (-len(text), text)))
 
-    def redact(self, text: str) -> str:
-        """Return `text` with each secret replaced."""
+    def redact(self, text: str, shortest: int = 1) -> str:
+        """Return `text` with each secret of at least `shortest` characters replaced."""
         for spelling in self._spellings:
-            if spelling in text:
+            if spelling in text and len(spelling) >= shortest:
                 text = text.replace(spelling, MASK)
         return text

@@ -21,6 +21,7 @@ from iris_exporter.instruments.projects import NO_ANOMALIES, STEP
 from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.instruments.text import escape_label, exemplar_text, format_value
 from iris_exporter.instruments.view import NO_ENTITIES, EntityView, ProjectView
+from iris_exporter.logs import redact_data
 from iris_exporter.model.snapshot import EventKey, Snapshot
 
 _OTHERS: EventKey = (OTHER, OTHER, OTHER)
@@ -125,7 +126,7 @@ class EntitySeries:
 
     def clean(self, value: str) -> str:
         """See `projects.Owner`; what is changed is counted."""
-        clean = clean_label(value, self._limits.max_label_length)
+        clean = clean_label(redact_data(value), self._limits.max_label_length)
         if clean != value:
             self.instruments.count(catalog.STREAM_DROPPED, 1, "label_text")
         return clean

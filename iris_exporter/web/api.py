@@ -6,7 +6,7 @@ import msgspec
 from aiohttp import hdrs, web
 from aiohttp.typedefs import LooseHeaders
 
-from iris_exporter.logs import get_logger
+from iris_exporter.logs import get_logger, redact_data
 from iris_exporter.streams.stream import Stream
 from iris_exporter.web.context import HttpError, WebContext
 from iris_exporter.web.negotiation import prefers_html
@@ -18,8 +18,8 @@ _log = get_logger(__name__)
 
 
 def json_response(value: Any, status: int = 200, headers: LooseHeaders | None = None) -> web.Response:
-    """An answer in JSON with a final line feed, for people with curl."""
-    body = msgspec.json.encode(value) + b"\n"
+    """An answer in JSON with a final line feed, for people with curl; secrets that a source says back are masked."""
+    body = redact_data(msgspec.json.encode(value).decode()).encode() + b"\n"
     return web.Response(status=status, body=body, content_type="application/json", charset="utf-8", headers=headers)
 
 

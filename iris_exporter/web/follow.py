@@ -25,6 +25,7 @@ from iris_exporter.clock import Clock
 from iris_exporter.core.recent_events import RecentEvents, Resumption
 from iris_exporter.decoding.messages import Event
 from iris_exporter.instruments import catalog
+from iris_exporter.logs import redact_data
 from iris_exporter.streams.following import Follower
 from iris_exporter.streams.stream import Stream
 from iris_exporter.web.context import HttpError, WebContext
@@ -307,5 +308,6 @@ class Follow(Follower):
 
 def _message(kind: str, value: Mapping[str, Any], position: str) -> bytes:
     # Metadata is as its source sent it: a line end in it stands between two tokens, and would end our line.
-    data = msgspec.json.encode(value).replace(b"\n", b" ").replace(b"\r", b" ")
+    text = redact_data(msgspec.json.encode(value).decode())
+    data = text.replace("\n", " ").replace("\r", " ").encode()
     return b"event: %b\nid: %b\ndata: %b\n\n" % (kind.encode(), position.encode(), data)

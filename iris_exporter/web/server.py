@@ -12,7 +12,7 @@ from iris_exporter.clock import Clock
 from iris_exporter.errors import ConfigError
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.self_metrics import SelfMetrics
-from iris_exporter.logs import get_logger
+from iris_exporter.logs import get_logger, redact_data
 from iris_exporter.process.blocking import CONFIG, BlockedError
 from iris_exporter.settings import WebSettings
 from iris_exporter.web import follow
@@ -216,7 +216,7 @@ class _Handlers:
         failures = self.context.exposition.self_metrics.failures()
         page = landing_page(self.context.version, self.telemetry_path, streams, refusal, warning, failures, self.links)
         headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
-        return web.Response(text=page, content_type="text/html", headers=headers)
+        return web.Response(text=redact_data(page), content_type="text/html", headers=headers)
 
 
 def _answer_errors(metrics: SelfMetrics, api: str) -> Middleware:

@@ -1,4 +1,5 @@
-"""What the operators of a mapping make of one plain JSON value: numbers, labels, states, ids and times. Pure.
+"""What the operators of a mapping make of one plain JSON value: numbers, labels, states, ids and times. Pure,
+but that a label has no secret of the process.
 
 Every conversion returns None for a value that is absent (null, an empty text, for numbers also `N/A` and the like) and
 raises `UnusableValueError` with a reason of `problems.MAPPING_REASONS` for one that it cannot read. Both ways of
@@ -11,6 +12,7 @@ from math import isfinite
 from iris_exporter.core.labels import clean_label
 from iris_exporter.decoding import values
 from iris_exporter.decoding.values import UnusableValueError
+from iris_exporter.logs import redact_data
 from iris_exporter.mapping.patterns import MAX_SEARCHED
 from iris_exporter.mapping.spec import LabelSpec, Order, StateSpec, TimeFormat, ValueSpec
 
@@ -152,7 +154,7 @@ def label(spec: LabelSpec, raw: object, limit: int) -> tuple[str, bool]:
         return spec.constant or "", False
     text = text_of(raw)
     text = _operated(spec, text) if text else spec.default
-    clean = clean_label(text or "", limit)
+    clean = clean_label(redact_data(text or ""), limit)
     return clean, clean != text
 
 

@@ -14,7 +14,10 @@ DROPPED: dict[str, str] = {
     "event_labels": "events counted under `other`, because `--stream.max-event-series` label sets are in use",
     "event_ids": "ids of events forgotten, because twice `--stream.max-event-ids` were remembered",
     "positions": "positions and `id:` lines that no request can carry back, too long or with control characters",
-    "label_text": "label values that were cut at `--stream.max-label-length`, or rid of characters that are not seen",
+    "label_text": (
+        "label values that were cut at `--stream.max-label-length`, or rid of characters that are not seen or of a "
+        "secret"
+    ),
 }
 """What `iris_stream_dropped_total` counts, by its label `kind`; lost messages and fields are decode errors."""
 
