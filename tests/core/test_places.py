@@ -26,6 +26,22 @@ def test_each_key_has_a_number_of_its_own_and_none_is_resumed_from() -> None:
     assert place.resume_from == ""
 
 
+def test_a_number_of_a_key_that_goes_back_changes_nothing() -> None:
+    place = CountedPlace()
+    assert take(place, 10, 5, 11, 12, 20, key="a") == [0, 0, 0, 0, 7]
+
+
+def test_a_position_that_is_refused_is_neither_asked_for_nor_recorded() -> None:
+    place = Place(CursorState(opaque="a"))
+    place.refuse()
+    assert (place.resume_from, place.state_to_record) == ("", CursorState())
+    place.allow()
+    assert (place.resume_from, place.state_to_record) == ("a", CursorState(opaque="a"))
+    place.refuse()
+    place.take("b", 1)
+    assert (place.resume_from, place.state_to_record) == ("b", CursorState(opaque="b"))
+
+
 def test_keys_are_bounded_and_what_is_beyond_is_counted() -> None:
     place = CountedPlace()
     for key in range(MAX_KEYS + 2):

@@ -40,8 +40,6 @@ def _matches(condition: Condition, value: object) -> bool:
 def _in_range(condition: Condition, value: object) -> bool:
     if condition.at_least is None and condition.below is None:
         return True
-    if isinstance(value, bool):
-        return False
     try:
         number = values.number(value)
     except UnusableValueError:

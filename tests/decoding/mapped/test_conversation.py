@@ -2,12 +2,14 @@
 
 import json
 
+import pytest
+
 from iris_exporter.core.failures import Failure
 from iris_exporter.decoding.mapped.conversation import Conversation
 from iris_exporter.decoding.mapped.dialect import MappedDialect
 from iris_exporter.mapping import presets
 from iris_exporter.mapping.paths import read_path
-from iris_exporter.mapping.spec import CursorSpec, Entry, Mapping, OpenStep, Order, Resume, Role
+from iris_exporter.mapping.spec import CursorSpec, Entry, Mapping, OpenStep, Order, PlannedEnd, Resume, Role
 from iris_exporter.mapping.templates import Fields, Template
 from tests.decoding.mapped.specs import when
 
@@ -91,3 +93,19 @@ def test_what_ends_a_stream_and_what_wants_an_answer_are_noted() -> None:
     assert dialect.noted().reply is None
     list(dialect.decode([b'{"t":"end"}']))
     assert dialect.noted().end == Failure("planned_end", "the source ends the stream")
+
+
+@pytest.mark.parametrize(
+    ("failure", "seconds", "is_planned"),
+    [
+        (Failure("closed"), 3_600, True),
+        (Failure("going_away", close_code=1001), 4_000, True),
+        (Failure("closed"), 3_599, False),
+        (Failure("timeout"), 4_000, False),
+        (Failure("protocol_error", close_code=4999), 1, True),
+        (Failure("protocol_error", close_code=4998), 4_000, False),
+    ],
+)
+def test_an_end_is_planned_by_its_code_or_after_its_time(failure: Failure, seconds: float, *, is_planned: bool) -> None:
+    mapping = Mapping("m", "m", planned_end=PlannedEnd(close_codes=frozenset({4999}), after_seconds=3_600))
+    assert MappedDialect(mapping).ends_as_planned(failure, seconds) is is_planned

@@ -128,6 +128,7 @@ def test_values_are_read_as_the_mapping_says(operators: dict[str, object], raw: 
         ({}, b"-Infinity", "not_finite"),
         ({}, b"1e999", "not_finite"),
         ({}, b"9" * 401, "not_finite"),
+        ({"base": 10}, "9" * 5_000, "not_finite"),
         ({}, "Infinity", "not_finite"),
         ({"length": True}, 3, "wrong_type"),
         ({"pattern": "^([0-9]+)$"}, "x1", "no_match"),
@@ -506,6 +507,7 @@ def test_times_give_delays_and_an_older_value_does_not_replace_a_newer_one() -> 
     ("order", "raws", "expected", "problems"),
     [
         (Order.OPAQUE, ["b", "a", None, 7], "7", 0),
+        (Order.OPAQUE, ["b", True, {}, ["a"]], "b", 3),
         (Order.NUMBER, [5, "12", 9, None], "12", 0),
         (Order.NUMBER, [5, "x", -1, 1.5, True, [1], "9" * 31], "5", 6),
         (Order.POSITION, ["e-1", "e-2"], "e-2", 0),
