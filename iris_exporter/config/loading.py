@@ -115,7 +115,7 @@ def _build(
         config_mark=found.mark,
         mappings=found.by_name,
         mapping_tree=found.tree,
-        mapping_warnings=found.warnings,
+        mapping_warnings=tuple(found.warnings),
         **fields[""],
     )
 

@@ -71,7 +71,7 @@ class Found:
     by_name: "Mappings" = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
-    warnings: tuple[Problem, ...] = ()
+    warnings: list[Problem] = field(default_factory=list)
     tree: Node | None = None
     mark: str | None = None
 
@@ -87,7 +87,7 @@ class Found:
 
         read = reading.read_mappings(sections)
         self.by_name = {name: _as_before(mapping) for name, mapping in read.by_name.items()}
-        self.warnings = tuple(read.warnings)
+        self.warnings = read.warnings
         self.problems += read.problems
         for node, _ in sections:
             self.names.update(node.entries if isinstance(node, Table) else ())

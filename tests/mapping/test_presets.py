@@ -17,7 +17,7 @@ def test_there_are_presets() -> None:
 def test_a_preset_reads_without_a_doubt(name: str) -> None:
     read = read_files([presets.path(name)])
     assert read.problems == []
-    assert read.warnings == ()
+    assert read.warnings == []
     assert list(read.by_name) == [name]
     assert presets.text(name).startswith("# ")
     assert 20 < len(presets.summary(name)) < 120
