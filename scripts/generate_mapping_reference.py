@@ -76,6 +76,9 @@ TEXTS = {
     'of them must hold; `null` holds for missing, too; types count, so that `1` is neither `"1"` nor `true`.',
     OPEN_STEP.name: "Either `send` or `await`.",
     RESUME.name: "One of these.",
+    SNAPSHOT.name: "Asked for whenever the stream connects, and taken before what the stream has brought since. With "
+    "`cursor` a stream without one of its own, or whose cursor is refused, goes on from where the document was made; a "
+    "cursor that there is stays, since events before the document may still be on their way.",
 }
 
 

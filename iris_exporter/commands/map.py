@@ -132,7 +132,7 @@ def _try(arguments: argparse.Namespace) -> int:
 def _report(result: "Result") -> int:
     from iris_exporter.trial.report import report
 
-    sys.stdout.write(report(result))
+    sys.stdout.write(logs.redact(report(result)))  # a real source may say a secret back
     return 0 if result.is_clean else 1
 
 

@@ -30,6 +30,12 @@ class PlaceCursor(SourceCursor, Protocol):
         `key` is whose cursor it is, where there is one for each.
         """
 
+    def stand_for(self, position: str) -> None:
+        """A document beside the stream stands for a position, which begins the stream where nothing else has.
+
+        It moves no cursor that there is, since events before it may still be on their way.
+        """
+
     def joins(self, positions: Sequence[str], most: int) -> bool:
         """Whether `take` for each of these, with so many events at most, would notice nothing."""
 
@@ -55,6 +61,10 @@ class PositionPlace(Cursor, PlaceCursor):
         """A message without events stands for one; gaps are first asked for."""
         self.live(position, max(1, events))
         return 0
+
+    @override
+    def stand_for(self, position: str) -> None:
+        self.document(position, 0, polling=False)
 
     @override
     def joins(self, positions: Sequence[str], most: int) -> bool:
@@ -133,6 +143,15 @@ class Place(PlaceCursor):
         if is_usable:
             self.take(identifier, 0)
         return is_usable or not identifier
+
+    @override
+    def stand_for(self, position: str) -> None:
+        if self.resume_from:
+            return
+        if is_sendable(position):
+            self._state = CursorState(opaque=position)
+        else:
+            self.dropped += 1
 
     @override
     def take(self, position: str, events: int, key: str | None = None) -> int:

@@ -120,7 +120,8 @@ class MappedBatch(Elements):
     of the same message, and that elements are left out where that was a duplicate. `replaces` says that the series that
     the elements name are all there are of the part. `is_history` marks what is known already: ids are noted, counters
     stay. `is_data` is false for signs of life. `events` are what log records and spans of the elements are made of;
-    None where the mapping wants none, of all elements or of one.
+    None where the mapping wants none, of all elements or of one. `stands_for` is the position of a document beside the
+    stream; empty where it has none.
     """
 
     message_type: str
@@ -140,6 +141,7 @@ class MappedBatch(Elements):
     is_history: bool = False
     is_data: bool = True
     events: Sequence[UnmadeEvent | None] | None = None
+    stands_for: str = ""
 
 
 def in_seconds(times: Times) -> Sequence[float | None]:

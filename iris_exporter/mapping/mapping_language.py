@@ -59,8 +59,6 @@ def _check_snapshot(values: Values) -> None:
     url: Template | None = values.get("url")
     if url is not None and not str(url.content).startswith("${origin}/"):
         values.at("url").problem("another address", "${origin}/..., since no other host than the stream's is asked")
-    if "cursor" in values:
-        values.at("cursor").warn("cursor", "nothing for now: it is checked, and a resume goes on from the stream's own")
 
 
 SNAPSHOT = Object(
@@ -68,7 +66,7 @@ SNAPSHOT = Object(
     (
         Key("url", URL_TEXT, "its address, which begins with ${origin}/", required=True),
         Key("messages", MESSAGES, "what the document is", required=True),
-        Key("cursor", PATH, "where it has the cursor that it stands for"),
+        Key("cursor", PATH, "the cursor that it stands for, which begins the stream"),
     ),
     lambda values: SnapshotSpec(values.get("url"), values.get("messages"), values.get("cursor")),
     _check_snapshot,
@@ -235,6 +233,9 @@ def _check_mapping(values: Values) -> None:
     cursor: CursorSpec | None = values.get("cursor")
     if cursor is not None and cursor.rewind is not None and "messages" not in values.broken:
         lint.check_rewind(entries, notes, values.at("cursor"))
+    is_begun = snapshot is not None and snapshot.cursor is not None and "cursor" not in values.broken
+    if is_begun and (cursor is None or cursor.resume is None):
+        values.at("snapshot").problem("a cursor that is never sent", "cursor with resume: in the mapping, too")
     if cursor is None or cursor.by is not None:
         for name in ("open", "heartbeat", "messages"):
             if "cursor" not in values.broken and "cursor" in _names_in(values.get(name)):

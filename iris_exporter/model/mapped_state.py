@@ -167,6 +167,8 @@ class MappedState(SourceState):
             self._data_at = now
         if batch.cut:
             self.dropped["label_text"] = self.dropped.get("label_text", 0) + batch.cut
+        if batch.stands_for:
+            self.cursor.stand_for(batch.stands_for)
         if batch.follows and self._was_duplicate:
             return NO_CHANGES
         if self.seen.pinned and not self.cursor.is_behind:

@@ -1,10 +1,12 @@
 """Cursors that are numbers, or mean nothing to us."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iris_exporter.core.places import MAX_KEYS, CountedPlace, Place
+from iris_exporter.core.places import MAX_KEYS, CountedPlace, Place, PositionPlace
 from iris_exporter.core.positions import CursorState
 
 
@@ -97,3 +99,43 @@ def test_an_id_that_is_no_number_is_refused_where_the_cursor_is_one(
     place = Place(CursorState(opaque="7"), is_number=True)
     assert place.note_id(identifier) is is_usable
     assert place.resume_from == resume_from
+
+
+@pytest.mark.parametrize("make", [Place, lambda: Place(is_number=True), CountedPlace])
+def test_a_document_begins_a_stream_and_moves_no_cursor_that_there_is(make: Callable[[], Place]) -> None:
+    """Events before a later document may still be on their way."""
+    place = make()
+    place.stand_for("10")
+    assert (place.resume_from, place.state_to_record) == ("10", CursorState(opaque="10"))
+    place.stand_for("20")
+    assert place.resume_from == "10"
+    assert take(place, 11) == [0]
+    place.stand_for("30")
+    assert place.resume_from == "11"
+
+
+def test_a_document_stands_in_for_a_position_that_is_refused() -> None:
+    place = Place(is_number=True)
+    take(place, 100)
+    place.refuse()
+    place.stand_for("5")  # of a source that has begun anew
+    assert (place.resume_from, place.state_to_record) == ("5", CursorState(opaque="5"))
+    take(place, 6)
+    assert place.resume_from == "6"
+    place.forget()
+    assert place.resume_from == ""
+
+
+def test_a_document_without_a_position_that_can_be_sent_is_counted() -> None:
+    place = Place()
+    place.stand_for("\x01")
+    assert (place.resume_from, place.dropped) == ("", 1)
+
+
+def test_positions_of_an_epoch_take_the_first_one_of_a_document_alone() -> None:
+    place = PositionPlace()
+    place.stand_for("a-10")
+    assert place.resume_from == "a-10"
+    place.take("a-11", 1)
+    place.stand_for("a-20")
+    assert (place.resume_from, place.has_gap) == ("a-11", False)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from aiohttp import WSMsgType, web
 
 from iris_exporter.clock import SystemClock
@@ -346,6 +347,86 @@ messages:
         assert [request.query["token"] for request in server.requests] == ["s3cret&key"] * 3
         assert server.sent("Authorization") == [None] * 3
         assert "s3cret" not in repr(stream.status())
+
+
+LISTED = """\
+cursor: {path: $.version, order: ORDER, resume: {query: {since: "${cursor}"}}, invalid: {status: [410]}}
+snapshot:
+  url: "${origin}/list"
+  cursor: $.version
+  messages:
+    - kind: list
+      role: state
+      each: $.items.*
+      metrics: [{name: level, type: gauge, help: Level., value: "@", labels: {item: "@key"}}]
+messages:
+  - kind: event
+    metrics:
+      - {name: events_total, type: counter, help: Events.}
+      - {name: level, type: gauge, help: Level., value: $.version, labels: {item: $.item}}
+"""
+
+
+class Listed:
+    """A source of a list and of what changes it, each with its version: a history that a connection goes on in.
+
+    Connection by connection it happens what `steps` say: how many changes are made before the list is answered, how
+    many of the changes the connection brings before it ends, and from which version on there is a history (410 before).
+    """
+
+    def __init__(self, *steps: tuple[int, int, int]) -> None:
+        self.since: list[str | None] = []
+        self.brought: list[int] = []
+        self.version = 0
+        self.over = asyncio.Event()
+        self._steps = list(steps)
+        self._listed = asyncio.Event()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        made, brought, first = self._steps[0]
+        if request.path == "/list":
+            self.version += made
+            self._listed.set()
+            return web.json_response({"version": self.version, "items": {"a": self.version}})
+        since = request.query.get("since")
+        self.since.append(since)
+        if since is not None and int(since) < first:
+            return web.Response(status=410)
+        start = self.version if since is None else int(since)
+        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+        await response.prepare(request)
+        await self._listed.wait()
+        self._listed.clear()
+        for version in range(start + 1, min(start + brought, self.version) + 1):
+            self.brought.append(version)
+            await response.write(json.dumps({"version": version, "item": "a"}).encode() + b"\n")
+        self._steps.pop(0)
+        if not self._steps:
+            await self.over.wait()
+        return response
+
+
+@pytest.mark.parametrize("order", ["number", "opaque"])
+async def test_a_stream_goes_on_from_where_the_list_beside_it_was_made(order: str, tmp_path: Path) -> None:
+    """Nothing is counted twice or lost, though events have no id; a cursor that is too old gives way to the list's."""
+    source = Listed(
+        (3, 0, 0),  # versions 1 to 3 are there before the first list, and nothing else comes
+        (2, 0, 0),  # 4 and 5 are made, and the link ends before it brings them
+        (0, 1, 0),  # it brings 4
+        (2, 0, 0),  # 6 and 7 are made and in the list, but the link does not bring them
+        (0, 9, 0),  # 5, 6 and 7
+        (3, 0, 99),  # 8 to 10 are made while the source forgets its history: they are in the list alone
+        (1, 9, 10),  # 11
+    )
+    mapped = mapping(tmp_path, LISTED.replace("ORDER", order))
+    link = {"protocol": "ndjson"}
+    async with serve(source.handle) as at, following(mapped, at.url + "/watch", **link) as stream:
+        try:
+            await until(lambda: counted(stream) == 5 and stream.status().state is State.LIVE)
+        finally:
+            source.over.set()
+    assert source.since == [None, "3", "3", "4", "4", "7", None, "10"]
+    assert source.brought == [4, 5, 6, 7, 11]
 
 
 SNAPSHOT = """\

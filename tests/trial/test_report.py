@@ -72,7 +72,7 @@ def test_the_report_shows_the_first_log_records_and_counts_the_spans(tmp_path: P
     file = tmp_path / "l.yaml"
     file.write_text(LOGGED)
     read = read_files([file])
-    assert (read.problems, read.warnings) == ([], [])
+    assert [*read.problems, *read.warnings] == []
     traced = b'"trace":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"'
     sample = b"\n".join(
         [

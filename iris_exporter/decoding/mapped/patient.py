@@ -21,7 +21,7 @@ from iris_exporter.decoding.messages import Message, Ping, Pong, Resumed, Unknow
 from iris_exporter.decoding.values import UnusableValueError
 from iris_exporter.errors import DecodeError
 from iris_exporter.mapping.paths import MISSING, Path, Paths, Root, Step, find
-from iris_exporter.mapping.spec import Condition, Conditions, Entry, Mapping, Role
+from iris_exporter.mapping.spec import Condition, Conditions, Entry, Mapping, Order, Role
 
 OTHER = "other"
 """The `message_type` of messages that no entry takes."""
@@ -60,8 +60,9 @@ class Patient:
     def __init__(self, mapping: Mapping, tally: Tally, *, of_snapshot: bool = False) -> None:
         entries = mapping.entries
         first = 0
-        if of_snapshot and mapping.snapshot is not None:
-            first, entries = sum(len(entry.parts) for entry in entries), mapping.snapshot.entries
+        self._snapshot = mapping.snapshot if of_snapshot else None
+        if self._snapshot is not None:
+            first, entries = sum(len(entry.parts) for entry in entries), self._snapshot.entries
         numbers = itertools.count(first)
         self.entries = [EntryReader(entry, PartReader.of(entry, numbers, mapping, tally)) for entry in entries]
         self.stream = ""
@@ -110,6 +111,8 @@ class Patient:
             self._tally.has_ended = True
         for path in scope.broken:
             self._tally.problems[MappingProblem(entry.kind, "", "not_json", path.text)] += 1
+        if self._snapshot is not None and self._snapshot.cursor is not None and entry.role is not Role.ERROR:
+            yield from self._standing(entry.kind, self._snapshot.cursor, scope)
         if entry.role not in (Role.EVENT, Role.STATE):
             yield from self._position_alone(entry.kind, scope)
             yield from self._refusal(scope)
@@ -138,7 +141,8 @@ class Patient:
 
     def _position(self, kind: str, scope: Scope) -> tuple[str, Sequence[str] | None] | None:
         """The cursor after a message, and its key where there is one for each."""
-        spec = self._mapping.cursor
+        # Events before the cursor of a document may still be on their way: it must not move that of the stream.
+        spec = None if self._snapshot is not None else self._mapping.cursor
         if spec is None or spec.is_last_event_id or not all_hold(spec.when, scope):
             return None
         raw = scope.at(spec.path)
@@ -151,6 +155,17 @@ class Patient:
         if position is None or (spec.by is not None and key is None):
             return None
         return position, None if key is None else (key,)
+
+    def _standing(self, kind: str, path: Path, scope: Scope) -> Iterator[MappedBatch]:
+        """The position that a document beside the stream stands for."""
+        order = Order.OPAQUE if self._mapping.cursor is None else self._mapping.cursor.order
+        try:
+            position = values.cursor(order, scope.at(path))
+        except UnusableValueError:
+            self._tally.problems[MappingProblem(kind, "", "cursor", path.text)] += 1
+            return
+        if position is not None:
+            yield MappedBatch(kind, -1, 0, elements_each=(0,), stands_for=position, is_data=False)
 
     def _position_alone(self, kind: str, scope: Scope, *, is_data: bool = False) -> Iterator[MappedBatch]:
         position = self._position(kind, scope)
