@@ -26,6 +26,7 @@ from iris_exporter.core.negotiation import GRAPHQL_PATH
 from iris_exporter.errors import ConfigError, UsageError
 from iris_exporter.process.listening import bound_sockets
 from iris_exporter.web.auth import is_loopback
+from iris_exporter.web.http_log import http_log
 
 HANG_CHECK_SECONDS = 0.25
 """How often a request that hangs checks whether the client has gone or the fault is off."""
@@ -287,7 +288,11 @@ class Backend:
             self._service = Service(self._settings, self._clock, self._source, self._history)
         # No access log: request lines carry tickets, and may carry the key.
         runner = web.AppRunner(
-            make_app(self._service), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS, max_line_size=MAX_LINE_BYTES
+            make_app(self._service),
+            access_log=None,
+            logger=http_log("iris_exporter.backend", self._service.malformed),
+            shutdown_timeout=SHUTDOWN_SECONDS,
+            max_line_size=MAX_LINE_BYTES,
         )
         await runner.setup()
         try:

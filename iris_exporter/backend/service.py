@@ -186,6 +186,11 @@ class Service:
         """Queue a message for one connection alone; one that is too slow is cut."""
         self._cut_unless(connection.say(message, urgent=urgent), connection)
 
+    def malformed(self, reason: str) -> None:
+        """Count a request that is not HTTP; `reason` is the kind of the mistake."""
+        self.stats.refusals["INVALID_REQUEST"] += 1
+        _log.debug("request.malformed", reason=reason)
+
     def _cut_unless(self, keeps_up: bool, connection: Connection) -> None:
         if not keeps_up and not connection.was_cut:
             _log.warning("client.slow", channel=connection.channel, protocol=connection.protocol)

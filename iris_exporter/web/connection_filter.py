@@ -12,13 +12,11 @@ complete theirs would be neither limited nor counted.
 """
 
 import asyncio
-import logging
 import socket
 import ssl
 from collections.abc import Callable
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from iris_exporter.instruments import catalog
@@ -26,6 +24,7 @@ from iris_exporter.instruments.self_metrics import SelfMetrics
 from iris_exporter.logs import get_logger
 from iris_exporter.web import rate_limits
 from iris_exporter.web.auth import is_loopback
+from iris_exporter.web.http_log import http_log
 from iris_exporter.web.rate_limits import ConnectionTimer, Limiter, Timeouts, client_of
 from iris_exporter.web.tls import has_allowed_san
 
@@ -159,7 +158,7 @@ class ConnectionFilter:
     ) -> None:
         self.timeouts = timeouts
         self.security = security
-        self.http_log = self._http_log()
+        self.http_log = http_log("iris_exporter.web", self._malformed)
         self._metrics = metrics
         self._limiter = Limiter(max_connections, max(1, max_connections // rate_limits.CLIENT_SHARE))
         self._connections: set[Connection] = set()
@@ -248,23 +247,6 @@ class ConnectionFilter:
             response.force_close()
         return response
 
-    def _http_log(self) -> logging.Logger:
-        """A log for aiohttp that counts what is not HTTP instead of printing it.
-
-        Otherwise each such request would be a line of level error, with up to a kilobyte of its content: any scanner
-        could fill the disk, and a header with a password that is too long would be printed.
-        """
-
-        def passes(record: logging.LogRecord) -> bool:
-            error = record.exc_info[1] if record.exc_info else None
-            if not isinstance(error, HttpProcessingError):
-                return True
-            self._metrics.add(catalog.REQUESTS_REFUSED, 1, "malformed")
-            _log.debug("web.malformed", reason=type(error).__name__)
-            return False
-
-        # Not by name: each server has counts of its own.
-        log = logging.Logger("iris_exporter.web.http")  # noqa: LOG001
-        log.parent = logging.getLogger("iris_exporter.web")
-        log.addFilter(passes)
-        return log
+    def _malformed(self, reason: str) -> None:
+        self._metrics.add(catalog.REQUESTS_REFUSED, 1, "malformed")
+        _log.debug("web.malformed", reason=reason)

@@ -1,5 +1,6 @@
 """Keys, tickets, and pages of other origins, over real sockets."""
 
+import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
@@ -13,6 +14,7 @@ import pytest
 
 from iris_exporter.backend.access import KEY_IN_URL, NO_KEY, TICKET_FOR_TICKET
 from iris_exporter.backend.authentication import FOREIGN_PAGE
+from iris_exporter.backend.feed import Feed
 from iris_exporter.backend.tickets import EXPIRED, LIFETIME_SECONDS, MAX_OUTSTANDING, UNKNOWN, USED
 from tests.backend.clients import Bench, bench
 from tests.backend.test_metrics import scraped
@@ -144,6 +146,45 @@ async def test_a_key_in_an_address_is_refused_unless_switched_on(tmp_path: Path)
             assert (await ask(it, path))[0].status == 200
             assert (await ask(it, f"{path}x"))[0].status == 401
         assert await upgrade(it, paths[1]) == 101
+
+
+MALFORMED = (
+    b"GET /api/stream?ticket=very-secret&x=\xd9\xa3 HTTP/1.1\r\n\r\n",
+    b"GET /api/overview?api_key=very-secret HTTP/9.x\r\n\r\n",
+    b"GET / HTTP/1.1\r\nAuthorization: Bearer very-secret\x00\r\n\r\n",
+    b"GET / HTTP/1.1\r\nAuthorization : Bearer very-secret\r\n\r\n",
+    b"GET /api/stream?ticket=very-secret" + b"x" * 200_000 + b" HTTP/1.1\r\n\r\n",
+    b"very-secret\r\n\r\n",
+)
+
+
+async def test_what_is_not_http_is_counted_and_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with bench() as it:
+        host, _, port = it.backend.url.removeprefix("http://").partition(":")
+        for request in MALFORMED:
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(request)
+            assert (await reader.readline()).startswith(b"HTTP/1.0 400 ")
+            writer.close()
+        assert it.backend.service.stats.refusals["INVALID_REQUEST"] == len(MALFORMED)
+    assert "very-secret" not in str([(record.__dict__, record.exc_info) for record in caplog.records])
+    assert [record for record in caplog.records if record.levelno > logging.INFO] == []
+
+
+async def test_a_mistake_of_a_handler_is_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def mistake(*_: object) -> None:
+        raise ZeroDivisionError("made by a test")
+
+    monkeypatch.setattr(Feed, "overview_document", mistake)
+    async with bench() as it:
+        response, _ = await it.get("/api/overview")
+        assert response.status == 500
+    assert [record.name for record in caplog.records if record.levelno == logging.ERROR] == [
+        "iris_exporter.backend.http"
+    ]
 
 
 async def test_tickets_are_in_no_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
