@@ -309,14 +309,15 @@ class Marathon:
     async def _scrape(self, life: Life) -> None:
         """One scrape; what does not arrive whole was not shown to anybody."""
         life.scrape_began.set()
-        text = b""
+        text, whole = b"", 0
         try:
             headers = SCRAPE_HEADERS if self.watcher is None else {}
             async with self._http.get(f"http://127.0.0.1:{self.port}/metrics", headers=headers) as response:
+                whole = response.content_length or 0
                 while piece := await response.content.readany():
                     text += piece
         except (aiohttp.ClientError, TimeoutError):
-            if text and not text.endswith(b"\n"):
+            if len(text) == whole - 1:
                 life.withheld = Scrape(text.decode() + "\n").total(self._source.events) - life.events
             return
         life.withheld = 0
@@ -337,20 +338,30 @@ class Marathon:
                 await asyncio.sleep(LOOK_EVERY_SECONDS)
 
     async def _settle(self, life: Life) -> None:
-        """Wait until nothing is missing, or nothing more comes; then for two more scrapes, which must not show more."""
+        """Wait until all came, or nothing more comes; then for two more scrapes, after which that must be so still.
+
+        Where a kill has two answers, the smaller sum may be all that ever comes, and the larger one may be right by
+        chance while the stream still catches up.
+        """
         with suppress(TimeoutError):
             # Other processes are waited for, which set no events of ours.
-            while self.outcome.sent > (before := await self._accounted()):
+            came = False
+            while not came:
+                while not self._is_all(before := await self._accounted()):
+                    async with asyncio.timeout(SETTLE_SECONDS * BUSY):
+                        while before == await self._accounted():  # noqa: ASYNC110
+                            await asyncio.sleep(LOOK_EVERY_SECONDS)
                 async with asyncio.timeout(SETTLE_SECONDS * BUSY):
-                    while before == await self._accounted():  # noqa: ASYNC110
+                    seen = life.scrapes
+                    while life.scrapes < seen + 2:  # noqa: ASYNC110
                         await asyncio.sleep(LOOK_EVERY_SECONDS)
-            async with asyncio.timeout(SETTLE_SECONDS * BUSY):
-                seen = life.scrapes
-                while life.scrapes < seen + 2:  # noqa: ASYNC110
-                    await asyncio.sleep(LOOK_EVERY_SECONDS)
+                came = self._is_all(await self._accounted())
 
-    async def _accounted(self) -> int:
-        return self.outcome.counted + self.outcome.gaps if self.watcher is None else await self.watcher.accounted()
+    async def _accounted(self) -> set[int]:
+        return self.outcome.accounted if self.watcher is None else {await self.watcher.accounted()}
+
+    def _is_all(self, sums: set[int]) -> bool:
+        return self.outcome.sent in sums or self.outcome.sent < min(sums)
 
 
 def _is_listening(line: str) -> bool | None:

