@@ -31,6 +31,8 @@ QUICK = {
     "heartbeat_timeout_seconds": 0.9,
     "stale_after_seconds": 1.0,
 }
+UNTIL_IT_ENDS = 60.0
+"""How long a check listens, at the most, to a connection that ends by itself: the check ends with it."""
 BACKEND = BackendSettings(port=0, seed=1, rate=20, update_interval_seconds=0.2, heartbeat_interval_seconds=0.1)
 
 

@@ -8,7 +8,7 @@ import pytest
 from iris_exporter.check.diagnosis import diagnose, main_finding
 from iris_exporter.check.probes import examine
 from iris_exporter.clock import SystemClock
-from tests.check.sources import stream
+from tests.check.sources import UNTIL_IT_ENDS, stream
 from tests.integration.reference import reference_backend
 from tests.integration.test_nginx import SHIPPED, nginx, one_event_then_silence
 from tests.transports.support import serve_bytes
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.needs("ngin
 
 BUFFERING = SHIPPED.replace("proxy_buffering off;", "proxy_buffering on;")
 NO_UPGRADE = SHIPPED.replace("proxy_set_header Upgrade $http_upgrade;", "")
-HASTY = "error_log stderr crit;\n" + SHIPPED.replace("proxy_read_timeout 150s;", "proxy_read_timeout 1s;")
+HASTY = "error_log stderr crit;\n" + SHIPPED.replace("proxy_read_timeout 150s;", "proxy_read_timeout 2s;")
 """nginx calls each cut an error, which it is here meant to make."""
 
 
@@ -60,8 +60,8 @@ async def test_buffered_events(tmp_path: Path) -> None:
 
 
 async def test_an_idle_limit_below_the_heartbeat_interval(tmp_path: Path) -> None:
-    """60 s scaled down: nginx cuts after 1 s, and heartbeats would come every 10 s."""
-    assert "proxy_read_timeout 1s;" in HASTY
-    slow = {"heartbeat_interval_seconds": 10.0, "heartbeat_timeout_seconds": 20.0}
+    """60 s scaled down: nginx cuts after 2 s, which is not at once, and heartbeats would come every 10 s."""
+    assert "proxy_read_timeout 2s;" in HASTY
+    slow = {"heartbeat_interval_seconds": 10.0, "heartbeat_timeout_seconds": UNTIL_IT_ENDS}
     async with one_event_then_silence() as port, nginx(tmp_path, port, HASTY) as url:
-        assert await found_by(url, 4.0, protocol="sse", **slow) == "idle_cut"
+        assert await found_by(url, UNTIL_IT_ENDS, protocol="sse", **slow) == "idle_cut"
