@@ -57,6 +57,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if name.startswith(("IRIS_EXPORTER_", "OTEL_")) or name.lower() in ("http_proxy", "https_proxy", "all_proxy"):
             del os.environ[name]
     os.environ.update(SSL_CERT_FILE=os.devnull, SSL_CERT_DIR=os.devnull)
+    gc.disable()  # until all tests are collected, none of which is garbage
     config.stash[LEFT_OUT] = {}
     config.stash[LEFT_RUNNING] = {}
     config.stash[CHILD_MARK] = mark_children()
@@ -110,6 +111,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     """Take what was collected, thousands of tests, out of what each garbage collection goes through."""
+    gc.enable()
     gc.collect()
     gc.freeze()
 

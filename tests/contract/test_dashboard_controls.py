@@ -8,9 +8,11 @@ from alerts.model import Severity
 from dashboards.common import SEVERITY_COLOURS
 from tests.contract import boards
 from tests.contract.test_dashboard_tables import PAGE
+from tests.examples import every
 
 BOARDS = boards.every()
 PANELS = [(name, panel) for name in BOARDS for panel in boards.panels(BOARDS[name])]
+each_panel = every(PANELS, lambda row: f"{row[0]} / {row[1]['title']}")
 each_board = pytest.mark.parametrize("name", BOARDS)
 each_board_on_prometheus = pytest.mark.parametrize("name", [name for name in BOARDS if name != "iris-live"])
 
@@ -67,13 +69,13 @@ def test_what_is_in_the_menu_need_not_be_touched(name: str) -> None:
     assert shown <= {"instance", "stream", "project", "by", "channel", "poll_interval"}
 
 
-@pytest.mark.parametrize(("name", "panel"), PANELS, ids=lambda v: v["title"] if isinstance(v, dict) else v)
+@each_panel
 def test_a_title_fits_above_its_panel_at_1280_pixels(name: str, panel: dict[str, Any]) -> None:
     """Beside it are the sign of the description and the menu."""
     assert len(panel["title"]) * 7.7 + 60 <= PAGE * panel["gridPos"]["w"] / 24
 
 
-@pytest.mark.parametrize(("name", "panel"), PANELS, ids=lambda v: v["title"] if isinstance(v, dict) else v)
+@each_panel
 def test_the_sentence_of_an_empty_stat_is_large_enough_to_read(name: str, panel: dict[str, Any]) -> None:
     """A stat panel makes its text as small as one line asks for: not below 11 pixels. What is too long is cut off."""
     if panel["type"] == "stat":

@@ -1,7 +1,7 @@
 """What every number of every dashboard promises: it is right, it has a name, and there is none where nothing is."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import promql_parser
@@ -12,6 +12,7 @@ from iris_exporter.core import palette
 from iris_exporter.grafana.queries import FINEST
 from tests.contract import boards
 from tests.contract.boards import Query
+from tests.examples import every
 
 BOARDS = boards.every()
 QUERIES = boards.queries(BOARDS)
@@ -20,18 +21,17 @@ OF_PROMETHEUS = [(name, panel) for name, panel in PANELS if panel["datasource"][
 QUERIES_A_LOAD = 40
 
 
-def named(value: object) -> str:
-    if isinstance(value, Query):
-        return value.where
-    return value["title"] if isinstance(value, dict) else str(value)
+def named(row: tuple[str, dict[str, Any]]) -> str:
+    return f"{row[0]} / {row[1]['title']}"
 
 
-each_query = pytest.mark.parametrize("query", QUERIES, ids=named)
+each_query = every(QUERIES, lambda query: query.where)
 
 
-def each_panel(kind: str, panels: list[tuple[str, dict[str, Any]]] = PANELS) -> pytest.MarkDecorator:
-    found = [(name, panel) for name, panel in panels if panel["type"] == kind]
-    return pytest.mark.parametrize(("name", "panel"), found, ids=named)
+def each_panel(
+    kind: str, panels: list[tuple[str, dict[str, Any]]] = PANELS
+) -> Callable[[Callable[..., None]], Callable[[], None]]:
+    return every([(name, panel) for name, panel in panels if panel["type"] == kind], named)
 
 
 def drawn_as_bars(panel: dict[str, Any]) -> bool:
@@ -58,7 +58,7 @@ def test_bars_are_on_every_dashboard_with_a_past() -> None:
     assert {name for name, _ in WITH_BARS} == set(BOARDS) - {"iris-live"}
 
 
-@pytest.mark.parametrize(("name", "panel"), WITH_BARS, ids=named)
+@every(WITH_BARS, named)
 def test_bars_show_what_was_counted_and_nothing_else(name: str, panel: dict[str, Any]) -> None:
     """Whole numbers, few enough to be seen; nothing where nothing was counted, so that the panel's sentence appears."""
     for query in of_panel(name, panel):
@@ -202,7 +202,7 @@ def test_a_graph_of_zeros_has_no_legend_and_no_scale_to_a_hundred(name: str, pan
     )
 
 
-@pytest.mark.parametrize(("name", "panel"), PANELS, ids=named)
+@every(PANELS, named)
 def test_the_sentence_for_no_data_says_why(name: str, panel: dict[str, Any]) -> None:
     sentence = panel["fieldConfig"]["defaults"]["noValue"]
     assert re.fullmatch(r"[A-Z].* .*[\w?)]", sentence)
@@ -225,7 +225,7 @@ REASONED = [
 ]
 
 
-@pytest.mark.parametrize(("name", "panel"), REASONED, ids=named)
+@every(REASONED, named)
 def test_a_reason_has_its_colour_in_bars_whatever_stands_beside_it(name: str, panel: dict[str, Any]) -> None:
     told = {
         each["matcher"]["options"]: each["properties"][0]["value"]["fixedColor"]

@@ -24,6 +24,7 @@ from iris_exporter.instruments.metric import Kind
 from iris_exporter.model.snapshot import DataFlow
 from tests.contract import boards
 from tests.contract.boards import BY_SAMPLE, TARGET_LABELS, Query
+from tests.examples import every
 from tests.tools import tool
 
 BOARDS = boards.every()
@@ -34,12 +35,8 @@ MADE_BY_QUERIES = {"le", "series", "trend", "figure", "known", "streams", "live"
 ENTITIES = {"timeseries", "stat", "table", "state-timeline", "heatmap", "logs"}
 
 
-def identify(value: object) -> str:
-    return value.where if isinstance(value, Query) else str(value)
-
-
-each_query = pytest.mark.parametrize("query", QUERIES, ids=identify)
-each_panel = pytest.mark.parametrize(("name", "panel"), PANELS, ids=lambda v: v["title"] if isinstance(v, dict) else v)
+each_query = every(QUERIES, lambda query: query.where)
+each_panel = every(PANELS, lambda row: f"{row[0]} / {row[1]['title']}")
 each_board = pytest.mark.parametrize("name", BOARDS)
 # The live one asks Grafana Live: there is no choice of job and stream, no annotation, no refresh.
 each_board_on_prometheus = pytest.mark.parametrize("name", [name for name in BOARDS if name != "iris-live"])
@@ -399,6 +396,7 @@ type Notice = Json<Omit<AnnotationQuery, 'datasource'>> & { datasource: { type: 
 """
 
 
+@pytest.mark.slow
 @pytest.mark.needs("node", "typescript", "@grafana/schema")
 def test_the_json_has_the_types_of_grafanas_schema(tmp_path: Path) -> None:
     """As object literals, so that a field which the schema does not know is an error too."""

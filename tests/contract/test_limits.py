@@ -3,19 +3,18 @@
 import dataclasses
 import re
 
-import pytest
-
 from iris_exporter.config.options import OPTIONS
 from iris_exporter.core.limits import Limits
 from iris_exporter.instruments import catalog
 from scripts.generate_limits import ROOT, SECTIONS, Limit, default_of
+from tests.examples import every
 from tests.settings import stream_settings
 
 ROWS = [limit for limits in SECTIONS.values() for limit in limits]
 _COUNTER = re.compile(r'`(?P<name>iris_\w+)(?:\{(?P<label>\w+)="(?P<value>\w+)"\})?`')
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.what)
+@every(ROWS, lambda row: row.what)
 def test_what_a_row_names_exists(row: Limit) -> None:
     default_of(row.number)
     assert (ROOT / row.test).is_file()

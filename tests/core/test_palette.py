@@ -11,6 +11,7 @@ from iris_exporter.core.reasons import REASONS, FailureClass
 from iris_exporter.core.status import State
 from iris_exporter.instruments import catalog
 from iris_exporter.model.snapshot import DataFlow
+from tests.examples import every
 
 BACKGROUNDS = ("#ffffff", "#f4f5f5", "#22252b", "#181b1f", "#111217")
 """Panels and pages: Grafana's two themes, and ours."""
@@ -96,7 +97,7 @@ def test_a_reason_has_a_shade_of_its_own_in_the_colour_of_its_class() -> None:
             assert difference(palette.REASONS[one], palette.REASONS[other]) > 6, (one, other)
 
 
-@pytest.mark.parametrize("colour", sorted(ALL))
+@every(sorted(ALL), str)
 def test_a_colour_stands_out_from_every_background_and_carries_text(colour: str) -> None:
     for background in BACKGROUNDS:
         assert Color(colour).contrast(background, method="wcag21") >= 3, background

@@ -2,13 +2,12 @@
 
 import re
 
-import pytest
-
 from iris_exporter.core.reasons import REASONS
 from iris_exporter.core.status import State
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.catalog import CATALOG
 from iris_exporter.instruments.metric import Kind, Metric
+from tests.examples import every
 
 # Name, kind, labels: as the contract has them.
 CONTRACT = """
@@ -84,7 +83,7 @@ def test_names_and_families_are_unique() -> None:
         assert len(set(names)) == len(names)
 
 
-@pytest.mark.parametrize("metric", CATALOG, ids=lambda metric: metric.name)
+@every(CATALOG, lambda metric: metric.name)
 def test_names_follow_the_rules(metric: Metric) -> None:
     assert re.fullmatch(r"iris_[a-z]+(_[a-z]+)*|iris_up", metric.name)
     assert metric.name.endswith("_total") == (metric.kind is Kind.COUNTER)
@@ -101,7 +100,7 @@ def test_names_follow_the_rules(metric: Metric) -> None:
     assert bool(metric.buckets) == (metric.kind is Kind.HISTOGRAM)
 
 
-@pytest.mark.parametrize("metric", CATALOG, ids=lambda metric: metric.name)
+@every(CATALOG, lambda metric: metric.name)
 def test_labels_follow_the_rules(metric: Metric) -> None:
     """Names that targets carry are left to them, and `stream` is last in the alphabet, as the lines are built."""
     taken = {"type", "env", "environment", "service", "region", "zone", "cluster", "customer", "owner", "stage", "dc"}

@@ -6,6 +6,7 @@ import struct
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import cache
 
 import pytest
 from aiohttp import web
@@ -101,37 +102,46 @@ def frame(payload: bytes, first_byte: int) -> bytes:
 FIN_TEXT, FIN_TEXT_COMPRESSED = 0x81, 0xC1
 
 TOO_LARGE = {
-    "an SSE event": ("sse", event_stream(b"data: " + b"x" * LIMIT + b"x\n\n")),
-    "an SSE event of many lines": ("sse", event_stream(b"data: xxx\n" * LIMIT + b"\n")),
-    "an SSE line without an end": ("sse", event_stream(b"data: " + b"x" * 2 * LIMIT)),
-    "an SSE comment without an end": ("sse", event_stream(b":" + b"x" * 2 * LIMIT)),
-    "the id of an SSE event": ("sse", event_stream(b"id: " + b"x" * 2 * LIMIT + b"\ndata: 1\n\n")),
-    "a WebSocket message": ("websocket", websocket(frame(b"x" * (LIMIT + 1), FIN_TEXT))),
-    "a WebSocket message that is only announced": ("websocket", websocket(struct.pack("!BBQ", 0x81, 127, 1 << 40))),
+    "an SSE event": ("sse", lambda: event_stream(b"data: " + b"x" * LIMIT + b"x\n\n")),
+    "an SSE event of many lines": ("sse", lambda: event_stream(b"data: xxx\n" * LIMIT + b"\n")),
+    "an SSE line without an end": ("sse", lambda: event_stream(b"data: " + b"x" * 2 * LIMIT)),
+    "an SSE comment without an end": ("sse", lambda: event_stream(b":" + b"x" * 2 * LIMIT)),
+    "the id of an SSE event": ("sse", lambda: event_stream(b"id: " + b"x" * 2 * LIMIT + b"\ndata: 1\n\n")),
+    "a WebSocket message": ("websocket", lambda: websocket(frame(b"x" * (LIMIT + 1), FIN_TEXT))),
+    "a WebSocket message that is only announced": (
+        "websocket",
+        lambda: websocket(struct.pack("!BBQ", 0x81, 127, 1 << 40)),
+    ),
     "a WebSocket message of many frames": (
         "websocket",
-        websocket(frame(b"x" * 1000, 0x01) + frame(b"x" * 1000, 0x00) * 10),
+        lambda: websocket(frame(b"x" * 1000, 0x01) + frame(b"x" * 1000, 0x00) * 10),
     ),
-    "a gzip bomb as an event stream": ("sse", event_stream(gzip.compress(b":" * 50_000_000), "gzip")),
-    "a deflate bomb as an event stream": ("sse", event_stream(zlib.compress(b"data: x\n" * 9_000_000), "deflate")),
+    "a gzip bomb as an event stream": ("sse", lambda: event_stream(gzip.compress(b":" * 50_000_000), "gzip")),
+    "a deflate bomb as an event stream": (
+        "sse",
+        lambda: event_stream(zlib.compress(b"data: x\n" * 9_000_000), "deflate"),
+    ),
 }
 
 
-@pytest.mark.parametrize(("protocol", "handler"), TOO_LARGE.values(), ids=TOO_LARGE)
-async def test_what_is_larger_than_a_message_may_be_ends_the_link(protocol: str, handler: Handler) -> None:
-    async with link_to(handler, protocol) as link:
+@pytest.mark.parametrize(("protocol", "made"), TOO_LARGE.values(), ids=TOO_LARGE)
+async def test_what_is_larger_than_a_message_may_be_ends_the_link(protocol: str, made: Callable[[], Handler]) -> None:
+    """Made by the test, since compressing a bomb takes longer than loading any other module."""
+    async with link_to(made(), protocol) as link:
         received, failure = await end_of(link)
     assert failure.reason == "message_too_large"
     assert not any(piece.frames for piece in received)
 
 
-BOMB = frame(zlib.compress(b" " * 10_000_000)[2:-4], FIN_TEXT_COMPRESSED)
+@cache
+def bomb() -> bytes:
+    return frame(zlib.compress(b" " * 10_000_000)[2:-4], FIN_TEXT_COMPRESSED)
 
 
 async def test_a_compressed_message_is_refused_and_not_inflated() -> None:
     """We never offer compression: messages are small, and each would be a bomb to look into."""
     offered = []
-    answer = websocket(BOMB)
+    answer = websocket(bomb())
 
     async def handle(request: web.Request) -> web.StreamResponse:
         offered.append(request.headers.get("Sec-WebSocket-Extensions"))
@@ -147,7 +157,7 @@ async def test_a_compressed_message_is_refused_and_not_inflated() -> None:
 @pytest.mark.parametrize("extension", ["permessage-deflate", "permessage-deflate; server_no_context_takeover"])
 async def test_a_server_that_turns_compression_on_unasked_is_refused(extension: str) -> None:
     with pytest.raises(TransportError) as caught:
-        async with link_to(websocket(BOMB, {"Sec-WebSocket-Extensions": extension}), "websocket"):
+        async with link_to(websocket(bomb(), {"Sec-WebSocket-Extensions": extension}), "websocket"):
             pass
     assert caught.value.failure.reason == "handshake"
 
