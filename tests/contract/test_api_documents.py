@@ -40,6 +40,7 @@ def parsed(file: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.needs("node", "@asyncapi/parser")
 def test_asyncapi_is_valid(tmp_path: Path) -> None:
     """By the initiative's own parser, which notes that there is a 3.1."""

@@ -4,6 +4,7 @@ import ast
 import re
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,7 @@ def _singular(word: str) -> str:
     return word if word == "ours" else word.removesuffix("s")
 
 
+@cache
 def words(name: str) -> str:
     """The words of an identifier in lower case, each in its singular, with blanks between and around them."""
     found = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)

@@ -30,6 +30,7 @@ from tests.contract.chart import (
 )
 from tests.contract.scrapes import shipped_scrapes
 from tests.docs.pages import all_blocks, pages
+from tests.examples import cases
 from tests.tools import ROOT, tool
 from tests.waiting import BUSY
 
@@ -100,7 +101,7 @@ JOBS = ("iris-exporter", "iris", "kubernetes-pods", "monitoring/iris-exporter", 
 
 
 @pytest.mark.needs("promtool")
-@pytest.mark.parametrize("job", JOBS)
+@pytest.mark.parametrize("job", cases(JOBS, quick={"iris-exporter", "kubernetes-pods"}))
 def test_an_exporter_that_answers_is_not_reported_and_one_that_does_not_is(tmp_path: Path, job: str) -> None:
     """For as long as it is a target, which is longer than any range; another target of the job is not ours."""
     targets = [
@@ -240,7 +241,18 @@ def job_patterns(expression: str) -> set[str]:
 @pytest.mark.needs(*HELMS)
 @pytest.mark.parametrize("program", [pytest.param("helm3", marks=pytest.mark.slow), "helm4"])
 @pytest.mark.parametrize("monitor", ["serviceMonitor", "podMonitor"])
-@pytest.mark.parametrize("settings", RENAMED)
+@pytest.mark.parametrize(
+    "settings",
+    cases(
+        RENAMED,
+        quick={
+            "",
+            "nameOverride=iris,fullnameOverride=telemetry",
+            "serviceMonitor.jobLabel=,fullnameOverride=iris",
+            "serviceMonitor.jobLabel=team,service.labels.team=ops,podLabels.team=ops",
+        },
+    ),
+)
 def test_the_rules_of_the_chart_know_the_job_of_its_targets(settings: str, monitor: str, program: str) -> None:
     """Whatever renames it. Helm 3 takes its turn with the slow tests: that both render the same is tested elsewhere."""
     switches = ["prometheusRule.enabled=true", f"{monitor}.enabled=true", *([settings] if settings else [])]
@@ -338,7 +350,7 @@ HOSTILE = {
 
 
 @pytest.mark.needs(*HELMS)
-@pytest.mark.parametrize("hostile", HOSTILE)
+@pytest.mark.parametrize("hostile", cases(HOSTILE, quick={"plain"}))
 @pytest.mark.parametrize("name", FEATURES)
 def test_every_selector_of_the_chart_finds_pods_of_the_chart(name: str, hostile: str) -> None:
     """With the ports that it names; and each workload its own pods."""

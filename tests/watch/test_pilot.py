@@ -15,6 +15,7 @@ from iris_exporter.watch.screen import INTERRUPTED, Screen
 from iris_exporter.watch.source import Down, Up
 from iris_exporter.watch.view import screen
 from iris_exporter.watch.view.cards import KINDS
+from tests.examples import cases
 from tests.fakes import FakeClock
 from tests.waiting import until
 from tests.watch.fakes import FakeSource
@@ -27,6 +28,7 @@ OVERVIEW = overview(
     event(1, message="a message that is so long that it needs more than one line on most terminals, " * 2),
 )
 STATES = {"live": stream(), "connecting": connecting(), "polling": polling(), "error": refused()}
+WIDE = {("connecting", 140), ("polling", 140)}
 
 
 def text(app: Screen) -> str:
@@ -64,8 +66,15 @@ def watched(*streams: object) -> FakeSource:
     return FakeSource(Up(0.0), snapshot(*streams), **{each.name: OVERVIEW for each in streams})  # type: ignore[attr-defined,arg-type]
 
 
-@pytest.mark.parametrize("width", [80, 140])
-@pytest.mark.parametrize("state", STATES)
+# The wide screen has the same parts beside each other: of two states alone in `make test`.
+@pytest.mark.parametrize(
+    ("state", "width"),
+    [
+        pytest.param(state, width, marks=pytest.mark.slow if (state, width) in WIDE else ())
+        for state in STATES
+        for width in (80, 140)
+    ],
+)
 async def test_the_screen_golden(state: str, width: int) -> None:
     async with shown(watched(STATES[state]), size=(width, 34), wait_for="Checkout") as (app, pilot):
         for runs, share in ((340, 0.93), (339, 0.95), (344, 0.951), (347, 0.924)):
@@ -229,7 +238,7 @@ async def test_no_text_is_cut(width: int) -> None:
         assert "Live   websocket," in text(app)
 
 
-@pytest.mark.parametrize("state", ["live", "error"])
+@pytest.mark.parametrize("state", cases(["live", "error"], quick={"live"}))
 async def test_any_terminal_will_do(state: str) -> None:
     async with shown(watched(STATES[state])) as (app, pilot):
         await pilot.press("i", "slash")
