@@ -40,6 +40,7 @@ class Stream:
     reason: str = ""
     flow: DataFlow = DataFlow.FLOWING
     scraped: bool = True
+    exporter: str = "here"
 
     @property
     def labels(self) -> str:
@@ -48,7 +49,7 @@ class Stream:
 
     @property
     def instance(self) -> str:
-        return "here:14747" if self.scraped else "away:14747"
+        return f"{self.exporter}:14747" if self.scraped else "away:14747"
 
     def series(self) -> list[dict[str, str]]:
         found = [
@@ -108,7 +109,11 @@ def _up(streams: list[Stream]) -> list[dict[str, str]]:
     ]
 
 
-@pytest.mark.parametrize("count", [1, 2, 14, 200])
+OFTEN = (1, 2, 14, 200)
+SELDOM = (0, 3, 4, 5, 13, 50)
+
+
+@pytest.mark.parametrize("count", [*OFTEN, *(pytest.param(count, marks=pytest.mark.slow) for count in SELDOM)])
 def test_the_worst_stream_is_first_however_many_there_are(tmp_path: Path, count: int) -> None:
     """The number that the table sorts by falls from row to row: by state, then by how long it has been so."""
     extra = [(Stream(f"more-{n}", LIVE, 99 - n // 2), 1, "") for n in range(count)]
@@ -126,6 +131,28 @@ def test_the_worst_stream_is_first_however_many_there_are(tmp_path: Path, count:
     ]
     series = [found for stream in streams for found in stream.series()]
     ask(tmp_path, [*series, *_up(streams)], expression("Streams"), samples)
+
+
+def test_a_stream_of_two_exporters_is_two_rows(tmp_path: Path) -> None:
+    """Each with the state that its exporter knows, whatever it is called."""
+    name = "a name, of 60 letters: (ümlaut) [x]+? $job | it's 100 % odd."
+    rows = [
+        (Stream(name, ERROR, 400, "unauthorized"), 8, "irisstreamunauthorized"),
+        (Stream(name, CONNECTING, 30, "dns", exporter="here-2"), 7, "irisstreamdown"),
+        (Stream(name, LIVE, 100, exporter="here-3"), 1, ""),
+    ]
+    samples = [
+        (
+            f'{{job="iris", instance="{stream.instance}", stream="{name}"'
+            + (f', runbook="{runbook}"}}' if runbook else "}"),
+            rank * BILLION + stream.seconds,
+        )
+        for stream, rank, runbook in rows
+    ]
+    streams = [stream for stream, *_ in rows]
+    series = [found for stream in streams for found in stream.series()]
+    ask(tmp_path, [*series, *_up(streams)], expression("Streams"), samples)
+    ask(tmp_path, [*series, *_up(streams)], expression("Live"), [('{live="1", streams="3"}', 1 / 3)])
 
 
 def test_the_table_has_a_word_for_every_rank_and_sorts_by_it() -> None:

@@ -42,6 +42,8 @@ SCRAPES = 100
 LARGE_SCRAPES = 8
 """Of the large fleet, the last ones: enough for the window of a rate."""
 YESTERDAY_SECONDS = 24 * 3600
+LOOKBACK_SECONDS = 300
+"""How old a sample may be that Prometheus still takes for the last one of its series."""
 BOARDS = sorted((ROOT / "dashboards/json").glob("*.json"))
 RULES = ROOT / "alerts/iris.rules.yaml"
 
@@ -170,6 +172,7 @@ def openmetrics(readings: Readings, *, at: Iterable[tuple[int, int]]) -> str:
     heads: dict[str, list[str]] = {}
     samples: dict[str, list[str]] = defaultdict(list)
     target = f'job="{readings.job}",instance="{readings.instance}"'
+    last = set(re.findall(r"^\w+_info\{.*\}", readings.texts[-1], re.MULTILINE))
     for index, moment in at:
         family = ""
         for line in readings.texts[index].splitlines():
@@ -182,6 +185,9 @@ def openmetrics(readings: Readings, *, at: Iterable[tuple[int, int]]) -> str:
                     heads[family].append(line)
             elif (found := _SAMPLE.match(line)) and found[1] in asked_for():
                 name, labels, value = found.groups()
+                # A series that is gone is stale to a Prometheus that scrapes; no input of promtool can say so.
+                if name.endswith("_info") and END - moment < LOOKBACK_SECONDS and f"{name}{{{labels}}}" not in last:
+                    continue
                 if name.endswith(_MOMENTS):
                     value = repr(readings.moved(float(value)))
                 samples[family].append(f"{name}{{{target}{',' if labels else ''}{labels or ''}}} {value} {moment}")
