@@ -184,7 +184,7 @@ CAUSES = {
     "error of its own": Case(backend("error=DISK_FULL", **WS), ("upstream_error",)),
     "restart": Case(backend("restart=1.0", **WS), ("going_away", "service_restart", "cut_early"), wait=UNTIL_IT_ENDS),
     "duplicate": Case(backend("duplicate", **WS), ("duplicate_events",), wait=0.8),
-    "flap": Case(backend("flap=0.3,5", **SSE), ("cut_early", "connection_reset"), wait=UNTIL_IT_ENDS),
+    "flap": Case(backend("flap=1,5", **SSE), ("cut_early", "connection_reset"), wait=UNTIL_IT_ENDS),
     "drop": Case(backend("drop=0.4", **WS), ("cut_early",), wait=UNTIL_IT_ENDS),
     "drop-clean": Case(backend("drop-clean=0.4", **SSE), ("cut_early",), wait=UNTIL_IT_ENDS),
     "silent from the start, ws": Case(backend("silent", **WS), ("silent_connection",), wait=1.5),
