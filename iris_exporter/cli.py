@@ -20,6 +20,7 @@ from iris_exporter.commands import COMMANDS, DEFAULT
 from iris_exporter.commands.arguments import PROGRAM, ArgumentsError, Parser, short
 from iris_exporter.commands.checks import environment_problems
 from iris_exporter.core.suggestions import did_you_mean
+from iris_exporter.core.visible_text import REPLACEMENT, UNSEEN
 from iris_exporter.errors import ConfigError, IrisExporterError
 from iris_exporter.process import standard_streams
 
@@ -124,8 +125,8 @@ def _wants_tracebacks(arguments: Sequence[str], environment: Mapping[str, str]) 
 
 
 def _complain(*lines: str) -> None:
-    """Write to stderr, without the secrets that have been read so far."""
-    text = logs.redact("\n".join(line.rstrip("\n") for line in lines))
+    """Write to stderr, without the secrets that have been read so far, and without what steers a terminal."""
+    text = UNSEEN.sub(REPLACEMENT, logs.redact("\n".join(line.rstrip("\n") for line in lines)))
     standard_streams.stderr.flush()
     with suppress(OSError):  # there is no other place for it
         sys.stderr.write(f"{PROGRAM}: {text}\n")

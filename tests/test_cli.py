@@ -133,6 +133,15 @@ def test_config_check_names_the_streams(capsys: Capture, monkeypatch: pytest.Mon
     assert capsys.readouterr().out == "configuration is valid: 1 stream (default)\n"
 
 
+def test_nothing_that_steers_a_terminal_is_written(capsys: Capture) -> None:
+    assert cli.main(["map", "--test", "--config.file=\x1b[31m\u202e.yaml"]) == 2
+    assert cli.main(["map", "--suggest=\x1b[31m"]) == 1
+    err = capsys.readouterr().err
+    assert "\x1b" not in err
+    assert "\u202e" not in err
+    assert err.count("\ufffd[31m\ufffd.yaml: ") == 1
+
+
 def test_config_check_says_what_is_doubtful_about_mappings(capsys: Capture, tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(
         "streams: [{name: a, url: 'http://localhost', mapping: a, protocol: sse}]\n"

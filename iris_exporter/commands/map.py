@@ -60,9 +60,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Do what is asked.
 
     Raises:
-        ArgumentsError: Nothing is asked, or what does not belong together.
+        ArgumentsError: Nothing is asked, what does not belong together, or a preset, mapping or stream that is none.
         ConfigError: The mapping, or the configuration, cannot be used.
-        UsageError: There is no such preset, mapping or stream, or a file cannot be read or written.
+        UsageError: A file cannot be read or written, or has nothing in it.
     """
     logs.setup("error", "logfmt")
     if arguments.list:
@@ -103,7 +103,8 @@ def _show(name: str) -> str:
     from iris_exporter.mapping import presets
 
     if name not in presets.names():
-        raise UsageError(f"--show: there is no preset of this name{did_you_mean(name, presets.names())}; see --list")
+        hint = did_you_mean(name, presets.names())
+        raise ArgumentsError(f"--show: there is no preset of this name{hint}; --list has them")
     return presets.text(name)
 
 
@@ -142,7 +143,7 @@ def _mapping_of_stream(arguments: argparse.Namespace) -> str | None:
         return None
     name = mapping_of_stream(_file_of_stream(arguments), arguments.stream)
     if name is None:
-        raise UsageError(f"--stream: {arguments.config_file} has no stream {arguments.stream!r} with a mapping")
+        raise ArgumentsError(f"--stream: {arguments.config_file} has no stream {arguments.stream!r} with a mapping")
     return name
 
 
@@ -200,9 +201,9 @@ def _listen(arguments: argparse.Namespace) -> int:
     stream = next((each for each in settings.streams if each.name == arguments.stream), None)
     if stream is None:
         hint = did_you_mean(arguments.stream, [each.name for each in settings.streams])
-        raise UsageError(f"--stream: there is no stream of this name{hint}")
+        raise ArgumentsError(f"--stream: there is no stream of this name{hint}")
     if stream.mapped is None:
-        raise UsageError("--stream: this stream is of IRIS, and has no mapping; see iris-exporter check")
+        raise ArgumentsError("--stream: this stream is of IRIS, and has no mapping: iris-exporter check tries it")
     heard = asyncio.run(listen(stream, stream.mapped, arguments.seconds or 20.0, SystemClock()))
     if arguments.save is not None:
         _save(arguments.save, stream.mapped, heard.arrivals)

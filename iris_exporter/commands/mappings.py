@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from iris_exporter.commands.arguments import ArgumentsError, Parser
 from iris_exporter.config.mappings import Found, read_config
 from iris_exporter.core.suggestions import did_you_mean
-from iris_exporter.errors import ConfigError, UsageError
+from iris_exporter.errors import ConfigError
 
 if TYPE_CHECKING:
     from iris_exporter.mapping.spec import Mapping
@@ -62,4 +62,4 @@ def chosen_mapping(name: str | None, read: Found) -> "Mapping":
     if name in presets.names():
         return presets.load(name)
     where = "among the presets and in --config.file" if known else "among the presets, and no --config.file has others"
-    raise UsageError(f"--mapping: there is no {name!r} {where}{did_you_mean(name, [*known, *presets.names()])}")
+    raise ArgumentsError(f"--mapping: there is no {name!r} {where}{did_you_mean(name, [*known, *presets.names()])}")

@@ -173,7 +173,8 @@ def _client(arguments: argparse.Namespace) -> ClientSettings:
         headers = (("Authorization", f"Basic {pair}"),)
     files = {name: getattr(arguments, name) for name in _FILES}
     if any(files.values()) and (unusable := FILE_CHECKS.tls(*files.values())):
-        raise ArgumentsError(f"cannot use {unusable[0]}: {unusable[1]}")
+        flag = next(name for name, path in files.items() if path == unusable[0]).replace("_", "-")
+        raise ArgumentsError(f"--sidecar.{flag}: got {str(unusable[0])!r}, expected {unusable[1]}")
     return ClientSettings(
         "sidecar",
         arguments.url or DEFAULT_URL,

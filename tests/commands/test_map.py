@@ -28,7 +28,7 @@ def test_a_preset_is_shown_as_it_is_written(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_an_unknown_preset_is_refused_with_the_nearest_one(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["map", "--show", "wikimedai"]) == 1
+    assert cli.main(["map", "--show", "wikimedai"]) == 2
     assert "did you mean wikimedia?" in capsys.readouterr().err
 
 
@@ -135,27 +135,27 @@ def test_what_is_doubtful_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "code", "message"),
     [
-        (["--try", "/no/such", "--mapping", "ntfy"], "cannot read '/no/such'"),
-        (["--try", str(NTFY), "--mapping", "ntfi"], "did you mean ntfy?"),
-        (["--try", str(NTFY), "--mapping", "mine"], "no 'mine' among the presets, and no --config.file has others"),
-        (["--suggest", "/no/such"], "cannot read"),
-        (["--suggest", "/dev/null"], "there is no message in /dev/null"),
+        (["--try", "/no/such", "--mapping", "ntfy"], 1, "cannot read '/no/such'"),
+        (["--try", str(NTFY), "--mapping", "ntfi"], 2, "did you mean ntfy?"),
+        (["--try", str(NTFY), "--mapping", "mine"], 2, "no 'mine' among the presets, and no --config.file has others"),
+        (["--suggest", "/no/such"], 1, "cannot read"),
+        (["--suggest", "/dev/null"], 1, "there is no message in /dev/null"),
     ],
 )
 def test_what_cannot_be_read_is_one_line(
-    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], code: int, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, _, err = run(capsys, *arguments)
-    assert code == 1
+    ended, _, err = run(capsys, *arguments)
+    assert ended == code
     assert message in err
     assert len(err.splitlines()) == 1
 
 
 def test_a_stream_without_a_mapping_is_one_clear_error(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = run(capsys, "--try", NTFY, "--config.file", config, "--stream=plain")
-    assert code == 1
+    assert code == 2
     assert "no stream 'plain' with a mapping" in err
 
 
@@ -239,5 +239,5 @@ def test_a_stream_that_cannot_be_listened_to_is_one_clear_error(
     stream: str, message: str, config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, _, err = run(capsys, "--config.file", config, "--stream", stream)
-    assert code == 1
+    assert code == 2
     assert message in err

@@ -25,7 +25,10 @@ from tests.ports import free_port
         (["--stream=a b"], "--stream: got 'a b'"),
         (["--sidecar.username=alice"], "belong together"),
         (["--sidecar.tls-cert-file=/does/not/exist"], "belong together"),
-        (["--sidecar.tls-ca-file=/does/not/exist"], "/does/not/exist"),
+        (
+            ["--sidecar.tls-ca-file=/does/not/exist"],
+            "--sidecar.tls-ca-file: got '/does/not/exist', expected a readable file",
+        ),
         (["--sidecar.username=alice", "--sidecar.password-file=/does/not/exist"], "cannot read '/does/not/exist'"),
         (["--sidecar.pasword-file=x"], "did you mean --sidecar.password-file?"),
         (["--config.file=/does/not/exist"], "/does/not/exist"),
