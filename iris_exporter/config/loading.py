@@ -324,7 +324,7 @@ class _Loader:
         """A name of a metric means one thing, in whatever mapping it stands."""
         presets = {stream.mapped.name: stream.mapped for stream in streams if stream.mapped is not None}
         for name, wrong in mappings.conflicts({**self._mappings.by_name, **presets}.values()):
-            where = str(self._reader.file or "mapping-files")
+            where = self._mappings.places.get(name, f"preset {name}")
             self._reader.report(where, f"mappings.{name}", "a metric that means two things", wrong)
 
     def _check_general(self, values: Mapping[str, Any]) -> None:

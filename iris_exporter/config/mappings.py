@@ -64,12 +64,12 @@ def mark(config: str | None, patterns: Sequence[str]) -> str | None:
 class Found:
     """What a configuration has of mappings, and everything that is wrong with them.
 
-    `names` are those of broken ones, too; `tree` is what stands below `mappings:` in the file itself, and `mark` stands
-    for the content of all files.
+    `places` is where each stands, by its name, broken ones too; `tree` is what stands below `mappings:` in the file
+    itself, and `mark` stands for the content of all files.
     """
 
     by_name: "Mappings" = field(default_factory=dict)
-    names: set[str] = field(default_factory=set)
+    places: dict[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
     tree: Node | None = None
@@ -89,8 +89,9 @@ class Found:
         self.by_name = {name: _as_before(mapping) for name, mapping in read.by_name.items()}
         self.warnings = read.warnings
         self.problems += read.problems
-        for node, _ in sections:
-            self.names.update(node.entries if isinstance(node, Table) else ())
+        for node, path in sections:
+            lines = node.lines if isinstance(node, Table) else {}
+            self.places = {**{name: f"{path}:{line}" for name, line in lines.items()}, **self.places}
 
     def _files(self, patterns: Sequence[str]) -> list[Path]:
         for pattern in patterns:
@@ -118,7 +119,7 @@ class Found:
         Raises:
             BadValueError: There is none of this name.
         """
-        return None if name in self.names - self.by_name.keys() else find(name, self.by_name)
+        return None if name in self.places.keys() - self.by_name.keys() else find(name, self.by_name)
 
 
 _LAST: "dict[str, spec.Mapping]" = {}

@@ -97,7 +97,12 @@ POLL = Object(
     "poll",
     (
         Key("interval-from", HEADER_NAME, "the header that says how many seconds to wait"),
-        Key("pages", Choice({"link": True, "none": False}), "link: follow the next page of the header Link", "none"),
+        Key(
+            "pages",
+            Choice({"link": True, "none": False}),
+            "link: follow the next page of the header Link, where it is of the same host",
+            "none",
+        ),
         Key("max-pages", Number(1, 100, whole=True), "how many pages, with pages: link", "3"),
     ),
     lambda values: PollSpec(values.get("interval-from"), values.get("max-pages", 3) if values.get("pages") else 1),

@@ -178,7 +178,9 @@ def test_a_name_of_a_metric_means_one_thing(tmp_path: Path, change: tuple[str, s
     found = refused(
         tmp_path, ROOMS + rooms.replace("  rooms:", "  others:").replace(*change) + f"stream: {{url: {URL}}}\n"
     )
-    assert any(f"rooms_temperature_celsius with the {what} that it has in the mapping rooms" in line for line in found)
+    said = f"rooms_temperature_celsius with the {what} that it has in the mapping rooms"
+    line = twice[: twice.index("  others:")].count("\n") + 1
+    assert any(said in each and f":{line}: mappings.others: " in each for each in found)
 
 
 def test_a_dump_has_mappings_that_mean_the_same_and_no_secret(tmp_path: Path) -> None:
