@@ -15,10 +15,10 @@ from iris_exporter.errors import UsageError
 
 def add_arguments(parser: Parser) -> None:
     """Declare the command and its options."""
-    parser.example += " export --mapping wikimedia alerts"
+    parser.example += " export --mapping wikimedia rules"
     commands = parser.add_subparsers(dest="action", required=True, metavar="COMMAND")
     export = commands.add_parser("export", help="write rules for Prometheus, and tests of them for promtool")
-    export.example += " --mapping wikimedia alerts"
+    export.example += " --mapping wikimedia rules"
     export.add_argument(
         "directory",
         type=Path,
