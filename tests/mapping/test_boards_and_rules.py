@@ -172,5 +172,5 @@ def test_dashboards_of_mappings_are_exported_beside_the_others(
     assert "mapping-ntfy.json" in capsys.readouterr().out
     assert main(["dashboards", "export", "--mapping", "wikimedai", str(tmp_path)]) == 2
     assert "did you mean wikimedia?" in capsys.readouterr().err
-    assert main(["alerts", "export", "--mapping", "x\0y", str(tmp_path)]) == 1
+    assert main(["alerts", "export", "--mapping", "x\0y", str(tmp_path)]) == 2
     assert main(["alerts", "export", "--mapping", "ntfy", "/proc/nowhere"]) == 1
