@@ -83,6 +83,8 @@ class SnapshotLoader:
             try:
                 polled = await self._poller.fetch(address, position, remember=page == 1)
             except TransportError as error:
+                if page > 1:
+                    self._poller.forget()  # "not modified" of the first page would hide what is still missing
                 self._refused(error.failure)
                 return error.failure
             self._emit(PollAnswered(polled.wire_bytes, len(polled.body or b"")))

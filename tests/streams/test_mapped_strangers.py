@@ -6,10 +6,12 @@ import pytest
 from aiohttp import web
 
 from iris_exporter.core.status import State
+from iris_exporter.instruments import catalog
 from tests.streams.test_mapped_link import Socket, counted, following, mapping
 from tests.transports.support import serve
 from tests.waiting import until
 
+OFTEN = {"poll_interval_seconds": 0.02}
 EVENT = """\
 messages:
   - kind: event
@@ -88,3 +90,58 @@ async def test_lines_are_polled_under_their_media_type(tmp_path: Path) -> None:
     mapped = mapping(tmp_path, "format: ndjson\n" + EVENT)
     async with serve(handle) as at, following(mapped, at.url, protocol="poll") as stream:
         await until(lambda: counted(stream) == 2 and stream.status().state is State.POLLING)
+
+
+LIST = """\
+limits: {ids: 5}
+messages:
+  - kind: list
+    each: $[*]
+    id: "@.id"
+    metrics: [{name: events_total, type: counter, help: Events.}]
+"""
+
+
+async def test_a_page_that_failed_is_not_hidden_by_not_modified(tmp_path: Path) -> None:
+    """The first page has an entity tag; the second one failed, and what it has comes with the next poll."""
+    second: list[int] = []
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        if request.query.get("page") == "2":
+            second.append(1)
+            return web.Response(status=500) if len(second) == 1 else web.json_response([{"id": "2"}])
+        headers = {"ETag": '"1"', "Link": '</?page=2>; rel="next"'}
+        if request.headers.get("If-None-Match") == '"1"':
+            return web.Response(status=304, headers=headers)
+        return web.json_response([{"id": "1"}], headers=headers)
+
+    text = LIST + "poll: {pages: link, max-pages: 2}\n"
+    async with serve(handle) as at, following(mapping(tmp_path, text), at.url, protocol="poll", **OFTEN) as stream:
+        await until(lambda: counted(stream) == 2 and stream.status().state is State.POLLING)
+
+
+async def test_history_is_known_without_a_resume_on_every_connection(tmp_path: Path) -> None:
+    """A cursor that finds gaps alone does not keep the source from sending its history again."""
+
+    async def hear(socket: web.WebSocketResponse, text: str) -> None:
+        for number in (1, 2):
+            await socket.send_json({"n": number})
+        await socket.send_json({"end": True})
+        if len(server.heard) == 1:
+            await socket.send_json({"n": 3})
+            await socket.close()
+
+    server = Socket(hear)
+    text = (
+        "open: [{send: {hello: there}}]\nhistory: {until: {$.end: true}}\n"
+        "cursor: {path: $.n, order: number}\nmessages:\n"
+        "  - {kind: end, when: {$.end: true}, role: ack}\n"
+        "  - {kind: event, metrics: [{name: events_total, type: counter, help: Events.}]}\n"
+    )
+    async with (
+        serve(server.handle) as at,
+        following(mapping(tmp_path, text), at.url.replace("http", "ws")) as stream,
+    ):
+        ends = stream.instruments.counter(catalog.MESSAGES)
+        await until(lambda: ends.counts().get("end") == 2)
+        assert counted(stream) == 1

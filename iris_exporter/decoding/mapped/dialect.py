@@ -59,8 +59,8 @@ class MappedDialect(MappedLink):
 
     @override
     def on_open(self, position: str) -> Sequence[Outgoing]:
-        """What was known before is not sent again to who resumes."""
-        if position:
+        """What was known before is not sent again to who resumes, which takes more than having a cursor."""
+        if position and (self._resume is not None or self.uses_event_ids):
             self._patient.in_history = False
         return super().on_open(position)
 
