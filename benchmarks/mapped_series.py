@@ -4,7 +4,7 @@ from typing_extensions import override
 
 from benchmarks.scrape import NOW, Program
 from iris_exporter.core.places import Place
-from iris_exporter.core.status import LinkStatus, State
+from iris_exporter.core.status import Counted, LinkStatus, State
 from iris_exporter.decoding.elements import MappedBatch, Samples
 from iris_exporter.instruments.exposition import Source
 from iris_exporter.instruments.stream_instruments import StreamInstruments
@@ -48,7 +48,7 @@ class MappedProgram(Program):
         self._mapping = _mapping()
         self._state = MappedState(self._mapping, "rooms", 300.0, Place())
         self._instruments = StreamInstruments("rooms")
-        self._instruments.follow(self._mapping, "none")
+        self._instruments.follow(self._mapping, Counted.NONE)
         self._value = 21.5
         self._keys = [(f"room-{number}", "warm") for number in range(series // _METRICS)]
         for metric in self._mapping.metrics:

@@ -24,6 +24,7 @@ from iris_exporter.core.budget import ConnectionBudgets
 from iris_exporter.core.failures import Failure, TransportError
 from iris_exporter.core.limits import Limits
 from iris_exporter.core.negotiation import Probe, without_credentials
+from iris_exporter.core.status import Counted
 from iris_exporter.http.credentials import Credentials
 from iris_exporter.http.proxies import proxy_for
 from iris_exporter.http.redirects import origin
@@ -102,7 +103,7 @@ class _Examination:
         if profile.mapping is not None:
             self._state = profile.state(settings.name, settings.stale_after_seconds, limits, None)
             note_elements(self._state, seen.messages)
-            self._instruments.follow(profile.mapping, "")
+            self._instruments.follow(profile.mapping, Counted.NONE)
             seen.mapping = profile.mapping.name
         self._profile = profile
         self._notes = Notes(settings.name, clock, seen.messages, self._on_event)

@@ -10,6 +10,7 @@ from typing import Protocol
 from typing_extensions import override
 
 from iris_exporter.core.cursor import Cursor
+from iris_exporter.core.doubts import Doubt
 from iris_exporter.core.positions import MAX_POSITION_CHARS, CursorState, Outcome, is_sendable
 from iris_exporter.core.source_cursor import SourceCursor
 
@@ -17,6 +18,8 @@ from iris_exporter.core.source_cursor import SourceCursor
 class PlaceCursor(SourceCursor, Protocol):
     """The cursor of a source with a mapping: what its state needs."""
 
+    checks: bool = False
+    """Whether `doubt_of` is of interest; whoever has heard of a doubt may set it to False, which is quicker."""
     dropped_keys: int = 0
     """Numbers of keys that are too many to be remembered; whoever reads it may set it to 0."""
 
@@ -36,11 +39,15 @@ class PlaceCursor(SourceCursor, Protocol):
         It moves no cursor that there is, since events before it may still be on their way.
         """
 
+    def doubt_of(self, position: str) -> Doubt | None:  # noqa: ARG002 (positions that grow by one need no doubt)
+        """What a message with new events and this cursor shows, before it is taken."""
+        return None
+
     def joins(self, positions: Sequence[str], most: int) -> bool:
         """Whether `take` for each of these, with so many events at most, would notice nothing."""
 
-    def pass_all(self, positions: Sequence[str]) -> None:
-        """Messages arrived for which `joins` is true: the same as `take` for each."""
+    def pass_all(self, positions: Sequence[str]) -> Doubt | None:
+        """Messages arrived for which `joins` is true: the same as `take` for each; return what they show."""
 
     def too_late(self, position: str, events: int) -> int:
         """How many of the events that end at a position, the oldest ones, have been reported lost."""
@@ -71,17 +78,23 @@ class PositionPlace(Cursor, PlaceCursor):
         return most <= 1 and self.precedes(positions)
 
     @override
-    def pass_all(self, positions: Sequence[str]) -> None:
+    def pass_all(self, positions: Sequence[str]) -> Doubt | None:
         self.advance(len(positions))
+        return None
 
 
 class Place(PlaceCursor):
-    """A cursor that is a number (`is_number`), the highest, or any text, the last; `state.opaque` holds it."""
+    """A cursor that is a number (`is_number`), the highest, or any text, the last; `state.opaque` holds it.
 
-    __slots__ = ("_refused", "_state", "awaiting_answer", "dropped", "is_number")
+    `reach` is by how much a number is lowered before it is sent; None where nothing is to be doubted.
+    """
 
-    def __init__(self, state: CursorState | None = None, *, is_number: bool = False) -> None:
+    __slots__ = ("_reach", "_refused", "_state", "awaiting_answer", "checks", "dropped", "is_number")
+
+    def __init__(self, state: CursorState | None = None, *, is_number: bool = False, reach: int | None = None) -> None:
         self.is_number = is_number
+        self.checks = reach is not None
+        self._reach = reach or 0
         self.dropped = 0
         self.awaiting_answer = False
         self._state = CursorState()
@@ -154,6 +167,16 @@ class Place(PlaceCursor):
             self.dropped += 1
 
     @override
+    def doubt_of(self, position: str) -> Doubt | None:
+        """Numbers that the next request would begin behind; two messages of which the next one is after both."""
+        last = self._state.opaque
+        if not self.checks or not last:
+            return None
+        if self.is_number:
+            return Doubt.DISORDER if int(position) < int(last) - self._reach else None
+        return Doubt.SHARED if position == last else None
+
+    @override
     def take(self, position: str, events: int, key: str | None = None) -> int:
         """Nothing is known of what lies between two cursors."""
         if key is None and position != self._state.opaque and self._is_later(position):
@@ -169,14 +192,24 @@ class Place(PlaceCursor):
     @override
     def joins(self, positions: Sequence[str], most: int) -> bool:
         """One that no request can carry has to be noticed; a text of ordinary characters is searched quickest."""
+        if self.checks and not self.is_number and len({self._state.opaque, *positions}) <= len(positions):
+            return False
         joined = "".join(positions)
         if self.is_number or (joined.isascii() and joined.isalnum() and len(joined) <= MAX_POSITION_CHARS):
             return True
         return all(map(is_sendable, positions))
 
     @override
-    def pass_all(self, positions: Sequence[str]) -> None:
-        self.take(max(positions, key=int) if self.is_number else positions[-1], 0)
+    def pass_all(self, positions: Sequence[str]) -> Doubt | None:
+        """None of these is lost without the others, so that only the cursor before them shows anything."""
+        if not self.is_number:
+            self.take(positions[-1], 0)
+            return None
+        numbers = list(map(int, positions))
+        last = self._state.opaque
+        is_doubtful = self.checks and last and min(numbers) < int(last) - self._reach
+        self.take(positions[numbers.index(max(numbers))], 0)
+        return Doubt.DISORDER if is_doubtful else None
 
     @override
     def too_late(self, position: str, events: int) -> int:

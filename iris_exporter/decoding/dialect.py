@@ -66,8 +66,8 @@ class Noted:
     although the link is open.
 
     `messages` counts what was decoded by the values of `message_type`, where the messages do not have them themselves;
-    `filtered` counts elements that a mapping leaves out, and `problems` what it could not read, by kind of message,
-    metric (empty for none) and reason.
+    `filtered` counts elements that a mapping leaves out, `nameless` those that count without an id, and `problems` what
+    it could not read, by kind of message, metric (empty for none) and reason.
     """
 
     batches: Sequence[int] = ()
@@ -77,6 +77,7 @@ class Noted:
     reply: Outgoing | None = None
     messages: Mapping[str, int] | None = None
     filtered: int = 0
+    nameless: int = 0
     problems: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
 
 

@@ -119,7 +119,7 @@ class Exposition:
             found = (yield from stream.view(source.snapshot)) if entities else NO_ENTITIES
             view = StreamView(source.status, source.snapshot, found)
             if (counts := source.instruments.mapped) is not None:
-                view.mapped = MappedView(counts.mapping.name, counts.guarantee, counts.filtered, counts.problems.copy())
+                view.mapped = MappedView(counts.mapping.name, counts.holds, counts.filtered, counts.problems.copy())
                 mapped[name] = series = self._series_of(name, counts.mapping)
                 view.rows = yield from series.view(source.snapshot, wanted)
             views.append((stream, view))

@@ -16,6 +16,8 @@ from itertools import accumulate, compress
 from operator import ne
 from typing import TYPE_CHECKING, Any
 
+from iris_exporter.core.doubts import Doubt, counted_in_spite_of
+from iris_exporter.core.status import Counted
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.metric import OTHER, STREAM, Kind, Label, Metric, Subject
 from iris_exporter.instruments.text import escape_label, format_value, format_values
@@ -36,15 +38,32 @@ _BELIEVED = (Kind.GAUGE, Kind.INFO, Kind.STATESET)
 
 @dataclass(slots=True)
 class MappedCounts:
-    """What is counted of a stream with a mapping beside its series; `guarantee` is how often an event counts.
+    """What is counted of a stream with a mapping beside its series; `guarantee` is that of the mapping.
 
+    `doubts` are what the stream has shown against it, and `weakened` is what is left after a doubt, until it is logged.
     `problems` are by kind of message, metric (empty for none) and reason: all from the configuration, so bounded.
     """
 
     mapping: "spec.Mapping"
-    guarantee: str = ""
+    guarantee: Counted = Counted.NONE
+    doubts: set[Doubt] = field(default_factory=set)
+    weakened: list[tuple[Counted, Doubt]] = field(default_factory=list)
     filtered: int = 0
     problems: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+
+    @property
+    def holds(self) -> Counted:
+        """What is left of the guarantee."""
+        return counted_in_spite_of(self.guarantee, self.doubts)
+
+    def doubt(self, doubt: Doubt) -> None:
+        """The stream has shown this."""
+        if doubt in self.doubts:
+            return
+        before = self.holds
+        self.doubts.add(doubt)
+        if self.holds is not before:
+            self.weakened.append((self.holds, doubt))
 
 
 def label_values(mapping: "spec.Mapping") -> dict[Metric, tuple[str, ...]]:

@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from iris_exporter.core.doubts import Doubt
 from iris_exporter.core.labels import clean_label
 from iris_exporter.core.limits import DEFAULT_LIMITS, Limits
+from iris_exporter.core.status import Counted
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.mapped import MappedCounts, label_values
 from iris_exporter.instruments.metric import Kind, Metric, Subject
@@ -77,14 +79,20 @@ class StreamInstruments:
         """Add to a counter; `label` is the value of its own label, `other` where the catalogue does not know it."""
         self.counter(metric).inc(amount, label)
 
-    def follow(self, mapping: "spec.Mapping", guarantee: str) -> None:
+    def follow(self, mapping: "spec.Mapping", guarantee: Counted) -> None:
         """Count for a stream with this mapping from now on; what was counted for another one stays."""
         counts = MappedCounts(mapping, guarantee)
         if self.mapped is not None:
             counts.filtered, counts.problems = self.mapped.filtered, self.mapped.problems
+            counts.doubts = self.mapped.doubts  # as what was counted stays
         self.mapped = counts
         for metric, values in label_values(mapping).items():
             self.counter(metric).know(values)
+
+    def doubt(self, doubt: Doubt) -> None:
+        """The stream has shown something against the guarantee of its mapping, if it has one."""
+        if self.mapped is not None:
+            self.mapped.doubt(doubt)
 
     # The connection.
 

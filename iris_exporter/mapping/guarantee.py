@@ -8,6 +8,7 @@ events may send ids, and nothing but the mapping says so.
 from dataclasses import dataclass
 
 from iris_exporter.core.status import Counted
+from iris_exporter.mapping.paths import Root
 from iris_exporter.mapping.spec import Mapping, Order
 
 
@@ -33,13 +34,32 @@ def guarantee(mapping: Mapping, protocol: str) -> Guarantee:
             return Guarantee(Counted.AT_LEAST_ONCE, f"{how}, but {named}: what is sent again is counted again")
         return Guarantee(Counted.NONE, f"{named}, and {how}")
     if not resumes:
-        return Guarantee(Counted.AT_MOST_ONCE, f"events have ids, but {how}: what passes without a connection is lost")
+        why = f"events have ids, of which the last {mapping.limits.ids} are known, but {how}"
+        return Guarantee(Counted.AT_MOST_ONCE, f"{why}: what passes without a connection is lost")
     cursor = mapping.cursor
     if cursor is not None and cursor.order is Order.NUMBER and cursor.rewind is None:
         why = "events have ids, but cursor has no rewind: of events with the same number some may be lost"
         return Guarantee(Counted.AT_MOST_ONCE, why)
+    if (
+        cursor is not None
+        and cursor.order is not Order.POSITION
+        and cursor.resume
+        and cursor.resume.message is not None
+    ):
+        why = "what comes before the source has read the message with the cursor moves it past what was missed"
+        return Guarantee(Counted.AT_MOST_ONCE, f"events have ids, but {why}")
+    return Guarantee(Counted.EXACTLY_ONCE, f"events have ids, and {how}, {_reach(mapping)}")
+
+
+def _reach(mapping: Mapping) -> str:
+    """What a source has to keep to."""
     reach = f"as far as the source's history and the last {mapping.limits.ids} ids reach"
-    return Guarantee(Counted.EXACTLY_ONCE, f"events have ids, and {how}, {reach}")
+    cursor = mapping.cursor
+    if cursor is None or cursor.order is Order.POSITION or cursor.path.root is Root.META:
+        return reach
+    if cursor.rewind is None:
+        return f"{reach} and no two messages have the same cursor"
+    return f"{reach} and no event comes later than rewind allows for"
 
 
 def _resume(mapping: Mapping, protocol: str) -> tuple[bool, str]:
@@ -51,6 +71,8 @@ def _resume(mapping: Mapping, protocol: str) -> tuple[bool, str]:
         return False, "a cursor for each key finds gaps and cannot be resumed from"
     if cursor.resume is None:
         return False, "cursor has no resume"
+    if cursor.path.root is Root.META and protocol not in ("sse", "auto"):
+        return False, f"the cursor is the id of a server-sent event, which {protocol} does not have"
     if cursor.resume.message is not None and protocol not in ("websocket", "auto"):
         return False, f"the cursor is sent in a message, which {protocol} has no way for"
     if protocol == "poll" and not cursor.resume.query and cursor.resume.header is None:

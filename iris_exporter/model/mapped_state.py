@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from iris_exporter.core.advances import Advances
 from iris_exporter.core.dedup import SeenIds
+from iris_exporter.core.doubts import Doubt
 from iris_exporter.core.limits import DEFAULT_LIMITS, Limits
 from iris_exporter.core.places import PlaceCursor
 from iris_exporter.decoding.elements import (
@@ -55,6 +56,7 @@ class MappedState(SourceState):
         self.seen = SeenIds(mapping.limits.ids) if seen is None else seen
         self.cursor = cursor
         self.counted = 0
+        self.doubts: set[Doubt] = set()
         self.advances = Advances(1)
         self._mapping = mapping
         self._room = Room(mapping.limits.series)
@@ -171,6 +173,8 @@ class MappedState(SourceState):
             self.cursor.stand_for(batch.stands_for)
         if batch.follows and self._was_duplicate:
             return NO_CHANGES
+        if batch.count > self._mapping.limits.ids and batch.ids is not None:
+            self._note_size(batch)
         if self.seen.pinned and not self.cursor.is_behind:
             self.seen.unpin()
         if self._take_at_once(batch):
@@ -193,9 +197,26 @@ class MappedState(SourceState):
             ids = [event_id for event_id in ids if event_id is not None]
         if ids and not self.seen.see_all(cast("Sequence[str]", ids)):
             return False
-        if positions:
-            self.cursor.pass_all(positions)
+        if positions and (doubt := self.cursor.pass_all(positions)) is not None:
+            self._doubt(doubt)
         return True
+
+    def _note_size(self, batch: MappedBatch) -> None:
+        """One message with more ids than are remembered may come again as a whole, as a polled document does."""
+        each = batch.elements_each or ((1,) if batch.plain else (batch.count,))
+        if max(each) > self._mapping.limits.ids:
+            self.doubts.add(Doubt.MANY)
+
+    def _doubt(self, doubt: Doubt) -> None:
+        self.doubts.add(doubt)
+        self.cursor.checks = False
+
+    @override
+    def note_id(self, identifier: str) -> bool:
+        is_number = self.cursor.checks and identifier.isascii() and identifier.isdigit()
+        if is_number and self.cursor.doubt_of(identifier) is Doubt.DISORDER:
+            self._doubt(Doubt.DISORDER)
+        return self.cursor.note_id(identifier)
 
     def _has_room_for(self, batch: MappedBatch) -> bool:
         """Whether series that are new fit; else the order of samples decides which of them do."""
@@ -227,14 +248,17 @@ class MappedState(SourceState):
         sent: list[float | None] = []
         unmade: list[UnmadeEvent | None] = []
         for number, count in enumerate(batch.elements_each or [1] * batch.count):
-            late = 0
+            late, doubt = 0, None
             if batch.positions:
                 position = batch.positions[number]
                 key = None if batch.position_keys is None else batch.position_keys[number]
+                doubt = self.cursor.doubt_of(position) if self.cursor.checks else None
                 gap += self.cursor.take(position, count, key)
                 late = self.cursor.too_late(position, count)
             for place in range(count):
                 if self._is_new(batch, row, is_late=place < late):
+                    if doubt is not None:
+                        self._doubt(doubt)
                     self._take_row(batch, row, rows[row], None if times is None else times[row], now)
                     if times is not None and not batch.is_history:
                         sent.append(times[row])

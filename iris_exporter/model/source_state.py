@@ -3,7 +3,7 @@
 `StreamState` is that of IRIS; the state of a mapping is `mapped_state.MappedState`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -11,6 +11,7 @@ import msgspec
 
 from iris_exporter.core.advances import Advances
 from iris_exporter.core.dedup import SeenIds
+from iris_exporter.core.doubts import Doubt
 from iris_exporter.core.limits import Limits
 from iris_exporter.core.source_cursor import SourceCursor
 from iris_exporter.decoding.messages import Event, EventBatch, Message, Overview, UnmadeEvents
@@ -56,8 +57,14 @@ class SourceState(Protocol):
     """The ids of events that were seen."""
     cursor: SourceCursor
     """How far the source has been read."""
+    doubts: Collection[Doubt] = frozenset()
+    """What its messages have shown against the guarantee of a mapping."""
     advances: Advances
     """Events that came early and are expected once more; a source without such has none."""
+
+    def note_id(self, identifier: str) -> bool:
+        """The id of the last server-sent event is where to go on; False where it can be sent nowhere."""
+        return self.cursor.note_id(identifier)
 
     def take_over(self, before: "SourceState", now: float) -> None:  # noqa: ARG002 (IRIS has no mapping)
         """Go on after the state of a mapping that was changed; seen ids and the cursor are here already."""

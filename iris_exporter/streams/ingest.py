@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from typing_extensions import override
 
+from iris_exporter.core.doubts import Doubt
 from iris_exporter.core.failures import Failure
 from iris_exporter.core.limits import Limits
 from iris_exporter.core.positions import Outcome
@@ -38,7 +39,15 @@ from iris_exporter.model.source_state import Changes, SourceState
 from iris_exporter.settings import StreamSettings
 from iris_exporter.streams.listener import EventListener
 from iris_exporter.streams.log import StreamLog
-from iris_exporter.streams.piece import Piece, count_dropped, count_mapped, failure_of, live_of
+from iris_exporter.streams.piece import (
+    Piece,
+    count_changes,
+    count_dropped,
+    count_mapped,
+    failure_of,
+    live_of,
+    report_doubts,
+)
 from iris_exporter.transports.base import NO_REACTION, Polled, Reaction, Received, Sink
 
 _SILENT = Reaction(silent=True)
@@ -47,8 +56,7 @@ _OUT_OF_SYNC = Failure("out_of_sync", "a change does not follow the one before")
 _NO_DOCUMENT = ("unknown_shape", "not_an_object")  # JSON of no known shape
 Document = TypeVar("Document")
 ANSWER_SECONDS = 10.0
-"""A source that answers a resume does so at once. One that has not after this time, and has sent no known event again,
-never will."""
+"""A source that goes on answers, or sends known events again, at once; one that has not after this time never will."""
 
 
 class StreamSink(Sink):
@@ -117,6 +125,7 @@ class StreamSink(Sink):
         if self._refusal_pending and not asked:
             self._resumes = True
             self._report_outcome(Outcome.NONE)
+            self._instruments.doubt(Doubt.REFUSED)
         self._refusal_pending = False
         return self.dialect.on_open(position)
 
@@ -183,7 +192,7 @@ class StreamSink(Sink):
         taken.count(message.message_type)
         changes = self._state.apply(message, at)
         taken.events += changes.events
-        self._count(changes)
+        count_changes(changes, self._instruments)
         if isinstance(message, Elements):
             taken.delays += self._element_delays(changes, at)
             if changes.unmade is not None and self.listener is not None:
@@ -260,12 +269,13 @@ class StreamSink(Sink):
         """What is due once for each piece, and not for each message."""
         self._report_problems()
         event_id = received.last_event_id if self.dialect.uses_event_ids else None
-        if event_id is not None and not self._state.cursor.note_id(event_id):
+        if event_id is not None and not self._state.note_id(event_id):
             self._instruments.count(catalog.STREAM_DROPPED, 1, "positions")
         if self._resumes and at - self._opened_at >= ANSWER_SECONDS:
             self._state.cursor.give_up()
             self._report_outcome(Outcome.NONE)
         self._report_dropped()
+        report_doubts(self._state, self._instruments, self._log)
 
     def _is_old(self, message: Message, changes: Changes) -> bool:
         """Whether a message that is not marked as a replay is one: it was sent before this connection began.
@@ -278,16 +288,6 @@ class StreamSink(Sink):
             return False
         self._instruments.count(catalog.EVENTS_REPLAYED, len(changes.events))
         return True
-
-    def _count(self, changes: Changes) -> None:
-        if changes.duplicates:
-            self._instruments.count(catalog.EVENTS_DUPLICATE, changes.duplicates)
-        if changes.replayed:
-            self._instruments.count(catalog.EVENTS_REPLAYED, changes.replayed)
-        if changes.gap:
-            self._instruments.count(catalog.EVENT_GAPS, changes.gap)
-        if changes.advances:
-            self._instruments.count(catalog.EVENTS_OVERTAKING, changes.advances)
 
     def _notify(self, events: Sequence[Event], at: float) -> None:
         if events and self.listener is not None:
@@ -331,7 +331,7 @@ class StreamSink(Sink):
         events = overview.events
         continues = events is not None and any(self._state.seen.knows(event.id) for event in events)
         changes = self._state.apply_snapshot(overview, at, polling=polling)
-        self._count(changes)
+        count_changes(changes, self._instruments)
         self._report_dropped()
         self._notify(changes.events, at)
         if events and not self._state.cursor.awaiting_answer:
@@ -356,7 +356,7 @@ class StreamSink(Sink):
             self._lost(cursor.abandon())
             return False
         changes = self._state.apply_snapshot(found.overview, at, full=False)
-        self._count(changes)
+        count_changes(changes, self._instruments)
         self._notify(changes.events, at)
         self._instruments.count(catalog.EVENTS_REPLAYED, len(changes.events))
         self._report_dropped()

@@ -78,6 +78,10 @@ class StreamLog:
         """How often events of a stream with a mapping are counted, over the protocol that it has now."""
         _log.info("stream.guarantee", stream=self._name, guarantee=counted, detail=why)
 
+    def guarantee_weakened(self, counted: str, why: str) -> None:
+        """The stream has shown something that its mapping does not say."""
+        _log.warning("stream.guarantee_weakened", stream=self._name, guarantee=counted, detail=why)
+
     def cursor_forgotten(self, mapping: str) -> None:
         """The mapping of the stream was changed so that ids or positions mean something else."""
         detail = "its ids or its cursor are other ones now: the stream starts afresh, and may count or miss events"

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from iris_exporter.core.doubts import Doubt
 from iris_exporter.core.failures import Failure, from_error_code
 from iris_exporter.decoding.dialect import Noted
 from iris_exporter.decoding.messages import Event, Message, UpstreamError
@@ -10,6 +11,7 @@ from iris_exporter.instruments import catalog
 from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.logs import redact
 from iris_exporter.model.source_state import Changes, SourceState
+from iris_exporter.streams.log import StreamLog
 
 
 @dataclass(slots=True)
@@ -40,6 +42,32 @@ def count_mapped(noted: Noted, instruments: StreamInstruments) -> None:
     if (mapped := instruments.mapped) is not None:
         mapped.filtered += noted.filtered
         mapped.problems.update(noted.problems)
+        if noted.nameless:
+            mapped.doubt(Doubt.NAMELESS)
+
+
+def count_changes(changes: Changes, instruments: StreamInstruments) -> None:
+    """Count what a message or a document has changed."""
+    if changes.duplicates:
+        instruments.count(catalog.EVENTS_DUPLICATE, changes.duplicates)
+    if changes.replayed:
+        instruments.count(catalog.EVENTS_REPLAYED, changes.replayed)
+    if changes.gap:
+        instruments.count(catalog.EVENT_GAPS, changes.gap)
+        instruments.doubt(Doubt.GAP)
+    if changes.advances:
+        instruments.count(catalog.EVENTS_OVERTAKING, changes.advances)
+
+
+def report_doubts(state: SourceState, instruments: StreamInstruments, log: StreamLog) -> None:
+    """Take back what the stream has shown not to hold of the guarantee of its mapping, and log it the first time."""
+    if (mapped := instruments.mapped) is None or not (state.doubts or mapped.weakened):
+        return
+    for doubt in state.doubts:
+        mapped.doubt(doubt)
+    for counted, doubt in mapped.weakened:
+        log.guarantee_weakened(counted, doubt)
+    mapped.weakened.clear()
 
 
 def count_dropped(state: SourceState, instruments: StreamInstruments) -> None:

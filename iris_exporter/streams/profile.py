@@ -17,7 +17,7 @@ from iris_exporter.persistence.cursor_store import CursorRecord
 if TYPE_CHECKING:
     from iris_exporter.core.places import PlaceCursor
     from iris_exporter.mapping import guarantee
-    from iris_exporter.mapping.spec import Mapping
+    from iris_exporter.mapping.spec import CursorSpec, Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,4 +83,11 @@ def cursor_of(mapping: "Mapping", record: CursorRecord | None = None) -> "PlaceC
         return PositionPlace(state)
     if mapping.cursor is not None and mapping.cursor.count_gaps:
         return CountedPlace(state)
-    return Place(state, is_number=order is Order.NUMBER)
+    return Place(state, is_number=order is Order.NUMBER, reach=_reach_of(mapping.cursor))
+
+
+def _reach_of(cursor: "CursorSpec | None") -> int | None:
+    """How far a cursor is lowered before it is sent; None where nothing is resumed, or a pattern lowers parts of it."""
+    if cursor is None or cursor.resume is None or (cursor.rewind is not None and cursor.rewind.pattern is not None):
+        return None
+    return 0 if cursor.rewind is None else cursor.rewind.by

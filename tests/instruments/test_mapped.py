@@ -13,6 +13,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as openmetr
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from iris_exporter.core.status import Counted
 from iris_exporter.instruments import catalog, mapped
 from iris_exporter.instruments.exposition import Exposition, Source
 from iris_exporter.instruments.mapped import EMPTY, Lines, SeriesTable, metric_of
@@ -43,7 +44,7 @@ def mapping_of(*metrics: MetricSpec, name: str = "m") -> Mapping:
 
 def mapped_source(mapping: Mapping, series: dict[str, Series], stream: str = "main", **changes: object) -> Source:
     made = source(stream)
-    made.instruments.follow(mapping, "exactly_once")
+    made.instruments.follow(mapping, Counted.EXACTLY_ONCE)
     return Source(made.instruments, link(), picture(stream, mapped=MappedView(series), **changes))
 
 
@@ -243,7 +244,7 @@ def test_a_mapping_that_changes_keeps_the_lines_of_metrics_that_stay() -> None:
     printer = Exposition(lambda: sources, SelfMetrics("1", "a", "3"), process_metrics=False)
     text(printer)
     other = MetricSpec(GAUGE.name, GAUGE.kind, "Another help text.", ValueSpec(), GAUGE.labels)
-    made.instruments.follow(mapping_of(COUNTER, other), "none")
+    made.instruments.follow(mapping_of(COUNTER, other), Counted.NONE)
     printed = text(printer)
     assert "# HELP m_load_ratio Another help text." in printed
     assert 'm_changes_total{bot="y",stream="main",wiki="x"} 2.0' in printed

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from iris_exporter.core.doubts import Doubt, counted_in_spite_of
 from iris_exporter.core.status import Counted
 from iris_exporter.mapping.guarantee import guarantee
 from iris_exporter.mapping.paths import read_path
@@ -92,10 +93,46 @@ def test_a_counter_counts_whatever_its_message_is_for() -> None:
 
 
 def test_a_message_can_only_be_sent_where_there_is_a_way() -> None:
-    by_message = CursorSpec(read_path("$.n"), Order.OPAQUE, resume=Resume(message=Template("${cursor}")))
+    """Events that come before the source has read it move any cursor but a position, which knows what is missing."""
+    by_message = CursorSpec(read_path("$.n"), Order.POSITION, resume=Resume(message=Template("${cursor}")))
     spec = mapping(PartSpec(metrics=(COUNTER,), id=ID), cursor=by_message)
     assert guarantee(spec, "websocket").counted is Counted.EXACTLY_ONCE
     assert guarantee(spec, "sse").counted is Counted.AT_MOST_ONCE
+    assert "no way for" in guarantee(spec, "sse").why
+    for order in (Order.NUMBER, Order.OPAQUE):
+        rewind = Rewind(None, 5) if order is Order.NUMBER else None
+        moved = replace(spec, cursor=replace(by_message, order=order, rewind=rewind))
+        assert guarantee(moved, "websocket").counted is Counted.AT_MOST_ONCE
+        assert "past what was missed" in guarantee(moved, "websocket").why
+
+
+def test_only_server_sent_events_have_an_id_beside_the_message() -> None:
+    by_id = CursorSpec(read_path("meta.id"), Order.OPAQUE, resume=Resume(header="Last-Event-ID"))
+    spec = mapping(PartSpec(metrics=(COUNTER,), id=ID), cursor=by_id)
+    assert guarantee(spec, "sse").counted is Counted.EXACTLY_ONCE
+    for protocol in ("websocket", "ndjson", "poll"):
+        assert guarantee(spec, protocol).counted is Counted.AT_MOST_ONCE
+        assert "the id of a server-sent event" in guarantee(spec, protocol).why
+
+
+@pytest.mark.parametrize(
+    ("guaranteed", "doubts", "left"),
+    [
+        (Counted.EXACTLY_ONCE, (), Counted.EXACTLY_ONCE),
+        (Counted.EXACTLY_ONCE, (Doubt.NAMELESS,), Counted.AT_LEAST_ONCE),
+        (Counted.EXACTLY_ONCE, (Doubt.DISORDER, Doubt.GAP), Counted.AT_MOST_ONCE),
+        (Counted.EXACTLY_ONCE, (Doubt.SHARED, Doubt.MANY), Counted.NONE),
+        (Counted.AT_MOST_ONCE, (Doubt.REFUSED,), Counted.AT_MOST_ONCE),
+        (Counted.AT_MOST_ONCE, (Doubt.MANY,), Counted.NONE),
+        (Counted.AT_LEAST_ONCE, (Doubt.NAMELESS,), Counted.AT_LEAST_ONCE),
+        (Counted.AT_LEAST_ONCE, (Doubt.GAP,), Counted.NONE),
+        (Counted.NONE, (), Counted.NONE),
+    ],
+)
+def test_what_a_stream_shows_takes_back_what_it_contradicts(
+    guaranteed: Counted, doubts: tuple[Doubt, ...], left: Counted
+) -> None:
+    assert counted_in_spite_of(guaranteed, doubts) is left
 
 
 def test_the_fingerprint_is_of_identity_and_cursor() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from iris_exporter.core.status import State
+from iris_exporter.core.status import Counted, State
 from iris_exporter.instruments import catalog
 from tests.streams.test_mapped_link import Socket, counted, following, mapping
 from tests.transports.support import serve
@@ -100,6 +100,36 @@ messages:
     id: "@.id"
     metrics: [{name: events_total, type: counter, help: Events.}]
 """
+
+
+async def test_a_polled_list_of_more_ids_than_are_remembered_takes_the_guarantee_back(tmp_path: Path) -> None:
+    """Its elements are counted again with each poll, and nothing may say otherwise."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return web.json_response([{"id": str(number)} for number in range(20)])
+
+    async with serve(handle) as at, following(mapping(tmp_path, LIST), at.url, protocol="poll", **OFTEN) as stream:
+        counts = stream.instruments.mapped
+        assert counts is not None
+        await until(lambda: counted(stream) >= 40)
+        assert (counts.guarantee, counts.holds) == (Counted.AT_MOST_ONCE, Counted.NONE)
+
+
+async def test_messages_of_a_few_elements_each_take_nothing_back(tmp_path: Path) -> None:
+    """However many of them come at once."""
+
+    async def hear(socket: web.WebSocketResponse, text: str) -> None:
+        for number in range(20):
+            await socket.send_json([{"id": f"{number}-{each}"} for each in range(4)])
+
+    text = LIST + "open: [{send: {hello: there}}]\n"
+    async with (
+        serve(Socket(hear).handle) as at,
+        following(mapping(tmp_path, text), at.url.replace("http", "ws")) as stream,
+    ):
+        await until(lambda: counted(stream) == 80)
+        assert stream.instruments.mapped is not None
+        assert stream.instruments.mapped.holds is Counted.AT_MOST_ONCE
 
 
 async def test_a_page_that_failed_is_not_hidden_by_not_modified(tmp_path: Path) -> None:

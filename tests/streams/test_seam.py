@@ -7,6 +7,7 @@ from typing_extensions import override
 
 from iris_exporter.core.failures import Failure
 from iris_exporter.core.limits import DEFAULT_LIMITS
+from iris_exporter.core.status import Counted
 from iris_exporter.decoding.dialect import Dialect, Frame, Noted
 from iris_exporter.decoding.messages import Elements, EventBatch, Message, Overview, Page, Ping, Pong, UpstreamError
 from iris_exporter.decoding.problems import Problems
@@ -106,7 +107,7 @@ class Rig:
 
 def test_messages_are_counted_as_the_dialect_counts_them() -> None:
     rig = Rig()
-    rig.instruments.follow(Mapping("m", "m", entries=(Entry("change", Role.EVENT),)), "none")
+    rig.instruments.follow(Mapping("m", "m", entries=(Entry("change", Role.EVENT),)), Counted.NONE)
     mapped = rig.instruments.mapped
     assert mapped is not None
     rig.dialect.script[b"x"] = Some(Changes(duplicates=2, gap=3))

@@ -147,9 +147,12 @@ class PartReader:
             found = values.identity(raws)
         except UnusableValueError as error:
             self._problem("", error.reason, _texts(self.id[0]), raws[0])
-            return None
-        if found is None:
-            self._problem("", "missing", _texts(self.id[0]))
+            found = None
+        else:
+            if found is None:
+                self._problem("", "missing", _texts(self.id[0]))
+        if found is None and self.spec.counts_events:
+            self._tally.nameless += 1
         return found
 
     def _time(self, scope: Scope) -> float | None:

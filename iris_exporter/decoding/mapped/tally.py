@@ -21,13 +21,13 @@ class MappingProblem(NamedTuple):
 
 
 class Tally:
-    """Counts of messages by kind, of filtered elements, and of problems.
+    """Counts of messages by kind, of filtered elements, of those that are counted without their id, and of problems.
 
     `reply` is what the last message that wants one is answered by; `has_ended` that the source ends the stream on
     purpose.
     """
 
-    __slots__ = ("filtered", "has_ended", "messages", "problems", "reply")
+    __slots__ = ("filtered", "has_ended", "messages", "nameless", "problems", "reply")
 
     def __init__(self) -> None:
         self.clear()
@@ -37,6 +37,7 @@ class Tally:
         self.messages: Counter[str] = Counter()
         self.problems: Counter[MappingProblem] = Counter()
         self.filtered = 0
+        self.nameless = 0
         self.reply: Template | None = None
         self.has_ended = False
 
@@ -47,6 +48,6 @@ class Tally:
         problems: Counter[tuple[str, str, str]] = Counter()
         for problem, count in self.problems.items():
             problems[problem[:3]] += count
-        noted = Noted(messages=self.messages, filtered=self.filtered, problems=problems)
+        noted = Noted(messages=self.messages, filtered=self.filtered, nameless=self.nameless, problems=problems)
         self.clear()
         return noted

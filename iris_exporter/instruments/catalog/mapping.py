@@ -27,7 +27,8 @@ MAPPING_INFO = _of_mapping(
 GUARANTEE = _of_mapping(
     "iris_stream_guarantee",
     Kind.STATESET,
-    "1 for how often an event of a stream with a mapping is counted over drops and restarts, 0 for the others.",
+    "1 for how often an event of a stream with a mapping is counted over drops and restarts, 0 for the others; weaker "
+    "than the mapping has it once the stream has shown that the mapping is wrong about it.",
     lambda view: view.guarantee,
     Label("guarantee", tuple(Counted), tuple(Counted)),
 )
