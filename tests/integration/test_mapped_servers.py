@@ -328,6 +328,47 @@ async def test_the_events_of_a_kube_apiserver_are_counted_once_over_cuts_and_res
             assert scrape.value("kube_event_seen_total", reason="BackOff", type="Warning") == 15
 
 
+@pytest.mark.needs("etcd", "kube-apiserver")
+async def test_a_watch_that_ends_goes_on_and_one_that_is_too_old_begins_anew(tmp_path: Path) -> None:
+    """An event that is there all the time is counted once; one that came and went unseen is missed, and said to be."""
+    key = tmp_path / "token"
+    key.write_text(ADMIN_TOKEN)
+    (tmp_path / "cluster").mkdir()
+    events = "/api/v1/namespaces/watched/events"
+    async with cluster(tmp_path / "cluster") as kubernetes:
+        await kubernetes.namespace("watched")
+        options = (
+            f"--stream.url={kubernetes.url}{events}?watch=1&allowWatchBookmarks=true&timeoutSeconds=1",
+            "--stream.mapping=kubernetes-events",
+            f"--stream.api-key-file={key}",
+            f"--stream.tls-ca-file={kubernetes.ca_file}",
+            *QUICK,
+        )
+        async with sidecar(*options, secrets=(ADMIN_TOKEN,)) as exporter:
+            await exporter.reaches("live", 30)
+            for number in range(1, 21):  # over some ends of the watch
+                await happen(kubernetes, number, number)
+                if number % 5 == 0:
+                    await exporter.counts("kube_event_seen_total", number, seconds=30)
+                    ends = (await exporter.scrape()).total("iris_stream_disconnects_total", reason="closed")
+                    await exporter.counts("iris_stream_disconnects_total", ends + 1, seconds=30, reason="closed")
+            await counts_exactly(exporter, "kube_event_seen_total", 20)
+            assert (await exporter.scrape()).total("iris_stream_guarantee", guarantee="exactly_once") == 1
+
+            await exporter.post("/api/v1/streams/default/disconnect")
+            await exporter.reaches("disconnected", 30)
+            await happen(kubernetes, 21, 31)
+            status, answer = await kubernetes.request("DELETE", f"{events}/web-0.31")
+            assert status == 200, answer
+            await kubernetes.forget_history()
+            await exporter.post("/api/v1/streams/default/connect")
+            await counts_exactly(exporter, "kube_event_seen_total", 30)
+            scrape = await exporter.scrape()
+            assert scrape.total("iris_stream_resumes_total", outcome="none") == 1
+            assert scrape.total("iris_stream_guarantee", guarantee="at_most_once") == 1
+            assert exporter.log(event="stream.guarantee_weakened", guarantee="at_most_once")
+
+
 async def happen(kubernetes: Cluster, first: int, last: int) -> None:
     """Create events with these numbers."""
     for number in range(first, last + 1):
