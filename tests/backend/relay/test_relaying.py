@@ -243,6 +243,25 @@ async def test_clients_that_have_a_project_are_told_that_it_has_vanished(path: s
             assert found == {"projects": [{"id": "b", "total_runs": 2}], "removed": {"projects": ["a"]}}
 
 
+async def test_clients_of_graphql_are_told_too() -> None:
+    query = "subscription { stream(channels: [projects]) { ... on Update { projects { id } removed { projects } } } }"
+    async with iris() as source:
+        source.documents["/api/overview"] = {"projects": [{"id": "a"}, {"id": "b"}], "anomalies": [], "events": []}
+        headers = {"Accept": "text/event-stream"}
+        async with (
+            relay(source.url) as it,
+            it.http.post(f"{it.backend.url}/api/graphql", json={"query": query}, headers=headers) as response,
+        ):
+            client = SseClient(response)
+            assert (await client.next()).json["data"]["stream"] == {}, "the answer"
+            first = {"projects": [{"id": "a"}, {"id": "b"}], "removed": None}
+            assert (await client.next()).json["data"]["stream"] == first
+            source.documents["/api/overview"]["projects"] = [{"id": "b"}]
+            await polled(it, source)
+            gone = {"projects": None, "removed": {"projects": ["a"]}}
+            assert (await client.next()).json["data"]["stream"] == gone
+
+
 @pytest.mark.parametrize("path", ["/api/stream/overview", "/api/stream?channels=anomalies", "/api/stream?delta=true"])
 async def test_an_anomaly_that_leaves_the_list_is_resolved_for_those_who_know_it(path: str) -> None:
     async with iris() as source:
