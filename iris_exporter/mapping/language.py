@@ -108,7 +108,7 @@ METRIC = Object(
         Key("where", CONDITIONS, "what must hold for a sample"),
         Key("required", Flag(), "a missing value is a problem", "false"),
         Key("expire", Option(duration(1, 31_536_000)), "how long a series stays without a sample", "for ever"),
-        Key("limit", Number(1, 1_000_000, whole=True), "how many series; more are dropped and counted", "1000"),
+        Key("limit", Number(1, 1_000_000, whole=True), "how many label sets; more are dropped and counted", "1000"),
         Key("alert", ALERT, "when its value is a reason to alert"),
     ),
     _make_metric,

@@ -111,7 +111,12 @@ POLL = Object(
 LIMITS = Object(
     "limits",
     (
-        Key("series", Number(1, 1_000_000, whole=True), "series of one stream", "10000"),
+        Key(
+            "series",
+            Number(1, 1_000_000, whole=True),
+            "series of one stream, each bucket of a histogram and each state being one",
+            "10000",
+        ),
         Key("label-values", Number(1, 1_000_000, whole=True), "values of one label", "1000"),
         Key("label-length", Number(SHORTEST, 10_000, whole=True), "characters of one value of a label", "200"),
         Key("ids", Number(1, 1_000_000, whole=True), "identities that are remembered", "10000"),

@@ -22,15 +22,25 @@ OTHER = "other"
 class Room:
     """How many series there are of one stream, and what was left out, by the kinds of `iris_stream_dropped_total`.
 
-    `by_metric` counts by metric the samples that were left out or counted under another label set.
+    `by_metric` counts by metric the label sets that were left out or counted under another one, each once: as many as
+    there may be series are remembered, by their hashes, and what is beyond them is not counted.
     """
 
-    __slots__ = ("by_metric", "dropped", "left")
+    __slots__ = ("_most", "_refused", "by_metric", "dropped", "left")
 
     def __init__(self, series: int) -> None:
-        self.left = series
+        self.left = self._most = series
         self.dropped: Counter[str] = Counter()
         self.by_metric: Counter[str] = Counter()
+        self._refused: set[int] = set()
+
+    def refuse(self, metric: str, key: LabelValues, kind: str, samples: int) -> None:
+        """Count so many samples of a label set that there is no room for."""
+        self.dropped[kind] += samples
+        known = hash((metric, key))
+        if known not in self._refused and len(self._refused) < self._most:
+            self._refused.add(known)
+            self.by_metric[metric] += 1
 
 
 class Family:
@@ -61,8 +71,7 @@ class Family:
         """The label set under which a key that is new may be; None for none. `samples` are counted if it may not."""
         allowed = self._within_labels(key)
         if allowed != key:
-            self._room.dropped["label_values"] += samples
-            self._room.by_metric[self.spec.name] += samples
+            self._room.refuse(self.spec.name, key, "label_values", samples)
             if not self.is_counted:
                 return None
             if allowed in self.keys:
@@ -72,8 +81,7 @@ class Family:
             return allowed
         overflow = (OTHER,) * len(key)
         if allowed == key and not (self.is_counted and key == overflow):  # else it is counted already, or shown
-            self._room.dropped["series"] += samples
-            self._room.by_metric[self.spec.name] += samples
+            self._room.refuse(self.spec.name, key, "series", samples)
         if not self.is_counted:
             return None
         if overflow not in self.keys:

@@ -82,7 +82,7 @@ class SourceState(Protocol):
         """How much was left out since the last call, by the kinds of `iris_stream_dropped_total`."""
 
     def take_dropped_series(self) -> dict[str, int]:
-        """How many samples of a mapped metric limits have left out since the last call; some are in `dropped`, too."""
+        """How many label sets of a mapped metric limits have left out for the first time since the last call."""
         return {}
 
     def apply(self, message: Message, now: float) -> Changes:

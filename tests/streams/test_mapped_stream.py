@@ -329,11 +329,13 @@ async def test_a_stream_that_becomes_another_kind_of_source_starts_anew(tmp_path
 async def test_what_limits_leave_out_is_counted_by_kind_and_metric(tmp_path: Path) -> None:
     small = TEXT.replace("labels: {wiki: $.wiki}}", "limit: 2, labels: {wiki: {path: $.wiki, max-values: 2}}}")
     async with recording(events) as server:
-        server.messages = [message(number, wiki=f"w{number}") for number in range(5)]
+        server.messages = [message(number, wiki=f"w{number % 5}") for number in range(15)]
         async with following(settings_of(mapping(tmp_path, small), server.url + "/feed")) as stream:
-            await until(lambda: counted(stream) == 5)
+            await until(lambda: counted(stream) == 15)
             lines = printed(stream)
-            assert 'm_changes_total{stream="s",wiki="other"} 3.0' in lines
+            assert 'm_changes_total{stream="s",wiki="other"} 9.0' in lines
+            # Samples by kind, and label sets by metric, each once.
+            assert 'iris_stream_dropped_total{kind="label_values",stream="s"} 27.0' in lines
             for metric in ("m_changes_total", "m_size_bytes", "m_length_bytes"):
                 assert f'iris_exporter_series_dropped_total{{metric="{metric}",stream="s"}} 3.0' in lines
             dropped = stream.instruments.counter(catalog.STREAM_DROPPED).counts()

@@ -200,8 +200,8 @@ _LIMITED = (iris.EVENTS.name, iris.PROJECT_INFO.name, iris.ANOMALIES.name)
 SERIES_DROPPED = Metric(
     "iris_exporter_series_dropped_total",
     Kind.COUNTER,
-    "Label sets beyond a limit: counted under other (events, anomalies) or not shown (projects); of a metric of a "
-    "mapping the samples that these concern.",
+    "Label sets beyond a limit, each once: counted under other (events, anomalies, counters and histograms of a "
+    "mapping) or not shown (projects, other metrics of a mapping). Of a mapping as many as its limits.series at most.",
     SELF,
     "limits",
     (STREAM, Label("metric", _LIMITED, _LIMITED)),
