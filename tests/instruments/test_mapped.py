@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import accumulate
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric as Family
@@ -198,7 +198,11 @@ def test_counts_of_a_stream_with_a_mapping_have_its_own_words() -> None:
 KEYS = st.tuples(st.sampled_from("abcdef"), st.sampled_from(["true", "false"]))
 
 
+AROUND: Series = {("a", "x"): 1, ("b", "x"): 1, ("c", "x"): 1}
+
+
 @given(st.lists(st.dictionaries(KEYS, COUNT, max_size=8), max_size=6))
+@example([AROUND, {**AROUND, ("a", "x"): 2, ("c", "x"): 2}])
 @examples(2)
 def test_a_table_shows_its_view_whatever_was_before(views: list[Series]) -> None:
     """Series that come, go, change and change places."""
@@ -248,3 +252,6 @@ def test_a_mapping_that_changes_keeps_the_lines_of_metrics_that_stay() -> None:
     printed = text(printer)
     assert "# HELP m_load_ratio Another help text." in printed
     assert 'm_changes_total{bot="y",stream="main",wiki="x"} 2.0' in printed
+    renamed = MetricSpec(GAUGE.name, GAUGE.kind, GAUGE.help, ValueSpec(), (LabelSpec("page"),))
+    made.instruments.follow(mapping_of(COUNTER, renamed), "none")
+    assert 'm_load_ratio{page="x",stream="main"} 1.0' in text(printer)

@@ -185,3 +185,12 @@ def test_paths_are_compared_whatever_the_format(form: str, sample: bytes, tmp_pa
     assert result.coverage.unread() == {"b": ["$.z"]}
     again = read_arrivals(mapping, Disguise(mapping).sample(recording.arrivals))
     assert try_arrivals(mapping, again, 1000.0).messages == {"b": 2}
+
+
+def test_what_a_path_counts_from_the_end_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "d.yaml"
+    metric = "{name: last, type: gauge, help: L., value: '$.n[-1]'}"
+    file.write_text(f"mappings: {{d: {{namespace: d, messages: [{{kind: d, metrics: [{metric}]}}]}}}}")
+    mapping = read_files([file]).by_name["d"]
+    coverage = try_arrivals(mapping, read_arrivals(mapping, b'{"n":[5]}'), 1.0).coverage
+    assert (coverage.missed(), coverage.unread()) == ({}, {})

@@ -47,11 +47,14 @@ def test_nothing_is_replaced_by_itself() -> None:
 def test_the_same_text_always_becomes_the_same_and_no_other_run_the_same() -> None:
     mapping = samples.mapping_of("ntfy")
     one, other = Disguise(mapping, b"a"), Disguise(mapping, b"b")
-    text = b'{"id":"abc","topic":"abc","n":[17,17,-0.5],"time":1759999990,"on":true,"x":null}'
+    text = (
+        b'{"id":"abc","topic":"abc","n":[17,17,-0.5],"time":1759999990,"at":"2025-10-09T08:53:19Z","on":true,"x":null}'
+    )
     first = json.loads(one.text(text))
     assert first["id"] == first["topic"] != "abc"
     assert first["n"][0] == first["n"][1]
     assert (first["time"], first["on"], first["x"]) == (1759999990, True, None)
+    assert first["at"] == "2025-10-09T08:53:19Z"
     assert {type(value) for value in first["n"]} == {int, float}
     assert json.loads(other.text(text))["id"] != first["id"]
 

@@ -177,3 +177,9 @@ def test_a_short_text_that_is_no_json_is_a_sign_of_life(tmp_path: Path) -> None:
     assert (dict(result.messages), result.is_clean) == ({"text-1": 2, "message": 2}, True)
     garbage = suggested(b"".join(b"line %d\n" % n for n in range(9)) + content, tmp_path).by_name["my-source"]
     assert [entry.kind for entry in garbage.entries] == ["message"]
+
+
+def test_an_id_that_most_messages_share_is_of_something_else(tmp_path: Path) -> None:
+    content = b"".join(b'{"id":"%s","load":%d}\n' % ((b"one", b"two")[n % 2], n) for n in range(8))
+    [entry] = suggested(content, tmp_path).by_name["my-source"].entries
+    assert entry.parts[0].id == ()

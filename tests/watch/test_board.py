@@ -218,6 +218,14 @@ def test_memory_is_bounded() -> None:
     assert len(board.speeds["s1"].samples) <= 101
 
 
+def test_the_rate_begins_anew_with_another_process() -> None:
+    board = followed(stream(messages_total=500))
+    board.take(stream(messages_total=10), NOW + 1)
+    assert board.speeds["main"].per_second is None
+    board.take(stream(messages_total=30), NOW + 3)
+    assert board.speeds["main"].per_second == 10
+
+
 # The screen
 
 
