@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from iris_exporter import config, logs
-from iris_exporter.config import mappings
+from iris_exporter.config import mappings, yaml_tree
+from iris_exporter.core import urls
 from iris_exporter.core.redaction import Redactor
 from iris_exporter.errors import ConfigError
 from iris_exporter.fleet.discovery.source import Entry, read_entry
@@ -256,6 +257,12 @@ def test_a_constant_of_another_type_is_another_mapping(before: str, after: str, 
     assert other is again
     [constant] = other.entries[0].when[0].equals or ()
     assert type(constant) is type(yaml.safe_load(after))
+
+
+def test_a_dump_masks_what_is_sent_and_no_word_of_another_meaning() -> None:
+    """Paths and labels may be called like secrets."""
+    node = yaml_tree.from_json({"labels": {"kind": "token"}, "send": {"kind": "token", "n": 7}})
+    assert mappings.plain_tree(node) == {"labels": {"kind": "token"}, "send": {"kind": urls.MASK, "n": 7}}
 
 
 def test_no_two_presets_give_a_metric_two_meanings() -> None:

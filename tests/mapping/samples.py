@@ -2,7 +2,8 @@
 
 A directory has the sample as it is sent (`sample.sse`; `sample.ndjson` and `sample.txt`, a message in each line;
 `sample.json`, one document), `mapping.yaml` where the mapping is no preset of that name, `expected.txt` with the
-series, without buckets and the label `stream`, and `summary.json` with what else came of it.
+series, without buckets and the label `stream`, and `summary.json` with what else came of it: messages by kind, what was
+filtered, duplicates, the cursor where there is one, and the codes of errors.
 """
 
 import json

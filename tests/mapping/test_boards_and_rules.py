@@ -158,6 +158,7 @@ def test_numbers_and_durations_of_rules_are_those_of_the_mapping(plant: tuple[Pa
     slow, far = found["PlantStepsTotalBelow"], found["PlantPositionRatioAbove"]
     assert slow["expr"] == "sum by (job, instance, stream, phase) (rate(plant_steps_total[10m])) < 12345678.0"
     assert far["expr"] == "max by (job, instance, stream, phase) (plant_position_ratio) > -0.1234567"
+    assert found["PlantPressurePascalsBelow"]["expr"].startswith("min by (job, instance, stream) (")
     assert slow["for"] == far["for"] == "1s500ms"
     assert slow["annotations"]["description"].startswith('Steps, such as {{ "{{" }} this }}. Of {{ $labels.stream }}')
 
