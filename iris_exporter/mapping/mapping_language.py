@@ -1,6 +1,6 @@
 """The mapping itself, and what of it is neither a message nor the link: `language` and `link_language` have those."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,6 +36,7 @@ from iris_exporter.mapping.objects import Key, Object, Values
 from iris_exporter.mapping.spec import (
     Authorize,
     CursorSpec,
+    Entry,
     Format,
     Mapping,
     MappingLimits,
@@ -238,6 +239,7 @@ def _check_mapping(values: Values) -> None:
     snapshot: SnapshotSpec | None = values.get("snapshot")
     of_snapshot = () if snapshot is None else snapshot.entries
     lint.check_entries(entries, notes, here)
+    _warn_of_one_way(values, entries)
     lint.check_entries(of_snapshot, notes, values.at("snapshot"))
     lint.check_parts([part for entry in (*entries, *of_snapshot) for part in entry.parts], limits, notes, here)
     cursor: CursorSpec | None = values.get("cursor")
@@ -250,6 +252,24 @@ def _check_mapping(values: Values) -> None:
         for name in ("open", "heartbeat", "messages"):
             if "cursor" not in values.broken and "cursor" in _names_in(values.get(name)):
                 values.at(name).problem("'${cursor}'", "a cursor: in the mapping, without by, or another name")
+
+
+_TWO_WAY = ("subprotocols", "open", "heartbeat")
+
+
+def _warn_of_one_way(values: Values, entries: Iterable[Entry]) -> None:
+    """Note what is only said over a WebSocket, in a mapping for streams of another protocol."""
+    protocol = values.get("protocol")
+    if protocol not in ("sse", "ndjson", "poll"):
+        return
+    cursor: CursorSpec | None = values.get("cursor")
+    names = [name for name in _TWO_WAY if name in values]
+    names += ["messages"] if any(entry.reply is not None for entry in entries) else []
+    names += ["cursor"] if cursor is not None and cursor.resume is not None and cursor.resume.message else []
+    words = {"messages": "reply", "cursor": "a message to resume"}
+    for name in names:
+        expected = f"it with protocol websocket or auto: over {protocol} nothing can be sent"
+        values.at(name).warn(words.get(name, name), expected)
 
 
 def _names_in(description: object) -> frozenset[str]:
