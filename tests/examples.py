@@ -46,6 +46,12 @@ def every(rows: Iterable[Any], named: Callable[[Any], str]) -> Callable[[Callabl
 
         run.__name__, run.__qualname__, run.__doc__ = test.__name__, test.__qualname__, test.__doc__
         run.__module__ = test.__module__
+        vars(run)["of_one"] = test
         return run
 
     return decorate
+
+
+def of_one(test: Callable[..., None]) -> Callable[..., None]:
+    """What a test says of one row, for rows of others; a test that is not of `every` is about one already."""
+    return getattr(test, "of_one", test)

@@ -90,5 +90,5 @@ def test_firing_alerts_are_drawn_in_the_colour_of_their_severity(name: str) -> N
     for severity in Severity:
         annotation = drawn[f"{severity.capitalize()} alerts"]
         assert annotation["iconColor"] == SEVERITY_COLOURS[severity]
-        assert 'alertstate="firing", alertname=~"Iris.+"' in annotation["expr"]
+        assert 'ALERTS{alertname=~"Iris.+", alertstate="firing"' in annotation["expr"]
         assert f'severity="{severity}"' in annotation["expr"]

@@ -12,6 +12,7 @@ from iris_exporter.grafana import files, mapped
 from iris_exporter.grafana.mapped import QUERIES_A_LOAD
 from iris_exporter.mapping.spec import Mapping, MetricKind, MetricSpec
 from tests.contract import boards, test_dashboard_numbers, test_dashboard_tables, test_dashboards
+from tests.examples import of_one
 from tests.mapping import samples
 from tests.tools import tool
 
@@ -53,10 +54,10 @@ def test_the_dashboard_of_a_mapping_keeps_the_rules_of_the_others(name: str) -> 
     board = mapped.dashboard(MAPPINGS[name])
     for query in boards.queries({board["uid"]: board}):
         for rule in OF_A_QUERY if query.expr not in SHIPPED else ():
-            rule(query)
+            of_one(rule)(query)
     for panel in (found for found in boards.panels(board) if found["type"] == "table"):
         for rule_of_table in OF_A_TABLE:
-            rule_of_table(name, panel)
+            of_one(rule_of_table)(name, panel)
 
 
 @pytest.mark.parametrize("name", sorted(MAPPINGS))
