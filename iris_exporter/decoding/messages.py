@@ -111,7 +111,7 @@ class Overview(msgspec.Struct, frozen=True, gc=False):
     events: tuple[Event, ...] | None = None
     anomalies: tuple[Anomaly, ...] | None = None
     cursor: str | None = None
-    removed: tuple[str, ...] = ()
+    removed: tuple[str, ...] | None = None
 
 
 class Page(msgspec.Struct, frozen=True, gc=False):

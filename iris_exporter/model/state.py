@@ -329,7 +329,7 @@ class StreamState(SourceState):
             self._metrics = merged(self._metrics, overview.metrics)
         if self._merge_all(self._projects, overview.projects, full, self.limits.max_projects, "projects", merged):
             self._projects_view = None
-        for project in overview.removed:
+        for project in overview.removed or ():
             if self._projects.pop(project, None) is not None:
                 self._projects_view = None
         if self._merge_all(

@@ -201,14 +201,14 @@ def overview_from(data: JsonObject, problems: Problems, timestamp: float | None 
     )
 
 
-def _removed(data: JsonObject, problems: Problems) -> tuple[str, ...]:
-    """The ids of projects in `removed: {projects: [...]}`."""
+def _removed(data: JsonObject, problems: Problems) -> tuple[str, ...] | None:
+    """The ids of projects in `removed: {projects: [...]}`; None without such a list."""
     removed = data.get("removed")
     found = removed.get("projects") if isinstance(removed, dict) else removed
     if not isinstance(found, list):
         if found is not None:
             problems.add("wrong_type", "removed")
-        return ()
+        return None
     ids = (_identifier({"removed": each}, ("removed",), problems) for each in found)
     return tuple(each for each in ids if each is not None)
 
