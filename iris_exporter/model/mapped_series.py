@@ -43,6 +43,13 @@ class Room:
             self.by_metric[metric] += 1
 
 
+def width_of(spec: MetricSpec) -> int:
+    """How many series of the exposition each label set of a metric has."""
+    if spec.kind is MetricKind.HISTOGRAM:
+        return len(spec.buckets) + 3
+    return len(spec.states) if spec.kind is MetricKind.STATESET else 1
+
+
 class Family:
     """The series of one metric. `width` is how many series of the exposition each label set has."""
 
@@ -51,7 +58,7 @@ class Family:
 
     def __init__(self, spec: MetricSpec, room: Room) -> None:
         self.spec = spec
-        self.width = 1
+        self.width = width_of(spec)
         self.is_changed = True
         self._room = room
         self._most = [(label.max_values, label.other) for label in spec.labels]
@@ -179,7 +186,6 @@ class HistogramFamily(Family):
 
     def __init__(self, spec: MetricSpec, room: Room) -> None:
         super().__init__(spec, room)
-        self.width = len(spec.buckets) + 3
         self._buckets: dict[LabelValues, list[int]] = {}
         self._sums: dict[LabelValues, float] = {}
 
@@ -237,8 +243,6 @@ class ValueFamily(Family):
         self, spec: MetricSpec, room: Room, *, is_timed: bool, forgotten_by: Iterable[tuple[int, ...]]
     ) -> None:
         super().__init__(spec, room)
-        if spec.kind is MetricKind.STATESET:
-            self.width = len(spec.states)
         self._series: dict[LabelValues, Shown] = {}
         self._is_timed = is_timed
         self._times: dict[LabelValues, float] = {}

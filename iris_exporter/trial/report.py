@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from iris_exporter.decoding.mapped.patient import OTHER
 from iris_exporter.decoding.problems import MAPPING_REASONS, REASONS
+from iris_exporter.model.mapped_series import width_of
 from iris_exporter.trial.running import Found, Result
 
 _MAX_CHARS = 160
@@ -90,9 +91,10 @@ def _counts(kinds: Mapping[str, int]) -> str:
 
 
 def _series(result: Result) -> Iterator[str]:
-    yield f"series: {sum(result.series.values())} of {result.mapping.limits.series}"
-    for metric in result.mapping.metrics:
-        count = result.series.get(metric.name, 0)
+    counts = [(metric, result.series.get(metric.name, 0)) for metric in result.mapping.metrics]
+    total = sum(count * width_of(metric) for metric, count in counts)
+    yield f"series: {total} of {result.mapping.limits.series}; label sets of each metric:"
+    for metric, count in counts:
         yield f"  {metric.name}: {count} of {metric.limit}" + ("" if count else "  <- nothing came")
 
 

@@ -194,3 +194,22 @@ def test_what_a_path_counts_from_the_end_is_read(tmp_path: Path) -> None:
     mapping = read_files([file]).by_name["d"]
     coverage = try_arrivals(mapping, read_arrivals(mapping, b'{"n":[5]}'), 1.0).coverage
     assert (coverage.missed(), coverage.unread()) == ({}, {})
+
+
+def test_each_bucket_and_each_state_is_one_of_the_series(tmp_path: Path) -> None:
+    file = tmp_path / "w.yaml"
+    file.write_text("""
+mappings:
+  w:
+    namespace: w
+    messages:
+      - kind: a
+        metrics:
+          - {name: size_bytes, type: histogram, help: Size., value: $.n, buckets: [1, 10]}
+          - {name: state, type: stateset, help: State., state: $.s, states: [up, down]}
+          - {name: seen_total, type: counter, help: Seen.}
+""")
+    mapping = read_files([file]).by_name["w"]
+    lines = report(try_arrivals(mapping, read_arrivals(mapping, b'{"n":1,"s":"up"}'), 1000.0)).splitlines()
+    assert "# series: 8 of 10000; label sets of each metric:" in lines
+    assert sum(line.startswith("w_") for line in lines) == 8
