@@ -84,6 +84,7 @@ class Life:
 
     `withheld` are events that its last scrape had more than the one before, where the kill came between all bytes of
     that scrape but the last and the last one: the moment of the commit, which the kill may have come before or after.
+    `guarantees` are those that scrapes have shown, of a source with a mapping.
     """
 
     protocol: str
@@ -95,6 +96,7 @@ class Life:
     scrapes: int = 0
     was_live: bool = False
     withheld: float = 0
+    guarantees: set[str] = field(default_factory=set)
     kept: dict[object, float] = field(default_factory=dict)
     scrape_began: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -328,6 +330,8 @@ class Marathon:
         life.events, life.gaps = scrape.total(self._source.events), scrape.total(GAPS)
         life.duplicates = scrape.total("iris_stream_events_duplicate_total")
         life.scrapes += 1
+        shown = scrape.series("iris_stream_guarantee")
+        life.guarantees |= {dict(labels)["guarantee"] for labels, value in shown.items() if value == 1}
         life.was_live = life.was_live or scrape.state() in ("live", "polling")
 
     async def _scraped_live(self, life: Life) -> None:

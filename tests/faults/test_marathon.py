@@ -57,12 +57,13 @@ async def test_a_hundred_thousand_events_are_counted_once(tmp_path: Path) -> Non
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.time_limit(60)
 async def test_events_of_a_mapped_source_are_counted_once(transport: str, tmp_path: Path) -> None:
-    """Where the guarantee says exactly_once."""
+    """And all the time the guarantee says so."""
     plan = Plan(seed(), events=10_000, rate=1500.0, kill_every=(0.6, 1.8))
     source = MappedSource(transport, tmp_path)
     outcome = await Marathon(plan, tmp_path / "state", source).run()
     check(outcome)
     assert len(outcome.lives) > 2, "nothing was killed"
+    assert set.union(*(life.guarantees for life in outcome.lives)) == {"exactly_once"}
 
 
 RANGE_SECONDS = 600
