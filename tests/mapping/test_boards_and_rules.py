@@ -118,6 +118,7 @@ def test_the_rules_of_every_preset_are_clean_and_do_what_their_tests_say(tmp_pat
     assert linted.returncode == 0, linted.stdout + linted.stderr
 
 
+@pytest.mark.slow  # promtool evaluates twenty days of rules once more, six seconds of processor time
 @pytest.mark.needs("promtool")
 def test_a_rule_that_does_not_fire_fails_its_test(tmp_path: Path, plant: tuple[Path, Mapping]) -> None:
     """Of an alert with a value in its summary, too."""
