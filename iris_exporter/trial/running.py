@@ -9,7 +9,7 @@ from iris_exporter.core.limits import DEFAULT_LIMITS
 from iris_exporter.core.status import LinkStatus, State
 from iris_exporter.decoding.dialect import Binary, Frame, NamedEvent
 from iris_exporter.decoding.mapped.patient import OTHER
-from iris_exporter.decoding.mapped.pieces import pieces_of
+from iris_exporter.decoding.mapped.pieces import has_attachment, pieces_of
 from iris_exporter.decoding.messages import Event, EventBatch, UpstreamError, logged
 from iris_exporter.errors import DecodeError
 from iris_exporter.instruments import text
@@ -188,7 +188,7 @@ class Trial:
 
 def messages_in(frame: Frame, form: Format) -> Iterator[Frame]:
     """A frame for each message in a frame."""
-    if isinstance(frame, Binary):
+    if has_attachment([frame], form):
         yield frame
         return
     for piece in pieces_of(frame, form):

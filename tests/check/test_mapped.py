@@ -13,6 +13,7 @@ from iris_exporter.clock import SystemClock
 from tests.streams.test_mapped_stream import (
     TEXT,
     Recorder,
+    binary_socket,
     document,
     events,
     mapping,
@@ -26,7 +27,9 @@ from tests.streams.test_mapped_stream import (
 WAIT_SECONDS = 0.4
 
 
-@pytest.mark.parametrize(("answer", "scheme"), [(socket, "ws"), (events, "http"), (document, "http")])
+@pytest.mark.parametrize(
+    ("answer", "scheme"), [(socket, "ws"), (binary_socket, "ws"), (events, "http"), (document, "http")]
+)
 async def test_a_source_that_its_mapping_knows_is_well(tmp_path: Path, answer: object, scheme: str) -> None:
     async with recording(answer) as server:  # type: ignore[arg-type]
         settings = settings_of(mapping(tmp_path), server.url.replace("http", scheme) + "/graphql")

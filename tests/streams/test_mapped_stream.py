@@ -96,6 +96,15 @@ async def socket(server: Recorder, request: web.Request) -> web.StreamResponse:
     return response
 
 
+async def binary_socket(server: Recorder, request: web.Request) -> web.StreamResponse:
+    response = web.WebSocketResponse()
+    await response.prepare(request)
+    for each in server.messages:
+        await response.send_bytes(each.encode("utf-8", "surrogateescape"))
+    await server.over.wait()
+    return response
+
+
 async def events(server: Recorder, request: web.Request) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     await response.prepare(request)
@@ -218,6 +227,19 @@ async def test_the_guarantee_is_that_of_the_protocol_in_use(tmp_path: Path) -> N
         await until(lambda: stream.status().state is State.POLLING)
         assert stream.instruments.mapped is not None
         assert stream.instruments.mapped.guarantee in ("none", "at_least_once")
+
+
+async def test_binary_frames_of_json_are_messages_and_others_are_counted(tmp_path: Path) -> None:
+    """Bad UTF-8 in one is no reason to end the connection, as it would be in a text frame."""
+    async with recording(binary_socket) as server:
+        server.messages = [message(1, "\xe4"), "\udcff", "\b\x01", message(2)]
+        settings = settings_of(mapping(tmp_path), server.url.replace("http", "ws"))
+        async with following(settings) as stream:
+            await until(lambda: counted(stream) == 2)
+            errors = stream.instruments.counter(catalog.DECODE_ERRORS).counts()
+            assert {reason: count for reason, count in errors.items() if count} == {"not_utf8": 1, "not_json": 1}
+            assert 'm_changes_total{stream="s",wiki="\xe4"} 1.0' in printed(stream)
+    assert len(server.requests) == 1
 
 
 # What lasts

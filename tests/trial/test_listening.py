@@ -26,6 +26,7 @@ async def running() -> AsyncIterator[str]:
     app[STOP] = asyncio.Event()
     app.router.add_get("/sse", events)
     app.router.add_get("/ws", socket)
+    app.router.add_get("/ws-binary", socket)
     app.router.add_get("/status", document)
     app.router.add_get("/refused", refused)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -48,17 +49,21 @@ async def events(request: web.Request) -> web.StreamResponse:
 async def socket(request: web.Request) -> web.WebSocketResponse:
     link = web.WebSocketResponse()
     await link.prepare(request)
-    await link.send_json({"type": "auth_required"})
+
+    async def send(text: str) -> None:
+        await (link.send_bytes(text.encode()) if request.path == "/ws-binary" else link.send_str(text))
+
+    await send('{"type": "auth_required"}')
     answer = await link.receive_json()
     if answer != {"type": "auth", "access_token": "a-secret-token"}:
-        await link.send_json({"type": "auth_invalid"})
+        await send('{"type": "auth_invalid"}')
         await link.close()
         return link
-    await link.send_json({"type": "auth_ok"})
+    await send('{"type": "auth_ok"}')
     subscribe = await link.receive_json()
     assert subscribe == {"id": 1, "type": "subscribe_events", "event_type": "state_changed"}
     for line in samples.load("home-assistant").lines[2:-1]:
-        await link.send_str(line.decode())
+        await send(line.decode())
     await link.receive()
     return link
 
@@ -81,7 +86,8 @@ def stream(url: str, mapping: str, directory: Path, **options: str) -> StreamSet
 
 async def heard(path: str, mapping: str, directory: Path, messages: int, **options: str) -> Heard:
     async with running() as address:
-        settings = stream(f"{'ws' if path == 'ws' else 'http'}://{address}/{path}", mapping, directory, **options)
+        scheme = "ws" if path.startswith("ws") else "http"
+        settings = stream(f"{scheme}://{address}/{path}", mapping, directory, **options)
         assert settings.mapped is not None
         return await listen(settings, settings.mapped, 25 * BUSY, SystemClock(), messages)
 
@@ -95,8 +101,9 @@ async def test_an_event_stream(tmp_path: Path) -> None:
     assert found.result.is_clean
 
 
-async def test_a_socket_with_a_handshake(tmp_path: Path) -> None:
-    found = await heard("ws", "home-assistant", tmp_path, 7)
+@pytest.mark.parametrize("path", ["ws", "ws-binary"])
+async def test_a_socket_with_a_handshake(path: str, tmp_path: Path) -> None:
+    found = await heard(path, "home-assistant", tmp_path, 7)
     assert found.trouble == []
     assert found.result.messages["state"] == 3
     assert 'hass_state_changes_total{domain="sensor"' in found.result.exposition

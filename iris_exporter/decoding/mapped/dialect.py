@@ -14,7 +14,7 @@ from iris_exporter.decoding.dialect import Binary, DocumentFrame, Frame, Noted, 
 from iris_exporter.decoding.mapped.compiled import Compiled, Pieces
 from iris_exporter.decoding.mapped.link import MappedLink
 from iris_exporter.decoding.mapped.patient import Patient
-from iris_exporter.decoding.mapped.pieces import Piece, pieces_of
+from iris_exporter.decoding.mapped.pieces import Piece, has_attachment, pieces_of
 from iris_exporter.decoding.mapped.places import metas_of
 from iris_exporter.decoding.mapped.shapes import Conflict
 from iris_exporter.decoding.mapped.tally import Tally
@@ -84,9 +84,9 @@ class MappedDialect(MappedLink):
         elif self._compiled is None or self._patient.in_history:
             for frame in frames:
                 yield from self._one_by_one(frame)
-        elif self.mapping.format is Format.JSON and are_texts(frames):
-            yield from self._compiled.read(Pieces(frames))
-        elif any(isinstance(frame, Binary) for frame in frames):
+        elif self.mapping.format is Format.JSON and (texts := texts_of(frames)) is not None:
+            yield from self._compiled.read(Pieces(texts))
+        elif has_attachment(frames, self.mapping.format):
             for frame in frames:
                 yield from self._one_by_one(frame)
         else:
@@ -101,7 +101,7 @@ class MappedDialect(MappedLink):
             yield from self._snapshot.read(Piece(body, body))
 
     def _one_by_one(self, frame: Frame) -> Iterator[Message | DecodeError]:
-        if isinstance(frame, Binary):
+        if has_attachment([frame], self.mapping.format):
             yield DecodeError("binary", "$", "")
         for piece in pieces_of(frame, self.mapping.format):
             yield from self._patient.read(piece)
@@ -127,6 +127,14 @@ class MappedDialect(MappedLink):
     @override
     def page_address(self, snapshot_url: str, after: str) -> str | None:
         return None
+
+
+def texts_of(frames: Sequence[Frame]) -> Sequence[bytes] | None:
+    """What the frames hold, where all are text or all are binary; None for others."""
+    if are_texts(frames):
+        return frames
+    held = [frame.data for frame in frames if isinstance(frame, Binary)]
+    return held if len(held) == len(frames) else None
 
 
 def are_texts(frames: Sequence[Frame]) -> TypeGuard[Sequence[bytes]]:

@@ -4,7 +4,7 @@ Source: RFC 7464 (JSON text sequences); Engine.IO protocol 4 and Socket.IO proto
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from iris_exporter.decoding.dialect import Binary, Frame, NamedEvent
@@ -31,10 +31,17 @@ class Piece(NamedTuple):
     id: str = ""
 
 
+def has_attachment(frames: Sequence[Frame], frame_format: Format) -> bool:
+    """Whether one of them is a binary packet of Engine.IO: bytes of the application, without the digits of a packet."""
+    return frame_format is Format.ENGINE_IO and any(isinstance(frame, Binary) for frame in frames)
+
+
 def pieces_of(frame: Frame, frame_format: Format) -> Iterator[Piece]:
-    """The pieces of a text frame; none for a binary one."""
+    """The pieces of a frame; none for an attachment. What a binary frame holds is read as text."""
     if isinstance(frame, Binary):
-        return
+        if has_attachment([frame], frame_format):
+            return
+        frame = frame.data
     name, event_id = MESSAGE, ""
     if isinstance(frame, NamedEvent):
         name, event_id, frame = frame.name, frame.id, frame.data

@@ -6,7 +6,7 @@ import pytest
 
 from iris_exporter.decoding.dialect import Binary, NamedEvent
 from iris_exporter.decoding.messages import Ping, Pong, Resumed, UpstreamError
-from iris_exporter.mapping.spec import ErrorSpec, Format, JsonType, Mapping, Order, Role, TimeFormat
+from iris_exporter.mapping.spec import ErrorSpec, Format, JsonType, Mapping, Order, Role, Template, TimeFormat
 from tests.decoding.mapped.specs import (
     NOW,
     counter,
@@ -434,8 +434,36 @@ def test_lines_and_sequences_hold_several_messages() -> None:
     assert run(sequence, b"\x1e{}\n\x1e{}\n").messages == {"event": 2}
 
 
-def test_a_binary_frame_is_an_error() -> None:
-    assert start(one(counter("a_total"))).feed(Binary(b"{}")).errors == {"binary": 1}
+def test_what_binary_frames_hold_is_read_as_text() -> None:
+    of_format = {
+        Format.JSON: [b"{}", b'{"a":"\xc3\xa4"}'],
+        Format.NDJSON: [b"{}\n{}\n"],
+        Format.JSON_SEQ: [b"\x1e{}\n\x1e{}\n"],
+    }
+    for form, frames in of_format.items():
+        spec = mapping(entry("event", part(counter("a_total"))), format=form)
+        found = start(spec).feed(*map(Binary, frames))
+        assert (found.messages, found.errors, found.series()) == ({"event": 2}, {}, {"a_total": {(): 2}})
+
+
+def test_a_binary_frame_that_is_no_json_is_counted_as_a_text_frame_is() -> None:
+    odd = [b"", b"\x08\x01", b"{", b'{"a":"\xff"}', b"\xff", b"[" * 5_000]
+    spec = one(counter("a_total"))
+    found = start(spec).feed(Binary(b"{}"), *map(Binary, odd), Binary(b"{}"))
+    assert found.errors == start(spec).feed(*odd).errors == {"not_json": 3, "not_utf8": 2, "too_deep": 1}
+    assert found.messages == {"event": 2}
+
+
+def test_an_attachment_of_engine_io_is_no_packet() -> None:
+    """Its bytes are the application's: read as a packet, a first byte `2` would be a ping and be answered."""
+    spec = mapping(
+        entry("ping", role=Role.HEARTBEAT, events=["ping"], reply=Template("3")),
+        entry("event", part(counter("a_total")), events=["event"]),
+        format=Format.ENGINE_IO,
+    )
+    found = start(spec).feed(b'42["a"]', Binary(b"2"), b'42["b"]', Binary(b'42["c"]'))
+    assert (found.messages, found.errors) == ({"event": 2}, {"binary": 2})
+    assert found.dialect.replies_to([Binary(b"2"), b"2"]) == [b"3"]
 
 
 def test_roles_say_what_a_message_is_for() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iris_exporter.decoding.dialect import Frame, NamedEvent
+from iris_exporter.decoding.dialect import Binary, Frame, NamedEvent
 from iris_exporter.mapping.spec import Mapping
 from iris_exporter.transports.sse_parser import SseParser
 from tests.decoding.mapped.generators import Generator
@@ -37,6 +37,17 @@ def check_any(seed: int) -> Run:
 @given(seeds)
 def test_any_mapping_of_any_messages(seed: int) -> None:
     check_any(seed)
+
+
+@examples(2)
+@given(seeds)
+def test_binary_frames_come_to_the_same_as_text_frames(seed: int) -> None:
+    generator = Generator(seed)
+    spec = generator.mapping()
+    reads = generator.reads(spec)
+    of_texts = check(spec, reads)
+    of_binaries = check(spec, [[Binary(each) if isinstance(each, bytes) else each for each in read] for read in reads])
+    of_texts.compare(of_binaries, NOW + len(reads))
 
 
 @pytest.mark.parametrize("seed", [109_965, 209_743, 228_447])
