@@ -17,6 +17,7 @@ class Doubt(StrEnum):
     MANY = "one message has more events than ids are remembered (limits.ids): sent again, they are counted again"
     GAP = "events are missing, as their numbers show"
     REFUSED = "the source has not gone on from the cursor"
+    CUT = "a poll had more pages than max-pages, the newest first: the older events are lost"
     DISORDER = "an event came with a number further below the highest one than rewind reaches: others may be lost"
     SHARED = "two messages have the same cursor: where a connection ends between them, the second one is lost"
 

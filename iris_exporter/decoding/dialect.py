@@ -46,7 +46,10 @@ class NamedEvent:
 
 
 class DocumentFrame(bytes):
-    """A document that is one more message (`documents_are_messages`), and none of the stream."""
+    """A document that is one more message (`documents_are_messages`), and none of the stream.
+
+    Several at once are the pages of one poll. `Noted.end` says why they are unusable.
+    """
 
     __slots__ = ()
 
@@ -67,7 +70,8 @@ class Noted:
 
     `messages` counts what was decoded by the values of `message_type`, where the messages do not have them themselves;
     `filtered` counts elements that a mapping leaves out, `nameless` those that count without an id, and `problems` what
-    it could not read, by kind of message, metric (empty for none) and reason.
+    it could not read, by kind of message, metric (empty for none) and reason. `is_cut` says that a poll had more pages
+    than are asked for, and that what was left out is the oldest.
     """
 
     batches: Sequence[int] = ()
@@ -79,6 +83,7 @@ class Noted:
     filtered: int = 0
     nameless: int = 0
     problems: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
+    is_cut: bool = False
 
 
 NOTHING_NOTED = Noted()

@@ -33,7 +33,6 @@ from iris_exporter.decoding.messages import (
 )
 from iris_exporter.errors import DecodeError
 from iris_exporter.instruments import catalog
-from iris_exporter.instruments.metric import OTHER
 from iris_exporter.instruments.stream_instruments import StreamInstruments
 from iris_exporter.model.source_state import Changes, SourceState
 from iris_exporter.settings import StreamSettings
@@ -88,7 +87,6 @@ class StreamSink(Sink):
         self._refusal_pending = False  # whether that is still to be reported
         self._opened_at = 0.0
         self._replay_before: float | None = None  # messages older than this may be replays that are not marked
-        self._understood = False  # whether the last frames had a message that the mapping knows
 
     def configure(self, settings: StreamSettings) -> None:
         """Follow the settings of the stream, here and in all that it gives things to."""
@@ -208,7 +206,6 @@ class StreamSink(Sink):
         counts: Mapping[str, int] = taken.counts
         if noted.messages is not None:
             counts = noted.messages
-            self._understood = any(kind != OTHER for kind, count in counts.items() if count)
         for kind, count in counts.items():
             self._instruments.message(kind, count)
         self._instruments.delays(taken.delays)
@@ -311,20 +308,12 @@ class StreamSink(Sink):
         self._replay_before = None if sent else self._replay_before
         return [max(at - each, 0.0) for each in sent]
 
-    def _take_messages(self, body: bytes, at: float) -> Failure | None:
-        """Take a document that is one more frame; a failure when no message in it is one that is known."""
-        self._understood = False
-        failure = self.receive(Received([DocumentFrame(body)], 0), at).failure
-        if failure is not None or self._understood:
-            return failure
-        return Failure("unknown_shape", "the document has no message that the mapping knows")
-
     # Documents
 
     @override
-    def snapshot(self, body: bytes, at: float, *, polling: bool) -> Failure | None:
+    def snapshot(self, body: bytes, at: float, *, polling: bool, following: Sequence[bytes] = ()) -> Failure | None:
         if self.dialect.documents_are_messages:
-            return self._take_messages(body, at)
+            return self.receive(Received([DocumentFrame(page) for page in (body, *following)], 0), at).failure
         overview = self._document(lambda: self.dialect.decode_document(body))
         if isinstance(overview, Failure):
             return overview

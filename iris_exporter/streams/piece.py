@@ -44,6 +44,8 @@ def count_mapped(noted: Noted, instruments: StreamInstruments) -> None:
         mapped.problems.update(noted.problems)
         if noted.nameless:
             mapped.doubt(Doubt.NAMELESS)
+        if noted.is_cut:
+            mapped.doubt(Doubt.CUT)
 
 
 def count_changes(changes: Changes, instruments: StreamInstruments) -> None:

@@ -110,8 +110,11 @@ class Sink(Protocol):
     def peek(self, received: Received) -> Reaction:
         """The answers and pongs of a piece that `receive` takes only later."""
 
-    def snapshot(self, body: bytes, at: float, *, polling: bool) -> Failure | None:
-        """Take a whole REST document; a failure when it could not be read. `polling` when there is no link."""
+    def snapshot(self, body: bytes, at: float, *, polling: bool, following: Sequence[bytes] = ()) -> Failure | None:
+        """Take a whole REST document; a failure when it could not be read. `polling` when there is no link.
+
+        `following` are the pages after it: they are taken together, or none of them is.
+        """
 
     def missing_after(self) -> str | None:
         """The position after which events are missing that REST may have; None for none."""

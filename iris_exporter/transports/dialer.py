@@ -31,11 +31,15 @@ _OF_THE_UPGRADE = ("unauthorized", "forbidden", "rate_limited", "connection_budg
 
 @dataclass(frozen=True, slots=True)
 class PollInstead:
-    """There is no link: `url` is to be polled. `body` is its answer, None when it was not asked yet."""
+    """There is no link: `url` is to be polled. `body` is its answer, None when it was not asked yet.
+
+    `has_more` says that another page follows the answer.
+    """
 
     url: str
     body: bytes | None
     wire_bytes: int
+    has_more: bool = False
 
 
 @dataclass(slots=True)
@@ -170,7 +174,8 @@ class Dialer:
                     return link
                 case Answer.DOCUMENT:
                     body, wire_bytes = await read_body(response, self.settings.max_body_bytes)
-                    return PollInstead(url, body, wire_bytes)
+                    has_more = self.dialect.next_page(url, response.headers, 1) is not None
+                    return PollInstead(url, body, wire_bytes, has_more)
                 case Answer.TRY_UPGRADE:
                     return await self._upgrade_instead(response, last_event_id)
                 case Answer.NOT_A_STREAM:

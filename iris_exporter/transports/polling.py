@@ -35,10 +35,11 @@ class Poller:
     dialect: Dialect
     _tags: dict[str, str] = field(default_factory=dict, init=False)
 
-    async def fetch(self, url: str, position: str = "", *, remember: bool = True) -> Polled:
+    async def fetch(self, url: str, position: str = "", *, remember: bool = True, held_bytes: int = 0) -> Polled:
         """GET `url`; the body is returned whole, inflated and unread. `remember` keeps its entity tag for later.
 
-        `position` is where a stream that is polled goes on, empty for now.
+        `position` is where a stream that is polled goes on, empty for now. `held_bytes` are those of the pages
+        before this one, which count for its limit.
 
         Raises:
             TransportError: No usable answer; a 429 or 503 carries the source's hint.
@@ -56,7 +57,7 @@ class Poller:
             try:
                 if position and self.dialect.refuses_position(response.status) and call != Call(url):
                     raise TransportError(position_refused(response.status))
-                return await self._read(url, response, remember=remember)
+                return await self._read(url, response, remember=remember, held_bytes=held_bytes)
             finally:
                 # A body that was read to its end has given the connection back already; one that was not is in doubt.
                 response.close()
@@ -68,7 +69,7 @@ class Poller:
         """Forget the entity tags, so that the next answer is a whole one."""
         self._tags.clear()
 
-    async def _read(self, url: str, response: aiohttp.ClientResponse, *, remember: bool) -> Polled:
+    async def _read(self, url: str, response: aiohttp.ClientResponse, *, remember: bool, held_bytes: int) -> Polled:
         if response.status == 304 and url in self._tags:
             return Polled(None, 0)
         if response.status != 200:
@@ -77,7 +78,7 @@ class Poller:
             raise TransportError(from_status(response.status, retry_after_seconds=hint))
         if not self.dialect.reads(response.content_type.lower()):
             raise TransportError(Failure("not_json", f"the answer is {response.content_type}"))
-        body, wire_bytes = await read_body(response, self.settings.max_body_bytes)
+        body, wire_bytes = await read_body(response, self.settings.max_body_bytes - held_bytes)
         tag = response.headers.get("ETag")
         # A tag is sent back as it came; one that no header can carry is not worth remembering.
         if remember and tag and tag.isprintable() and len(tag) <= 1024:

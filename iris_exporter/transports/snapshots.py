@@ -44,7 +44,8 @@ class SnapshotLoader:
         self._urls = (found.url,)
         if found.body is not None:
             self._emit(PollAnswered(found.wire_bytes, len(found.body)))
-            self._is_loaded = self._sink.snapshot(found.body, self._clock.wall(), polling=True) is None
+            if not found.has_more:  # one page without those after it would move the cursor past them
+                self._is_loaded = self._sink.snapshot(found.body, self._clock.wall(), polling=True) is None
 
     async def poll(self) -> Failure | None:
         """Load the snapshot as a poll, with the events missing before it; return why it could not be had."""
@@ -76,30 +77,38 @@ class SnapshotLoader:
         return failure
 
     async def _load(self, url: str, *, polling: bool) -> Failure | None:
+        """Load a document with the pages after it, which are taken together.
+
+        Taken one by one, a page of the newest events would move the cursor past older ones that are still to come.
+        """
         position = self._sink.resume_from() if polling else ""
-        address, page = url, 1
-        while True:
-            self._emit(PollStarted(page=page > 1))
+        address: str | None = url
+        pages: list[bytes] = []
+        held_bytes = 0
+        while address is not None:
+            self._emit(PollStarted(page=bool(pages)))
             try:
-                polled = await self._poller.fetch(address, position, remember=page == 1)
+                polled = await self._poller.fetch(address, position, remember=not pages, held_bytes=held_bytes)
             except TransportError as error:
-                if page > 1:
+                if pages:
                     self._poller.forget()  # "not modified" of the first page would hide what is still missing
                 self._refused(error.failure)
                 return error.failure
             self._emit(PollAnswered(polled.wire_bytes, len(polled.body or b"")))
-            if page == 1:
+            if not pages:
                 self.pause_seconds = self._sink.dialect.poll_pause_seconds(polled.headers)
             if polled.body is None:
-                self._sink.unchanged(self._clock.wall())
-                return None
-            if (failure := self._sink.snapshot(polled.body, self._clock.wall(), polling=polling)) is not None:
-                self._poller.forget()  # its entity tag would bring "not modified", which passes for a success
-                return failure
-            following = self._sink.dialect.next_page(address, polled.headers, page)
-            if following is None:
-                return None
-            address, page = following, page + 1
+                break  # nothing has changed, or a link led back to the first page
+            pages.append(polled.body)
+            held_bytes += len(polled.body)
+            address = self._sink.dialect.next_page(address, polled.headers, len(pages))
+        if not pages:
+            self._sink.unchanged(self._clock.wall())
+            return None
+        failure = self._sink.snapshot(pages[0], self._clock.wall(), polling=polling, following=pages[1:])
+        if failure is not None:
+            self._poller.forget()  # its entity tag would bring "not modified", which passes for a success
+        return failure
 
     def _refused(self, failure: Failure) -> None:
         if failure.reason == "position_refused":

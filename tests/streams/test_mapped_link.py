@@ -17,6 +17,7 @@ from iris_exporter.http.session import open_session
 from iris_exporter.instruments import catalog
 from iris_exporter.instruments.metric import Metric
 from iris_exporter.mapping.spec import Mapping
+from iris_exporter.persistence.cursor_store import CursorRecord
 from iris_exporter.streams.profile import profile_for
 from iris_exporter.streams.stream import Stream
 from tests.mapping.samples import read_files
@@ -44,11 +45,14 @@ def mapping(directory: Path, text: str) -> Mapping:
 
 
 @asynccontextmanager
-async def following(mapped: Mapping, url: str, **settings: Any) -> AsyncIterator[Stream]:
-    """A stream that follows `url` with a mapping."""
+async def following(
+    mapped: Mapping, url: str, record: CursorRecord | None = None, **settings: Any
+) -> AsyncIterator[Stream]:
+    """A stream that follows `url` with a mapping, from the record of an earlier process."""
     chosen = stream_settings(**{"url": url, **QUICK, **settings})
     async with open_session() as session:
-        stream = Stream(chosen, session, SystemClock(), lambda: 0.5, ConnectionBudgets(), profile=profile_for(mapped))
+        budgets, profile = ConnectionBudgets(), profile_for(mapped)
+        stream = Stream(chosen, session, SystemClock(), lambda: 0.5, budgets, record, profile=profile)
         stream.connect()
         try:
             yield stream

@@ -108,7 +108,7 @@ class FakePoller:
         self.open = asyncio.Event()  # until then nothing is answered
         self.open.set()
 
-    async def fetch(self, url: str, position: str = "", *, remember: bool = True) -> Polled:
+    async def fetch(self, url: str, position: str = "", *, remember: bool = True, held_bytes: int = 0) -> Polled:
         self.asked.append(url)
         await self.open.wait()
         if self.broken is not None and self.broken in url:
@@ -165,7 +165,7 @@ class Recorder:
         self.missing = self.missing[1:] if page is not None else []
         return bool(self.missing)
 
-    def snapshot(self, body: bytes, at: float, *, polling: bool) -> Failure | None:
+    def snapshot(self, body: bytes, at: float, *, polling: bool, following: Sequence[bytes] = ()) -> Failure | None:
         self.documents.append(body)
         return Failure("decode") if body == b"broken" else None
 
@@ -582,7 +582,7 @@ async def test_a_source_that_can_only_be_polled_is_polled_where_it_was_found() -
 
 async def test_the_second_address_of_the_snapshot_is_tried_when_the_first_is_not_there() -> None:
     class Second(FakePoller):
-        async def fetch(self, url: str, position: str = "", *, remember: bool = True) -> Polled:
+        async def fetch(self, url: str, position: str = "", *, remember: bool = True, held_bytes: int = 0) -> Polled:
             self.asked.append(url)
             if "/iris/" not in url:
                 raise TransportError(NOTHING_THERE)

@@ -11,17 +11,19 @@ from iris_exporter.core.failures import Failure
 from iris_exporter.core.limits import DEFAULT_LIMITS, Limits
 from iris_exporter.core.negotiation import LINE_TYPES
 from iris_exporter.decoding.dialect import Binary, DocumentFrame, Frame, Noted, Outgoing
+from iris_exporter.decoding.elements import MappedBatch
 from iris_exporter.decoding.mapped.compiled import Compiled, Pieces
 from iris_exporter.decoding.mapped.link import MappedLink
-from iris_exporter.decoding.mapped.patient import Patient
+from iris_exporter.decoding.mapped.pages import are_newest_first
+from iris_exporter.decoding.mapped.patient import OTHER, Patient
 from iris_exporter.decoding.mapped.pieces import Piece, has_attachment, pieces_of
 from iris_exporter.decoding.mapped.places import metas_of
 from iris_exporter.decoding.mapped.shapes import Conflict
 from iris_exporter.decoding.mapped.tally import Tally
-from iris_exporter.decoding.messages import EventBatch, Message, Overview, Page, Ping, Pong
+from iris_exporter.decoding.messages import EventBatch, Message, Overview, Page, Ping, Pong, UpstreamError
 from iris_exporter.decoding.problems import Problems
 from iris_exporter.errors import DecodeError
-from iris_exporter.mapping.spec import Format
+from iris_exporter.mapping.spec import Format, Order
 from iris_exporter.mapping.spec import Mapping as SourceMapping
 from iris_exporter.settings import StreamSettings
 
@@ -33,6 +35,8 @@ class MappedDialect(MappedLink):
     """
 
     documents_are_messages = True
+    _unusable: Failure | None = None
+    """Why the document that was read last cannot be used, until somebody takes it."""
 
     def __init__(self, mapping: SourceMapping, limits: Limits = DEFAULT_LIMITS, *, is_patient: bool = False) -> None:
         super().__init__(mapping)
@@ -68,19 +72,21 @@ class MappedDialect(MappedLink):
     def noted(self) -> Noted:
         reply, has_ended = self.tally.reply, self.tally.has_ended
         noted = self.tally.take()
+        if self._unusable is not None:
+            noted, self._unusable = replace(noted, end=self._unusable), None
         if reply is None and not has_ended:
             return noted
         self.tally.clear()
         return replace(
             noted,
             reply=None if reply is None else self.rendered(reply),
-            end=Failure("planned_end", "the source ends the stream") if has_ended else None,
+            end=Failure("planned_end", "the source ends the stream") if has_ended else noted.end,
         )
 
     @override
     def decode(self, frames: Sequence[Frame]) -> Iterator[EventBatch | Message | DecodeError]:
-        if len(frames) == 1 and isinstance(frames[0], DocumentFrame):
-            yield from self._document(bytes(frames[0]))
+        if frames and isinstance(frames[0], DocumentFrame):
+            yield from self._documents([bytes(frame) for frame in frames if isinstance(frame, DocumentFrame)])
         elif self._compiled is None or self._patient.in_history:
             for frame in frames:
                 yield from self._one_by_one(frame)
@@ -92,6 +98,33 @@ class MappedDialect(MappedLink):
         else:
             pieces = [piece for frame in frames for piece in pieces_of(frame, self.mapping.format)]
             yield from self._compiled.read(Pieces([piece.json for piece in pieces], pieces))
+
+    def _documents(self, pages: Sequence[bytes]) -> Iterator[EventBatch | Message | DecodeError]:
+        """The messages of a document, or of the pages of a poll, the oldest page first.
+
+        Where one of several pages is of no use, none of their events is taken: the cursor of one would pass those of
+        another.
+        """
+        was_in_history = self._patient.in_history
+        read = [self._page(page) for page in pages]
+        is_refused = any(isinstance(found, UpstreamError) for page in read for found in page)
+        if len(read) > 1 and (is_refused or self._unusable is not None):
+            self._patient.in_history = was_in_history
+            read = [[found for found in page if not isinstance(found, MappedBatch)] for page in read]
+        cursor = self.mapping.cursor
+        if are_newest_first(read, Order.OPAQUE if cursor is None else cursor.order):
+            read.reverse()
+            self.tally.is_cut = self.leaves_pages
+        for page in read:
+            yield from page
+
+    def _page(self, body: bytes) -> list[EventBatch | Message | DecodeError]:
+        messages = self.tally.messages
+        before = messages.total() - messages[OTHER]
+        read = list(self._document(body))
+        if messages.total() - messages[OTHER] == before:
+            self._unusable = Failure("unknown_shape", "the document has no message that the mapping knows")
+        return read
 
     def _document(self, body: bytes) -> Iterator[EventBatch | Message | DecodeError]:
         """What is beside a stream has entries of its own; what is polled instead of one has those of the stream."""

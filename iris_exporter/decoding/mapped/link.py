@@ -43,6 +43,9 @@ class MappedLink(Dialect):
         self._stream, self._origin = "", ""
         self.is_polled = False
         """Whether the documents of the source are its stream."""
+        self.leaves_pages = False
+        """Whether a poll that went on from a cursor had more pages than are asked for."""
+        self._goes_on = False  # whether the last request for a document did
         self._parameters: Mapping[str, str] = {}
         self._conversation = Conversation(mapping)
 
@@ -86,6 +89,7 @@ class MappedLink(Dialect):
 
     @override
     def document_call(self, url: str, position: str = "") -> Call:
+        self._goes_on = bool(position)
         return self._call(url, position, by_event_id=False)
 
     @override
@@ -106,7 +110,10 @@ class MappedLink(Dialect):
 
     @override
     def next_page(self, url: str, headers: Mapping[str, str], page: int) -> str | None:
-        return requests.next_page(url, headers) if page < self.mapping.poll.max_pages else None
+        following = requests.next_page(url, headers)
+        is_last = page >= self.mapping.poll.max_pages
+        self.leaves_pages = is_last and self._goes_on and following is not None
+        return None if is_last else following
 
     @override
     def ends_as_planned(self, failure: Failure, seconds: float) -> bool:

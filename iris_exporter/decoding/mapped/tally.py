@@ -24,10 +24,10 @@ class Tally:
     """Counts of messages by kind, of filtered elements, of those that are counted without their id, and of problems.
 
     `reply` is what the last message that wants one is answered by; `has_ended` that the source ends the stream on
-    purpose.
+    purpose; `is_cut` that a poll has left out its oldest pages.
     """
 
-    __slots__ = ("filtered", "has_ended", "messages", "nameless", "problems", "reply")
+    __slots__ = ("filtered", "has_ended", "is_cut", "messages", "nameless", "problems", "reply")
 
     def __init__(self) -> None:
         self.clear()
@@ -40,6 +40,7 @@ class Tally:
         self.nameless = 0
         self.reply: Template | None = None
         self.has_ended = False
+        self.is_cut = False
 
     def take(self) -> Noted:
         """What was noticed since the last call; the reply and the end are for whoever can say them."""
@@ -48,6 +49,12 @@ class Tally:
         problems: Counter[tuple[str, str, str]] = Counter()
         for problem, count in self.problems.items():
             problems[problem[:3]] += count
-        noted = Noted(messages=self.messages, filtered=self.filtered, nameless=self.nameless, problems=problems)
+        noted = Noted(
+            messages=self.messages,
+            filtered=self.filtered,
+            nameless=self.nameless,
+            problems=problems,
+            is_cut=self.is_cut,
+        )
         self.clear()
         return noted
