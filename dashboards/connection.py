@@ -347,8 +347,8 @@ def continuity() -> list[timeseries.Panel]:
     return [
         _counted(
             "Resumes by outcome",
-            "What each reconnect found: nothing missing (full), some missing (partial), not known (none), or a source "
-            "that counts anew (restarted).",
+            "What each reconnect found: nothing missing (full), some missing (partial), how many is not known (none), "
+            "a source that counts anew (restarted), or nothing that shows whether any are missing (unknown).",
             "outcome", catalog.RESUMES, empty="No stream was resumed in this time", size=HALF,
         ),
         _compared(

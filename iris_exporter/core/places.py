@@ -43,6 +43,10 @@ class PlaceCursor(SourceCursor, Protocol):
         """What a message with new events and this cursor shows, before it is taken."""
         return None
 
+    def unanswered(self) -> Outcome:
+        """What the messages since `begin` show of how the source has gone on, where it does not say."""
+        return Outcome.UNKNOWN
+
     def joins(self, positions: Sequence[str], most: int) -> bool:
         """Whether `take` for each of these, with so many events at most, would notice nothing."""
 
@@ -74,6 +78,13 @@ class PositionPlace(Cursor, PlaceCursor):
         self.document(position, 0, polling=False)
 
     @override
+    def unanswered(self) -> Outcome:
+        state = self._state
+        if self._other_epoch[0] or (state.ahead and state.ahead[0][0] > state.offset):
+            return Outcome.NONE
+        return Outcome.FULL if state.ahead else Outcome.UNKNOWN
+
+    @override
     def joins(self, positions: Sequence[str], most: int) -> bool:
         return most <= 1 and self.precedes(positions)
 
@@ -89,7 +100,17 @@ class Place(PlaceCursor):
     `reach` is by how much a number is lowered before it is sent; None where nothing is to be doubted.
     """
 
-    __slots__ = ("_reach", "_refused", "_state", "awaiting_answer", "checks", "dropped", "is_number")
+    __slots__ = (
+        "_began",
+        "_first",
+        "_reach",
+        "_refused",
+        "_state",
+        "awaiting_answer",
+        "checks",
+        "dropped",
+        "is_number",
+    )
 
     def __init__(self, state: CursorState | None = None, *, is_number: bool = False, reach: int | None = None) -> None:
         self.is_number = is_number
@@ -98,6 +119,7 @@ class Place(PlaceCursor):
         self.dropped = 0
         self.awaiting_answer = False
         self._state = CursorState()
+        self._began = self._first = ""  # where this connection asked to go on, and its first position
         self._refused = ""
         if state is not None and state.epoch is None and is_sendable(state.opaque):
             self._state = state
@@ -135,6 +157,7 @@ class Place(PlaceCursor):
     @override
     def begin(self, *, asked: bool) -> None:
         """Nothing is waited for."""
+        self._began, self._first = self._state.opaque if asked else "", ""
 
     @override
     def refuse(self) -> None:
@@ -179,6 +202,7 @@ class Place(PlaceCursor):
     @override
     def take(self, position: str, events: int, key: str | None = None) -> int:
         """Nothing is known of what lies between two cursors."""
+        self._first = self._first or position
         if key is None and position != self._state.opaque and self._is_later(position):
             if is_sendable(position):
                 self._state = CursorState(opaque=position)
@@ -202,6 +226,7 @@ class Place(PlaceCursor):
     @override
     def pass_all(self, positions: Sequence[str]) -> Doubt | None:
         """None of these is lost without the others, so that only the cursor before them shows anything."""
+        self._first = self._first or positions[0]
         if not self.is_number:
             self.take(positions[-1], 0)
             return None
@@ -210,6 +235,15 @@ class Place(PlaceCursor):
         is_doubtful = self.checks and last and min(numbers) < int(last) - self._reach
         self.take(positions[numbers.index(max(numbers))], 0)
         return Doubt.DISORDER if is_doubtful else None
+
+    @override
+    def unanswered(self) -> Outcome:
+        """A number that was asked for again, by `rewind`, and did not come shows that the source has not gone on."""
+        if not (self.is_number and self._began and self._first):
+            return Outcome.UNKNOWN
+        if int(self._first) <= int(self._began):
+            return Outcome.FULL
+        return Outcome.NONE if self._reach else Outcome.UNKNOWN
 
     @override
     def too_late(self, position: str, events: int) -> int:
@@ -270,6 +304,12 @@ class CountedPlace(Place):
                 return 0
             self._last[key] = number if before is None else max(before, number)
         return 0 if before is None or number <= before else number - before - 1
+
+    @override
+    def unanswered(self) -> Outcome:
+        if not (self._began and self._first):
+            return Outcome.UNKNOWN
+        return Outcome.FULL if int(self._first) <= int(self._began) + 1 else Outcome.PARTIAL
 
     @override
     def joins(self, positions: Sequence[str], most: int) -> bool:

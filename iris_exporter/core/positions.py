@@ -40,12 +40,13 @@ class Position(NamedTuple):
 
 
 class Outcome(StrEnum):
-    """How a source answered a request to go on; the values are label values."""
+    """How a source answered a request to go on; the values are label values. `UNKNOWN`: by nothing that shows it."""
 
     FULL = "full"
     PARTIAL = "partial"
     NONE = "none"
     RESTARTED = "restarted"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)

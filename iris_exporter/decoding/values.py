@@ -32,7 +32,7 @@ MAX_REPORT_CHARS = 1_000
 SHARE_TOLERANCE = 1e-6
 """How far above 1 (or 100 %) a share may be: averages of floating-point numbers come out as 1.0000000000000002."""
 
-_OUTCOMES = {each.value: each for each in Outcome}
+_OUTCOMES = {each.value: each for each in Outcome if each is not Outcome.UNKNOWN}
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _DIGITS = re.compile(r"\d{9,19}(?:\.\d+)?", re.ASCII)
 _SPACE_BEFORE_OFFSET = re.compile(r" +(?=Z$|[+-]\d{2}:?\d{2}$)", re.ASCII)

@@ -191,7 +191,7 @@ def rules(mapping: SourceMapping) -> Iterator[Rule]:
         all_gaps, all_resumes = catalog.EVENT_GAPS.name, catalog.RESUMES.name
         gaps = f"{all_gaps}{{{_TARGET}}}"
         resumes = f'{all_resumes}{{{_TARGET}, outcome="none"}}'
-        cut = f'{all_resumes}{{outcome!="full"}}'
+        cut = f'{all_resumes}{{outcome!~"full|unknown"}}'
         yield Rule(
             "CountersInexact",
             f"({grown(all_gaps, '1h')} or {grown(cut, '1h')}) and {_ON} {of_mapping}",
@@ -200,7 +200,7 @@ def rules(mapping: SourceMapping) -> Iterator[Rule]:
             "Counters of {{ $labels.stream }} may lack events",
             "Within the last hour events were missing, or the source could not go on where the last connection ended.",
             {gaps: "0x200 0+1x100"},
-            {gaps: "3x300", resumes: "2x300"},
+            {gaps: "3x300", resumes: "2x300", resumes.replace("none", "unknown"): "0x200 0+1x100"},
         )
     if (every_seconds := mapping.expect_every_seconds) is not None:
         every = format_duration(every_seconds)

@@ -19,6 +19,7 @@ from iris_exporter.core.dedup import SeenIds
 from iris_exporter.core.doubts import Doubt
 from iris_exporter.core.limits import DEFAULT_LIMITS, Limits
 from iris_exporter.core.places import PlaceCursor
+from iris_exporter.core.positions import Outcome
 from iris_exporter.decoding.elements import (
     LabelValues,
     MappedBatch,
@@ -210,6 +211,10 @@ class MappedState(SourceState):
     def _doubt(self, doubt: Doubt) -> None:
         self.doubts.add(doubt)
         self.cursor.checks = False
+
+    @override
+    def unanswered(self) -> Outcome:
+        return self.cursor.unanswered()
 
     @override
     def note_id(self, identifier: str) -> bool:

@@ -13,6 +13,7 @@ from iris_exporter.core.advances import Advances
 from iris_exporter.core.dedup import SeenIds
 from iris_exporter.core.doubts import Doubt
 from iris_exporter.core.limits import Limits
+from iris_exporter.core.positions import Outcome
 from iris_exporter.core.source_cursor import SourceCursor
 from iris_exporter.decoding.messages import Event, EventBatch, Message, Overview, UnmadeEvents
 from iris_exporter.model.snapshot import Snapshot
@@ -65,6 +66,10 @@ class SourceState(Protocol):
     def note_id(self, identifier: str) -> bool:
         """The id of the last server-sent event is where to go on; False where it can be sent nowhere."""
         return self.cursor.note_id(identifier)
+
+    def unanswered(self) -> Outcome:
+        """What the messages of a connection show of how the source has gone on, where it does not say."""
+        return Outcome.NONE
 
     def take_over(self, before: "SourceState", now: float) -> None:  # noqa: ARG002 (IRIS has no mapping)
         """Go on after the state of a mapping that was changed; seen ids and the cursor are here already."""

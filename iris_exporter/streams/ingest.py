@@ -83,6 +83,7 @@ class StreamSink(Sink):
         self._two_way = False
         self._resumes = False  # whether an outcome of a resume is still to be reported
         self._lost_cursor = False
+        self._without_cursor = False  # whether the connection began without one, since it was lost
         self._refused = False  # whether the position was refused, and nothing was heard without it yet
         self._refusal_pending = False  # whether that is still to be reported
         self._opened_at = 0.0
@@ -117,6 +118,7 @@ class StreamSink(Sink):
         self._two_way = two_way
         cursor.begin(asked=asked)
         self._resumes = asked or bool(self._state.seen) or self._lost_cursor
+        self._without_cursor = self._lost_cursor and not asked
         self._lost_cursor = False
         self._opened_at = at
         self._replay_before = at if asked and not cursor.awaiting_answer else None
@@ -268,9 +270,10 @@ class StreamSink(Sink):
         event_id = received.last_event_id if self.dialect.uses_event_ids else None
         if event_id is not None and not self._state.note_id(event_id):
             self._instruments.count(catalog.STREAM_DROPPED, 1, "positions")
-        if self._resumes and at - self._opened_at >= ANSWER_SECONDS:
+        if (self._resumes or self._state.cursor.awaiting_answer) and at - self._opened_at >= ANSWER_SECONDS:
+            outcome = Outcome.NONE if self._without_cursor else self._state.unanswered()
             self._state.cursor.give_up()
-            self._report_outcome(Outcome.NONE)
+            self._report_outcome(outcome)
         self._report_dropped()
         report_doubts(self._state, self._instruments, self._log)
 

@@ -59,7 +59,7 @@ class StreamLog:
 
     def resumed(self, outcome: str) -> None:
         """A connection goes on where the last one ended, or does not."""
-        write = _log.info if outcome == "full" else _log.warning
+        write = _log.info if outcome in ("full", "unknown") else _log.warning
         write("stream.resumed", stream=self._name, outcome=outcome)
 
     def subscribed(self, encoding: str, extensions: list[str]) -> None:

@@ -165,6 +165,7 @@ _RESUMES = {
     Outcome.PARTIAL: "partial: the source had lost some events",
     Outcome.NONE: "none: what was missed is not known",
     Outcome.RESTARTED: "restarted: the source has lost its history, and what was missed is not known",
+    Outcome.UNKNOWN: "unknown: nothing shows whether anything is missing",
 }
 
 

@@ -24,7 +24,7 @@ def lines(instrument: Counter | Histogram, *, exemplars: bool = False) -> list[s
 def test_known_label_values_start_at_zero() -> None:
     assert lines(Counter(catalog.RESUMES)) == [
         f'iris_stream_resumes_total{{outcome="{outcome}",stream="s"}} 0.0'
-        for outcome in ("full", "partial", "none", "restarted")
+        for outcome in ("full", "partial", "none", "restarted", "unknown")
     ]
 
 

@@ -88,6 +88,7 @@ def test_an_empty_list_is_said_and_a_missing_one_is_not() -> None:
             Resumed(Outcome.FULL, 2, 0, "k", "k-4"),
         ),
         (b'{"type":"resumed","outcome":"none"}', Resumed(Outcome.NONE)),
+        (b'{"type":"resumed","outcome":"unknown"}', Resumed(Outcome.NONE)),
         (b'{"type":"resumed","outcome":"no-such-outcome"}', Resumed(Outcome.NONE)),
         (b'{"type":"subscribed"}', Unknown("subscribed")),
         (b'{"type":""}', Unknown("")),
