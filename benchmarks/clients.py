@@ -40,6 +40,8 @@ SPARE_FILES = 200
 """Open files of a process beside its sockets to clients."""
 LOOK_SECONDS = 0.1
 """How often the exporter is asked which of its streams are live."""
+MIXED = tuple(way for way in WAYS if not way.graphql)
+"""How clients ask for `/api/stream`."""
 RETRY_SECONDS = 1.0
 """When a client comes back that was not told when."""
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -193,7 +195,7 @@ async def run(scale: Scale) -> list[Row]:
     connector = aiohttp.TCPConnector(limit=0)
     timeout = aiohttp.ClientTimeout(total=None)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout, read_bufsize=2**20) as http:
-        clients = [Client(http, port, WAYS[number % len(WAYS)]) for number in range(scale.clients - streams)]
+        clients = [Client(http, port, MIXED[number % len(MIXED)]) for number in range(scale.clients - streams)]
         async with _backend(port) as backend:
             await _until_listening(port)
             empty = backend.rss_bytes()

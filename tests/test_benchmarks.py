@@ -140,6 +140,7 @@ def test_a_histogram_shows_the_busiest_second_of_each_group() -> None:
                 *("longest: polling", "longest: WebSocket, SSE"),
                 *("WebSocket, median", "WebSocket, longest", "SSE, median", "SSE, longest"),
                 *("protobuf, median", "protobuf, longest", "gzip, median", "gzip, longest"),
+                *("GraphQL, median", "GraphQL, longest"),
             ],
         ),
     ],
