@@ -479,7 +479,7 @@ async def test_a_reader_that_takes_nothing_at_all_loses_events_and_is_cut(form: 
         with pytest.raises((Ended, asyncio.IncompleteReadError, aiohttp.ClientError)):
             while True:
                 kinds.add((await client.next())["type"])
-        assert kinds == {"dropped", "event"}
+        assert kinds - {"ping"} == {"dropped", "event"}  # a heartbeat where the clock had to be moved again
 
 
 @FORMS
